@@ -1,0 +1,37 @@
+//! Pillion's wire format: what two peers say to each other, byte for byte.
+//!
+//! A connection carries four kinds of stream ([`StreamKind`], the first byte on each):
+//!
+//! ```text
+//! control  viewer ⇄ host   hello, roster, rights, requests, acknowledgements   one per connection
+//! input    viewer → host   numbered keystrokes                                 one per connection
+//! track    host → viewer   a snapshot, then frames                             one per track and epoch
+//! history  viewer ⇄ host   one request, one reply                              as many as are asked
+//! ```
+//!
+//! Each stream after its first byte is a sequence of *messages*: a length (`u32`, big endian), a tag
+//! (one byte, [`tag`]) and a payload. Payloads are postcard; tags are ours, because postcard numbers
+//! an enum's variants by position and a wire format must survive reordering. [`Framer`] cuts a stream
+//! into messages and refuses what is too long before it is held.
+//!
+//! Everything here is pure: no sockets, no clocks, no files.
+
+pub mod framer;
+pub mod limits;
+pub mod message;
+pub mod tag;
+pub mod text;
+pub mod ticket;
+pub mod version;
+
+pub use framer::{Framer, encode_message};
+pub use message::{
+    Accepted, Ack, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush, Hello,
+    HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, Notice, ParticipantId,
+    ParticipantInfo, PathKind, Ping, ProtocolError, Refused, RefusedCode, RequestAnswer, Right,
+    RightChanged, RosterChange, SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState,
+    Welcome,
+};
+pub use text::Text;
+pub use ticket::{GrantToken, Ticket, TicketError};
+pub use version::{ALPN, Version, VersionRange};

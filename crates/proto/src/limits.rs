@@ -1,0 +1,45 @@
+//! Every bound of the wire in one place, with its unit and reason.
+
+/// Longest message on the control and input streams, in bytes. A hello with its grants is the
+/// largest legitimate one, at under 24 KiB.
+pub const MAX_CONTROL_MESSAGE: usize = 64 * 1024;
+
+/// Longest message on a track stream, in bytes: a compressed snapshot of the largest screen
+/// (1000×500 cells) with a different style in every cell stays below it.
+pub const MAX_TRACK_MESSAGE: usize = 8 * 1024 * 1024;
+
+/// Longest message on a history stream, in bytes: one reply. A viewer asks again for more.
+pub const MAX_HISTORY_MESSAGE: usize = 1024 * 1024;
+
+/// Longest single input, in bytes. A paste is split into several.
+pub const MAX_INPUT: usize = 16 * 1024;
+
+/// Most history lines in one request.
+pub const MAX_HISTORY_LINES: u32 = 10_000;
+
+/// Longest name of a person or session, in characters.
+pub const MAX_NAME: usize = 64;
+
+/// Longest sentence shown to a person (a refusal, a notice), in characters.
+pub const MAX_SENTENCE: usize = 512;
+
+/// Longest software version text, in characters.
+pub const MAX_SOFTWARE: usize = 64;
+
+/// Longest grant, in bytes (`pillion_caps::MAX_GRANT_BYTES` agrees; a test holds them together).
+pub const MAX_GRANT: usize = 4096;
+
+/// Most grants one hello may present.
+pub const MAX_GRANTS_IN_HELLO: usize = 4;
+
+/// Most participants named in one roster message; a larger roster comes in several.
+pub const MAX_ROSTER_PART: usize = 256;
+
+/// Most tracks of a session.
+pub const MAX_TRACKS: usize = 64;
+
+/// Most addresses a ticket may carry.
+pub const MAX_TICKET_ADDRS: usize = 16;
+
+/// Longest ticket or token string looked at, in characters.
+pub const MAX_TICKET_CHARS: usize = 8192;

@@ -1,0 +1,285 @@
+//! Control stream, host to viewer.
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    KeyBytes, ParticipantId, Ping, ProtocolError, Right, SignatureBytes, TrackId, bounded, get, put,
+};
+use crate::{
+    framer::encode_message,
+    limits::{MAX_GRANT, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE, MAX_TRACKS},
+    tag,
+    text::Text,
+    version::Version,
+};
+
+/// The host's answer to a hello it accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The version agreed on.
+    pub version: Version,
+    /// The host's program and version.
+    pub software: Text<MAX_SOFTWARE>,
+    /// The session's name; unverified.
+    pub session_name: Text<MAX_NAME>,
+    /// What the host calls themselves; unverified.
+    pub host_name: Text<MAX_NAME>,
+    /// The host's identity key.
+    pub host_identity: KeyBytes,
+    /// The identity key's signature over the session key.
+    pub host_certificate: SignatureBytes,
+    /// Who the viewer is here.
+    pub you: ParticipantId,
+    /// What the viewer may do now.
+    pub right: RightChanged,
+    /// Whether edit can be granted in this session at all.
+    pub read_only: bool,
+    /// Newest input of this join instance the host has taken in, whatever became of it: what is
+    /// above is numbered from here and sent again, and nothing else is.
+    pub accepted: u64,
+    /// The tracks.
+    pub tracks: Vec<TrackInfo>,
+}
+
+/// Why a join was refused. Codes are for programs; the text is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedCode(pub u8);
+
+impl RefusedCode {
+    /// No version in common.
+    pub const VERSION: RefusedCode = RefusedCode(1);
+    /// The ticket is not one of this session's, or was replaced.
+    pub const TICKET: RefusedCode = RefusedCode(2);
+    /// A presented grant does not hold.
+    pub const GRANT: RefusedCode = RefusedCode(3);
+    /// This identity is barred.
+    pub const BARRED: RefusedCode = RefusedCode(4);
+    /// A proof does not verify.
+    pub const PROOF: RefusedCode = RefusedCode(5);
+    /// The session is not shared (any more).
+    pub const NOT_SHARED: RefusedCode = RefusedCode(6);
+    /// Too many at once.
+    pub const BUSY: RefusedCode = RefusedCode(7);
+    /// The peer did not keep to the protocol.
+    pub const PROTOCOL: RefusedCode = RefusedCode(8);
+    /// The host's own session, joined from inside itself.
+    pub const SELF: RefusedCode = RefusedCode(9);
+
+    /// Whether trying again later could help.
+    pub fn is_final(self) -> bool {
+        self != RefusedCode::BUSY
+    }
+}
+
+/// The host lets the viewer not in, or not on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// For programs.
+    pub code: RefusedCode,
+    /// For people: what happened and what to do.
+    pub text: Text<MAX_SENTENCE>,
+}
+
+/// Somebody in the roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParticipantInfo {
+    /// Number.
+    pub id: ParticipantId,
+    /// Chosen name; unverified.
+    pub name: Text<MAX_NAME>,
+    /// Identity key.
+    pub identity: KeyBytes,
+    /// Right.
+    pub right: Right,
+    /// Whether this is the host.
+    pub host: bool,
+    /// Connected right now.
+    pub here: bool,
+}
+
+/// A change of the roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterChange {
+    /// New or changed, at most [`MAX_ROSTER_PART`].
+    pub changed: Vec<ParticipantInfo>,
+    /// Gone.
+    pub gone: Vec<ParticipantId>,
+}
+
+/// What the viewer may do from now on, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RightChanged {
+    /// The right.
+    pub right: Right,
+    /// When it ends by itself, in milliseconds since the Unix epoch.
+    pub until_unix_ms: Option<u64>,
+    /// Changes each time the right to type is taken from this person. Inputs say under which value
+    /// they were typed: one that was still on its way when the right was taken away is not written,
+    /// even if the right was given anew since.
+    pub tenure: u32,
+    /// For people: who changed it and why. Empty when nothing needs saying.
+    pub text: Text<MAX_SENTENCE>,
+}
+
+/// The host's answer to a request for edit, when it is no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestAnswer {
+    /// For people.
+    pub text: Text<MAX_SENTENCE>,
+}
+
+/// Inputs of this join instance up to a number were written to the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The viewer's own number.
+    pub upto: u64,
+    /// The same moment in the host-wide count that frames carry as `echoed`.
+    pub host_seq: u64,
+}
+
+/// Sharing ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// For people: who ended it and how.
+    pub text: Text<MAX_SENTENCE>,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_unix_ms: u64,
+}
+
+/// Inputs that were not written, and never will be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The newest number dropped; the oldest is one above the last accepted.
+    pub upto: u64,
+    /// For people.
+    pub text: Text<MAX_SENTENCE>,
+}
+
+/// How a track stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrackState {
+    /// Running.
+    Live,
+    /// The program ended with this code.
+    Exited(i32),
+    /// The program was ended by this signal.
+    Killed(i32),
+}
+
+/// A track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackInfo {
+    /// Number.
+    pub id: TrackId,
+    /// Name; unverified.
+    pub name: Text<MAX_NAME>,
+    /// State.
+    pub state: TrackState,
+}
+
+/// A grant for the viewer to keep and present when it reconnects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantPush {
+    /// The grant's bytes, at most [`MAX_GRANT`].
+    pub grant: Bytes,
+}
+
+/// A sentence from the host's pillion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// For people.
+    pub text: Text<MAX_SENTENCE>,
+}
+
+/// What a host says on the control stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromHost {
+    /// You are in.
+    Welcome(Box<Welcome>),
+    /// You are not.
+    Refused(Refused),
+    /// Who is here.
+    Roster(RosterChange),
+    /// What you may do.
+    Right(RightChanged),
+    /// No.
+    RequestAnswer(RequestAnswer),
+    /// Input was written.
+    Accepted(Accepted),
+    /// Answer to a ping.
+    Pong(Ping),
+    /// It is over.
+    Ended(Ended),
+    /// Input was not written.
+    Dropped(Dropped),
+    /// A track began or changed.
+    Track(TrackInfo),
+    /// A grant to keep.
+    Grant(GrantPush),
+    /// A sentence.
+    Notice(Notice),
+    /// A message from a newer version: skipped.
+    Unknown(u8),
+}
+
+impl FromHost {
+    /// Appends the message to `out`.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            FromHost::Welcome(welcome) => put(out, tag::host::WELCOME, welcome),
+            FromHost::Refused(refused) => put(out, tag::host::REFUSED, refused),
+            FromHost::Roster(change) => put(out, tag::host::ROSTER, change),
+            FromHost::Right(right) => put(out, tag::host::RIGHT, right),
+            FromHost::RequestAnswer(answer) => put(out, tag::host::REQUEST_ANSWER, answer),
+            FromHost::Accepted(accepted) => put(out, tag::host::ACCEPTED, accepted),
+            FromHost::Pong(ping) => put(out, tag::host::PONG, ping),
+            FromHost::Ended(ended) => put(out, tag::host::ENDED, ended),
+            FromHost::Dropped(dropped) => put(out, tag::host::DROPPED, dropped),
+            FromHost::Track(track) => put(out, tag::host::TRACK, track),
+            FromHost::Grant(grant) => put(out, tag::host::GRANT, grant),
+            FromHost::Notice(notice) => put(out, tag::host::NOTICE, notice),
+            FromHost::Unknown(tag) => encode_message(out, *tag, &[]),
+        }
+    }
+
+    /// Reads a message cut by a [`Framer`](crate::Framer).
+    ///
+    /// # Errors
+    /// Anything that is not exactly one message within its bounds.
+    pub fn decode(tag: u8, payload: &[u8]) -> Result<FromHost, ProtocolError> {
+        Ok(match tag {
+            tag::host::WELCOME => {
+                let welcome: Welcome = get(payload, "a welcome")?;
+                bounded(
+                    welcome.tracks.len() <= MAX_TRACKS,
+                    "a welcome with too many tracks",
+                )?;
+                FromHost::Welcome(Box::new(welcome))
+            }
+            tag::host::REFUSED => FromHost::Refused(get(payload, "a refusal")?),
+            tag::host::ROSTER => {
+                let change: RosterChange = get(payload, "a roster")?;
+                bounded(
+                    change.changed.len() <= MAX_ROSTER_PART && change.gone.len() <= MAX_ROSTER_PART,
+                    "a roster message with too many entries",
+                )?;
+                FromHost::Roster(change)
+            }
+            tag::host::RIGHT => FromHost::Right(get(payload, "a right")?),
+            tag::host::REQUEST_ANSWER => FromHost::RequestAnswer(get(payload, "an answer")?),
+            tag::host::ACCEPTED => FromHost::Accepted(get(payload, "an acceptance")?),
+            tag::host::PONG => FromHost::Pong(get(payload, "a pong")?),
+            tag::host::ENDED => FromHost::Ended(get(payload, "an ending")?),
+            tag::host::DROPPED => FromHost::Dropped(get(payload, "a drop")?),
+            tag::host::TRACK => FromHost::Track(get(payload, "a track")?),
+            tag::host::GRANT => {
+                let push: GrantPush = get(payload, "a grant")?;
+                bounded(push.grant.len() <= MAX_GRANT, "an oversized grant")?;
+                FromHost::Grant(push)
+            }
+            tag::host::NOTICE => FromHost::Notice(get(payload, "a notice")?),
+            other => FromHost::Unknown(other),
+        })
+    }
+}

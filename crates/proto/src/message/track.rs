@@ -1,0 +1,90 @@
+//! Track stream, host to viewer.
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::{ProtocolError, TrackId, get, put, put_with_bytes};
+use crate::{framer::encode_message, tag};
+
+/// What is said on a track stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackMsg {
+    /// First of all: which track, and which epoch of it for this viewer.
+    Open {
+        /// The track.
+        track: TrackId,
+        /// Counts the streams of this track on this connection.
+        epoch: u32,
+    },
+    /// The state at a frame, standing alone.
+    Snapshot(SnapshotMsg),
+    /// What the next frame changes.
+    Frame(FrameMsg),
+    /// A message from a newer version: skipped.
+    Unknown(u8),
+}
+
+/// The whole state after frame `number`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotMsg {
+    /// The frame whose state this is.
+    pub number: u64,
+    /// Host-wide input count whose effects are in it.
+    pub echoed: u64,
+    /// `pillion_screen::Decoder::snapshot` reads it.
+    pub payload: Bytes,
+}
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameMsg {
+    /// One above the frame before.
+    pub number: u64,
+    /// Host-wide input count whose effects are in it.
+    pub echoed: u64,
+    /// The compression context starts anew with this frame.
+    pub reset: bool,
+    /// `pillion_screen::Decoder::frame` reads it. Empty when only `echoed` moved.
+    pub payload: Bytes,
+}
+
+impl TrackMsg {
+    /// Appends the message to `out`.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            TrackMsg::Open { track, epoch } => put(out, tag::track::OPEN, &(track, epoch)),
+            TrackMsg::Snapshot(SnapshotMsg {
+                number,
+                echoed,
+                payload,
+            }) => {
+                put_with_bytes(out, tag::track::SNAPSHOT, &(number, echoed), payload);
+            }
+            TrackMsg::Frame(FrameMsg {
+                number,
+                echoed,
+                reset,
+                payload,
+            }) => {
+                put_with_bytes(out, tag::track::FRAME, &(number, echoed, reset), payload);
+            }
+            TrackMsg::Unknown(tag) => encode_message(out, *tag, &[]),
+        }
+    }
+
+    /// Reads a message cut by a [`Framer`](crate::Framer).
+    ///
+    /// # Errors
+    /// Anything that is not exactly one message.
+    pub fn decode(tag: u8, payload: &[u8]) -> Result<TrackMsg, ProtocolError> {
+        Ok(match tag {
+            tag::track::OPEN => {
+                let (track, epoch) = get(payload, "a track's opening")?;
+                TrackMsg::Open { track, epoch }
+            }
+            tag::track::SNAPSHOT => TrackMsg::Snapshot(get(payload, "a snapshot")?),
+            tag::track::FRAME => TrackMsg::Frame(get(payload, "a frame")?),
+            other => TrackMsg::Unknown(other),
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! Control stream, viewer to host.
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::{JoinId, KeyBytes, ProtocolError, SignatureBytes, TrackId, bounded, get, put};
+use crate::{
+    framer::encode_message,
+    limits::{MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_SOFTWARE},
+    tag,
+    text::Text,
+    version::VersionRange,
+};
+
+/// The viewer's first message, in the first flight after the handshake. Its proofs sign the
+/// connection's keying material, so a recorded hello proves nothing on another connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Versions the viewer speaks.
+    pub versions: VersionRange,
+    /// The viewer's program and version, for logs.
+    pub software: Text<MAX_SOFTWARE>,
+    /// What the person calls themselves; unverified.
+    pub name: Text<MAX_NAME>,
+    /// This run of the viewer.
+    pub join: JoinId,
+    /// The person's long-lived key.
+    pub identity: KeyBytes,
+    /// Proof of holding `identity`, over this connection.
+    pub identity_proof: SignatureBytes,
+    /// The ticket's link key and proof of holding it.
+    pub link: Option<(KeyBytes, SignatureBytes)>,
+    /// Grants presented at once, at most [`MAX_GRANTS_IN_HELLO`].
+    pub grants: Vec<GrantProof>,
+    /// This viewer promises never to send input (`join --read-only`).
+    pub read_only: bool,
+}
+
+/// A grant and the proof that its holder is on this connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantProof {
+    /// The grant's bytes (`pillion_caps::Grant`), at most [`MAX_GRANT`].
+    pub grant: Bytes,
+    /// Proof of holding the key the grant names.
+    pub proof: SignatureBytes,
+}
+
+/// The viewer has shown everything up to a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// Which track.
+    pub track: TrackId,
+    /// The epoch of the track stream it came on.
+    pub epoch: u32,
+    /// Newest frame applied.
+    pub frame: u64,
+}
+
+/// A sign of life; the answer carries the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Chosen by the sender.
+    pub nonce: u64,
+}
+
+/// What a viewer says on the control stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromViewer {
+    /// First of all.
+    Hello(Box<Hello>),
+    /// Progress.
+    Ack(Ack),
+    /// "May I type?"
+    RequestEdit,
+    /// A grant that came after the hello.
+    Redeem(GrantProof),
+    /// A sign of life.
+    Ping(Ping),
+    /// Goodbye.
+    Leave,
+    /// The track's state is damaged or stale here; send a snapshot.
+    NeedSnapshot(TrackId),
+    /// A message from a newer version: skipped.
+    Unknown(u8),
+}
+
+impl FromViewer {
+    /// Appends the message to `out`.
+    pub fn encode(&self, out: &mut BytesMut) {
+        match self {
+            FromViewer::Hello(hello) => put(out, tag::viewer::HELLO, hello),
+            FromViewer::Ack(ack) => put(out, tag::viewer::ACK, ack),
+            FromViewer::RequestEdit => encode_message(out, tag::viewer::REQUEST_EDIT, &[]),
+            FromViewer::Redeem(grant) => put(out, tag::viewer::REDEEM, grant),
+            FromViewer::Ping(ping) => put(out, tag::viewer::PING, ping),
+            FromViewer::Leave => encode_message(out, tag::viewer::LEAVE, &[]),
+            FromViewer::NeedSnapshot(track) => put(out, tag::viewer::NEED_SNAPSHOT, track),
+            FromViewer::Unknown(tag) => encode_message(out, *tag, &[]),
+        }
+    }
+
+    /// Reads a message cut by a [`Framer`](crate::Framer).
+    ///
+    /// # Errors
+    /// Anything that is not exactly one message within its bounds.
+    pub fn decode(tag: u8, payload: &[u8]) -> Result<FromViewer, ProtocolError> {
+        Ok(match tag {
+            tag::viewer::HELLO => {
+                let hello: Hello = get(payload, "a hello")?;
+                bounded(
+                    hello.grants.len() <= MAX_GRANTS_IN_HELLO,
+                    "a hello with too many grants",
+                )?;
+                for grant in &hello.grants {
+                    bounded(
+                        grant.grant.len() <= MAX_GRANT,
+                        "a hello with an oversized grant",
+                    )?;
+                }
+                FromViewer::Hello(Box::new(hello))
+            }
+            tag::viewer::ACK => FromViewer::Ack(get(payload, "an acknowledgement")?),
+            tag::viewer::REQUEST_EDIT => {
+                bounded(payload.is_empty(), "a request for edit")?;
+                FromViewer::RequestEdit
+            }
+            tag::viewer::REDEEM => {
+                let grant: GrantProof = get(payload, "a grant")?;
+                bounded(grant.grant.len() <= MAX_GRANT, "an oversized grant")?;
+                FromViewer::Redeem(grant)
+            }
+            tag::viewer::PING => FromViewer::Ping(get(payload, "a ping")?),
+            tag::viewer::LEAVE => {
+                bounded(payload.is_empty(), "a leaving")?;
+                FromViewer::Leave
+            }
+            tag::viewer::NEED_SNAPSHOT => {
+                FromViewer::NeedSnapshot(get(payload, "a request for a snapshot")?)
+            }
+            other => FromViewer::Unknown(other),
+        })
+    }
+}

@@ -1,0 +1,498 @@
+//! The strings people paste: tickets and grant tokens.
+//!
+//! Both are `iroh-tickets` kinds: a lower-case prefix that names the kind, then base32. The last four
+//! bytes are a check sum, so that a string cut short by a copy is told from a wrong one.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use iroh_base::{EndpointAddr, EndpointId, TransportAddr};
+use iroh_tickets::{ParseError, Ticket as Kind};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    limits::{MAX_GRANT, MAX_TICKET_ADDRS, MAX_TICKET_CHARS},
+    message::KeyBytes,
+};
+
+/// What one joins with: where the session is, and the secret that proves one was given the ticket.
+///
+/// The endpoint id (and a relay, when the host uses one) is enough to find a host whose addresses
+/// changed; addresses are hints. The secret never crosses the wire: the joiner signs with it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The session's key, which is its endpoint id, and where it was last reachable.
+    pub addr: EndpointAddr,
+    /// Seed of the link key.
+    pub link: Zeroizing<[u8; 32]>,
+}
+
+/// What one presents beside a ticket to be given a right: a signed grant, and the secret of the link
+/// key it names.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GrantToken {
+    /// The session the grant is for.
+    pub session: KeyBytes,
+    /// The grant's bytes (`pillion_caps::Grant`).
+    pub grant: Vec<u8>,
+    /// Seed of the link key the grant names.
+    pub link: Zeroizing<[u8; 32]>,
+}
+
+/// Why a pasted string is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TicketError {
+    /// Nothing was given.
+    #[error("no {wanted} was given: paste the whole line the host was shown")]
+    Empty {
+        /// "ticket" or "grant token".
+        wanted: &'static str,
+    },
+    /// A string of another kind, which is named.
+    #[error("this is {found}, not a {wanted}: {hint}")]
+    WrongKind {
+        /// What it is.
+        found: &'static str,
+        /// What was wanted.
+        wanted: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Not a string of ours at all.
+    #[error(
+        "this is not a {wanted}: a {wanted} starts with \"{prefix}\"; paste the whole line the host was shown"
+    )]
+    NotOurs {
+        /// What was wanted.
+        wanted: &'static str,
+        /// How one starts.
+        prefix: &'static str,
+    },
+    /// Cut short or mistyped.
+    #[error("this {wanted} is damaged or cut short: copy it again, whole")]
+    Damaged {
+        /// What was wanted.
+        wanted: &'static str,
+    },
+    /// Made by a version this one does not know.
+    #[error("this {wanted} was made by a newer pillion: please upgrade pillion on this side")]
+    Newer {
+        /// What was wanted.
+        wanted: &'static str,
+    },
+}
+
+const TICKET: &str = "pillion";
+const TOKEN: &str = "pilliongrant";
+const TICKET_WORD: &str = "ticket";
+const TOKEN_WORD: &str = "grant token";
+
+/// The layout both kinds share: a version byte, postcard, a check sum.
+const LAYOUT: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct TicketBody {
+    id: EndpointId,
+    addrs: BTreeSet<TransportAddr>,
+    link: KeyBytes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TokenBody {
+    session: KeyBytes,
+    grant: Vec<u8>,
+    link: KeyBytes,
+}
+
+impl Kind for Ticket {
+    const KIND: &'static str = TICKET;
+
+    fn encode_bytes(&self) -> Vec<u8> {
+        seal(&TicketBody {
+            id: self.addr.id,
+            addrs: self
+                .addr
+                .addrs
+                .iter()
+                .take(MAX_TICKET_ADDRS)
+                .cloned()
+                .collect(),
+            link: *self.link,
+        })
+    }
+
+    fn decode_bytes(bytes: &[u8]) -> Result<Self, ParseError> {
+        let body: TicketBody = open(bytes)?;
+        if body.addrs.len() > MAX_TICKET_ADDRS {
+            return Err(ParseError::verification_failed("too many addresses"));
+        }
+        Ok(Ticket {
+            addr: EndpointAddr {
+                id: body.id,
+                addrs: body.addrs,
+            },
+            link: Zeroizing::new(body.link),
+        })
+    }
+}
+
+impl Kind for GrantToken {
+    const KIND: &'static str = TOKEN;
+
+    fn encode_bytes(&self) -> Vec<u8> {
+        seal(&TokenBody {
+            session: self.session,
+            grant: self.grant.clone(),
+            link: *self.link,
+        })
+    }
+
+    fn decode_bytes(bytes: &[u8]) -> Result<Self, ParseError> {
+        let body: TokenBody = open(bytes)?;
+        if body.grant.len() > MAX_GRANT {
+            return Err(ParseError::verification_failed("oversized grant"));
+        }
+        Ok(GrantToken {
+            session: body.session,
+            grant: body.grant,
+            link: Zeroizing::new(body.link),
+        })
+    }
+}
+
+impl FromStr for Ticket {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        let text = tidy(text, TICKET_WORD)?;
+        // The token's prefix begins with the ticket's, so the longer one is looked for first.
+        if text.starts_with(TOKEN) {
+            return Err(TicketError::WrongKind {
+                found: "a grant token",
+                wanted: TICKET_WORD,
+                hint: "join with the ticket, and give this one with --grant",
+            });
+        }
+        parse(&text, TICKET_WORD)
+    }
+}
+
+impl FromStr for GrantToken {
+    type Err = TicketError;
+
+    fn from_str(text: &str) -> Result<Self, TicketError> {
+        let text = tidy(text, TOKEN_WORD)?;
+        if text.starts_with(TICKET) && !text.starts_with(TOKEN) {
+            return Err(TicketError::WrongKind {
+                found: "a ticket",
+                wanted: TOKEN_WORD,
+                hint: "a grant token is what `pillion grant --link --edit` prints",
+            });
+        }
+        parse(&text, TOKEN_WORD)
+    }
+}
+
+impl fmt::Display for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.encode_string())
+    }
+}
+
+impl fmt::Display for GrantToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.encode_string())
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ticket({}, link: …)", self.addr.id.fmt_short())
+    }
+}
+
+impl fmt::Debug for GrantToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GrantToken(…)")
+    }
+}
+
+/// What a paste brings along: blanks, line breaks of a wrapped mail, a `pillion join ` in front.
+fn tidy(text: &str, wanted: &'static str) -> Result<String, TicketError> {
+    let text = text.trim();
+    let text = text.strip_prefix("pillion join ").unwrap_or(text);
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if text.is_empty() {
+        return Err(TicketError::Empty { wanted });
+    }
+    if text.len() > MAX_TICKET_CHARS {
+        return Err(TicketError::Damaged { wanted });
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn parse<K: Kind>(text: &str, wanted: &'static str) -> Result<K, TicketError> {
+    if let Some(found) = other_kind(text) {
+        return Err(TicketError::WrongKind {
+            found,
+            wanted,
+            hint: "it belongs to another program",
+        });
+    }
+    K::decode_string(text).map_err(|error| match error {
+        ParseError::Kind { .. } => TicketError::NotOurs {
+            wanted,
+            prefix: K::KIND,
+        },
+        ParseError::Verify { message: NEWER, .. } => TicketError::Newer { wanted },
+        _ => TicketError::Damaged { wanted },
+    })
+}
+
+/// Kinds of other programs on the same transport that get pasted by mistake.
+fn other_kind(text: &str) -> Option<&'static str> {
+    match text {
+        t if t.starts_with("endpoint") => Some("an iroh endpoint ticket"),
+        t if t.starts_with("node") => Some("an iroh node ticket"),
+        t if t.starts_with("blob") => Some("an iroh blob ticket"),
+        t if t.starts_with("doc") => Some("an iroh document ticket"),
+        _ => None,
+    }
+}
+
+const NEWER: &str = "made by a newer version";
+const CHECK: usize = 4;
+
+fn seal<T: Serialize>(body: &T) -> Vec<u8> {
+    let mut bytes = vec![LAYOUT];
+    bytes = postcard::to_extend(body, bytes).expect("our own strings always encode");
+    let check = checksum(&bytes);
+    bytes.extend_from_slice(&check);
+    bytes
+}
+
+fn open<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
+    let damaged = || ParseError::verification_failed("damaged");
+    let (body, check) = bytes.split_last_chunk::<CHECK>().ok_or_else(damaged)?;
+    if *check != checksum(body) {
+        return Err(damaged());
+    }
+    match body.split_first() {
+        Some((&LAYOUT, rest)) => match postcard::take_from_bytes(rest) {
+            Ok((value, [])) => Ok(value),
+            _ => Err(damaged()),
+        },
+        Some(_) => Err(ParseError::verification_failed(NEWER)),
+        None => Err(damaged()),
+    }
+}
+
+/// FNV-1a, 32 bit: a slip of the hand, not an attacker, is what this finds; signatures do the rest.
+fn checksum(bytes: &[u8]) -> [u8; CHECK] {
+    let mut hash = 0x811c_9dc5_u32;
+    for byte in bytes {
+        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    }
+    hash.to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The public key of the secret made of ones.
+    fn session() -> EndpointId {
+        iroh_base::SecretKey::from_bytes(&[1; 32]).public()
+    }
+
+    fn ticket() -> Ticket {
+        let addr = EndpointAddr::new(session())
+            .with_ip_addr("192.0.2.1:4433".parse().unwrap())
+            .with_relay_url("https://relay.example".parse().unwrap());
+        Ticket {
+            addr,
+            link: Zeroizing::new([7; 32]),
+        }
+    }
+
+    fn token() -> GrantToken {
+        GrantToken {
+            session: [3; 32],
+            grant: b"a grant".to_vec(),
+            link: Zeroizing::new([9; 32]),
+        }
+    }
+
+    #[test]
+    fn golden_strings() {
+        assert_eq!(
+            ticket().to_string(),
+            "pillionagfiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvyaqaczuhi5dqom5c6l3smvwgc6jomv4gc3lqnrss6aiayaaaeaoreidqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqpckeauya"
+        );
+        assert_eq!(
+            token().to_string(),
+            "pilliongrantaebqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgb3bebtxeylooqeqscijbeeqscijbeeqscijbeeqscijbeeqscijbeeqscijbeeqsa332j3a"
+        );
+    }
+
+    #[test]
+    fn they_come_back() {
+        assert_eq!(ticket().to_string().parse(), Ok(ticket()));
+        assert_eq!(token().to_string().parse(), Ok(token()));
+        let bare = Ticket {
+            addr: EndpointAddr::new(session()),
+            ..ticket()
+        };
+        assert_eq!(bare.to_string().parse(), Ok(bare));
+    }
+
+    #[test]
+    fn what_a_paste_brings_along_is_left_out() {
+        let text = ticket().to_string();
+        let (one, two) = text.split_at(40);
+        for pasted in [
+            format!("  {text}\n"),
+            format!("pillion join {text}"),
+            format!("{one}\r\n{two}"),
+            text.to_uppercase(),
+        ] {
+            assert_eq!(pasted.parse(), Ok(ticket()), "{pasted}");
+        }
+    }
+
+    #[test]
+    fn a_string_of_another_kind_is_named() {
+        let wrong = |text: &str| match text.parse::<Ticket>() {
+            Err(TicketError::WrongKind { found, .. }) => found,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wrong(&token().to_string()), "a grant token");
+        let endpoint = iroh_tickets::endpoint::EndpointTicket::new(EndpointAddr::new(session()));
+        assert_eq!(wrong(&endpoint.to_string()), "an iroh endpoint ticket");
+        match ticket().to_string().parse::<GrantToken>() {
+            Err(TicketError::WrongKind {
+                found: "a ticket",
+                hint,
+                ..
+            }) => {
+                assert!(hint.contains("grant --link"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_string_of_ours_is_told_how_one_starts() {
+        let error = "hello".parse::<Ticket>().unwrap_err();
+        assert!(
+            error.to_string().contains("starts with \"pillion\""),
+            "{error}"
+        );
+        let error = "https://example.com".parse::<GrantToken>().unwrap_err();
+        assert!(
+            error.to_string().contains("starts with \"pilliongrant\""),
+            "{error}"
+        );
+        assert_eq!(
+            " \n".parse::<Ticket>(),
+            Err(TicketError::Empty { wanted: "ticket" })
+        );
+    }
+
+    #[test]
+    fn one_cut_short_anywhere_is_told_so() {
+        for (text, prefix) in [(ticket().to_string(), TICKET), (token().to_string(), TOKEN)] {
+            for end in prefix.len()..text.len() {
+                let damaged = match prefix {
+                    TOKEN => text[..end].parse::<GrantToken>().map(|_| ()),
+                    _ => text[..end].parse::<Ticket>().map(|_| ()),
+                };
+                assert!(
+                    matches!(damaged, Err(TicketError::Damaged { .. })),
+                    "{end} {damaged:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn one_of_a_newer_layout_asks_for_an_upgrade() {
+        let mut bytes = ticket().encode_bytes();
+        bytes.truncate(bytes.len() - CHECK);
+        bytes[0] = LAYOUT + 1;
+        let check = checksum(&bytes);
+        bytes.extend_from_slice(&check);
+        let text = format!(
+            "{TICKET}{}",
+            data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase()
+        );
+        assert_eq!(
+            text.parse::<Ticket>(),
+            Err(TicketError::Newer { wanted: "ticket" })
+        );
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        assert!("pillion".repeat(2000).parse::<Ticket>().is_err());
+        let large = GrantToken {
+            grant: vec![0; MAX_GRANT + 1],
+            ..token()
+        };
+        assert!(large.to_string().parse::<GrantToken>().is_err());
+    }
+
+    #[test]
+    fn more_addresses_than_a_ticket_carries_are_left_out() {
+        let mut addr = EndpointAddr::new(session());
+        for port in 1..100 {
+            addr = addr.with_ip_addr(([127, 0, 0, 1], port).into());
+        }
+        let many = Ticket { addr, ..ticket() };
+        let read: Ticket = many.to_string().parse().unwrap();
+        assert_eq!(read.addr.addrs.len(), MAX_TICKET_ADDRS);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert!(!format!("{:?}", ticket()).contains("7, 7"));
+        assert!(!format!("{:?}", token()).contains("9, 9"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            let _ = text.parse::<Ticket>();
+            let _ = text.parse::<GrantToken>();
+            let _ = format!("pillion{text}").parse::<Ticket>();
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = Ticket::decode_bytes(&bytes);
+            let _ = GrantToken::decode_bytes(&bytes);
+        }
+
+        #[test]
+        fn a_changed_character_is_noticed(at: prop::sample::Index, with in "[a-z2-7]") {
+            let text = ticket().to_string();
+            let at = TICKET.len() + at.index(text.len() - TICKET.len());
+            let mut changed = text.clone();
+            changed.replace_range(at..=at, &with);
+            prop_assume!(changed != text);
+            prop_assert!(changed.parse::<Ticket>().is_err());
+        }
+
+        #[test]
+        fn any_ticket_comes_back(link: [u8; 32], ports in prop::collection::btree_set(any::<u16>(), 0..16)) {
+            let mut addr = EndpointAddr::new(session());
+            for port in ports {
+                addr = addr.with_ip_addr(([10, 0, 0, 1], port).into());
+            }
+            let ticket = Ticket { addr, link: Zeroizing::new(link) };
+            prop_assert_eq!(ticket.to_string().parse(), Ok(ticket));
+        }
+    }
+}

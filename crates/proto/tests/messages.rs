@@ -1,0 +1,468 @@
+//! Every message: golden bytes, round trips, mutations, claimed lengths.
+
+use bytes::{Bytes, BytesMut};
+use pillion_proto::{message::*, *};
+use proptest::prelude::*;
+
+/// A message of any stream, and how its stream reads it.
+#[derive(Debug, Clone, PartialEq)]
+enum Any {
+    Viewer(FromViewer),
+    Host(FromHost),
+    InputStream(InputStream),
+    Input(InputMsg),
+    Track(TrackMsg),
+    Request(HistoryRequest),
+    Reply(HistoryReply),
+}
+
+impl Any {
+    fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::new();
+        match self {
+            Any::Viewer(message) => message.encode(&mut out),
+            Any::Host(message) => message.encode(&mut out),
+            Any::InputStream(message) => message.encode(&mut out),
+            Any::Input(message) => message.encode(&mut out),
+            Any::Track(message) => message.encode(&mut out),
+            Any::Request(message) => message.encode(&mut out),
+            Any::Reply(message) => message.encode(&mut out),
+        }
+        out
+    }
+
+    /// Reads bytes as a message of the same stream; `None` for a part of one.
+    fn decode_like(&self, bytes: &[u8]) -> Result<Option<Any>, ProtocolError> {
+        let mut framer = Framer::new(limits::MAX_CONTROL_MESSAGE);
+        framer.push(bytes);
+        let Some((tag, payload)) = framer.next_message()? else {
+            return Ok(None);
+        };
+        Ok(Some(match self {
+            Any::Viewer(_) => Any::Viewer(FromViewer::decode(tag, &payload)?),
+            Any::Host(_) => Any::Host(FromHost::decode(tag, &payload)?),
+            Any::InputStream(_) => Any::InputStream(InputStream::decode(tag, &payload)?),
+            Any::Input(_) => match InputMsg::decode(tag, &payload)? {
+                Some(input) => Any::Input(input),
+                None => return Ok(None),
+            },
+            Any::Track(_) => Any::Track(TrackMsg::decode(tag, &payload)?),
+            Any::Request(_) => Any::Request(HistoryRequest::decode(tag, &payload)?),
+            Any::Reply(_) => Any::Reply(HistoryReply::decode(tag, &payload)?),
+        }))
+    }
+}
+
+fn signature(byte: u8) -> SignatureBytes {
+    [byte; 64].into()
+}
+
+/// One of each, with a name for the golden file.
+fn samples() -> Vec<(&'static str, Any)> {
+    let info = ParticipantInfo {
+        id: ParticipantId(300),
+        name: Text::cut("anna"),
+        identity: [4; 32],
+        right: Right::Edit,
+        host: false,
+        here: true,
+    };
+    let track = TrackInfo {
+        id: TrackId(0),
+        name: Text::cut("sh"),
+        state: TrackState::Exited(-1),
+    };
+    let right = RightChanged {
+        right: Right::Edit,
+        until_unix_ms: Some(7),
+        tenure: 2,
+        text: Text::cut("yes"),
+    };
+    let proof = GrantProof {
+        grant: Bytes::from_static(b"grant"),
+        proof: signature(3),
+    };
+    let viewer = [
+        (
+            "hello",
+            FromViewer::Hello(Box::new(Hello {
+                versions: VersionRange {
+                    oldest: Version(1),
+                    newest: Version(2),
+                },
+                software: Text::cut("pillion 0.1"),
+                name: Text::cut("anna"),
+                join: JoinId([1; 16]),
+                identity: [2; 32],
+                identity_proof: signature(9),
+                link: Some(([5; 32], signature(6))),
+                grants: vec![proof.clone()],
+                read_only: true,
+            })),
+        ),
+        (
+            "ack",
+            FromViewer::Ack(Ack {
+                track: TrackId(1),
+                epoch: 2,
+                frame: 300,
+            }),
+        ),
+        ("request_edit", FromViewer::RequestEdit),
+        ("redeem", FromViewer::Redeem(proof)),
+        ("ping", FromViewer::Ping(Ping { nonce: 128 })),
+        ("leave", FromViewer::Leave),
+        ("need_snapshot", FromViewer::NeedSnapshot(TrackId(1))),
+    ];
+    let text = Text::cut("a sentence");
+    let host = [
+        (
+            "welcome",
+            FromHost::Welcome(Box::new(Welcome {
+                version: Version(1),
+                software: Text::cut("pillion 0.1"),
+                session_name: Text::cut("work"),
+                host_name: Text::cut("olga"),
+                host_identity: [8; 32],
+                host_certificate: signature(7),
+                you: ParticipantId(2),
+                right: right.clone(),
+                read_only: false,
+                accepted: 5,
+                tracks: vec![track.clone()],
+            })),
+        ),
+        (
+            "refused",
+            FromHost::Refused(Refused {
+                code: RefusedCode::TICKET,
+                text: text.clone(),
+            }),
+        ),
+        (
+            "roster",
+            FromHost::Roster(RosterChange {
+                changed: vec![info],
+                gone: vec![ParticipantId(3)],
+            }),
+        ),
+        ("right", FromHost::Right(right)),
+        (
+            "request_answer",
+            FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
+        ),
+        (
+            "accepted",
+            FromHost::Accepted(Accepted {
+                upto: 3,
+                host_seq: 400,
+            }),
+        ),
+        ("pong", FromHost::Pong(Ping { nonce: 128 })),
+        (
+            "ended",
+            FromHost::Ended(Ended {
+                text: text.clone(),
+                at_unix_ms: 1_777_636_807_000,
+            }),
+        ),
+        (
+            "dropped",
+            FromHost::Dropped(Dropped {
+                upto: 9,
+                text: text.clone(),
+            }),
+        ),
+        ("track_info", FromHost::Track(track)),
+        (
+            "grant",
+            FromHost::Grant(GrantPush {
+                grant: Bytes::from_static(b"grant"),
+            }),
+        ),
+        ("notice", FromHost::Notice(Notice { text })),
+    ];
+    let payload = Bytes::from_static(b"payload");
+    let input = InputMsg {
+        id: 1,
+        track: TrackId(0),
+        waited_ms: 20,
+        tenure: 1,
+        bytes: Bytes::from_static(b"ls\r"),
+    };
+    let streams = [
+        (
+            "input_open",
+            Any::InputStream(InputStream {
+                join: JoinId([1; 16]),
+            }),
+        ),
+        ("input", Any::Input(input)),
+        (
+            "track_open",
+            Any::Track(TrackMsg::Open {
+                track: TrackId(0),
+                epoch: 3,
+            }),
+        ),
+        (
+            "snapshot",
+            Any::Track(TrackMsg::Snapshot(SnapshotMsg {
+                number: 200,
+                echoed: 3,
+                payload: payload.clone(),
+            })),
+        ),
+        (
+            "frame",
+            Any::Track(TrackMsg::Frame(FrameMsg {
+                number: 201,
+                echoed: 4,
+                reset: true,
+                payload: payload.clone(),
+            })),
+        ),
+        (
+            "history_request",
+            Any::Request(HistoryRequest {
+                track: TrackId(0),
+                from: 1000,
+                count: 50,
+            }),
+        ),
+        (
+            "history_reply",
+            Any::Reply(HistoryReply {
+                first: 1000,
+                count: 50,
+                settled: 2000,
+                payload,
+            }),
+        ),
+    ];
+    let viewer = viewer.map(|(name, message)| (name, Any::Viewer(message)));
+    let host = host.map(|(name, message)| (name, Any::Host(message)));
+    viewer.into_iter().chain(host).chain(streams).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn every_message_has_the_bytes_it_always_had() {
+    let golden = include_str!("messages.golden");
+    let made: Vec<String> = samples()
+        .iter()
+        .map(|(name, any)| format!("{name} {}", hex(&any.encode())))
+        .collect();
+    for (made, golden) in made.iter().zip(golden.lines()) {
+        assert_eq!(
+            made, golden,
+            "the wire format changed: that needs a new version"
+        );
+    }
+    assert_eq!(made.len(), golden.lines().count(), "{}", made.join("\n"));
+}
+
+#[test]
+fn every_message_comes_back() {
+    for (name, any) in samples() {
+        assert_eq!(any.decode_like(&any.encode()), Ok(Some(any)), "{name}");
+    }
+}
+
+#[test]
+fn a_part_of_a_message_is_waited_for() {
+    for (name, any) in samples() {
+        let bytes = any.encode();
+        for end in 0..bytes.len() {
+            assert_eq!(any.decode_like(&bytes[..end]), Ok(None), "{name} {end}");
+        }
+    }
+}
+
+#[test]
+fn a_payload_cut_short_or_with_bytes_left_over_is_refused() {
+    for (name, any) in samples() {
+        let bytes = any.encode();
+        let (tag, payload) = (bytes[4], &bytes[5..]);
+        let mut longer = BytesMut::new();
+        encode_message(&mut longer, tag, &[payload, &[0]].concat());
+        assert!(any.decode_like(&longer).is_err(), "{name}");
+        for end in 0..payload.len() {
+            let mut shorter = BytesMut::new();
+            encode_message(&mut shorter, tag, &payload[..end]);
+            assert!(any.decode_like(&shorter).is_err(), "{name} {end}");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_another_message_or_refused() {
+    for (name, any) in samples() {
+        let bytes = any.encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut mutated = bytes.to_vec();
+            mutated[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(Some(read)) = any.decode_like(&mutated) {
+                assert_ne!(read, any, "{name} bit {bit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_number_of_the_future_is_skipped() {
+    assert_eq!(
+        FromViewer::decode(63, b"anything"),
+        Ok(FromViewer::Unknown(63))
+    );
+    assert_eq!(
+        FromHost::decode(127, b"anything"),
+        Ok(FromHost::Unknown(127))
+    );
+    assert_eq!(
+        TrackMsg::decode(191, b"anything"),
+        Ok(TrackMsg::Unknown(191))
+    );
+    assert_eq!(InputMsg::decode(159, b"anything"), Ok(None));
+}
+
+#[test]
+fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
+    let long = |length: usize| Bytes::from(vec![b'x'; length]);
+    let proof = |length| GrantProof {
+        grant: long(length),
+        proof: signature(1),
+    };
+    let over = [
+        Any::Viewer(FromViewer::Redeem(proof(limits::MAX_GRANT + 1))),
+        Any::Host(FromHost::Grant(GrantPush {
+            grant: long(limits::MAX_GRANT + 1),
+        })),
+        Any::Input(InputMsg {
+            id: 1,
+            track: TrackId(0),
+            waited_ms: 0,
+            tenure: 0,
+            bytes: long(limits::MAX_INPUT + 1),
+        }),
+        Any::Host(FromHost::Roster(RosterChange {
+            changed: Vec::new(),
+            gone: vec![ParticipantId(1); limits::MAX_ROSTER_PART + 1],
+        })),
+        Any::Request(HistoryRequest {
+            track: TrackId(0),
+            from: 0,
+            count: limits::MAX_HISTORY_LINES + 1,
+        }),
+        Any::Reply(HistoryReply {
+            first: 0,
+            count: limits::MAX_HISTORY_LINES + 1,
+            settled: 0,
+            payload: Bytes::new(),
+        }),
+    ];
+    for any in over {
+        assert!(any.decode_like(&any.encode()).is_err(), "{any:?}");
+    }
+    let Any::Viewer(FromViewer::Hello(mut hello)) = samples().remove(0).1 else {
+        panic!()
+    };
+    hello.grants = vec![proof(1); limits::MAX_GRANTS_IN_HELLO + 1];
+    let hello = Any::Viewer(FromViewer::Hello(hello));
+    assert!(hello.decode_like(&hello.encode()).is_err());
+}
+
+#[test]
+fn text_over_its_bound_is_cut_when_made_and_refused_when_read() {
+    let text: Text<4> = Text::cut("äöüßx");
+    assert_eq!(text.as_str(), "äöüß");
+    let mut out = BytesMut::new();
+    // As a sentence of 513 characters would stand in a notice.
+    let long = postcard_string(&"x".repeat(limits::MAX_SENTENCE + 1));
+    encode_message(&mut out, tag::host::NOTICE, &long);
+    let notice = samples().pop().unwrap().1;
+    assert!(notice.decode_like(&out).is_err());
+}
+
+fn postcard_string(text: &str) -> Vec<u8> {
+    let length = text.len();
+    let low = u8::try_from(length & 0x7f).unwrap() | 0x80;
+    let high = u8::try_from(length >> 7).unwrap();
+    [&[low, high], text.as_bytes()].concat()
+}
+
+#[test]
+fn a_list_that_claims_to_be_huge_costs_nothing() {
+    // A roster of four billion participants, in nine bytes.
+    let payload = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0];
+    assert!(FromHost::decode(tag::host::ROSTER, &payload).is_err());
+    assert!(TrackMsg::decode(tag::track::FRAME, &[1, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());
+}
+
+#[test]
+fn limits_agree_with_what_they_bound() {
+    const { assert!(limits::MAX_GRANTS_IN_HELLO * limits::MAX_GRANT < 20 * 1024) };
+    const { assert!(limits::MAX_INPUT < limits::MAX_CONTROL_MESSAGE) };
+}
+
+#[test]
+fn only_known_stream_kinds_are_read() {
+    for kind in [
+        StreamKind::Control,
+        StreamKind::Input,
+        StreamKind::Track,
+        StreamKind::History,
+    ] {
+        assert_eq!(StreamKind::from_byte(kind as u8), Some(kind));
+    }
+    assert_eq!((0..=255).filter_map(StreamKind::from_byte).count(), 4);
+}
+
+proptest! {
+    #[test]
+    fn frames_come_back_whatever_they_hold(
+        number: u64, echoed: u64, reset: bool, payload in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let payload = Bytes::from(payload);
+        let frame = Any::Track(TrackMsg::Frame(FrameMsg {
+            number, echoed, reset, payload: payload.clone(),
+        }));
+        prop_assert_eq!(frame.decode_like(&frame.encode()), Ok(Some(frame)));
+        let snapshot = Any::Track(TrackMsg::Snapshot(SnapshotMsg { number, echoed, payload }));
+        prop_assert_eq!(snapshot.decode_like(&snapshot.encode()), Ok(Some(snapshot)));
+    }
+
+    #[test]
+    fn inputs_come_back_whatever_they_hold(
+        id: u64, waited_ms: u32, bytes in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let input = Any::Input(InputMsg { id, track: TrackId(0), waited_ms, tenure: waited_ms, bytes: bytes.into() });
+        prop_assert_eq!(input.decode_like(&input.encode()), Ok(Some(input)));
+    }
+
+    #[test]
+    fn names_come_back_whatever_they_hold(name: String, id: u32, identity: [u8; 32]) {
+        let info = ParticipantInfo {
+            id: ParticipantId(id), name: Text::cut(&name), identity,
+            right: Right::Manage, host: true, here: false,
+        };
+        let roster = Any::Host(FromHost::Roster(RosterChange { changed: vec![info], gone: vec![] }));
+        prop_assert_eq!(roster.decode_like(&roster.encode()), Ok(Some(roster)));
+    }
+
+    #[test]
+    fn any_payload_under_any_number_is_read_or_refused(
+        tag: u8, payload in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let _ = FromViewer::decode(tag, &payload);
+        let _ = FromHost::decode(tag, &payload);
+        let _ = InputStream::decode(tag, &payload);
+        let _ = InputMsg::decode(tag, &payload);
+        let _ = TrackMsg::decode(tag, &payload);
+        let _ = HistoryRequest::decode(tag, &payload);
+        let _ = HistoryReply::decode(tag, &payload);
+    }
+}
