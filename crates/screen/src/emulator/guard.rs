@@ -1,0 +1,757 @@
+//! What stands between the parser and the emulator: it bounds what a program can ask for, keeps
+//! what the emulator keeps to itself, answers queries, and notes which rows change.
+
+use std::{collections::BTreeMap, mem};
+
+use alacritty_terminal::{
+    Term,
+    event::VoidListener,
+    grid::{Cursor, Dimensions, Grid, Row},
+    index::{Column, Line as GridLine},
+    term::{Config, TermMode, cell::Cell, cell::Flags},
+};
+use unicode_width::UnicodeWidthChar;
+use vte::ansi::{
+    Attr, CharsetIndex, ClearMode, CursorShape as VteCursorShape, CursorStyle, Handler, Hyperlink,
+    KeyboardModes, KeyboardModesApplyBehavior, LineClearMode, Mode, NamedMode, NamedPrivateMode,
+    PrivateMode, Rgb, StandardCharset, TabulationClearMode,
+};
+
+use super::{keyboard::Keyboard, lines::Lines, lines::NO_LIMIT, replies::Replies};
+use crate::{
+    cell::MAX_MARKS,
+    clean::{REPLACEMENT, allowed_link, clean_title, is_clean_char},
+    damage::{Damage, Scroll},
+    screen::{LineId, MAX_TITLE, Size},
+};
+
+/// Most titles on the stack (`CSI 22 t`); the oldest is dropped.
+const MAX_TITLES: usize = 32;
+
+/// The emulator cannot place a wide character on fewer columns and hangs on reflow; a narrower
+/// terminal is emulated so wide and shown in part.
+const MIN_COLS: u16 = 2;
+
+/// The emulator with its guard.
+pub(super) struct Guard {
+    pub(super) term: Term<VoidListener>,
+    pub(super) size: Size,
+    /// First row of the scroll region and the row after its last.
+    pub(super) region: (u16, u16),
+    pub(super) charset: CharsetIndex,
+    pub(super) keyboard: Keyboard,
+    other_keyboard: Keyboard,
+    pub(super) title: String,
+    titles: Vec<String>,
+    pub(super) palette: BTreeMap<u16, [u8; 3]>,
+    pub(super) bells: u64,
+    /// In a synchronized update (mode 2026).
+    pub(super) sync: bool,
+    /// What REP repeats.
+    pub(super) last_char: Option<char>,
+    pub(super) replies: Replies,
+    pub(super) damage: Damage,
+    /// The scroll in the making, see [`Guard::scrolled`].
+    pub(super) scroll: Option<(u16, u16, i32)>,
+    pub(super) lines: Lines,
+}
+
+/// The size the emulator is told.
+#[derive(Clone, Copy)]
+struct EmulatorSize {
+    rows: usize,
+    cols: usize,
+}
+
+impl EmulatorSize {
+    fn of(size: Size) -> EmulatorSize {
+        EmulatorSize {
+            rows: usize::from(size.rows()),
+            cols: usize::from(size.cols().max(MIN_COLS)),
+        }
+    }
+}
+
+impl Dimensions for EmulatorSize {
+    fn total_lines(&self) -> usize {
+        self.rows
+    }
+
+    fn screen_lines(&self) -> usize {
+        self.rows
+    }
+
+    fn columns(&self) -> usize {
+        self.cols
+    }
+}
+
+impl Guard {
+    pub(super) fn new(size: Size, lines: Lines) -> Guard {
+        let config = Config {
+            scrolling_history: NO_LIMIT,
+            ..Config::default()
+        };
+        Guard {
+            term: Term::new(config, &EmulatorSize::of(size), VoidListener),
+            size,
+            region: (0, size.rows()),
+            charset: CharsetIndex::default(),
+            keyboard: Keyboard::default(),
+            other_keyboard: Keyboard::default(),
+            title: String::new(),
+            titles: Vec::new(),
+            palette: BTreeMap::new(),
+            bells: 0,
+            sync: false,
+            last_char: None,
+            replies: Replies::default(),
+            damage: Damage::all(size),
+            scroll: None,
+            lines,
+        }
+    }
+
+    pub(super) fn resize(&mut self, size: Size) {
+        self.size = size;
+        self.region = (0, size.rows());
+        self.damage_everything();
+        let target = EmulatorSize::of(size);
+        // The emulator cuts a row into narrower ones one after the other, each keeping the memory of
+        // all that came after it: from 1,000 columns to 2 that was measured to take 27 s and 6 GB.
+        // Halving, with rows going to history in between, bounds both.
+        self.with_primary(|guard| {
+            loop {
+                let cols = target.cols.max(guard.term.columns().div_ceil(2));
+                guard.term.resize(EmulatorSize { cols, ..target });
+                guard.renew_rows();
+                guard.lines.recount(guard.term.grid());
+                guard.lines.settle(guard.term.grid_mut());
+                if cols == target.cols {
+                    break;
+                }
+            }
+        });
+    }
+
+    /// The lines before `line` are no viewer's business: they also stay out of any reflow, so that
+    /// a taller screen does not bring them back.
+    pub(super) fn hide_before(&mut self, line: LineId) {
+        self.lines.hide_before(line);
+        self.with_primary(|guard| {
+            let oldest = guard.lines.oldest();
+            guard.lines.settle_before(guard.term.grid_mut(), oldest);
+        });
+    }
+
+    /// Does something while the primary screen's grid is where the emulator shows it, which it is
+    /// not while the alternate screen is on. That screen then gets the size the primary one has.
+    fn with_primary(&mut self, act: impl FnOnce(&mut Guard)) {
+        if !self.in_alternate() {
+            return act(self);
+        }
+        // The emulator empties the alternate screen whenever it turns to it.
+        let blank = Grid::new(1, usize::from(MIN_COLS), 0);
+        let mut alternate = mem::replace(self.term.grid_mut(), blank);
+        self.term.swap_alt();
+        act(self);
+        self.lines.freeze(self.term.grid());
+        alternate.resize(false, self.term.screen_lines(), self.term.columns());
+        self.term.swap_alt();
+        *self.term.grid_mut() = alternate;
+        self.renew_rows();
+    }
+
+    /// To be called when a piece of output has been taken.
+    pub(super) fn settle(&mut self) {
+        if !self.in_alternate() {
+            self.lines.settle(self.term.grid_mut());
+        }
+    }
+
+    /// Repeats the last character (REP), at most a row of it: curses uses it within a row, and
+    /// nine bytes must not cost 65,535 characters.
+    pub(super) fn repeat(&mut self, count: u16) {
+        if let Some(ch) = self.last_char {
+            for _ in 0..count.min(self.size.cols()) {
+                self.input(ch);
+            }
+        }
+    }
+
+    pub(super) fn in_alternate(&self) -> bool {
+        self.mode(TermMode::ALT_SCREEN)
+    }
+
+    pub(super) fn mode(&self, mode: TermMode) -> bool {
+        self.term.mode().contains(mode)
+    }
+
+    pub(super) fn cursor(&self) -> &Cursor<Cell> {
+        &self.term.grid().cursor
+    }
+
+    /// The cursor's row.
+    pub(super) fn y(&self) -> u16 {
+        u16::try_from(self.cursor().point.line.0).unwrap_or(0)
+    }
+
+    /// Rows that changed since the last call.
+    pub(super) fn take_damage(&mut self) -> Damage {
+        let mut damage = mem::take(&mut self.damage);
+        damage.scroll = self.scroll.take().and_then(|(top, bottom, lines)| {
+            let height = i32::from(bottom) - i32::from(top);
+            (lines != 0 && lines.abs() < height).then_some(Scroll {
+                top,
+                bottom,
+                lines: i16::try_from(lines).ok()?,
+            })
+        });
+        damage
+    }
+
+    pub(super) fn damage_everything(&mut self) {
+        self.damage = Damage::all(self.size);
+        self.scroll = None;
+    }
+
+    fn damage_rows(&mut self, from: u16, to: u16) {
+        self.damage.rows.insert_range(from, to);
+    }
+
+    pub(super) fn damage_screen(&mut self) {
+        self.damage_rows(0, self.size.rows());
+    }
+
+    fn damage_cursor_row(&mut self) {
+        let y = self.y();
+        self.damage.rows.insert(y);
+    }
+
+    /// Notes that the rows `top..bottom` move up by `lines` (down when negative).
+    #[inline]
+    pub(super) fn scrolled(&mut self, top: u16, bottom: u16, lines: i32) {
+        match &mut self.scroll {
+            Some((last_top, last_bottom, sum)) if (*last_top, *last_bottom) == (top, bottom) => {
+                *sum = sum.saturating_add(lines);
+            }
+            scroll => {
+                *scroll = Some((top, bottom, lines));
+                self.damage_rows(top, bottom);
+            }
+        }
+    }
+
+    /// Moves rows to history once many have gathered. Called after whatever can scroll.
+    #[inline]
+    pub(super) fn relieve(&mut self) {
+        if Lines::overfull(self.term.grid()) {
+            self.lines.settle(self.term.grid_mut());
+        }
+    }
+
+    /// Notes the rows that text written at the cursor will change.
+    #[inline]
+    fn damage_text(&mut self, width: usize) {
+        let y = self.y();
+        self.damage.rows.insert(y);
+        let cursor = self.cursor();
+        let wraps =
+            cursor.input_needs_wrap || width > 1 && cursor.point.column + 1 >= self.term.columns();
+        if wraps {
+            if y + 1 == self.region.1 {
+                self.scrolled(self.region.0, self.region.1, 1);
+            } else {
+                self.damage.rows.insert(y + 1);
+            }
+        }
+    }
+
+    /// What to put into a cell, or on one, for `ch`, and the columns it takes.
+    #[inline]
+    pub(super) fn admitted(&self, ch: char) -> Option<(char, usize)> {
+        if matches!(ch, ' '..='~') {
+            return Some((ch, 1));
+        }
+        #[cfg(test)]
+        assert_ne!(ch, super::PANIC_CHAR, "a panic asked for by a test");
+        match ch.width()? {
+            0 => (is_clean_char(ch) && self.marks_here() < MAX_MARKS).then_some((ch, 0)),
+            _ if !is_clean_char(ch) => Some((REPLACEMENT, 1)),
+            width => Some((ch, width)),
+        }
+    }
+
+    /// How many marks the cell has that the next one would be put on.
+    fn marks_here(&self) -> usize {
+        let grid = self.term.grid();
+        let cursor = &grid.cursor;
+        let row = &grid[cursor.point.line];
+        let mut column = cursor.point.column;
+        if !cursor.input_needs_wrap {
+            column = Column(column.saturating_sub(1));
+        }
+        if row[column].flags.contains(Flags::WIDE_CHAR_SPACER) {
+            column = Column(column.saturating_sub(1));
+        }
+        row[column].zerowidth().map_or(0, <[char]>::len)
+    }
+
+    fn swap_screens(&mut self) {
+        mem::swap(&mut self.keyboard, &mut self.other_keyboard);
+        self.damage_screen();
+    }
+
+    fn enter_alternate(&mut self) {
+        if !self.in_alternate() {
+            self.settle();
+            self.lines.freeze(self.term.grid());
+            let mode = NamedPrivateMode::SwapScreenAndSetRestoreCursor.into();
+            self.term.set_private_mode(mode);
+            self.renew_rows();
+            self.term.grid_mut().reset_region(..);
+            self.swap_screens();
+        }
+    }
+
+    fn leave_alternate(&mut self) {
+        if self.in_alternate() {
+            let mode = NamedPrivateMode::SwapScreenAndSetRestoreCursor.into();
+            self.term.unset_private_mode(mode);
+            self.lines.thaw(self.term.grid_mut());
+            self.swap_screens();
+        }
+    }
+
+    /// The scrollback is to be gone: it is hidden, and stays what it is in history.
+    fn clear_scrollback(&mut self) {
+        if !self.in_alternate() {
+            self.lines.settle_margin(self.term.grid_mut());
+        }
+        let top = self.lines.span().top;
+        self.lines.hide_before(top);
+    }
+
+    /// A row notes how many of its cells were written, and clears only those when it is used again.
+    /// The emulator loses count when columns are added: coloured blanks would show up again. And
+    /// a row made narrower keeps its memory. So each is made anew.
+    fn renew_rows(&mut self) {
+        let grid = self.term.grid_mut();
+        for line in grid.topmost_line().0..grid.screen_lines() as i32 {
+            let row = &mut grid[GridLine(line)];
+            *row = Row::from_vec(row[..].to_vec(), row.len());
+        }
+    }
+
+    fn private_mode_state(&self, mode: PrivateMode) -> Option<bool> {
+        let PrivateMode::Named(mode) = mode else {
+            return None;
+        };
+        let flag = match mode {
+            NamedPrivateMode::CursorKeys => TermMode::APP_CURSOR,
+            NamedPrivateMode::Origin => TermMode::ORIGIN,
+            NamedPrivateMode::LineWrap => TermMode::LINE_WRAP,
+            NamedPrivateMode::ShowCursor => TermMode::SHOW_CURSOR,
+            NamedPrivateMode::ReportMouseClicks => TermMode::MOUSE_REPORT_CLICK,
+            NamedPrivateMode::ReportCellMouseMotion => TermMode::MOUSE_DRAG,
+            NamedPrivateMode::ReportAllMouseMotion => TermMode::MOUSE_MOTION,
+            NamedPrivateMode::ReportFocusInOut => TermMode::FOCUS_IN_OUT,
+            NamedPrivateMode::Utf8Mouse => TermMode::UTF8_MOUSE,
+            NamedPrivateMode::SgrMouse => TermMode::SGR_MOUSE,
+            NamedPrivateMode::AlternateScroll => TermMode::ALTERNATE_SCROLL,
+            NamedPrivateMode::UrgencyHints => TermMode::URGENCY_HINTS,
+            NamedPrivateMode::SwapScreenAndSetRestoreCursor => TermMode::ALT_SCREEN,
+            NamedPrivateMode::BracketedPaste => TermMode::BRACKETED_PASTE,
+            NamedPrivateMode::BlinkingCursor => return Some(self.term.cursor_style().blinking),
+            NamedPrivateMode::SyncUpdate => return Some(self.sync),
+            NamedPrivateMode::ColumnMode => return None,
+        };
+        Some(self.mode(flag))
+    }
+}
+
+impl Handler for Guard {
+    fn input(&mut self, ch: char) {
+        let Some((ch, width)) = self.admitted(ch) else {
+            return;
+        };
+        self.damage_text(width);
+        self.term.input(ch);
+        self.last_char = Some(ch);
+        self.relieve();
+    }
+
+    fn linefeed(&mut self) {
+        if self.y() + 1 == self.region.1 {
+            self.scrolled(self.region.0, self.region.1, 1);
+        }
+        self.term.linefeed();
+        self.relieve();
+    }
+
+    fn put_tab(&mut self, count: u16) {
+        self.damage_text(1);
+        self.term.put_tab(count);
+        self.relieve();
+    }
+
+    fn backspace(&mut self) {
+        self.term.backspace();
+    }
+
+    fn carriage_return(&mut self) {
+        self.term.carriage_return();
+    }
+
+    fn bell(&mut self) {
+        self.bells += 1;
+    }
+
+    fn goto(&mut self, line: i32, col: usize) {
+        self.term.goto(line, col);
+    }
+
+    fn goto_line(&mut self, line: i32) {
+        self.term.goto_line(line);
+    }
+
+    fn goto_col(&mut self, col: usize) {
+        self.term.goto_col(col);
+    }
+
+    fn move_up(&mut self, rows: usize) {
+        self.term.move_up(rows);
+    }
+
+    fn move_down(&mut self, rows: usize) {
+        self.term.move_down(rows);
+    }
+
+    fn move_forward(&mut self, cols: usize) {
+        self.term.move_forward(cols);
+    }
+
+    fn move_backward(&mut self, cols: usize) {
+        self.term.move_backward(cols);
+    }
+
+    fn move_down_and_cr(&mut self, rows: usize) {
+        self.term.move_down_and_cr(rows);
+    }
+
+    fn move_up_and_cr(&mut self, rows: usize) {
+        self.term.move_up_and_cr(rows);
+    }
+
+    fn move_backward_tabs(&mut self, count: u16) {
+        self.term.move_backward_tabs(count.min(self.size.cols()));
+    }
+
+    fn move_forward_tabs(&mut self, count: u16) {
+        self.term.move_forward_tabs(count.min(self.size.cols()));
+    }
+
+    fn insert_blank(&mut self, count: usize) {
+        self.damage_cursor_row();
+        self.term.insert_blank(count);
+    }
+
+    fn erase_chars(&mut self, count: usize) {
+        self.damage_cursor_row();
+        self.term.erase_chars(count);
+    }
+
+    fn delete_chars(&mut self, count: usize) {
+        self.damage_cursor_row();
+        self.term.delete_chars(count);
+    }
+
+    fn clear_line(&mut self, mode: LineClearMode) {
+        self.damage_cursor_row();
+        self.term.clear_line(mode);
+    }
+
+    fn scroll_up(&mut self, rows: usize) {
+        let (top, bottom) = self.region;
+        let rows = rows.min(usize::from(bottom.saturating_sub(top)));
+        self.scrolled(top, bottom, rows as i32);
+        self.term.scroll_up(rows);
+        self.relieve();
+    }
+
+    fn scroll_down(&mut self, rows: usize) {
+        let (top, bottom) = self.region;
+        let rows = rows.min(usize::from(bottom.saturating_sub(top)));
+        self.scrolled(top, bottom, -(rows as i32));
+        self.term.scroll_down(rows);
+    }
+
+    fn insert_blank_lines(&mut self, rows: usize) {
+        let (y, (top, bottom)) = (self.y(), self.region);
+        if (top..bottom).contains(&y) {
+            let rows = rows.min(usize::from(bottom - y));
+            self.scrolled(y, bottom, -(rows as i32));
+            self.term.insert_blank_lines(rows);
+        }
+    }
+
+    fn delete_lines(&mut self, rows: usize) {
+        let (y, (top, bottom)) = (self.y(), self.region);
+        if (top..bottom).contains(&y) {
+            let rows = rows.min(usize::from(bottom - y));
+            self.scrolled(y, bottom, rows as i32);
+            self.term.delete_lines(rows);
+            self.relieve();
+        }
+    }
+
+    fn reverse_index(&mut self) {
+        if self.y() == self.region.0 {
+            self.scrolled(self.region.0, self.region.1, -1);
+        }
+        self.term.reverse_index();
+    }
+
+    fn clear_screen(&mut self, mode: ClearMode) {
+        self.damage_screen();
+        if let ClearMode::Saved = mode {
+            self.clear_scrollback();
+        } else {
+            self.term.clear_screen(mode);
+            self.relieve();
+        }
+    }
+
+    fn decaln(&mut self) {
+        self.damage_screen();
+        self.term.decaln();
+    }
+
+    fn reset_state(&mut self) {
+        self.leave_alternate();
+        self.clear_scrollback();
+        self.term.reset_state();
+        self.region = (0, self.size.rows());
+        self.charset = CharsetIndex::default();
+        self.keyboard = Keyboard::default();
+        self.other_keyboard = Keyboard::default();
+        self.title.clear();
+        self.titles.clear();
+        self.palette.clear();
+        self.sync = false;
+        self.last_char = None;
+        self.damage_screen();
+    }
+
+    fn clear_tabs(&mut self, mode: TabulationClearMode) {
+        self.term.clear_tabs(mode);
+    }
+
+    fn set_horizontal_tabstop(&mut self) {
+        self.term.set_horizontal_tabstop();
+    }
+
+    fn save_cursor_position(&mut self) {
+        self.term.save_cursor_position();
+    }
+
+    fn restore_cursor_position(&mut self) {
+        self.term.restore_cursor_position();
+    }
+
+    fn terminal_attribute(&mut self, attr: Attr) {
+        self.term.terminal_attribute(attr);
+    }
+
+    fn set_mode(&mut self, mode: Mode) {
+        self.term.set_mode(mode);
+    }
+
+    fn unset_mode(&mut self, mode: Mode) {
+        self.term.unset_mode(mode);
+    }
+
+    fn set_private_mode(&mut self, mode: PrivateMode) {
+        match mode {
+            PrivateMode::Named(NamedPrivateMode::SyncUpdate) => self.sync = true,
+            PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) => {
+                self.enter_alternate();
+            }
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_column_mode(|term| {
+                term.set_private_mode(NamedPrivateMode::ColumnMode.into());
+            }),
+            mode => self.term.set_private_mode(mode),
+        }
+    }
+
+    fn unset_private_mode(&mut self, mode: PrivateMode) {
+        match mode {
+            PrivateMode::Named(NamedPrivateMode::SyncUpdate) => self.sync = false,
+            PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) => {
+                self.leave_alternate();
+            }
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_column_mode(|term| {
+                term.unset_private_mode(NamedPrivateMode::ColumnMode.into());
+            }),
+            mode => self.term.unset_private_mode(mode),
+        }
+    }
+
+    fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
+        let rows = usize::from(self.size.rows());
+        let bottom = bottom.unwrap_or(rows).min(rows);
+        // A region of fewer than two rows is ignored, as in xterm.
+        if top < bottom {
+            self.term.set_scrolling_region(top, Some(bottom));
+            self.region = (top.saturating_sub(1) as u16, bottom as u16);
+        }
+    }
+
+    fn set_keypad_application_mode(&mut self) {
+        self.term.set_keypad_application_mode();
+    }
+
+    fn unset_keypad_application_mode(&mut self) {
+        self.term.unset_keypad_application_mode();
+    }
+
+    fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.charset = index;
+        self.term.set_active_charset(index);
+    }
+
+    fn configure_charset(&mut self, index: CharsetIndex, charset: StandardCharset) {
+        self.term.configure_charset(index, charset);
+    }
+
+    fn set_cursor_style(&mut self, style: Option<CursorStyle>) {
+        self.term.set_cursor_style(style);
+    }
+
+    fn set_cursor_shape(&mut self, shape: VteCursorShape) {
+        self.term.set_cursor_shape(shape);
+    }
+
+    fn set_hyperlink(&mut self, link: Option<Hyperlink>) {
+        let allowed = link.filter(|link| allowed_link(&link.uri));
+        self.term.set_hyperlink(allowed.map(|link| Hyperlink {
+            // What matters is where a link leads; and the emulator would make up an id.
+            id: Some(String::new()),
+            uri: link.uri,
+        }));
+    }
+
+    fn set_color(&mut self, index: usize, color: Rgb) {
+        if let Ok(index @ 0..=258) = u16::try_from(index) {
+            self.palette.insert(index, [color.r, color.g, color.b]);
+        }
+    }
+
+    fn reset_color(&mut self, index: usize) {
+        if let Ok(index) = u16::try_from(index) {
+            self.palette.remove(&index);
+        }
+    }
+
+    fn set_title(&mut self, title: Option<String>) {
+        self.title = title.map_or_else(String::new, |title| clean_title(&title, MAX_TITLE));
+    }
+
+    fn push_title(&mut self) {
+        if self.titles.len() >= MAX_TITLES {
+            self.titles.remove(0);
+        }
+        self.titles.push(self.title.clone());
+    }
+
+    fn pop_title(&mut self) {
+        if let Some(title) = self.titles.pop() {
+            self.title = title;
+        }
+    }
+
+    fn push_keyboard_mode(&mut self, mode: KeyboardModes) {
+        self.keyboard.push(mode);
+    }
+
+    fn pop_keyboard_modes(&mut self, count: u16) {
+        self.keyboard.pop(count);
+    }
+
+    fn set_keyboard_mode(&mut self, mode: KeyboardModes, how: KeyboardModesApplyBehavior) {
+        self.keyboard.set(mode, how);
+    }
+
+    fn identify_terminal(&mut self, intermediate: Option<char>) {
+        match intermediate {
+            None => self.replies.primary_attributes(),
+            Some('>') => self.replies.secondary_attributes(),
+            Some(_) => {}
+        }
+    }
+
+    fn device_status(&mut self, what: usize) {
+        match what {
+            5 => self.replies.ok(),
+            6 => {
+                let (x, y) = (self.cursor().point.column.0, self.y());
+                let top = if self.mode(TermMode::ORIGIN) {
+                    self.region.0
+                } else {
+                    0
+                };
+                let x = x.min(usize::from(self.size.cols() - 1));
+                self.replies
+                    .cursor(x + 1, usize::from(y.saturating_sub(top)) + 1);
+            }
+            _ => {}
+        }
+    }
+
+    fn report_mode(&mut self, mode: Mode) {
+        let state = match mode {
+            Mode::Named(NamedMode::Insert) => Some(self.mode(TermMode::INSERT)),
+            Mode::Named(NamedMode::LineFeedNewLine) => {
+                Some(self.mode(TermMode::LINE_FEED_NEW_LINE))
+            }
+            Mode::Unknown(_) => None,
+        };
+        self.replies.mode("", mode.raw(), state);
+    }
+
+    fn report_private_mode(&mut self, mode: PrivateMode) {
+        let state = self.private_mode_state(mode);
+        self.replies.mode("?", mode.raw(), state);
+    }
+
+    fn report_keyboard_mode(&mut self) {
+        self.replies.keyboard(self.keyboard.flags().bits());
+    }
+
+    fn dynamic_color_sequence(&mut self, prefix: String, index: usize, terminator: &str) {
+        let chosen = u16::try_from(index)
+            .ok()
+            .and_then(|index| self.palette.get(&index));
+        self.replies
+            .color(&prefix, index, chosen.copied(), terminator);
+    }
+
+    fn text_area_size_pixels(&mut self) {
+        self.replies.size_in_pixels(self.size);
+    }
+
+    fn text_area_size_chars(&mut self) {
+        self.replies.size_in_cells(self.size);
+    }
+
+    // Left out on purpose: the clipboard (OSC 52) is neither read nor written, the mouse pointer's
+    // shape has no meaning here, and the rest the emulator does not carry out either.
+}
+
+impl Guard {
+    fn change_column_mode(&mut self, change: impl FnOnce(&mut Term<VoidListener>)) {
+        self.region = (0, self.size.rows());
+        self.damage_screen();
+        change(&mut self.term);
+    }
+}
