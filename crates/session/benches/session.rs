@@ -1,0 +1,233 @@
+//! What a host costs for a keystroke, a frame, a flood and a joiner, with one viewer and with many.
+
+use bytes::Bytes;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use pillion_caps::SecretKey;
+use pillion_proto::{JoinId, Right, TrackId};
+use pillion_screen::Size;
+use pillion_session::{
+    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, Now, Target,
+    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+};
+
+const TERMINAL: TrackId = TrackId(0);
+
+fn secret(seed: u16) -> SecretKey {
+    let mut bytes = [1; 32];
+    bytes[..2].copy_from_slice(&seed.to_be_bytes());
+    SecretKey::from_bytes(&bytes)
+}
+
+/// A shared host and its viewers, on one clock.
+struct Session {
+    now: Now,
+    host: Host,
+    link: [u8; 32],
+    viewers: Vec<Viewer>,
+}
+
+impl Session {
+    fn new(viewers: u16) -> Session {
+        let now = Now {
+            mono_us: 1_000_000,
+            unix_ms: 1_777_636_800_000,
+        };
+        let config = HostConfig {
+            session_key: secret(0),
+            identity: secret(1),
+            seed: [3; 32],
+            name: "bench".into(),
+            host_name: "host".into(),
+            software: "bench".into(),
+            read_only: false,
+            edit_ttl_ms: 3_600_000,
+            size: Size::clamped(80, 24),
+            has_tty: true,
+            ledger: Vec::new(),
+            link: Some([9; 32]),
+        };
+        let mut session = Session {
+            now,
+            host: Host::new(config, now),
+            link: [9; 32],
+            viewers: Vec::new(),
+        };
+        session.command(Command::Share { from_start: false });
+        for seed in 0..viewers {
+            session.join(100 + seed);
+        }
+        session.settle();
+        session
+    }
+
+    fn command(&mut self, command: Command) {
+        let input = HostInput::Command {
+            request: 1,
+            by: Actor::Tty,
+            command,
+        };
+        self.host.handle(self.now, input);
+        self.settle();
+    }
+
+    fn join(&mut self, seed: u16) {
+        let config = ViewerConfig {
+            identity: secret(seed),
+            session: secret(0).public(),
+            link: Some(SecretKey::from_bytes(&self.link)),
+            grants: Vec::new(),
+            name: format!("viewer{seed}"),
+            software: "bench".into(),
+            join: JoinId([seed.to_be_bytes()[1]; 16]),
+            read_only: false,
+            inside: Vec::new(),
+        };
+        let conn = ConnId(self.viewers.len() as u64);
+        let mut viewer = Viewer::new(config, self.now);
+        let peer = secret(10_000 + seed).public();
+        let exporter = [7; 32];
+        self.host.handle(
+            self.now,
+            HostInput::Connected {
+                conn,
+                peer,
+                exporter,
+            },
+        );
+        viewer.handle(
+            self.now,
+            ViewerInput::Connected(Connected {
+                own_endpoint: peer,
+                exporter,
+            }),
+        );
+        self.viewers.push(viewer);
+        self.settle();
+    }
+
+    /// Passes everything between host and viewers; the program takes all input.
+    fn settle(&mut self) {
+        let now = self.now;
+        loop {
+            let mut idle = true;
+            while let Some(output) = self.host.poll() {
+                idle = false;
+                match output {
+                    HostOutput::Send {
+                        conn,
+                        stream,
+                        bytes,
+                    } => {
+                        let viewer = &mut self.viewers[conn.0 as usize];
+                        viewer.handle(now, ViewerInput::Received { stream, bytes });
+                    }
+                    HostOutput::Write { seq, .. } => {
+                        self.host.handle(now, HostInput::Written { seq });
+                    }
+                    _ => {}
+                }
+            }
+            for (index, viewer) in self.viewers.iter_mut().enumerate() {
+                while let Some(output) = viewer.poll() {
+                    idle = false;
+                    if let ViewerOutput::Send { stream, bytes } = output {
+                        let conn = ConnId(index as u64);
+                        self.host.handle(
+                            now,
+                            HostInput::Received {
+                                conn,
+                                stream,
+                                bytes,
+                            },
+                        );
+                    }
+                }
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn later(&mut self, us: u64) {
+        self.now.mono_us += us;
+    }
+
+    fn prints(&mut self, bytes: &Bytes, more: bool) {
+        let input = HostInput::Output {
+            track: TERMINAL,
+            bytes: bytes.clone(),
+            more,
+        };
+        self.host.handle(self.now, input);
+    }
+}
+
+/// One character from the program until it is on every viewer's screen and acknowledged.
+fn echo(c: &mut Criterion) {
+    let mut group = c.benchmark_group("echo to the screens of");
+    for viewers in [1, 10, 100] {
+        let mut session = Session::new(viewers);
+        let byte = Bytes::from_static(b"x");
+        group.bench_function(BenchmarkId::from_parameter(viewers), |b| {
+            b.iter(|| {
+                session.later(20_000);
+                session.prints(&byte, false);
+                session.settle();
+            });
+        });
+    }
+}
+
+/// One keystroke from the viewer's keyboard to the program.
+fn keystroke(c: &mut Criterion) {
+    let mut session = Session::new(1);
+    session.command(Command::Grant {
+        target: Target::Named("viewer100".into()),
+        right: Right::Edit,
+        ttl_ms: None,
+    });
+    assert_eq!(session.viewers[0].view().right, Right::Edit);
+    let byte = Bytes::from_static(b"x");
+    c.bench_function("keystroke to the program", |b| {
+        b.iter(|| {
+            session.later(20_000);
+            session.viewers[0].handle(session.now, ViewerInput::Keys(byte.clone()));
+            session.settle();
+        });
+    });
+}
+
+/// A megabyte of text in pieces of 64 KiB, a millisecond each.
+fn flood(c: &mut Criterion) {
+    let line = "the quick brown fox jumps over the lazy dog 0123456789 and then some more\r\n";
+    let piece = Bytes::from(line.repeat(65_536 / line.len()));
+    let mut group = c.benchmark_group("1 MiB of text with viewers");
+    group.throughput(Throughput::Bytes(16 * piece.len() as u64));
+    for viewers in [0, 1, 10, 100] {
+        let mut session = Session::new(viewers);
+        group.bench_function(BenchmarkId::from_parameter(viewers), |b| {
+            b.iter(|| {
+                for _ in 0..16 {
+                    session.later(1000);
+                    session.prints(&piece, true);
+                    session.settle();
+                }
+            });
+        });
+    }
+}
+
+/// From the hello to the first screen, both sides' work together.
+fn join(c: &mut Criterion) {
+    c.bench_function("join", |b| {
+        b.iter_batched_ref(
+            || Session::new(0),
+            |session| session.join(100),
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+criterion_group!(benches, echo, keystroke, flood, join);
+criterion_main!(benches);

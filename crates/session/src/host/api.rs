@@ -1,0 +1,481 @@
+//! What goes into a [`Host`](super::Host) and what comes out of it.
+
+use bytes::Bytes;
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_proto::{ParticipantId, PathKind, Right, TrackId, TrackState};
+use pillion_screen::{LineId, Size};
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
+use thiserror::Error;
+
+use crate::types::{ConnId, Stream};
+
+/// What a host is made from.
+pub struct HostConfig {
+    /// The session's key: its endpoint id, and the root of every grant.
+    pub session_key: SecretKey,
+    /// The person's key.
+    pub identity: SecretKey,
+    /// Fresh randomness for link keys and grant ids; never written down.
+    pub seed: [u8; 32],
+    /// The session's name.
+    pub name: String,
+    /// What the host calls themselves.
+    pub host_name: String,
+    /// Program and version, told to peers.
+    pub software: String,
+    /// Edit can't be granted in this session.
+    pub read_only: bool,
+    /// How long an edit grant lasts unless said otherwise, in milliseconds (8 h by default).
+    pub edit_ttl_ms: u64,
+    /// The terminal's size at the start.
+    pub size: Size,
+    /// Whether a terminal of the host's is attached: it answers the program's queries then, and can
+    /// confirm commands that widen rights.
+    pub has_tty: bool,
+    /// Ledger entries of an earlier run of this session, as they were made durable.
+    pub ledger: Vec<Bytes>,
+    /// The link key's seed of an earlier run, so that tickets stay valid.
+    pub link: Option<[u8; 32]>,
+}
+
+/// What happens to a host.
+pub enum HostInput {
+    /// The program wrote. `more` says that more is already waiting.
+    Output {
+        /// The track.
+        track: TrackId,
+        /// The bytes.
+        bytes: Bytes,
+        /// Whether more output is waiting behind it.
+        more: bool,
+    },
+    /// Input with this host-wide number was written to the program.
+    Written {
+        /// The number from [`HostOutput::Write`].
+        seq: u64,
+    },
+    /// The program ended.
+    Exited {
+        /// The track.
+        track: TrackId,
+        /// How.
+        state: TrackState,
+    },
+    /// The host's terminal changed size.
+    Resized {
+        /// The track.
+        track: TrackId,
+        /// The new size.
+        size: Size,
+    },
+    /// The host's own terminal went away (or came back).
+    Tty {
+        /// Whether there is one now.
+        attached: bool,
+    },
+    /// Somebody connected; nothing is known of them but that TLS holds.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// The other end's endpoint id.
+        peer: PublicKey,
+        /// The connection's exported keying material.
+        exporter: [u8; 32],
+    },
+    /// Bytes came.
+    Received {
+        /// The connection.
+        conn: ConnId,
+        /// The stream.
+        stream: Stream,
+        /// The bytes after the stream's kind byte, in order.
+        bytes: Bytes,
+    },
+    /// How the connection travels changed.
+    Path {
+        /// The connection.
+        conn: ConnId,
+        /// Direct or relayed.
+        kind: PathKind,
+        /// Round trip, in microseconds.
+        rtt_us: u32,
+    },
+    /// A connection is gone.
+    Disconnected {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Where the endpoint can be reached, for tickets; told at the start and on every change.
+    Addresses {
+        /// Addresses and relay.
+        addr: iroh_base::EndpointAddr,
+    },
+    /// Somebody on the host's side wants something.
+    Command {
+        /// Comes back in [`HostOutput::Done`].
+        request: u64,
+        /// Who.
+        by: Actor,
+        /// What.
+        command: Command,
+    },
+    /// The host at its own terminal confirms (or not) what [`HostNotice::Confirm`] asked.
+    Confirmed {
+        /// From the notice.
+        request: u64,
+        /// The answer.
+        yes: bool,
+    },
+    /// An answer to [`HostOutput::ReadHistory`]: consecutive chunks, possibly none.
+    History {
+        /// From the output.
+        request: u64,
+        /// `(first line, records, encoded lines)`.
+        chunks: Vec<(LineId, u32, Bytes)>,
+    },
+    /// Time passed.
+    Tick,
+}
+
+/// Who gives a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Actor {
+    /// A key pressed at the host's own terminal.
+    Tty,
+    /// A program of the host's account, through the control socket. While a remote editor is here
+    /// this proves nothing, so what widens rights is confirmed at the terminal.
+    Socket,
+}
+
+/// Whom a command is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// A name, a participant's number, or the beginning of a key's fingerprint or a grant's id.
+    Named(String),
+    /// Exactly this participant.
+    Id(ParticipantId),
+    /// Everyone who came by a link grant.
+    Links,
+    /// Everyone.
+    All,
+}
+
+/// What can be asked of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Start sharing (again) from what is on the screen now (`from_start`: from the first line).
+    Share {
+        /// From the first line rather than from the top of the screen.
+        from_start: bool,
+    },
+    /// End sharing; the program goes on.
+    Stop,
+    /// The ticket; `new` makes the old one stop working.
+    Ticket {
+        /// Replace it.
+        new: bool,
+    },
+    /// Who is here.
+    Who,
+    /// How the session stands.
+    Status,
+    /// Give a participant a right.
+    Grant {
+        /// Whom.
+        target: Target,
+        /// What.
+        right: Right,
+        /// For how long, in milliseconds; the session's default when `None`.
+        ttl_ms: Option<u64>,
+    },
+    /// Make a token for somebody who is not here yet.
+    GrantLink {
+        /// What.
+        right: Right,
+        /// For how long, in milliseconds.
+        ttl_ms: Option<u64>,
+        /// How many people may use it.
+        uses: Option<NonZeroU32>,
+    },
+    /// Say no to a request for edit.
+    Refuse {
+        /// Whose.
+        target: Target,
+    },
+    /// Take edit away.
+    Revoke {
+        /// Whose, or which grant.
+        target: Target,
+    },
+    /// Put somebody out and bar that identity.
+    Kick {
+        /// Whom.
+        target: Target,
+    },
+}
+
+/// What a command brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Done {
+    /// A sentence for who asked.
+    Said(String),
+    /// The ticket.
+    Ticket(String),
+    /// A grant token and when it ends, in milliseconds since the Unix epoch.
+    Token {
+        /// The string.
+        token: String,
+        /// The grant's id, for `revoke`.
+        grant: String,
+        /// Its end.
+        expires_unix_ms: u64,
+    },
+    /// Who is here.
+    Who(Vec<ParticipantStatus>),
+    /// How the session stands.
+    Status(SessionStatus),
+}
+
+/// One line of `pillion who`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParticipantStatus {
+    /// Number.
+    pub id: ParticipantId,
+    /// Name, cleaned; unverified.
+    pub name: String,
+    /// Fingerprint of the identity key.
+    pub fingerprint: String,
+    /// Right.
+    pub right: Right,
+    /// When the right falls back to view, in milliseconds since the Unix epoch.
+    pub until_unix_ms: Option<u64>,
+    /// Connected now.
+    pub here: bool,
+    /// Has asked for edit and waits.
+    pub asking: bool,
+    /// How the connection travels.
+    pub path: PathKind,
+    /// Round trip, in microseconds, once known.
+    pub rtt_us: Option<u32>,
+    /// Frames this viewer is behind.
+    pub lag_frames: u64,
+}
+
+/// How a session stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Name.
+    pub name: String,
+    /// Shared right now.
+    pub shared: bool,
+    /// Viewers connected.
+    pub viewers: u32,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_unix_ms: u64,
+    /// Edit can't be granted.
+    pub read_only: bool,
+}
+
+/// Why a command was not carried out. The text says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+pub enum CommandError {
+    /// Nobody is called that.
+    #[error("nobody here is called \"{name}\"; `pillion who` lists who is here")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// More than one is called that.
+    #[error("\"{name}\" could be any of {}; say which by its number", choices.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// "2 anna (7f3a-…)" each.
+        choices: Vec<String>,
+    },
+    /// Not in this state of the session.
+    #[error("{0}")]
+    NotNow(String),
+    /// Not by this actor.
+    #[error("{0}")]
+    NotAllowed(String),
+}
+
+/// Something the person at the host should see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostNotice {
+    /// Asks for edit; answered by [`Command::Grant`] or [`Command::Refuse`].
+    EditRequested {
+        /// Who.
+        id: ParticipantId,
+        /// Name, cleaned.
+        name: String,
+        /// Fingerprint of the identity key.
+        fingerprint: String,
+    },
+    /// A request was answered, withdrawn or its viewer left: take the notice away.
+    RequestGone {
+        /// Whose.
+        id: ParticipantId,
+    },
+    /// A command that widens rights waits for a yes at this terminal.
+    Confirm {
+        /// Goes into [`HostInput::Confirmed`].
+        request: u64,
+        /// What is about to happen, as a question.
+        question: String,
+    },
+    /// Somebody came.
+    Joined {
+        /// Who.
+        id: ParticipantId,
+        /// Name, cleaned.
+        name: String,
+    },
+    /// Somebody left.
+    Left {
+        /// Who.
+        id: ParticipantId,
+        /// Name, cleaned.
+        name: String,
+    },
+    /// Anything else worth a line.
+    Said(String),
+}
+
+/// What goes into the session's log. Opaque to the store but for the numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogEntry {
+    /// A frame's uncompressed body; `snapshot` ones stand alone.
+    Frame {
+        /// Track.
+        track: TrackId,
+        /// Number.
+        number: u64,
+        /// Stands alone.
+        snapshot: bool,
+        /// When.
+        unix_ms: u64,
+        /// The body.
+        raw: Bytes,
+    },
+    /// Lines that became final.
+    History {
+        /// Track.
+        track: TrackId,
+        /// Line of the first record.
+        first: LineId,
+        /// Records.
+        count: u32,
+        /// Encoded lines.
+        bytes: Bytes,
+    },
+    /// Lines that left the screen and may still change; it takes the place of what the log has of
+    /// lines from `first` on that are not final.
+    Margin {
+        /// Track.
+        track: TrackId,
+        /// When.
+        unix_ms: u64,
+        /// Line of the first record.
+        first: LineId,
+        /// Records; there may be none.
+        count: u32,
+        /// Encoded lines. When the last record is marked as continued and is the line the screen
+        /// begins in, the screen goes on with it.
+        bytes: Bytes,
+    },
+    /// Something happened: one JSON object (who came, what was granted by whom, …).
+    Event {
+        /// When.
+        unix_ms: u64,
+        /// The object.
+        json: String,
+    },
+}
+
+/// What a host wants done. In order.
+#[derive(Debug)]
+pub enum HostOutput {
+    /// Send these bytes on a stream; the first ones on a track stream open it.
+    Send {
+        /// Connection.
+        conn: ConnId,
+        /// Stream.
+        stream: Stream,
+        /// Bytes, shared between all who are sent the same.
+        bytes: Bytes,
+    },
+    /// Drop what is unsent on this stream: a newer one replaces it.
+    Reset {
+        /// Connection.
+        conn: ConnId,
+        /// Stream.
+        stream: Stream,
+    },
+    /// No more bytes follow on this stream.
+    Finish {
+        /// Connection.
+        conn: ConnId,
+        /// Stream.
+        stream: Stream,
+    },
+    /// Close the connection once what was sent before is delivered (bounded wait).
+    Close {
+        /// Connection.
+        conn: ConnId,
+        /// Application error code ([`pillion_proto::RefusedCode`], 0 for a normal end).
+        code: u8,
+        /// For people.
+        reason: String,
+    },
+    /// Write authorised input to the program, and say [`HostInput::Written`] when done.
+    Write {
+        /// Track.
+        track: TrackId,
+        /// Host-wide number.
+        seq: u64,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Answer the program's terminal query (only without a terminal of the host's).
+    Answer {
+        /// Track.
+        track: TrackId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// Make this ledger entry durable before carrying out any later output.
+    Ledger(Bytes),
+    /// Keep this secret in the session's directory: the link key's seed changed.
+    KeepLink([u8; 32]),
+    /// Append to the log.
+    Log(LogEntry),
+    /// Read settled lines from the log and answer with [`HostInput::History`].
+    ReadHistory {
+        /// Comes back.
+        request: u64,
+        /// Track.
+        track: TrackId,
+        /// First line.
+        from: LineId,
+        /// At most so many records.
+        count: u32,
+        /// At most so many encoded bytes.
+        max_bytes: usize,
+    },
+    /// Tell the person at the host.
+    Notice(HostNotice),
+    /// A command's result.
+    Done {
+        /// From the command.
+        request: u64,
+        /// What came of it.
+        result: Result<Done, CommandError>,
+    },
+    /// Start listening for viewers.
+    Listen,
+    /// Sharing ended: stop listening once every connection is closed.
+    StopListening,
+}

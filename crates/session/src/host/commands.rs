@@ -1,0 +1,435 @@
+//! What the host's own side asks for, and what of it needs a yes at the host's terminal.
+
+use std::num::NonZeroU32;
+
+use pillion_caps::{Audience, Refusal, SecretKey, UnixMillis};
+use pillion_proto::{FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right};
+
+use crate::words::span;
+
+use super::{
+    Host,
+    api::{
+        Actor, Command, CommandError, Done, HostNotice, ParticipantStatus, SessionStatus, Target,
+    },
+    conn::Fault,
+    names::Found,
+    requests::Why,
+    roster::Person,
+};
+
+/// How long a command that widens rights waits for a yes at the terminal, in microseconds.
+pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
+
+/// Commands that may wait for that; an editor could start any number of them.
+const MAX_CONFIRMS: usize = 16;
+
+/// How long anything can be granted for, in milliseconds: ten years.
+const MAX_TTL_MS: u64 = 10 * 365 * 86_400_000;
+
+/// A command that waits for a yes.
+pub(super) struct Confirm {
+    command: Command,
+    until_us: u64,
+}
+
+impl Host {
+    /// Somebody on the host's side wants something.
+    pub(super) fn on_command(&mut self, request: u64, by: Actor, command: Command) {
+        // A ticket only lets watch, and an editor has one. Sharing can't begin while an editor is
+        // here: that it is on is how they came.
+        let widens = matches!(command, Command::Grant { .. } | Command::GrantLink { .. });
+        if widens && by == Actor::Socket && self.has_remote_editor() {
+            match self.ask_to_confirm(request, command) {
+                Ok(()) => {}
+                Err(error) => self.done(request, Err(error)),
+            }
+        } else {
+            self.carry_out(request, command);
+        }
+    }
+
+    fn carry_out(&mut self, request: u64, command: Command) {
+        let result = match command {
+            Command::Share { from_start } => return self.share(request, from_start),
+            Command::Stop => return self.stop(request),
+            Command::Ticket { new } => return self.on_ticket(request, new),
+            Command::Who => Ok(Done::Who(self.who())),
+            Command::Status => Ok(Done::Status(self.status())),
+            Command::Grant {
+                target,
+                right,
+                ttl_ms,
+            } => self.grant(&target, right, ttl_ms),
+            Command::GrantLink {
+                right,
+                ttl_ms,
+                uses,
+            } => self.grant_link(right, ttl_ms, uses),
+            Command::Refuse { target } => self.refuse_request(&target),
+            Command::Revoke { target } => self.revoke(&target),
+            Command::Kick { target } => self.kick(&target),
+        };
+        self.done(request, result);
+    }
+
+    /// Whether input of somebody else can reach the program at this moment: then what comes through
+    /// the socket may be typed by them.
+    fn has_remote_editor(&self) -> bool {
+        let now = UnixMillis(self.now.unix_ms);
+        let here = self.roster.people().filter(|person| person.connections > 0);
+        here.map(|person| self.rights.standing(&person.identity, now))
+            .any(|standing| standing.right > Right::View)
+    }
+
+    fn ask_to_confirm(&mut self, request: u64, mut command: Command) -> Result<(), CommandError> {
+        if !self.has_tty {
+            let text = "somebody with the right to edit is connected, so a command could be theirs, \
+                        and there is no terminal here to confirm it at: revoke their right first \
+                        (pillion revoke --all)";
+            return Err(CommandError::NotAllowed(text.into()));
+        }
+        if self.confirms.len() >= MAX_CONFIRMS {
+            let text = "too many commands wait for a yes at the host's terminal already";
+            return Err(CommandError::NotNow(text.into()));
+        }
+        let question = match &mut command {
+            Command::Grant {
+                target,
+                right,
+                ttl_ms,
+            } => {
+                // Whom it is about is settled now: names may change hands before the yes.
+                let id = self.one(target)?;
+                self.check_grant(*right)?;
+                *target = Target::Id(id);
+                let ttl = span(self.ttl(*ttl_ms)?);
+                let label = self.label(id);
+                format!("Give {label} the right to {} for {ttl}?", verb(*right))
+            }
+            Command::GrantLink {
+                right,
+                ttl_ms,
+                uses,
+            } => {
+                self.check_grant(*right)?;
+                let ttl = span(self.ttl(*ttl_ms)?);
+                let who = match uses {
+                    Some(uses) if uses.get() == 1 => "one person".to_owned(),
+                    Some(uses) => format!("{uses} people"),
+                    None => "whoever has it".to_owned(),
+                };
+                format!("Make a token that lets {who} {} for {ttl}?", verb(*right))
+            }
+            _ => return Err(CommandError::NotAllowed("nothing to confirm".into())),
+        };
+        let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
+        self.confirms.insert(request, Confirm { command, until_us });
+        self.arm(until_us);
+        self.notice(HostNotice::Confirm { request, question });
+        Ok(())
+    }
+
+    /// The person at the host answered.
+    pub(super) fn on_confirmed(&mut self, request: u64, yes: bool) {
+        let Some(confirm) = self.confirms.remove(&request) else {
+            return;
+        };
+        if yes {
+            self.carry_out(request, confirm.command);
+        } else {
+            let text = "the person at the host's terminal said no";
+            self.done(request, Err(CommandError::NotAllowed(text.into())));
+        }
+    }
+
+    pub(super) fn expire_confirms(&mut self) {
+        let now = self.now.mono_us;
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.confirms)
+            .into_iter()
+            .partition(|(_, confirm)| now >= confirm.until_us || !self.has_tty);
+        for (_, confirm) in &rest {
+            self.arm(confirm.until_us);
+        }
+        self.confirms = rest.into_iter().collect();
+        for (request, _) in due {
+            let text = "nobody said yes at the host's terminal";
+            self.done(request, Err(CommandError::NotAllowed(text.into())));
+        }
+    }
+
+    /// The host's terminal went away or came back.
+    pub(super) fn on_tty(&mut self, attached: bool) {
+        self.has_tty = attached;
+        self.expire_confirms();
+    }
+
+    fn check_grant(&self, right: Right) -> Result<(), CommandError> {
+        match () {
+            () if self.read_only && right > Right::View => Err(CommandError::NotNow(
+                "this session was shared with --read-only: edit can't be granted in it".into(),
+            )),
+            () if !self.sharing.on => Err(CommandError::NotNow(
+                "this session is not shared; `pillion share` starts that".into(),
+            )),
+            () => Ok(()),
+        }
+    }
+
+    fn ttl(&self, ttl_ms: Option<u64>) -> Result<u64, CommandError> {
+        match ttl_ms.unwrap_or(self.edit_ttl_ms) {
+            0 => Err(CommandError::NotNow(
+                "a grant must last longer than no time at all".into(),
+            )),
+            ttl => Ok(ttl.min(MAX_TTL_MS)),
+        }
+    }
+
+    fn grant(
+        &mut self,
+        target: &Target,
+        right: Right,
+        ttl_ms: Option<u64>,
+    ) -> Result<Done, CommandError> {
+        self.check_grant(right)?;
+        let ttl = self.ttl(ttl_ms)?;
+        let id = self.one(target)?;
+        let label = self.label(id);
+        if right == Right::View {
+            return Ok(Done::Said(format!(
+                "{label} can watch already; --edit lets them type"
+            )));
+        }
+        let conns = self.conns_of(id);
+        let member = conns.first().and_then(|conn| self.member(*conn));
+        let Some(identity) = member.map(|member| member.identity.clone()) else {
+            let text = format!(
+                "{label} is not connected; wait until they are, or make a token for \
+                                them (pillion grant --link --edit)"
+            );
+            return Err(CommandError::NotNow(text));
+        };
+        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
+        let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
+        let grant = self.issue(terms)?;
+        let redeemed = self.rights.redeem(&grant, &identity, None, now);
+        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
+            self.record(&event);
+        }
+        self.arm_expiry();
+        let push = FromHost::Grant(GrantPush {
+            grant: grant.to_bytes().into(),
+        });
+        for conn in conns {
+            self.send(conn, &push);
+        }
+        let until = clock(grant.terms().expires);
+        let host = &self.names.host;
+        let text = format!(
+            "{host} gave you {} for {} (until {until})",
+            noun(right),
+            span(ttl)
+        );
+        self.tell_standing(&key, &text);
+        self.end_request(id);
+        let said = format!("{label} may {} for {}", verb(right), span(ttl));
+        Ok(Done::Said(said))
+    }
+
+    fn grant_link(
+        &mut self,
+        right: Right,
+        ttl_ms: Option<u64>,
+        uses: Option<NonZeroU32>,
+    ) -> Result<Done, CommandError> {
+        self.check_grant(right)?;
+        let ttl = self.ttl(ttl_ms)?;
+        let link = SecretKey::from_bytes(&self.random());
+        let now = UnixMillis(self.now.unix_ms);
+        let terms = self
+            .rights
+            .terms(right, Audience::Link(link.public()), now, ttl, uses);
+        let expires_unix_ms = terms.expires.0;
+        let grant = self.issue(terms)?;
+        let id = grant.id().to_string();
+        let session = *self.keys.session.public().as_bytes();
+        let token = GrantToken {
+            session,
+            grant: grant.to_bytes(),
+            link: link.to_bytes(),
+        };
+        Ok(Done::Token {
+            token: token.to_string(),
+            grant: id,
+            expires_unix_ms,
+        })
+    }
+
+    /// Signs and records a grant.
+    fn issue(&mut self, terms: pillion_caps::Terms) -> Result<pillion_caps::Grant, CommandError> {
+        let seed = self.random();
+        let [seed, _] = [0, 16].map(|at| {
+            let mut half = [0; 16];
+            half.copy_from_slice(&seed[at..at + 16]);
+            half
+        });
+        let (grant, events) = self
+            .rights
+            .issue(&self.keys.session, terms, seed)
+            .map_err(|refusal| not_now(&refusal))?;
+        for event in &events {
+            self.record(event);
+        }
+        let terms = grant.terms();
+        let audience = match &terms.audience {
+            Audience::Key(key) => key.to_string(),
+            _ => "link".to_owned(),
+        };
+        self.log_event(serde_json::json!({
+            "event": "granted",
+            "grant": grant.id().to_string(),
+            "to": audience,
+            "rights": terms.rights.to_string(),
+            "until_unix_ms": terms.expires.0,
+        }));
+        Ok(grant)
+    }
+
+    fn revoke(&mut self, target: &Target) -> Result<Done, CommandError> {
+        let (event, said) = match target {
+            Target::Links => (
+                self.rights.revoke_links(),
+                "every link grant is revoked".to_owned(),
+            ),
+            Target::All => (
+                self.rights.revoke_all(),
+                "every grant is revoked".to_owned(),
+            ),
+            Target::Id(id) => return self.revoke_person(*id),
+            Target::Named(name) => match self.find(name, true)? {
+                Found::Person(id) => return self.revoke_person(id),
+                Found::Grant(grant) => {
+                    let event = self.rights.revoke_grant(grant).map_err(|r| not_now(&r))?;
+                    (event, format!("grant {grant} is revoked"))
+                }
+            },
+        };
+        self.record(&event);
+        self.after_revoking(&said);
+        Ok(Done::Said(said))
+    }
+
+    fn revoke_person(&mut self, id: ParticipantId) -> Result<Done, CommandError> {
+        let person = self.person(id)?;
+        let (label, key) = (person.label(), person.identity);
+        let had = person.standing.right > Right::View;
+        let event = self
+            .rights
+            .revoke_person(key)
+            .map_err(|refusal| not_now(&refusal))?;
+        self.record(&event);
+        let said = match had {
+            true => format!("{label} may not type any more"),
+            false => format!("{label} could only watch; grants made for them are revoked"),
+        };
+        self.after_revoking(&said);
+        Ok(Done::Said(said))
+    }
+
+    fn after_revoking(&mut self, said: &str) {
+        self.log_event(serde_json::json!({ "event": "revoked", "what": said }));
+        self.refresh_standings(Why::Revoked);
+    }
+
+    fn kick(&mut self, target: &Target) -> Result<Done, CommandError> {
+        let id = self.one(target)?;
+        let person = self.person(id)?;
+        let (label, key) = (person.label(), person.identity);
+        let revoked = self.rights.revoke_person(key);
+        let barred = self.rights.bar(key).map_err(|refusal| not_now(&refusal))?;
+        if let Ok(event) = revoked {
+            self.record(&event);
+        }
+        self.record(&barred);
+        self.log_event(
+            serde_json::json!({ "event": "kicked", "id": id.0, "identity": key.to_string() }),
+        );
+        self.refresh_standings(Why::Revoked);
+        let fault = Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string());
+        for conn in self.conns_of(id) {
+            self.refuse(conn, &fault);
+        }
+        Ok(Done::Said(format!(
+            "{label} is out and their key is barred. Keys are free: whoever has the ticket can come \
+             back with another one; `pillion ticket --new` replaces the ticket"
+        )))
+    }
+
+    fn who(&self) -> Vec<ParticipantStatus> {
+        self.roster
+            .listed()
+            .map(|person| self.status_of(person))
+            .collect()
+    }
+
+    fn status_of(&self, person: &Person) -> ParticipantStatus {
+        let standing = self
+            .rights
+            .standing(&person.identity, UnixMillis(self.now.unix_ms));
+        let conn = self
+            .conns_of(person.id)
+            .first()
+            .and_then(|conn| self.conns.get(conn));
+        let acked = conn
+            .and_then(|conn| conn.member())
+            .map(|member| member.lane.acked());
+        ParticipantStatus {
+            id: person.id,
+            name: person.name.clone(),
+            fingerprint: person.identity.fingerprint(),
+            right: standing.right,
+            until_unix_ms: standing.until.map(|until| until.0),
+            here: conn.is_some(),
+            asking: person.asking,
+            path: conn.map_or(pillion_proto::PathKind::Unknown, |conn| conn.path),
+            rtt_us: conn.and_then(|conn| conn.rtt_us),
+            lag_frames: acked.map_or(0, |acked| self.track.number.saturating_sub(acked)),
+        }
+    }
+
+    fn status(&self) -> SessionStatus {
+        SessionStatus {
+            name: self.names.session.clone(),
+            shared: self.sharing.on,
+            viewers: u32::try_from(self.members).unwrap_or(u32::MAX),
+            started_unix_ms: self.started_unix_ms,
+            read_only: self.read_only,
+        }
+    }
+}
+
+pub(super) fn not_now(refusal: &Refusal) -> CommandError {
+    CommandError::NotNow(refusal.to_string())
+}
+
+fn noun(right: Right) -> &'static str {
+    match right {
+        Right::View => "view",
+        Right::Edit => "edit",
+        Right::Manage => "manage",
+    }
+}
+
+fn verb(right: Right) -> &'static str {
+    match right {
+        Right::View => "watch",
+        Right::Edit => "type",
+        Right::Manage => "type and say who may do what",
+    }
+}
+
+/// A time of day, as the host's messages name it: nobody here knows the reader's time zone.
+fn clock(at: UnixMillis) -> String {
+    let minutes = at.0 / 60_000;
+    format!("{:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
+}

@@ -1,0 +1,471 @@
+//! Connections: those that have not said who they are, and those of viewers.
+
+use bytes::{Bytes, BytesMut};
+use pillion_caps::PublicKey;
+use pillion_proto::{
+    Ack, Framer, FromHost, FromViewer, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
+    Refused, RefusedCode, TrackMsg,
+};
+
+use crate::{
+    types::{ConnId, Stream},
+    words::sentence,
+};
+
+use super::{
+    Host,
+    api::{HostNotice, HostOutput},
+    fanout::{CHECK_EVERY_US, Lane, Verdict},
+    history::Requests,
+    input::InputReader,
+    rate::Bucket,
+    track::TERMINAL,
+};
+
+/// Longest message a viewer has reason to send on its control stream, in bytes: a hello with four
+/// grants. What ten thousand half-open joiners can make a host hold is a multiple of it.
+const MAX_FROM_VIEWER: usize = 24 * 1024;
+
+/// Messages a second a viewer may send in the long run, and at once. Acknowledgements come at most
+/// once a frame, so 120 a second; a history request counts for several.
+const MESSAGES_PER_SECOND: u64 = 200;
+const MESSAGE_BURST: u64 = 400;
+
+/// One connection.
+pub(super) struct Conn {
+    pub(super) peer: PublicKey,
+    pub(super) exporter: [u8; 32],
+    pub(super) since_us: u64,
+    framer: Framer,
+    messages: Bucket,
+    /// When it was last heard, or its path changed.
+    heard_at_us: u64,
+    pub(super) path: PathKind,
+    pub(super) rtt_us: Option<u32>,
+    member: Option<Box<Member>>,
+}
+
+/// A connection that was let in.
+pub(super) struct Member {
+    pub(super) id: ParticipantId,
+    /// Who, and which run of whose viewer.
+    pub(super) join: (PublicKey, JoinId),
+    pub(super) identity: pillion_caps::VerifiedIdentity,
+    pub(super) read_only: bool,
+    pub(super) lane: Lane,
+    pub(super) input: InputReader,
+    pub(super) requests: Requests,
+}
+
+impl Conn {
+    pub(super) fn new(peer: PublicKey, exporter: [u8; 32], now_us: u64) -> Conn {
+        Conn {
+            peer,
+            exporter,
+            since_us: now_us,
+            framer: Framer::new(MAX_FROM_VIEWER),
+            messages: Bucket::new(now_us, MESSAGES_PER_SECOND, MESSAGE_BURST),
+            heard_at_us: now_us,
+            path: PathKind::Unknown,
+            rtt_us: None,
+            member: None,
+        }
+    }
+
+    pub(super) fn member(&self) -> Option<&Member> {
+        self.member.as_deref()
+    }
+
+    pub(super) fn member_mut(&mut self) -> Option<&mut Member> {
+        self.member.as_deref_mut()
+    }
+
+    pub(super) fn become_member(&mut self, member: Member) {
+        self.member = Some(Box::new(member));
+    }
+}
+
+/// Why a connection is closed by the host.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) code: RefusedCode,
+    pub(super) text: String,
+}
+
+impl Fault {
+    pub(super) fn new(code: RefusedCode, text: impl Into<String>) -> Fault {
+        Fault {
+            code,
+            text: text.into(),
+        }
+    }
+
+    pub(super) fn protocol(what: &'static str) -> Fault {
+        ProtocolError::Malformed(what).into()
+    }
+
+    pub(super) fn flood() -> Fault {
+        let text = "you were disconnected: your viewer sent more messages than any viewer needs; \
+                    join again, and upgrade pillion on your side if it happens again";
+        Fault::new(RefusedCode::PROTOCOL, text)
+    }
+}
+
+impl From<ProtocolError> for Fault {
+    fn from(error: ProtocolError) -> Fault {
+        Fault::new(RefusedCode::PROTOCOL, error.to_string())
+    }
+}
+
+impl Host {
+    pub(super) fn member(&self, conn: ConnId) -> Option<&Member> {
+        self.conns.get(&conn)?.member()
+    }
+
+    pub(super) fn member_mut(&mut self, conn: ConnId) -> Option<&mut Member> {
+        self.conns.get_mut(&conn)?.member_mut()
+    }
+
+    /// The connection of one run of a viewer.
+    pub(super) fn conn_of(&self, join: &(PublicKey, JoinId)) -> Option<ConnId> {
+        self.live_joins.get(join).copied()
+    }
+
+    /// Connections of a participant.
+    pub(super) fn conns_of(&self, id: ParticipantId) -> Vec<ConnId> {
+        let members = self
+            .conns
+            .iter()
+            .filter_map(|(conn, state)| Some((*conn, state.member()?)));
+        members
+            .filter(|(_, member)| member.id == id)
+            .map(|(conn, _)| conn)
+            .collect()
+    }
+
+    /// Connections of all viewers.
+    pub(super) fn members(&self) -> Vec<ConnId> {
+        let members = self.conns.iter().filter(|(_, conn)| conn.member.is_some());
+        members.map(|(conn, _)| *conn).collect()
+    }
+
+    /// Takes `cost` from what a connection may still ask of the host.
+    pub(super) fn charge(&mut self, conn: ConnId, cost: u64) -> bool {
+        let now = self.now.mono_us;
+        self.conns
+            .get_mut(&conn)
+            .is_none_or(|conn| conn.messages.take(now, cost))
+    }
+
+    pub(super) fn send(&mut self, conn: ConnId, message: &FromHost) {
+        let mut out = BytesMut::new();
+        message.encode(&mut out);
+        self.send_bytes(conn, Stream::Control, out.freeze());
+    }
+
+    pub(super) fn send_bytes(&mut self, conn: ConnId, stream: Stream, bytes: Bytes) {
+        self.out.push_back(HostOutput::Send {
+            conn,
+            stream,
+            bytes,
+        });
+    }
+
+    /// Sends the same to every viewer.
+    pub(super) fn broadcast(&mut self, messages: &[FromHost]) {
+        let mut out = BytesMut::new();
+        for message in messages {
+            message.encode(&mut out);
+        }
+        let bytes = out.freeze();
+        if !bytes.is_empty() {
+            for conn in self.members() {
+                self.send_bytes(conn, Stream::Control, bytes.clone());
+            }
+        }
+    }
+
+    /// Bytes came from a peer.
+    pub(super) fn on_received(&mut self, conn: ConnId, stream: Stream, bytes: &[u8]) {
+        let now = self.now.mono_us;
+        let Some(state) = self.conns.get_mut(&conn) else {
+            return;
+        };
+        state.heard_at_us = now;
+        let outcome = match stream {
+            Stream::Control => self.on_control(conn, bytes),
+            Stream::Input { epoch } => self.on_input(conn, epoch, bytes),
+            Stream::History { id } => self.on_history_stream(conn, id, bytes),
+            // Tracks go the other way.
+            Stream::Track { .. } => Ok(()),
+        };
+        if let Err(fault) = outcome {
+            self.refuse(conn, &fault);
+        }
+    }
+
+    fn on_control(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), Fault> {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.framer.push(bytes);
+        }
+        // The connection may end with any of its messages.
+        while let Some(state) = self.conns.get_mut(&conn) {
+            let Some((tag, payload)) = state.framer.next_message()? else {
+                break;
+            };
+            if !self.charge(conn, 1) {
+                return Err(Fault::flood());
+            }
+            let message = FromViewer::decode(tag, &payload)?;
+            self.on_message(conn, message)?;
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, conn: ConnId, message: FromViewer) -> Result<(), Fault> {
+        let Some(member) = self.member(conn) else {
+            return match message {
+                FromViewer::Hello(hello) => self.on_hello(conn, &hello),
+                FromViewer::Leave => {
+                    self.close(conn, 0, "left before joining");
+                    Ok(())
+                }
+                _ => Err(Fault::protocol("something before the hello")),
+            };
+        };
+        let id = member.id;
+        match message {
+            FromViewer::Hello(_) => return Err(Fault::protocol("a second hello")),
+            FromViewer::Ack(ack) => self.on_ack(conn, &ack)?,
+            FromViewer::RequestEdit => self.on_request(conn, id),
+            FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
+            FromViewer::Ping(Ping { nonce }) => self.send(conn, &FromHost::Pong(Ping { nonce })),
+            FromViewer::Leave => self.close(conn, 0, "left"),
+            FromViewer::NeedSnapshot(track) => {
+                let now = self.now.mono_us;
+                if track == TERMINAL
+                    && self
+                        .member(conn)
+                        .is_some_and(|member| member.lane.may_resend_snapshot(now))
+                {
+                    self.restart_lane(conn);
+                }
+            }
+            FromViewer::Unknown(_) => {}
+        }
+        Ok(())
+    }
+
+    fn on_ack(&mut self, conn: ConnId, ack: &Ack) -> Result<(), Fault> {
+        if ack.track != TERMINAL {
+            return Err(Fault::protocol(
+                "an acknowledgement of a track that is not there",
+            ));
+        }
+        let now = self.now.mono_us;
+        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+            return Ok(());
+        };
+        member
+            .lane
+            .acknowledge(ack, now, &self.track.sent)
+            .map_err(|_| Fault::protocol("an acknowledgement of what was not sent"))?;
+        if member.lane.has_caught_up(&self.track.sent) {
+            self.behind.insert(conn);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_path(&mut self, conn: ConnId, kind: PathKind, rtt_us: u32) {
+        let now = self.now.mono_us;
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.heard_at_us = now;
+            state.path = kind;
+            state.rtt_us = Some(rtt_us);
+        }
+    }
+
+    /// Passes a frame on to every viewer that keeps up.
+    pub(super) fn deliver(&mut self, bytes: Bytes) {
+        let (now, number) = (self.now.mono_us, self.track.number);
+        let mut sent = false;
+        for (conn, state) in &mut self.conns {
+            let Some(member) = state.member.as_deref_mut() else {
+                continue;
+            };
+            if member.lane.offer(number, now, &self.track.sent) {
+                sent = true;
+                let stream = Stream::Track {
+                    track: TERMINAL,
+                    epoch: member.lane.epoch,
+                };
+                self.out.push_back(HostOutput::Send {
+                    conn: *conn,
+                    stream,
+                    bytes: bytes.clone(),
+                });
+            }
+        }
+        if sent {
+            self.check_lanes_soon();
+        }
+    }
+
+    fn check_lanes_soon(&mut self) {
+        if self.check_lanes_at_us.is_none() {
+            let at = self.now.mono_us.saturating_add(CHECK_EVERY_US);
+            self.check_lanes_at_us = Some(at);
+            self.arm(at);
+        }
+    }
+
+    /// Looks for streams that bring nothing any more.
+    pub(super) fn check_lanes(&mut self) {
+        let now = self.now.mono_us;
+        match self.check_lanes_at_us {
+            Some(at) if now >= at => self.check_lanes_at_us = None,
+            Some(at) => return self.arm(at),
+            None => return,
+        }
+        let (mut waiting, mut stuck) = (false, Vec::new());
+        for (conn, state) in &mut self.conns {
+            let (heard, rtt) = (state.heard_at_us, state.rtt_us);
+            let Some(member) = state.member.as_deref_mut() else {
+                continue;
+            };
+            match member.lane.check(now, heard, rtt, &self.track.sent) {
+                Verdict::Idle => {}
+                Verdict::Waiting => waiting = true,
+                Verdict::Stuck => stuck.push(*conn),
+            }
+        }
+        for conn in stuck {
+            self.restart_lane(conn);
+        }
+        if waiting {
+            self.check_lanes_soon();
+        }
+    }
+
+    /// Gives a viewer's track stream up and starts a new one with the state of now.
+    fn restart_lane(&mut self, conn: ConnId) {
+        let Some(member) = self.member_mut(conn) else {
+            return;
+        };
+        let old = Stream::Track {
+            track: TERMINAL,
+            epoch: member.lane.epoch,
+        };
+        let epoch = member.lane.next_epoch();
+        self.out.push_back(HostOutput::Reset { conn, stream: old });
+        self.open_lane(conn, epoch);
+    }
+
+    /// Opens a viewer's track stream with the state of now.
+    pub(super) fn open_lane(&mut self, conn: ConnId, epoch: u32) {
+        let mut out = BytesMut::new();
+        TrackMsg::Open {
+            track: TERMINAL,
+            epoch,
+        }
+        .encode(&mut out);
+        self.send_bytes(
+            conn,
+            Stream::Track {
+                track: TERMINAL,
+                epoch,
+            },
+            out.freeze(),
+        );
+        self.send_snapshot(conn);
+    }
+
+    fn send_snapshot(&mut self, conn: ConnId) {
+        let (number, bytes) = self.snapshot_of_now();
+        let now = self.now.mono_us;
+        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+            return;
+        };
+        member
+            .lane
+            .snapshot_sent(number, bytes.len(), now, &self.track.sent);
+        let stream = Stream::Track {
+            track: TERMINAL,
+            epoch: member.lane.epoch,
+        };
+        self.send_bytes(conn, stream, bytes);
+        self.check_lanes_soon();
+    }
+
+    /// Shows the state of now to those who were skipped and have caught up, all together and not
+    /// too often: each time makes the next frame start the compression anew for everybody.
+    pub(super) fn catch_up(&mut self) {
+        if self.behind.is_empty() {
+            return;
+        }
+        let now = self.now.mono_us;
+        if now < self.catch_up_at_us {
+            return self.arm(self.catch_up_at_us);
+        }
+        self.catch_up_at_us = now.saturating_add(super::CATCH_UP_EVERY_US);
+        for conn in std::mem::take(&mut self.behind) {
+            if self
+                .member(conn)
+                .is_some_and(|member| member.lane.has_caught_up(&self.track.sent))
+            {
+                self.send_snapshot(conn);
+            }
+        }
+    }
+
+    /// Tells a peer why, and closes.
+    pub(super) fn refuse(&mut self, conn: ConnId, fault: &Fault) {
+        let text = sentence(&fault.text);
+        self.send(
+            conn,
+            &FromHost::Refused(Refused {
+                code: fault.code,
+                text,
+            }),
+        );
+        self.close(conn, fault.code.0, &fault.text);
+    }
+
+    /// Closes a connection; nothing that still comes from it counts.
+    pub(super) fn close(&mut self, conn: ConnId, code: u8, reason: &str) {
+        if self.conns.contains_key(&conn) {
+            self.out.push_back(HostOutput::Finish {
+                conn,
+                stream: Stream::Control,
+            });
+            self.out.push_back(HostOutput::Close {
+                conn,
+                code,
+                reason: reason.to_owned(),
+            });
+            self.forget(conn);
+        }
+    }
+
+    /// A connection is gone, or as good as that.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        let Some(state) = self.conns.remove(&conn) else {
+            return;
+        };
+        self.behind.remove(&conn);
+        let Some(member) = state.member else { return };
+        self.members -= 1;
+        if self.live_joins.get(&member.join) == Some(&conn) {
+            self.live_joins.remove(&member.join);
+        }
+        if self.roster.leave(member.id) {
+            self.end_request(member.id);
+            let name = self.name_of(member.id);
+            self.log_event(serde_json::json!({ "event": "left", "id": member.id.0, "name": name }));
+            self.notice(HostNotice::Left {
+                id: member.id,
+                name,
+            });
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Input: numbered, checked, written once, and its effects counted in every frame.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use pillion_caps::{PublicKey, UnixMillis};
+use pillion_proto::{
+    Accepted, Dropped, FromHost, InputMsg, InputStream, JoinId, TrackState, limits::MAX_INPUT,
+};
+
+use crate::{types::ConnId, words::sentence};
+
+use super::{
+    Host,
+    api::HostOutput,
+    conn::{Conn, Fault},
+    rights::EditRight,
+    track::TERMINAL,
+};
+
+/// Join instances whose input numbers are remembered, those connected not counted. Only editors have
+/// one; forgetting one means that an input resent after that could be written twice.
+const MAX_JOINS: usize = 4096;
+
+/// Bytes given to the program and not yet written: a program that reads nothing, or several editors
+/// pasting at once.
+const MAX_UNWRITTEN: usize = 1024 * 1024;
+
+/// How long after the write a frame may say that an input's effects are in it, in microseconds.
+/// Saying so sooner kills right predictions (mosh's `set_echo_ack`).
+const ECHO_AFTER_US: u64 = 50_000;
+
+/// Writes this close together count as one moment for that, in microseconds, so that a flood of
+/// input keeps no more than a few dozen of them.
+const ECHO_GRAIN_US: u64 = 2_000;
+
+/// What waited longer at the viewer is dropped rather than typed into a screen that has moved on,
+/// in milliseconds.
+const MAX_WAITED_MS: u32 = 5_000;
+
+/// The log says who types at most so often for each person, in microseconds.
+const ATTRIBUTE_EVERY_US: u64 = 1_000_000;
+
+/// One run of one identity's viewer.
+type Join = (PublicKey, JoinId);
+
+/// What became of the inputs of one run.
+#[derive(Debug, Default)]
+struct Record {
+    /// Newest number taken in, written or dropped.
+    seen: u64,
+    /// Newest number written.
+    written: u64,
+    /// Inputs given to the program and not yet written.
+    unwritten: usize,
+    /// Dropped up to here, to be said once what came before is written.
+    dropped: Option<(u64, &'static str)>,
+    /// What was last said of that; the connection may have ended before it arrived.
+    told: Option<(u64, &'static str)>,
+    used: u64,
+}
+
+/// An input on its way into the program.
+struct Writing {
+    seq: u64,
+    join: Join,
+    id: u64,
+    bytes: usize,
+}
+
+/// What became of one input.
+enum Fate {
+    /// Known already.
+    Repeated,
+    Write(EditRight),
+    Dropped(&'static str),
+}
+
+/// All input of the program's life.
+pub(super) struct Inputs {
+    seq: u64,
+    records: BTreeMap<Join, Record>,
+    uses: u64,
+    writing: VecDeque<Writing>,
+    unwritten_bytes: usize,
+    /// Newest seq of each moment something was written, while it is not echoed.
+    written: VecDeque<(u64, u64)>,
+    echoed: u64,
+}
+
+impl Inputs {
+    pub(super) fn new() -> Inputs {
+        Inputs {
+            seq: 0,
+            records: BTreeMap::new(),
+            uses: 0,
+            writing: VecDeque::new(),
+            unwritten_bytes: 0,
+            written: VecDeque::new(),
+            echoed: 0,
+        }
+    }
+
+    /// Newest input of a run that was taken in: what a returning viewer need not send again.
+    pub(super) fn seen(&self, join: &Join) -> u64 {
+        self.records.get(join).map_or(0, |record| record.seen)
+    }
+
+    /// Newest input of a run that was written.
+    fn accepted(&self, join: &Join) -> u64 {
+        self.records.get(join).map_or(0, |record| record.written)
+    }
+
+    /// The count a frame made now carries.
+    pub(super) fn echoed(&mut self, now_us: u64) -> u64 {
+        while let Some((seq, at)) = self.written.front()
+            && now_us >= at.saturating_add(ECHO_AFTER_US)
+        {
+            self.echoed = *seq;
+            self.written.pop_front();
+        }
+        self.echoed
+    }
+
+    /// When that count rises next.
+    pub(super) fn echo_at_us(&self) -> Option<u64> {
+        self.written
+            .front()
+            .map(|(_, at)| at.saturating_add(ECHO_AFTER_US))
+    }
+
+    fn note_written(&mut self, seq: u64, now_us: u64) {
+        let at = now_us.next_multiple_of(ECHO_GRAIN_US);
+        match self.written.back_mut() {
+            Some(back) if back.1 == at => back.0 = seq,
+            _ => self.written.push_back((seq, at)),
+        }
+    }
+
+    /// The record of a run, made when there is none. Those of runs that are not connected are
+    /// forgotten, least recently used first, when there are too many.
+    fn record(&mut self, join: Join, is_connected: impl Fn(&Join) -> bool) -> &mut Record {
+        self.uses += 1;
+        if !self.records.contains_key(&join) && self.records.len() >= MAX_JOINS {
+            let idle = self
+                .records
+                .iter()
+                .filter(|(join, record)| record.unwritten == 0 && !is_connected(join));
+            if let Some(oldest) = idle
+                .min_by_key(|(_, record)| record.used)
+                .map(|(join, _)| *join)
+            {
+                self.records.remove(&oldest);
+            }
+        }
+        let record = self.records.entry(join).or_default();
+        record.used = self.uses;
+        record
+    }
+}
+
+impl Host {
+    /// Bytes came on a viewer's input stream.
+    pub(super) fn on_input(&mut self, conn: ConnId, epoch: u32, bytes: &[u8]) -> Result<(), Fault> {
+        let Some(member) = self.member_mut(conn) else {
+            return Err(Fault::protocol("input came before the welcome"));
+        };
+        if epoch < member.input.epoch {
+            return Ok(());
+        }
+        if epoch > member.input.epoch {
+            member.input.renew(epoch);
+        }
+        member.input.framer.push(bytes);
+        loop {
+            let Some(member) = self.member_mut(conn) else {
+                return Ok(());
+            };
+            let Some((tag, payload)) = member.input.framer.next_message()? else {
+                break;
+            };
+            if !member.input.opened {
+                let opening = InputStream::decode(tag, &payload)?;
+                if opening.join != member.join.1 {
+                    return Err(Fault::protocol("an input stream of another run"));
+                }
+                member.input.opened = true;
+            } else if let Some(input) = InputMsg::decode(tag, &payload)? {
+                self.on_input_message(conn, input)?;
+            }
+        }
+        self.tell_dropped(conn);
+        Ok(())
+    }
+
+    fn on_input_message(&mut self, conn: ConnId, input: InputMsg) -> Result<(), Fault> {
+        let Some(member) = self.member(conn) else {
+            return Ok(());
+        };
+        let join = member.join;
+        if let Some(why) = self.never_types(conn) {
+            return self.refuse_input(conn, input.id, why);
+        }
+        let known = self.inputs.seen(&join).max(member.input.passed);
+        let fate = match () {
+            () if input.id <= known => Fate::Repeated,
+            () if input.id != known + 1 => {
+                return Err(Fault::protocol("input with a gap before it"));
+            }
+            () => self.judge(conn, &input),
+        };
+        match fate {
+            Fate::Repeated => self.tell_accepted(join, known),
+            Fate::Write(right) => {
+                let record = self.record_of(join);
+                record.seen = input.id;
+                record.unwritten += 1;
+                self.write(right, join, input);
+            }
+            Fate::Dropped(why) => {
+                if !self.charge(conn, 1) {
+                    return Err(Fault::flood());
+                }
+                let record = self.record_of(join);
+                record.seen = input.id;
+                record.dropped = Some((input.id, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why nothing is expected from this viewer at all. Its inputs are not counted: whoever never
+    /// had the right to edit gets to make the host remember nothing.
+    fn never_types(&self, conn: ConnId) -> Option<&'static str> {
+        let member = self.member(conn)?;
+        let has_edited = self
+            .roster
+            .get(member.id)
+            .is_some_and(|person| person.has_edited);
+        match () {
+            () if member.read_only => Some("this viewer joined with --read-only and sends nothing"),
+            () if !has_edited => Some("you may watch, not type: ask for edit first"),
+            () => None,
+        }
+    }
+
+    fn refuse_input(&mut self, conn: ConnId, id: u64, why: &'static str) -> Result<(), Fault> {
+        if !self.charge(conn, 1) {
+            return Err(Fault::flood());
+        }
+        if let Some(member) = self.member_mut(conn) {
+            member.input.refused = Some((id, why));
+            member.input.passed = member.input.passed.max(id);
+        }
+        Ok(())
+    }
+
+    /// The one decision about an input.
+    fn judge(&self, conn: ConnId, input: &InputMsg) -> Fate {
+        let Some(member) = self.member(conn) else {
+            return Fate::Repeated;
+        };
+        let Some(right) = self
+            .rights
+            .edit(&member.join.0, UnixMillis(self.now.unix_ms))
+        else {
+            return Fate::Dropped("you may watch, not type: ask for edit first");
+        };
+        match () {
+            () if !self.sharing.on => Fate::Dropped("the session is not shared any more"),
+            () if input.track != TERMINAL => Fate::Dropped("there is no such track to type into"),
+            () if self.track.state != TrackState::Live => Fate::Dropped("the program has ended"),
+            () if Some(input.tenure) != self.roster.get(member.id).map(|person| person.tenure) => {
+                Fate::Dropped("your right to type was taken away since you typed it")
+            }
+            () if input.waited_ms > MAX_WAITED_MS || input.bytes.is_empty() => {
+                Fate::Dropped("it had waited too long for the connection")
+            }
+            () if self.inputs.unwritten_bytes + MAX_INPUT > MAX_UNWRITTEN => {
+                Fate::Dropped("the program does not read its input")
+            }
+            () => Fate::Write(right),
+        }
+    }
+
+    /// Writes one input. There is no other way to the program, and none without the right.
+    fn write(&mut self, right: EditRight, join: Join, input: InputMsg) {
+        self.inputs.seq += 1;
+        let seq = self.inputs.seq;
+        self.inputs.unwritten_bytes += input.bytes.len();
+        self.inputs.writing.push_back(Writing {
+            seq,
+            join,
+            id: input.id,
+            bytes: input.bytes.len(),
+        });
+        self.attribute(&right, &join.0, seq);
+        self.out.push_back(HostOutput::Write {
+            track: input.track,
+            seq,
+            bytes: input.bytes,
+        });
+    }
+
+    fn attribute(&mut self, right: &EditRight, who: &PublicKey, seq: u64) {
+        let now = self.now.mono_us;
+        let Some(id) = self.roster.by_identity(who).map(|person| person.id) else {
+            return;
+        };
+        let Some(person) = self.roster.get_mut(id) else {
+            return;
+        };
+        if person
+            .typed_at_us
+            .is_some_and(|at| now.saturating_sub(at) < ATTRIBUTE_EVERY_US)
+        {
+            return;
+        }
+        person.typed_at_us = Some(now);
+        let (id, grant) = (id.0, right.grant().to_string());
+        self.log_event(
+            serde_json::json!({ "event": "typed", "id": id, "seq": seq, "grant": grant }),
+        );
+    }
+
+    /// Everything up to `seq` is in the program's hands.
+    pub(super) fn on_written(&mut self, seq: u64) {
+        let mut told: BTreeMap<Join, (u64, u64)> = BTreeMap::new();
+        while let Some(front) = self.inputs.writing.front()
+            && front.seq <= seq
+            && let Some(done) = self.inputs.writing.pop_front()
+        {
+            self.inputs.unwritten_bytes -= done.bytes;
+            self.inputs.note_written(done.seq, self.now.mono_us);
+            if let Some(record) = self.inputs.records.get_mut(&done.join) {
+                record.written = done.id;
+                record.unwritten = record.unwritten.saturating_sub(1);
+            }
+            told.insert(done.join, (done.id, done.seq));
+        }
+        for (join, (upto, host_seq)) in told {
+            if let Some(conn) = self.conn_of(&join) {
+                self.send(conn, &FromHost::Accepted(Accepted { upto, host_seq }));
+                self.tell_dropped(conn);
+            }
+        }
+    }
+
+    /// Says again what a viewer that repeats itself missed.
+    fn tell_accepted(&mut self, join: Join, known: u64) {
+        let upto = self.inputs.accepted(&join);
+        if upto == known
+            && let Some(conn) = self.conn_of(&join)
+        {
+            let host_seq = self.inputs.seq;
+            self.send(conn, &FromHost::Accepted(Accepted { upto, host_seq }));
+        }
+    }
+
+    /// Tells a viewer what was dropped, once what it sent before is written.
+    fn tell_dropped(&mut self, conn: ConnId) {
+        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+            return;
+        };
+        let record = self.inputs.records.get_mut(&member.join);
+        let settled = record.filter(|record| record.unwritten == 0);
+        let dropped = settled.and_then(|record| {
+            record.told = record.dropped.or(record.told);
+            record.dropped.take()
+        });
+        if let Some((upto, why)) = dropped.or_else(|| member.input.refused.take()) {
+            let text = sentence(&format!("not typed: {why}"));
+            self.send(conn, &FromHost::Dropped(Dropped { upto, text }));
+        }
+    }
+
+    /// Tells a viewer that came back what it may have missed; it knows what it was told.
+    pub(super) fn tell_dropped_again(&mut self, conn: ConnId) {
+        let join = self.member(conn).map(|member| member.join);
+        let record = join.and_then(|join| self.inputs.records.get_mut(&join));
+        if let Some(record) = record {
+            record.dropped = record.dropped.or(record.told);
+        }
+        self.tell_dropped(conn);
+    }
+
+    fn record_of(&mut self, join: Join) -> &mut Record {
+        let live = &self.live_joins;
+        self.inputs.record(join, |join| live.contains_key(join))
+    }
+
+    /// The program is gone: what it did not read never will be.
+    pub(super) fn drop_unwritten(&mut self) {
+        self.inputs.writing.clear();
+        self.inputs.unwritten_bytes = 0;
+        for record in self.inputs.records.values_mut() {
+            record.unwritten = 0;
+        }
+    }
+}
+
+/// A viewer's input stream as the host reads it.
+pub(super) struct InputReader {
+    epoch: u32,
+    framer: pillion_proto::Framer,
+    opened: bool,
+    /// Newest input of a viewer that may not type at all, not yet told.
+    refused: Option<(u64, &'static str)>,
+    /// The same, told or not: its numbers go on from there if it may type one day.
+    passed: u64,
+}
+
+impl InputReader {
+    pub(super) fn new() -> InputReader {
+        let framer = pillion_proto::Framer::new(MAX_INPUT + 64);
+        InputReader {
+            epoch: 0,
+            framer,
+            opened: false,
+            refused: None,
+            passed: 0,
+        }
+    }
+
+    fn renew(&mut self, epoch: u32) {
+        *self = InputReader {
+            epoch,
+            refused: self.refused,
+            passed: self.passed,
+            ..InputReader::new()
+        };
+    }
+}

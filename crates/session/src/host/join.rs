@@ -1,0 +1,284 @@
+//! Coming in: what a stranger must show, in which order, and what it gets in one flight.
+
+use pillion_caps::{
+    Audience, Binding, Grant, Proof, PublicKey, Refusal, Role, UnixMillis, VerifiedIdentity,
+};
+use pillion_proto::{
+    FromHost, GrantProof, Hello, RefusedCode, RightChanged, Text, Version, VersionRange, Welcome,
+};
+
+use crate::{types::ConnId, words::sentence};
+
+use super::{
+    Host,
+    api::{HostNotice, HostOutput},
+    conn::{Conn, Fault, Member},
+    fanout::Lane,
+    history::Requests,
+    input::InputReader,
+};
+
+/// How long a connection may take to say who it is, in microseconds.
+pub(super) const HELLO_WITHIN_US: u64 = 10_000_000;
+
+/// Connections that may wait to be let in.
+const MAX_JOINING: usize = 1024;
+
+/// Viewers at once: the thousand a host is meant for, and room for their reconnects.
+const MAX_VIEWERS: usize = 1536;
+
+/// Connections one identity may have at once: its devices and windows.
+const MAX_PER_PERSON: usize = 16;
+
+/// Somebody who showed all that is needed.
+struct Admitted {
+    version: Version,
+    identity: VerifiedIdentity,
+    /// What was wrong with a grant that was presented beside a ticket that holds.
+    remark: Option<Refusal>,
+}
+
+impl Host {
+    /// Somebody connected.
+    pub(super) fn on_connected(&mut self, conn: ConnId, peer: PublicKey, exporter: [u8; 32]) {
+        let now = self.now.mono_us;
+        let joining = self.conns.len() - self.members;
+        self.conns.insert(conn, Conn::new(peer, exporter, now));
+        if joining >= MAX_JOINING || self.members >= MAX_VIEWERS {
+            let text = "too many people are joining this session at this moment; try again shortly";
+            return self.refuse(conn, &Fault::new(RefusedCode::BUSY, text));
+        }
+        self.arm(now.saturating_add(HELLO_WITHIN_US));
+    }
+
+    /// Puts those out who connected and say nothing.
+    pub(super) fn expire_joiners(&mut self) {
+        let now = self.now.mono_us;
+        let due = |conn: &Conn| conn.since_us.saturating_add(HELLO_WITHIN_US);
+        let joining: Vec<(ConnId, u64)> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.member().is_none())
+            .map(|(id, conn)| (*id, due(conn)))
+            .collect();
+        for (conn, due) in joining {
+            if now >= due {
+                let text =
+                    "your side connected but did not say who it is within 10 seconds; try again";
+                self.refuse(conn, &Fault::new(RefusedCode::PROTOCOL, text));
+            } else {
+                self.arm(due);
+            }
+        }
+    }
+
+    pub(super) fn on_hello(&mut self, conn: ConnId, hello: &Hello) -> Result<(), Fault> {
+        let admitted = self.check_hello(conn, hello)?;
+        self.welcome(conn, hello, admitted);
+        Ok(())
+    }
+
+    /// Everything a hello is checked for. Nothing of it is believed before.
+    fn check_hello(&mut self, conn: ConnId, hello: &Hello) -> Result<Admitted, Fault> {
+        let Some(state) = self.conns.get(&conn) else {
+            return Err(Fault::protocol("a hello from nowhere"));
+        };
+        let version = VersionRange::OURS
+            .agree(hello.versions)
+            .map_err(|mismatch| Fault::new(RefusedCode::VERSION, mismatch.to_string()))?;
+        if !self.sharing.on {
+            let text = "this session is not shared any more; ask the host for a new ticket";
+            return Err(Fault::new(RefusedCode::NOT_SHARED, text));
+        }
+
+        let session = self.keys.session.public();
+        let binding = Binding {
+            exporter: state.exporter,
+            host_endpoint: session,
+            viewer_endpoint: state.peer,
+            session,
+        };
+        let bad_proof = |refusal: Refusal| Fault::new(RefusedCode::PROOF, refusal.to_string());
+        let key = PublicKey::from_bytes(&hello.identity)
+            .map_err(|_| Fault::new(RefusedCode::PROOF, "your identity key is no usable key"))?;
+        let identity = Proof::from_bytes(hello.identity_proof.into())
+            .verify_identity(key, &binding, None)
+            .map_err(bad_proof)?;
+
+        if self.rights.is_barred(&key) {
+            return Err(Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string()));
+        }
+        if state.peer == session || key == session {
+            let text = "this is the session you are in: joining it from inside itself would show it \
+                        in itself, without end. Join from another terminal";
+            return Err(Fault::new(RefusedCode::SELF, text));
+        }
+
+        let by_ticket = match (&hello.link, &self.sharing.link) {
+            (Some((link, proof)), Some(current)) if *link == *current.public().as_bytes() => {
+                Proof::from_bytes((*proof).into())
+                    .verify(&current.public(), &binding, None, Role::Link)
+                    .map_err(bad_proof)?;
+                true
+            }
+            _ => false,
+        };
+        let (mut by_grant, mut remark) = (false, None);
+        for presented in &hello.grants {
+            match self.redeem(presented, &identity) {
+                Ok(()) => by_grant = true,
+                Err(refusal) => remark = Some(refusal),
+            }
+        }
+        match (by_ticket || by_grant, remark) {
+            (true, remark) => Ok(Admitted {
+                version,
+                identity,
+                remark,
+            }),
+            (false, Some(refusal)) => Err(Fault::new(RefusedCode::GRANT, refusal.to_string())),
+            (false, None) => {
+                let text = "this ticket does not open this session (any more): the host may have \
+                            replaced it. Ask the host for the new one (pillion ticket)";
+                Err(Fault::new(RefusedCode::TICKET, text))
+            }
+        }
+    }
+
+    /// Redeems a presented grant; the use is durable before anything follows from it.
+    fn redeem(&mut self, presented: &GrantProof, who: &VerifiedIdentity) -> Result<(), Refusal> {
+        let grant = Grant::from_bytes(&presented.grant)?;
+        let proof = Proof::from_bytes(presented.proof.into());
+        let link = matches!(grant.terms().audience, Audience::Link(_)).then_some(&proof);
+        let now = UnixMillis(self.now.unix_ms);
+        let event = self.rights.redeem(&grant, who, link, now)?;
+        if let Some(event) = event {
+            self.record(&event);
+            let (id, identity) = (grant.id().to_string(), who.key().to_string());
+            self.log_event(
+                serde_json::json!({ "event": "redeemed", "grant": id, "identity": identity }),
+            );
+        }
+        self.arm_expiry();
+        Ok(())
+    }
+
+    /// A grant that came after the hello.
+    pub(super) fn on_redeem(&mut self, conn: ConnId, presented: &GrantProof) {
+        let Some(identity) = self.member(conn).map(|member| member.identity.clone()) else {
+            return;
+        };
+        match self.redeem(presented, &identity) {
+            Ok(()) => self.tell_standing(&identity.key(), "your grant was accepted"),
+            Err(refusal) => {
+                let text = sentence(&refusal.to_string());
+                self.send(conn, &FromHost::Notice(pillion_proto::Notice { text }));
+            }
+        }
+    }
+
+    /// Lets somebody in: welcome, roster and the screen of now leave together.
+    fn welcome(&mut self, conn: ConnId, hello: &Hello, admitted: Admitted) {
+        let Admitted {
+            version,
+            identity,
+            remark,
+        } = admitted;
+        let key = identity.key();
+        let join = (key, hello.join);
+        if let Some(old) = self.conn_of(&join) {
+            self.close(old, 0, "replaced by a newer connection of the same viewer");
+        }
+        let connections = self
+            .roster
+            .by_identity(&key)
+            .map_or(0, |person| person.connections);
+        if connections >= MAX_PER_PERSON {
+            let text = format!(
+                "you are in this session {MAX_PER_PERSON} times already; leave one of them first"
+            );
+            return self.refuse(conn, &Fault::new(RefusedCode::BUSY, text));
+        }
+
+        let now = self.now;
+        let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
+        if self
+            .roster
+            .by_identity(&key)
+            .is_some_and(|person| person.standing != standing)
+        {
+            self.tell_standing(
+                &key,
+                "a grant you presented from another viewer was accepted",
+            );
+        }
+        let [a, b, c, d, ..] = self.random();
+        let tenure = u32::from_be_bytes([a, b, c, d]);
+        let (id, is_first) = self
+            .roster
+            .enter(key, hello.name.as_str(), standing, tenure);
+        let Some(state) = self.conns.get_mut(&conn) else {
+            return;
+        };
+        state.become_member(Member {
+            id,
+            join,
+            identity,
+            read_only: hello.read_only,
+            lane: Lane::new(now.mono_us),
+            input: InputReader::new(),
+            requests: Requests::new(),
+        });
+        self.members += 1;
+        self.live_joins.insert(join, conn);
+
+        let text = remark.map_or(String::new(), |refusal| refusal.to_string());
+        let welcome = Welcome {
+            version,
+            software: Text::cut(&self.names.software),
+            session_name: Text::cut(&self.names.session),
+            host_name: Text::cut(&self.names.host),
+            host_identity: *self.keys.identity.as_bytes(),
+            host_certificate: (*self.keys.certificate.as_bytes()).into(),
+            you: id,
+            right: RightChanged {
+                right: standing.right,
+                until_unix_ms: standing.until.map(|until| until.0),
+                tenure: self.roster.get(id).map_or(0, |person| person.tenure),
+                text: sentence(&text),
+            },
+            read_only: self.read_only,
+            accepted: self.inputs.seen(&join),
+            tracks: vec![self.track.info()],
+        };
+        self.send(conn, &FromHost::Welcome(Box::new(welcome)));
+        for part in self.roster.whole() {
+            self.send(conn, &FromHost::Roster(part));
+        }
+        self.open_lane(conn, 0);
+        self.tell_dropped_again(conn);
+
+        if is_first {
+            let name = self.name_of(id);
+            self.log_event(serde_json::json!({
+                "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
+            }));
+            self.notice(HostNotice::Joined { id, name });
+        }
+    }
+
+    /// What inputs of this viewer have to name.
+    #[cfg(test)]
+    pub(crate) fn tenure_for_tests(&self, conn: ConnId) -> u32 {
+        let person = self
+            .member(conn)
+            .and_then(|member| self.roster.get(member.id));
+        person.map_or(0, |person| person.tenure)
+    }
+
+    /// Makes a change of the ledger durable before whatever follows.
+    pub(super) fn record(&mut self, event: &pillion_caps::LedgerEvent) {
+        self.out
+            .push_back(HostOutput::Ledger(event.to_bytes().into()));
+    }
+}

@@ -1,0 +1,28 @@
+//! What the host's own side may look at: the terminal as the emulator has it.
+
+use pillion_proto::TrackId;
+use pillion_screen::{Screen, emit::Resume};
+
+use super::{Host, track::TERMINAL};
+
+impl Host {
+    /// Fills `into` with a track's screen as the emulator has it now, whatever frames were made of
+    /// it; whoever draws over the host's own terminal repaints from this. Leaves it alone for a track
+    /// that is no terminal.
+    pub fn capture(&self, track: TrackId, into: &mut Screen) {
+        if track == TERMINAL {
+            self.track.term.capture(into);
+        }
+    }
+
+    /// How the program draws next, for who drew in between.
+    pub fn resume(&self) -> Resume {
+        self.track.term.resume()
+    }
+
+    /// Whether the program's output so far ends between two sequences, outside a synchronized update:
+    /// where something may be drawn over it.
+    pub fn at_ground(&self, track: TrackId) -> bool {
+        track == TERMINAL && self.track.term.at_ground()
+    }
+}

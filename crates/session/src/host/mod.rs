@@ -1,0 +1,279 @@
+//! The host: one program's output in, frames out; intents in, authorised input out.
+//!
+//! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and
+//! what goes to whom, `join` who gets in, `rights` who may do what, `input` the way to the
+//! program, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
+//! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
+//! `requests` what viewers ask for, `sharing` when any of it is open.
+
+mod api;
+mod commands;
+mod conn;
+mod fanout;
+mod history;
+mod input;
+mod join;
+mod local;
+mod names;
+mod rate;
+mod requests;
+mod rights;
+mod roster;
+mod sharing;
+mod track;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use iroh_base::EndpointAddr;
+use pillion_caps::{Domain, PublicKey, SecretKey, Signature, sign};
+use pillion_proto::{FromHost, JoinId, limits::MAX_NAME};
+use pillion_screen::clean::clean_name;
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+pub use api::*;
+pub use commands::CONFIRM_WITHIN_US;
+
+use crate::types::{ConnId, Now};
+
+/// Between two times that viewers who fell behind are shown the state of now, in microseconds.
+const CATCH_UP_EVERY_US: u64 = 50_000;
+
+/// How often grants are compared with the wall clock at least, in microseconds: it may jump.
+const LOOK_AT_CLOCK_US: u64 = 30_000_000;
+
+/// One hosted session.
+pub struct Host {
+    keys: Keys,
+    names: Names,
+    read_only: bool,
+    edit_ttl_ms: u64,
+    started_unix_ms: u64,
+    has_tty: bool,
+    now: Now,
+    rng: ChaCha20Rng,
+    out: VecDeque<HostOutput>,
+    /// When something is due at the earliest: maybe too early, never too late.
+    timer_us: u64,
+    expiry_at_us: Option<u64>,
+    sharing: sharing::Sharing,
+    rights: rights::Rights,
+    roster: roster::Roster,
+    conns: BTreeMap<ConnId, conn::Conn>,
+    /// How many of them are viewers.
+    members: usize,
+    live_joins: BTreeMap<(PublicKey, JoinId), ConnId>,
+    /// Viewers that were skipped and have caught up.
+    behind: BTreeSet<ConnId>,
+    catch_up_at_us: u64,
+    check_lanes_at_us: Option<u64>,
+    inputs: input::Inputs,
+    track: track::Track,
+    readings: BTreeMap<u64, history::Reading>,
+    reads: u64,
+    confirms: BTreeMap<u64, commands::Confirm>,
+}
+
+struct Keys {
+    session: SecretKey,
+    identity: PublicKey,
+    /// The identity's word that the session is its own.
+    certificate: Signature,
+}
+
+/// What viewers are told, cleaned.
+struct Names {
+    session: String,
+    host: String,
+    software: String,
+}
+
+impl Host {
+    /// A host that shares nothing yet ([`Command::Share`] starts that).
+    pub fn new(config: HostConfig, now: Now) -> Host {
+        let session = config.session_key.public();
+        let (rights, problem) = rights::Rights::new(session, config.read_only, &config.ledger);
+        let host_name = match clean_name(&config.host_name, MAX_NAME) {
+            empty if empty.is_empty() => "the host".to_owned(),
+            name => name,
+        };
+        let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
+            .expect("a key made from a secret is one that iroh takes");
+        let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
+        let mut host = Host {
+            names: Names {
+                session: clean_name(&config.name, MAX_NAME),
+                host: host_name.clone(),
+                software: config.software,
+            },
+            roster: roster::Roster::new(&host_name, &config.identity.public()),
+            keys: Keys {
+                identity: config.identity.public(),
+                certificate: sign(
+                    &config.identity,
+                    Domain::SessionCertificate,
+                    session.as_bytes(),
+                ),
+                session: config.session_key,
+            },
+            read_only: config.read_only,
+            edit_ttl_ms: config.edit_ttl_ms,
+            started_unix_ms: now.unix_ms,
+            has_tty: config.has_tty,
+            now,
+            rng: ChaCha20Rng::from_seed(config.seed),
+            out: VecDeque::new(),
+            timer_us: u64::MAX,
+            expiry_at_us: None,
+            sharing: sharing::Sharing::new(EndpointAddr::new(endpoint), link),
+            rights,
+            conns: BTreeMap::new(),
+            members: 0,
+            live_joins: BTreeMap::new(),
+            behind: BTreeSet::new(),
+            catch_up_at_us: 0,
+            check_lanes_at_us: None,
+            inputs: input::Inputs::new(),
+            track: track::Track::new(config.size, now.mono_us),
+            readings: BTreeMap::new(),
+            reads: 0,
+            confirms: BTreeMap::new(),
+        };
+        if let Some(problem) = problem {
+            host.notice(HostNotice::Said(format!(
+                "the record of earlier grants can't be read ({problem}): none of them holds any more, \
+                 and nobody is barred"
+            )));
+        }
+        host
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Now, input: HostInput) {
+        self.now = Now {
+            mono_us: self.now.mono_us.max(now.mono_us),
+            unix_ms: now.unix_ms,
+        };
+        match input {
+            HostInput::Output { track, bytes, more } => self.on_output(track, &bytes, more),
+            HostInput::Written { seq } => self.on_written(seq),
+            HostInput::Exited { track, state } => self.on_exited(track, state),
+            HostInput::Resized { track, size } => self.on_resized(track, size),
+            HostInput::Tty { attached } => self.on_tty(attached),
+            HostInput::Connected {
+                conn,
+                peer,
+                exporter,
+            } => self.on_connected(conn, peer, exporter),
+            HostInput::Received {
+                conn,
+                stream,
+                bytes,
+            } => self.on_received(conn, stream, &bytes),
+            HostInput::Path { conn, kind, rtt_us } => self.on_path(conn, kind, rtt_us),
+            HostInput::Disconnected { conn } => self.forget(conn),
+            HostInput::Addresses { addr } => self.on_addresses(addr),
+            HostInput::Command {
+                request,
+                by,
+                command,
+            } => self.on_command(request, by, command),
+            HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
+            HostInput::History { request, chunks } => self.on_history(request, chunks),
+            HostInput::Tick => {}
+        }
+        self.run_due();
+        self.frame_if_due();
+        self.catch_up();
+        self.tell_roster();
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<HostOutput> {
+        self.out.pop_front()
+    }
+
+    /// How many viewers are connected.
+    pub fn viewers(&self) -> usize {
+        self.members
+    }
+
+    /// When to call `handle` with a [`HostInput::Tick`] at the latest, on [`Now::mono_us`]'s clock.
+    pub fn wake_at(&self) -> Option<u64> {
+        (self.timer_us != u64::MAX).then_some(self.timer_us)
+    }
+
+    /// Asks to be called at `at_us`.
+    fn arm(&mut self, at_us: u64) {
+        self.timer_us = self.timer_us.min(at_us);
+    }
+
+    /// Everything that waits for a time; each arms the timer again for what is left.
+    fn run_due(&mut self) {
+        if self.now.mono_us < self.timer_us {
+            return;
+        }
+        self.timer_us = u64::MAX;
+        self.expire_joiners();
+        self.expire_rights();
+        self.expire_confirms();
+        self.expire_tickets();
+        self.check_lanes();
+        self.log_margin_put_off();
+    }
+
+    /// Looks at the clock when the next grant ends, and now and then in between.
+    fn arm_expiry(&mut self) {
+        self.expiry_at_us = self.rights.next_end().map(|end| {
+            let left_us = end.0.saturating_sub(self.now.unix_ms).saturating_mul(1000);
+            self.now
+                .mono_us
+                .saturating_add(left_us.min(LOOK_AT_CLOCK_US))
+        });
+        if let Some(at) = self.expiry_at_us {
+            self.arm(at);
+        }
+    }
+
+    fn expire_rights(&mut self) {
+        match self.expiry_at_us {
+            None => {}
+            Some(at) if self.now.mono_us < at => self.arm(at),
+            Some(_) => self.refresh_standings(requests::Why::Expired),
+        }
+    }
+
+    fn tell_roster(&mut self) {
+        let Some(due) = self.roster.due_at_us() else {
+            return;
+        };
+        if self.now.mono_us < due {
+            return self.arm(due);
+        }
+        let changes = self.roster.take_changes(self.now.mono_us);
+        let messages: Vec<FromHost> = changes.into_iter().map(FromHost::Roster).collect();
+        self.broadcast(&messages);
+    }
+
+    fn notice(&mut self, notice: HostNotice) {
+        self.out.push_back(HostOutput::Notice(notice));
+    }
+
+    fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
+        self.out.push_back(HostOutput::Done { request, result });
+    }
+
+    fn log_event(&mut self, event: serde_json::Value) {
+        let (unix_ms, json) = (self.now.unix_ms, event.to_string());
+        self.out
+            .push_back(HostOutput::Log(LogEntry::Event { unix_ms, json }));
+    }
+
+    fn random(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+}

@@ -1,0 +1,185 @@
+//! Asking for edit, and telling people what they may do.
+
+use pillion_caps::{PublicKey, UnixMillis};
+use pillion_proto::{FromHost, ParticipantId, RequestAnswer, Right, RightChanged};
+
+use crate::{
+    types::ConnId,
+    words::{sentence, span},
+};
+
+use super::{
+    Host,
+    api::{CommandError, Done, HostNotice, Target},
+};
+
+/// After a no, the same person may ask for edit again so much later, in microseconds.
+const ASK_AGAIN_US: u64 = 10_000_000;
+
+/// Why rights are looked at anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    Revoked,
+    Expired,
+}
+
+impl Host {
+    /// A viewer asks for edit.
+    pub(super) fn on_request(&mut self, conn: ConnId, id: ParticipantId) {
+        let now = self.now.mono_us;
+        let read_only = self.read_only;
+        self.notice_ended(id);
+        let Some(person) = self.roster.get_mut(id) else {
+            return;
+        };
+        let standing = person.standing;
+        let no = if read_only {
+            "edit can't be granted in this session".to_owned()
+        } else if standing.right > Right::View {
+            let (right, until) = (standing.right, standing.until.map(|until| until.0));
+            let text = sentence("you can type already");
+            let tenure = person.tenure;
+            let message = RightChanged {
+                tenure,
+                right,
+                until_unix_ms: until,
+                text,
+            };
+            return self.send(conn, &FromHost::Right(message));
+        } else if person.asking {
+            return;
+        } else if now < person.may_ask_at_us {
+            let left = span((person.may_ask_at_us - now).div_ceil(1000));
+            format!("the host said no a moment ago; ask again in {left}")
+        } else {
+            person.asking = true;
+            let (name, fingerprint) = (person.name.clone(), person.identity.fingerprint());
+            self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
+            return self.notice(HostNotice::EditRequested {
+                id,
+                name,
+                fingerprint,
+            });
+        };
+        self.send(
+            conn,
+            &FromHost::RequestAnswer(RequestAnswer {
+                text: sentence(&no),
+            }),
+        );
+    }
+
+    pub(super) fn refuse_request(&mut self, target: &Target) -> Result<Done, CommandError> {
+        let ids: Vec<ParticipantId> = match target {
+            Target::All => self
+                .roster
+                .people()
+                .filter(|person| person.asking)
+                .map(|person| person.id)
+                .collect(),
+            one => vec![self.one(one)?],
+        };
+        let until = self.now.mono_us.saturating_add(ASK_AGAIN_US);
+        let text = sentence(&format!(
+            "{} said no to your request for edit",
+            self.names.host
+        ));
+        let mut refused = 0;
+        for id in ids {
+            let Some(person) = self.roster.get_mut(id).filter(|person| person.asking) else {
+                continue;
+            };
+            person.may_ask_at_us = until;
+            refused += 1;
+            self.end_request(id);
+            for conn in self.conns_of(id) {
+                self.send(
+                    conn,
+                    &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
+                );
+            }
+            self.log_event(serde_json::json!({ "event": "refused", "id": id.0 }));
+        }
+        match refused {
+            0 => Err(CommandError::NotNow(
+                "nobody of that name asks for edit".into(),
+            )),
+            _ => Ok(Done::Said("the request was refused".into())),
+        }
+    }
+
+    /// Takes a request away, however it ended.
+    pub(super) fn end_request(&mut self, id: ParticipantId) {
+        if let Some(person) = self.roster.get_mut(id)
+            && std::mem::take(&mut person.asking)
+        {
+            self.notice(HostNotice::RequestGone { id });
+        }
+    }
+
+    /// Tells one person their right as it is now.
+    pub(super) fn tell_standing(&mut self, key: &PublicKey, text: &str) {
+        let standing = self.rights.standing(key, UnixMillis(self.now.unix_ms));
+        let Some(id) = self.roster.by_identity(key).map(|person| person.id) else {
+            return;
+        };
+        self.roster.set_standing(id, standing);
+        if standing.right > Right::View {
+            self.end_request(id);
+        }
+        let tenure = self.roster.get(id).map_or(0, |person| person.tenure);
+        let (right, until) = (standing.right, standing.until.map(|until| until.0));
+        let message = RightChanged {
+            right,
+            until_unix_ms: until,
+            tenure,
+            text: sentence(text),
+        };
+        for conn in self.conns_of(id) {
+            self.send(conn, &FromHost::Right(message.clone()));
+        }
+    }
+
+    /// Clocks jump: a right may have ended and nobody been told.
+    fn notice_ended(&mut self, id: ParticipantId) {
+        let now = UnixMillis(self.now.unix_ms);
+        let is_stale = self
+            .roster
+            .get(id)
+            .is_some_and(|person| person.standing != self.rights.standing(&person.identity, now));
+        if is_stale {
+            self.refresh_standings(Why::Expired);
+        }
+    }
+
+    /// Finds out whose right changed, and tells them why.
+    pub(super) fn refresh_standings(&mut self, why: Why) {
+        let now = UnixMillis(self.now.unix_ms);
+        self.rights.drop_ended(now);
+        let changed: Vec<(ParticipantId, PublicKey)> = self
+            .roster
+            .people()
+            .filter(|person| person.standing != self.rights.standing(&person.identity, now))
+            .map(|person| (person.id, person.identity))
+            .collect();
+        let text = match why {
+            Why::Revoked => format!("your edit right was revoked by {}", self.names.host),
+            Why::Expired => {
+                "your edit right ended: it expired; ask again if you need it".to_owned()
+            }
+        };
+        for (id, key) in changed {
+            self.tell_standing(&key, &text);
+            let right = self.rights.standing(&key, now).right;
+            let why = if why == Why::Expired {
+                "expired"
+            } else {
+                "revoked"
+            };
+            self.log_event(serde_json::json!({
+                "event": "right", "id": id.0, "right": format!("{right:?}").to_lowercase(), "why": why,
+            }));
+        }
+        self.arm_expiry();
+    }
+}

@@ -1,0 +1,247 @@
+//! Who may do what: the only place that says so.
+//!
+//! Input reaches the program only with an [`EditRight`], and only [`Rights::edit`] makes one, from a
+//! grant that stood every test and stands at this moment. There is no flag to forget.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use pillion_caps::{
+    Audience, Grant, GrantId, Ledger, LedgerEvent, Proof, PublicKey, Refusal, Rights as Set,
+    SecretKey, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
+};
+use pillion_proto::Right;
+
+/// Grants held by one identity; beyond, the one that ends first is let go.
+const MAX_HELD: usize = 16;
+
+/// Permission to write one input to the program, at the moment it was made.
+#[derive(Debug)]
+pub(super) struct EditRight {
+    grant: GrantId,
+}
+
+impl EditRight {
+    /// The grant it follows from, for attribution.
+    pub(super) fn grant(&self) -> GrantId {
+        self.grant
+    }
+}
+
+/// What somebody may do, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) right: Right,
+    pub(super) until: Option<UnixMillis>,
+}
+
+impl Standing {
+    /// What everybody has who was let in.
+    pub(super) const VIEW: Standing = Standing {
+        right: Right::View,
+        until: None,
+    };
+}
+
+/// The grants of a session: the ledger, and what each identity redeemed of it.
+pub(super) struct Rights {
+    session: PublicKey,
+    ledger: Ledger,
+    /// No more than view for anybody, whatever they hold.
+    read_only: bool,
+    held: BTreeMap<PublicKey, Vec<VerifiedGrant>>,
+}
+
+impl Rights {
+    /// The rights as an earlier run's entries leave them. When those can't be read no earlier grant
+    /// holds, and the reason comes along.
+    pub(super) fn new(
+        session: PublicKey,
+        read_only: bool,
+        entries: &[Bytes],
+    ) -> (Rights, Option<Refusal>) {
+        let events: Result<Vec<_>, _> = entries
+            .iter()
+            .map(|entry| LedgerEvent::from_bytes(entry))
+            .collect();
+        let replayed = events
+            .map_err(Refusal::from)
+            .and_then(|events| Ledger::replay(session, events));
+        let (ledger, problem) = match replayed {
+            Ok(ledger) => (ledger, None),
+            Err(problem) => (Ledger::new(session), Some(problem)),
+        };
+        (
+            Rights {
+                session,
+                ledger,
+                read_only,
+                held: BTreeMap::new(),
+            },
+            problem,
+        )
+    }
+
+    /// The right to write one input now; `None` without one.
+    pub(super) fn edit(&self, who: &PublicKey, now: UnixMillis) -> Option<EditRight> {
+        let grant = self.best(who, now).filter(|_| !self.read_only)?;
+        (right_of(grant) >= Right::Edit).then(|| EditRight { grant: grant.id() })
+    }
+
+    /// What `who` may do now.
+    pub(super) fn standing(&self, who: &PublicKey, now: UnixMillis) -> Standing {
+        match self.best(who, now).filter(|_| !self.read_only) {
+            Some(grant) if right_of(grant) > Right::View => Standing {
+                right: right_of(grant),
+                until: Some(grant.expires()),
+            },
+            _ => Standing::VIEW,
+        }
+    }
+
+    /// The widest grant of `who` that stands now, and of equally wide ones the one that ends last.
+    fn best(&self, who: &PublicKey, now: UnixMillis) -> Option<&VerifiedGrant> {
+        let held = self.held.get(who)?;
+        held.iter()
+            .filter(|grant| stands(&self.ledger, grant, now))
+            .max_by_key(|grant| (right_of(grant), grant.expires()))
+    }
+
+    /// Checks and charges a presented grant. The event, if any, must be durable before anything that
+    /// follows from the grant is done.
+    pub(super) fn redeem(
+        &mut self,
+        grant: &Grant,
+        identity: &VerifiedIdentity,
+        link: Option<&Proof>,
+        now: UnixMillis,
+    ) -> Result<Option<LedgerEvent>, Refusal> {
+        let expires = grant.terms().expires;
+        if now >= expires {
+            return Err(Refusal::Expired { expires, now });
+        }
+        let redemption = self.ledger.redeem(grant, identity, link, now)?;
+        let event = redemption.event().cloned();
+        let verified = self.ledger.admit(redemption, now)?;
+        let held = self.held.entry(identity.key()).or_default();
+        held.retain(|known| known.id() != verified.id());
+        held.push(verified);
+        if held.len() > MAX_HELD {
+            held.sort_by_key(|grant| std::cmp::Reverse(grant.expires()));
+            held.truncate(MAX_HELD);
+        }
+        Ok(event)
+    }
+
+    /// Issues and records a grant of the session's.
+    pub(super) fn issue(
+        &mut self,
+        secret: &SecretKey,
+        terms: Terms,
+        seed: [u8; 16],
+    ) -> Result<(Grant, Vec<LedgerEvent>), Refusal> {
+        let forgotten = self.ledger.forget_expired(terms.not_before);
+        let grant = Grant::issue(secret, terms, seed)?;
+        let issued = self.ledger.issue(&grant)?;
+        Ok((grant, forgotten.into_iter().chain([issued]).collect()))
+    }
+
+    /// Terms of a grant of this session's, from `now` on.
+    pub(super) fn terms(
+        &self,
+        right: Right,
+        audience: Audience,
+        now: UnixMillis,
+        ttl_ms: u64,
+        uses: Option<std::num::NonZeroU32>,
+    ) -> Terms {
+        let rights = match right {
+            Right::View => Set::VIEW,
+            Right::Edit => Set::EDIT,
+            Right::Manage => Set::MANAGE,
+        };
+        let expires = now.saturating_add(ttl_ms);
+        Terms {
+            session: self.session,
+            rights,
+            audience,
+            not_before: now,
+            expires,
+            uses,
+        }
+    }
+
+    /// Takes away what one identity was given so far.
+    pub(super) fn revoke_person(&mut self, who: PublicKey) -> Result<LedgerEvent, Refusal> {
+        self.held.remove(&who);
+        self.ledger.revoke_person(who)
+    }
+
+    /// Takes away one grant, and what was passed on from it.
+    pub(super) fn revoke_grant(&mut self, grant: GrantId) -> Result<LedgerEvent, Refusal> {
+        self.ledger.revoke_grant(grant)
+    }
+
+    /// Takes away every grant that came by a link.
+    pub(super) fn revoke_links(&mut self) -> LedgerEvent {
+        self.ledger.revoke_links()
+    }
+
+    /// Takes away every grant.
+    pub(super) fn revoke_all(&mut self) -> LedgerEvent {
+        self.held.clear();
+        self.ledger.revoke_all()
+    }
+
+    /// Keeps an identity out.
+    pub(super) fn bar(&mut self, who: PublicKey) -> Result<LedgerEvent, Refusal> {
+        self.held.remove(&who);
+        self.ledger.bar(who)
+    }
+
+    /// Whether an identity is kept out.
+    pub(super) fn is_barred(&self, who: &PublicKey) -> bool {
+        self.ledger.is_barred(who)
+    }
+
+    /// Grants that could still be used and whose id begins so.
+    pub(super) fn grants_beginning(&self, prefix: &str) -> Vec<GrantId> {
+        let live = self.ledger.grants().filter(|grant| !grant.revoked);
+        live.map(|grant| grant.id)
+            .filter(|id| id.to_string().starts_with(prefix))
+            .collect()
+    }
+
+    /// Lets go of what ended, so that a clock set back revives nothing.
+    pub(super) fn drop_ended(&mut self, now: UnixMillis) {
+        let Rights { ledger, held, .. } = self;
+        held.retain(|_, grants| {
+            grants.retain(|grant| stands(ledger, grant, now));
+            !grants.is_empty()
+        });
+    }
+
+    /// When the next held grant ends.
+    pub(super) fn next_end(&self) -> Option<UnixMillis> {
+        self.held
+            .values()
+            .flatten()
+            .map(VerifiedGrant::expires)
+            .min()
+    }
+}
+
+/// Whether a grant holds at this moment. Its end is by the host's clock, and so is `now`: there is
+/// no skew to tolerate here.
+fn stands(ledger: &Ledger, grant: &VerifiedGrant, now: UnixMillis) -> bool {
+    now < grant.expires() && ledger.check(grant, now).is_ok()
+}
+
+fn right_of(grant: &VerifiedGrant) -> Right {
+    let rights = grant.rights();
+    match () {
+        () if rights.allows(Set::MANAGE) => Right::Manage,
+        () if rights.allows(Set::EDIT) => Right::Edit,
+        () => Right::View,
+    }
+}

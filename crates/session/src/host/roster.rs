@@ -1,0 +1,257 @@
+//! Who is here, and what the others are told of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pillion_caps::PublicKey;
+use pillion_proto::{
+    ParticipantId, ParticipantInfo, Right, RosterChange, Text,
+    limits::{MAX_NAME, MAX_ROSTER_PART},
+};
+use pillion_screen::clean::clean_name;
+
+use super::rights::Standing;
+
+/// People remembered after they left, so that they get their number back. Keys are free: unbounded,
+/// a ticket holder could fill the memory.
+const MAX_GONE: usize = 1024;
+
+/// The host's own number.
+pub(super) const HOST: ParticipantId = ParticipantId(0);
+
+/// Changes of the roster are told together, at most so often, in microseconds: a storm of joiners
+/// must not cost each of them a message about each of the others.
+pub(super) const ROSTER_EVERY_US: u64 = 50_000;
+
+/// One identity, over all its connections.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) id: ParticipantId,
+    pub(super) identity: PublicKey,
+    /// Cleaned; unverified.
+    pub(super) name: String,
+    /// As it was last told.
+    pub(super) standing: Standing,
+    /// Changes each time the right to type is taken away. Begins anywhere, so that what was typed
+    /// for an earlier run of the host is not taken for this one's.
+    pub(super) tenure: u32,
+    /// Had the right to edit at some time.
+    pub(super) has_edited: bool,
+    /// Live connections.
+    pub(super) connections: usize,
+    /// Waits for an answer to a request for edit.
+    pub(super) asking: bool,
+    /// No new request before.
+    pub(super) may_ask_at_us: u64,
+    /// When the log last said that this person typed.
+    pub(super) typed_at_us: Option<u64>,
+    left_at: u64,
+}
+
+impl Person {
+    /// "2 anna (7f3a-91c2-04be-77d1)".
+    pub(super) fn label(&self) -> String {
+        format!(
+            "{} {} ({})",
+            self.id.0,
+            self.name,
+            self.identity.fingerprint()
+        )
+    }
+
+    /// Whether others should see this person in the roster.
+    fn listed(&self) -> bool {
+        self.connections > 0 || self.standing.right > Right::View
+    }
+
+    fn info(&self) -> ParticipantInfo {
+        ParticipantInfo {
+            id: self.id,
+            name: Text::cut(&self.name),
+            identity: *self.identity.as_bytes(),
+            right: self.standing.right,
+            host: false,
+            here: self.connections > 0,
+        }
+    }
+}
+
+/// Everybody who is or was here.
+pub(super) struct Roster {
+    people: BTreeMap<ParticipantId, Person>,
+    numbers: BTreeMap<PublicKey, ParticipantId>,
+    next: u32,
+    departures: u64,
+    host: ParticipantInfo,
+    changed: BTreeSet<ParticipantId>,
+    told_at_us: Option<u64>,
+}
+
+impl Roster {
+    pub(super) fn new(host_name: &str, identity: &PublicKey) -> Roster {
+        Roster {
+            people: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            next: 1,
+            departures: 0,
+            host: ParticipantInfo {
+                id: HOST,
+                name: Text::cut(host_name),
+                identity: *identity.as_bytes(),
+                right: Right::Manage,
+                host: true,
+                here: true,
+            },
+            changed: BTreeSet::new(),
+            told_at_us: None,
+        }
+    }
+
+    /// One more connection of `identity`; whether it is the first.
+    pub(super) fn enter(
+        &mut self,
+        identity: PublicKey,
+        name: &str,
+        standing: Standing,
+        tenure: u32,
+    ) -> (ParticipantId, bool) {
+        let name = match clean_name(name, MAX_NAME) {
+            empty if empty.is_empty() => "somebody".to_owned(),
+            name => name,
+        };
+        let id = *self.numbers.entry(identity).or_insert_with(|| {
+            let id = ParticipantId(self.next);
+            self.next = self.next.saturating_add(1);
+            id
+        });
+        let person = self.people.entry(id).or_insert_with(|| Person {
+            id,
+            identity,
+            name: String::new(),
+            standing,
+            tenure,
+            has_edited: false,
+            connections: 0,
+            asking: false,
+            may_ask_at_us: 0,
+            typed_at_us: None,
+            left_at: 0,
+        });
+        person.name = name;
+        person.standing = standing;
+        person.has_edited |= standing.right > Right::View;
+        person.connections += 1;
+        self.changed.insert(id);
+        (id, person.connections == 1)
+    }
+
+    /// One connection less; whether it was the last.
+    pub(super) fn leave(&mut self, id: ParticipantId) -> bool {
+        self.departures += 1;
+        let Some(person) = self.people.get_mut(&id) else {
+            return false;
+        };
+        person.connections = person.connections.saturating_sub(1);
+        person.left_at = self.departures;
+        self.changed.insert(id);
+        let last = person.connections == 0;
+        self.forget_surplus();
+        last
+    }
+
+    fn forget_surplus(&mut self) {
+        let gone = || {
+            self.people
+                .values()
+                .filter(|person| person.connections == 0)
+        };
+        if gone().count() <= MAX_GONE {
+            return;
+        }
+        if let Some((id, identity)) = gone()
+            .min_by_key(|person| person.left_at)
+            .map(|person| (person.id, person.identity))
+        {
+            self.people.remove(&id);
+            self.numbers.remove(&identity);
+        }
+    }
+
+    pub(super) fn get(&self, id: ParticipantId) -> Option<&Person> {
+        self.people.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ParticipantId) -> Option<&mut Person> {
+        self.people.get_mut(&id)
+    }
+
+    pub(super) fn by_identity(&self, identity: &PublicKey) -> Option<&Person> {
+        self.people.get(self.numbers.get(identity)?)
+    }
+
+    /// Everybody who is or was here, by number.
+    pub(super) fn people(&self) -> impl Iterator<Item = &Person> {
+        self.people.values()
+    }
+
+    /// Those a command can be about: here, or holding a right.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &Person> {
+        self.people.values().filter(|person| person.listed())
+    }
+
+    /// Notes a new right; whether it differs from what was told before.
+    pub(super) fn set_standing(&mut self, id: ParticipantId, standing: Standing) -> bool {
+        let Some(person) = self.people.get_mut(&id) else {
+            return false;
+        };
+        let differs = person.standing != standing;
+        if differs {
+            if person.standing.right > Right::View && standing.right == Right::View {
+                person.tenure = person.tenure.wrapping_add(1);
+            }
+            person.standing = standing;
+            person.has_edited |= standing.right > Right::View;
+            self.changed.insert(id);
+        }
+        differs
+    }
+
+    /// The whole roster, in messages of bounded size, for somebody new.
+    pub(super) fn whole(&self) -> Vec<RosterChange> {
+        let mut all = vec![self.host.clone()];
+        all.extend(self.listed().map(Person::info));
+        parts(all, Vec::new())
+    }
+
+    /// When the pending changes may be told; `None` without any.
+    pub(super) fn due_at_us(&self) -> Option<u64> {
+        let earliest = self
+            .told_at_us
+            .map_or(0, |at| at.saturating_add(ROSTER_EVERY_US));
+        (!self.changed.is_empty()).then_some(earliest)
+    }
+
+    /// What changed since the last call.
+    pub(super) fn take_changes(&mut self, now_us: u64) -> Vec<RosterChange> {
+        self.told_at_us = Some(now_us);
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        for id in std::mem::take(&mut self.changed) {
+            match self.people.get(&id) {
+                Some(person) if person.listed() => changed.push(person.info()),
+                _ => gone.push(id),
+            }
+        }
+        parts(changed, gone)
+    }
+}
+
+fn parts(changed: Vec<ParticipantInfo>, gone: Vec<ParticipantId>) -> Vec<RosterChange> {
+    let changed = changed.chunks(MAX_ROSTER_PART).map(|part| RosterChange {
+        changed: part.to_vec(),
+        gone: Vec::new(),
+    });
+    let gone = gone.chunks(MAX_ROSTER_PART).map(|part| RosterChange {
+        changed: Vec::new(),
+        gone: part.to_vec(),
+    });
+    changed.chain(gone).collect()
+}

@@ -1,0 +1,218 @@
+//! When and to whom the session is open: sharing, its ticket, its end.
+
+use iroh_base::EndpointAddr;
+use pillion_caps::SecretKey;
+use pillion_proto::{Ended, FromHost, RefusedCode, Ticket, TrackState};
+use pillion_screen::LineId;
+
+use crate::words::sentence;
+
+use super::{
+    Host,
+    api::{CommandError, Done, HostOutput},
+    conn::Fault,
+    track::TERMINAL,
+};
+
+/// How long a ticket waits for the first address of an endpoint that just began to listen, in
+/// microseconds. A ticket without addresses holds, too: the endpoint's id is enough.
+const ADDRESS_WITHIN_US: u64 = 2_000_000;
+
+/// How the session stands towards the outside.
+pub(super) struct Sharing {
+    pub(super) on: bool,
+    /// The key whose holders may join.
+    pub(super) link: Option<SecretKey>,
+    /// First line viewers may read.
+    pub(super) visible_from: LineId,
+    addr: EndpointAddr,
+    /// Who waits for a ticket, and until when it may take.
+    waiting: Vec<u64>,
+    waiting_until_us: u64,
+}
+
+impl Sharing {
+    pub(super) fn new(addr: EndpointAddr, link: Option<SecretKey>) -> Sharing {
+        Sharing {
+            on: false,
+            link,
+            visible_from: LineId(0),
+            addr,
+            waiting: Vec::new(),
+            waiting_until_us: 0,
+        }
+    }
+}
+
+impl Host {
+    /// Opens the session from what is on the screen now, or from as far back as was ever open.
+    pub(super) fn share(&mut self, request: u64, from_start: bool) {
+        if let Some(error) = self.ended_program() {
+            return self.done(request, Err(error));
+        }
+        if !self.sharing.on {
+            if !from_start {
+                let top = self.track.term.top_line();
+                self.sharing.visible_from = top;
+                self.track.term.hide_before(top);
+                self.log_history();
+            }
+            self.sharing.on = true;
+            if self.sharing.link.is_none() {
+                self.renew_link();
+            }
+            self.track.begin_log();
+            self.out.push_back(HostOutput::Listen);
+            let from = self.sharing.visible_from.0;
+            self.log_event(serde_json::json!({ "event": "shared", "from_line": from }));
+            self.frame();
+        }
+        self.ticket_when_reachable(request);
+    }
+
+    fn ended_program(&self) -> Option<CommandError> {
+        let ended = self.track.state != TrackState::Live;
+        ended.then(|| {
+            CommandError::NotNow("the program has ended; there is nothing to share".into())
+        })
+    }
+
+    /// Ends sharing. The program goes on, and what was granted is taken back: nothing given in this
+    /// session opens the next one.
+    pub(super) fn stop(&mut self, request: u64) {
+        if !self.sharing.on {
+            let error = CommandError::NotNow("this session is not shared".into());
+            return self.done(request, Err(error));
+        }
+        let text = format!("{} ended the sharing", self.names.host);
+        self.end_sharing(&text);
+        let event = self.rights.revoke_all();
+        self.record(&event);
+        self.done(
+            request,
+            Ok(Done::Said("sharing ended; your program goes on".into())),
+        );
+    }
+
+    /// Tells everybody that it is over, and closes.
+    fn end_sharing(&mut self, text: &str) {
+        let now = self.now;
+        self.sharing.on = false;
+        self.sharing.link = None;
+        let ended = FromHost::Ended(Ended {
+            text: sentence(text),
+            at_unix_ms: now.unix_ms,
+        });
+        self.broadcast(&[ended]);
+        for conn in self.members() {
+            self.close(conn, 0, text);
+        }
+        let joining: Vec<_> = self.conns.keys().copied().collect();
+        for conn in joining {
+            let fault = Fault::new(
+                RefusedCode::NOT_SHARED,
+                "this session is not shared any more",
+            );
+            self.refuse(conn, &fault);
+        }
+        self.log_event(serde_json::json!({ "event": "ended", "why": text }));
+        self.out.push_back(HostOutput::StopListening);
+        for request in std::mem::take(&mut self.sharing.waiting) {
+            self.done(request, Err(CommandError::NotNow("sharing ended".into())));
+        }
+    }
+
+    /// The program ended: its last words are shown, then everybody is told.
+    pub(super) fn on_exited(&mut self, track: pillion_proto::TrackId, state: TrackState) {
+        if track != TERMINAL || self.track.state != TrackState::Live || state == TrackState::Live {
+            return;
+        }
+        self.track.state = state;
+        self.drop_unwritten();
+        let text = match state {
+            TrackState::Killed(signal) => format!("the program was ended by signal {signal}"),
+            TrackState::Exited(code) => format!("the program ended with code {code}"),
+            TrackState::Live => return,
+        };
+        if self.sharing.on {
+            self.frame();
+            self.log_margin();
+            let info = self.track.info();
+            self.broadcast(&[FromHost::Track(info)]);
+            self.end_sharing(&text);
+        } else {
+            self.log_event(serde_json::json!({ "event": "ended", "why": text }));
+        }
+    }
+
+    /// The ticket, as the endpoint can be reached now.
+    pub(super) fn ticket(&self) -> Option<String> {
+        let link = self.sharing.link.as_ref()?.to_bytes();
+        Some(
+            Ticket {
+                addr: self.sharing.addr.clone(),
+                link,
+            }
+            .to_string(),
+        )
+    }
+
+    /// `pillion ticket [--new]`.
+    pub(super) fn on_ticket(&mut self, request: u64, new: bool) {
+        if !self.sharing.on {
+            let text =
+                "this session is not shared; `pillion share` starts that and prints the ticket";
+            return self.done(request, Err(CommandError::NotNow(text.into())));
+        }
+        if new {
+            self.renew_link();
+            self.log_event(serde_json::json!({ "event": "ticket_replaced" }));
+        }
+        self.ticket_when_reachable(request);
+    }
+
+    fn renew_link(&mut self) {
+        let seed = self.random();
+        self.sharing.link = Some(SecretKey::from_bytes(&seed));
+        self.out.push_back(HostOutput::KeepLink(seed));
+    }
+
+    fn ticket_when_reachable(&mut self, request: u64) {
+        if !self.sharing.addr.is_empty() {
+            return self.answer_ticket(request);
+        }
+        if self.sharing.waiting.is_empty() {
+            self.sharing.waiting_until_us = self.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
+        }
+        self.sharing.waiting.push(request);
+        self.arm(self.sharing.waiting_until_us);
+    }
+
+    fn answer_ticket(&mut self, request: u64) {
+        let ticket = self.ticket().map(Done::Ticket);
+        let missing = || CommandError::NotNow("this session is not shared".into());
+        self.done(request, ticket.ok_or_else(missing));
+    }
+
+    /// The endpoint can be reached differently.
+    pub(super) fn on_addresses(&mut self, addr: EndpointAddr) {
+        self.sharing.addr.addrs = addr.addrs;
+        if !self.sharing.addr.is_empty() {
+            self.answer_waiting();
+        }
+    }
+
+    pub(super) fn expire_tickets(&mut self) {
+        match self.sharing.waiting.is_empty() {
+            true => {}
+            false if self.now.mono_us >= self.sharing.waiting_until_us => self.answer_waiting(),
+            false => self.arm(self.sharing.waiting_until_us),
+        }
+    }
+
+    fn answer_waiting(&mut self) {
+        for request in std::mem::take(&mut self.sharing.waiting) {
+            self.answer_ticket(request);
+        }
+    }
+}

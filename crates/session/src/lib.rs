@@ -1,0 +1,30 @@
+//! A session without IO: the host and the viewer as state machines.
+//!
+//! Both have one shape. Something happened: `handle(now, input)`. Then drain `poll()` until it is
+//! `None` and do what each output says, in order. `wake_at()` tells when to call `handle` with a
+//! `Tick` if nothing else happens first. Neither reads a clock, opens a socket, touches a file or
+//! draws a random number: time and randomness come in.
+//!
+//! Whoever drives them owns the streams. Bytes that arrive are passed in as they came
+//! ([`Stream`] says from which stream) and cut into messages here, so that every bound is checked in
+//! one place; bytes to be sent come out ready.
+
+#[cfg(feature = "host")]
+pub mod host;
+pub mod types;
+pub mod viewer;
+mod words;
+
+#[cfg(all(test, feature = "host"))]
+mod tests;
+
+#[cfg(feature = "host")]
+pub use host::{
+    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostNotice, HostOutput,
+    LogEntry, ParticipantStatus, SessionStatus, Target,
+};
+pub use types::{ConnId, Now, Stream};
+pub use viewer::{
+    Connected, HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
+    ViewerOutput,
+};

@@ -1,0 +1,701 @@
+//! A host, its program and some viewers on one clock, joined by queues instead of a network.
+//!
+//! Everything that is sent arrives at once and in order, but for what a test holds back. Tests
+//! drive it in sentences and look at what people would see.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackState};
+use pillion_screen::{LineId, Size};
+
+use crate::{
+    Actor, Command, CommandError, ConnId, Connected, Done, Host, HostConfig, HostInput, HostNotice,
+    HostOutput, LogEntry, Now, Phase, Stream, Target, ViewerConfig, ViewerEvent, ViewerInput,
+    ViewerOutput, viewer::Viewer,
+};
+
+pub(super) const TERMINAL: TrackId = TrackId(0);
+
+/// Rounds of passing messages after which a test is sure to be going in circles.
+const MAX_ROUNDS: usize = 100_000;
+
+pub(super) fn secret(seed: u8) -> SecretKey {
+    SecretKey::from_bytes(&[seed; 32])
+}
+
+/// One viewer and its connection.
+pub(super) struct Seat {
+    pub(super) viewer: Viewer,
+    pub(super) events: Vec<ViewerEvent>,
+    pub(super) conn: Option<ConnId>,
+    endpoint: SecretKey,
+    /// The network is there.
+    pub(super) online: bool,
+    /// Nothing gets through either way, and nobody is told.
+    pub(super) silent: bool,
+    /// Nothing that the host sends is taken off the line.
+    pub(super) reads: bool,
+    /// Streams on which nothing arrives.
+    pub(super) stalled: Vec<Stream>,
+    to_host: VecDeque<(Stream, Bytes)>,
+    to_viewer: VecDeque<(Stream, Bytes)>,
+    /// Epochs of track streams in the order the viewer saw them.
+    handles: Vec<u32>,
+    damaged: bool,
+    /// Bytes of the track's streams passed to the viewer.
+    pub(super) track_bytes: usize,
+}
+
+/// The program behind the host.
+#[derive(Default)]
+pub(super) struct Program {
+    /// What was written to it.
+    pub(super) input: Vec<u8>,
+    /// What its terminal answered.
+    pub(super) answers: Vec<u8>,
+    /// It does not read: nothing is written.
+    pub(super) deaf: bool,
+    /// Written to and not yet confirmed.
+    unconfirmed: VecDeque<u64>,
+    /// It shows what is typed.
+    pub(super) echoes: bool,
+}
+
+pub(super) struct World {
+    pub(super) now: Now,
+    pub(super) host: Host,
+    pub(super) program: Program,
+    pub(super) seats: Vec<Seat>,
+    pub(super) log: Vec<LogEntry>,
+    pub(super) ledger: Vec<Bytes>,
+    pub(super) notices: Vec<HostNotice>,
+    pub(super) done: BTreeMap<u64, Result<Done, CommandError>>,
+    pub(super) listening: bool,
+    pub(super) kept_links: Vec<[u8; 32]>,
+    pub(super) closed: Vec<(ConnId, u8, String)>,
+    /// Raw connections of no viewer: what the host sent them.
+    pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
+    pub(super) ticket: String,
+    requests: u64,
+    conns: u64,
+}
+
+pub(super) fn config() -> HostConfig {
+    HostConfig {
+        session_key: secret(1),
+        identity: secret(2),
+        seed: [3; 32],
+        name: "work".into(),
+        host_name: "olga".into(),
+        software: "pillion test".into(),
+        read_only: false,
+        edit_ttl_ms: 8 * 3_600_000,
+        size: Size::clamped(80, 24),
+        has_tty: true,
+        ledger: Vec::new(),
+        link: None,
+    }
+}
+
+impl World {
+    /// A shared session.
+    pub(super) fn shared() -> World {
+        World::sharing(config())
+    }
+
+    pub(super) fn sharing(config: HostConfig) -> World {
+        let mut world = World::unshared(config);
+        world.share();
+        world
+    }
+
+    pub(super) fn unshared(config: HostConfig) -> World {
+        let now = Now {
+            mono_us: 1_000_000,
+            unix_ms: 1_777_636_800_000,
+        };
+        let mut world = World {
+            now,
+            host: Host::new(config, now),
+            program: Program {
+                echoes: true,
+                ..Program::default()
+            },
+            seats: Vec::new(),
+            log: Vec::new(),
+            ledger: Vec::new(),
+            notices: Vec::new(),
+            done: BTreeMap::new(),
+            listening: false,
+            kept_links: Vec::new(),
+            closed: Vec::new(),
+            strangers: BTreeMap::new(),
+            ticket: String::new(),
+            requests: 0,
+            conns: 0,
+        };
+        let id = iroh_base::EndpointId::from_bytes(secret(1).public().as_bytes()).unwrap();
+        let addr = iroh_base::EndpointAddr::new(id).with_ip_addr("127.0.0.1:7777".parse().unwrap());
+        world.host(HostInput::Addresses { addr });
+        world
+    }
+
+    pub(super) fn share(&mut self) {
+        match self.command(Command::Share { from_start: false }) {
+            Ok(Done::Ticket(ticket)) => self.ticket = ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What somebody with `seed` as identity would join with.
+    pub(super) fn viewer_config(&self, seed: u8, name: &str) -> ViewerConfig {
+        let ticket: Ticket = self.ticket.parse().unwrap();
+        ViewerConfig {
+            identity: secret(seed),
+            session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
+            link: Some(SecretKey::from_bytes(&ticket.link)),
+            grants: Vec::new(),
+            name: name.into(),
+            software: "pillion test".into(),
+            join: JoinId([seed; 16]),
+            read_only: false,
+            inside: Vec::new(),
+        }
+    }
+
+    /// Somebody joins; returns where they sit.
+    pub(super) fn join(&mut self, seed: u8, name: &str) -> usize {
+        self.join_with(self.viewer_config(seed, name))
+    }
+
+    pub(super) fn join_with(&mut self, config: ViewerConfig) -> usize {
+        let endpoint = secret(100 + u8::try_from(self.seats.len()).unwrap());
+        self.seats.push(Seat {
+            viewer: Viewer::new(config, self.now),
+            events: Vec::new(),
+            conn: None,
+            endpoint,
+            online: true,
+            silent: false,
+            reads: true,
+            stalled: Vec::new(),
+            to_host: VecDeque::new(),
+            to_viewer: VecDeque::new(),
+            handles: Vec::new(),
+            damaged: false,
+            track_bytes: 0,
+        });
+        self.settle();
+        self.seats.len() - 1
+    }
+
+    /// A connection that no viewer drives.
+    pub(super) fn stranger(&mut self) -> (ConnId, Connected) {
+        let conn = self.next_conn();
+        let connected = Connected {
+            own_endpoint: secret(99).public(),
+            exporter: exporter(conn),
+        };
+        self.strangers.insert(conn, Vec::new());
+        let (peer, exporter) = (connected.own_endpoint, connected.exporter);
+        self.host(HostInput::Connected {
+            conn,
+            peer,
+            exporter,
+        });
+        (conn, connected)
+    }
+
+    fn next_conn(&mut self) -> ConnId {
+        self.conns += 1;
+        ConnId(self.conns)
+    }
+
+    pub(super) fn host(&mut self, input: HostInput) {
+        self.host.handle(self.now, input);
+        self.settle();
+    }
+
+    pub(super) fn viewer(&mut self, seat: usize, input: ViewerInput) {
+        self.seats[seat].viewer.handle(self.now, input);
+        self.settle();
+    }
+
+    /// The program writes.
+    pub(super) fn prints(&mut self, text: &str) {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        self.host(HostInput::Output {
+            track: TERMINAL,
+            bytes,
+            more: false,
+        });
+    }
+
+    pub(super) fn types(&mut self, seat: usize, text: &str) {
+        self.viewer(
+            seat,
+            ViewerInput::Keys(Bytes::copy_from_slice(text.as_bytes())),
+        );
+    }
+
+    /// A command given at the host's own terminal.
+    pub(super) fn command(&mut self, command: Command) -> Result<Done, CommandError> {
+        let request = self.ask(Actor::Tty, command);
+        self.done.remove(&request).expect("answered at once")
+    }
+
+    /// A command whose answer may take time; its number.
+    pub(super) fn ask(&mut self, by: Actor, command: Command) -> u64 {
+        self.requests += 1;
+        let request = self.requests;
+        self.host(HostInput::Command {
+            request,
+            by,
+            command,
+        });
+        request
+    }
+
+    pub(super) fn grant_edit(&mut self, name: &str) -> Result<Done, CommandError> {
+        let target = Target::Named(name.into());
+        self.command(Command::Grant {
+            target,
+            right: Right::Edit,
+            ttl_ms: None,
+        })
+    }
+
+    pub(super) fn token(&mut self, uses: u32, ttl_ms: Option<u64>) -> (String, String) {
+        let uses = std::num::NonZeroU32::new(uses);
+        match self.command(Command::GrantLink {
+            right: Right::Edit,
+            ttl_ms,
+            uses,
+        }) {
+            Ok(Done::Token { token, grant, .. }) => (token, grant),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The viewer's connection breaks, and both sides notice.
+    pub(super) fn cut(&mut self, seat: usize) {
+        self.unplug(seat);
+        self.settle();
+    }
+
+    fn unplug(&mut self, seat: usize) {
+        let seat = &mut self.seats[seat];
+        seat.to_host.clear();
+        seat.to_viewer.clear();
+        if let Some(conn) = seat.conn.take() {
+            let why = "the connection was cut".to_owned();
+            seat.viewer
+                .handle(self.now, ViewerInput::Disconnected { why });
+            self.host.handle(self.now, HostInput::Disconnected { conn });
+        }
+    }
+
+    /// Lets time pass, waking everybody when they asked for it.
+    pub(super) fn advance_ms(&mut self, ms: u64) {
+        let end = self.now.mono_us + ms * 1000;
+        for _ in 0..MAX_ROUNDS {
+            let wakes = self.seats.iter().filter_map(|seat| seat.viewer.wake_at());
+            let next = wakes.chain(self.host.wake_at()).min().unwrap_or(end);
+            // At least a little passes: somebody may ask for now again and again.
+            let next = next.max(self.now.mono_us + 100).min(end);
+            self.now.unix_ms += (next - self.now.mono_us).div_ceil(1000).min(ms);
+            self.now.mono_us = next;
+            self.tick();
+            if next == end {
+                return;
+            }
+        }
+        panic!("somebody asks to be woken without end");
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.host.handle(self.now, HostInput::Tick);
+        for seat in &mut self.seats {
+            seat.viewer.handle(self.now, ViewerInput::Tick);
+        }
+        self.settle();
+    }
+
+    /// Passes messages until nobody has anything to say.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..MAX_ROUNDS {
+            let mut moved = false;
+            while let Some(output) = self.host.poll() {
+                self.on_host_output(output);
+                moved = true;
+            }
+            for seat in 0..self.seats.len() {
+                while let Some(output) = self.seats[seat].viewer.poll() {
+                    self.on_viewer_output(seat, output);
+                    moved = true;
+                }
+                moved |= self.pass(seat);
+            }
+            if !moved {
+                return;
+            }
+        }
+        panic!("host and viewers talk without end");
+    }
+
+    /// Delivers one message in each direction.
+    fn pass(&mut self, index: usize) -> bool {
+        let now = self.now;
+        let seat = &mut self.seats[index];
+        let Some(conn) = seat.conn.filter(|_| !seat.silent) else {
+            return false;
+        };
+        let mut moved = false;
+        let stalled = |stream: &Stream| seat.stalled.contains(stream);
+        if let Some(at) = seat.to_host.iter().position(|(stream, _)| !stalled(stream))
+            && let Some((stream, bytes)) = seat.to_host.remove(at)
+        {
+            self.host.handle(
+                now,
+                HostInput::Received {
+                    conn,
+                    stream,
+                    bytes,
+                },
+            );
+            moved = true;
+        }
+        let stalled = |stream: &Stream| seat.stalled.contains(stream);
+        if seat.reads
+            && let Some(at) = seat
+                .to_viewer
+                .iter()
+                .position(|(stream, _)| !stalled(stream))
+            && let Some((stream, mut bytes)) = seat.to_viewer.remove(at)
+        {
+            if matches!(stream, Stream::Track { .. }) && std::mem::take(&mut seat.damaged) {
+                let mut damaged = bytes.to_vec();
+                let last = damaged.len() - 1;
+                damaged[last] ^= 0x55;
+                bytes = damaged.into();
+            }
+            let stream = match stream {
+                Stream::Track { epoch, .. } => {
+                    seat.track_bytes += bytes.len();
+                    let handle = seat.handle_of(epoch);
+                    Stream::Track {
+                        track: TERMINAL,
+                        epoch: handle,
+                    }
+                }
+                other => other,
+            };
+            seat.viewer
+                .handle(now, ViewerInput::Received { stream, bytes });
+            moved = true;
+        }
+        moved
+    }
+
+    fn on_viewer_output(&mut self, index: usize, output: ViewerOutput) {
+        let now = self.now;
+        match output {
+            ViewerOutput::Connect => {
+                if !self.seats[index].online {
+                    let why = "no route to the host".to_owned();
+                    return self.seats[index]
+                        .viewer
+                        .handle(now, ViewerInput::Disconnected { why });
+                }
+                let conn = self.next_conn();
+                let seat = &mut self.seats[index];
+                seat.handles.clear();
+                seat.stalled.clear();
+                seat.to_host.clear();
+                seat.to_viewer.clear();
+                seat.conn = Some(conn);
+                let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+                self.host.handle(
+                    now,
+                    HostInput::Connected {
+                        conn,
+                        peer,
+                        exporter,
+                    },
+                );
+                let connected = Connected {
+                    own_endpoint: peer,
+                    exporter,
+                };
+                seat.viewer.handle(now, ViewerInput::Connected(connected));
+            }
+            ViewerOutput::Send { stream, bytes } => {
+                let seat = &mut self.seats[index];
+                if seat.conn.is_some() {
+                    seat.to_host.push_back((stream, bytes));
+                }
+            }
+            ViewerOutput::Reset { stream } => {
+                self.seats[index]
+                    .to_host
+                    .retain(|(other, _)| *other != stream);
+            }
+            ViewerOutput::Finish { .. } => {}
+            ViewerOutput::Close => {
+                let seat = &mut self.seats[index];
+                let Some(conn) = seat.conn.take() else { return };
+                // What was said before is delivered first.
+                for (stream, bytes) in std::mem::take(&mut seat.to_host) {
+                    self.host.handle(
+                        now,
+                        HostInput::Received {
+                            conn,
+                            stream,
+                            bytes,
+                        },
+                    );
+                }
+                self.host.handle(now, HostInput::Disconnected { conn });
+            }
+            ViewerOutput::Event(event) => self.seats[index].events.push(event),
+        }
+    }
+
+    fn on_host_output(&mut self, output: HostOutput) {
+        match output {
+            HostOutput::Send {
+                conn,
+                stream,
+                bytes,
+            } => {
+                if let Some(seat) = self.seat_of(conn) {
+                    seat.to_viewer.push_back((stream, bytes));
+                } else if let Some(stranger) = self.strangers.get_mut(&conn) {
+                    stranger.push((stream, bytes));
+                }
+            }
+            HostOutput::Reset { conn, stream } => {
+                let now = self.now;
+                if let Some(seat) = self.seat_of(conn) {
+                    seat.to_viewer.retain(|(other, _)| *other != stream);
+                    let stream = match stream {
+                        Stream::Track { track, epoch } => Stream::Track {
+                            track,
+                            epoch: seat.handle_of(epoch),
+                        },
+                        other => other,
+                    };
+                    seat.viewer.handle(now, ViewerInput::StreamEnded { stream });
+                }
+            }
+            HostOutput::Finish { .. } => {}
+            HostOutput::Close { conn, code, reason } => {
+                let now = self.now;
+                self.closed.push((conn, code, reason));
+                if let Some(seat) = self.seat_of(conn) {
+                    for (stream, bytes) in std::mem::take(&mut seat.to_viewer) {
+                        if !matches!(stream, Stream::Track { .. }) {
+                            seat.viewer
+                                .handle(now, ViewerInput::Received { stream, bytes });
+                        }
+                    }
+                    seat.conn = None;
+                    let why = "the host closed the connection".to_owned();
+                    seat.viewer.handle(now, ViewerInput::Disconnected { why });
+                    self.host.handle(now, HostInput::Disconnected { conn });
+                }
+            }
+            HostOutput::Write { seq, bytes, track } => {
+                self.program.input.extend_from_slice(&bytes);
+                if self.program.deaf {
+                    self.program.unconfirmed.push_back(seq);
+                } else {
+                    self.host.handle(self.now, HostInput::Written { seq });
+                    if self.program.echoes {
+                        self.host.handle(
+                            self.now,
+                            HostInput::Output {
+                                track,
+                                bytes,
+                                more: false,
+                            },
+                        );
+                    }
+                }
+            }
+            HostOutput::Answer { bytes, .. } => self.program.answers.extend_from_slice(&bytes),
+            HostOutput::Ledger(entry) => self.ledger.push(entry),
+            HostOutput::KeepLink(seed) => self.kept_links.push(seed),
+            HostOutput::Log(entry) => self.log.push(entry),
+            HostOutput::ReadHistory {
+                request,
+                from,
+                count,
+                ..
+            } => {
+                let chunks = self.stored(from, count);
+                self.host
+                    .handle(self.now, HostInput::History { request, chunks });
+            }
+            HostOutput::Notice(notice) => self.notices.push(notice),
+            HostOutput::Done { request, result } => {
+                self.done.insert(request, result);
+            }
+            HostOutput::Listen => self.listening = true,
+            HostOutput::StopListening => self.listening = false,
+        }
+    }
+
+    /// The program reads what was typed meanwhile.
+    pub(super) fn program_reads(&mut self) {
+        self.program.deaf = false;
+        while let Some(seq) = self.program.unconfirmed.pop_front() {
+            self.host(HostInput::Written { seq });
+        }
+    }
+
+    /// Whole chunks of the log that overlap a range, as the store gives them.
+    fn stored(&self, from: LineId, count: u32) -> Vec<(LineId, u32, Bytes)> {
+        let end = from.0 + u64::from(count);
+        let chunks = self.log.iter().filter_map(|entry| match entry {
+            LogEntry::History {
+                first,
+                count,
+                bytes,
+                ..
+            } => Some((*first, *count, bytes.clone())),
+            _ => None,
+        });
+        chunks
+            .filter(|(first, count, _)| first.0 + u64::from(*count) > from.0 && first.0 < end)
+            .collect()
+    }
+
+    fn seat_of(&mut self, conn: ConnId) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| seat.conn == Some(conn))
+    }
+
+    /// Says how a viewer's connection travels.
+    pub(super) fn path(&mut self, seat: usize, rtt_us: u32) {
+        let conn = self.seats[seat].conn.unwrap();
+        let kind = PathKind::Direct;
+        self.host(HostInput::Path { conn, kind, rtt_us });
+        self.viewer(seat, ViewerInput::Path { kind, rtt_us });
+    }
+
+    /// Bytes on their way to a viewer.
+    pub(super) fn waiting_for(&self, seat: usize) -> usize {
+        self.seats[seat]
+            .to_viewer
+            .iter()
+            .map(|(_, bytes)| bytes.len())
+            .sum()
+    }
+
+    /// The next frame to a viewer arrives with a byte changed.
+    pub(super) fn damage_next_frame(&mut self, seat: usize) {
+        self.seats[seat].damaged = true;
+    }
+
+    /// The host-wide count of inputs whose effects are in the newest frame.
+    pub(super) fn echoed(&self) -> u64 {
+        self.host.echoed_for_tests()
+    }
+
+    /// What the host's terminal shows, as a viewer that was never behind would see it.
+    pub(super) fn assert_same_screen(&mut self, seat: usize) {
+        let host = self.host.screen_for_tests();
+        let viewer = self.seats[seat].viewer.view().screen.as_ref();
+        assert_eq!(viewer.map(|screen| screen.text()), Some(host.text()));
+        assert_eq!(viewer, Some(host));
+    }
+
+    pub(super) fn exits(&mut self, code: i32) {
+        self.host(HostInput::Exited {
+            track: TERMINAL,
+            state: TrackState::Exited(code),
+        });
+    }
+
+    /// Every event the log has, as JSON.
+    pub(super) fn logged(&self) -> Vec<serde_json::Value> {
+        let events = self.log.iter().filter_map(|entry| match entry {
+            LogEntry::Event { json, .. } => Some(serde_json::from_str(json).unwrap()),
+            _ => None,
+        });
+        events.collect()
+    }
+
+    pub(super) fn logged_kinds(&self) -> Vec<String> {
+        self.logged()
+            .iter()
+            .map(|event| event["event"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+impl Seat {
+    fn handle_of(&mut self, epoch: u32) -> u32 {
+        let at = self
+            .handles
+            .iter()
+            .position(|known| *known == epoch)
+            .unwrap_or_else(|| {
+                self.handles.push(epoch);
+                self.handles.len() - 1
+            });
+        u32::try_from(at).unwrap()
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.viewer
+            .view()
+            .screen
+            .as_ref()
+            .map(|screen| screen.text())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn phase(&self) -> &Phase {
+        &self.viewer.view().phase
+    }
+
+    pub(super) fn right(&self) -> Right {
+        self.viewer.view().right
+    }
+
+    /// Every sentence said to the person so far.
+    pub(super) fn said(&self) -> Vec<&str> {
+        let said = self.events.iter().filter_map(|event| match event {
+            ViewerEvent::Said(text) => Some(text.as_str()),
+            _ => None,
+        });
+        said.collect()
+    }
+
+    pub(super) fn was_told(&self, part: &str) -> bool {
+        self.said().iter().any(|text| text.contains(part))
+    }
+
+    /// How it ended: the sentence, and whether regularly.
+    pub(super) fn ended(&self) -> Option<(&str, bool)> {
+        self.events.iter().find_map(|event| match event {
+            ViewerEvent::Ended { text, regular } => Some((text.as_str(), *regular)),
+            _ => None,
+        })
+    }
+}
+
+fn exporter(conn: ConnId) -> [u8; 32] {
+    let mut exporter = [7; 32];
+    exporter[..8].copy_from_slice(&conn.0.to_be_bytes());
+    exporter
+}
+
+/// What a token string gives a viewer to present.
+pub(super) fn presented(token: &str) -> (Bytes, Option<SecretKey>) {
+    let token: GrantToken = token.parse().unwrap();
+    (token.grant.into(), Some(SecretKey::from_bytes(&token.link)))
+}

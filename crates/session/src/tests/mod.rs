@@ -1,0 +1,11 @@
+//! Host and viewers talking to each other: stories, refusals, slow and hostile peers.
+
+mod harness;
+mod history;
+mod hostile;
+mod joining;
+mod props;
+mod rights;
+mod story;
+mod typing;
+mod watching;

@@ -1,0 +1,508 @@
+//! Grants, requests, revocations; who may widen and who is asked first.
+
+use pillion_proto::Right;
+
+use super::harness::*;
+use crate::{
+    Actor, Command, CommandError, Done, HostInput, HostNotice, Phase, Target, ViewerInput,
+};
+
+fn named(name: &str) -> Target {
+    Target::Named(name.into())
+}
+
+#[test]
+fn a_request_is_shown_to_the_host_and_gone_when_granted() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.viewer(anna, ViewerInput::RequestEdit);
+    assert!(world.seats[anna].viewer.view().asking);
+    assert!(
+        matches!(world.notices.last(), Some(HostNotice::EditRequested { name, .. }) if name == "anna")
+    );
+    world.viewer(anna, ViewerInput::RequestEdit);
+    assert!(world.seats[anna].was_told("has not answered yet"));
+    world.grant_edit("anna").unwrap();
+    assert!(matches!(
+        world.notices.last(),
+        Some(HostNotice::RequestGone { .. })
+    ));
+    assert!(!world.seats[anna].viewer.view().asking);
+}
+
+#[test]
+fn a_refused_request_may_be_repeated_after_ten_seconds() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.viewer(anna, ViewerInput::RequestEdit);
+    world
+        .command(Command::Refuse {
+            target: named("anna"),
+        })
+        .unwrap();
+    assert!(world.seats[anna].was_told("olga said no"));
+    let requests = |world: &World| {
+        let is_request = |notice: &&HostNotice| matches!(notice, HostNotice::EditRequested { .. });
+        world.notices.iter().filter(is_request).count()
+    };
+    world.viewer(anna, ViewerInput::RequestEdit);
+    assert!(world.seats[anna].was_told("ask again in"));
+    assert_eq!(requests(&world), 1);
+    world.advance_ms(10_000);
+    world.viewer(anna, ViewerInput::RequestEdit);
+    assert_eq!(requests(&world), 2);
+}
+
+#[test]
+fn a_request_goes_with_its_viewer_and_comes_back_with_it() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.viewer(anna, ViewerInput::RequestEdit);
+    world.cut(anna);
+    let gone = |notice: &HostNotice| matches!(notice, HostNotice::RequestGone { .. });
+    assert!(world.notices.iter().any(gone));
+    world.advance_ms(1000);
+    let asked = |notice: &&HostNotice| matches!(notice, HostNotice::EditRequested { .. });
+    assert_eq!(world.notices.iter().filter(asked).count(), 2);
+}
+
+#[test]
+fn an_ambiguous_name_is_refused_with_the_choices_and_a_number_decides() {
+    let mut world = World::shared();
+    let first = world.join(10, "anna");
+    let second = world.join(11, "anna");
+    let Err(CommandError::Ambiguous { choices, .. }) = world.grant_edit("anna") else {
+        panic!()
+    };
+    let fingerprint = secret(11).public().fingerprint();
+    assert_eq!(choices[1], format!("2 anna ({fingerprint})"));
+    world.grant_edit("2").unwrap();
+    assert_eq!(world.seats[first].right(), Right::View);
+    assert_eq!(world.seats[second].right(), Right::Edit);
+    world
+        .command(Command::Revoke {
+            target: named(&fingerprint[..9]),
+        })
+        .unwrap();
+    assert_eq!(world.seats[second].right(), Right::View);
+    assert!(matches!(
+        world.grant_edit("zoe"),
+        Err(CommandError::Unknown { .. })
+    ));
+}
+
+#[test]
+fn nobody_takes_anothers_number_by_calling_themselves_so() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    let eve = world.join(11, "1");
+    world.grant_edit("1").unwrap();
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[eve].right(), Right::View);
+}
+
+#[test]
+fn edit_ends_when_its_time_is_over_and_the_viewer_is_told() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    let command = Command::Grant {
+        target: named("anna"),
+        right: Right::Edit,
+        ttl_ms: Some(90_000),
+    };
+    world.command(command).unwrap();
+    assert!(world.seats[anna].was_told("for 1 min 30 s"));
+    world.advance_ms(89_000);
+    world.types(anna, "a");
+    assert_eq!(world.program.input, b"a");
+    world.advance_ms(1_100);
+    assert_eq!(world.seats[anna].right(), Right::View);
+    assert!(world.seats[anna].was_told("it expired"));
+    world.types(anna, "b");
+    assert_eq!(world.program.input, b"a");
+    assert!(world.logged().iter().any(|event| event["why"] == "expired"));
+}
+
+#[test]
+fn input_that_comes_after_the_end_is_dropped_even_before_the_timer_ran() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    let command = Command::Grant {
+        target: named("anna"),
+        right: Right::Edit,
+        ttl_ms: Some(1_000),
+    };
+    world.command(command).unwrap();
+    world.now.mono_us += 1_000_000;
+    world.now.unix_ms += 1_000;
+    world.types(anna, "late");
+    assert!(world.program.input.is_empty());
+    assert!(world.seats[anna].was_told("not typed"));
+}
+
+#[test]
+fn a_clock_set_back_revives_nothing() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    let command = Command::Grant {
+        target: named("anna"),
+        right: Right::Edit,
+        ttl_ms: Some(60_000),
+    };
+    world.command(command).unwrap();
+    world.advance_ms(61_000);
+    assert_eq!(world.seats[anna].right(), Right::View);
+    world.now.unix_ms -= 50_000;
+    world.tick();
+    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+        panic!()
+    };
+    assert_eq!(who[0].right, Right::View);
+}
+
+#[test]
+fn edit_lasts_eight_hours_unless_said_otherwise() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    let until = world.seats[anna].viewer.view().until_unix_ms.unwrap();
+    assert_eq!(until, world.now.unix_ms + 8 * 3_600_000);
+    let forever = Command::Grant {
+        target: named("anna"),
+        right: Right::Edit,
+        ttl_ms: Some(0),
+    };
+    assert!(world.command(forever).is_err());
+}
+
+#[test]
+fn the_right_survives_a_reconnect_and_a_restarted_host() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    world.cut(anna);
+    world.advance_ms(1000);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+
+    let mut restarted = config();
+    restarted.ledger = world.ledger.clone();
+    restarted.link = world.kept_links.last().copied();
+    restarted.seed = [9; 32];
+    let seats = std::mem::take(&mut world.seats);
+    let mut world = World::sharing(restarted);
+    world.now.mono_us += 100_000_000;
+    world.seats = seats;
+    world.cut(anna);
+    world.advance_ms(1000);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    world.types(anna, "x");
+    assert_eq!(world.program.input, b"x");
+}
+
+#[test]
+fn a_token_for_one_is_used_by_one_reconnects_included() {
+    let mut world = World::shared();
+    let (token, _) = world.token(1, None);
+    let mut config = world.viewer_config(10, "anna");
+    config.grants = vec![presented(&token)];
+    let anna = world.join_with(config);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    let mut config = world.viewer_config(11, "bert");
+    config.grants = vec![presented(&token)];
+    let bert = world.join_with(config);
+    // The ticket lets bert in; the token is used up, and bert is told.
+    assert_eq!(*world.seats[bert].phase(), Phase::Live);
+    assert_eq!(world.seats[bert].right(), Right::View);
+    assert!(world.seats[bert].was_told("used up"));
+    world.cut(anna);
+    world.advance_ms(1000);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+}
+
+#[test]
+fn a_token_alone_lets_in_and_a_bad_one_alone_does_not() {
+    let mut world = World::shared();
+    let (token, _) = world.token(2, Some(60_000));
+    let mut config = world.viewer_config(10, "anna");
+    config.link = None;
+    config.grants = vec![presented(&token)];
+    let anna = world.join_with(config);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    world.advance_ms(61_000);
+    let mut config = world.viewer_config(11, "bert");
+    config.link = None;
+    config.grants = vec![presented(&token)];
+    let bert = world.join_with(config);
+    assert!(world.seats[bert].ended().unwrap().0.contains("expired"));
+}
+
+#[test]
+fn a_stolen_token_without_its_link_key_is_worth_nothing() {
+    let mut world = World::shared();
+    let (token, _) = world.token(1, None);
+    let mut config = world.viewer_config(10, "eve");
+    config.grants = vec![(presented(&token).0, None)];
+    let eve = world.join_with(config);
+    assert_eq!(world.seats[eve].right(), Right::View);
+    assert!(world.seats[eve].was_told("proof of holding the link's key"));
+}
+
+#[test]
+fn grants_are_revoked_by_id_by_link_and_all_at_once() {
+    let mut world = World::shared();
+    let (token, grant) = world.token(5, None);
+    let editor = |world: &mut World, seed: u8| {
+        let mut config = world.viewer_config(seed, "anna");
+        config.grants = vec![presented(&token)];
+        world.join_with(config)
+    };
+    let anna = editor(&mut world, 10);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    world
+        .command(Command::Revoke {
+            target: named(&grant[..8]),
+        })
+        .unwrap();
+    assert_eq!(world.seats[anna].right(), Right::View);
+    assert!(world.seats[anna].was_told("revoked by olga"));
+
+    let (token, _) = world.token(5, None);
+    let mut config = world.viewer_config(11, "bert");
+    config.grants = vec![presented(&token)];
+    let bert = world.join_with(config);
+    let carl = world.join(12, "carl");
+    world.grant_edit("carl").unwrap();
+    world
+        .command(Command::Revoke {
+            target: Target::Links,
+        })
+        .unwrap();
+    assert_eq!(world.seats[bert].right(), Right::View);
+    assert_eq!(world.seats[carl].right(), Right::Edit);
+    world
+        .command(Command::Revoke {
+            target: Target::All,
+        })
+        .unwrap();
+    assert_eq!(world.seats[carl].right(), Right::View);
+}
+
+#[test]
+fn with_an_editor_here_widening_through_the_socket_needs_a_yes_at_the_terminal() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    let bert = world.join(11, "bert");
+    let grant = |name: &str| Command::Grant {
+        target: named(name),
+        right: Right::Edit,
+        ttl_ms: None,
+    };
+
+    // Nobody else can type yet: the socket is the host's own.
+    let request = world.ask(Actor::Socket, grant("anna"));
+    assert!(world.done.remove(&request).unwrap().is_ok());
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+
+    let request = world.ask(Actor::Socket, grant("bert"));
+    assert!(world.done.is_empty());
+    let question = world.notices.iter().find_map(|notice| match notice {
+        HostNotice::Confirm {
+            request: asked,
+            question,
+        } if *asked == request => Some(question),
+        _ => None,
+    });
+    assert!(question.unwrap().contains("2 bert"));
+    world.host(HostInput::Confirmed {
+        request,
+        yes: false,
+    });
+    assert!(matches!(
+        world.done.remove(&request),
+        Some(Err(CommandError::NotAllowed(_)))
+    ));
+
+    let request = world.ask(Actor::Socket, grant("bert"));
+    world.advance_ms(60_100);
+    assert!(matches!(
+        world.done.remove(&request),
+        Some(Err(CommandError::NotAllowed(_)))
+    ));
+    world.host(HostInput::Confirmed { request, yes: true });
+    assert_eq!(world.seats[bert].right(), Right::View);
+
+    let request = world.ask(Actor::Socket, grant("bert"));
+    world.host(HostInput::Confirmed { request, yes: true });
+    assert!(world.done.remove(&request).unwrap().is_ok());
+    assert_eq!(world.seats[bert].right(), Right::Edit);
+
+    // Narrowing is always at once.
+    let request = world.ask(
+        Actor::Socket,
+        Command::Revoke {
+            target: Target::All,
+        },
+    );
+    assert!(world.done.remove(&request).unwrap().is_ok());
+}
+
+#[test]
+fn without_a_terminal_an_editor_keeps_the_socket_from_widening() {
+    let mut headless = config();
+    headless.has_tty = false;
+    let mut world = World::sharing(headless);
+    world.join(10, "anna");
+    let link = || Command::GrantLink {
+        right: Right::Edit,
+        ttl_ms: None,
+        uses: None,
+    };
+    let request = world.ask(Actor::Socket, link());
+    assert!(world.done.remove(&request).unwrap().is_ok());
+    world.grant_edit("anna").unwrap();
+    let request = world.ask(Actor::Socket, link());
+    assert!(matches!(
+        world.done.remove(&request),
+        Some(Err(CommandError::NotAllowed(_)))
+    ));
+}
+
+#[test]
+fn commands_that_wait_for_a_yes_end_when_the_terminal_goes_and_are_few() {
+    let mut world = World::shared();
+    world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    let link = || Command::GrantLink {
+        right: Right::Edit,
+        ttl_ms: None,
+        uses: None,
+    };
+    let requests: Vec<u64> = (0..20).map(|_| world.ask(Actor::Socket, link())).collect();
+    assert_eq!(world.done.len(), 4);
+    world.host(HostInput::Tty { attached: false });
+    assert!(requests.iter().all(|request| world.done[request].is_err()));
+}
+
+#[test]
+fn in_a_read_only_session_edit_cannot_be_granted() {
+    let mut read_only = config();
+    read_only.read_only = true;
+    let mut world = World::sharing(read_only);
+    let anna = world.join(10, "anna");
+    assert!(world.seats[anna].viewer.view().read_only);
+    assert!(matches!(
+        world.grant_edit("anna"),
+        Err(CommandError::NotNow(_))
+    ));
+    world.viewer(anna, ViewerInput::RequestEdit);
+    assert!(world.seats[anna].was_told("can't be granted in this session"));
+    world.types(anna, "x");
+    assert!(world.program.input.is_empty());
+}
+
+#[test]
+fn a_read_only_session_honours_no_grant_of_an_earlier_run() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    let mut restarted = config();
+    restarted.ledger = world.ledger.clone();
+    restarted.link = world.kept_links.last().copied();
+    restarted.read_only = true;
+    let seats = std::mem::take(&mut world.seats);
+    let mut world = World::sharing(restarted);
+    world.seats = seats;
+    world.cut(anna);
+    world.advance_ms(1000);
+    assert_eq!(world.seats[anna].right(), Right::View);
+}
+
+#[test]
+fn a_read_only_viewer_never_sends_input_whatever_it_is_given() {
+    let mut world = World::shared();
+    let mut config = world.viewer_config(10, "anna");
+    config.read_only = true;
+    let anna = world.join_with(config);
+    world.viewer(anna, ViewerInput::RequestEdit);
+    assert!(world.seats[anna].was_told("--read-only"));
+    world.grant_edit("anna").unwrap();
+    world.types(anna, "x");
+    assert!(world.program.input.is_empty());
+}
+
+#[test]
+fn what_was_granted_does_not_open_the_next_sharing() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    world.command(Command::Stop).unwrap();
+    assert!(world.seats[anna].ended().is_some());
+    let old = world.ticket.clone();
+    world.share();
+    assert_ne!(world.ticket, old);
+    let anna = world.join(10, "anna");
+    assert_eq!(world.seats[anna].right(), Right::View);
+}
+
+#[test]
+fn who_lists_names_rights_paths_and_lag() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.path(anna, 12_000);
+    world.grant_edit("anna").unwrap();
+    world.seats[anna].silent = true;
+    for _ in 0..3 {
+        world.prints("x");
+    }
+    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+        panic!()
+    };
+    assert_eq!(who.len(), 1);
+    assert_eq!(
+        (who[0].name.as_str(), who[0].right, who[0].rtt_us),
+        ("anna", Right::Edit, Some(12_000))
+    );
+    assert_eq!(who[0].lag_frames, 3);
+    let Ok(Done::Status(status)) = world.command(Command::Status) else {
+        panic!()
+    };
+    assert!(status.shared && status.viewers == 1);
+}
+
+#[test]
+fn the_end_of_the_program_is_told_and_is_regular() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.prints("bye");
+    world.exits(3);
+    let (text, regular) = world.seats[anna].ended().unwrap();
+    assert!(text.contains("the program ended with code 3") && regular);
+    assert_eq!(world.seats[anna].text(), "bye");
+    assert!(!world.listening);
+    assert!(matches!(
+        world.command(Command::Share { from_start: false }),
+        Err(CommandError::NotNow(_))
+    ));
+}
+
+#[test]
+fn nobody_is_granted_anything_who_is_not_here() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    world.seats[anna].online = false;
+    world.cut(anna);
+    assert!(
+        matches!(world.grant_edit("anna"), Err(CommandError::NotNow(text)) if text.contains("--link"))
+    );
+    assert!(world.grant_edit("olga").is_err());
+    assert!(
+        world
+            .command(Command::Grant {
+                target: Target::All,
+                right: Right::Edit,
+                ttl_ms: None
+            })
+            .is_err()
+    );
+}

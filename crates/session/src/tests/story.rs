@@ -1,0 +1,49 @@
+//! The whole story, as two people live it.
+
+use super::harness::*;
+use crate::{Command, Phase, Target, ViewerInput};
+use pillion_proto::Right;
+
+#[test]
+fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
+    let mut world = World::shared();
+    assert!(world.listening);
+    world.prints("$ ");
+    let anna = world.join(10, "anna");
+    assert_eq!(*world.seats[anna].phase(), Phase::Live);
+    world.assert_same_screen(anna);
+
+    world.types(anna, "no");
+    assert!(world.seats[anna].was_told("ask the host for edit"));
+    assert!(world.program.input.is_empty());
+
+    world.viewer(anna, ViewerInput::RequestEdit);
+    world.grant_edit("anna").unwrap();
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert!(world.seats[anna].was_told("olga gave you edit for 8 h"));
+
+    world.types(anna, "ls");
+    assert_eq!(world.program.input, b"ls");
+    world.assert_same_screen(anna);
+    assert_eq!(world.seats[anna].text(), "$ ls");
+
+    world
+        .command(Command::Revoke {
+            target: Target::Named("anna".into()),
+        })
+        .unwrap();
+    world.types(anna, "rm");
+    assert_eq!(world.program.input, b"ls");
+    assert!(world.seats[anna].was_told("revoked by olga"));
+
+    world.cut(anna);
+    world.prints("\r\nstill here");
+    world.advance_ms(1000);
+    assert_eq!(*world.seats[anna].phase(), Phase::Live);
+    world.assert_same_screen(anna);
+
+    world.command(Command::Stop).unwrap();
+    let (text, regular) = world.seats[anna].ended().unwrap();
+    assert!(text.contains("olga ended the sharing") && regular, "{text}");
+    assert!(!world.listening);
+}

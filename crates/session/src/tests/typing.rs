@@ -1,0 +1,280 @@
+//! Input: once, in order, or not at all and said so.
+
+use bytes::{Bytes, BytesMut};
+use pillion_proto::{InputMsg, InputStream, JoinId, Right, limits::MAX_INPUT};
+
+use super::harness::*;
+use crate::{Command, HostInput, Stream, Target, ViewerInput};
+
+fn editor(world: &mut World) -> usize {
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    anna
+}
+
+#[test]
+fn what_was_sent_before_the_connection_broke_is_typed_once() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    world.types(anna, "a");
+    // Sent and written, but the host's word of it is lost.
+    world.seats[anna].reads = false;
+    world.types(anna, "b");
+    // Not even sent.
+    world.seats[anna].silent = true;
+    world.types(anna, "c");
+    world.seats[anna].silent = false;
+    world.seats[anna].reads = true;
+    world.cut(anna);
+    world.advance_ms(1000);
+    assert_eq!(world.program.input, b"abc");
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
+    world.types(anna, "d");
+    assert_eq!(world.program.input, b"abcd");
+}
+
+#[test]
+fn what_waited_more_than_five_seconds_for_a_connection_is_dropped_and_said() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    world.seats[anna].online = false;
+    world.cut(anna);
+    world.types(anna, "old");
+    world.advance_ms(5_100);
+    world.types(anna, "new");
+    world.seats[anna].online = true;
+    world.advance_ms(4_900);
+    assert_eq!(world.program.input, b"new");
+    assert!(world.seats[anna].was_told("was not typed on the host"));
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
+    world.types(anna, "!");
+    assert_eq!(world.program.input, b"new!");
+}
+
+#[test]
+fn what_was_typed_before_a_revocation_is_not_typed_after_a_new_grant() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    world.seats[anna].stalled = vec![Stream::Input { epoch: 0 }];
+    world.types(anna, "rm");
+    world
+        .command(Command::Revoke {
+            target: Target::All,
+        })
+        .unwrap();
+    world.seats[anna].stalled.clear();
+    world.tick();
+    assert!(world.program.input.is_empty());
+    assert!(world.seats[anna].was_told("not typed"));
+    world.grant_edit("anna").unwrap();
+    world.types(anna, "ls");
+    assert_eq!(world.program.input, b"ls");
+}
+
+#[test]
+fn input_on_a_stuck_stream_is_sent_again_on_a_new_one_and_typed_once() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    world.types(anna, "a");
+    world.seats[anna].stalled = vec![Stream::Input { epoch: 0 }];
+    world.types(anna, "b");
+    // The host is heard: the program writes.
+    for _ in 0..15 {
+        world.advance_ms(100);
+        world.prints(".");
+    }
+    assert_eq!(world.program.input, b"ab");
+    world.seats[anna].stalled.clear();
+    world.types(anna, "c");
+    assert_eq!(world.program.input, b"abc");
+}
+
+#[test]
+fn a_paste_is_split_and_one_that_is_too_large_is_refused_with_a_sentence() {
+    let mut world = World::shared();
+    world.program.echoes = false;
+    let anna = editor(&mut world);
+    let paste = "x".repeat(100_000);
+    world.types(anna, &paste);
+    assert_eq!(world.program.input.len(), paste.len());
+    world.program.deaf = true;
+    world.types(anna, &"y".repeat(300_000));
+    assert!(world.seats[anna].was_told("too much is still on its way"));
+    assert_eq!(world.program.input.len(), paste.len());
+}
+
+#[test]
+fn a_program_that_does_not_read_bounds_what_waits_for_it() {
+    let mut world = World::shared();
+    world.program.deaf = true;
+    for seed in 10..16 {
+        let mut config = world.viewer_config(seed, &format!("editor{seed}"));
+        config.join = JoinId([seed; 16]);
+        let seat = world.join_with(config);
+        world.grant_edit(&format!("editor{seed}")).unwrap();
+        world.types(seat, &"z".repeat(250_000));
+    }
+    assert!(world.program.input.len() <= 1024 * 1024);
+    world.program_reads();
+    assert!((0..6).any(|seat| world.seats[seat].was_told("does not read its input")));
+    assert!((0..6).all(|seat| world.seats[seat].viewer.view().unconfirmed == 0));
+}
+
+#[test]
+fn frames_say_what_was_echoed_fifty_milliseconds_after_the_write() {
+    let mut world = World::shared();
+    world.program.echoes = false;
+    let anna = editor(&mut world);
+    world.advance_ms(500);
+    let before = world.seats[anna].viewer.view().frame;
+    world.types(anna, "x");
+    world.advance_ms(45);
+    assert_eq!(world.seats[anna].viewer.view().frame, before);
+    // Nothing changed on the screen: an empty frame says it.
+    world.advance_ms(10);
+    assert_eq!(world.seats[anna].viewer.view().frame, before + 1);
+    assert_eq!(world.echoed(), 1);
+    world.advance_ms(1000);
+    assert_eq!(world.seats[anna].viewer.view().frame, before + 1);
+    world.assert_same_screen(anna);
+    world.program.echoes = true;
+    world.types(anna, "y");
+    world.assert_same_screen(anna);
+}
+
+#[test]
+fn who_typed_is_in_the_log_with_the_grant_that_allowed_it() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    world.types(anna, "ls");
+    let typed = world
+        .logged()
+        .into_iter()
+        .find(|event| event["event"] == "typed")
+        .unwrap();
+    let granted = world
+        .logged()
+        .into_iter()
+        .find(|event| event["event"] == "granted")
+        .unwrap();
+    assert_eq!(
+        (&typed["id"], &typed["grant"]),
+        (&1.into(), &granted["grant"])
+    );
+}
+
+/// Bytes on a viewer's input stream that its own state machine would not send.
+fn forged(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64]) {
+    let mut out = BytesMut::new();
+    InputStream {
+        join: JoinId([join; 16]),
+    }
+    .encode(&mut out);
+    let conn = world.seats[seat].conn.unwrap();
+    let tenure = world.host.tenure_for_tests(conn);
+    for id in ids {
+        let bytes = Bytes::from_static(b"!");
+        InputMsg {
+            id: *id,
+            track: TERMINAL,
+            waited_ms: 0,
+            tenure,
+            bytes,
+        }
+        .encode(&mut out);
+    }
+    world.host(HostInput::Received {
+        conn,
+        stream: Stream::Input { epoch },
+        bytes: out.freeze(),
+    });
+}
+
+#[test]
+fn a_repeated_input_is_typed_once_and_a_gap_ends_the_connection() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    forged(&mut world, anna, 5, 10, &[1, 2, 2, 1]);
+    assert_eq!(world.program.input, b"!!");
+    forged(&mut world, anna, 6, 10, &[4]);
+    assert_eq!(world.program.input, b"!!");
+    assert!(
+        world.seats[anna]
+            .ended()
+            .unwrap()
+            .0
+            .contains("not pillion's protocol")
+    );
+}
+
+#[test]
+fn input_in_the_name_of_another_run_ends_the_connection() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    forged(&mut world, anna, 5, 11, &[1]);
+    assert!(world.program.input.is_empty());
+    assert!(world.seats[anna].ended().is_some());
+}
+
+#[test]
+fn a_viewer_that_sends_input_without_the_right_is_told_and_nothing_is_typed() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    forged(&mut world, anna, 0, 10, &[1, 2, 3, 700]);
+    assert!(world.program.input.is_empty());
+    assert!(world.seats[anna].was_told("ask for edit first"));
+    assert_eq!(world.seats[anna].right(), Right::View);
+}
+
+#[test]
+fn two_editors_are_numbered_in_one_count() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    let bert = world.join(11, "bert");
+    world.grant_edit("bert").unwrap();
+    for _ in 0..3 {
+        world.types(anna, "a");
+        world.types(bert, "b");
+    }
+    world.advance_ms(200);
+    assert_eq!(world.program.input, b"ababab");
+    assert_eq!(world.echoed(), 6);
+}
+
+#[test]
+fn a_restarted_host_starts_the_count_anew() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    world.types(anna, "abc");
+    world.types(anna, "d");
+    let mut restarted = config();
+    restarted.ledger = world.ledger.clone();
+    restarted.link = world.kept_links.last().copied();
+    let seats = std::mem::take(&mut world.seats);
+    let mut world = World::sharing(restarted);
+    world.seats = seats;
+    world.cut(anna);
+    world.advance_ms(1000);
+    world.types(anna, "x");
+    assert_eq!(world.program.input, b"x");
+}
+
+#[test]
+fn hints_for_who_may_not_type_come_once_in_a_while() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    for _ in 0..100 {
+        world.types(anna, "x");
+        world.advance_ms(10);
+    }
+    assert_eq!(world.seats[anna].said().len(), 1);
+}
+
+#[test]
+fn the_largest_single_input_fits() {
+    let mut world = World::shared();
+    world.program.echoes = false;
+    let anna = editor(&mut world);
+    world.viewer(anna, ViewerInput::Keys(Bytes::from(vec![b'x'; MAX_INPUT])));
+    assert_eq!(world.program.input.len(), MAX_INPUT);
+}

@@ -1,0 +1,40 @@
+//! What host and viewer share.
+
+use pillion_proto::TrackId;
+
+/// The time as the driver sees it when it calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Now {
+    /// Microseconds on a clock that never goes back, from any start.
+    pub mono_us: u64,
+    /// Milliseconds since the Unix epoch; may jump.
+    pub unix_ms: u64,
+}
+
+/// One connection, numbered by the driver; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// One stream of a connection, as both drivers and state machines name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// The control stream, both ways.
+    Control,
+    /// A viewer's input stream. A new one (higher `epoch`) replaces one that seems stuck.
+    Input {
+        /// Counts the input streams of a connection, from 0.
+        epoch: u32,
+    },
+    /// One stream of a track, host to viewer; a new epoch replaces the one before.
+    Track {
+        /// The track.
+        track: TrackId,
+        /// Counts the streams of this track on this connection, from 0.
+        epoch: u32,
+    },
+    /// One history request and its reply.
+    History {
+        /// Numbered by the viewer on its side and by the driver on the host's.
+        id: u64,
+    },
+}

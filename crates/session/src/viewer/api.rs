@@ -1,0 +1,203 @@
+//! What goes into a [`Viewer`](super::Viewer), what comes out of it, and what it shows.
+
+use bytes::Bytes;
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_proto::{JoinId, ParticipantId, ParticipantInfo, PathKind, Right, TrackId, TrackState};
+use pillion_screen::{LineId, Screen, history::Line};
+
+use crate::types::Stream;
+
+/// What a viewer is made from.
+pub struct ViewerConfig {
+    /// The person's key.
+    pub identity: SecretKey,
+    /// The session's key, from the ticket.
+    pub session: PublicKey,
+    /// The ticket's link key.
+    pub link: Option<SecretKey>,
+    /// Grant tokens to present: the grant's bytes, and the link key it names if it names one.
+    pub grants: Vec<(Bytes, Option<SecretKey>)>,
+    /// What the person calls themselves.
+    pub name: String,
+    /// Program and version.
+    pub software: String,
+    /// Fresh: this run.
+    pub join: JoinId,
+    /// Never send input.
+    pub read_only: bool,
+    /// Sessions this process runs inside of (their keys' short ids), to refuse joining one's own.
+    pub inside: Vec<PublicKey>,
+}
+
+/// A connection that TLS has proved.
+#[derive(Debug, Clone, Copy)]
+pub struct Connected {
+    /// This end's endpoint id.
+    pub own_endpoint: PublicKey,
+    /// The connection's exported keying material.
+    pub exporter: [u8; 32],
+}
+
+/// What happens to a viewer.
+pub enum ViewerInput {
+    /// A connection to the host stands.
+    Connected(Connected),
+    /// Bytes came.
+    Received {
+        /// The stream.
+        stream: Stream,
+        /// The bytes after the stream's kind byte, in order.
+        bytes: Bytes,
+    },
+    /// A stream of the host's was cut or ended.
+    StreamEnded {
+        /// Which.
+        stream: Stream,
+    },
+    /// How the connection travels changed.
+    Path {
+        /// Direct or relayed.
+        kind: PathKind,
+        /// Round trip, in microseconds.
+        rtt_us: u32,
+    },
+    /// The connection is gone, or could not be made.
+    Disconnected {
+        /// For people.
+        why: String,
+    },
+    /// The person typed.
+    Keys(Bytes),
+    /// The person asks for edit.
+    RequestEdit,
+    /// The person wants these lines.
+    WantHistory {
+        /// First line.
+        from: LineId,
+        /// How many.
+        count: u32,
+    },
+    /// The person leaves.
+    Leave,
+    /// Time passed.
+    Tick,
+}
+
+/// What a viewer wants done. In order.
+#[derive(Debug)]
+pub enum ViewerOutput {
+    /// Connect to the host (again).
+    Connect,
+    /// Send these bytes on a stream; the first ones open it.
+    Send {
+        /// Stream.
+        stream: Stream,
+        /// Bytes.
+        bytes: Bytes,
+    },
+    /// Give this stream up.
+    Reset {
+        /// Stream.
+        stream: Stream,
+    },
+    /// No more bytes follow on this stream.
+    Finish {
+        /// Stream.
+        stream: Stream,
+    },
+    /// Close the connection.
+    Close,
+    /// Something to show or act on.
+    Event(ViewerEvent),
+}
+
+/// Something a viewer's user interface reacts to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewerEvent {
+    /// The view changed: draw it.
+    Changed,
+    /// A sentence to show for a while.
+    Said(String),
+    /// Lines that were asked for.
+    History(HistoryLines),
+    /// It is over, for good: restore the terminal, print this, exit.
+    Ended {
+        /// For people.
+        text: String,
+        /// Whether it is an ending as it should be (exit code 0) or a refusal.
+        regular: bool,
+    },
+}
+
+/// Lines of history, as the host has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryLines {
+    /// The first line that was asked for.
+    pub asked: LineId,
+    /// The lines, from `asked` or the oldest readable one on.
+    pub lines: Vec<Line>,
+    /// Lines below this are final and may be kept.
+    pub settled: LineId,
+}
+
+/// Where a viewer stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Not connected: trying, or waiting to try again.
+    Connecting {
+        /// Tries so far, from 1.
+        attempt: u32,
+        /// Why the last one failed; empty on the first.
+        why: String,
+        /// When the next starts, on [`Now::mono_us`](crate::Now::mono_us)'s clock.
+        retry_at_us: u64,
+    },
+    /// Connected, nothing shown yet.
+    Joining,
+    /// Live.
+    Live,
+    /// Live, but nothing was heard for a while.
+    Stalled {
+        /// Since when, on [`Now::mono_us`](crate::Now::mono_us)'s clock.
+        since_us: u64,
+    },
+    /// Over.
+    Ended,
+}
+
+/// Everything a viewer shows.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Where the viewer stands.
+    pub phase: Phase,
+    /// The terminal as of the newest frame.
+    pub screen: Option<Screen>,
+    /// That frame's number.
+    pub frame: u64,
+    /// The track's state.
+    pub track: (TrackId, TrackState),
+    /// Session name, cleaned; unverified.
+    pub session_name: String,
+    /// Host name, cleaned; unverified.
+    pub host_name: String,
+    /// The host's identity key, proved.
+    pub host_identity: Option<PublicKey>,
+    /// Who this viewer is.
+    pub you: Option<ParticipantId>,
+    /// Everyone, by number; names as they came (clean them when drawing).
+    pub roster: Vec<ParticipantInfo>,
+    /// What this viewer may do.
+    pub right: Right,
+    /// Until when, in milliseconds since the Unix epoch.
+    pub until_unix_ms: Option<u64>,
+    /// Edit can't be granted in this session.
+    pub read_only: bool,
+    /// A request for edit is under way.
+    pub asking: bool,
+    /// How the connection travels.
+    pub path: PathKind,
+    /// Round trip, in microseconds.
+    pub rtt_us: u32,
+    /// Inputs sent that the host has not confirmed.
+    pub unconfirmed: usize,
+}

@@ -1,0 +1,157 @@
+//! Fetching history, a few ranges at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::BytesMut;
+use pillion_proto::{
+    Framer, HistoryReply, HistoryRequest, ProtocolError,
+    limits::{MAX_HISTORY_LINES, MAX_HISTORY_MESSAGE},
+};
+use pillion_screen::{LineId, transfer};
+
+use crate::types::Stream;
+
+use super::{HistoryLines, TERMINAL, Viewer, ViewerEvent, ViewerOutput};
+
+/// Requests on their way at once; a host takes four.
+const MAX_ASKED: usize = 3;
+
+/// Ranges that may wait for their turn. Whoever scrolls that fast wants the newest ones: the oldest
+/// are let go.
+const MAX_WAITING: usize = 16;
+
+/// How often a range is asked for before it is given up.
+const MAX_TRIES: u32 = 3;
+
+/// After a request was cut off the next goes out so much later, in microseconds.
+const RETRY_AFTER_US: u64 = 250_000;
+
+/// Between two requests in the long run, in microseconds, and how many may go at once: a host takes
+/// 200 messages a second of a viewer, a request counts for ten, and frames are acknowledged, too.
+const EVERY_US: u64 = 160_000;
+const BURST: u64 = 20;
+
+/// A range of lines that is wanted.
+#[derive(Clone, Copy)]
+struct Wanted {
+    from: LineId,
+    count: u32,
+    tries: u32,
+}
+
+/// Ranges asked for and not yet answered.
+pub(super) struct Asking {
+    next_stream: u64,
+    asked: BTreeMap<u64, (Wanted, Framer)>,
+    waiting: VecDeque<Wanted>,
+    /// Not before.
+    pause_until_us: u64,
+    /// When all requests so far would have been sent, one each [`EVERY_US`].
+    paced_until_us: u64,
+}
+
+impl Asking {
+    pub(super) fn new() -> Asking {
+        Asking {
+            next_stream: 0,
+            asked: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            pause_until_us: 0,
+            paced_until_us: 0,
+        }
+    }
+
+    /// What was asked for is asked for again on the next connection.
+    pub(super) fn disconnected(&mut self) {
+        for (_, (wanted, _)) in std::mem::take(&mut self.asked).into_iter().rev() {
+            self.waiting.push_front(wanted);
+        }
+        self.waiting.truncate(MAX_WAITING);
+    }
+
+    /// A request was cut off before its answer came.
+    pub(super) fn stream_ended(&mut self, id: u64, now_us: u64) {
+        if let Some((mut wanted, _)) = self.asked.remove(&id) {
+            wanted.tries += 1;
+            if wanted.tries < MAX_TRIES {
+                self.waiting.push_front(wanted);
+                self.pause_until_us = now_us.saturating_add(RETRY_AFTER_US);
+            }
+        }
+    }
+
+    pub(super) fn retry_at_us(&self) -> Option<u64> {
+        let waits = !self.waiting.is_empty() && self.asked.len() < MAX_ASKED;
+        let paced = self.paced_until_us.saturating_sub((BURST - 1) * EVERY_US);
+        waits.then_some(self.pause_until_us.max(paced))
+    }
+}
+
+impl Viewer {
+    /// The person wants to see these lines.
+    pub(super) fn want_history(&mut self, from: LineId, count: u32) {
+        let count = count.min(MAX_HISTORY_LINES);
+        self.asking.waiting.push_back(Wanted {
+            from,
+            count,
+            tries: 0,
+        });
+        if self.asking.waiting.len() > MAX_WAITING {
+            self.asking.waiting.pop_front();
+        }
+    }
+
+    /// Asks for what waits, as far as the host takes it.
+    pub(super) fn ask_for_history(&mut self) {
+        while self
+            .asking
+            .retry_at_us()
+            .is_some_and(|at| self.now.mono_us >= at)
+            && let Some(wanted) = self.asking.waiting.pop_front()
+        {
+            let id = self.asking.next_stream;
+            self.asking.next_stream += 1;
+            let paced = self.asking.paced_until_us.max(self.now.mono_us);
+            self.asking.paced_until_us = paced.saturating_add(EVERY_US);
+            self.asking
+                .asked
+                .insert(id, (wanted, Framer::new(MAX_HISTORY_MESSAGE)));
+            let mut out = BytesMut::new();
+            HistoryRequest {
+                track: TERMINAL,
+                from: wanted.from.0,
+                count: wanted.count,
+            }
+            .encode(&mut out);
+            let stream = Stream::History { id };
+            self.out.push_back(ViewerOutput::Send {
+                stream,
+                bytes: out.freeze(),
+            });
+            self.out.push_back(ViewerOutput::Finish { stream });
+        }
+    }
+
+    /// Bytes came in answer to a request.
+    pub(super) fn on_history(&mut self, id: u64, bytes: &[u8]) -> Result<(), ProtocolError> {
+        let Some((wanted, framer)) = self.asking.asked.get_mut(&id) else {
+            return Ok(());
+        };
+        framer.push(bytes);
+        let Some((tag, payload)) = framer.next_message()? else {
+            return Ok(());
+        };
+        let wanted = *wanted;
+        self.asking.asked.remove(&id);
+        let reply = HistoryReply::decode(tag, &payload)?;
+        match transfer::unpack(LineId(reply.first), reply.count, &reply.payload) {
+            Ok(lines) => self.event(ViewerEvent::History(HistoryLines {
+                asked: wanted.from,
+                lines,
+                settled: LineId(reply.settled),
+            })),
+            Err(error) => self.say(format!("some history can't be shown: {error}")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,535 @@
+//! The viewer: what it sees, and the only way back to the source.
+//!
+//! [`Viewer`] is one value without IO: `watching` turns the track's streams into a screen,
+//! `typing` numbers what the person types and sends it until the host has it, `asking` fetches
+//! history. This file is the connection: coming in, staying, coming back.
+
+mod api;
+mod asking;
+mod joining;
+mod typing;
+mod watching;
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use pillion_caps::{SecretKey, UnixMillis};
+use pillion_proto::{
+    Ended, Framer, FromHost, FromViewer, PathKind, Ping, ProtocolError, Refused, RefusedCode,
+    Right, RightChanged, RosterChange, TrackId, TrackInfo, TrackState,
+    limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO},
+};
+use pillion_screen::clean::clean_name;
+
+pub use api::*;
+
+use crate::{
+    types::{Now, Stream},
+    words::shown,
+};
+
+use asking::Asking;
+use typing::Typing;
+use watching::Watching;
+
+/// A terminal session's only track.
+const TERMINAL: TrackId = TrackId(0);
+
+/// Waits before the first, second, … try to reach the host, in microseconds; then the last one
+/// again and again, until the person leaves.
+const RETRY_AFTER_US: [u64; 7] = [
+    0, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 5_000_000,
+];
+
+/// Silence after which a sign of life is asked for, in microseconds.
+const PING_AFTER_US: u64 = 1_000_000;
+
+/// Silence after which the viewer says that nothing comes any more, in microseconds.
+const STALLED_AFTER_US: u64 = 2_000_000;
+
+/// Silence after which a new connection is tried, in microseconds: data in flight on a path that
+/// died can stall 5–23 s on the old one (noq issue 516), and coming back takes two round trips.
+const RECONNECT_AFTER_US: u64 = 4_000_000;
+
+/// How long a host may take to answer a hello, in microseconds.
+const WELCOME_WITHIN_US: u64 = 10_000_000;
+
+/// Most people kept of a roster: more than a host lets in.
+const MAX_ROSTER: usize = 4096;
+
+/// One viewer of one session.
+pub struct Viewer {
+    config: ViewerConfig,
+    /// Presented at every hello: those given at the start, then those the host pushed.
+    grants: VecDeque<(Bytes, Option<SecretKey>)>,
+    view: View,
+    now: Now,
+    out: VecDeque<ViewerOutput>,
+    /// The view changed since the last event said so.
+    changed: bool,
+    link: Option<Link>,
+    /// The driver is making a connection.
+    dialing: bool,
+    /// Failures since the viewer was last let in.
+    failures: u32,
+    retry_at_us: u64,
+    was_in: bool,
+    watching: Watching,
+    typing: Typing,
+    asking: Asking,
+}
+
+/// A connection.
+struct Link {
+    framer: Framer,
+    since_us: u64,
+    heard_at_us: u64,
+    pinged: Option<(u64, u64)>,
+    pings: u64,
+    welcomed: bool,
+}
+
+impl Viewer {
+    /// A viewer that wants to connect.
+    pub fn new(config: ViewerConfig, now: Now) -> Viewer {
+        let grants = config
+            .grants
+            .iter()
+            .take(MAX_GRANTS_IN_HELLO)
+            .cloned()
+            .collect();
+        let mut viewer = Viewer {
+            grants,
+            view: View {
+                phase: Phase::Connecting {
+                    attempt: 1,
+                    why: String::new(),
+                    retry_at_us: now.mono_us,
+                },
+                screen: None,
+                frame: 0,
+                track: (TERMINAL, TrackState::Live),
+                session_name: String::new(),
+                host_name: String::new(),
+                host_identity: None,
+                you: None,
+                roster: Vec::new(),
+                right: Right::View,
+                until_unix_ms: None,
+                read_only: false,
+                asking: false,
+                path: PathKind::Unknown,
+                rtt_us: 0,
+                unconfirmed: 0,
+            },
+            now,
+            out: VecDeque::new(),
+            changed: false,
+            link: None,
+            dialing: false,
+            failures: 0,
+            retry_at_us: now.mono_us,
+            was_in: false,
+            watching: Watching::new(),
+            typing: Typing::new(),
+            asking: Asking::new(),
+            config,
+        };
+        if viewer.config.inside.contains(&viewer.config.session) {
+            let text = "this is the session you are in: joining it from inside itself would show it \
+                        in itself, without end. Join from another terminal";
+            viewer.end(text.to_owned(), false);
+        } else {
+            viewer.connect_if_due();
+        }
+        viewer
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Now, input: ViewerInput) {
+        self.now = Now {
+            mono_us: self.now.mono_us.max(now.mono_us),
+            unix_ms: now.unix_ms,
+        };
+        if self.view.phase == Phase::Ended {
+            return;
+        }
+        match input {
+            ViewerInput::Connected(connected) => self.on_connected(&connected),
+            ViewerInput::Received { stream, bytes } => self.on_received(stream, &bytes),
+            ViewerInput::StreamEnded { stream } => self.on_stream_ended(stream),
+            ViewerInput::Path { kind, rtt_us } => self.on_path(kind, rtt_us),
+            ViewerInput::Disconnected { why } => self.on_disconnected(&why),
+            ViewerInput::Keys(bytes) => self.on_keys(&bytes),
+            ViewerInput::RequestEdit => self.on_request_edit(),
+            ViewerInput::WantHistory { from, count } => self.want_history(from, count),
+            ViewerInput::Leave => self.on_leave(),
+            ViewerInput::Tick => {}
+        }
+        self.run_due();
+        self.acknowledge();
+        if std::mem::take(&mut self.changed) {
+            self.event(ViewerEvent::Changed);
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<ViewerOutput> {
+        self.out.pop_front()
+    }
+
+    /// When to call `handle` with a [`ViewerInput::Tick`] at the latest.
+    pub fn wake_at(&self) -> Option<u64> {
+        if self.view.phase == Phase::Ended {
+            return None;
+        }
+        let Some(link) = &self.link else {
+            return (!self.dialing).then_some(self.retry_at_us);
+        };
+        if !link.welcomed {
+            return Some(link.since_us.saturating_add(WELCOME_WITHIN_US));
+        }
+        let silence = match (&link.pinged, &self.view.phase) {
+            (None, _) => PING_AFTER_US,
+            (Some(_), Phase::Live) => STALLED_AFTER_US,
+            (Some(_), _) => RECONNECT_AFTER_US,
+        };
+        let times = [
+            Some(link.heard_at_us.saturating_add(silence)),
+            self.watching.ask_at_us(),
+            self.typing.stuck_at_us(self.view.rtt_us),
+            self.asking.retry_at_us(),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// What to show.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    fn event(&mut self, event: ViewerEvent) {
+        self.out.push_back(ViewerOutput::Event(event));
+    }
+
+    fn say(&mut self, text: impl Into<String>) {
+        self.event(ViewerEvent::Said(text.into()));
+    }
+
+    fn send(&mut self, message: &FromViewer) {
+        let mut out = BytesMut::new();
+        message.encode(&mut out);
+        self.out.push_back(ViewerOutput::Send {
+            stream: Stream::Control,
+            bytes: out.freeze(),
+        });
+    }
+
+    fn set_phase(&mut self, phase: Phase) {
+        if self.view.phase != phase {
+            self.view.phase = phase;
+            self.changed = true;
+        }
+    }
+
+    /// Whether the host has let this viewer in on the connection it has.
+    fn is_in(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.welcomed)
+    }
+
+    /// It is over, for good.
+    fn end(&mut self, text: String, regular: bool) {
+        if self.link.take().is_some() || self.dialing {
+            self.out.push_back(ViewerOutput::Close);
+        }
+        self.view.phase = Phase::Ended;
+        self.event(ViewerEvent::Ended { text, regular });
+    }
+
+    fn run_due(&mut self) {
+        if self.view.phase == Phase::Ended {
+            return;
+        }
+        self.connect_if_due();
+        self.watch_silence();
+        if self.is_in() {
+            self.ask_for_snapshot();
+            self.resend_stuck_input();
+            self.ask_for_history();
+        }
+    }
+
+    fn connect_if_due(&mut self) {
+        if self.link.is_none() && !self.dialing && self.now.mono_us >= self.retry_at_us {
+            self.dialing = true;
+            self.out.push_back(ViewerOutput::Connect);
+        }
+    }
+
+    /// Plans the next try.
+    fn retry(&mut self, why: &str) {
+        self.link = None;
+        self.dialing = false;
+        self.watching.disconnected();
+        self.typing.disconnected();
+        self.asking.disconnected();
+        let wait = RETRY_AFTER_US[(self.failures as usize).min(RETRY_AFTER_US.len() - 1)];
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at_us = self.now.mono_us.saturating_add(self.jittered(wait));
+        let (attempt, why) = (
+            self.failures,
+            clean_name(why, pillion_proto::limits::MAX_SENTENCE),
+        );
+        self.set_phase(Phase::Connecting {
+            attempt,
+            why,
+            retry_at_us: self.retry_at_us,
+        });
+    }
+
+    /// A wait between three and five quarters of `wait`, so that viewers cut off together don't come
+    /// back together. The join instance is random, and the number of failures moves on in it.
+    fn jittered(&self, wait: u64) -> u64 {
+        let bytes = self.config.join.0;
+        let byte = bytes[self.failures as usize % bytes.len()];
+        wait / 4 * 3 + wait / 512 * u64::from(byte)
+    }
+
+    fn on_connected(&mut self, connected: &Connected) {
+        let now = self.now.mono_us;
+        self.dialing = false;
+        self.watching.disconnected();
+        self.typing.disconnected();
+        self.asking.disconnected();
+        self.link = Some(Link {
+            framer: Framer::new(MAX_CONTROL_MESSAGE),
+            since_us: now,
+            heard_at_us: now,
+            pinged: None,
+            pings: 0,
+            welcomed: false,
+        });
+        self.set_phase(Phase::Joining);
+        let hello = self.hello(connected);
+        self.send(&FromViewer::Hello(Box::new(hello)));
+    }
+
+    fn on_disconnected(&mut self, why: &str) {
+        if self.link.is_some() || self.dialing {
+            self.retry(why);
+        }
+    }
+
+    fn on_path(&mut self, kind: PathKind, rtt_us: u32) {
+        self.changed |= (self.view.path, self.view.rtt_us) != (kind, rtt_us);
+        (self.view.path, self.view.rtt_us) = (kind, rtt_us);
+    }
+
+    fn on_received(&mut self, stream: Stream, bytes: &[u8]) {
+        let now = self.now.mono_us;
+        let Some(link) = &mut self.link else { return };
+        link.heard_at_us = now;
+        if matches!(self.view.phase, Phase::Stalled { .. }) {
+            self.set_phase(Phase::Live);
+        }
+        let outcome = match stream {
+            Stream::Control => self.on_control(bytes),
+            Stream::Track { epoch, .. } => self.on_track(epoch, bytes),
+            Stream::History { id } => self.on_history(id, bytes),
+            Stream::Input { .. } => Ok(()),
+        };
+        // Whatever came was the sign of life that may have been asked for.
+        if let Some(link) = &mut self.link {
+            link.pinged = None;
+        }
+        if let Err(error) = outcome {
+            self.end(error.to_string(), false);
+        }
+    }
+
+    fn on_control(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+        if let Some(link) = &mut self.link {
+            link.framer.push(bytes);
+        }
+        // The connection may end with any of its messages.
+        while let Some(link) = &mut self.link {
+            let Some((tag, payload)) = link.framer.next_message()? else {
+                break;
+            };
+            let welcomed = link.welcomed;
+            match FromHost::decode(tag, &payload)? {
+                FromHost::Welcome(welcome) if !welcomed => self.on_welcome(*welcome)?,
+                FromHost::Welcome(_) => return Err(ProtocolError::Malformed("a second welcome")),
+                FromHost::Refused(refused) => self.on_refused(&refused),
+                FromHost::Ended(ended) => self.on_ended(&ended),
+                FromHost::Unknown(_) => {}
+                _ if !welcomed => {
+                    return Err(ProtocolError::Malformed("something before the welcome"));
+                }
+                message => self.on_message(message),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, message: FromHost) {
+        match message {
+            FromHost::Roster(change) => self.on_roster(change),
+            FromHost::Right(right) => self.set_right(&right),
+            FromHost::RequestAnswer(answer) => {
+                self.view.asking = false;
+                self.changed = true;
+                self.say(shown(&answer.text));
+            }
+            FromHost::Accepted(accepted) => self.on_accepted(accepted.upto),
+            FromHost::Dropped(dropped) => self.on_dropped(dropped.upto, &shown(&dropped.text)),
+            FromHost::Pong(pong) => self.on_pong(pong),
+            FromHost::Track(info) => self.on_track_info(&info),
+            FromHost::Grant(push) => self.keep_grant(push.grant),
+            FromHost::Notice(notice) => self.say(shown(&notice.text)),
+            // Handled where the connection is: they may end it.
+            FromHost::Welcome(_)
+            | FromHost::Refused(_)
+            | FromHost::Ended(_)
+            | FromHost::Unknown(_) => {}
+        }
+    }
+
+    fn on_roster(&mut self, change: RosterChange) {
+        let roster = &mut self.view.roster;
+        for info in change.changed {
+            match roster.binary_search_by_key(&info.id, |known| known.id) {
+                Ok(at) => roster[at] = info,
+                Err(at) if roster.len() < MAX_ROSTER => roster.insert(at, info),
+                Err(_) => {}
+            }
+        }
+        roster.retain(|known| !change.gone.contains(&known.id));
+        self.changed = true;
+    }
+
+    fn set_right(&mut self, right: &RightChanged) {
+        self.view.right = right.right;
+        self.view.until_unix_ms = right.until_unix_ms;
+        self.set_tenure(right.tenure);
+        if right.right > Right::View {
+            self.view.asking = false;
+        }
+        self.changed = true;
+        let text = shown(&right.text);
+        if !text.is_empty() {
+            self.say(text);
+        }
+    }
+
+    fn on_pong(&mut self, pong: Ping) {
+        let now = self.now.mono_us;
+        let Some(link) = &mut self.link else { return };
+        if let Some((nonce, at)) = link.pinged
+            && nonce == pong.nonce
+        {
+            link.pinged = None;
+            if self.view.path == PathKind::Unknown {
+                self.view.rtt_us = u32::try_from(now.saturating_sub(at)).unwrap_or(u32::MAX);
+                self.changed = true;
+            }
+        }
+    }
+
+    fn on_track_info(&mut self, info: &TrackInfo) {
+        if info.id == TERMINAL {
+            self.view.track = (info.id, info.state);
+            self.changed = true;
+        }
+    }
+
+    /// Keeps a grant to present when coming back; the newest ones, as many as a hello may have.
+    fn keep_grant(&mut self, grant: Bytes) {
+        self.grants.retain(|(known, _)| *known != grant);
+        self.grants.push_back((grant, None));
+        if self.grants.len() > MAX_GRANTS_IN_HELLO {
+            self.grants.pop_front();
+        }
+    }
+
+    fn on_refused(&mut self, refused: &Refused) {
+        let text = shown(&refused.text);
+        if !refused.code.is_final() {
+            self.out.push_back(ViewerOutput::Close);
+            return self.retry(&text);
+        }
+        // A viewer that was cut off while the host stopped comes back to a closed door.
+        let regular = self.was_in && refused.code == RefusedCode::NOT_SHARED;
+        self.end(text, regular);
+    }
+
+    fn on_ended(&mut self, ended: &Ended) {
+        let when = UnixMillis(ended.at_unix_ms);
+        self.end(format!("{} ({when})", shown(&ended.text)), true);
+    }
+
+    fn on_request_edit(&mut self) {
+        let no = match () {
+            () if self.config.read_only => {
+                "you joined with --read-only: join again without it to type"
+            }
+            () if self.view.right > Right::View => "you can type already",
+            () if self.view.read_only => "edit can't be granted in this session",
+            () if !self.is_in() => "not connected at this moment; ask again in a moment",
+            () if self.view.asking => "the host has been asked and has not answered yet",
+            () => "",
+        };
+        if no.is_empty() {
+            self.view.asking = true;
+            self.changed = true;
+            self.send(&FromViewer::RequestEdit);
+        } else {
+            self.say(no);
+        }
+    }
+
+    fn on_leave(&mut self) {
+        if self.is_in() {
+            self.send(&FromViewer::Leave);
+            self.out.push_back(ViewerOutput::Finish {
+                stream: Stream::Control,
+            });
+        }
+        self.end("you left the session".to_owned(), true);
+    }
+
+    fn on_stream_ended(&mut self, stream: Stream) {
+        match stream {
+            Stream::Track { epoch, .. } => self.watching.stream_ended(epoch),
+            Stream::History { id } => self.asking.stream_ended(id, self.now.mono_us),
+            Stream::Control | Stream::Input { .. } => {}
+        }
+    }
+
+    /// Asks for a sign of life, says that there is none, and tries a new connection, in that order.
+    fn watch_silence(&mut self) {
+        let now = self.now.mono_us;
+        let Some(link) = &mut self.link else { return };
+        if !link.welcomed {
+            if now >= link.since_us.saturating_add(WELCOME_WITHIN_US) {
+                self.out.push_back(ViewerOutput::Close);
+                self.retry("the host did not answer");
+            }
+            return;
+        }
+        let (heard, silence) = (link.heard_at_us, now.saturating_sub(link.heard_at_us));
+        if silence >= PING_AFTER_US && link.pinged.is_none() {
+            link.pings += 1;
+            let nonce = link.pings;
+            link.pinged = Some((nonce, now));
+            self.send(&FromViewer::Ping(Ping { nonce }));
+        }
+        if silence >= RECONNECT_AFTER_US {
+            self.out.push_back(ViewerOutput::Close);
+            self.retry("nothing was heard from the host for a while");
+            self.connect_if_due();
+        } else if silence >= STALLED_AFTER_US && self.view.phase == Phase::Live {
+            self.set_phase(Phase::Stalled { since_us: heard });
+        }
+    }
+}

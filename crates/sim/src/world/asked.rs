@@ -1,0 +1,203 @@
+//! What the host's own side asked for and got: the changes it makes are told to the model.
+
+use pillion_caps::{Grant, PublicKey, SecretKey};
+use pillion_proto::{FromHost, GrantToken, ParticipantId, Right};
+use pillion_session::{Actor, Command, CommandError, ConnId, Done, Target};
+
+use crate::model::{Effect, Granted};
+
+use super::{World, hosting::Asked};
+
+impl World {
+    /// A command came back: what it changed.
+    pub(super) fn check_done(
+        &mut self,
+        asked: &Asked,
+        result: &Result<Done, CommandError>,
+        told: &[(ConnId, FromHost)],
+    ) {
+        let Ok(done) = result else {
+            return self.check_failed(asked, result);
+        };
+        let widens = matches!(
+            asked.command,
+            Command::Grant { .. } | Command::GrantLink { .. }
+        );
+        let unconfirmed =
+            widens && asked.by == Actor::Socket && asked.editor_here && !asked.confirmed;
+        self.require(!unconfirmed, || {
+            format!("{:?} was not confirmed", asked.command)
+        });
+        let entries = self.host.as_ref().map_or(0, |side| side.entries);
+        match (&asked.command, done) {
+            // Everybody who is here may.
+            (
+                Command::Grant {
+                    right: Right::View, ..
+                },
+                _,
+            ) => {}
+            (Command::Grant { right, ttl_ms, .. }, Done::Said(text)) => {
+                let push = told.iter().find_map(|(_, message)| match message {
+                    FromHost::Grant(push) => Grant::from_bytes(&push.grant).ok(),
+                    _ => None,
+                });
+                match (self.named(&asked.command, text), push) {
+                    (Some(who), Some(grant)) => {
+                        self.granted(entries, Some(who), *right, *ttl_ms, None, &grant)
+                    }
+                    _ => self.fail(format!("nobody was granted anything: {text}")),
+                }
+            }
+            (
+                Command::GrantLink {
+                    right,
+                    ttl_ms,
+                    uses,
+                },
+                Done::Token { token, .. },
+            ) => {
+                let parsed: Option<(GrantToken, Grant)> =
+                    token.parse().ok().and_then(|token: GrantToken| {
+                        let grant = Grant::from_bytes(&token.grant).ok()?;
+                        Some((token, grant))
+                    });
+                let Some((token, grant)) = parsed else {
+                    return self.fail(format!("no token: {token}"));
+                };
+                self.tokens
+                    .push((token.grant.into(), SecretKey::from_bytes(&token.link)));
+                self.granted(
+                    entries,
+                    None,
+                    *right,
+                    *ttl_ms,
+                    uses.map(std::num::NonZeroU32::get),
+                    &grant,
+                );
+            }
+            (
+                Command::Revoke {
+                    target: Target::Links,
+                },
+                _,
+            ) => self.model.apply(entries, Effect::RevokeLinks),
+            (
+                Command::Revoke {
+                    target: Target::All,
+                },
+                _,
+            )
+            | (Command::Stop, _) => {
+                self.model.apply(entries, Effect::RevokeAll);
+            }
+            (Command::Revoke { .. }, Done::Said(text)) => {
+                let ids = self.model.ids();
+                let named = text
+                    .strip_prefix("grant ")
+                    .and_then(|text| text.split(' ').next());
+                let grant = ids
+                    .into_iter()
+                    .find(|id| named == Some(id.to_string().as_str()));
+                match (grant, self.named(&asked.command, text)) {
+                    (Some(grant), _) => self.model.apply(entries, Effect::RevokeGrant(grant)),
+                    (None, Some(who)) => self.model.apply(entries, Effect::RevokePerson(who)),
+                    (None, None) => self.fail(format!("nothing was revoked: {text}")),
+                }
+            }
+            (Command::Kick { .. }, Done::Said(text)) => match self.named(&asked.command, text) {
+                Some(who) => {
+                    self.model
+                        .apply(entries.saturating_sub(1), Effect::RevokePerson(who));
+                    self.model.apply(entries, Effect::Bar(who));
+                }
+                None => self.fail(format!("nobody was kicked: {text}")),
+            },
+            _ => {}
+        }
+    }
+
+    fn granted(
+        &mut self,
+        entries: u64,
+        to: Option<PublicKey>,
+        right: Right,
+        ttl_ms: Option<u64>,
+        uses: Option<u32>,
+        grant: &Grant,
+    ) {
+        let from = self.host_unix_ms();
+        let until = from + ttl_ms.unwrap_or(8 * 3_600_000);
+        self.require(!self.model.read_only || right == Right::View, || {
+            "edit is granted in a read-only session".into()
+        });
+        let terms = grant.terms();
+        self.require(
+            terms.expires.0 == until && terms.session == self.session.public(),
+            || format!("a grant is not what was asked for: {terms:?}"),
+        );
+        // In the ledger's order: what ended is forgotten, the new one is issued, and maybe used.
+        let used = u64::from(to.is_some());
+        if self.model.has_ended_grants(from) {
+            self.model.apply(entries - used - 1, Effect::Forget(from));
+        }
+        let issued = Granted {
+            to,
+            right,
+            from,
+            until,
+            uses,
+        };
+        self.model
+            .apply(entries - used, Effect::Issue(grant.id(), issued));
+        if let Some(who) = to {
+            self.model.apply(entries, Effect::Redeem(grant.id(), who));
+        }
+    }
+
+    /// Whom an answer is about: it begins with their number. Checked against who was meant.
+    fn named(&mut self, command: &Command, text: &str) -> Option<PublicKey> {
+        let number = text.split(' ').next()?.parse().ok()?;
+        let who = *self.host.as_ref()?.numbers.get(&ParticipantId(number))?;
+        let target = match command {
+            Command::Grant { target, .. }
+            | Command::Revoke { target }
+            | Command::Kick { target } => target,
+            _ => return None,
+        };
+        let meant = match target {
+            Target::Id(id) => id.0 == number,
+            Target::Named(name) => name.parse() == Ok(number) || text.contains(name.as_str()),
+            _ => false,
+        };
+        self.require(meant, || format!("{command:?} met somebody else: {text}"));
+        Some(who)
+    }
+
+    fn check_failed(&mut self, asked: &Asked, result: &Result<Done, CommandError>) {
+        // Taking away, and ending, is always at once.
+        let narrows = matches!(
+            asked.command,
+            Command::Revoke {
+                target: Target::All | Target::Links
+            }
+        );
+        self.require(!narrows, || format!("{:?}: {result:?}", asked.command));
+    }
+
+    /// Whether somebody certainly could type through a viewer now.
+    pub(super) fn a_remote_editor_is_here(&self) -> bool {
+        let unix_ms = self.host_unix_ms();
+        self.conns.iter().any(|(id, conn)| {
+            let hello = conn
+                .watch
+                .hello
+                .as_ref()
+                .filter(|_| conn.watch.welcomed.is_some());
+            let key = hello.and_then(|hello| PublicKey::from_bytes(&hello.identity).ok());
+            !self.closed.contains(&ConnId(*id))
+                && conn.host_open
+                && key.is_some_and(|key| self.model.right(key, unix_ms).0 > Right::View)
+        })
+    }
+}

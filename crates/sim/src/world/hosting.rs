@@ -1,0 +1,614 @@
+//! The host's machine: its driver, its disk, the program, the person in front of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use pillion_caps::SecretKey;
+use pillion_proto::{ParticipantId, TrackState};
+use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
+use pillion_session::{
+    Actor, Command, ConnId, Host, HostConfig, HostInput, HostNotice, HostOutput, LogEntry, Now,
+    Stream,
+};
+
+use crate::program::Program;
+
+use super::{
+    Event, Human, Sabotage, TERMINAL, World,
+    trace::{describe, describe_output},
+};
+
+/// A command under way.
+pub(super) struct Asked {
+    pub(super) command: Command,
+    pub(super) by: Actor,
+    /// Somebody at the terminal said yes.
+    pub(super) confirmed: bool,
+    /// Somebody else could certainly type when it came.
+    pub(super) editor_here: bool,
+}
+
+/// One run of a host.
+pub(super) struct HostSide {
+    pub(super) host: Host,
+    pub(super) mono_offset_us: u64,
+    pub(super) has_tty: bool,
+    /// There never was a terminal: all queries are the emulator's to answer.
+    pub(super) always_headless: bool,
+    /// When it wants to be woken, on its clock, and when it will be, on the world's.
+    pub(super) armed: Option<(u64, u64)>,
+    pub(super) handled_at_us: u64,
+    /// What it wants done, from where the driver waits for the disk.
+    queue: VecDeque<HostOutput>,
+    waits_for_disk: bool,
+    pub(super) program: Program,
+    pub(super) state: TrackState,
+    /// An emulator that is fed the same, and the lines it settled.
+    pub(super) reference: Terminal,
+    pub(super) lines: BTreeMap<u64, Line>,
+    /// Sharing began here.
+    pub(super) visible_from: LineId,
+    logged: Vec<HistoryChunk>,
+    /// Follows the log's frames.
+    pub(super) shadow: Decoder,
+    /// Newest frame made, and when the last ones were.
+    pub(super) frame: u64,
+    pub(super) frame_times: VecDeque<(u64, u64)>,
+    pub(super) echoed: u64,
+    /// Ledger entries asked to be written so far.
+    pub(super) entries: u64,
+    pub(super) asked: BTreeMap<u64, Asked>,
+    requests: u64,
+    pub(super) listening: bool,
+    /// Inputs in the program's hands: newest number, and when each of the last ones was.
+    pub(super) written: u64,
+    pub(super) written_at: VecDeque<(u64, u64)>,
+    program_reads_at_us: u64,
+    pub(super) answered: u64,
+    pub(super) requests_open: BTreeSet<ParticipantId>,
+    pub(super) numbers: BTreeMap<ParticipantId, pillion_caps::PublicKey>,
+    pub(super) biggest: usize,
+}
+
+impl World {
+    /// Starts a host with what is on disk.
+    pub(super) fn start_host(&mut self) {
+        self.lives += 1;
+        let size = self.some_size();
+        let has_tty = !self.dice.one_in(3);
+        let mono_offset_us = self.dice.below(1 << 40);
+        let now = Now {
+            mono_us: self.now_us + mono_offset_us,
+            unix_ms: self.host_unix_ms(),
+        };
+        let config = HostConfig {
+            session_key: self.session.clone(),
+            identity: self.host_identity.clone(),
+            seed: self.dice.bytes(),
+            name: "work".into(),
+            host_name: "olga".into(),
+            software: "pillion sim".into(),
+            read_only: self.model.read_only,
+            edit_ttl_ms: 8 * 3_600_000,
+            size,
+            has_tty,
+            ledger: self.ledger.clone(),
+            link: self.link,
+        };
+        let host = Host::new(config, now);
+        self.host = Some(HostSide {
+            host,
+            mono_offset_us,
+            has_tty,
+            always_headless: !has_tty,
+            armed: None,
+            handled_at_us: self.now_us,
+            queue: VecDeque::new(),
+            waits_for_disk: false,
+            program: Program::new(&mut self.dice),
+            state: TrackState::Live,
+            reference: Terminal::new(size),
+            lines: BTreeMap::new(),
+            visible_from: LineId(0),
+            logged: Vec::new(),
+            shadow: Decoder::new(),
+            frame: 0,
+            frame_times: VecDeque::new(),
+            echoed: 0,
+            entries: self.ledger.len() as u64,
+            asked: BTreeMap::new(),
+            requests: 0,
+            listening: false,
+            written: 0,
+            written_at: VecDeque::new(),
+            program_reads_at_us: 0,
+            answered: 0,
+            requests_open: BTreeSet::new(),
+            numbers: BTreeMap::new(),
+            biggest: 0,
+        });
+        for seat in &mut self.seats {
+            seat.new_program();
+        }
+        let id = iroh_base::EndpointId::from_bytes(self.session.public().as_bytes());
+        let addr = "127.0.0.1:7777".parse().ok().zip(id.ok());
+        if let Some((addr, id)) = addr {
+            let addr = iroh_base::EndpointAddr::new(id).with_ip_addr(addr);
+            self.tell_host(HostInput::Addresses { addr });
+        }
+        let from_start = self.dice.one_in(2);
+        self.command(Actor::Tty, Command::Share { from_start });
+    }
+
+    pub(super) fn some_size(&mut self) -> Size {
+        match self.dice.below(12) {
+            0 => Size::clamped(self.dice.range(1, 6) as u16, self.dice.range(1, 4) as u16),
+            1 => Size::clamped(
+                self.dice.range(1, 300) as u16,
+                self.dice.range(1, 120) as u16,
+            ),
+            2..5 => Size::clamped(
+                self.dice.range(20, 140) as u16,
+                self.dice.range(5, 50) as u16,
+            ),
+            _ => Size::clamped(80, 24),
+        }
+    }
+
+    /// The machine goes down: what was not on disk is gone.
+    pub(super) fn crash(&mut self) {
+        if self.host.take().is_none() {
+            return;
+        }
+        self.note(|| "the host dies".into());
+        self.tally.crashes += 1;
+        if self.strikes(Sabotage::ForgetLedger) {
+            self.ledger.pop();
+        } else {
+            let durable = self.ledger.len() as u64;
+            self.model.restarted(durable);
+        }
+        self.model.shared = false;
+        self.model.link = self.link.map(|seed| SecretKey::from_bytes(&seed).public());
+        self.ticket = self.link.map(|seed| SecretKey::from_bytes(&seed));
+        let open: Vec<u64> = self.conns.keys().copied().collect();
+        for conn in open {
+            self.forget_at_host(conn);
+            let notices = self.dice.range(1_000, 30_000_000);
+            self.after(notices, Event::Gone { conn, host: false });
+        }
+        let after = self.dice.range(1_000, 3_000_000);
+        self.after(after, Event::Revive);
+    }
+
+    pub(super) fn revive(&mut self) {
+        if self.host.is_none() {
+            self.start_host();
+        }
+    }
+
+    /// Gives the host an input, and takes what it wants done.
+    pub(super) fn tell_host(&mut self, input: HostInput) {
+        let now = self.host_now();
+        let unix_ms = now.unix_ms;
+        self.model.clock(unix_ms);
+        self.before_host(&input);
+        if let (HostInput::Written { seq }, Some(side)) = (&input, &mut self.host) {
+            side.written = side.written.max(*seq);
+            side.written_at.push_back((*seq, self.now_us));
+            if side.written_at.len() > 256 {
+                side.written_at.pop_front();
+            }
+        }
+        let from = match &input {
+            HostInput::Received { conn, stream, .. } => Some((*conn, *stream)),
+            _ => None,
+        };
+        let what = self.trace.is_some().then(|| describe(&input));
+        let Some(side) = &mut self.host else { return };
+        side.handled_at_us = self.now_us;
+        side.host.handle(now, input);
+        let mut fresh = Vec::new();
+        while let Some(output) = side.host.poll() {
+            fresh.push(output);
+        }
+        if let Some(what) = what
+            && (what != "tick" || !fresh.is_empty())
+        {
+            let list: Vec<String> = fresh.iter().map(describe_output).collect();
+            self.note(|| format!("host ◀ {what}  ▶ {}", list.join(" ")));
+        }
+        self.observe(from, &fresh);
+        if let Some(side) = &mut self.host {
+            side.queue.extend(fresh);
+        }
+        self.do_outputs();
+        self.arm_host();
+    }
+
+    fn arm_host(&mut self) {
+        let Some(side) = &self.host else { return };
+        let wanted = side.host.wake_at();
+        if side.armed.map(|(at, _)| at) == wanted {
+            return;
+        }
+        let late = self.dice.below(self.lateness_us + 1);
+        let now = self.now_us;
+        if let Some(side) = &mut self.host {
+            let offset = side.mono_offset_us;
+            side.armed = wanted.map(|at| (at, at.saturating_sub(offset).max(now) + late));
+        }
+    }
+
+    pub(super) fn command(&mut self, by: Actor, command: Command) {
+        let editor_here = self.a_remote_editor_is_here();
+        let Some(side) = &mut self.host else { return };
+        side.requests += 1;
+        let request = side.requests;
+        side.asked.insert(
+            request,
+            Asked {
+                command: command.clone(),
+                by,
+                confirmed: false,
+                editor_here,
+            },
+        );
+        self.tell_host(HostInput::Command {
+            request,
+            by,
+            command,
+        });
+    }
+
+    fn do_outputs(&mut self) {
+        while let Some(side) = &mut self.host
+            && !side.waits_for_disk
+            && let Some(output) = side.queue.pop_front()
+        {
+            self.do_output(output);
+        }
+    }
+
+    fn do_output(&mut self, output: HostOutput) {
+        match output {
+            HostOutput::Send {
+                conn,
+                stream,
+                bytes,
+            } => self.host_sends(conn, stream, bytes),
+            HostOutput::Reset { conn, stream } => {
+                self.tally.resets += 1;
+                let skips = self.strikes(Sabotage::SkipReset);
+                if let Some(conn) = self.conns.get_mut(&conn.0) {
+                    if !skips {
+                        conn.to_viewer.reset(stream);
+                    }
+                    conn.watch.given_up.insert(stream);
+                }
+                self.pump(conn.0, false);
+            }
+            HostOutput::Finish { conn, stream } => {
+                if let Some(conn) = self.conns.get_mut(&conn.0) {
+                    conn.to_viewer.finish(stream);
+                }
+                self.pump(conn.0, false);
+            }
+            HostOutput::Close { conn, .. } => {
+                if let Some(conn) = self.conns.get_mut(&conn.0) {
+                    conn.host_closing = true;
+                }
+                // What was sent before is delivered, in a bounded time.
+                self.after(
+                    500_000,
+                    Event::CloseConn {
+                        conn: conn.0,
+                        by_host: true,
+                    },
+                );
+                if self.strikes(Sabotage::SendAfterClose) {
+                    let late = HostOutput::Send {
+                        conn,
+                        stream: Stream::Control,
+                        bytes: Bytes::from_static(b"\0\0\0\x01\x63"),
+                    };
+                    self.observe(None, std::slice::from_ref(&late));
+                }
+            }
+            HostOutput::Write { seq, bytes, .. } => self.write(seq, &bytes),
+            HostOutput::Answer { bytes, .. } => {
+                if let Some(side) = &mut self.host {
+                    let ends = bytes.iter().filter(|byte| b"cnR".contains(byte));
+                    side.answered += ends.count() as u64;
+                }
+            }
+            HostOutput::Ledger(entry) => self.write_ledger(entry),
+            HostOutput::KeepLink(seed) => self.link = Some(seed),
+            HostOutput::Log(entry) => self.log(entry),
+            HostOutput::ReadHistory {
+                request,
+                from,
+                count,
+                max_bytes,
+                ..
+            } => {
+                self.read_log(request, from, count, max_bytes);
+            }
+            HostOutput::Notice(notice) => self.notice(&notice),
+            HostOutput::Done { .. } => {}
+            HostOutput::Listen => self.set_listening(true),
+            HostOutput::StopListening => self.set_listening(false),
+        }
+    }
+
+    fn set_listening(&mut self, listening: bool) {
+        if let Some(side) = &mut self.host {
+            side.listening = listening;
+        }
+        if !listening {
+            // Nothing of what was opened by it opens anything any more.
+            self.link = None;
+        }
+    }
+
+    fn host_sends(&mut self, conn: ConnId, stream: Stream, bytes: Bytes) {
+        let held_up = self.sabotage == Sabotage::SlowHoldsUp
+            && self
+                .seats
+                .iter()
+                .any(|seat| seat.ended.is_none() && !seat.is_fair());
+        let Some(state) = self.conns.get_mut(&conn.0) else {
+            return;
+        };
+        let bytes = match self.sabotage {
+            Sabotage::SwapFrame if matches!(stream, Stream::Track { .. }) && bytes.len() > 60 => {
+                // What says "nothing changed" in place of what changed.
+                match super::invariants::empty_frame(&bytes) {
+                    Some(swapped) => swapped,
+                    None => bytes,
+                }
+            }
+            _ => bytes,
+        };
+        if held_up {
+            let until = self.now_us + 3_000_000;
+            state.to_viewer.busy_until_us = state.to_viewer.busy_until_us.max(until);
+        }
+        state.to_viewer.send(stream, bytes);
+        self.pump(conn.0, false);
+    }
+
+    fn write_ledger(&mut self, entry: Bytes) {
+        self.ledger.push(entry);
+        let delay = match self.dice.below(10) {
+            0..6 => 0,
+            6..9 => self.dice.range(100, 5_000),
+            _ => self.dice.range(5_000, 300_000),
+        };
+        if delay > 0
+            && let Some(side) = &mut self.host
+        {
+            // On its way to the disk: not there when the host dies meanwhile.
+            let entry = self.ledger.pop();
+            side.waits_for_disk = true;
+            side.queue
+                .push_front(HostOutput::Ledger(entry.unwrap_or_default()));
+            let life = self.lives;
+            self.after(delay, Event::LedgerWritten { life });
+        }
+    }
+
+    pub(super) fn ledger_written(&mut self) {
+        if let Some(side) = &mut self.host {
+            side.waits_for_disk = false;
+            if let Some(HostOutput::Ledger(entry)) = side.queue.pop_front() {
+                self.ledger.push(entry);
+            }
+        }
+        self.do_outputs();
+    }
+
+    fn write(&mut self, seq: u64, bytes: &Bytes) {
+        self.check_written(bytes);
+        if self.strikes(Sabotage::RepeatInput) && !std::mem::replace(&mut self.sabotaged, true) {
+            self.check_written(bytes);
+        }
+        let Some(side) = &mut self.host else { return };
+        side.program.typed(bytes);
+        let free = side
+            .program
+            .deaf_until_us
+            .max(self.now_us)
+            .max(side.program_reads_at_us);
+        let done = free + side.program.write_delay_us;
+        side.program_reads_at_us = done;
+        let life = self.lives;
+        let input = Box::new(HostInput::Written { seq });
+        self.after(done - self.now_us, Event::Host { life, input });
+        self.after(200, Event::Output { life });
+    }
+
+    fn log(&mut self, entry: LogEntry) {
+        let second = self.now_us / 1_000_000;
+        let Some(side) = &mut self.host else { return };
+        match entry {
+            LogEntry::Frame { number, raw, .. } => {
+                self.tally.frames += 1;
+                side.frame_times.push_back((number, self.now_us));
+                let problem = side.shadow.apply_raw(&raw).err();
+                let frames = self.frames_per_second.entry(second).or_default();
+                *frames += 1;
+                let frames = *frames;
+                self.require(problem.is_none(), || {
+                    format!("frame {number} in the log: {problem:?}")
+                });
+                self.require(frames <= super::invariants::MAX_FRAMES, || {
+                    format!("{frames} frames in a second")
+                });
+            }
+            LogEntry::History {
+                first,
+                count,
+                bytes,
+                ..
+            } => {
+                let next = side
+                    .logged
+                    .last()
+                    .map_or(0, |chunk| chunk.first.0 + u64::from(chunk.count));
+                side.logged.push(HistoryChunk {
+                    first,
+                    count,
+                    bytes,
+                });
+                self.require(first.0 == next, || {
+                    format!("the log gets line {first:?} after line {next}")
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn read_log(&mut self, request: u64, from: LineId, count: u32, max_bytes: usize) {
+        let Some(side) = &self.host else { return };
+        let end = from.0 + u64::from(count);
+        let (mut chunks, mut size) = (Vec::new(), 0);
+        for chunk in &side.logged {
+            let overlaps = chunk.first.0 < end && chunk.first.0 + u64::from(chunk.count) > from.0;
+            if overlaps && size < max_bytes {
+                size += chunk.bytes.len();
+                chunks.push((chunk.first, chunk.count, chunk.bytes.clone()));
+            }
+        }
+        let late = match self.dice.below(4) {
+            0 => 0,
+            1 => self.dice.range(1_000, 2_000_000),
+            _ => self.dice.range(10, 2_000),
+        };
+        let life = self.lives;
+        self.after(
+            late,
+            Event::Host {
+                life,
+                input: Box::new(HostInput::History { request, chunks }),
+            },
+        );
+    }
+
+    fn notice(&mut self, notice: &HostNotice) {
+        let life = self.lives;
+        let delay = self.dice.range(10_000, 3_000_000);
+        let Some(side) = &mut self.host else { return };
+        match notice {
+            HostNotice::EditRequested { id, .. } => {
+                let new = side.requests_open.insert(*id);
+                self.require(new, || format!("{id:?} asks twice"));
+                self.after(
+                    delay,
+                    Event::Human {
+                        life,
+                        act: Human::Answer(*id),
+                    },
+                );
+            }
+            HostNotice::RequestGone { id } => {
+                let was = side.requests_open.remove(id);
+                self.require(was, || {
+                    format!("a request of {id:?} is gone that never was")
+                });
+            }
+            HostNotice::Confirm { request, .. } => {
+                self.after(
+                    delay,
+                    Event::Human {
+                        life,
+                        act: Human::Confirm(*request),
+                    },
+                );
+            }
+            HostNotice::Joined { .. } | HostNotice::Left { .. } => {}
+            HostNotice::Said(text) => self.fail(format!("the host says: {text}")),
+        }
+    }
+
+    /// The program's output is read and given to the host.
+    pub(super) fn program_writes(&mut self) {
+        let Some(side) = &mut self.host else { return };
+        if side.state != TrackState::Live {
+            return;
+        }
+        let Some((bytes, more)) = side.program.read() else {
+            return;
+        };
+        side.reference.feed(&bytes);
+        self.tell_host(HostInput::Output {
+            track: TERMINAL,
+            bytes,
+            more,
+        });
+        self.collect_lines();
+        if more {
+            let life = self.lives;
+            let after = self.dice.range(1, 400);
+            self.after(after, Event::Output { life });
+        }
+    }
+
+    pub(super) fn resize(&mut self) {
+        let size = self.some_size();
+        let Some(side) = &mut self.host else { return };
+        if side.state == TrackState::Live {
+            side.reference.resize(size);
+            self.tell_host(HostInput::Resized {
+                track: TERMINAL,
+                size,
+            });
+            self.collect_lines();
+        }
+    }
+
+    pub(super) fn collect_lines(&mut self) {
+        let Some(side) = &mut self.host else { return };
+        while let Some(chunk) = side.reference.take_history() {
+            match chunk.lines() {
+                Ok(lines) => side
+                    .lines
+                    .extend(lines.into_iter().map(|line| (line.id.0, line))),
+                Err(error) => return self.fail(format!("history: {error}")),
+            }
+        }
+    }
+}
+
+impl HostSide {
+    /// The host's screen, as viewers should see it.
+    pub(super) fn screen(&self) -> Screen {
+        let mut screen = Screen::blank(Size::clamped(1, 1));
+        self.host.capture(TERMINAL, &mut screen);
+        as_told(screen)
+    }
+
+    /// The same of the emulator that was fed the same.
+    pub(super) fn reference_screen(&self) -> Screen {
+        let mut screen = Screen::blank(Size::clamped(1, 1));
+        self.reference.capture(&mut screen);
+        as_told(screen)
+    }
+
+    /// The first line that may be read.
+    pub(super) fn reference_oldest(&self) -> u64 {
+        self.visible_from.0
+    }
+
+    /// The driver waits for the disk.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waits_for_disk
+    }
+}
+
+/// Lines that were hidden can come back onto a screen that grows: then no more than what is above
+/// it is hidden, and viewers are told so.
+fn as_told(mut screen: Screen) -> Screen {
+    screen.lines.oldest = screen.lines.oldest.min(screen.lines.top);
+    screen
+}

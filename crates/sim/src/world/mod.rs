@@ -1,0 +1,453 @@
+//! The world: what there is, what time it is, and what happens next.
+
+mod acts;
+mod asked;
+mod hostile;
+mod hosting;
+mod invariants;
+mod network;
+mod rest;
+mod told;
+mod trace;
+mod viewing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_proto::{ParticipantId, TrackId};
+use pillion_session::{ConnId, HostInput, Now};
+
+use crate::{dice::Dice, link::Packet, model::Model};
+
+use hosting::HostSide;
+use network::Conn;
+use viewing::Seat;
+
+/// A terminal session's only track.
+const TERMINAL: TrackId = TrackId(0);
+
+/// 1 May 2026, where the clocks begin, in milliseconds since the Unix epoch.
+const EPOCH_MS: u64 = 1_777_593_600_000;
+
+/// Something that is not right on purpose, to see that it is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Everything does its part.
+    None,
+    /// The host's driver forgets to wake it up.
+    DropHostWake,
+    /// The viewers' drivers forget to wake them up.
+    DropViewerWake,
+    /// The host's driver writes an input twice.
+    RepeatInput,
+    /// An input reaches the program whose writer may not type.
+    WriteWithoutRight,
+    /// The host's driver goes on sending what was given up.
+    SkipReset,
+    /// An entry of the ledger that was said to be on disk is not there after a crash.
+    ForgetLedger,
+    /// A frame's payload is another one's.
+    SwapFrame,
+    /// Lines of history come from where they may not be seen.
+    ShowHidden,
+    /// A connection that was closed is written to.
+    SendAfterClose,
+    /// One slow viewer holds up what others are sent.
+    SlowHoldsUp,
+}
+
+/// Whether to remember what happens: when one world is looked at.
+fn traced() -> bool {
+    ["PILLION_SEED", "PILLION_TRACE"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// How much happened, to see that worlds are worth their time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Viewers that were let in, reconnects included.
+    pub welcomes: u64,
+    /// Viewers that were refused.
+    pub refusals: u64,
+    /// Inputs that reached the program.
+    pub inputs: u64,
+    /// Inputs that were dropped.
+    pub dropped: u64,
+    /// Frames made.
+    pub frames: u64,
+    /// Lines of history compared.
+    pub lines: u64,
+    /// Screens compared at rest.
+    pub screens: u64,
+    /// Times the host died.
+    pub crashes: u64,
+    /// Rights taken away from somebody who had one.
+    pub revocations: u64,
+    /// Track streams given up for new ones.
+    pub resets: u64,
+    /// Times a fast viewer was checked for delay.
+    pub prompt: u64,
+    /// Times the host was found with nothing left to do.
+    pub idle: u64,
+}
+
+/// What is going to happen.
+enum Event {
+    Arrive {
+        conn: u64,
+        to_host: bool,
+        packet: Packet,
+    },
+    Pump {
+        conn: u64,
+        to_host: bool,
+    },
+    Dialled {
+        seat: usize,
+        attempt: u64,
+    },
+    PathUp {
+        seat: usize,
+    },
+    Silent {
+        seat: usize,
+        since_us: u64,
+    },
+    CloseConn {
+        conn: u64,
+        by_host: bool,
+    },
+    Gone {
+        conn: u64,
+        host: bool,
+    },
+    Host {
+        life: u64,
+        input: Box<HostInput>,
+    },
+    LedgerWritten {
+        life: u64,
+    },
+    Output {
+        life: u64,
+    },
+    Human {
+        life: u64,
+        act: Human,
+    },
+    Revive,
+    Act,
+}
+
+/// What the person at the host does later.
+enum Human {
+    Answer(ParticipantId),
+    Confirm(u64),
+}
+
+/// One person: an identity, over all viewers it runs.
+struct Person {
+    secret: SecretKey,
+    name: String,
+    /// Sends what no viewer would, and is never given a right.
+    hostile: bool,
+    /// When a right to edit was last taken away, on the world's clock.
+    revoked_at_us: Option<u64>,
+}
+
+/// A world.
+pub struct World {
+    dice: Dice,
+    sabotage: Sabotage,
+    sabotaged: bool,
+    now_us: u64,
+    /// What the host's wall clock is off by, in milliseconds.
+    host_skew_ms: i64,
+    events: BTreeMap<(u64, u64), Event>,
+    event_count: u64,
+    session: SecretKey,
+    host_identity: SecretKey,
+    host: Option<HostSide>,
+    lives: u64,
+    /// What is on disk.
+    ledger: Vec<Bytes>,
+    link: Option<[u8; 32]>,
+    model: Model,
+    people: Vec<Person>,
+    seats: Vec<Seat>,
+    conns: BTreeMap<u64, Conn>,
+    conn_count: u64,
+    /// Tokens that can be given to somebody.
+    tokens: Vec<(Bytes, SecretKey)>,
+    /// Key grants as they were pushed.
+    pushed: Vec<Bytes>,
+    ticket: Option<SecretKey>,
+    old_tickets: Vec<SecretKey>,
+    /// Acts come until then.
+    wild_until_us: u64,
+    /// Ticks are late by at most this, in microseconds.
+    lateness_us: u64,
+    ticks: BTreeMap<u64, u32>,
+    frames_per_second: BTreeMap<u64, u32>,
+    failure: Option<String>,
+    trace: Option<Vec<String>>,
+    tally: Tally,
+    closed: BTreeSet<ConnId>,
+    idle_checked_us: u64,
+}
+
+impl World {
+    /// The world of `seed`, at its beginning.
+    pub fn new(seed: u64, sabotage: Sabotage) -> World {
+        let mut dice = Dice::new(seed);
+        let secret = |dice: &mut Dice| SecretKey::from_bytes(&dice.bytes());
+        let (session, host_identity) = (secret(&mut dice), secret(&mut dice));
+        let model = Model::new(dice.one_in(12));
+        let lateness_us = *dice.pick(&[0, 0, 1_000, 20_000]);
+        let mut world = World {
+            sabotage,
+            sabotaged: false,
+            now_us: 1_000_000,
+            host_skew_ms: dice.below(200_000) as i64 - 100_000,
+            events: BTreeMap::new(),
+            event_count: 0,
+            session,
+            host_identity,
+            host: None,
+            lives: 0,
+            ledger: Vec::new(),
+            link: None,
+            model,
+            people: Vec::new(),
+            seats: Vec::new(),
+            conns: BTreeMap::new(),
+            conn_count: 0,
+            tokens: Vec::new(),
+            pushed: Vec::new(),
+            ticket: None,
+            old_tickets: Vec::new(),
+            wild_until_us: 0,
+            lateness_us,
+            ticks: BTreeMap::new(),
+            frames_per_second: BTreeMap::new(),
+            failure: None,
+            trace: traced().then(Vec::new),
+            tally: Tally::default(),
+            closed: BTreeSet::new(),
+            idle_checked_us: 0,
+            dice,
+        };
+        for index in 0..world.dice.range(2, 6) {
+            world.add_person(index);
+        }
+        world.start_host();
+        world
+    }
+
+    /// Lets everything happen, comes to rest, looks; and again.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn live(&mut self) -> Result<Tally, String> {
+        for _ in 0..self.dice.range(1, 3) {
+            let wild_us = self.dice.range(1_000_000, 8_000_000);
+            self.wild(wild_us)?;
+            self.settle()?;
+        }
+        Ok(self.tally)
+    }
+
+    /// Lets everything happen at once for so long, in microseconds.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn wild(&mut self, for_us: u64) -> Result<(), String> {
+        self.wild_until_us = self.now_us + for_us;
+        self.after(0, Event::Act);
+        self.run_until(self.wild_until_us)
+    }
+
+    /// The moment, for who reads a failure.
+    pub fn when(&self) -> String {
+        let trace = self.trace.as_ref().map_or(String::new(), |trace| {
+            format!(
+                "\n  {}",
+                trace[trace.len().saturating_sub(400)..].join("\n  ")
+            )
+        });
+        format!("{} µs, host life {}{trace}", self.now_us, self.lives)
+    }
+
+    /// What was seen so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    fn add_person(&mut self, index: u64) {
+        let hostile = index > 0 && self.dice.one_in(5);
+        let name = match self.dice.below(6) {
+            0 => "anna".to_owned(),
+            1 => index.to_string(),
+            2 => format!("\u{202e}evil\x1b[2J{index}"),
+            _ => format!("person{index}"),
+        };
+        let secret = SecretKey::from_bytes(&self.dice.bytes());
+        self.people.push(Person {
+            secret,
+            name,
+            hostile,
+            revoked_at_us: None,
+        });
+    }
+
+    fn person_of(&self, key: &PublicKey) -> Option<usize> {
+        self.people
+            .iter()
+            .position(|person| person.secret.public() == *key)
+    }
+
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let line = format!("{:>10} {}", self.now_us, text());
+            if std::env::var_os("PILLION_TRACE").is_some_and(|how| how == "all") {
+                eprintln!("{line}");
+            }
+            trace.push(line);
+        }
+    }
+
+    fn fail(&mut self, text: impl Into<String>) {
+        if self.failure.is_none() {
+            self.failure = Some(text.into());
+        }
+    }
+
+    fn require(&mut self, holds: bool, text: impl FnOnce() -> String) {
+        if !holds {
+            self.fail(text());
+        }
+    }
+
+    /// Whether this is what is sabotaged.
+    fn strikes(&self, what: Sabotage) -> bool {
+        self.sabotage == what
+    }
+
+    fn after(&mut self, delay_us: u64, event: Event) {
+        self.event_count += 1;
+        self.events
+            .insert((self.now_us + delay_us, self.event_count), event);
+    }
+
+    fn host_unix_ms(&self) -> u64 {
+        (EPOCH_MS + self.now_us / 1000).saturating_add_signed(self.host_skew_ms)
+    }
+
+    fn host_now(&self) -> Now {
+        let offset = self.host.as_ref().map_or(0, |host| host.mono_offset_us);
+        Now {
+            mono_us: self.now_us + offset,
+            unix_ms: self.host_unix_ms(),
+        }
+    }
+
+    /// When something happens next, and what: an event, or a machine that wants to be woken.
+    fn next_wake(&self) -> Option<(u64, Option<usize>)> {
+        let host = self
+            .host
+            .as_ref()
+            .and_then(|host| host.armed)
+            .map(|(_, at)| (at, None));
+        let seats = self.seats.iter().enumerate();
+        let seats = seats.filter_map(|(index, seat)| Some((seat.armed?.1, Some(index))));
+        seats.chain(host).min()
+    }
+
+    fn run_until(&mut self, end_us: u64) -> Result<(), String> {
+        loop {
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            let event = self.events.first_key_value().map(|((at, _), _)| *at);
+            let wake = self.next_wake();
+            let next = [event, wake.map(|(at, _)| at)].into_iter().flatten().min();
+            let Some(at) = next.filter(|at| *at <= end_us) else {
+                self.now_us = self.now_us.max(end_us);
+                return Ok(());
+            };
+            self.look_at_idle_host(at);
+            self.now_us = self.now_us.max(at);
+            match wake {
+                Some((at, who)) if event.is_none_or(|event| at < event) => self.wake(who),
+                _ => {
+                    if let Some((_, event)) = self.events.pop_first() {
+                        self.happen(event);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wake(&mut self, who: Option<usize>) {
+        let second = self.now_us / 1_000_000;
+        match who {
+            None => {
+                if self.strikes(Sabotage::DropHostWake) && self.now_us > 2_000_000 {
+                    if let Some(host) = &mut self.host {
+                        host.armed = None;
+                    }
+                    return;
+                }
+                *self.ticks.entry(second).or_default() += 1;
+                let ticks = self.ticks[&second];
+                self.require(ticks <= invariants::MAX_HOST_TICKS, || {
+                    format!("{ticks} wake-ups of the host in a second")
+                });
+                self.tell_host(HostInput::Tick);
+            }
+            Some(seat) => {
+                if self.strikes(Sabotage::DropViewerWake) && self.now_us > 2_000_000 {
+                    self.seats[seat].armed = None;
+                    return;
+                }
+                let ticks = &mut self.seats[seat].ticks;
+                if ticks.0 != second {
+                    *ticks = (second, 0);
+                }
+                ticks.1 += 1;
+                let ticks = ticks.1;
+                self.require(ticks <= invariants::MAX_VIEWER_TICKS, || {
+                    format!("{ticks} wake-ups of viewer {seat} in a second")
+                });
+                self.tell_viewer(seat, pillion_session::ViewerInput::Tick);
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive {
+                conn,
+                to_host,
+                packet,
+            } => self.arrive(conn, to_host, packet),
+            Event::Pump { conn, to_host } => self.pump_due(conn, to_host),
+            Event::Dialled { seat, attempt } => self.dialled(seat, attempt),
+            Event::PathUp { seat } => self.path_up(seat),
+            Event::Silent { seat, since_us } => self.silent(seat, since_us),
+            Event::CloseConn { conn, by_host } => self.close_conn(conn, by_host),
+            Event::Gone { conn, host } => self.gone(conn, host),
+            Event::Host { life, input } if life == self.lives => self.tell_host(*input),
+            Event::LedgerWritten { life } if life == self.lives => self.ledger_written(),
+            Event::Output { life } if life == self.lives => self.program_writes(),
+            Event::Human { life, act } if life == self.lives => self.human(act),
+            Event::Revive => self.revive(),
+            Event::Act => self.act(),
+            // Of a host that died.
+            Event::Host { .. }
+            | Event::LedgerWritten { .. }
+            | Event::Output { .. }
+            | Event::Human { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What viewers are told, against what is so: who is let in, what each may do, what was typed.
+
+use bytes::Bytes;
+use pillion_caps::{Audience, Grant, PublicKey};
+use pillion_proto::{FromHost, Hello, Refused, RefusedCode, Right, RightChanged};
+use pillion_session::ConnId;
+
+use crate::model::Effect;
+
+use super::World;
+
+impl World {
+    /// Who was let in showed what is needed, and is told what it may do.
+    pub(super) fn check_welcomed(&mut self, conn: ConnId, ledgered: u64) {
+        let unix_ms = self.host_unix_ms();
+        let Some((hello, seat)) = self
+            .conns
+            .get(&conn.0)
+            .and_then(|state| Some((state.watch.hello.clone()?, state.seat)))
+        else {
+            return self.fail("somebody is let in who did not say hello");
+        };
+        let Ok(who) = PublicKey::from_bytes(&hello.identity) else {
+            return self.fail("somebody is let in whose key is none");
+        };
+        self.tally.welcomes += 1;
+        let by_ticket = self.has_ticket(&hello);
+        let entries = self.host.as_ref().map_or(0, |side| side.entries);
+        let (mut by_grant, mut charged) = (false, Vec::new());
+        for presented in &hello.grants {
+            let Ok(grant) = Grant::from_bytes(&presented.grant) else {
+                continue;
+            };
+            let holds_key = self.holds_key(seat, &presented.grant, &grant);
+            if !self.model.can_redeem(grant.id(), who, holds_key, unix_ms) {
+                continue;
+            }
+            by_grant = true;
+            match self.model.is_charged(grant.id(), who) {
+                true => self.model.hold_again(grant.id(), who),
+                false => {
+                    charged.push(grant.id());
+                    self.model.apply(entries, Effect::Redeem(grant.id(), who));
+                }
+            }
+        }
+        let count = charged.len() as u64;
+        self.require(count == ledgered, || {
+            format!("viewer {seat} used {count} grants, and {ledgered} uses are written down")
+        });
+        self.require(by_ticket || by_grant, || {
+            format!("viewer {seat} is let in without ticket or grant")
+        });
+        let open = self.model.shared && !self.model.is_barred(&who);
+        self.require(open, || {
+            format!("viewer {seat} is let in where it is kept out")
+        });
+    }
+
+    fn has_ticket(&self, hello: &Hello) -> bool {
+        let link = hello.link.map(|(key, _)| key);
+        link.is_some() && link == self.model.link.map(|key| *key.as_bytes())
+    }
+
+    fn holds_key(&self, seat: usize, bytes: &Bytes, grant: &Grant) -> bool {
+        let Audience::Link(link) = &grant.terms().audience else {
+            return false;
+        };
+        self.seats[seat]
+            .tokens
+            .iter()
+            .any(|(known, key)| known == bytes && key.as_ref() == Some(link))
+    }
+
+    pub(super) fn check_told(&mut self, conn: ConnId, message: &FromHost) {
+        let Some(state) = self.conns.get(&conn.0) else {
+            return;
+        };
+        let seat = state.seat;
+        let hello = state.watch.hello.clone();
+        let who = hello
+            .as_ref()
+            .and_then(|hello| PublicKey::from_bytes(&hello.identity).ok());
+        match message {
+            FromHost::Welcome(welcome) => {
+                if let (Some(who), Some(side)) = (who, &mut self.host) {
+                    let known = *side.numbers.entry(welcome.you).or_insert(who);
+                    let from = side.visible_from.0;
+                    if let Some(state) = self.conns.get_mut(&conn.0) {
+                        state.watch.welcomed = Some((welcome.you, from));
+                    }
+                    self.require(known == who, || format!("{:?} is two people", welcome.you));
+                }
+                self.check_right(seat, who, &welcome.right);
+            }
+            FromHost::Refused(refused) => self.check_refused(conn, seat, who, refused),
+            FromHost::Right(right) => self.check_right(seat, who, right),
+            FromHost::Accepted(accepted) => self.check_accepted(seat, accepted.upto),
+            FromHost::Dropped(dropped) => {
+                self.tally.dropped += 1;
+                let written = self.is_written(seat, dropped.upto);
+                self.require(!written, || {
+                    format!("viewer {seat} is told that {} was not typed", dropped.upto)
+                });
+            }
+            FromHost::Grant(push) => {
+                self.seats[seat].tokens.push((push.grant.clone(), None));
+                self.pushed.push(push.grant.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn is_written(&self, seat: usize, input: u64) -> bool {
+        let Some((_, last)) = self.seats[seat].inputs.get(&input) else {
+            return false;
+        };
+        self.seats[seat]
+            .typed
+            .get(*last)
+            .is_some_and(|typed| typed.written == Some(self.lives))
+    }
+
+    fn check_accepted(&mut self, seat: usize, upto: u64) {
+        if self.people[self.seats[seat].person].hostile || upto == 0 {
+            return;
+        }
+        let written = self.is_written(seat, upto);
+        self.require(written, || {
+            format!("viewer {seat} is told that {upto} was typed, and it was not")
+        });
+    }
+
+    fn check_right(&mut self, seat: usize, who: Option<PublicKey>, told: &RightChanged) {
+        let Some(who) = who else { return };
+        let unix_ms = self.host_unix_ms();
+        let (least, most) = self.model.right(who, unix_ms);
+        self.require((least..=most).contains(&told.right), || {
+            format!(
+                "viewer {seat} is told {:?}, and may {least:?} to {most:?}",
+                told.right
+            )
+        });
+        if told.right > Right::View {
+            let ends = told
+                .until_unix_ms
+                .is_some_and(|until| self.model.ends(who, until));
+            self.require(ends, || {
+                format!("viewer {seat} is told an end that is none: {told:?}")
+            });
+        }
+    }
+
+    fn check_refused(
+        &mut self,
+        conn: ConnId,
+        seat: usize,
+        who: Option<PublicKey>,
+        refused: &Refused,
+    ) {
+        self.tally.refusals += 1;
+        let Some(state) = self.conns.get(&conn.0) else {
+            return;
+        };
+        let (hello, was_in) = (state.watch.hello.clone(), state.watch.welcomed.is_some());
+        let unix_ms = self.host_unix_ms();
+        let barred = who.is_some_and(|who| self.model.is_barred(&who));
+        let has_ticket = hello.as_ref().is_some_and(|hello| self.has_ticket(hello));
+        let has_grant = who.zip(hello.as_ref()).is_some_and(|(who, hello)| {
+            hello.grants.iter().any(|presented| {
+                Grant::from_bytes(&presented.grant).is_ok_and(|grant| {
+                    let holds_key = self.holds_key(seat, &presented.grant, &grant);
+                    self.model.can_redeem(grant.id(), who, holds_key, unix_ms)
+                })
+            })
+        });
+        let hostile = self.people[self.seats[seat].person].hostile;
+        let rightly = match refused.code {
+            RefusedCode::BARRED => barred,
+            RefusedCode::NOT_SHARED => !self.model.shared,
+            RefusedCode::TICKET => !was_in && !has_ticket && !has_grant,
+            RefusedCode::GRANT => !was_in && !has_ticket && !has_grant,
+            // A hello can take longer than ten seconds to get through.
+            RefusedCode::PROTOCOL => hostile || hello.is_none(),
+            RefusedCode::PROOF | RefusedCode::VERSION => hostile,
+            _ => false,
+        };
+        self.require(rightly, || {
+            format!("viewer {seat} is refused and should not be: {refused:?}")
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! What happens, in words, for who looks for the reason of a failure.
+
+use pillion_session::{HostInput, HostOutput, LogEntry};
+
+pub(super) fn describe(input: &HostInput) -> String {
+    match input {
+        HostInput::Output { bytes, more, .. } => format!(
+            "output {} {more} {}",
+            bytes.len(),
+            bytes[..bytes.len().min(60)].escape_ascii()
+        ),
+        HostInput::Written { seq } => format!("written {seq}"),
+        HostInput::Exited { .. } => "exited".into(),
+        HostInput::Resized { size, .. } => format!("resized {size}"),
+        HostInput::Tty { attached } => format!("tty {attached}"),
+        HostInput::Connected { conn, .. } => format!("connected {}", conn.0),
+        HostInput::Received {
+            conn,
+            stream,
+            bytes,
+        } => {
+            format!("received {} {stream:?} {}", conn.0, bytes.len())
+        }
+        HostInput::Path { conn, .. } => format!("path {}", conn.0),
+        HostInput::Disconnected { conn } => format!("disconnected {}", conn.0),
+        HostInput::Addresses { .. } => "addresses".into(),
+        HostInput::Command {
+            request,
+            by,
+            command,
+        } => format!("command {request} {by:?} {command:?}"),
+        HostInput::Confirmed { request, yes } => format!("confirmed {request} {yes}"),
+        HostInput::History { request, chunks } => format!("history {request} {}", chunks.len()),
+        HostInput::Tick => "tick".into(),
+    }
+}
+
+pub(super) fn describe_output(output: &HostOutput) -> String {
+    match output {
+        HostOutput::Send {
+            conn,
+            stream,
+            bytes,
+        } => format!("[send {} {stream:?} {}]", conn.0, bytes.len()),
+        HostOutput::Ledger(_) => "[ledger]".into(),
+        HostOutput::Log(LogEntry::Event { json, .. }) => format!("[log {json}]"),
+        HostOutput::Log(LogEntry::Frame { number, .. }) => format!("[frame {number}]"),
+        HostOutput::Log(LogEntry::History { first, count, .. }) => {
+            format!("[lines {}+{count}]", first.0)
+        }
+        HostOutput::Done { request, result } => format!("[done {request} {result:?}]"),
+        HostOutput::Write { seq, bytes, .. } => format!(
+            "[write {seq} {}]",
+            String::from_utf8_lossy(&bytes[..bytes.len().min(40)])
+        ),
+        other => format!("[{other:?}]"),
+    }
+}

@@ -1,0 +1,245 @@
+//! The viewers' machines: what drives them, and what is typed there.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_proto::{Framer, JoinId};
+use pillion_session::{
+    Now, Phase, Stream, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
+};
+
+use crate::link::Weather;
+
+use super::{EPOCH_MS, World};
+
+/// One thing that was typed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Typed {
+    pub(super) at_us: u64,
+    /// It reached the program, in this life of the host.
+    pub(super) written: Option<u64>,
+}
+
+/// One run of a viewer.
+pub(super) struct Seat {
+    pub(super) person: usize,
+    pub(super) viewer: Viewer,
+    pub(super) read_only: bool,
+    /// Grants it was given, and the keys it has for them.
+    pub(super) tokens: Vec<(Bytes, Option<PublicKey>)>,
+    pub(super) weather: Weather,
+    pub(super) down_since_us: Option<u64>,
+    /// The path was good, and the viewer live, since then.
+    pub(super) fair_since_us: Option<u64>,
+    pub(super) conn: Option<u64>,
+    pub(super) attempt: u64,
+    mono_offset_us: u64,
+    skew_ms: i64,
+    pub(super) armed: Option<(u64, u64)>,
+    pub(super) ticks: (u64, u32),
+    pub(super) ended: Option<(String, bool)>,
+    pub(super) typed: Vec<Typed>,
+    /// Newest thing of it that reached the program of this life.
+    pub(super) newest_written: Option<usize>,
+    /// Inputs as they left, by number: the first and last thing typed in each.
+    pub(super) inputs: BTreeMap<u64, (usize, usize)>,
+    pub(super) input_framers: BTreeMap<u32, Framer>,
+    pub(super) history: VecDeque<pillion_session::HistoryLines>,
+}
+
+impl Seat {
+    /// The host runs another program: what reached the old one is nothing to the new one.
+    pub(super) fn new_program(&mut self) {
+        self.newest_written = None;
+        self.inputs.clear();
+    }
+}
+
+impl World {
+    /// A new viewer of `person`.
+    pub(super) fn sit_down(
+        &mut self,
+        person: usize,
+        link: Option<SecretKey>,
+        grants: Vec<(Bytes, Option<SecretKey>)>,
+    ) -> usize {
+        let mono_offset_us = self.dice.below(1 << 40);
+        let skew_ms = self.dice.below(600_000) as i64 - 300_000;
+        let read_only = self.dice.one_in(10);
+        let config = ViewerConfig {
+            identity: self.people[person].secret.clone(),
+            session: self.session.public(),
+            link,
+            grants: grants.clone(),
+            name: self.people[person].name.clone(),
+            software: "pillion sim".into(),
+            join: JoinId(self.dice.bytes()),
+            read_only,
+            inside: Vec::new(),
+        };
+        let latency_us = *self.dice.pick(&[100, 1_000, 1_000, 10_000, 25_000, 80_000]);
+        let weather = Weather::fair(latency_us);
+        let index = self.seats.len();
+        let mut seat = Seat {
+            person,
+            viewer: Viewer::new(
+                config,
+                Now {
+                    mono_us: self.now_us + mono_offset_us,
+                    unix_ms: EPOCH_MS,
+                },
+            ),
+            read_only,
+            tokens: grants
+                .into_iter()
+                .map(|(grant, key)| (grant, key.map(|key| key.public())))
+                .collect(),
+            weather,
+            down_since_us: None,
+            fair_since_us: Some(self.now_us),
+            conn: None,
+            attempt: 0,
+            mono_offset_us,
+            skew_ms,
+            armed: None,
+            ticks: (0, 0),
+            ended: None,
+            typed: Vec::new(),
+            newest_written: None,
+            inputs: BTreeMap::new(),
+            input_framers: BTreeMap::new(),
+            history: VecDeque::new(),
+        };
+        seat.new_program();
+        self.seats.push(seat);
+        self.note(|| format!("viewer {index} of person {person}"));
+        self.drain_viewer(index);
+        index
+    }
+
+    /// Gives a viewer an input, and does what it wants done.
+    pub(super) fn tell_viewer(&mut self, index: usize, input: ViewerInput) {
+        let seat = &mut self.seats[index];
+        let unix_ms = (EPOCH_MS + self.now_us / 1000).saturating_add_signed(seat.skew_ms);
+        let now = Now {
+            mono_us: self.now_us + seat.mono_offset_us,
+            unix_ms,
+        };
+        seat.viewer.handle(now, input);
+        self.drain_viewer(index);
+    }
+
+    fn drain_viewer(&mut self, index: usize) {
+        while let Some(output) = self.seats[index].viewer.poll() {
+            self.do_viewer_output(index, output);
+        }
+        let late = self.dice.below(self.lateness_us + 1);
+        let (now_us, seat) = (self.now_us, &mut self.seats[index]);
+        let wanted = seat.viewer.wake_at();
+        if seat.armed.map(|(at, _)| at) != wanted {
+            let offset = seat.mono_offset_us;
+            seat.armed = wanted.map(|at| (at, at.saturating_sub(offset).max(now_us) + late));
+        }
+        if seat.viewer.view().phase != Phase::Live {
+            seat.fair_since_us = None;
+        } else if seat.fair_since_us.is_none() && seat.is_fair() {
+            seat.fair_since_us = Some(now_us);
+        }
+    }
+
+    fn do_viewer_output(&mut self, index: usize, output: ViewerOutput) {
+        if self.trace.is_some()
+            && !matches!(
+                output,
+                ViewerOutput::Event(ViewerEvent::Changed | ViewerEvent::History(_))
+            )
+        {
+            let text = match &output {
+                ViewerOutput::Send { stream, bytes } => format!("send {stream:?} {}", bytes.len()),
+                other => format!("{other:?}"),
+            };
+            self.note(|| format!("viewer {index} ▶ {text}"));
+        }
+        match output {
+            ViewerOutput::Connect => self.dial(index),
+            ViewerOutput::Send { stream, bytes } => self.viewer_sends(index, stream, bytes),
+            ViewerOutput::Reset { stream } => {
+                if let Some(conn) = self.seats[index].conn {
+                    if let Some(conn) = self.conns.get_mut(&conn) {
+                        conn.to_host.reset(stream);
+                    }
+                    self.pump(conn, true);
+                }
+            }
+            ViewerOutput::Finish { stream } => {
+                if let Some(conn) = self.seats[index].conn {
+                    if let Some(conn) = self.conns.get_mut(&conn) {
+                        conn.to_host.finish(stream);
+                    }
+                    self.pump(conn, true);
+                }
+            }
+            ViewerOutput::Close => self.viewer_closes(index, true),
+            ViewerOutput::Event(ViewerEvent::Ended { text, regular }) => {
+                self.seats[index].ended = Some((text, regular));
+            }
+            ViewerOutput::Event(ViewerEvent::History(lines)) => self.check_history(index, lines),
+            ViewerOutput::Event(ViewerEvent::Said(_) | ViewerEvent::Changed) => {}
+        }
+    }
+
+    fn viewer_sends(&mut self, index: usize, stream: Stream, bytes: Bytes) {
+        let hostile = self.people[self.seats[index].person].hostile;
+        if let Stream::Input { epoch } = stream {
+            self.note_inputs(index, epoch, &bytes);
+        }
+        let Some(conn) = self.seats[index].conn else {
+            return;
+        };
+        let garble = hostile && self.dice.one_in(20);
+        let bytes = match garble {
+            true => Bytes::from(self.dice.mutate(&bytes)),
+            false => bytes,
+        };
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.to_host.send(stream, bytes);
+        }
+        self.pump(conn, true);
+    }
+
+    /// Notes which number what was typed got.
+    fn note_inputs(&mut self, index: usize, epoch: u32, bytes: &Bytes) {
+        let framer = || Framer::new(usize::MAX);
+        let seat = &mut self.seats[index];
+        let framer = seat.input_framers.entry(epoch).or_insert_with(framer);
+        framer.push(bytes);
+        let mut problem = None;
+        while let Ok(Some((tag, payload))) = framer.next_message() {
+            if let Ok(Some(input)) = pillion_proto::InputMsg::decode(tag, &payload) {
+                let tokens = super::invariants::tokens(&input.bytes);
+                let own = |token: &(usize, usize)| token.0 == index;
+                match (tokens.as_deref(), tokens.iter().flatten().all(own)) {
+                    (Some([first, .., last]), true) => {
+                        seat.inputs.insert(input.id, (first.1, last.1));
+                    }
+                    (Some([only]), true) => {
+                        seat.inputs.insert(input.id, (only.1, only.1));
+                    }
+                    (Some([]), _) => {}
+                    _ => problem = Some(input.bytes.clone()),
+                }
+            }
+        }
+        self.require(problem.is_none(), || {
+            format!("viewer {index} sends what was not typed: {problem:?}")
+        });
+    }
+}
+
+impl Seat {
+    /// A path on which nothing holds anything up.
+    pub(super) fn is_fair(&self) -> bool {
+        self.weather.up && self.weather.rate.is_none()
+    }
+}

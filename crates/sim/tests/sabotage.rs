@@ -1,0 +1,88 @@
+//! A world in which one thing does not do its part is noticed: what is checked can fail.
+
+use pillion_sim::{Sabotage, play_with};
+
+/// Worlds that may pass before one must show it.
+const PATIENCE: u64 = 40;
+
+/// What is said of the first world that shows the sabotage.
+fn noticed(sabotage: Sabotage) -> String {
+    let shown = (1..=PATIENCE).find_map(|seed| play_with(seed, sabotage).err());
+    shown.unwrap_or_else(|| panic!("{sabotage:?} went unnoticed in {PATIENCE} worlds"))
+}
+
+#[track_caller]
+fn is_noticed(sabotage: Sabotage, as_one_of: &[&str]) {
+    let failure = noticed(sabotage);
+    let expected = as_one_of.iter().any(|text| failure.contains(text));
+    assert!(
+        expected,
+        "{sabotage:?} was noticed as something else: {failure}"
+    );
+}
+
+#[test]
+fn a_host_that_is_not_woken_is_noticed() {
+    is_noticed(Sabotage::DropHostWake, &["the host sleeps"]);
+}
+
+#[test]
+fn viewers_that_are_not_woken_are_noticed() {
+    is_noticed(
+        Sabotage::DropViewerWake,
+        &[
+            "is still Connecting",
+            "is still Stalled",
+            "still waits",
+            "asked for history",
+        ],
+    );
+}
+
+#[test]
+fn an_input_written_twice_is_noticed() {
+    is_noticed(Sabotage::RepeatInput, &["is written twice"]);
+}
+
+#[test]
+fn an_input_without_the_right_is_noticed() {
+    is_noticed(Sabotage::WriteWithoutRight, &["without the right to"]);
+}
+
+#[test]
+fn a_stream_that_is_not_given_up_is_noticed() {
+    is_noticed(Sabotage::SkipReset, &["given up"]);
+}
+
+#[test]
+fn a_use_that_is_not_on_disk_is_noticed() {
+    is_noticed(
+        Sabotage::ForgetLedger,
+        &[
+            "uses are written down",
+            "is told",
+            "is let in",
+            "is refused",
+        ],
+    );
+}
+
+#[test]
+fn a_frame_that_says_nothing_is_noticed() {
+    is_noticed(Sabotage::SwapFrame, &["shows something else"]);
+}
+
+#[test]
+fn lines_from_before_sharing_are_noticed() {
+    is_noticed(Sabotage::ShowHidden, &["may not be seen"]);
+}
+
+#[test]
+fn talking_after_the_end_is_noticed() {
+    is_noticed(Sabotage::SendAfterClose, &["is written to after its end"]);
+}
+
+#[test]
+fn a_slow_viewer_in_everybodys_way_is_noticed() {
+    is_noticed(Sabotage::SlowHoldsUp, &["and not"]);
+}
