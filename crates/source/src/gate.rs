@@ -1,0 +1,316 @@
+//! The gate to the host's terminal: program output passes through it, unless someone holds it to draw.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::termios::Termios;
+use tokio::io::Interest;
+use tokio::sync::Notify;
+
+use crate::ready;
+use crate::wake::Waker;
+
+/// How much output is kept while a panel holds the gate, in bytes; then the program waits. Enough for
+/// ordinary work to go on behind a panel, little beside what a host may use.
+pub const HELD_LIMIT: usize = 1024 * 1024;
+
+/// Where program output goes on this machine: the host's terminal, or plain standard output.
+///
+/// Clones are the same gate.
+#[derive(Debug, Clone)]
+pub struct TtyWriter {
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct Gate {
+    out: OwnedFd,
+    /// The settings of the terminal before we touched it; `None`: not a terminal of ours.
+    settings: Option<Termios>,
+    state: Mutex<State>,
+    /// The reader thread waits here while the gate is held.
+    free: Condvar,
+    /// Those who want to hold the gate wait here.
+    turn: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The reader thread is writing.
+    writing: bool,
+    /// How many wait to hold the gate; the reader lets them go first.
+    wanted: usize,
+    held: Option<HoldMode>,
+    /// Output behind a panel, not yet written.
+    kept: Vec<u8>,
+    gone: bool,
+    waker: Option<Arc<Waker>>,
+}
+
+/// What happens to program output while the gate is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldMode {
+    /// It waits, for the session too. So once the session has drained its
+    /// [`Source`](crate::Source::try_next), its emulator has seen exactly what the terminal has: the
+    /// state to draw a notice over. Hold it for a moment only, the program waits meanwhile.
+    Wait,
+    /// The session gets it; for the terminal it is kept, up to [`HELD_LIMIT`], then it waits. Kept output
+    /// is written when the hold ends.
+    Keep,
+}
+
+/// What became of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// The terminal has it, or it is kept for it.
+    On,
+    /// There is no terminal any more.
+    Gone,
+}
+
+impl TtyWriter {
+    /// Standard output as it is, for a host without a terminal (CI, cron, a pipe).
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn stdout() -> io::Result<Self> {
+        Ok(Self::plain(rustix::io::fcntl_dupfd_cloexec(
+            rustix::stdio::stdout(),
+            3,
+        )?))
+    }
+
+    /// Any open file as the place for output. It may be non-blocking or not.
+    pub fn plain(out: OwnedFd) -> Self {
+        Self::new(out, None)
+    }
+
+    pub(crate) fn new(out: OwnedFd, settings: Option<Termios>) -> Self {
+        Self {
+            gate: Arc::new(Gate {
+                out,
+                settings,
+                state: Mutex::default(),
+                free: Condvar::new(),
+                turn: Notify::new(),
+            }),
+        }
+    }
+
+    /// Takes the gate once the write under way, if any, is done. Output waits or is kept as `mode` says
+    /// until the [`Hold`] is dropped. The caller bounds the time it waits and the time it holds: a
+    /// terminal that takes nothing (a stopped connection) keeps the gate busy for as long.
+    ///
+    /// May be dropped while it waits.
+    pub async fn hold(&self, mode: HoldMode) -> Hold {
+        let gate = &self.gate;
+        gate.lock().wanted += 1;
+        let _wanted = Wanted(gate);
+        loop {
+            let turn = gate.turn.notified();
+            {
+                let mut state = gate.lock();
+                if !state.writing && state.held.is_none() {
+                    state.held = Some(mode);
+                    break;
+                }
+            }
+            turn.await;
+        }
+        Hold {
+            gate: Arc::clone(gate),
+        }
+    }
+
+    /// The settings the host's terminal had, if this is one.
+    pub(crate) fn settings(&self) -> Option<&Termios> {
+        self.gate.settings.as_ref()
+    }
+
+    /// Whom to wake when kept output is to be written.
+    pub(crate) fn attach(&self, waker: &Arc<Waker>) {
+        self.gate.lock().waker = Some(Arc::clone(waker));
+    }
+
+    /// Writes `read` to the terminal, then delivers it; waits for both the gate and the terminal. The
+    /// delivery is inside the gate: who holds it finds everything written delivered.
+    pub(crate) fn pass(&self, read: Bytes, deliver: impl FnOnce(Bytes)) -> Passed {
+        let kept = match self.gate.enter(Some(&read)) {
+            Entered::Keep => {
+                deliver(read);
+                return Passed::On;
+            }
+            Entered::Write(kept) => kept,
+        };
+        let written = self.gate.write(&kept).and_then(|()| self.gate.write(&read));
+        deliver(read);
+        self.gate.leave(written.is_err())
+    }
+
+    /// Writes what was kept, if the gate is free; called when a hold has ended.
+    pub(crate) fn flush_kept(&self) {
+        let state = self.gate.lock();
+        if state.kept.is_empty() || state.held.is_some() {
+            return;
+        }
+        drop(state);
+        if let Entered::Write(kept) = self.gate.enter(None) {
+            let written = self.gate.write(&kept);
+            self.gate.leave(written.is_err());
+        }
+    }
+}
+
+/// What the reader thread may do.
+enum Entered {
+    /// Write, first what was kept, and leave.
+    Write(Vec<u8>),
+    /// Nothing: it has been kept.
+    Keep,
+}
+
+impl Gate {
+    fn enter(&self, read: Option<&Bytes>) -> Entered {
+        let mut state = self.lock();
+        loop {
+            match (state.held, read) {
+                (None, _) if state.wanted == 0 => {
+                    state.writing = true;
+                    return Entered::Write(std::mem::take(&mut state.kept));
+                }
+                (Some(HoldMode::Keep), Some(read))
+                    if state.kept.len() + read.len() <= HELD_LIMIT =>
+                {
+                    state.kept.extend_from_slice(read);
+                    return Entered::Keep;
+                }
+                (Some(HoldMode::Keep), None) => return Entered::Keep,
+                _ => {
+                    let free = self.free.wait(state);
+                    state = free.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    fn leave(&self, failed: bool) -> Passed {
+        let mut state = self.lock();
+        state.writing = false;
+        state.gone |= failed;
+        let passed = if state.gone { Passed::Gone } else { Passed::On };
+        if state.wanted > 0 {
+            drop(state);
+            self.turn.notify_waiters();
+        }
+        passed
+    }
+
+    /// Writes all of it, however long that takes.
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match rustix::io::write(&self.out, bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                // A terminal we opened is non-blocking; so may be standard output, whose open file
+                // we share with whoever made it so.
+                Err(Errno::AGAIN) => {
+                    rustix::event::poll(&mut [PollFd::new(&self.out, PollFlags::OUT)], None).ok();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who waits for the gate.
+struct Wanted<'a>(&'a Gate);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.lock().wanted -= 1;
+        self.0.free.notify_one();
+    }
+}
+
+/// The gate, held: only this draws on the terminal. Dropping it lets output pass again.
+#[derive(Debug)]
+pub struct Hold {
+    gate: Arc<Gate>,
+}
+
+impl Hold {
+    /// Draws `bytes` (escape sequences, text) on the terminal without blocking the thread. If it is
+    /// dropped while it waits, part of them was written: repaint.
+    ///
+    /// # Errors
+    /// When the terminal is gone, or when this isn't one ([`TtyWriter::plain`]).
+    pub async fn draw(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if self.gate.settings.is_none() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let mut registered = None;
+        while !bytes.is_empty() {
+            match rustix::io::write(&self.gate.out, bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    // Registered only when it is needed, and only for this drawing: a terminal rarely
+                    // refuses, and one that is registered wakes the session whenever it has room.
+                    let registered = match &mut registered {
+                        Some(registered) => registered,
+                        None => {
+                            let out = self.gate.out.try_clone()?;
+                            registered.insert(ready::register(out, Interest::WRITABLE)?)
+                        }
+                    };
+                    registered.writable().await?.clear_ready();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on holding the gate in another way.
+    pub fn set_mode(&mut self, mode: HoldMode) {
+        self.gate.lock().held = Some(mode);
+        self.gate.free.notify_one();
+    }
+
+    /// How much output is kept for the terminal, in bytes.
+    pub fn kept(&self) -> usize {
+        self.gate.lock().kept.len()
+    }
+
+    /// Forgets the kept output, for a caller that repaints the newest screen instead; says how much it
+    /// was, in bytes. Modes that it set and questions that it asked don't reach the terminal then.
+    pub fn discard_kept(&mut self) -> usize {
+        std::mem::take(&mut self.gate.lock().kept).len()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.held = None;
+        let waker = match state.kept.is_empty() {
+            true => None,
+            false => state.waker.clone(),
+        };
+        drop(state);
+        self.gate.free.notify_one();
+        self.gate.turn.notify_waiters();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
