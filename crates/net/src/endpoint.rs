@@ -1,0 +1,148 @@
+//! The iroh endpoint, set up for a host or a viewer.
+
+use std::{io, net::SocketAddr};
+
+use iroh::{
+    Endpoint, RelayMode, SecretKey,
+    address_lookup::{AddrFilter, DnsAddressLookup, PkarrPublisher, PkarrResolver},
+    endpoint::{BindError, Builder, PortmapperConfig, QuicTransportConfig, VarInt, presets},
+};
+use pillion_proto::ALPN;
+
+use crate::{
+    error::NetError,
+    limits::{
+        CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_RECEIVE_WINDOW, HOST_STREAM_WINDOW,
+        MAX_HOST_UNI_STREAMS, MAX_VIEWER_BI_STREAMS, MAX_VIEWER_UNI_STREAMS, PATH_IDLE,
+        SEND_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
+    },
+    link::Role,
+    relay::{RelayCa, RelayChoice},
+};
+
+/// What a network is set up with beside its relay. The default is right for nearly everyone.
+#[derive(Debug, Clone, Default)]
+pub struct NetOptions {
+    /// Authorities to trust for a relay with a certificate of one's own.
+    pub relay_ca: Option<RelayCa>,
+    /// Addresses to listen on; every interface, on ports the system picks, when empty.
+    pub bind: Vec<SocketAddr>,
+    /// Publish the host's IP addresses in its public record, and not only its relay. Shortens a join
+    /// by an old ticket, and tells anyone who knows the session's key where the host is.
+    pub publish_addresses: bool,
+}
+
+/// Opens sockets; waits for nothing on the network.
+pub(crate) async fn bind(
+    role: Role,
+    key: SecretKey,
+    relay: &RelayChoice,
+    options: &NetOptions,
+) -> Result<Endpoint, NetError> {
+    let mut builder = Endpoint::builder(presets::Minimal)
+        .secret_key(key)
+        .transport_config(transport(role))
+        .relay_mode(match relay {
+            RelayChoice::Default => RelayMode::Default,
+            RelayChoice::None => RelayMode::Disabled,
+            RelayChoice::Url(url) => RelayMode::custom([url.clone()]),
+        });
+    if let Some(ca) = &options.relay_ca {
+        builder = builder.ca_tls_config(ca.tls_config(relay));
+    }
+    // One side's port mapping serves both, and viewers ask nothing of their router. Without a relay
+    // nobody outside would learn of it.
+    if role == Role::Viewer || *relay == RelayChoice::None {
+        builder = builder.portmapper_config(PortmapperConfig::Disabled);
+    }
+    if role == Role::Host {
+        builder = builder.alpns(vec![ALPN.to_vec()]);
+    }
+    if *relay == RelayChoice::Default {
+        builder = records(builder, role, options);
+    }
+    if !options.bind.is_empty() {
+        builder = builder.clear_ip_transports();
+        for addr in &options.bind {
+            builder = builder.bind_addr(*addr).map_err(|e| NetError::Start {
+                reason: format!("cannot listen on {addr}: {e}"),
+            })?;
+        }
+    }
+    builder.bind().await.map_err(why_not_bound)
+}
+
+/// Public address records: hosts publish theirs, viewers only read.
+fn records(builder: Builder, role: Role, options: &NetOptions) -> Builder {
+    match role {
+        Role::Host => {
+            let builder = builder.address_lookup(PkarrPublisher::n0_dns());
+            if options.publish_addresses {
+                builder
+            } else {
+                builder.addr_filter(AddrFilter::relay_only())
+            }
+        }
+        Role::Viewer => builder
+            .address_lookup(PkarrResolver::n0_dns())
+            .address_lookup(DnsAddressLookup::n0_dns()),
+    }
+}
+
+fn transport(role: Role) -> QuicTransportConfig {
+    let config = QuicTransportConfig::builder()
+        .send_window(SEND_WINDOW)
+        .default_path_max_idle_timeout(PATH_IDLE)
+        .max_idle_timeout(CONNECTION_IDLE.try_into().ok())
+        // Not used yet: what nobody reads must not be held.
+        .datagram_receive_buffer_size(None);
+    match role {
+        Role::Host => config
+            .stream_receive_window(VarInt::from_u32(HOST_STREAM_WINDOW))
+            .receive_window(VarInt::from_u32(HOST_RECEIVE_WINDOW))
+            .max_concurrent_bidi_streams(VarInt::from_u32(MAX_VIEWER_BI_STREAMS))
+            .max_concurrent_uni_streams(VarInt::from_u32(MAX_VIEWER_UNI_STREAMS)),
+        Role::Viewer => config
+            .stream_receive_window(VarInt::from_u32(VIEWER_STREAM_WINDOW))
+            .receive_window(VarInt::from_u32(VIEWER_RECEIVE_WINDOW))
+            .max_concurrent_bidi_streams(VarInt::from_u32(0))
+            .max_concurrent_uni_streams(VarInt::from_u32(MAX_HOST_UNI_STREAMS))
+            .initial_rtt(FIRST_RTT)
+            .keep_alive_interval(HEARTBEAT)
+            .default_path_keep_alive_interval(HEARTBEAT),
+    }
+    .build()
+}
+
+fn why_not_bound(error: BindError) -> NetError {
+    match error {
+        BindError::Sockets { source, .. } | BindError::CreateQuicEndpoint { source, .. } => {
+            why_no_socket(source)
+        }
+        other => NetError::Start {
+            reason: other.to_string(),
+        },
+    }
+}
+
+fn why_no_socket(error: io::Error) -> NetError {
+    let reason = error.to_string();
+    let os = error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error);
+    match (error.kind(), os) {
+        (io::ErrorKind::PermissionDenied, _) => NetError::Denied { reason },
+        (io::ErrorKind::AddrInUse, _) => NetError::PortInUse { reason },
+        (_, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => {
+            NetError::TooManyFiles { reason }
+        }
+        (
+            io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::Unsupported,
+            _,
+        )
+        | (_, Some(rustix::io::Errno::AFNOSUPPORT)) => NetError::NoSockets { reason },
+        _ => NetError::Start { reason },
+    }
+}

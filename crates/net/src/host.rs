@@ -1,0 +1,284 @@
+//! The host's side: listens, numbers connections, carries their streams.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use iroh::{
+    Endpoint, EndpointAddr, RelayUrl, Watcher,
+    endpoint::{Accepting, Connection, Incoming},
+};
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_session::{ConnId, HostInput, HostOutput};
+
+use crate::{
+    address,
+    close::code,
+    endpoint::{self, NetOptions},
+    error::NetError,
+    incoming::{Event, Waits},
+    limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, MAX_HANDSHAKES, RETRY_ABOVE},
+    link::{Heard, Link, Role},
+    relay::RelayChoice,
+};
+
+/// A host's network.
+pub struct HostNet {
+    endpoint: Endpoint,
+    relay: Option<RelayUrl>,
+    waits: Waits<HostEvent>,
+    links: HashMap<ConnId, Link>,
+    next: u64,
+    handshakes: usize,
+    ready: VecDeque<HostInput>,
+    heard: VecDeque<Heard>,
+    told: Option<EndpointAddr>,
+}
+
+enum HostEvent {
+    Incoming(Option<Box<Incoming>>),
+    Handshake(Option<Connection>),
+    Addresses,
+    NoMoreAddresses,
+}
+
+impl HostNet {
+    /// Starts listening under the session's key. Waits for nothing on the network: with none at all,
+    /// loopback works.
+    ///
+    /// # Errors
+    /// No socket could be opened.
+    pub async fn bind(
+        session: &SecretKey,
+        relay: RelayChoice,
+        options: NetOptions,
+    ) -> Result<HostNet, NetError> {
+        let key = iroh::SecretKey::from_bytes(&session.to_bytes());
+        let endpoint = endpoint::bind(Role::Host, key, &relay, &options).await?;
+        let relay = match relay {
+            RelayChoice::Url(url) => Some(url),
+            RelayChoice::Default | RelayChoice::None => None,
+        };
+        let mut net = HostNet {
+            endpoint,
+            relay,
+            waits: Waits::new(),
+            links: HashMap::new(),
+            next: 0,
+            handshakes: 0,
+            ready: VecDeque::new(),
+            heard: VecDeque::new(),
+            told: None,
+        };
+        net.accept();
+        net.await_addresses();
+        net.tell_addresses();
+        Ok(net)
+    }
+
+    /// The next thing to tell the [`Host`](pillion_session::Host). Loses nothing when dropped before
+    /// it is ready; nothing moves while nobody waits for it.
+    pub async fn next_input(&mut self) -> HostInput {
+        loop {
+            if let Some(input) = self.ready.pop_front() {
+                return input;
+            }
+            let event = self.waits.next().await;
+            self.on(event);
+        }
+    }
+
+    /// Does what the host asks of the network, and gives back what is not the network's to do
+    /// ([`HostOutput::Listen`] and [`HostOutput::StopListening`] too: they are
+    /// [`bind`](Self::bind) and [`close`](Self::close)).
+    pub fn apply(&mut self, output: HostOutput) -> Option<HostOutput> {
+        match output {
+            HostOutput::Send {
+                conn,
+                stream,
+                bytes,
+            } => {
+                if let Some(link) = self.links.get_mut(&conn) {
+                    link.send(stream, bytes, &mut self.waits);
+                }
+            }
+            HostOutput::Reset { conn, stream } => {
+                if let Some(link) = self.links.get_mut(&conn) {
+                    link.reset(stream);
+                }
+            }
+            HostOutput::Finish { conn, stream } => {
+                if let Some(link) = self.links.get_mut(&conn) {
+                    link.finish(stream, &mut self.waits);
+                }
+            }
+            HostOutput::Close { conn, code, reason } => {
+                if let Some(link) = self.links.get_mut(&conn) {
+                    self.waits.work(link.close(code, &reason));
+                }
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// Where this endpoint can be reached right now.
+    pub fn addr(&self) -> EndpointAddr {
+        address::for_ticket(
+            self.endpoint.addr(),
+            &self.endpoint.bound_sockets(),
+            self.relay.as_ref(),
+        )
+    }
+
+    /// The sockets listened on.
+    pub fn sockets(&self) -> Vec<SocketAddr> {
+        self.endpoint.bound_sockets()
+    }
+
+    /// Connections that stand.
+    pub fn connections(&self) -> usize {
+        self.links.len()
+    }
+
+    /// To be called when the machine woke up or changed networks, if something tells; the endpoint
+    /// also watches by itself. The future may run beside anything else.
+    pub fn network_changed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let endpoint = self.endpoint.clone();
+        async move { endpoint.network_change().await }
+    }
+
+    /// Stops listening: lets closes under way deliver what was sent before them, then closes what is
+    /// left and says so. Takes `wait` at most for each of the two, and may run beside anything else.
+    pub async fn close(mut self, wait: Duration) {
+        let closes = async {
+            while self.links.values().any(Link::is_closing) {
+                let event = self.waits.next().await;
+                self.on(event);
+                self.ready.clear();
+            }
+        };
+        let _ = tokio::time::timeout(wait, closes).await;
+        for link in self.links.values_mut() {
+            link.close_now(code::ENDED, "the host ended the session");
+        }
+        let _ = tokio::time::timeout(wait, self.endpoint.close()).await;
+    }
+
+    fn on(&mut self, event: Event<HostEvent>) {
+        match event {
+            Event::Link(id, event) => {
+                let Some(link) = self.links.get_mut(&id) else {
+                    return;
+                };
+                link.on(event, &mut self.waits, &mut self.heard);
+                self.tell(id);
+            }
+            Event::Owner(HostEvent::Incoming(Some(incoming))) => {
+                self.accept();
+                self.admit(*incoming);
+            }
+            Event::Owner(HostEvent::Handshake(connection)) => {
+                self.handshakes -= 1;
+                if let Some(connection) = connection {
+                    self.connected(connection);
+                }
+            }
+            Event::Owner(HostEvent::Addresses) => {
+                self.await_addresses();
+                self.tell_addresses();
+            }
+            Event::Owner(HostEvent::Incoming(None) | HostEvent::NoMoreAddresses) | Event::Done => {}
+        }
+    }
+
+    /// Begins a handshake, if there is room for one.
+    fn admit(&mut self, incoming: Incoming) {
+        if self.handshakes >= MAX_HANDSHAKES
+            || self.links.len() + self.handshakes >= MAX_CONNECTIONS
+        {
+            return incoming.refuse();
+        }
+        if self.handshakes >= RETRY_ABOVE && !incoming.remote_addr_validated() {
+            // Fails only for an address that is proved.
+            let _ = incoming.retry();
+            return;
+        }
+        if let Ok(accepting) = incoming.accept() {
+            self.handshakes += 1;
+            self.waits.owner(handshake(accepting));
+        }
+    }
+
+    fn connected(&mut self, connection: Connection) {
+        // Both fail only for a peer that is not one of ours.
+        let (Ok(peer), Some(exporter)) = (
+            PublicKey::from_bytes(connection.remote_id().as_bytes()),
+            Link::exporter(&connection),
+        ) else {
+            return;
+        };
+        let id = ConnId(self.next);
+        self.next += 1;
+        let mut link = Link::new(id, Role::Host, connection, &mut self.waits);
+        self.ready.push_back(HostInput::Connected {
+            conn: id,
+            peer,
+            exporter,
+        });
+        link.look(&mut self.heard);
+        self.links.insert(id, link);
+        self.tell(id);
+    }
+
+    fn tell(&mut self, conn: ConnId) {
+        for heard in self.heard.drain(..) {
+            self.ready.push_back(match heard {
+                Heard::Bytes { stream, bytes } => HostInput::Received {
+                    conn,
+                    stream,
+                    bytes,
+                },
+                Heard::Path { kind, rtt_us } => HostInput::Path { conn, kind, rtt_us },
+                // The host hears of a viewer's leaving in words, or by the connection's end.
+                Heard::Ended { .. } => continue,
+                Heard::Gone(why) => {
+                    tracing::debug!(?conn, %why, "connection gone");
+                    self.links.remove(&conn);
+                    HostInput::Disconnected { conn }
+                }
+            });
+        }
+    }
+
+    fn accept(&mut self) {
+        let endpoint = self.endpoint.clone();
+        self.waits
+            .owner(async move { HostEvent::Incoming(endpoint.accept().await.map(Box::new)) });
+    }
+
+    fn await_addresses(&mut self) {
+        let mut watch = self.endpoint.watch_addr();
+        self.waits.owner(async move {
+            match watch.updated().await {
+                Ok(_) => HostEvent::Addresses,
+                Err(_) => HostEvent::NoMoreAddresses,
+            }
+        });
+    }
+
+    fn tell_addresses(&mut self) {
+        let addr = self.addr();
+        if self.told.as_ref() != Some(&addr) {
+            self.told = Some(addr.clone());
+            self.ready.push_back(HostInput::Addresses { addr });
+        }
+    }
+}
+
+async fn handshake(accepting: Accepting) -> HostEvent {
+    let connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await;
+    HostEvent::Handshake(connection.ok().and_then(Result::ok))
+}

@@ -1,0 +1,77 @@
+//! Every bound of the transport in one place, with its unit and reason.
+
+use std::time::Duration;
+
+use pillion_proto::limits::{MAX_HISTORY_MESSAGE, MAX_TRACK_MESSAGE, MAX_TRACKS};
+
+/// Handshakes a host works on at once. Each holds a few kilobytes and two signatures' worth of CPU;
+/// whoever comes beyond is refused at once and may try again.
+pub const MAX_HANDSHAKES: usize = 1024;
+
+/// Handshakes under way from which on a joiner's address must first be proved by a retry packet,
+/// which costs the host no state: a flood from forged addresses ends there.
+pub const RETRY_ABOVE: usize = 64;
+
+/// Connections a host holds at once: twice the viewers a session is meant for, at about 100 KiB each.
+pub const MAX_CONNECTIONS: usize = 2048;
+
+/// How long one handshake may take, and how long a viewer tries to reach a host.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bidirectional streams a viewer may have open: control, and history requests.
+pub const MAX_VIEWER_BI_STREAMS: u32 = 8;
+
+/// Unidirectional streams a viewer may have open: its input stream, and those it replaces.
+pub const MAX_VIEWER_UNI_STREAMS: u32 = 4;
+
+/// Unidirectional streams a host may have open: one for each track, and the one that replaces it.
+pub const MAX_HOST_UNI_STREAMS: u32 = 2 * MAX_TRACKS as u32;
+
+/// Bytes a viewer may have on its way to the host on one stream, unread: two control messages.
+pub const HOST_STREAM_WINDOW: u32 = 128 * 1024;
+
+/// Bytes a viewer may have on its way to the host, unread: what a flood can make a host hold.
+pub const HOST_RECEIVE_WINDOW: u32 = 256 * 1024;
+
+/// Bytes a host may have on its way to a viewer on one stream: one message.
+pub const VIEWER_STREAM_WINDOW: u32 = MAX_TRACK_MESSAGE as u32;
+
+/// Bytes a host may have on its way to a viewer.
+pub const VIEWER_RECEIVE_WINDOW: u32 = 2 * MAX_TRACK_MESSAGE as u32;
+
+/// Unacknowledged bytes QUIC holds for one connection. The host keeps less than this on the way
+/// (16 KiB or one bandwidth-delay product) but for a snapshot or a history reply; 1 MiB is 20 MB/s
+/// at 50 ms.
+pub const SEND_WINDOW: u64 = 1024 * 1024;
+
+/// Bytes that wait beside QUIC's send window for one connection: the largest snapshot and a reply
+/// for every history stream. A peer that needs more does not read, and is closed.
+pub const MAX_QUEUED: usize =
+    MAX_TRACK_MESSAGE + MAX_VIEWER_BI_STREAMS as usize * MAX_HISTORY_MESSAGE;
+
+/// Pieces taken from one stream before the next one's turn: about 20 KiB.
+pub const CHUNKS_PER_TURN: usize = 16;
+
+/// The round trip a viewer reckons with before it has measured one. A lost first packet is sent again
+/// after three of these; the transport drops what is sent through a relay it is still connecting to,
+/// so a join through one always waits that long (measured: 1.0 s with QUIC's own 333 ms, 0.3 s with
+/// this).
+pub const FIRST_RTT: Duration = Duration::from_millis(100);
+
+/// How often a viewer's idle path is tried. The host answers, so one side's beat serves both.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Silence after which a path counts as dead, when there is another one.
+pub const PATH_IDLE: Duration = Duration::from_secs(2);
+
+/// Silence after which a connection counts as dead.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
+
+/// Longest wait for what was sent to be delivered before a connection is closed.
+pub const CLOSE_WAIT: Duration = Duration::from_millis(500);
+
+/// Shortest time between two reports of a path's round trip.
+pub const PATH_REPORT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Longest reason for a close, in bytes; one packet.
+pub const MAX_CLOSE_REASON: usize = 512;

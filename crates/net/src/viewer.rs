@@ -1,0 +1,367 @@
+//! The viewer's side: dials, and carries the streams of one connection at a time.
+
+use std::{collections::VecDeque, time::Duration};
+
+use iroh::{Endpoint, EndpointAddr, Watcher, endpoint::Connection};
+use pillion_caps::PublicKey;
+use pillion_proto::ALPN;
+use pillion_session::{ConnId, Connected, ViewerInput, ViewerOutput};
+use tokio::task::JoinHandle;
+
+use crate::{
+    close::{self, code},
+    endpoint::{self, NetOptions},
+    error::NetError,
+    identity::random_bytes,
+    incoming::{Event, Waits},
+    limits::{CLOSE_WAIT, HANDSHAKE_TIMEOUT},
+    link::{Heard, Link, Role},
+    relay::RelayChoice,
+};
+
+/// A viewer's network: one endpoint with a key of its own for the whole run of the process.
+pub struct ViewerNet {
+    relay: RelayChoice,
+    options: NetOptions,
+    host: Option<EndpointAddr>,
+    endpoint: Option<Endpoint>,
+    /// The endpoint is on its way.
+    binding: bool,
+    /// [`ViewerOutput::Connect`] came before the endpoint.
+    dial: bool,
+    waits: Waits<ViewerEvent>,
+    /// The newest attempt; what still comes of older ones is nobody's business.
+    attempt: ConnId,
+    link: Option<Link>,
+    /// Connections that are being closed.
+    closing: usize,
+    ready: VecDeque<ViewerInput>,
+    heard: VecDeque<Heard>,
+}
+
+enum ViewerEvent {
+    Bound(Result<Endpoint, NetError>),
+    Dialled(ConnId, Result<Connection, String>),
+    Closed,
+}
+
+impl ViewerNet {
+    /// A network that opens its sockets right away, beside whatever the caller does next. Must be
+    /// called inside a tokio runtime.
+    pub fn new(relay: RelayChoice, options: NetOptions) -> ViewerNet {
+        let mut net = ViewerNet {
+            relay,
+            options,
+            host: None,
+            endpoint: None,
+            binding: false,
+            dial: false,
+            waits: Waits::new(),
+            attempt: ConnId(0),
+            link: None,
+            closing: 0,
+            ready: VecDeque::new(),
+            heard: VecDeque::new(),
+        };
+        net.bind();
+        net
+    }
+
+    /// Whom [`ViewerOutput::Connect`] connects to: the ticket's address.
+    pub fn set_host(&mut self, host: EndpointAddr) {
+        self.host = Some(host);
+    }
+
+    /// The next thing to tell the [`Viewer`](pillion_session::Viewer). Loses nothing when dropped
+    /// before it is ready.
+    pub async fn next_input(&mut self) -> ViewerInput {
+        loop {
+            if let Some(input) = self.ready.pop_front() {
+                return input;
+            }
+            let event = self.waits.next().await;
+            self.on(event);
+        }
+    }
+
+    /// Does what the viewer asks of the network, and gives back what is not the network's to do.
+    ///
+    /// After [`ViewerOutput::Close`], and after another [`ViewerOutput::Connect`], nothing more is
+    /// heard of the connection before: not even that it is gone.
+    pub fn apply(&mut self, output: ViewerOutput) -> Option<ViewerOutput> {
+        match output {
+            ViewerOutput::Connect => self.connect(),
+            ViewerOutput::Send { stream, bytes } => {
+                if let Some(link) = &mut self.link {
+                    link.send(stream, bytes, &mut self.waits);
+                }
+            }
+            ViewerOutput::Reset { stream } => {
+                if let Some(link) = &mut self.link {
+                    link.reset(stream);
+                }
+            }
+            ViewerOutput::Finish { stream } => {
+                if let Some(link) = &mut self.link {
+                    link.finish(stream, &mut self.waits);
+                }
+            }
+            ViewerOutput::Close => self.part(),
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// To be called when the machine woke up or changed networks, if something tells; the endpoint
+    /// also watches by itself. The future may run beside anything else.
+    pub fn network_changed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let endpoint = self.endpoint.clone();
+        async move {
+            if let Some(endpoint) = endpoint {
+                endpoint.network_change().await;
+            }
+        }
+    }
+
+    /// Ends the network: lets what was sent be delivered and tells the host. Takes a second at most.
+    pub async fn close(mut self) {
+        self.part();
+        let closes = async {
+            while self.closing > 0 {
+                let event = self.waits.next().await;
+                self.on(event);
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_WAIT + Duration::from_millis(50), closes).await;
+        if let Some(endpoint) = &self.endpoint {
+            let _ = tokio::time::timeout(CLOSE_WAIT, endpoint.close()).await;
+        }
+    }
+
+    fn on(&mut self, event: Event<ViewerEvent>) {
+        match event {
+            Event::Link(id, event) if id == self.attempt => {
+                let Some(link) = &mut self.link else { return };
+                link.on(event, &mut self.waits, &mut self.heard);
+                self.tell();
+            }
+            Event::Owner(ViewerEvent::Bound(bound)) => {
+                self.binding = false;
+                match bound {
+                    Ok(endpoint) => {
+                        self.endpoint = Some(endpoint);
+                        if std::mem::take(&mut self.dial) {
+                            self.connect();
+                        }
+                    }
+                    Err(error) if std::mem::take(&mut self.dial) => self.gone(error.to_string()),
+                    // Tried again, and then told, when there is something to connect to.
+                    Err(_) => {}
+                }
+            }
+            Event::Owner(ViewerEvent::Dialled(id, dialled)) if id == self.attempt => {
+                match dialled {
+                    Ok(connection) => self.connected(connection),
+                    Err(why) => self.gone(why),
+                }
+            }
+            Event::Owner(ViewerEvent::Closed) => self.closing -= 1,
+            // Of a connection that was given up.
+            Event::Link(..) | Event::Owner(ViewerEvent::Dialled(..)) | Event::Done => {}
+        }
+    }
+
+    fn bind(&mut self) {
+        self.binding = true;
+        let (relay, options) = (self.relay.clone(), self.options.clone());
+        // A task, so that it starts before anybody waits for inputs.
+        let task: JoinHandle<Result<Endpoint, NetError>> = tokio::spawn(async move {
+            let key = iroh::SecretKey::from_bytes(&random_bytes()?);
+            endpoint::bind(Role::Viewer, key, &relay, &options).await
+        });
+        self.waits.owner(async move {
+            ViewerEvent::Bound(match task.await {
+                Ok(bound) => bound,
+                Err(error) => Err(NetError::Start {
+                    reason: error.to_string(),
+                }),
+            })
+        });
+    }
+
+    fn connect(&mut self) {
+        self.give_up();
+        let Some(endpoint) = self.endpoint.clone() else {
+            self.dial = true;
+            if !self.binding {
+                self.bind();
+            }
+            return;
+        };
+        let Some(host) = self.host.clone() else {
+            return self.gone("there is no ticket to connect with".to_owned());
+        };
+        let attempt = self.attempt;
+        self.waits.owner(async move {
+            ViewerEvent::Dialled(attempt, dial(endpoint, host, HANDSHAKE_TIMEOUT).await)
+        });
+    }
+
+    fn connected(&mut self, connection: Connection) {
+        let own = self
+            .endpoint
+            .as_ref()
+            .and_then(|own| PublicKey::from_bytes(own.id().as_bytes()).ok());
+        let (Some(own_endpoint), Some(exporter)) = (own, Link::exporter(&connection)) else {
+            return self.gone("the connection broke as soon as it stood".to_owned());
+        };
+        let mut link = Link::new(self.attempt, Role::Viewer, connection, &mut self.waits);
+        self.ready.push_back(ViewerInput::Connected(Connected {
+            own_endpoint,
+            exporter,
+        }));
+        link.look(&mut self.heard);
+        self.link = Some(link);
+        self.tell();
+    }
+
+    /// Closes the connection, once what was sent is delivered.
+    fn part(&mut self) {
+        if let Some(mut link) = self.link.take() {
+            self.closing += 1;
+            let closed = link.close(0, "");
+            self.waits.owner(async move {
+                closed.await;
+                ViewerEvent::Closed
+            });
+        }
+        self.give_up();
+    }
+
+    /// Forgets the connection or the attempt at one.
+    fn give_up(&mut self) {
+        if let Some(mut link) = self.link.take() {
+            link.close_now(code::REPLACED, "the viewer connects anew");
+        }
+        self.dial = false;
+        self.attempt.0 += 1;
+        self.ready.clear();
+    }
+
+    fn gone(&mut self, why: String) {
+        self.link = None;
+        self.ready.push_back(ViewerInput::Disconnected { why });
+    }
+
+    fn tell(&mut self) {
+        while let Some(heard) = self.heard.pop_front() {
+            let input = match heard {
+                Heard::Bytes { stream, bytes } => ViewerInput::Received { stream, bytes },
+                Heard::Ended { stream } => ViewerInput::StreamEnded { stream },
+                Heard::Path { kind, rtt_us } => ViewerInput::Path { kind, rtt_us },
+                Heard::Gone(why) => {
+                    self.gone(close::why_closed(&why));
+                    continue;
+                }
+            };
+            self.ready.push_back(input);
+        }
+    }
+}
+
+/// Connects, or says in a sentence why not.
+async fn dial(
+    endpoint: Endpoint,
+    host: EndpointAddr,
+    patience: Duration,
+) -> Result<Connection, String> {
+    let relay = host
+        .relay_urls()
+        .next()
+        .map(|url| url.host_str().unwrap_or_default().to_owned());
+    let attempt = async {
+        let connecting = endpoint
+            .connect_with_opts(host, ALPN, Default::default())
+            .await
+            .map_err(|error| close::why_not_begun(&error))?;
+        connecting
+            .await
+            .map_err(|error| close::why_not_connected(&error))
+    };
+    match tokio::time::timeout(patience, attempt).await {
+        Ok(done) => done,
+        Err(_) => {
+            let answers = endpoint
+                .home_relay_status()
+                .get()
+                .iter()
+                .any(|relay| relay.is_connected());
+            Err(close::why_timed_out(relay.as_deref(), answers))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iroh::SecretKey;
+
+    /// Dials without the patience a person has.
+    async fn why_not(host: EndpointAddr) -> String {
+        let options = NetOptions {
+            bind: vec!["127.0.0.1:0".parse().unwrap()],
+            ..NetOptions::default()
+        };
+        let key = SecretKey::from_bytes(&[1; 32]);
+        let endpoint = endpoint::bind(Role::Viewer, key, &RelayChoice::None, &options)
+            .await
+            .unwrap();
+        dial(endpoint, host, Duration::from_millis(50))
+            .await
+            .unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_gone_is_said_to_be_so() {
+        // Bound and silent, so that nobody else gets the port.
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let host = EndpointAddr::new(SecretKey::from_bytes(&[2; 32]).public());
+        let why = why_not(host.clone().with_ip_addr(silent.local_addr().unwrap())).await;
+        assert!(why.contains("could not be reached"), "{why}");
+        let why = why_not(host).await;
+        assert!(why.contains("nowhere to be found"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_does_not_answer_is_named() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://127.0.0.1:{}", silent.local_addr().unwrap().port());
+        let host = EndpointAddr::new(SecretKey::from_bytes(&[2; 32]).public());
+        let RelayChoice::Url(relay) = url.parse().unwrap() else {
+            panic!("a URL")
+        };
+        let options = NetOptions {
+            bind: vec!["127.0.0.1:0".parse().unwrap()],
+            ..NetOptions::default()
+        };
+        let choice = RelayChoice::Url(relay.clone());
+        let key = SecretKey::from_bytes(&[1; 32]);
+        let endpoint = endpoint::bind(Role::Viewer, key, &choice, &options)
+            .await
+            .unwrap();
+        let why = dial(
+            endpoint,
+            host.with_relay_url(relay),
+            Duration::from_millis(50),
+        )
+        .await
+        .unwrap_err();
+        assert!(why.contains("the relay 127.0.0.1"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn one_does_not_join_oneself() {
+        let host = EndpointAddr::new(SecretKey::from_bytes(&[1; 32]).public());
+        assert!(why_not(host).await.contains("this very program"));
+    }
+}
