@@ -1,0 +1,200 @@
+//! The keyboard of the host: everything goes to the program as it came and at once, but for the
+//! prefix key and what follows it.
+
+use crate::{
+    keys::{Event, Key, KeyCode, Press, Tokenizer, first_char},
+    prefix::Prefix,
+};
+
+/// One thing the person did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostKey<'a> {
+    /// For the program.
+    Forward(&'a [u8]),
+    /// The prefix, then this key.
+    Command(Key),
+    /// For the panel.
+    Panel(Key),
+}
+
+/// Who gets the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Focus {
+    /// The program.
+    Program,
+    /// The panel.
+    Panel,
+}
+
+/// Tells commands from what is for the program.
+///
+/// Nothing for the program is ever held back, not even the beginning of a sequence. So the prefix is
+/// recognised where its encoding arrives in one piece, which is how terminals send it; should it ever
+/// be cut, the program gets it as it came. What comes between the brackets of a paste is no command.
+#[derive(Debug)]
+pub(crate) struct HostKeys {
+    prefix: Prefix,
+    tokenizer: Tokenizer,
+    /// How many of the tokenizer's held bytes the program has already.
+    forwarded: usize,
+    /// The prefix was pressed; the next key is a command.
+    prefixed: bool,
+    /// The program got the prefix going down, and gets it going up.
+    sent_prefix: bool,
+    /// A key that was for us is down: so are its repetitions and its going up.
+    ours: Option<KeyCode>,
+}
+
+impl HostKeys {
+    pub(crate) fn new(prefix: Prefix) -> HostKeys {
+        HostKeys {
+            prefix,
+            tokenizer: Tokenizer::new(),
+            forwarded: 0,
+            prefixed: false,
+            sent_prefix: false,
+            ours: None,
+        }
+    }
+
+    /// Whether [`HostKeys::timeout`] would find something to do.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.tokenizer.held().is_empty()
+    }
+
+    /// Takes what was typed; `each` does what it is told and says who gets the keys after that.
+    pub(crate) fn feed(
+        &mut self,
+        bytes: &[u8],
+        mut focus: Focus,
+        mut each: impl FnMut(HostKey<'_>) -> Focus,
+    ) {
+        let mut tokenizer = std::mem::take(&mut self.tokenizer);
+        tokenizer.feed(bytes, |event, raw| {
+            self.event(event, raw, &mut focus, &mut each)
+        });
+        // What may become anything goes on its way, unless it is for us in any case.
+        if focus == Focus::Program && !self.prefixed {
+            let fresh = tokenizer.held().get(self.forwarded..).unwrap_or_default();
+            if !fresh.is_empty() {
+                each(HostKey::Forward(fresh));
+            }
+            self.forwarded = tokenizer.held().len();
+        }
+        self.tokenizer = tokenizer;
+    }
+
+    /// Nothing came for a while: a lone ESC is the key.
+    pub(crate) fn timeout(&mut self, mut focus: Focus, mut each: impl FnMut(HostKey<'_>) -> Focus) {
+        let mut tokenizer = std::mem::take(&mut self.tokenizer);
+        tokenizer.timeout(|event, raw| self.event(event, raw, &mut focus, &mut each));
+        self.tokenizer = tokenizer;
+    }
+
+    fn event(
+        &mut self,
+        event: Event<'_>,
+        raw: &[u8],
+        focus: &mut Focus,
+        each: &mut impl FnMut(HostKey<'_>) -> Focus,
+    ) {
+        let had = self.forwarded.min(raw.len());
+        self.forwarded -= had;
+        let fresh = raw.get(had..).unwrap_or_default();
+        match event {
+            Event::Key(key) if had == 0 && self.prefix.is(&key) => {
+                self.prefix_key(&key, fresh, focus, each);
+            }
+            Event::Key(key) if key.press == Press::Up && self.ours == Some(key.code) => {
+                self.ours = None;
+            }
+            Event::Key(key)
+                if key.press == Press::Repeat
+                    && self.ours == Some(key.code)
+                    && *focus == Focus::Program => {}
+            Event::Key(key) if key.press != Press::Up && key.code != KeyCode::Modifier => {
+                self.pressed(key, fresh, focus, each);
+            }
+            Event::Text(text) if self.prefixed || *focus == Focus::Panel => {
+                self.text(text, focus, each);
+            }
+            // A paste is never a command, and not for the panel either.
+            Event::PasteStart | Event::Paste(_) | Event::PasteEnd if *focus == Focus::Program => {
+                self.prefixed = false;
+                *focus = each(HostKey::Forward(fresh));
+            }
+            Event::PasteStart | Event::Paste(_) | Event::PasteEnd | Event::Mouse(_)
+                if *focus == Focus::Panel => {}
+            // Answers to the program's questions, focus changes, keys going up: never for us.
+            _ => {
+                if !fresh.is_empty() {
+                    *focus = each(HostKey::Forward(fresh));
+                }
+            }
+        }
+    }
+
+    fn prefix_key(
+        &mut self,
+        key: &Key,
+        raw: &[u8],
+        focus: &mut Focus,
+        each: &mut impl FnMut(HostKey<'_>) -> Focus,
+    ) {
+        match (key.press, *focus) {
+            (Press::Up, _) => {
+                if std::mem::take(&mut self.sent_prefix) {
+                    *focus = each(HostKey::Forward(raw));
+                }
+            }
+            (_, Focus::Panel) => *focus = each(HostKey::Panel(Key::plain(KeyCode::Esc))),
+            // Held down it is still the same press.
+            (Press::Repeat, Focus::Program) if self.prefixed => {}
+            (_, Focus::Program) => match std::mem::take(&mut self.prefixed) {
+                true => {
+                    self.sent_prefix = true;
+                    *focus = each(HostKey::Forward(raw));
+                }
+                false => self.prefixed = true,
+            },
+        }
+    }
+
+    fn pressed(
+        &mut self,
+        key: Key,
+        raw: &[u8],
+        focus: &mut Focus,
+        each: &mut impl FnMut(HostKey<'_>) -> Focus,
+    ) {
+        let ours = self.prefixed || *focus == Focus::Panel;
+        self.ours = ours.then_some(key.code);
+        *focus = if std::mem::take(&mut self.prefixed) {
+            each(HostKey::Command(key))
+        } else if *focus == Focus::Panel {
+            each(HostKey::Panel(key))
+        } else if raw.is_empty() {
+            return;
+        } else {
+            each(HostKey::Forward(raw))
+        };
+    }
+
+    /// Characters of which at least the first is for us.
+    fn text(
+        &mut self,
+        text: &[u8],
+        focus: &mut Focus,
+        each: &mut impl FnMut(HostKey<'_>) -> Focus,
+    ) {
+        let mut rest = text;
+        while let Some((ch, after)) = first_char(rest) {
+            if !self.prefixed && *focus == Focus::Program {
+                *focus = each(HostKey::Forward(rest));
+                return;
+            }
+            self.pressed(Key::plain(KeyCode::Char(ch)), &[], focus, each);
+            rest = after;
+        }
+    }
+}

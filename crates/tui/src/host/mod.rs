@@ -1,0 +1,471 @@
+//! The host's own terminal: commands after the prefix key, a notice over one row, a panel.
+//!
+//! The program draws on the same terminal, and nothing of what it drew is known but what the emulator
+//! says. So everything here is drawn with absolute places and looks, and taken away by drawing the
+//! emulator's rows again; neither the terminal's saved cursor (DECSC) nor anything else that the program
+//! may be using is touched. While a notice is up, hold the program's output: when some comes, take the
+//! notice away ([`HostUi::before_output`]) and let it through. So no scrolling carries a notice along.
+
+mod keys;
+mod notice;
+mod panel;
+
+use bytes::Bytes;
+use pillion_screen::{
+    Attrs, Cell, RowSet, Screen, Size, Style,
+    emit::{self, Resume},
+};
+use pillion_session::{Command, CommandError, Done, HostNotice, Now};
+
+use self::{
+    keys::{Focus, HostKey, HostKeys},
+    notice::Notices,
+    panel::{Chosen, Panel},
+};
+use crate::{
+    canvas::put_text,
+    clipboard::{Multiplexer, clipboard},
+    keys::{Key, KeyCode},
+    prefix::Prefix,
+};
+
+/// How long after output took a notice away it is drawn again, in microseconds: a program that writes
+/// all the time isn't held up more often, and the notice can still be read.
+const QUIET_US: u64 = 200_000;
+
+/// How long after title and bell had to do drawing is tried again, in microseconds.
+const PATIENCE_US: u64 = 1_000_000;
+
+/// How long ESC may be the beginning of a sequence, in microseconds.
+const ESC_US: u64 = 30_000;
+
+/// Longest notice, in columns; what a title shows of it too.
+const NOTICE_COLS: usize = 100;
+
+/// Modes the program may have set that would change where and how we draw: origin, insert, line feed,
+/// wrap; then its pen and character sets.
+const NEUTRAL: &[u8] = b"\x1b[?6l\x1b[4l\x1b[20l\x1b[?7h\x1b[m\x0f\x1b(B";
+
+/// What the person at the host wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostAction {
+    /// Give this to the program, as it came.
+    Forward(Bytes),
+    /// A command, by [`pillion_session::Actor::Tty`]. What comes of it goes to [`HostUi::done`].
+    Command(Command),
+    /// The answer to a [`HostNotice::Confirm`].
+    Confirmed {
+        /// From the notice.
+        request: u64,
+        /// The answer.
+        yes: bool,
+    },
+}
+
+/// What the interface wants to do on the host's terminal, which the program draws on too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// To change the notice.
+    Notice,
+    /// To draw the panel: hold the program's output from before this is painted until [`Want::Close`] is.
+    Panel,
+    /// To take the panel away.
+    Close,
+}
+
+/// The interface at the host's own terminal.
+#[derive(Debug)]
+pub struct HostUi {
+    prefix: Prefix,
+    multiplexer: Multiplexer,
+    /// The latest time seen.
+    now: u64,
+    keys: HostKeys,
+    /// When a lone ESC is the key.
+    esc_at: Option<u64>,
+    notices: Notices,
+    shown: Option<Shown>,
+    /// Not before this is a notice drawn again.
+    quiet_at: u64,
+    /// What the title says in place of the program's.
+    titled: Option<String>,
+    panel: Panel,
+    state: PanelState,
+    /// Bytes for the terminal that draw nothing (the clipboard).
+    aside: Vec<u8>,
+}
+
+/// Where the panel stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PanelState {
+    Closed,
+    /// Open; to be drawn, or drawn as it is.
+    Open {
+        dirty: bool,
+    },
+    /// Closed by the person, still on the terminal.
+    Closing,
+}
+
+/// A notice on the terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shown {
+    row: u16,
+    size: Size,
+    text: String,
+}
+
+impl HostUi {
+    /// Nothing to show yet.
+    pub fn new(prefix: Prefix) -> HostUi {
+        HostUi {
+            prefix,
+            multiplexer: Multiplexer::None,
+            now: 0,
+            keys: HostKeys::new(prefix),
+            esc_at: None,
+            notices: Notices::default(),
+            shown: None,
+            quiet_at: 0,
+            titled: None,
+            panel: Panel::default(),
+            state: PanelState::Closed,
+            aside: Vec::new(),
+        }
+    }
+
+    /// What the clipboard is reached through.
+    #[must_use]
+    pub fn through(self, multiplexer: Multiplexer) -> HostUi {
+        HostUi {
+            multiplexer,
+            ..self
+        }
+    }
+
+    /// What was typed at the host. Forwarded bytes are exactly what came, less what was for us.
+    pub fn keys(&mut self, now: Now, bytes: &Bytes) -> Vec<HostAction> {
+        self.now = now.mono_us;
+        let mut actions = Vec::new();
+        let focus = self.focus();
+        self.with_keys(now, &mut actions, |keys, each| {
+            keys.feed(bytes, focus, each)
+        });
+        self.esc_at = self
+            .keys
+            .is_waiting()
+            .then(|| now.mono_us.saturating_add(ESC_US));
+        actions
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: Now) -> Vec<HostAction> {
+        self.now = now.mono_us;
+        let mut actions = Vec::new();
+        if self.esc_at.is_some_and(|at| now.mono_us >= at) {
+            self.esc_at = None;
+            let focus = self.focus();
+            self.with_keys(now, &mut actions, |keys, each| keys.timeout(focus, each));
+        }
+        self.notices.expire(now);
+        if let PanelState::Open { .. } = self.state {
+            actions.extend(self.panel.refresh(now).map(HostAction::Command));
+        }
+        actions
+    }
+
+    /// Something the person should see.
+    pub fn notice(&mut self, now: Now, notice: HostNotice) {
+        self.notices.take(now, notice);
+        self.touch_panel();
+    }
+
+    /// What came of a command this interface gave.
+    pub fn done(&mut self, now: Now, result: Result<Done, CommandError>) {
+        match result {
+            Ok(Done::Who(who)) => self.panel.list(who),
+            Ok(Done::Ticket(ticket)) => {
+                self.aside.extend(clipboard(&ticket, self.multiplexer));
+                self.panel.say(&format!(
+                    "The ticket is on the clipboard, if the terminal lets us: {ticket}"
+                ));
+            }
+            Ok(Done::Said(text)) => self.tell(now, &text),
+            Ok(Done::Token { .. } | Done::Status(_)) => {}
+            Err(error) => self.tell(now, &error.to_string()),
+        }
+        self.touch_panel();
+    }
+
+    /// When to call [`HostUi::tick`] and look at [`HostUi::wants`] at the latest, on
+    /// [`Now::mono_us`]'s clock.
+    pub fn wake_at(&self) -> Option<u64> {
+        let open = matches!(self.state, PanelState::Open { .. });
+        let notice = self.notices.text(self.prefix, NOTICE_COLS).is_some() && self.shown.is_none();
+        [
+            self.esc_at,
+            self.notices.expires_at(),
+            open.then(|| self.panel.refresh_at()),
+            // Once that time has come, the moment to draw is waited for, not the time.
+            (notice && !open)
+                .then_some(self.quiet_at)
+                .filter(|at| *at > self.now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What is to be painted.
+    pub fn wants(&self, now: Now) -> Option<Want> {
+        match self.state {
+            PanelState::Closing => return Some(Want::Close),
+            PanelState::Open { dirty } => return dirty.then_some(Want::Panel),
+            PanelState::Closed => {}
+        }
+        let text = self.notices.text(self.prefix, NOTICE_COLS);
+        let different = match (&text, &self.shown) {
+            (None, None) => self.titled.is_some(),
+            (Some(text), Some(shown)) => *text != shown.text,
+            (Some(_), None) => now.mono_us >= self.quiet_at,
+            (None, Some(_)) => true,
+        };
+        different.then_some(Want::Notice)
+    }
+
+    /// Paints what is wanted over `screen`, which must be exactly what the terminal shows (beneath what
+    /// was painted here): the emulator drained and at ground, outside a synchronized update, the
+    /// program's next write held. To close the panel, either the screen as it was when the panel was
+    /// opened, before the held output is let through, or the live one, and the held output is dropped.
+    pub fn paint(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+        match self.state {
+            PanelState::Closing => {
+                self.state = PanelState::Closed;
+                self.shown = None;
+                self.repaint(screen, &RowSet::all(screen.size.rows()), resume, out);
+                if screen.cursor.visible {
+                    out.extend_from_slice(b"\x1b[?25h");
+                }
+            }
+            PanelState::Open { .. } => {
+                self.erase(screen, resume, out);
+                self.state = PanelState::Open { dirty: false };
+                self.paint_panel(now, screen.size, out);
+            }
+            PanelState::Closed => {
+                self.erase(screen, resume, out);
+                self.paint_notice(now, screen, resume, out);
+            }
+        }
+        out.append(&mut self.aside);
+    }
+
+    /// The program is about to write: takes the notice away from `screen`, the state before it writes.
+    pub fn before_output(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+        if self.state == PanelState::Closed && self.shown.is_some() {
+            self.quiet_at = now.mono_us.saturating_add(QUIET_US);
+            self.erase(screen, resume, out);
+        }
+    }
+
+    /// The moment for [`HostUi::paint`] didn't come within a second: title and bell say it. Only
+    /// between the program's escape sequences; it may be in a synchronized update.
+    pub fn fallback(&mut self, now: Now, screen: &Screen, out: &mut Vec<u8>) {
+        if self.state != PanelState::Closed {
+            return;
+        }
+        self.quiet_at = now.mono_us.saturating_add(PATIENCE_US);
+        match self.notices.text(self.prefix, NOTICE_COLS) {
+            Some(text) if self.notices.is_question() => {
+                self.notices.seen(now);
+                if self.titled.as_ref() != Some(&text) {
+                    title(&text, out);
+                    out.push(0x07);
+                    self.titled = Some(text);
+                }
+            }
+            _ => self.restore_title(screen, out),
+        }
+    }
+
+    fn focus(&self) -> Focus {
+        match self.state {
+            PanelState::Open { .. } => Focus::Panel,
+            PanelState::Closed | PanelState::Closing => Focus::Program,
+        }
+    }
+
+    fn with_keys(
+        &mut self,
+        now: Now,
+        actions: &mut Vec<HostAction>,
+        run: impl FnOnce(&mut HostKeys, &mut dyn FnMut(HostKey<'_>) -> Focus),
+    ) {
+        let mut keys = std::mem::replace(&mut self.keys, HostKeys::new(self.prefix));
+        let mut forward = Vec::new();
+        run(&mut keys, &mut |key| {
+            match key {
+                HostKey::Forward(bytes) => forward.extend_from_slice(bytes),
+                HostKey::Command(key) => {
+                    flush(&mut forward, actions);
+                    self.command(now, &key, actions);
+                }
+                HostKey::Panel(key) => {
+                    flush(&mut forward, actions);
+                    self.panel_key(now, &key, actions);
+                }
+            }
+            self.focus()
+        });
+        flush(&mut forward, actions);
+        self.keys = keys;
+    }
+
+    /// A key after the prefix: an answer, nothing for Esc, and the panel for any other.
+    fn command(&mut self, now: Now, key: &Key, actions: &mut Vec<HostAction>) {
+        match key.code {
+            KeyCode::Esc => {}
+            KeyCode::Char(ch @ ('y' | 'n' | 'Y' | 'N')) => {
+                if !self.notices.is_question() {
+                    self.notices.remark(now, "Nobody is asking anything.");
+                } else {
+                    actions.extend(self.notices.answer(now, ch.eq_ignore_ascii_case(&'y')));
+                }
+            }
+            _ => {
+                self.panel = Panel::default();
+                self.state = PanelState::Open { dirty: true };
+                actions.extend(self.panel.refresh(now).map(HostAction::Command));
+            }
+        }
+    }
+
+    fn panel_key(&mut self, now: Now, key: &Key, actions: &mut Vec<HostAction>) {
+        match self.panel.key(key, self.notices.is_question()) {
+            Chosen::Nothing => {}
+            Chosen::Command(command) => actions.push(HostAction::Command(command)),
+            Chosen::Answer(yes) => actions.extend(self.notices.answer(now, yes)),
+            Chosen::Close => {
+                self.state = PanelState::Closing;
+                return;
+            }
+        }
+        self.touch_panel();
+    }
+
+    fn tell(&mut self, now: Now, text: &str) {
+        match self.state {
+            PanelState::Open { .. } => self.panel.say(text),
+            PanelState::Closed | PanelState::Closing if text.is_empty() => {}
+            PanelState::Closed | PanelState::Closing => self.notices.remark(now, text),
+        }
+    }
+
+    fn touch_panel(&mut self) {
+        if let PanelState::Open { dirty } = &mut self.state {
+            *dirty = true;
+        }
+    }
+
+    /// Takes the notice away.
+    fn erase(&mut self, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+        let Some(shown) = self.shown.take() else {
+            return;
+        };
+        let mut rows = RowSet::EMPTY;
+        match shown.size == screen.size {
+            true => rows.insert(shown.row),
+            // The terminal has wrapped it anew with everything else.
+            false => rows = RowSet::all(screen.size.rows()),
+        }
+        self.repaint(screen, &rows, resume, out);
+    }
+
+    fn repaint(&self, screen: &Screen, rows: &RowSet, resume: &Resume, out: &mut Vec<u8>) {
+        out.extend_from_slice(NEUTRAL);
+        emit::emit_rows(screen, rows, resume, out);
+    }
+
+    fn paint_notice(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+        let Some(text) = self.notices.text(self.prefix, NOTICE_COLS) else {
+            self.restore_title(screen, out);
+            return;
+        };
+        let Some(row) = notice::row_for(screen) else {
+            return self.fallback(now, screen, out);
+        };
+        self.restore_title(screen, out);
+        let cols = usize::from(screen.size.cols());
+        let fitting = self
+            .notices
+            .text(self.prefix, cols.min(NOTICE_COLS))
+            .unwrap_or_default();
+        out.extend_from_slice(NEUTRAL);
+        paint_line(0, row, screen.size.cols(), &fitting, inverse(), out);
+        // Nothing to draw again: this puts back what NEUTRAL and the pen changed.
+        emit::emit_rows(screen, &RowSet::EMPTY, resume, out);
+        self.notices.seen(now);
+        self.shown = Some(Shown {
+            row,
+            size: screen.size,
+            text,
+        });
+    }
+
+    fn paint_panel(&mut self, now: Now, size: Size, out: &mut Vec<u8>) {
+        out.extend_from_slice(NEUTRAL);
+        out.extend_from_slice(b"\x1b[?25l");
+        let question = self
+            .notices
+            .question(usize::from(size.cols()).saturating_sub(4).min(86));
+        if question.is_some() {
+            self.notices.seen(now);
+        }
+        let drawn = self.panel.lines(now, size, question);
+        for (y, (line, marked)) in (drawn.y..).zip(&drawn.lines) {
+            let style = if *marked { inverse() } else { Style::default() };
+            paint_line(drawn.x, y, drawn.cols, line, style, out);
+        }
+    }
+
+    fn restore_title(&mut self, screen: &Screen, out: &mut Vec<u8>) {
+        if self.titled.take().is_some() {
+            title(&screen.title, out);
+        }
+    }
+}
+
+fn flush(forward: &mut Vec<u8>, actions: &mut Vec<HostAction>) {
+    if !forward.is_empty() {
+        actions.push(HostAction::Forward(std::mem::take(forward).into()));
+    }
+}
+
+fn inverse() -> Style {
+    Style {
+        attrs: Attrs::INVERSE,
+        ..Style::default()
+    }
+}
+
+fn title(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\x1b]2;");
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\x1b\\");
+}
+
+/// Writes `cols` columns at a place; the pen is plain before and after.
+fn paint_line(x: u16, y: u16, cols: u16, text: &str, style: Style, out: &mut Vec<u8>) {
+    let blank = Cell {
+        style,
+        ..Cell::default()
+    };
+    let mut cells = vec![blank; usize::from(cols)];
+    put_text(&mut cells, 0, usize::from(cols), text, style);
+    out.extend_from_slice(format!("\x1b[{};{}H", y + 1, x + 1).as_bytes());
+    let mut pen = emit::Pen::default();
+    for cell in &cells {
+        pen.cell(cell, out);
+    }
+    pen.reset(out);
+}

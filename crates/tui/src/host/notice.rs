@@ -1,0 +1,233 @@
+//! What is said over one row of the host's terminal, and how long.
+
+use std::collections::VecDeque;
+
+use pillion_proto::ParticipantId;
+use pillion_screen::{Screen, clean};
+use pillion_session::{Command, HostNotice, Now, Target};
+
+use super::HostAction;
+use crate::{prefix::Prefix, text};
+
+/// Most questions that wait; who asks after that is found in the panel and by `pillion who`.
+const MAX_QUESTIONS: usize = 32;
+
+/// Most remarks that wait; the oldest give way.
+const MAX_REMARKS: usize = 4;
+
+/// How long a remark is shown, in microseconds.
+const REMARK_US: u64 = 4_000_000;
+
+/// After this long a remark is no news any more, in microseconds.
+const STALE_US: u64 = 15_000_000;
+
+/// How long a question must have been readable before an answer counts, in microseconds: longer than
+/// it takes to see that the question has changed under one's fingers.
+const READ_US: u64 = 400_000;
+
+/// A question to the person at the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Asked {
+    /// May this participant type?
+    Edit {
+        id: ParticipantId,
+        name: String,
+        fingerprint: String,
+    },
+    /// Is this command really theirs?
+    Confirm { request: u64, question: String },
+}
+
+#[derive(Debug)]
+struct Question {
+    asked: Asked,
+    /// Since when it can be read.
+    seen: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Remark {
+    text: String,
+    born: u64,
+    until: Option<u64>,
+}
+
+/// Questions first, then remarks, one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    questions: VecDeque<Question>,
+    remarks: VecDeque<Remark>,
+}
+
+impl Notices {
+    /// Takes in a notice.
+    pub(crate) fn take(&mut self, now: Now, notice: HostNotice) {
+        match notice {
+            HostNotice::EditRequested {
+                id,
+                name,
+                fingerprint,
+            } => {
+                self.forget(id);
+                self.ask(Asked::Edit {
+                    id,
+                    name: text::name(&name, 24),
+                    fingerprint: clean::clean_name(&fingerprint, 19),
+                });
+            }
+            HostNotice::RequestGone { id } => self.forget(id),
+            HostNotice::Confirm { request, question } => self.ask(Asked::Confirm {
+                request,
+                question: clean::clean_title(&question, 200),
+            }),
+            HostNotice::Joined { name, .. } => {
+                self.remark(
+                    now,
+                    &format!("“{}” is watching now.", text::name(&name, 24)),
+                );
+            }
+            HostNotice::Left { name, .. } => {
+                self.remark(now, &format!("“{}” has left.", text::name(&name, 24)));
+            }
+            HostNotice::Said(said) => self.remark(now, &said),
+        }
+    }
+
+    /// Something worth a line.
+    pub(crate) fn remark(&mut self, now: Now, said: &str) {
+        if self.remarks.len() >= MAX_REMARKS {
+            self.remarks.pop_front();
+        }
+        self.remarks.push_back(Remark {
+            text: clean::clean_title(said, 200),
+            born: now.mono_us,
+            until: None,
+        });
+    }
+
+    /// What is to be read now, in at most `cols` columns.
+    pub(crate) fn text(&self, prefix: Prefix, cols: usize) -> Option<String> {
+        match (self.questions.front(), self.remarks.front()) {
+            (Some(question), _) => Some(question.text(&format!("{prefix} "), cols)),
+            (None, Some(remark)) => Some(text::cut(&remark.text, cols)),
+            (None, None) => None,
+        }
+    }
+
+    /// The first question, for the panel, where no prefix is needed.
+    pub(crate) fn question(&self, cols: usize) -> Option<String> {
+        self.questions
+            .front()
+            .map(|question| question.text("", cols))
+    }
+
+    /// Whether it is a question that is to be read now.
+    pub(crate) fn is_question(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// What is first can be read from now on.
+    pub(crate) fn seen(&mut self, now: Now) {
+        if let Some(question) = self.questions.front_mut() {
+            question.seen.get_or_insert(now.mono_us);
+        } else if let Some(remark) = self.remarks.front_mut() {
+            remark
+                .until
+                .get_or_insert(now.mono_us.saturating_add(REMARK_US));
+        }
+    }
+
+    /// The answer to the first question; `None` when there is none that was read.
+    pub(crate) fn answer(&mut self, now: Now, yes: bool) -> Option<HostAction> {
+        let seen = self.questions.front()?.seen?;
+        if now.mono_us < seen.saturating_add(READ_US) {
+            return None;
+        }
+        Some(match self.questions.pop_front()?.asked {
+            Asked::Confirm { request, .. } => HostAction::Confirmed { request, yes },
+            Asked::Edit { id, .. } => HostAction::Command(match yes {
+                true => Command::Grant {
+                    target: Target::Id(id),
+                    right: pillion_proto::Right::Edit,
+                    ttl_ms: None,
+                },
+                false => Command::Refuse {
+                    target: Target::Id(id),
+                },
+            }),
+        })
+    }
+
+    /// Lets remarks go that were shown long enough, or are old.
+    pub(crate) fn expire(&mut self, now: Now) {
+        while let Some(remark) = self.remarks.front() {
+            let end = remark.until.unwrap_or(remark.born.saturating_add(STALE_US));
+            if now.mono_us < end {
+                return;
+            }
+            self.remarks.pop_front();
+        }
+    }
+
+    /// When [`Notices::expire`] has something to do.
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        let remark = self.remarks.front()?;
+        Some(remark.until.unwrap_or(remark.born.saturating_add(STALE_US)))
+    }
+
+    fn ask(&mut self, asked: Asked) {
+        if self.questions.len() < MAX_QUESTIONS {
+            self.questions.push_back(Question { asked, seen: None });
+        }
+    }
+
+    fn forget(&mut self, gone: ParticipantId) {
+        self.questions
+            .retain(|question| !matches!(question.asked, Asked::Edit { id, .. } if id == gone));
+    }
+}
+
+impl Question {
+    /// The question and its answers. When room is short the question is cut, not the answers.
+    fn text(&self, prefix: &str, cols: usize) -> String {
+        let long = format!("{prefix}y yes, {prefix}n no");
+        let short = format!("{prefix}y/n");
+        let whole = |question: &str, answers: &str| {
+            let between = if question.ends_with('?') { "" } else { ":" };
+            format!("{question}{between} {answers}")
+        };
+        let mut forms = Vec::new();
+        let cut = |room: usize| match &self.asked {
+            Asked::Edit { name, .. } => {
+                format!(
+                    "“{}” asks to type",
+                    text::cut(name, room.saturating_sub(15))
+                )
+            }
+            Asked::Confirm { question, .. } => text::cut(question, room),
+        };
+        if let Asked::Edit {
+            name, fingerprint, ..
+        } = &self.asked
+        {
+            let first: String = fingerprint.chars().take(9).collect();
+            forms.push(whole(&format!("“{name}” ({first}) asks to type"), &long));
+        }
+        forms.push(whole(&cut(usize::MAX), &long));
+        forms.push(whole(&cut(usize::MAX), &short));
+        let room = cols.saturating_sub(text::width(&short) + 2);
+        let least = text::cut(&whole(&cut(room), &short), cols);
+        let fitting = forms.into_iter().find(|form| text::width(form) <= cols);
+        fitting.unwrap_or(least)
+    }
+}
+
+/// The row to draw over: the last one, or the one above it if the cursor is there. Not the first: it
+/// is the next to go into the scrollback. `None` where no row can be spared.
+pub(crate) fn row_for(screen: &Screen) -> Option<u16> {
+    let last = screen.size.rows().checked_sub(1).filter(|last| *last > 0)?;
+    match screen.cursor.y == last {
+        true => Some(last - 1),
+        false => Some(last),
+    }
+}

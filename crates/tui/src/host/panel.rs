@@ -1,0 +1,262 @@
+//! The panel: who is here, and what can be done about it.
+
+use pillion_proto::{ParticipantId, PathKind, Right};
+use pillion_screen::{Size, clean};
+use pillion_session::{Command, Now, ParticipantStatus, Target};
+
+use crate::{
+    keys::{Key, KeyCode},
+    text,
+};
+
+/// Widest the panel gets, in columns.
+const MAX_COLS: u16 = 90;
+
+/// Highest the panel gets, in rows.
+const MAX_ROWS: u16 = 18;
+
+/// How often the list is brought up to date, in microseconds.
+const REFRESH_US: u64 = 1_000_000;
+
+/// What a key in the panel asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// Nothing, or something within the panel.
+    Nothing,
+    /// A command.
+    Command(Command),
+    /// An answer to the first question.
+    Answer(bool),
+    /// To close it.
+    Close,
+}
+
+/// What waits for a yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sure {
+    question: String,
+    command: Command,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Panel {
+    who: Vec<ParticipantStatus>,
+    selected: Option<ParticipantId>,
+    sure: Option<Sure>,
+    message: String,
+    refreshed: Option<u64>,
+}
+
+impl Panel {
+    /// The list came.
+    pub(crate) fn list(&mut self, who: Vec<ParticipantStatus>) {
+        self.who = who;
+        if self.selected().is_none() {
+            let asking = self.who.iter().find(|who| who.asking);
+            self.selected = asking.or(self.who.first()).map(|who| who.id);
+        }
+    }
+
+    /// A sentence about what was done.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.message = clean::clean_text(text, 1000);
+    }
+
+    /// The command to bring the list up to date, when it is time.
+    pub(crate) fn refresh(&mut self, now: Now) -> Option<Command> {
+        if self
+            .refreshed
+            .is_some_and(|at| now.mono_us < at.saturating_add(REFRESH_US))
+        {
+            return None;
+        }
+        self.refreshed = Some(now.mono_us);
+        Some(Command::Who)
+    }
+
+    /// When [`Panel::refresh`] has something to do.
+    pub(crate) fn refresh_at(&self) -> u64 {
+        self.refreshed.map_or(0, |at| at.saturating_add(REFRESH_US))
+    }
+
+    /// What a key does.
+    pub(crate) fn key(&mut self, key: &Key, question: bool) -> Chosen {
+        let ch = match key.code {
+            KeyCode::Char(ch) => ch.to_ascii_lowercase(),
+            KeyCode::Up => return self.select(-1),
+            KeyCode::Down => return self.select(1),
+            KeyCode::Esc if self.sure.is_none() => return Chosen::Close,
+            _ => '\0',
+        };
+        if let Some(sure) = self.sure.take() {
+            return match ch {
+                'y' => Chosen::Command(sure.command),
+                _ => Chosen::Nothing,
+            };
+        }
+        self.message.clear();
+        match ch {
+            'y' | 'n' if question => Chosen::Answer(ch == 'y'),
+            'q' => Chosen::Close,
+            'c' => Chosen::Command(Command::Ticket { new: false }),
+            's' => self.make_sure(
+                "Stop sharing? Everybody leaves, the program goes on.".to_owned(),
+                Command::Stop,
+            ),
+            'g' | 'n' | 'r' | 'k' => self.about_selected(ch),
+            _ => Chosen::Nothing,
+        }
+    }
+
+    fn about_selected(&mut self, ch: char) -> Chosen {
+        let Some(who) = self.selected() else {
+            self.message = "Nobody is here but you.".to_owned();
+            return Chosen::Nothing;
+        };
+        let name = text::name(&who.name, 24);
+        let target = Target::Id(who.id);
+        match ch {
+            'g' => Chosen::Command(Command::Grant {
+                target,
+                right: Right::Edit,
+                ttl_ms: None,
+            }),
+            'n' => Chosen::Command(Command::Refuse { target }),
+            'r' => Chosen::Command(Command::Revoke { target }),
+            _ => {
+                let question = format!("Put “{name}” out and bar that identity?");
+                self.make_sure(question, Command::Kick { target })
+            }
+        }
+    }
+
+    fn make_sure(&mut self, question: String, command: Command) -> Chosen {
+        self.sure = Some(Sure { question, command });
+        Chosen::Nothing
+    }
+
+    fn selected(&self) -> Option<&ParticipantStatus> {
+        self.who.iter().find(|who| Some(who.id) == self.selected)
+    }
+
+    fn select(&mut self, by: isize) -> Chosen {
+        let at = self
+            .who
+            .iter()
+            .position(|who| Some(who.id) == self.selected)
+            .unwrap_or(0);
+        let at = at
+            .saturating_add_signed(by)
+            .min(self.who.len().saturating_sub(1));
+        self.selected = self.who.get(at).map(|who| who.id);
+        Chosen::Nothing
+    }
+
+    /// Its lines, and where they begin; all as wide as the panel.
+    pub(crate) fn lines(&self, now: Now, size: Size, question: Option<String>) -> Drawn {
+        let cols = usize::from(size.cols().min(MAX_COLS));
+        let rows = usize::from(size.rows().min(MAX_ROWS));
+        let inner = cols.saturating_sub(4);
+        let mut foot: Vec<String> = Vec::new();
+        match (&self.sure, question) {
+            (Some(sure), _) => foot.push(format!("{} y yes, any other key no", sure.question)),
+            (None, Some(question)) => foot.push(question),
+            (None, None) => foot.extend(text::fold(&self.message, inner, 4)),
+        }
+        foot.extend(text::fold(
+            "↑↓ choose  g let type  n refuse  r take edit away  k kick  c copy ticket  s stop sharing  q close",
+            inner,
+            3,
+        ));
+        let room = rows.saturating_sub(3 + foot.len());
+        let mut body: Vec<(String, bool)> = Vec::new();
+        let at = self
+            .who
+            .iter()
+            .position(|who| Some(who.id) == self.selected)
+            .unwrap_or(0);
+        let first = (at + 1).saturating_sub(room);
+        for who in self.who.iter().skip(first).take(room) {
+            body.push((line(now, who), Some(who.id) == self.selected));
+        }
+        if self.who.is_empty() && room > 0 {
+            body.push(("Nobody is here but you.".to_owned(), false));
+        }
+        body.resize(room, (String::new(), false));
+        let title = format!(
+            " pillion: {} here ",
+            self.who.iter().filter(|who| who.here).count()
+        );
+        let title = text::cut(&title, inner);
+        let rule = "─".repeat(inner + 1 - text::width(&title).min(inner));
+        let mut lines = vec![(format!("┌─{title}{rule}┐"), false)];
+        let blank = (String::new(), false);
+        let foot = foot.into_iter().map(|line| (line, false));
+        for (line, marked) in body.into_iter().chain([blank]).chain(foot) {
+            let line = text::cut(&line, inner);
+            let fill = " ".repeat(inner.saturating_sub(text::width(&line)));
+            lines.push((format!("│ {line}{fill} │"), marked));
+        }
+        lines.truncate(rows.saturating_sub(1));
+        lines.push((format!("└{}┘", "─".repeat(inner + 2)), false));
+        lines.truncate(rows);
+        Drawn {
+            x: (size.cols() - cols as u16) / 2,
+            y: (size.rows() - lines.len().min(rows) as u16) / 2,
+            cols: cols as u16,
+            lines,
+        }
+    }
+}
+
+/// A panel to draw.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    pub(crate) x: u16,
+    pub(crate) y: u16,
+    pub(crate) cols: u16,
+    /// Each line, and whether it is the chosen one.
+    pub(crate) lines: Vec<(String, bool)>,
+}
+
+fn line(now: Now, who: &ParticipantStatus) -> String {
+    let right = match (who.right, who.until_unix_ms) {
+        (Right::View, _) => "view".to_owned(),
+        (right, until) => {
+            let right = if right == Right::Manage {
+                "manage"
+            } else {
+                "edit"
+            };
+            match until {
+                Some(until) => {
+                    let left = text::duration(until.saturating_sub(now.unix_ms));
+                    format!("{right} for {left}")
+                }
+                None => right.to_owned(),
+            }
+        }
+    };
+    let path = match (who.here, who.path) {
+        (false, _) => "away",
+        (true, PathKind::Unknown) => "",
+        (true, PathKind::Direct) => "direct",
+        (true, PathKind::Relayed) => "relayed",
+    };
+    let rtt = who
+        .rtt_us
+        .filter(|_| who.here)
+        .map(text::round_trip)
+        .unwrap_or_default();
+    let name = text::name(&who.name, 20);
+    let fill = " ".repeat(20 - text::width(&name).min(20));
+    let fingerprint: String = clean::clean_name(&who.fingerprint, 19)
+        .chars()
+        .take(9)
+        .collect();
+    let asking = if who.asking { "  asks to type" } else { "" };
+    format!(
+        "{:>3} {name}{fill} {fingerprint}  {right}  {path} {rtt}{asking}",
+        who.id.0
+    )
+}

@@ -1,0 +1,310 @@
+//! Composing what the viewer's terminal should show.
+
+use std::collections::BTreeMap;
+
+use pillion_screen::{Attrs, Cell, Color, Row, Screen, Style};
+use pillion_session::{Now, View};
+
+use super::{
+    ViewerUi,
+    layout::Layout,
+    scrollback::Shown,
+    status::{self, Piece},
+};
+use crate::{
+    canvas::{Caret, put_text},
+    text,
+};
+
+/// Rows a sentence may take.
+const MESSAGE_ROWS: usize = 4;
+
+const PLAIN: Style = Style {
+    fg: Color::Default,
+    bg: Color::Default,
+    underline: Color::Default,
+    attrs: Attrs(0),
+};
+const DIM: Style = Style {
+    attrs: Attrs::DIM,
+    ..PLAIN
+};
+const BAR: Style = Style {
+    attrs: Attrs::INVERSE,
+    ..PLAIN
+};
+const BAR_BOLD: Style = Style {
+    attrs: Attrs::INVERSE.union(Attrs::BOLD),
+    ..PLAIN
+};
+
+impl ViewerUi {
+    /// Composes what is to be seen and says where the cursor is to be.
+    pub(super) fn compose(&mut self, now: Now, view: &View) -> Option<Caret> {
+        let size = self.canvas.size();
+        let (cols, rows) = Layout::area(size);
+        if let Some(screen) = &view.screen {
+            self.layout.follow(size, screen.size, &screen.cursor);
+        }
+        if let Some(scrollback) = &mut self.scrollback {
+            scrollback.resize(cols, rows);
+        }
+        let covered = !self.is_live() || self.message.is_some();
+        let plain = view
+            .screen
+            .as_ref()
+            .filter(|screen| !covered && screen.palette.is_empty());
+        let before = std::mem::replace(&mut self.plain, plain.map(|_| self.layout));
+        match plain {
+            Some(screen) if before == self.plain && self.canvas.is_known() => {
+                self.compose_changed(screen);
+            }
+            _ => self.compose_all(now, view),
+        }
+        self.compose_status(now, view);
+        let screen = view.screen.as_ref().filter(|_| self.is_live())?;
+        let cursor = &screen.cursor;
+        let (x, y) = self
+            .layout
+            .shown(cursor.x, cursor.y)
+            .filter(|_| cursor.visible)?;
+        Some(Caret {
+            x,
+            y,
+            shape: cursor.shape,
+            blink: cursor.blink,
+        })
+    }
+
+    /// The rows of the host's screen that differ from what is shown; nothing else has changed. Between a
+    /// frame and the eye, so it only looks at the others.
+    fn compose_changed(&mut self, screen: &Screen) {
+        let layout = self.layout;
+        let (_, rows) = Layout::area(self.canvas.size());
+        self.canvas.begin_rows();
+        let shown = screen.rows.iter().skip(usize::from(layout.top));
+        for (from, y) in shown.zip(0..layout.rows) {
+            let (left, cols) = (usize::from(layout.left), usize::from(layout.cols));
+            let cells = from.cells.get(left..left + cols).unwrap_or(&from.cells);
+            if self.canvas.shows(y, cells) {
+                continue;
+            }
+            if let Some(row) = self.canvas.begin_row(y) {
+                copy(from, layout.left, row);
+                border(layout, y, rows, row);
+            }
+        }
+    }
+
+    fn compose_all(&mut self, now: Now, view: &View) {
+        let layout = self.layout;
+        let (cols, rows) = Layout::area(self.canvas.size());
+        let next = self.canvas.begin();
+        let (area, _) = next.split_at_mut(usize::from(rows).min(next.len()));
+        match (&view.screen, &self.scrollback) {
+            (Some(screen), Some(scrollback)) => scrollback.rows(|y, shown| {
+                let Some(row) = area.get_mut(usize::from(y)) else {
+                    return;
+                };
+                match shown {
+                    Shown::History(from) => copy(from, 0, row),
+                    Shown::Screen(from) => copy(from, layout.left, row),
+                    Shown::Fetching => {
+                        put_text(&mut row.cells, 0, usize::from(cols), "fetching…", DIM);
+                    }
+                }
+                recolour(&screen.palette, row);
+            }),
+            (Some(screen), None) => {
+                let shown = screen.rows.iter().skip(usize::from(layout.top));
+                for (from, row) in shown.zip(area.iter_mut().take(usize::from(layout.rows))) {
+                    copy(from, layout.left, row);
+                    recolour(&screen.palette, row);
+                }
+                for (row, y) in area.iter_mut().zip(0..) {
+                    border(layout, y, rows, row);
+                }
+            }
+            (None, _) => waiting(now, view, area),
+        }
+        let boxed = self
+            .overlay
+            .lines(view, self.config.prefix, area.len().saturating_sub(3));
+        draw_box(&boxed, area);
+        if rows < self.canvas.size().rows() {
+            self.compose_message();
+        }
+    }
+
+    /// A sentence over the rows above the status line.
+    fn compose_message(&mut self) {
+        let cols = usize::from(self.canvas.size().cols());
+        let Some(message) = &self.message else { return };
+        let Some((_, area)) = self.canvas.next.split_last_mut() else {
+            return;
+        };
+        let most = MESSAGE_ROWS.min(area.len());
+        let lines = text::fold(&message.text, cols.saturating_sub(2).max(1), most);
+        let first = area.len() - lines.len();
+        for (row, line) in area.iter_mut().skip(first).zip(&lines) {
+            row.cells.fill(blank(BAR));
+            put_text(&mut row.cells, usize::from(cols > 2), cols, line, BAR_BOLD);
+        }
+    }
+
+    /// The last row, where there is one to spare.
+    fn compose_status(&mut self, now: Now, view: &View) {
+        let last = self.canvas.size().rows() - 1;
+        if last == 0 {
+            return;
+        }
+        let prefix = self.config.prefix;
+        let mut pieces = Vec::new();
+        let mut push = |rank, bold, text| pieces.push(Piece { rank, text, bold });
+        if self.prefixed {
+            let keys = "e ask to type  w who  [ look back  q leave  ? keys";
+            push(10, true, format!("{prefix} …"));
+            push(7, false, keys.to_owned());
+        } else if let Some(back) = &self.scrollback {
+            let keys = "wheel, PgUp, PgDn, Home; Esc is live again";
+            push(10, true, format!("looking back: {}", back.position()));
+            push(7, false, keys.to_owned());
+        }
+        pieces.extend(status::pieces(now, view, self.config.read_only));
+        let mut push = |rank, text| {
+            pieces.push(Piece {
+                rank,
+                text,
+                bold: false,
+            });
+        };
+        if self.layout.is_part() && view.screen.is_some() {
+            let (Layout { cols, rows, .. }, (of_cols, of_rows)) = (self.layout, self.layout.host());
+            push(6, format!("{cols}×{rows} of {of_cols}×{of_rows}"));
+        }
+        if !self.prefixed && self.scrollback.is_none() {
+            push(7, format!("{prefix} ? keys"));
+        }
+        if let Some(bar) = self.canvas.begin_row(last) {
+            draw_bar(pieces, &mut bar.cells);
+        }
+    }
+}
+
+fn blank(style: Style) -> Cell {
+    Cell {
+        style,
+        ..Cell::default()
+    }
+}
+
+/// Copies a row of the host's from column `left` on.
+fn copy(from: &Row, left: u16, to: &mut Row) {
+    let from = from.cells.iter().skip(usize::from(left));
+    for (to, from) in to.cells.iter_mut().zip(from) {
+        to.clone_from(from);
+    }
+}
+
+/// Colours that the program redefined are drawn as what they are: the viewer's palette is its own.
+fn recolour(palette: &BTreeMap<u16, [u8; 3]>, row: &mut Row) {
+    if palette.is_empty() {
+        return;
+    }
+    let look = |color: &mut Color, default: u16| {
+        let index = match color {
+            Color::Default => default,
+            Color::Indexed(index) => u16::from(*index),
+            Color::Rgb(..) => return,
+        };
+        if let Some([r, g, b]) = palette.get(&index) {
+            *color = Color::Rgb(*r, *g, *b);
+        }
+    };
+    for cell in &mut row.cells {
+        look(&mut cell.style.fg, 256);
+        look(&mut cell.style.bg, 257);
+    }
+}
+
+/// A dim line where the host's screen ends and the viewer's goes on: row `y` of `rows`.
+fn border(layout: Layout, y: u16, rows: u16, row: &mut Row) {
+    let cols = usize::from(layout.cols);
+    if y < layout.rows {
+        put_text(&mut row.cells, cols, 1, "│", DIM);
+    } else if y == layout.rows && y < rows {
+        let line = format!("{}┘", "─".repeat(cols));
+        put_text(&mut row.cells, 0, cols + 1, &line, DIM);
+    }
+}
+
+/// Before the first frame: what is going on, in the middle.
+fn waiting(now: Now, view: &View, area: &mut [Row]) {
+    let what = status::trouble(now, view).unwrap_or_else(|| "waiting for the first picture".into());
+    let cols = area.first().map_or(0, |row| row.cells.len());
+    let lines = text::fold(&format!("{what} …"), cols.max(1), area.len());
+    let first = (area.len() - lines.len()) / 2;
+    for (row, line) in area.iter_mut().skip(first).zip(&lines) {
+        let x = cols.saturating_sub(text::width(line)) / 2;
+        put_text(&mut row.cells, x, cols, line, PLAIN);
+    }
+}
+
+/// A box in the middle with `lines`, of which the first is its title.
+fn draw_box(lines: &[String], area: &mut [Row]) {
+    let (Some((title, lines)), Some(first)) = (lines.split_first(), area.first()) else {
+        return;
+    };
+    let cols = first.cells.len();
+    let inner = lines
+        .iter()
+        .chain([title])
+        .map(|line| text::width(line))
+        .max()
+        .unwrap_or(0);
+    let inner = inner.min(cols.saturating_sub(4));
+    let height = lines.len().min(area.len().saturating_sub(2));
+    let x = (cols - (inner + 4).min(cols)) / 2;
+    let y = (area.len() - (height + 2).min(area.len())) / 2;
+    let title = text::cut(title, inner);
+    let fill = "─".repeat(inner - text::width(&title));
+    let head = format!("┌─{title}{fill}─┐");
+    let foot = format!("└{}┘", "─".repeat(inner + 2));
+    let body = lines.iter().take(height).map(|line| {
+        let line = text::cut(line, inner);
+        let fill = " ".repeat(inner - text::width(&line));
+        format!("│ {line}{fill} │")
+    });
+    let all = std::iter::once(head).chain(body).chain([foot]);
+    for (row, line) in area.iter_mut().skip(y).zip(all) {
+        put_text(&mut row.cells, x, cols, &line, PLAIN);
+    }
+}
+
+/// The pieces that fit, the most important ones first of all.
+fn draw_bar(mut pieces: Vec<Piece>, bar: &mut [Cell]) {
+    const BETWEEN: &str = " │ ";
+    let cols = bar.len();
+    let width = |pieces: &[Piece]| {
+        let texts: usize = pieces.iter().map(|piece| text::width(&piece.text)).sum();
+        texts + 2 + pieces.len().saturating_sub(1) * text::width(BETWEEN)
+    };
+    while pieces.len() > 1 && width(&pieces) > cols {
+        let least = pieces
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, piece)| piece.rank);
+        let Some((least, _)) = least else { return };
+        pieces.remove(least);
+    }
+    bar.fill(blank(BAR));
+    let mut x = usize::from(cols > 2);
+    for (at, piece) in pieces.iter().enumerate() {
+        if at > 0 {
+            x += put_text(bar, x, cols, BETWEEN, BAR);
+        }
+        let room = cols.saturating_sub(x);
+        let style = if piece.bold { BAR_BOLD } else { BAR };
+        x += put_text(bar, x, room, &text::cut(&piece.text, room), style);
+    }
+}

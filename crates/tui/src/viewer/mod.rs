@@ -1,0 +1,607 @@
+//! The full-screen viewer: a letterboxed terminal, a status line, scrollback, a few keys.
+//!
+//! Everything shown is composed in cells and compared with what the terminal shows already, so a key's
+//! echo costs the bytes of a few cells.
+
+mod compose;
+mod layout;
+mod mirror;
+mod overlay;
+mod scrollback;
+mod status;
+mod typing;
+
+use bytes::Bytes;
+use pillion_proto::Right;
+use pillion_screen::{LineId, Modes, Screen, Size, clean};
+use pillion_session::{HistoryLines, Now, Phase, View};
+
+use self::{
+    layout::Layout,
+    mirror::Mirror,
+    overlay::Overlay,
+    scrollback::{Moved, Scrollback},
+    typing::{PasteFilter, WHEEL_ROWS},
+};
+use crate::{
+    canvas::Canvas,
+    depth::Depth,
+    keys::{Event, Key, KeyCode, Mods, Mouse, Press, Tokenizer, first_char},
+    prefix::Prefix,
+};
+
+/// How long ESC may be the beginning of a sequence, in microseconds: terminals send a sequence in
+/// one piece, and ssh keeps it in one packet.
+const ESC_US: u64 = 30_000;
+
+/// How long a sentence is shown, in microseconds.
+const MESSAGE_US: u64 = 6_000_000;
+
+/// The host's bell rings here at most this often, in microseconds.
+const BELL_US: u64 = 1_000_000;
+
+/// Longest sentence shown, in characters.
+const MESSAGE_CHARS: usize = 512;
+
+/// Undoes everything a viewer may have done to its terminal, whatever the state it was in.
+const RESTORE: &[u8] = concat!(
+    "\x1b[?2026l",                  // a synchronized update
+    "\x1b[?1000;1002;1003;1006l",   // mouse
+    "\x1b[?1004;2004l",             // focus reports, bracketed paste
+    "\x1b[?1l\x1b>",                // cursor keys, keypad
+    "\x1b]8;;\x1b\\\x1b[m\x1b[0 q", // hyperlink, pen, cursor
+    "\x1b[<u",                      // kitty's flags; they are the alternate screen's own
+    "\x1b[?1049l\x1b[?25h",
+)
+.as_bytes();
+
+/// How a viewer's interface is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct ViewerUiConfig {
+    /// Comes before every command.
+    pub prefix: Prefix,
+    /// Colours of the viewer's terminal.
+    pub depth: Depth,
+    /// Never send input (`join --read-only`).
+    pub read_only: bool,
+}
+
+/// What happens to a viewer's interface.
+#[derive(Debug)]
+pub enum UiInput<'a> {
+    /// The person's terminal sent bytes.
+    Keys(&'a [u8]),
+    /// The terminal's size changed, or its content is not what we drew.
+    Resized(Size),
+    /// A sentence to show for a while.
+    Said(&'a str),
+    /// Lines that were asked for.
+    History(HistoryLines),
+    /// Time passed.
+    Tick,
+}
+
+/// What the person wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Type this into the host's program.
+    Keys(Bytes),
+    /// Ask for edit.
+    RequestEdit,
+    /// Fetch these lines.
+    WantHistory {
+        /// First line.
+        from: LineId,
+        /// How many.
+        count: u32,
+    },
+    /// Leave the session.
+    Leave,
+}
+
+/// A viewer's interface.
+///
+/// The viewer's terminal is put on its alternate screen by the first [`ViewerUi::draw`] and given back
+/// by [`ViewerUi::leave`], or by [`ViewerUi::restore_bytes`] where there is no time for that. Raw mode
+/// is the caller's.
+///
+/// The wheel is always reported to us (modes 1000 and 1006), so selecting text takes the Shift key, as
+/// under every program that uses the mouse.
+#[derive(Debug)]
+pub struct ViewerUi {
+    config: ViewerUiConfig,
+    canvas: Canvas,
+    entered: bool,
+    mirror: Mirror,
+    layout: Layout,
+    /// The layout, if what was drawn last was the host's screen and nothing over it.
+    plain: Option<Layout>,
+    tokenizer: Tokenizer,
+    /// When a lone ESC is the key.
+    esc_at: Option<u64>,
+    /// The prefix key was pressed.
+    prefixed: bool,
+    /// A key that was for us is down: so are its repetitions and its going up.
+    ours: Option<KeyCode>,
+    overlay: Overlay,
+    scrollback: Option<Scrollback>,
+    message: Option<Message>,
+    paste: Option<Paste>,
+    /// A mouse button is down in the host's program.
+    dragging: bool,
+    /// When the status line next says something else.
+    status_at: Option<u64>,
+    /// The host's bells heard so far, and when the next may ring here.
+    bells: Option<u64>,
+    bell_at: u64,
+}
+
+#[derive(Debug)]
+struct Message {
+    text: String,
+    until: u64,
+}
+
+/// A paste under way.
+#[derive(Debug, Default)]
+struct Paste {
+    filter: PasteFilter,
+    /// The program was told that it begins.
+    bracketed: bool,
+}
+
+/// What comes of one input.
+#[derive(Default)]
+struct Turn {
+    actions: Vec<Action>,
+    typed: Vec<u8>,
+}
+
+impl Turn {
+    fn act(&mut self, action: Action) {
+        self.flush();
+        self.actions.push(action);
+    }
+
+    fn flush(&mut self) {
+        if !self.typed.is_empty() {
+            let typed = std::mem::take(&mut self.typed);
+            self.actions.push(Action::Keys(typed.into()));
+        }
+    }
+}
+
+impl ViewerUi {
+    /// An interface on a terminal of this size, nothing drawn yet.
+    pub fn new(config: ViewerUiConfig, size: Size) -> ViewerUi {
+        ViewerUi {
+            config,
+            canvas: Canvas::new(config.depth, size),
+            entered: false,
+            mirror: Mirror::default(),
+            layout: Layout::default(),
+            plain: None,
+            tokenizer: Tokenizer::new(),
+            esc_at: None,
+            prefixed: false,
+            ours: None,
+            overlay: Overlay::None,
+            scrollback: None,
+            message: None,
+            paste: None,
+            dragging: false,
+            status_at: None,
+            bells: None,
+            bell_at: 0,
+        }
+    }
+
+    /// Takes in what happened. Draw afterwards.
+    pub fn handle(&mut self, now: Now, view: &View, input: UiInput<'_>) -> Vec<Action> {
+        let mut turn = Turn::default();
+        match input {
+            UiInput::Keys(bytes) => {
+                let mut tokenizer = std::mem::take(&mut self.tokenizer);
+                tokenizer.feed(bytes, |event, raw| {
+                    self.event(now, view, event, raw, &mut turn)
+                });
+                let held = !tokenizer.held().is_empty();
+                self.tokenizer = tokenizer;
+                self.esc_at = held.then(|| now.mono_us.saturating_add(ESC_US));
+            }
+            UiInput::Resized(size) => self.canvas.reset(size),
+            UiInput::Said(text) => self.say(now, text),
+            UiInput::History(lines) => {
+                if let Some(scrollback) = &mut self.scrollback {
+                    scrollback.take(lines);
+                }
+            }
+            UiInput::Tick => self.tick(now, view, &mut turn),
+        }
+        self.look_after(now, view, &mut turn);
+        turn.flush();
+        turn.actions
+    }
+
+    /// Appends what brings the terminal from what was drawn last to what is to be seen now; nothing
+    /// when that is the same. Write it in one piece, and all of it.
+    pub fn draw(&mut self, now: Now, view: &View, out: &mut Vec<u8>) {
+        if !self.entered {
+            self.entered = true;
+            self.canvas.reset(self.canvas.size());
+            out.extend_from_slice(b"\x1b[?1049h");
+        }
+        self.status_at = status::changes_at(now, view);
+        let caret = self.compose(now, view);
+        let modes = match self.may_type(view) {
+            true => view.screen.as_ref().map_or(Mirror::WATCHING, |screen| {
+                let mirror = Mirror::typing(screen.modes);
+                match self.is_live() {
+                    true => mirror,
+                    false => Mirror {
+                        mouse: 1000,
+                        ..mirror
+                    },
+                }
+            }),
+            false => Mirror::WATCHING,
+        };
+        let mut changes = Vec::new();
+        self.mirror.change(modes, &mut changes);
+        self.ring(now, view, &mut changes);
+        self.canvas.flush(caret, &changes, out);
+    }
+
+    /// The bell, when it rang since it was last listened to.
+    fn ring(&mut self, now: Now, view: &View, out: &mut Vec<u8>) {
+        let Some(screen) = &view.screen else { return };
+        let heard = self.bells.replace(screen.bells);
+        if heard.is_some_and(|heard| heard < screen.bells) && now.mono_us >= self.bell_at {
+            self.bell_at = now.mono_us.saturating_add(BELL_US);
+            out.push(0x07);
+        }
+    }
+
+    /// Appends what gives the terminal back as it was. Drawing again takes it again.
+    pub fn leave(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.entered) {
+            return;
+        }
+        self.mirror.change(Mirror::default(), out);
+        out.extend_from_slice(b"\x1b]8;;\x1b\\\x1b[m\x1b[0 q\x1b[?1049l\x1b[?25h");
+        let size = self.canvas.size();
+        self.canvas = Canvas::new(self.config.depth, size);
+    }
+
+    /// When to call `handle` with a [`UiInput::Tick`], and draw, at the latest, on
+    /// [`Now::mono_us`]'s clock.
+    pub fn wake_at(&self) -> Option<u64> {
+        [
+            self.esc_at,
+            self.message.as_ref().map(|message| message.until),
+            self.scrollback.as_ref().and_then(Scrollback::wake_at),
+            self.status_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What gives a terminal back whatever the interface did to it, for panic hooks and signals.
+    pub const fn restore_bytes() -> &'static [u8] {
+        RESTORE
+    }
+
+    fn may_type(&self, view: &View) -> bool {
+        view.right >= Right::Edit && !self.config.read_only
+    }
+
+    /// Whether keys are for the host's program.
+    fn is_live(&self) -> bool {
+        self.scrollback.is_none() && self.overlay == Overlay::None
+    }
+
+    fn say(&mut self, now: Now, text: &str) {
+        let text = clean::clean_text(text, MESSAGE_CHARS);
+        let until = now.mono_us.saturating_add(MESSAGE_US);
+        self.message = (!text.is_empty()).then_some(Message { text, until });
+    }
+
+    fn tick(&mut self, now: Now, view: &View, turn: &mut Turn) {
+        if self.esc_at.is_some_and(|at| now.mono_us >= at) {
+            self.esc_at = None;
+            let mut tokenizer = std::mem::take(&mut self.tokenizer);
+            tokenizer.timeout(|event, raw| self.event(now, view, event, raw, turn));
+            self.tokenizer = tokenizer;
+        }
+    }
+
+    /// What is due whatever happened.
+    fn look_after(&mut self, now: Now, view: &View, turn: &mut Turn) {
+        if self
+            .message
+            .as_ref()
+            .is_some_and(|message| now.mono_us >= message.until)
+        {
+            self.message = None;
+        }
+        let connected = matches!(view.phase, Phase::Live | Phase::Stalled { .. });
+        if let (Some(scrollback), Some(screen)) = (&mut self.scrollback, &view.screen) {
+            scrollback.forget_before(screen.lines.oldest);
+            if !connected {
+                scrollback.disconnected();
+            } else if let Some((from, count)) = scrollback.wants(now) {
+                turn.act(Action::WantHistory { from, count });
+            }
+        }
+    }
+
+    fn event(&mut self, now: Now, view: &View, event: Event<'_>, raw: &[u8], turn: &mut Turn) {
+        match event {
+            // Nobody typed these; see `keys`.
+            Event::Reply | Event::Unknown => {}
+            Event::Text(text) => self.text(now, view, text, turn),
+            Event::Key(key) => self.key(now, view, &key, raw, turn),
+            Event::Mouse(mouse) => self.mouse(view, &mouse, turn),
+            Event::Focus(_) => {
+                let asked = |screen: &Screen| screen.modes.contains(Modes::FOCUS);
+                if self.may_type(view) && view.screen.as_ref().is_some_and(asked) {
+                    turn.typed.extend_from_slice(raw);
+                }
+            }
+            Event::PasteStart => {
+                let asked = |screen: &Screen| screen.modes.contains(Modes::BRACKETED_PASTE);
+                let bracketed = view.screen.as_ref().is_some_and(asked);
+                self.paste = Some(Paste {
+                    filter: PasteFilter::default(),
+                    bracketed,
+                });
+                if bracketed {
+                    self.type_or_hint(now, view, raw, turn);
+                }
+            }
+            Event::Paste(text) => {
+                let mut passed = Vec::new();
+                self.paste
+                    .get_or_insert_default()
+                    .filter
+                    .pass(text, &mut passed);
+                self.type_or_hint(now, view, &passed, turn);
+            }
+            Event::PasteEnd => {
+                let Some(mut paste) = self.paste.take() else {
+                    return;
+                };
+                let mut passed = Vec::new();
+                paste.filter.end(&mut passed);
+                if paste.bracketed {
+                    passed.extend_from_slice(raw);
+                }
+                self.type_or_hint(now, view, &passed, turn);
+            }
+        }
+    }
+
+    fn text(&mut self, now: Now, view: &View, text: &[u8], turn: &mut Turn) {
+        let mut text = text;
+        if self.prefixed {
+            self.prefixed = false;
+            let Some((ch, after)) = first_char(text) else {
+                return;
+            };
+            self.command(now, view, ch, turn);
+            text = after;
+        }
+        if text.is_empty() {
+            return;
+        }
+        if self.overlay != Overlay::None {
+            self.overlay = Overlay::None;
+            return;
+        }
+        self.type_or_hint(now, view, text, turn);
+    }
+
+    fn key(&mut self, now: Now, view: &View, key: &Key, raw: &[u8], turn: &mut Turn) {
+        if self.config.prefix.is(key) {
+            match key.press {
+                Press::Up => {}
+                _ if std::mem::take(&mut self.prefixed) => self.type_or_hint(now, view, raw, turn),
+                _ => self.prefixed = true,
+            }
+            return;
+        }
+        if self.ours == Some(key.code) {
+            let for_program = self.is_live() && !self.prefixed;
+            match key.press {
+                Press::Up => {
+                    self.ours = None;
+                    return;
+                }
+                Press::Repeat if for_program => return,
+                Press::Down | Press::Repeat => {}
+            }
+        }
+        let pressed = key.press != Press::Up && key.code != KeyCode::Modifier;
+        if !pressed {
+            if self.is_live() && !self.prefixed && self.may_type(view) {
+                turn.typed.extend_from_slice(raw);
+            }
+            return;
+        }
+        self.ours = (self.prefixed || !self.is_live()).then_some(key.code);
+        if std::mem::take(&mut self.prefixed) {
+            match key.code {
+                KeyCode::Char(ch) => self.command(now, view, ch, turn),
+                KeyCode::PageUp | KeyCode::Up => self.look_back(view, key),
+                _ => {}
+            }
+        } else if self.overlay != Overlay::None {
+            self.overlay = self.overlay.after(key);
+        } else if self.scrollback.is_some() && self.move_back(key) {
+        } else if self.wants_back(view, key) {
+            self.look_back(view, key);
+        } else {
+            self.type_or_hint(now, view, raw, turn);
+        }
+    }
+
+    fn command(&mut self, now: Now, view: &View, ch: char, turn: &mut Turn) {
+        let prefix = self.config.prefix;
+        match ch {
+            'e' => self.request_edit(now, view, turn),
+            'q' | 'd' => turn.act(Action::Leave),
+            '?' | 'h' => self.overlay = Overlay::Help,
+            'w' => self.overlay = Overlay::Who { from: 0 },
+            '[' => self.look_back(view, &Key::plain(KeyCode::Up)),
+            _ => {
+                let hint = format!("{prefix} and that key do nothing; {prefix} ? shows what does.");
+                self.say(now, &hint);
+            }
+        }
+    }
+
+    fn request_edit(&mut self, now: Now, view: &View, turn: &mut Turn) {
+        let why_not = match () {
+            () if self.config.read_only => {
+                "You joined with --read-only; join again without it to type."
+            }
+            () if view.right >= Right::Edit => "You can type already.",
+            () if view.read_only => {
+                "The host shares this session read-only: nobody can be given edit."
+            }
+            () if view.asking => "The host has been asked and hasn't answered yet.",
+            () => {
+                turn.act(Action::RequestEdit);
+                return;
+            }
+        };
+        self.say(now, why_not);
+    }
+
+    /// Gives `bytes` to the host's program, or tells who may not how to ask.
+    fn type_or_hint(&mut self, now: Now, view: &View, bytes: &[u8], turn: &mut Turn) {
+        self.scrollback = None;
+        if self.may_type(view) {
+            self.ours = None;
+            turn.typed.extend_from_slice(bytes);
+            return;
+        }
+        let prefix = self.config.prefix;
+        let hint = match () {
+            () if self.config.read_only => format!(
+                "You joined with --read-only, so nothing you type is sent. {prefix} q leaves."
+            ),
+            () if view.read_only => format!(
+                "The host shares this session read-only: nobody else types. {prefix} q leaves."
+            ),
+            () if view.asking => {
+                format!("You are watching until the host answers your request. {prefix} q leaves.")
+            }
+            () => format!(
+                "You are watching. {prefix} e asks the host to let you type; {prefix} q leaves."
+            ),
+        };
+        self.say(now, &hint);
+    }
+
+    /// Whether a key starts looking back: Shift with page up, or page up alone for who can't type.
+    fn wants_back(&self, view: &View, key: &Key) -> bool {
+        let shift = key.mods == Mods::SHIFT;
+        key.code == KeyCode::PageUp && (shift || key.mods == Mods::NONE && !self.may_type(view))
+    }
+
+    fn look_back(&mut self, view: &View, key: &Key) {
+        self.overlay = Overlay::None;
+        let Some(screen) = &view.screen else { return };
+        let (cols, rows) = Layout::area(self.canvas.size());
+        let layout = self.layout;
+        let back = self
+            .scrollback
+            .get_or_insert_with(|| Scrollback::new(screen, layout.top, cols, rows));
+        back.up(match key.code {
+            KeyCode::PageUp => back.page(),
+            _ => 1,
+        });
+    }
+
+    /// Moves in the history; `false` for a key that isn't about that.
+    fn move_back(&mut self, key: &Key) -> bool {
+        let Some(back) = &mut self.scrollback else {
+            return false;
+        };
+        let page = back.page();
+        let mut moved = Moved::Back;
+        match key.code {
+            KeyCode::Up => back.up(1),
+            KeyCode::PageUp => back.up(page),
+            KeyCode::Home => back.home(),
+            KeyCode::Down => moved = back.down(1),
+            KeyCode::PageDown => moved = back.down(page),
+            KeyCode::End | KeyCode::Esc => moved = Moved::Live,
+            _ => return false,
+        }
+        if moved == Moved::Live {
+            self.scrollback = None;
+        }
+        true
+    }
+
+    fn mouse(&mut self, view: &View, mouse: &Mouse, turn: &mut Turn) {
+        let Some(screen) = &view.screen else { return };
+        let typing = self.may_type(view) && self.is_live();
+        if typing && screen.modes.intersects(Modes::ANY_MOUSE) {
+            self.pass_mouse(screen.modes, mouse, turn);
+            return;
+        }
+        let Some(rows) = mouse.wheel().filter(|_| !mouse.release) else {
+            return;
+        };
+        let arrows = Modes::ALTERNATE_SCREEN.union(Modes::ALTERNATE_SCROLL);
+        if typing && screen.modes.contains(arrows) {
+            turn.typed.extend(typing::wheel_arrows(rows, screen.modes));
+        } else if self.overlay == Overlay::None {
+            self.wheel(screen, rows);
+        }
+    }
+
+    fn wheel(&mut self, screen: &Screen, rows: i32) {
+        if rows > 0 {
+            if let Some(back) = &mut self.scrollback
+                && back.down(WHEEL_ROWS) == Moved::Live
+            {
+                self.scrollback = None;
+            }
+            return;
+        }
+        let (cols, height) = Layout::area(self.canvas.size());
+        let top = self.layout.top;
+        let new = || Scrollback::new(screen, top, cols, height);
+        let back = self.scrollback.get_or_insert_with(new);
+        back.up(WHEEL_ROWS);
+        // Nothing above: stay live.
+        if back.is_at_bottom() {
+            self.scrollback = None;
+        }
+    }
+
+    /// The mouse for the host's program: where its screen is shown, and, once a button is down there,
+    /// until it is released.
+    fn pass_mouse(&mut self, modes: Modes, mouse: &Mouse, turn: &mut Turn) {
+        let place = match self.layout.host_place(mouse.x, mouse.y) {
+            Some(place) => place,
+            None if self.dragging => self.layout.nearest(mouse.x, mouse.y),
+            None => return,
+        };
+        if mouse.wheel().is_none() && mouse.button & 32 == 0 {
+            self.dragging = !mouse.release;
+        }
+        let there = Mouse {
+            x: place.0,
+            y: place.1,
+            ..*mouse
+        };
+        turn.typed
+            .extend(typing::mouse(&there, modes).unwrap_or_default());
+    }
+}

@@ -1,0 +1,94 @@
+//! Boxes over the screen: the keys, and who is here.
+
+use pillion_caps::PublicKey;
+use pillion_proto::Right;
+use pillion_session::View;
+
+use super::status;
+use crate::{
+    keys::{Key, KeyCode},
+    prefix::Prefix,
+    text,
+};
+
+/// What lies over the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlay {
+    /// Nothing.
+    None,
+    /// The keys.
+    Help,
+    /// Who is here, from this entry on.
+    Who { from: usize },
+}
+
+impl Overlay {
+    /// What a key leaves: arrows go through a list, anything else closes it.
+    pub(crate) fn after(self, key: &Key) -> Overlay {
+        let Overlay::Who { from } = self else {
+            return Overlay::None;
+        };
+        match key.code {
+            KeyCode::Down => Overlay::Who { from: from + 1 },
+            KeyCode::Up => Overlay::Who {
+                from: from.saturating_sub(1),
+            },
+            _ => Overlay::None,
+        }
+    }
+
+    /// Its lines; the first is its title. At most `rows` of them matter.
+    pub(crate) fn lines(&mut self, view: &View, prefix: Prefix, rows: usize) -> Vec<String> {
+        match self {
+            Overlay::None => Vec::new(),
+            Overlay::Help => help(prefix),
+            Overlay::Who { from } => {
+                *from = (*from).min(view.roster.len().saturating_sub(rows.max(1)));
+                who(view, *from, rows)
+            }
+        }
+    }
+}
+
+fn help(prefix: Prefix) -> Vec<String> {
+    let mut lines = vec!["Keys".to_owned()];
+    for (key, what) in [
+        ("e", "ask the host to let you type"),
+        ("w", "who is here"),
+        ("[", "look back (or wheel, Shift-PgUp)"),
+        ("q", "leave"),
+        ("?", "this"),
+    ] {
+        lines.push(format!("{prefix} {key}   {what}"));
+    }
+    lines.push(format!("{prefix} twice sends {prefix} itself"));
+    lines.push("Hold Shift to select text with the mouse.".to_owned());
+    lines.push("Names are chosen freely: compare the numbers.".to_owned());
+    lines
+}
+
+fn who(view: &View, from: usize, rows: usize) -> Vec<String> {
+    let mut lines = vec![format!("Who is here ({})", view.roster.len())];
+    for who in view.roster.iter().skip(from).take(rows) {
+        let key = PublicKey::from_bytes(&who.identity);
+        let key = key.map_or_else(|_| "no valid key".into(), |key| status::short(&key));
+        let right = match (who.host, who.right) {
+            (true, _) => "host",
+            (_, Right::View) => "view",
+            (_, Right::Edit) => "edit",
+            (_, Right::Manage) => "manage",
+        };
+        let you = if Some(who.id) == view.you {
+            " (you)"
+        } else {
+            ""
+        };
+        let gone = if who.here { "" } else { ", away" };
+        lines.push(format!(
+            "{:>3} {} {key} {right}{gone}{you}",
+            who.id.0,
+            text::name(who.name.as_str(), 24)
+        ));
+    }
+    lines
+}

@@ -1,0 +1,174 @@
+//! The status line: what the connection is, in the words of what it is.
+
+use pillion_caps::PublicKey;
+use pillion_proto::{PathKind, Right, TrackState};
+use pillion_session::{Now, Phase, View};
+
+use crate::text;
+
+/// A piece of the status line; when room is short those of the lowest rank go first.
+pub(crate) struct Piece {
+    pub(crate) rank: u8,
+    pub(crate) text: String,
+    pub(crate) bold: bool,
+}
+
+fn piece(rank: u8, text: String) -> Piece {
+    Piece {
+        rank,
+        text,
+        bold: false,
+    }
+}
+
+/// What the status line says of the session, left to right.
+pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
+    let mut all = Vec::new();
+    if let Some(text) = trouble(now, view) {
+        all.push(Piece {
+            rank: 9,
+            text,
+            bold: true,
+        });
+    }
+    if !view.session_name.is_empty() {
+        all.push(piece(4, text::name(&view.session_name, 24)));
+    }
+    if let Some(key) = &view.host_identity {
+        let host = text::name(&view.host_name, 20);
+        all.push(piece(5, format!("{host} {}", short(key))));
+    }
+    if let Some(text) = people(view) {
+        all.push(piece(3, text));
+    }
+    if view.you.is_some() {
+        all.push(Piece {
+            rank: 8,
+            text: right(now, view, read_only),
+            bold: view.right >= Right::Edit && !read_only,
+        });
+        all.push(piece(4, path(view)));
+    }
+    let title = view.screen.as_ref().map_or("", |screen| &screen.title);
+    if !title.is_empty() {
+        all.push(piece(1, text::name(title, 30)));
+    }
+    all
+}
+
+/// When the status line changes by time alone.
+pub(crate) fn changes_at(now: Now, view: &View) -> Option<u64> {
+    let in_ms = |ms: u64| Some(now.mono_us.saturating_add(ms.saturating_mul(1000)));
+    match view.phase {
+        Phase::Connecting { .. } | Phase::Stalled { .. } => in_ms(1000),
+        Phase::Ended => None,
+        Phase::Joining | Phase::Live => {
+            let left = view.until_unix_ms?.checked_sub(now.unix_ms)?;
+            // The next whole minute, or second, and a little more so as not to be early.
+            match left {
+                0..60_000 => in_ms(left % 1000 + 1),
+                _ => in_ms(left % 60_000 + 1),
+            }
+        }
+    }
+}
+
+/// What is wrong, if something is.
+pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
+    match &view.phase {
+        Phase::Connecting { attempt: 1, .. } if view.screen.is_none() => Some("connecting".into()),
+        Phase::Connecting {
+            attempt,
+            why,
+            retry_at_us,
+        } => {
+            let why = pillion_screen::clean::clean_title(why, 80);
+            let wait = retry_at_us.saturating_sub(now.mono_us) / 1_000_000;
+            let again = match (view.screen.is_some(), wait) {
+                (true, 0) => format!("reconnecting (try {attempt})"),
+                (false, 0) => format!("connecting (try {attempt})"),
+                (_, wait) => format!("try {attempt} in {wait} s"),
+            };
+            Some(match why.is_empty() {
+                true => again,
+                false => format!("{again}: {why}"),
+            })
+        }
+        Phase::Joining => Some("joining".into()),
+        Phase::Stalled { since_us } => {
+            let for_s = now.mono_us.saturating_sub(*since_us) / 1_000_000;
+            let keys = match view.unconfirmed {
+                0 => String::new(),
+                1 => ", 1 key not confirmed".into(),
+                n => format!(", {n} keys not confirmed"),
+            };
+            Some(format!("no word from the host for {for_s} s{keys}"))
+        }
+        Phase::Ended => Some("the session has ended".into()),
+        Phase::Live => match view.track.1 {
+            TrackState::Live => None,
+            TrackState::Exited(code) => Some(format!("the program ended with exit code {code}")),
+            TrackState::Killed(signal) => Some(format!("the program was ended by signal {signal}")),
+        },
+    }
+}
+
+/// "3 here: anna, bob, you".
+fn people(view: &View) -> Option<String> {
+    let here: Vec<_> = view.roster.iter().filter(|who| who.here).collect();
+    let names =
+        here.iter()
+            .filter(|who| !who.host)
+            .take(8)
+            .map(|who| match Some(who.id) == view.you {
+                true => "you".to_owned(),
+                false => text::name(who.name.as_str(), 16),
+            });
+    let names: Vec<String> = names.collect();
+    let more = if here.iter().filter(|who| !who.host).count() > names.len() {
+        ", …"
+    } else {
+        ""
+    };
+    (!here.is_empty()).then(|| match names.is_empty() {
+        true => format!("{} here", here.len()),
+        false => format!("{} here: {}{more}", here.len(), names.join(", ")),
+    })
+}
+
+fn right(now: Now, view: &View, read_only: bool) -> String {
+    if view.right < Right::Edit || read_only {
+        return match view.asking {
+            true => "asked to type".into(),
+            false => "view only".into(),
+        };
+    }
+    let right = match view.right {
+        Right::Manage => "manage",
+        _ => "edit",
+    };
+    match view.until_unix_ms {
+        Some(until) => {
+            let left = text::duration(until.saturating_sub(now.unix_ms));
+            format!("{right} for {left}")
+        }
+        None => right.to_owned(),
+    }
+}
+
+fn path(view: &View) -> String {
+    let kind = match view.path {
+        PathKind::Unknown => return "finding a path".into(),
+        PathKind::Direct => "direct",
+        PathKind::Relayed => "relayed",
+    };
+    match view.rtt_us {
+        0 => kind.to_owned(),
+        us => format!("{kind} {}", text::round_trip(us)),
+    }
+}
+
+/// The first half of a fingerprint.
+pub(crate) fn short(key: &PublicKey) -> String {
+    key.fingerprint().chars().take(9).collect()
+}

@@ -1,0 +1,667 @@
+//! What a person at the host's own terminal sees and does. The terminal is vt100's; what it shows is
+//! what a program wrote, and must be that again after anything of ours.
+
+mod common;
+
+use bytes::Bytes;
+use common::{at, terminal};
+use pillion_proto::{ParticipantId, PathKind, Right};
+use pillion_screen::{Screen, Size, Terminal, emit};
+use pillion_session::{Command, CommandError, Done, HostNotice, ParticipantStatus, Target};
+use pillion_tui::{HostAction, HostUi, Prefix, Want};
+use proptest::prelude::*;
+
+/// A host's terminal, the emulator that saw the same bytes, and the interface.
+struct Desk {
+    ui: HostUi,
+    tty: vt100::Parser,
+    emulator: Terminal,
+    now: u64,
+}
+
+impl Desk {
+    fn new(cols: u16, rows: u16) -> Desk {
+        Desk {
+            ui: HostUi::new(Prefix::default()),
+            tty: terminal(cols, rows),
+            emulator: Terminal::new(Size::clamped(cols, rows)),
+            now: 0,
+        }
+    }
+
+    fn screen(&self) -> Screen {
+        let mut screen = Screen::blank(Size::clamped(1, 1));
+        self.emulator.capture(&mut screen);
+        screen
+    }
+
+    /// The program writes.
+    fn program(&mut self, bytes: impl AsRef<[u8]>) {
+        let mut out = Vec::new();
+        let screen = self.screen();
+        self.ui
+            .before_output(at(self.now), &screen, &self.emulator.resume(), &mut out);
+        self.tty.process(&out);
+        self.tty.process(bytes.as_ref());
+        self.emulator.feed(bytes.as_ref());
+    }
+
+    /// Makes the terminal show exactly what the emulator holds: vt100 takes some of what programs
+    /// write in another way, and what is compared here is before and after.
+    fn settle(&mut self) {
+        let mut out = Vec::new();
+        emit::emit_full(&[], &self.screen(), &mut out);
+        emit::Pen::default().set(&self.emulator.resume().pen, None, &mut out);
+        self.tty.process(&out);
+    }
+
+    fn paint(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let screen = self.screen();
+        self.ui
+            .paint(at(self.now), &screen, &self.emulator.resume(), &mut out);
+        self.tty.process(&out);
+        out
+    }
+
+    fn types(&mut self, bytes: impl AsRef<[u8]>) -> Vec<HostAction> {
+        self.ui
+            .keys(at(self.now), &Bytes::copy_from_slice(bytes.as_ref()))
+    }
+
+    fn later(&mut self, ms: u64) -> Vec<HostAction> {
+        self.now += ms;
+        self.ui.tick(at(self.now))
+    }
+
+    fn asks(&mut self, id: u32, name: &str) {
+        let notice = HostNotice::EditRequested {
+            id: ParticipantId(id),
+            name: name.into(),
+            fingerprint: "7f3a-91c2-04be-77d1".into(),
+        };
+        self.ui.notice(at(self.now), notice);
+    }
+
+    fn wants(&self) -> Option<Want> {
+        self.ui.wants(at(self.now))
+    }
+
+    fn row(&self, y: usize) -> String {
+        let (_, cols) = self.tty.screen().size();
+        self.tty
+            .screen()
+            .rows(0, cols.get())
+            .nth(y)
+            .unwrap()
+            .trim_end()
+            .to_owned()
+    }
+
+    fn rows(&self) -> String {
+        let (_, cols) = self.tty.screen().size();
+        self.tty
+            .screen()
+            .rows(0, cols.get())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+fn forward(bytes: &[u8]) -> HostAction {
+    HostAction::Forward(Bytes::copy_from_slice(bytes))
+}
+
+fn all_forwarded(actions: &[HostAction]) -> Vec<u8> {
+    let bytes = actions.iter().filter_map(|action| match action {
+        HostAction::Forward(bytes) => Some(bytes.to_vec()),
+        _ => None,
+    });
+    bytes.flatten().collect()
+}
+
+fn grant(id: u32) -> HostAction {
+    HostAction::Command(Command::Grant {
+        target: Target::Id(ParticipantId(id)),
+        right: Right::Edit,
+        ttl_ms: None,
+    })
+}
+
+fn status(id: u32, name: &str) -> ParticipantStatus {
+    ParticipantStatus {
+        id: ParticipantId(id),
+        name: name.into(),
+        fingerprint: "7f3a-91c2-04be-77d1".into(),
+        right: Right::View,
+        until_unix_ms: None,
+        here: true,
+        asking: false,
+        path: PathKind::Direct,
+        rtt_us: Some(12_000),
+        lag_frames: 0,
+    }
+}
+
+/// All of a terminal that a program could notice: pen, cursor, cells, modes.
+type Everything = (String, (u16, u16), Vec<Option<String>>, [bool; 5]);
+
+fn everything(tty: &vt100::Parser) -> Everything {
+    let screen = tty.screen();
+    let (rows, cols) = screen.size();
+    let cells = (0..rows.get()).flat_map(|y| (0..cols.get()).map(move |x| (y, x)));
+    let cells = cells.map(|(y, x)| {
+        let cell = screen.cell(y, x)?;
+        // Never written and a blank look the same.
+        let text = if cell.has_contents() {
+            cell.contents()
+        } else {
+            " "
+        };
+        Some(format!(
+            "{text:?} {:?} {:?} {:?}",
+            cell.fgcolor(),
+            cell.bgcolor(),
+            [
+                cell.bold(),
+                cell.dim(),
+                cell.italic(),
+                cell.underline(),
+                cell.inverse(),
+                cell.is_wide(),
+            ]
+        ))
+    });
+    let cells = cells.collect();
+    let flags = [
+        screen.hide_cursor(),
+        screen.application_cursor(),
+        screen.application_keypad(),
+        screen.bracketed_paste(),
+        screen.alternate_screen(),
+    ];
+    let pen = screen.attributes_formatted();
+    (pen, screen.cursor_position(), cells, flags)
+}
+
+#[test]
+fn a_request_is_shown_answered_and_leaves_no_trace() {
+    let mut desk = Desk::new(80, 10);
+    desk.program("$ make\r\n\x1b[1;31merror\x1b[m\r\n$ ");
+    let before = everything(&desk.tty);
+    assert_eq!(desk.wants(), None);
+    desk.asks(3, "anna");
+    assert_eq!(desk.wants(), Some(Want::Notice));
+    desk.paint();
+    assert_eq!(
+        desk.row(9),
+        "“anna” (7f3a-91c2) asks to type: Ctrl-] y yes, Ctrl-] n no"
+    );
+    assert_eq!(desk.wants(), None);
+    assert_eq!(desk.types(b"\x1dy"), [], "too soon to have been read");
+    desk.later(500);
+    assert_eq!(desk.types(b"\x1dy"), [grant(3)]);
+    assert_eq!(desk.wants(), Some(Want::Notice));
+    desk.paint();
+    assert_eq!(everything(&desk.tty), before);
+    assert_eq!(desk.wants(), None);
+}
+
+#[test]
+fn no_is_a_refusal_and_a_gone_request_goes() {
+    let mut desk = Desk::new(80, 10);
+    desk.asks(3, "anna");
+    desk.paint();
+    desk.later(500);
+    let refuse = Command::Refuse {
+        target: Target::Id(ParticipantId(3)),
+    };
+    assert_eq!(desk.types(b"\x1dn"), [HostAction::Command(refuse)]);
+    desk.asks(4, "bob");
+    desk.paint();
+    desk.ui.notice(
+        at(500),
+        HostNotice::RequestGone {
+            id: ParticipantId(4),
+        },
+    );
+    desk.paint();
+    assert_eq!(desk.rows().trim(), "");
+}
+
+#[test]
+fn an_answer_never_reaches_a_question_that_just_came_up() {
+    let mut desk = Desk::new(80, 10);
+    desk.asks(3, "anna");
+    desk.asks(4, "mallory");
+    desk.paint();
+    desk.later(1000);
+    // Anna leaves at the very moment; the next one has not been read.
+    desk.ui.notice(
+        at(desk.now),
+        HostNotice::RequestGone {
+            id: ParticipantId(3),
+        },
+    );
+    assert_eq!(desk.types(b"\x1dy"), []);
+    desk.paint();
+    assert!(desk.row(9).contains("mallory"));
+    desk.later(399);
+    assert_eq!(desk.types(b"\x1dy"), []);
+    desk.later(1);
+    assert_eq!(desk.types(b"\x1dy"), [grant(4)]);
+}
+
+#[test]
+fn a_command_that_widens_rights_is_confirmed_here() {
+    let mut desk = Desk::new(80, 10);
+    let question = "Give “eve” edit?".to_owned();
+    desk.ui.notice(
+        at(0),
+        HostNotice::Confirm {
+            request: 7,
+            question,
+        },
+    );
+    desk.paint();
+    assert!(
+        desk.row(9).starts_with("Give “eve” edit? Ctrl-] y yes"),
+        "{}",
+        desk.row(9)
+    );
+    desk.later(500);
+    assert_eq!(
+        desk.types(b"\x1dn"),
+        [HostAction::Confirmed {
+            request: 7,
+            yes: false
+        }]
+    );
+}
+
+#[test]
+fn output_takes_the_notice_away_and_quiet_brings_it_back() {
+    let mut desk = Desk::new(40, 5);
+    let mut plain = terminal(40, 5);
+    for n in 0..20 {
+        let line = format!("line {n}\r\n");
+        desk.program(&line);
+        plain.process(line.as_bytes());
+        desk.now += 300;
+        if n == 3 {
+            desk.asks(3, "anna");
+        }
+        if desk.wants().is_some() {
+            desk.paint();
+        }
+        if n > 4 {
+            assert!(desk.rows().contains("asks to"), "{}", desk.rows());
+        }
+    }
+    desk.program("x");
+    plain.process(b"x");
+    assert_eq!(desk.wants(), None, "not while the program writes");
+    assert_eq!(desk.ui.wake_at(), Some((desk.now + 200) * 1000));
+    assert_eq!(everything(&desk.tty), everything(&plain));
+    // Nothing of it went into the scrollback either.
+    for tty in [&mut desk.tty, &mut plain] {
+        tty.screen_mut().set_scrollback(100);
+    }
+    assert_eq!(everything(&desk.tty), everything(&plain));
+    assert!(desk.tty.screen().scrollback() > 10);
+}
+
+#[test]
+fn the_notice_keeps_off_the_row_of_the_cursor() {
+    let mut desk = Desk::new(60, 4);
+    desk.program("\x1b[4;1H$ ");
+    desk.asks(3, "anna");
+    desk.paint();
+    assert!(desk.row(2).contains("asks to type"));
+    assert_eq!(desk.row(3), "$");
+}
+
+#[test]
+fn a_long_name_leaves_room_for_the_answers() {
+    let mut desk = Desk::new(40, 4);
+    desk.asks(3, "anna) may not type: Ctrl-] q quits");
+    desk.paint();
+    let row = desk.row(3);
+    assert_eq!(row, "“anna) may no…” asks to type: Ctrl-] y/n");
+}
+
+#[test]
+fn where_nothing_can_be_drawn_title_and_bell_say_it_once() {
+    let mut desk = Desk::new(80, 1);
+    desk.program("\x1b]2;vim\x07");
+    desk.asks(3, "anna");
+    let out = String::from_utf8(desk.paint()).unwrap();
+    assert!(
+        out.starts_with("\x1b]2;“anna” (7f3a-91c2) asks to type") && out.ends_with('\x07'),
+        "{out:?}"
+    );
+    assert_eq!(desk.wants(), None, "no busy waiting");
+    let again = desk.later(1000);
+    assert_eq!(again, []);
+    assert_eq!(desk.wants(), Some(Want::Notice));
+    assert_eq!(desk.paint(), b"", "said already");
+    assert_eq!(desk.types(b"\x1dy"), [grant(3)]);
+    assert_eq!(desk.paint(), b"\x1b]2;vim\x1b\\");
+    assert_eq!(desk.wants(), None);
+}
+
+#[test]
+fn a_moment_that_does_not_come_is_replaced_by_title_and_bell() {
+    let mut desk = Desk::new(80, 10);
+    desk.asks(3, "anna");
+    let mut out = Vec::new();
+    let screen = desk.screen();
+    desk.ui.fallback(at(1000), &screen, &mut out);
+    assert!(out.ends_with(b"\x07"));
+    desk.now = 3000;
+    assert_eq!(desk.types(b"\x1dy"), [grant(3)]);
+}
+
+#[test]
+fn remarks_come_and_go() {
+    let mut desk = Desk::new(60, 5);
+    let joined = HostNotice::Joined {
+        id: ParticipantId(1),
+        name: "anna".into(),
+    };
+    desk.ui.notice(at(0), joined);
+    desk.paint();
+    assert_eq!(desk.row(4), "“anna” is watching now.");
+    assert_eq!(desk.ui.wake_at(), Some(4_000_000));
+    desk.later(4000);
+    assert_eq!(desk.wants(), Some(Want::Notice));
+    desk.paint();
+    assert_eq!(desk.row(4), "");
+    assert_eq!(desk.ui.wake_at(), None);
+}
+
+#[test]
+fn every_byte_goes_through_at_once() {
+    let mut desk = Desk::new(80, 10);
+    for bytes in [
+        &b"ls\r"[..],
+        b"\x1b",
+        b"[",
+        b"9",
+        b"3;",
+        b"5u",
+        b"\x1b[",
+        b"A",
+        b"\x1b]",
+        b"\x1bP",
+        b"\x1b[M",
+        b" !!",
+        b"\xc3",
+        b"\xa9",
+        b"\x1b[200~\x1d",
+        b"\x1d",
+        b"\x1b[201",
+        b"~",
+    ] {
+        assert_eq!(desk.types(bytes), [forward(bytes)], "{bytes:?}");
+    }
+    assert_eq!(desk.types(b"\x1d"), [], "but the prefix");
+    assert_eq!(desk.types(b"\x1d"), [forward(b"\x1d")]);
+}
+
+#[test]
+fn the_prefix_is_known_in_every_encoding() {
+    for prefix in [
+        &b"\x1d"[..],
+        b"\x1b[93;5u",
+        b"\x1b[93;5:1u",
+        b"\x1b[93:125:93;5:1u",
+        b"\x1b[27;5;93~",
+    ] {
+        let mut desk = Desk::new(80, 10);
+        let twice = [prefix, prefix].concat();
+        assert_eq!(desk.types(&twice), [forward(prefix)]);
+        desk.types(prefix);
+        assert_eq!(
+            desk.types(b"\x1b[93;5:3u"),
+            [forward(b"\x1b[93;5:3u")],
+            "up again, for who saw it down"
+        );
+        assert_eq!(desk.types(b"\x1b[93;5:3u"), []);
+        let refresh = desk.types(b"p");
+        assert_eq!(refresh, [HostAction::Command(Command::Who)]);
+        assert_eq!(desk.wants(), Some(Want::Panel));
+    }
+}
+
+#[test]
+fn what_a_terminal_answers_while_we_wait_for_a_key_is_the_programs() {
+    let mut desk = Desk::new(80, 10);
+    desk.types(b"\x1d");
+    assert_eq!(desk.types(b"\x1b[?62c"), [forward(b"\x1b[?62c")]);
+    assert_eq!(desk.types(b"\x1b[I"), [forward(b"\x1b[I")]);
+    assert_eq!(desk.types(b"p"), [HostAction::Command(Command::Who)]);
+    assert_eq!(
+        desk.types(b"\x1b]11;rgb:0/0/0\x1b\\"),
+        [forward(b"\x1b]11;rgb:0/0/0\x1b\\")]
+    );
+    assert_eq!(
+        desk.types(b"\x1b[<0;1;1M"),
+        [],
+        "the mouse is over the panel"
+    );
+}
+
+#[test]
+fn what_follows_a_commands_key_is_not_the_programs() {
+    let mut desk = Desk::new(80, 10);
+    desk.asks(3, "anna");
+    desk.paint();
+    desk.later(500);
+    let keys = b"\x1b[93;5:1u\x1b[93;5:3u\x1b[121;1:1u\x1b[121;1:2u\x1b[121;1:3u\x1b[121;1:1u";
+    assert_eq!(desk.types(keys), [grant(3), forward(b"\x1b[121;1:1u")]);
+}
+
+#[test]
+fn esc_after_the_prefix_forgets_it() {
+    let mut desk = Desk::new(80, 10);
+    desk.types(b"\x1d");
+    assert_eq!(desk.types(b"\x1b"), []);
+    assert_eq!(desk.ui.wake_at(), Some(30_000));
+    assert_eq!(desk.later(30), []);
+    assert_eq!(desk.types(b"y"), [forward(b"y")]);
+}
+
+#[test]
+fn the_panel_lists_and_commands() {
+    let mut desk = Desk::new(100, 24);
+    desk.program("\x1b[3;3Hhello\x1b[?2004h\x1b[1m");
+    let before = everything(&desk.tty);
+    assert_eq!(desk.types(b"\x1dp"), [HostAction::Command(Command::Who)]);
+    desk.paint();
+    let mut asking = status(4, "bob");
+    asking.asking = true;
+    desk.ui
+        .done(at(0), Ok(Done::Who(vec![status(3, "anna"), asking])));
+    assert_eq!(desk.wants(), Some(Want::Panel));
+    desk.paint();
+    assert!(
+        desk.rows()
+            .contains("  3 anna                 7f3a-91c2  view  direct 12 ms"),
+        "{}",
+        desk.rows()
+    );
+    assert!(desk.rows().contains("asks to type"));
+    // Who asks is chosen first.
+    assert_eq!(desk.types(b"g"), [grant(4)]);
+    desk.types(b"\x1b[A");
+    let revoke = Command::Revoke {
+        target: Target::Id(ParticipantId(3)),
+    };
+    assert_eq!(desk.types(b"r"), [HostAction::Command(revoke)]);
+    assert_eq!(desk.types(b"k"), []);
+    desk.paint();
+    assert!(
+        desk.rows()
+            .contains("Put “anna” out and bar that identity? y yes")
+    );
+    let kick = Command::Kick {
+        target: Target::Id(ParticipantId(3)),
+    };
+    assert_eq!(desk.types(b"y"), [HostAction::Command(kick)]);
+    assert_eq!(desk.types(b"s"), []);
+    assert_eq!(desk.types(b"x"), [], "anything but y is no");
+    assert_eq!(desk.types(b"sy"), [HostAction::Command(Command::Stop)]);
+    assert_eq!(
+        desk.types(b"c"),
+        [HostAction::Command(Command::Ticket { new: false })]
+    );
+    desk.ui.done(at(0), Ok(Done::Ticket("pillion1abc".into())));
+    let out = String::from_utf8(desk.paint()).unwrap();
+    assert!(out.contains("\x1b]52;c;cGlsbGlvbjFhYmM=\x07"), "{out:?}");
+    assert!(desk.rows().contains("pillion1abc"));
+    desk.ui.done(
+        at(0),
+        Err(CommandError::NotNow("Nothing is shared.".into())),
+    );
+    desk.paint();
+    assert!(desk.rows().contains("Nothing is shared."));
+    assert_eq!(
+        desk.later(1000),
+        [HostAction::Command(Command::Who)],
+        "kept up to date"
+    );
+    assert_eq!(desk.types(b"q"), []);
+    assert_eq!(desk.wants(), Some(Want::Close));
+    desk.paint();
+    assert_eq!(everything(&desk.tty), before);
+    assert_eq!(desk.wants(), None);
+    assert_eq!(desk.types(b"q"), [forward(b"q")]);
+}
+
+#[test]
+fn the_panel_keeps_its_choice_when_the_list_changes() {
+    let mut desk = Desk::new(100, 24);
+    desk.types(b"\x1dp");
+    desk.ui.done(
+        at(0),
+        Ok(Done::Who(vec![status(3, "anna"), status(4, "bob")])),
+    );
+    desk.types(b"\x1b[B");
+    desk.ui.done(
+        at(0),
+        Ok(Done::Who(vec![
+            status(1, "new"),
+            status(4, "bob"),
+            status(3, "anna"),
+        ])),
+    );
+    assert_eq!(desk.types(b"g"), [grant(4)]);
+}
+
+#[test]
+fn questions_are_answered_in_the_panel_without_the_prefix() {
+    let mut desk = Desk::new(100, 24);
+    desk.types(b"\x1dp");
+    desk.asks(3, "anna");
+    desk.paint();
+    assert!(
+        desk.rows()
+            .contains("“anna” (7f3a-91c2) asks to type: y yes, n no"),
+        "{}",
+        desk.rows()
+    );
+    desk.later(1000);
+    assert_eq!(desk.types(b"y"), [grant(3)]);
+}
+
+#[test]
+fn keys_and_panel_in_one_read_go_where_they_belong() {
+    let mut desk = Desk::new(100, 24);
+    let actions = desk.types(b"ls\x1dpqmake\r");
+    assert_eq!(
+        actions,
+        [
+            forward(b"ls"),
+            HostAction::Command(Command::Who),
+            forward(b"make\r")
+        ]
+    );
+    assert_eq!(desk.wants(), Some(Want::Close));
+}
+
+/// What a program may have written before we draw: looks, places, modes; all of it known to vt100.
+fn program() -> impl Strategy<Value = Vec<String>> {
+    let piece = prop_oneof![
+        5 => "[a-zA-Z0-9 é日]{1,30}",
+        2 => (1u16..30, 1u16..90).prop_map(|(y, x)| format!("\x1b[{y};{x}H")),
+        2 => (0usize..8).prop_map(|n| ["\x1b[1m", "\x1b[3;31m", "\x1b[44m", "\x1b[7m", "\x1b[m", "\x1b[38;5;200m", "\x1b[48;2;1;2;3m", "\x1b[4m"][n].to_owned()),
+        1 => Just("\r\n".to_owned()),
+        1 => (0usize..9).prop_map(|n| ["\x1b[?25l", "\x1b[?1049h", "\x1b[?1049l", "\x1b[2J", "\x1b[K", "\x1b[?2004h", "\x1b[?1h", "\x1b[?7l", "\x1b[3;6r"][n].to_owned()),
+    ];
+    proptest::collection::vec(piece, 0..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn notices_and_the_panel_leave_no_trace(
+        cols in 1u16..90,
+        rows in 1u16..30,
+        program in program(),
+    ) {
+        let mut desk = Desk::new(cols, rows);
+        for piece in &program {
+            desk.program(piece);
+        }
+        desk.settle();
+        let before = everything(&desk.tty);
+        desk.asks(3, "anna");
+        desk.paint();
+        desk.ui.notice(at(0), HostNotice::RequestGone { id: ParticipantId(3) });
+        desk.paint();
+        prop_assert_eq!(&everything(&desk.tty), &before, "after a notice");
+        desk.types(b"\x1dp");
+        desk.ui.done(at(0), Ok(Done::Who(vec![status(3, "anna")])));
+        desk.paint();
+        desk.types(b"q");
+        desk.paint();
+        prop_assert_eq!(&everything(&desk.tty), &before, "after the panel");
+    }
+
+    #[test]
+    fn without_the_prefix_every_byte_passes_unchanged(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        cuts in proptest::collection::vec(1usize..20, 1..20),
+    ) {
+        // Without the prefix in any encoding.
+        let bytes: Vec<u8> = bytes.into_iter().filter(|byte| *byte != 0x1d && *byte != b'u').collect();
+        let mut desk = Desk::new(80, 10);
+        let mut rest = &bytes[..];
+        for cut in cuts.iter().cycle() {
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            prop_assert_eq!(all_forwarded(&desk.types(now)), now);
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn no_keys_do_harm(
+        chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 0..20),
+    ) {
+        let mut desk = Desk::new(30, 6);
+        for chunk in chunks {
+            let mut keys = vec![0x1d];
+            keys.extend(chunk);
+            desk.types(keys);
+            desk.later(100);
+            if desk.wants().is_some() {
+                desk.paint();
+            }
+        }
+    }
+}
