@@ -1,0 +1,63 @@
+//! A viewer that loses its connection and gets it back in the same process. Nothing from outside makes
+//! `pillion join` do that at a known moment, so the viewer is one of the bench's own, made of the same
+//! parts; losing the connection is told to its state machine.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::{Bench, BySystem};
+use crate::{
+    net::{Side, Wire},
+    report::{Line, Row},
+    stats::Samples,
+    systems::{PATIENCE, Shared, System},
+    viewers::{Watcher, runtime},
+};
+
+/// Between two losses: the acknowledgements and the goodbye of the last one are over.
+const REST: Duration = Duration::from_millis(300);
+
+/// Measures it.
+pub fn run(bench: &Bench) -> Result<Row> {
+    let mut row = Row::default();
+    let mut all = BySystem::default();
+    let times = bench.choose(10, 4);
+    bench.take_turns(
+        &bench.ours(),
+        bench.choose(3, 1),
+        &mut row.notes,
+        |system, seed| one(bench, system, seed, times),
+        |system, samples| all.of(system).extend(&samples),
+    );
+    let mut line = Line::new("reconnect at 50 ms, same process", "ms", Some(65.0));
+    for (system, samples) in &all.0 {
+        line.median(system, samples);
+    }
+    row.lines.push(line);
+    Ok(row)
+}
+
+fn one(bench: &Bench, system: &System, seed: u64, times: usize) -> Result<Samples> {
+    let session = system.share(Wire::FAR, seed, &bench.dir, Shared::Echo)?;
+    let _program = session.actor()?;
+    let ticket = session.ticket().context("there is no ticket")?;
+    session
+        .world()
+        .within(Side::Viewer, || -> Result<Samples> {
+            runtime()?.block_on(async {
+                let mut viewer = Watcher::new(&ticket, 0)?;
+                viewer.live(PATIENCE).await?;
+                let mut samples = Samples::default();
+                for _ in 0..times {
+                    // It goes on living meanwhile.
+                    let _ = viewer.until(REST, |_| false).await;
+                    let lost = Instant::now();
+                    viewer.lose_connection(PATIENCE).await?;
+                    samples.add(lost.elapsed());
+                }
+                viewer.leave().await;
+                Ok(samples)
+            })
+        })?
+}

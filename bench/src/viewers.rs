@@ -1,0 +1,204 @@
+//! Viewers made of Pillion's own parts, many in one process: the state machine and the network of
+//! `pillion join`, without its terminal.
+
+use std::{collections::HashSet, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use pillion::{
+    caps::{PublicKey, SecretKey},
+    clock::Clock,
+    net::{NetOptions, RelayChoice, ViewerNet, random_bytes},
+    proto::{JoinId, Ticket},
+    session::{Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput},
+};
+
+use crate::{programs, stats::Samples, text};
+
+/// One viewer.
+pub struct Watcher {
+    clock: Clock,
+    viewer: Viewer,
+    net: ViewerNet,
+}
+
+/// What a viewer saw of a [`Tick`](programs::Program::Tick).
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// From printing to being on the viewer's screen, in milliseconds.
+    pub delays: Samples,
+    /// Lines that were seen.
+    pub seen: HashSet<u32>,
+}
+
+impl Watcher {
+    /// Starts connecting. In a tokio runtime.
+    ///
+    /// # Errors
+    /// A bad ticket, no randomness.
+    pub fn new(ticket: &str, number: usize) -> Result<Watcher> {
+        let ticket: Ticket = ticket.parse()?;
+        let mut net = ViewerNet::new(RelayChoice::None, NetOptions::default());
+        net.set_host(ticket.addr.clone());
+        let clock = Clock::start();
+        let config = ViewerConfig {
+            identity: SecretKey::from_bytes(&random_bytes()?),
+            session: PublicKey::from_bytes(ticket.addr.id.as_bytes())?,
+            link: Some(SecretKey::from_bytes(&ticket.link)),
+            grants: Vec::new(),
+            name: format!("viewer {number}"),
+            software: "pillion-bench".to_owned(),
+            join: JoinId(random_bytes()?),
+            read_only: true,
+            inside: Vec::new(),
+        };
+        Ok(Watcher {
+            viewer: Viewer::new(config, clock.now()),
+            clock,
+            net,
+        })
+    }
+
+    /// Goes on until what is seen satisfies `done`, for `patience` at most.
+    ///
+    /// # Errors
+    /// The host ended it, or it takes too long.
+    pub async fn until(
+        &mut self,
+        patience: Duration,
+        mut done: impl FnMut(&View) -> bool,
+    ) -> Result<()> {
+        let goes_on = async {
+            loop {
+                self.obey()?;
+                if done(self.viewer.view()) {
+                    return Ok(());
+                }
+                let input = match self.viewer.wake_at() {
+                    Some(at) => tokio::time::timeout_at(
+                        self.clock.instant(at).into(),
+                        self.net.next_input(),
+                    )
+                    .await
+                    .unwrap_or(ViewerInput::Tick),
+                    None => self.net.next_input().await,
+                };
+                self.viewer.handle(self.clock.now(), input);
+            }
+        };
+        tokio::time::timeout(patience, goes_on)
+            .await
+            .context("a viewer waited in vain")?
+    }
+
+    /// Until there is a screen of now.
+    ///
+    /// # Errors
+    /// As [`Watcher::until`].
+    pub async fn live(&mut self, patience: Duration) -> Result<()> {
+        self.until(patience, |view| {
+            view.phase == Phase::Live && view.screen.is_some()
+        })
+        .await
+    }
+
+    /// Until `end` is on the screen; what was seen on the way.
+    ///
+    /// # Errors
+    /// As [`Watcher::until`].
+    pub async fn watch(&mut self, end: &str, patience: Duration) -> Result<Sight> {
+        let mut sight = Sight::default();
+        let mut frame = None;
+        self.until(patience, |view| {
+            let Some(screen) = view.screen.as_ref().filter(|_| frame != Some(view.frame)) else {
+                return false;
+            };
+            frame = Some(view.frame);
+            let text = screen.text();
+            sight.look(&text, programs::now_us());
+            text.contains(end)
+        })
+        .await?;
+        Ok(sight)
+    }
+
+    /// Loses the connection, as far as the viewer can tell, and gets it back.
+    ///
+    /// # Errors
+    /// As [`Watcher::until`].
+    pub async fn lose_connection(&mut self, patience: Duration) -> Result<()> {
+        let why = "the bench pulled the plug".to_owned();
+        self.viewer
+            .handle(self.clock.now(), ViewerInput::Disconnected { why });
+        if self.viewer.view().phase == Phase::Live {
+            bail!("the viewer did not notice that its connection was gone");
+        }
+        self.live(patience).await
+    }
+
+    /// Leaves.
+    pub async fn leave(mut self) {
+        self.viewer.handle(self.clock.now(), ViewerInput::Leave);
+        let _ = self.obey();
+        self.net.close().await;
+    }
+
+    fn obey(&mut self) -> Result<()> {
+        while let Some(output) = self.viewer.poll() {
+            if let Some(ViewerOutput::Event(ViewerEvent::Ended {
+                text,
+                regular: false,
+            })) = self.net.apply(output)
+            {
+                bail!("the host refused: {text}");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sight {
+    /// Takes in what is on the screen at `now_us`.
+    fn look(&mut self, screen: &str, now_us: u64) {
+        // The newest are at the bottom; above one that was seen before is nothing new.
+        for line in screen.lines().rev() {
+            let Some((number, at)) = text::stamp(line) else {
+                continue;
+            };
+            if !self.seen.insert(number) {
+                return;
+            }
+            self.delays
+                .add(Duration::from_micros(now_us.saturating_sub(at)));
+        }
+    }
+}
+
+/// A runtime for viewers: everything on the calling thread.
+///
+/// # Errors
+/// No descriptors.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_counts_once_when_it_is_first_seen() {
+        let mut sight = Sight::default();
+        let screen = format!(
+            "something else\n{}\n{}\n",
+            text::stamped(0, 1000),
+            text::stamped(1, 3000)
+        );
+        sight.look(&screen, 4000);
+        sight.look(&format!("{screen}{}", text::stamped(2, 5000)), 9000);
+        assert_eq!(sight.seen, HashSet::from([0, 1, 2]));
+        assert_eq!(sight.delays.len(), 3);
+        assert_eq!(sight.delays.range(), Some((1.0, 4.0)));
+    }
+}

@@ -1,0 +1,403 @@
+//! The command line, as clap sees it. What each flag means is said here once: `--help`, the man
+//! pages and the completions are made from it.
+
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pillion::{keep::Keep, net::RelayChoice, span::Span};
+
+/// Share a live terminal straight from your machine.
+///
+/// `pillion --share` runs your shell and prints a ticket; whoever runs `pillion join TICKET` sees
+/// your terminal live, end-to-end encrypted, through NATs. They can type once you say so.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pillion",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    after_long_help = EXAMPLES
+)]
+pub struct Cli {
+    /// What to do; without a command, run a shell under pillion.
+    #[command(subcommand)]
+    pub command: Option<Cmd>,
+
+    /// How to run the shell.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pillion --share                      share a new shell, view-only
+  pillion --share -- cargo test        share one command; the exit code is the command's
+  pillion join TICKET                  ride along
+  pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
+  pillion grant --link --edit --uses 1 a token for somebody who is not here yet
+  pillion revoke anna                  take that back, at once
+  pillion stop                         end sharing; the shell goes on
+
+Inside a session the prefix key (Ctrl-] by default) opens a panel with the same.
+
+Exit codes:
+  0    done; of a shared command: its own exit code is passed on
+  1    it did not work; the message says why and what to do
+  2    the command line is wrong
+  3    the host refused: a wrong, expired or replaced ticket or token, or you are barred
+  4    no such session, or nobody by that name
+  5    the session could not be reached (join --text, which does not wait)
+  126  the program to share could not be run
+  127  the program to share was not found
+  128+n  the shared program was ended by signal n
+
+Environment:
+  PILLION_TICKET, PILLION_GRANT   what `join` uses when no argument is given
+  PILLION_SESSION                 the session commands are about; set inside each session
+  PILLION_NAME, PILLION_RELAY, …  as in the configuration file (`pillion config show`)
+  NO_COLOR                        draw without colours";
+
+/// Flags of `pillion` itself.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Share the session from its beginning and print the ticket.
+    #[arg(long)]
+    pub share: bool,
+
+    /// The session's name, shown to those who join.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Nobody can be given the right to type in this session.
+    #[arg(long, requires = "share")]
+    pub read_only: bool,
+
+    /// Also write the ticket to FILE (0600); with --json, the whole object.
+    #[arg(long, value_name = "FILE", requires = "share")]
+    pub ticket_file: Option<PathBuf>,
+
+    /// Print {"session","ticket","join",…} as one line on stderr instead of the greeting.
+    #[arg(long, requires = "share")]
+    pub json: bool,
+
+    /// Print no greeting.
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// How to be found beyond the local network: a relay's URL, "none", or "default".
+    #[arg(long, value_name = "URL|none|default")]
+    pub relay: Option<RelayChoice>,
+
+    /// What to keep of ended sessions: an age, a size, both ("30d,1GiB"), or "none".
+    #[arg(long, value_name = "AGE,SIZE")]
+    pub keep: Option<Keep>,
+
+    /// The program to run instead of your shell.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub program: Vec<OsString>,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Cmd {
+    /// Ride along in a session.
+    ///
+    /// Keys, after the prefix (Ctrl-] by default): e asks for the right to type, [ scrolls back,
+    /// w shows who is here, ? helps, q leaves. The wheel scrolls back too.
+    #[command(after_long_help = "\
+Examples:
+  pillion join pillionab3…              watch
+  pbpaste | pillion join -              the ticket from a pipe: it is in no argument list
+  pillion join TICKET --grant TOKEN     come with the right to type
+  pillion join TICKET --text            print the screen once and exit, no terminal needed
+  pillion join TICKET --follow          print new lines as they come, until the session ends")]
+    Join(JoinArgs),
+
+    /// Start sharing a session that is already running, from what is on its screen now.
+    Share(ShareArgs),
+
+    /// End sharing. The shell goes on; viewers are told.
+    Stop(StopArgs),
+
+    /// Print the ticket again, or replace it.
+    Ticket(TicketArgs),
+
+    /// Who is here.
+    Who(ListArgs),
+
+    /// Let somebody type.
+    #[command(after_long_help = "\
+Examples:
+  pillion grant anna --edit                    anna, who is here, may type for 8 hours
+  pillion grant 3 --edit --expires 20m         participant 3 of `pillion who`, for 20 minutes
+  pillion grant --link --edit --uses 1         prints a token that one person can use:
+                                               pillion join TICKET --grant TOKEN
+
+To type in your shell is to act as you: an editor can read your files and run any program.")]
+    Grant(GrantArgs),
+
+    /// Take the right to type away, at once.
+    Revoke(RevokeArgs),
+
+    /// Put somebody out and bar their key.
+    Kick(KickArgs),
+
+    /// List sessions of this machine.
+    Ls(LsArgs),
+
+    /// Write a session's history as text or as a recording.
+    #[command(after_long_help = "\
+Examples:
+  pillion export 7f3a91c204 --format txt > session.txt
+  pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast")]
+    Export(ExportArgs),
+
+    /// Remove ended sessions and their history from this machine.
+    Rm(RmArgs),
+
+    /// Show or edit the configuration.
+    #[command(subcommand)]
+    Config(ConfigCmd),
+
+    /// Print a completion script for a shell.
+    #[command(after_long_help = "\
+Examples:
+  pillion completions bash > ~/.local/share/bash-completion/completions/pillion
+  pillion completions zsh  > \"${fpath[1]}/_pillion\"
+  pillion completions fish > ~/.config/fish/completions/pillion.fish")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+
+    /// Write the man pages into a folder.
+    #[command(after_long_help = "\
+Example:
+  pillion man ~/.local/share/man/man1 && man pillion")]
+    Man {
+        /// Where to; it is made if it is not there.
+        dir: PathBuf,
+    },
+}
+
+/// Flags of `join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The ticket; "-" reads it from standard input. Without it, PILLION_TICKET, or you are asked.
+    pub ticket: Option<String>,
+
+    /// A grant token, as `pillion grant --link` prints it. Better in PILLION_GRANT: arguments can be
+    /// read by other users of this machine.
+    #[arg(long, value_name = "TOKEN")]
+    pub grant: Option<String>,
+
+    /// What to call you.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Never send a keystroke, whatever you are granted.
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Print the current screen as text and exit.
+    #[arg(long, conflicts_with = "follow")]
+    pub text: bool,
+
+    /// Print new lines as they come, until the session ends.
+    #[arg(long)]
+    pub follow: bool,
+
+    /// A relay's URL, "none", or "default".
+    #[arg(long, value_name = "URL|none|default")]
+    pub relay: Option<RelayChoice>,
+}
+
+/// Which session a command is about.
+#[derive(Debug, Args)]
+pub struct SessionArg {
+    /// The session (see `pillion ls`); the one you are in, or the only one, by default.
+    #[arg(long, value_name = "SESSION", env = "PILLION_SESSION", global = false)]
+    pub session: Option<String>,
+}
+
+/// Flags of `share`.
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `stop`.
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Every session of yours on this machine.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Flags of `ticket`.
+#[derive(Debug, Args)]
+pub struct TicketArgs {
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+
+    /// Make a new ticket; the old one stops working. Who is here stays.
+    #[arg(long)]
+    pub new: bool,
+}
+
+/// Flags of commands that list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `grant`.
+#[derive(Debug, Args)]
+pub struct GrantArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(
+        value_name = "NAME|ID",
+        required_unless_present = "link",
+        conflicts_with = "link"
+    )]
+    pub who: Option<String>,
+
+    /// Print a token for somebody who is not here yet.
+    #[arg(long)]
+    pub link: bool,
+
+    /// The right to type.
+    #[arg(long, required_unless_present = "manage")]
+    pub edit: bool,
+
+    /// The right to type and to say who else may.
+    #[arg(long, conflicts_with = "edit")]
+    pub manage: bool,
+
+    /// For how long: "20m", "1h", "2d"; 8h unless the configuration says otherwise.
+    #[arg(long, value_name = "SPAN")]
+    pub expires: Option<Span>,
+
+    /// How many people may use the token; reconnecting is no new use.
+    #[arg(long, value_name = "N", requires = "link")]
+    pub uses: Option<NonZeroU32>,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
+
+/// Flags of `revoke`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whose").required(true).args(["who", "link", "all"]))]
+pub struct RevokeArgs {
+    /// A name, number or key fingerprint from `pillion who`, or a grant's id.
+    #[arg(value_name = "NAME|ID|GRANT")]
+    pub who: Option<String>,
+
+    /// Every token made with `grant --link`, and who came with one.
+    #[arg(long)]
+    pub link: bool,
+
+    /// Everyone's.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
+
+/// Flags of `kick`.
+#[derive(Debug, Args)]
+pub struct KickArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(value_name = "NAME|ID")]
+    pub who: String,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
+
+/// Flags of `ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Ended sessions too.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Print an array of {"session","name","state","viewers","started"}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Plain text, or an asciicast v3 recording.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Txt)]
+    pub format: ExportFormat,
+
+    /// Write to FILE instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What `export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Text, a line each.
+    Txt,
+    /// asciicast v3.
+    Cast,
+}
+
+/// Flags of `rm`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["sessions", "all"]))]
+pub struct RmArgs {
+    /// Sessions, as `pillion ls --all` lists them.
+    #[arg(value_name = "SESSION")]
+    pub sessions: Vec<String>,
+
+    /// Every ended session.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCmd {
+    /// Where the file is (or would be).
+    Path,
+    /// Every setting, its value and where that came from.
+    Show {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Open the file in $VISUAL or $EDITOR, with every key explained in it.
+    Edit,
+}

@@ -1,0 +1,87 @@
+//! `pillion config path|show|edit`.
+
+use std::{ffi::OsString, io::Write, os::unix::fs::OpenOptionsExt, process::Command};
+
+use anyhow::{Context, Result, bail};
+use pillion::{
+    config::Config,
+    paths::{Paths, private_dir},
+};
+
+use crate::args::ConfigCmd;
+
+/// Runs it.
+pub fn run(paths: &Paths, command: &ConfigCmd) -> Result<()> {
+    let file = paths.config_file();
+    match command {
+        ConfigCmd::Path => println!("{}", file.display()),
+        ConfigCmd::Show { json } => show(&Config::load(&file)?, *json),
+        ConfigCmd::Edit => {
+            private_dir(&paths.config)?;
+            let made = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&file);
+            match made {
+                Ok(mut new) => new.write_all(Config::template().as_bytes())?,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("{} could not be made", file.display()));
+                }
+            }
+            edit(&file)?;
+            Config::load(&file)
+                .context("saved, but not usable until it is corrected (`pillion config edit`)")?;
+        }
+    }
+    Ok(())
+}
+
+fn show(config: &Config, json: bool) {
+    if json {
+        let all: Vec<_> = config
+            .all()
+            .map(|(key, value, origin, _)| {
+                serde_json::json!({ "key": key, "value": value, "from": origin.as_str() })
+            })
+            .collect();
+        println!("{}", serde_json::Value::Array(all));
+        return;
+    }
+    for (key, value, origin, help) in config.all() {
+        for line in help.lines() {
+            println!("# {line}");
+        }
+        println!("{key} = {value:?}  # from: {}\n", origin.as_str());
+    }
+}
+
+fn edit(file: &std::path::Path) -> Result<()> {
+    let editor = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(std::env::var_os)
+        .filter(|editor| !editor.is_empty())
+        .unwrap_or_else(|| OsString::from("vi"));
+    // $EDITOR may carry arguments ("code --wait"), so a shell splits it, as git does.
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{} \"$1\"", editor.to_string_lossy()))
+        .arg("sh")
+        .arg(file)
+        .status()
+        .with_context(|| {
+            format!(
+                "{} could not be started; set EDITOR",
+                editor.to_string_lossy()
+            )
+        })?;
+    if !status.success() {
+        bail!(
+            "the editor {} ended with {status}; the settings are as it left them",
+            editor.to_string_lossy()
+        );
+    }
+    Ok(())
+}

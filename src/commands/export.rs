@@ -1,0 +1,67 @@
+//! `pillion export`.
+
+use std::{
+    fs::OpenOptions,
+    io::{BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
+};
+
+use anyhow::{Context, Result};
+use pillion::{
+    control::{self, Request},
+    export,
+    paths::Paths,
+    select,
+    store::{SessionReader, SessionState},
+};
+
+use crate::args::{ExportArgs, ExportFormat};
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
+    let session = select::any(paths, args.session.as_deref())?;
+    if session.state == SessionState::Live {
+        control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
+    }
+    let reader = SessionReader::open(&paths.sessions, &session.meta.id)?;
+    match &args.output {
+        Some(file) => {
+            let opened = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(file);
+            let out = opened.with_context(|| format!("{} could not be written", file.display()))?;
+            write(&reader, args.format, &mut BufWriter::new(out))
+                .with_context(|| format!("{} could not be written whole", file.display()))?;
+        }
+        None => match write(
+            &reader,
+            args.format,
+            &mut BufWriter::new(std::io::stdout().lock()),
+        ) {
+            // `pillion export … | head` is no error.
+            Err(error) if is_broken_pipe(&error) => {}
+            other => other?,
+        },
+    }
+    if let Some(damage) = reader.torn_tail() {
+        eprintln!("{damage}");
+    }
+    Ok(())
+}
+
+fn write(reader: &SessionReader, format: ExportFormat, out: &mut impl Write) -> Result<()> {
+    match format {
+        ExportFormat::Txt => export::text(reader, out)?,
+        ExportFormat::Cast => export::cast(reader, out)?,
+    }
+    Ok(out.flush()?)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

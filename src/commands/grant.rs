@@ -1,0 +1,51 @@
+//! `pillion grant`.
+
+use anyhow::Result;
+use pillion::{
+    clock,
+    paths::Paths,
+    proto::Right,
+    session::{Command, Done, Target},
+};
+
+use crate::{
+    args::GrantArgs,
+    commands::{ask, say},
+};
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
+    let right = if args.manage {
+        Right::Manage
+    } else {
+        Right::Edit
+    };
+    let ttl_ms = args.expires.map(|span| span.as_millis());
+    let command = match &args.who {
+        Some(who) => Command::Grant {
+            target: Target::Named(who.clone()),
+            right,
+            ttl_ms,
+        },
+        None => Command::GrantLink {
+            right,
+            ttl_ms,
+            uses: args.uses,
+        },
+    };
+    let done = ask(paths, args.session.session.as_deref(), command).await?;
+    if let Done::Token {
+        token,
+        grant,
+        expires_unix_ms,
+    } = &done
+    {
+        println!("{token}");
+        eprintln!(
+            "Whoever has this token and a ticket may type until {}. Take it back with: pillion revoke {grant}",
+            clock::readable(*expires_unix_ms)
+        );
+    }
+    say(&done);
+    Ok(())
+}

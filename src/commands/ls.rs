@@ -1,0 +1,110 @@
+//! `pillion ls`.
+
+use anyhow::Result;
+use pillion::{
+    clock,
+    control::{self, Request},
+    paths::Paths,
+    screen::clean::clean_title,
+    session::{Command, Done, SessionStatus},
+    store::{SessionState, SessionSummary, list},
+};
+
+use crate::args::LsArgs;
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
+    let mut rows = Vec::new();
+    for session in list(&paths.sessions)? {
+        let status = match session.state {
+            SessionState::Live => status(paths, &session).await,
+            _ if args.all => None,
+            _ => continue,
+        };
+        rows.push((session, status));
+    }
+    if args.json {
+        println!(
+            "{}",
+            serde_json::Value::Array(rows.iter().map(json).collect())
+        );
+    } else if rows.is_empty() {
+        eprintln!(
+            "No session is running. `pillion --share` starts one; `pillion ls --all` lists ended ones."
+        );
+    } else {
+        table(&rows);
+    }
+    Ok(())
+}
+
+type Row = (SessionSummary, Option<SessionStatus>);
+
+/// What a running session says of itself; nothing if it is just ending.
+async fn status(paths: &Paths, session: &SessionSummary) -> Option<SessionStatus> {
+    let socket = paths.socket(&session.meta.id);
+    match control::ask(&socket, &Request::Command(Command::Status)).await {
+        Ok(Done::Status(status)) => Some(status),
+        _ => None,
+    }
+}
+
+fn state((session, status): &Row) -> &'static str {
+    match (&session.state, status) {
+        (SessionState::Live, Some(status)) if status.shared => "shared",
+        (SessionState::Live, _) => "private",
+        (SessionState::Ended { .. }, _) => "ended",
+        // To people it has ended; why is told in the note.
+        (SessionState::Crashed { .. }, _) => "ended",
+    }
+}
+
+fn json(row: &Row) -> serde_json::Value {
+    let (session, status) = row;
+    serde_json::json!({
+        "session": session.meta.id,
+        "name": status.as_ref().map_or(&session.meta.name, |status| &status.name),
+        "state": state(row),
+        "viewers": status.as_ref().map_or(0, |status| status.viewers),
+        "started": session.meta.started_unix_ms / 1000,
+        "ended": session.state.stopped_ms().map(|ms| ms / 1000),
+        "reason": reason(&session.state),
+        "command": session.meta.command,
+        "bytes": session.bytes,
+    })
+}
+
+fn reason(state: &SessionState) -> Option<String> {
+    match state {
+        SessionState::Live => None,
+        SessionState::Ended { reason, .. } => Some(reason.clone()),
+        SessionState::Crashed { .. } => Some("the host was killed or crashed".to_owned()),
+    }
+}
+
+fn table(rows: &[Row]) {
+    println!(
+        "{:<12} {:<20} {:<8} {:>7}  {:<23}  COMMAND",
+        "SESSION", "NAME", "STATE", "VIEWERS", "STARTED"
+    );
+    for row in rows {
+        let (session, status) = row;
+        let name = status
+            .as_ref()
+            .map_or(&session.meta.name, |status| &status.name);
+        let viewers = status.as_ref().map_or(0, |status| status.viewers);
+        let mut command = clean_title(&session.meta.command, 100);
+        if let Some(reason) = reason(&session.state) {
+            command.push_str(&format!("  ({reason})"));
+        }
+        println!(
+            "{:<12} {:<20} {:<8} {:>7}  {:<23}  {}",
+            session.meta.id,
+            name,
+            state(row),
+            viewers,
+            clock::readable(session.meta.started_unix_ms),
+            command
+        );
+    }
+}

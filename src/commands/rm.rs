@@ -1,0 +1,29 @@
+//! `pillion rm`.
+
+use anyhow::Result;
+use pillion::{
+    paths::Paths,
+    select,
+    store::{SessionState, list, remove},
+};
+
+use crate::args::RmArgs;
+
+/// Runs it.
+pub fn run(paths: &Paths, args: &RmArgs) -> Result<()> {
+    let mut ids = Vec::new();
+    if args.all {
+        let ended = list(&paths.sessions)?
+            .into_iter()
+            .filter(|s| s.state != SessionState::Live);
+        ids.extend(ended.map(|session| session.meta.id));
+    }
+    for wanted in &args.sessions {
+        ids.push(select::any(paths, Some(wanted))?.meta.id);
+    }
+    for id in &ids {
+        remove(&paths.sessions, id)?;
+        eprintln!("{id} and its history are gone");
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! `pillion stop`.
+
+use anyhow::Result;
+use pillion::{
+    control::{self, Request},
+    paths::Paths,
+    session::Command,
+    store::{SessionState, list},
+};
+
+use crate::{
+    args::StopArgs,
+    commands::{ask, say},
+};
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
+    if !args.all {
+        say(&ask(paths, args.session.as_deref(), Command::Stop).await?);
+        return Ok(());
+    }
+    let mut failed = None;
+    for session in list(&paths.sessions)? {
+        if session.state != SessionState::Live {
+            continue;
+        }
+        let socket = paths.socket(&session.meta.id);
+        match control::ask(&socket, &Request::Command(Command::Stop)).await {
+            Ok(_) => eprintln!(
+                "{}: sharing has ended; the program goes on",
+                session.meta.id
+            ),
+            Err(error) => {
+                eprintln!("{}: {error:#}", session.meta.id);
+                failed = Some(error);
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}

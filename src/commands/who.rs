@@ -1,0 +1,96 @@
+//! `pillion who`.
+
+use anyhow::Result;
+use pillion::{
+    clock,
+    paths::Paths,
+    proto::{PathKind, Right},
+    session::{Command, Done, ParticipantStatus},
+};
+
+use crate::{args::ListArgs, commands::ask};
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
+    let done = ask(paths, args.session.session.as_deref(), Command::Who).await?;
+    let Done::Who(people) = done else {
+        return Ok(());
+    };
+    if args.json {
+        println!(
+            "{}",
+            serde_json::Value::Array(people.iter().map(json).collect())
+        );
+    } else if people.is_empty() {
+        eprintln!("Nobody is here. `pillion ticket` prints what to join with.");
+    } else {
+        table(&people);
+    }
+    Ok(())
+}
+
+fn json(person: &ParticipantStatus) -> serde_json::Value {
+    serde_json::json!({
+        "id": person.id.0,
+        "name": person.name,
+        "fingerprint": person.fingerprint,
+        "right": right(person.right),
+        "until_unix_ms": person.until_unix_ms,
+        "here": person.here,
+        "asking": person.asking,
+        "path": path(person.path),
+        "rtt_ms": person.rtt_us.map(|us| f64::from(us) / 1000.0),
+        "lag_frames": person.lag_frames,
+    })
+}
+
+fn table(people: &[ParticipantStatus]) {
+    println!(
+        "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  NOTE",
+        "ID", "NAME", "KEY", "RIGHT", "PATH", "RTT"
+    );
+    for person in people {
+        let rtt = person.rtt_us.map_or_else(String::new, |us| {
+            format!("{:.1} ms", f64::from(us) / 1000.0)
+        });
+        let mut notes = Vec::new();
+        if person.asking {
+            notes.push(format!(
+                "asks to type: pillion grant {} --edit",
+                person.id.0
+            ));
+        }
+        if !person.here {
+            notes.push("not connected now".to_owned());
+        }
+        if let Some(until) = person.until_unix_ms {
+            notes.push(format!("until {}", clock::readable(until)));
+        }
+        println!(
+            "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  {}",
+            person.id.0,
+            person.name,
+            person.fingerprint,
+            right(person.right),
+            path(person.path),
+            rtt,
+            notes.join("; ")
+        );
+    }
+}
+
+fn right(right: Right) -> &'static str {
+    match right {
+        Right::View => "view",
+        Right::Edit => "edit",
+        Right::Manage => "manage",
+    }
+}
+
+fn path(path: PathKind) -> &'static str {
+    match path {
+        PathKind::Unknown => "unknown",
+        PathKind::Direct => "direct",
+        PathKind::Relayed => "relayed",
+    }
+}

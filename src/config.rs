@@ -1,0 +1,349 @@
+//! Settings: flag > `PILLION_*` > file > default, for every key alike.
+
+use std::{collections::BTreeMap, fmt::Display, path::Path, str::FromStr};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::{keep::Keep, net::RelayChoice, span::Span, tui::Prefix};
+
+/// One setting: its key, what it means, its default, and how it is checked.
+struct Key {
+    name: &'static str,
+    help: &'static str,
+    default: fn() -> String,
+    check: fn(&str) -> Result<(), String>,
+}
+
+/// Every key there is. `config show`, `config edit`, the environment and the file all read this.
+const KEYS: [Key; 9] = [
+    Key {
+        name: "name",
+        help: "What to call you. Others see it; it proves nothing.",
+        default: user_name,
+        check: |text| one_line(text, 64),
+    },
+    Key {
+        name: "relay",
+        help: "How to be found beyond the local network: \"default\" (public relays and address records),\na relay's URL, or \"none\" (direct addresses only).",
+        default: || "default".to_owned(),
+        check: check::<RelayChoice>,
+    },
+    Key {
+        name: "relay_ca",
+        help: "A PEM or DER file with the certificate authority of your own relay; empty for the system's.",
+        default: String::new,
+        check: |text| one_line(text, 4096),
+    },
+    Key {
+        name: "publish_addresses",
+        help: "Whether a host publishes its IP addresses in its address record (true), or only its relay\n(false), so that the addresses are known only to who holds a ticket.",
+        default: || "false".to_owned(),
+        check: check::<bool>,
+    },
+    Key {
+        name: "prefix_key",
+        help: "The key that opens pillion's own commands: \"ctrl-]\", \"ctrl-a\", \"f12\", …",
+        default: || "ctrl-]".to_owned(),
+        check: check::<Prefix>,
+    },
+    Key {
+        name: "edit_expires",
+        help: "How long a granted right to type lasts unless --expires says otherwise.",
+        default: || "8h".to_owned(),
+        check: check::<Span>,
+    },
+    Key {
+        name: "keep",
+        help: "What ended sessions keep on this machine: an age, a size, both (\"30d,1GiB\"), \"all\" or \"none\".",
+        default: || Keep::default().to_string(),
+        check: check::<Keep>,
+    },
+    Key {
+        name: "clipboard",
+        help: "Whether sharing puts the join line on the clipboard (OSC 52).",
+        default: || "true".to_owned(),
+        check: check::<bool>,
+    },
+    Key {
+        name: "shell",
+        help: "The shell to run; empty for $SHELL.",
+        default: String::new,
+        check: |text| one_line(text, 4096),
+    },
+];
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The configuration file.
+    File,
+    /// The environment.
+    Environment,
+}
+
+impl Origin {
+    /// For people and scripts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Default => "default",
+            Origin::File => "file",
+            Origin::Environment => "environment",
+        }
+    }
+}
+
+/// The settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Config {
+    /// Reads the file (if there is one) and the environment.
+    ///
+    /// # Errors
+    /// Unreadable, not TOML, an unknown key (the nearest is named), or a value that cannot be.
+    pub fn load(file: &Path) -> Result<Config> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} could not be read", file.display()));
+            }
+        };
+        Config::from_parts(&text, |name| std::env::var(name).ok())
+            .with_context(|| format!("the configuration ({}) is not usable", file.display()))
+    }
+
+    fn from_parts(file: &str, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
+        let table: toml::Table = file
+            .parse()
+            .map_err(|error| anyhow!("it is not valid TOML: {error}"))?;
+        for name in table.keys() {
+            if !KEYS.iter().any(|key| key.name == name) {
+                let near = KEYS
+                    .iter()
+                    .max_by(|a, b| similarity(name, a.name).total_cmp(&similarity(name, b.name)))
+                    .map_or("name", |key| key.name);
+                bail!(
+                    "there is no setting \"{name}\"; did you mean \"{near}\"? `pillion config show` lists all"
+                );
+            }
+        }
+        let mut values = BTreeMap::new();
+        for key in &KEYS {
+            let from_file = table
+                .get(key.name)
+                .map(plain)
+                .transpose()
+                .with_context(|| format!("\"{}\" takes one plain value", key.name))?;
+            let variable = format!("PILLION_{}", key.name.to_uppercase());
+            let (value, origin) = match (env(&variable), from_file) {
+                (Some(value), _) => (value, Origin::Environment),
+                (None, Some(value)) => (value, Origin::File),
+                (None, None) => ((key.default)(), Origin::Default),
+            };
+            (key.check)(&value).map_err(|error| match origin {
+                Origin::Environment => anyhow!("{variable}: {error}"),
+                _ => anyhow!("\"{}\": {error}", key.name),
+            })?;
+            values.insert(key.name, (value, origin));
+        }
+        Ok(Config { values })
+    }
+
+    /// `(key, value, origin, help)` of every setting, in the order of the documentation.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &str, Origin, &'static str)> {
+        KEYS.iter().map(|key| {
+            let (value, origin) = &self.values[key.name];
+            (key.name, value.as_str(), *origin, key.help)
+        })
+    }
+
+    /// The file as `config edit` first shows it: every key explained and commented out.
+    pub fn template() -> String {
+        let mut out = String::from(
+            "# Pillion's settings. A flag wins over PILLION_<KEY> in the environment, which wins over\n# this file. Remove a # to set a value.\n",
+        );
+        for key in &KEYS {
+            out.push('\n');
+            for line in key.help.lines() {
+                out.push_str(&format!("# {line}\n"));
+            }
+            let value = (key.default)();
+            let quoted = if matches!(value.as_str(), "true" | "false") {
+                value
+            } else {
+                toml::Value::String(value).to_string()
+            };
+            out.push_str(&format!("# {} = {quoted}\n", key.name));
+        }
+        out
+    }
+
+    /// What to call this person.
+    pub fn name(&self) -> &str {
+        self.text("name")
+    }
+
+    /// Relay.
+    pub fn relay(&self) -> RelayChoice {
+        self.parsed("relay")
+    }
+
+    /// The relay's own certificate authority.
+    pub fn relay_ca(&self) -> Option<&Path> {
+        Some(self.text("relay_ca"))
+            .filter(|path| !path.is_empty())
+            .map(Path::new)
+    }
+
+    /// Whether IP addresses are published.
+    pub fn publish_addresses(&self) -> bool {
+        self.parsed("publish_addresses")
+    }
+
+    /// Prefix key.
+    pub fn prefix(&self) -> Prefix {
+        self.parsed("prefix_key")
+    }
+
+    /// Life of an edit grant.
+    pub fn edit_expires(&self) -> Span {
+        self.parsed("edit_expires")
+    }
+
+    /// What ended sessions keep.
+    pub fn keep(&self) -> Keep {
+        self.parsed("keep")
+    }
+
+    /// Whether to use the clipboard.
+    pub fn clipboard(&self) -> bool {
+        self.parsed("clipboard")
+    }
+
+    /// The shell, when set.
+    pub fn shell(&self) -> Option<&str> {
+        Some(self.text("shell")).filter(|shell| !shell.is_empty())
+    }
+
+    fn text(&self, key: &str) -> &str {
+        &self.values[key].0
+    }
+
+    fn parsed<T: FromStr>(&self, key: &str) -> T
+    where
+        T::Err: Display,
+    {
+        match self.text(key).parse() {
+            Ok(value) => value,
+            Err(error) => unreachable!("{key} was checked when it was read: {error}"),
+        }
+    }
+}
+
+fn check<T: FromStr>(text: &str) -> Result<(), String>
+where
+    T::Err: Display,
+{
+    text.parse::<T>()
+        .map(drop)
+        .map_err(|error| format!("\"{text}\" does not fit: {error}"))
+}
+
+fn one_line(text: &str, max: usize) -> Result<(), String> {
+    if text.chars().any(char::is_control) {
+        Err("it must be one line of text".to_owned())
+    } else if text.chars().count() > max {
+        Err(format!("it may have {max} characters at most"))
+    } else {
+        Ok(())
+    }
+}
+
+/// A TOML value as the text it would be on the command line.
+fn plain(value: &toml::Value) -> Result<String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Boolean(yes) => Ok(yes.to_string()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        _ => bail!("lists and tables do not fit here"),
+    }
+}
+
+fn similarity(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b)
+}
+
+fn user_name() -> String {
+    ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty() && one_line(name, 64).is_ok())
+        .unwrap_or_else(|| "somebody".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, env: &[(&str, &str)]) -> Result<Config> {
+        Config::from_parts(file, |name| {
+            env.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+        let config = load("keep = \"1d\"", &[]).unwrap();
+        assert_eq!(config.keep(), "1d".parse().unwrap());
+        let config = load("keep = \"1d\"", &[("PILLION_KEEP", "2d")]).unwrap();
+        assert_eq!(config.keep(), "2d".parse().unwrap());
+        assert_eq!(load("", &[]).unwrap().keep(), Keep::default());
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let text = load("prefixkey = \"ctrl-a\"", &[]).unwrap_err().to_string();
+        assert!(text.contains("\"prefix_key\""), "{text}");
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key_or_variable() {
+        let text = load("edit_expires = \"soon\"", &[])
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("edit_expires"), "{text}");
+        let text = load("", &[("PILLION_KEEP", "x")]).unwrap_err().to_string();
+        assert!(text.contains("PILLION_KEEP"), "{text}");
+        assert!(load("name = [1]", &[]).is_err());
+        assert!(load("name = ", &[]).is_err());
+    }
+
+    #[test]
+    fn the_template_is_valid_and_sets_the_defaults() {
+        let uncommented: String = Config::template()
+            .lines()
+            .skip(2)
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| {
+                KEYS.iter()
+                    .any(|key| line.starts_with(&format!("{} = ", key.name)))
+            })
+            .fold(String::new(), |all, line| all + line + "\n");
+        let config = load(&uncommented, &[]).unwrap();
+        let default = load("", &[]).unwrap();
+        assert!(
+            config
+                .all()
+                .map(|(_, value, ..)| value)
+                .eq(default.all().map(|(_, value, ..)| value))
+        );
+        assert!(config.all().all(|(_, _, origin, _)| origin == Origin::File));
+    }
+}

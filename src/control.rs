@@ -1,0 +1,234 @@
+//! The control socket: how commands reach a running session.
+//!
+//! One Unix socket per session in a directory only its owner can enter. A request is one line of
+//! JSON, and so is its answer. Being able to connect proves the account, nothing more: what a command
+//! may do is decided by the session (`Actor::Socket`).
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use pillion_session::{Command, CommandError, Done};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+
+/// Longest line either way, in bytes: a `who` of a thousand viewers is under 256 KiB.
+const MAX_LINE: u64 = 1024 * 1024;
+
+/// How long a client waits: a command that needs a yes at the host's terminal waits a minute there.
+const PATIENCE: Duration = Duration::from_secs(75);
+
+/// What is asked of a running session.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// A command of the session's own.
+    Command(Command),
+    /// Write everything recorded so far to disk, for who reads the log next.
+    Flush,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Response {
+    /// Carried out.
+    Done(Done),
+    /// Not carried out.
+    Failed(CommandError),
+}
+
+/// Asks a running session.
+///
+/// # Errors
+/// No such session runs, it does not answer, or it refuses ([`CommandError`] inside).
+pub async fn ask(socket: &Path, request: &Request) -> Result<Done> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                anyhow!(NoSession)
+            }
+            _ => anyhow!(error).context(format!("{} could not be reached", socket.display())),
+        })?;
+    let answer = tokio::time::timeout(PATIENCE, async {
+        let (read, mut write) = stream.into_split();
+        write_line(&mut write, request).await?;
+        read_line::<Response>(&mut BufReader::new(read)).await
+    })
+    .await
+    .map_err(|_| anyhow!("the session does not answer; see `pillion ls`"))??;
+    match answer {
+        Some(Response::Done(done)) => Ok(done),
+        Some(Response::Failed(error)) => Err(error.into()),
+        None => bail!("the session ended before it answered"),
+    }
+}
+
+/// The session asked for does not run.
+#[derive(Debug, thiserror::Error)]
+#[error("that session is not running; `pillion ls` lists those that are")]
+pub struct NoSession;
+
+/// The session's end of the socket. Removes the socket's file when dropped.
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Server {
+    /// Listens at `path`, whose directory is already private.
+    ///
+    /// # Errors
+    /// The path is too long for a socket, or another session of the same name is alive.
+    pub fn bind(path: PathBuf) -> Result<Server> {
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            bail!("{} is in use by another session", path.display());
+        }
+        // Left by a session that was killed; nobody answered above.
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} is in the way", path.display()));
+            }
+        }
+        let listener = UnixListener::bind(&path).with_context(|| {
+            format!(
+                "the control socket {} could not be made; a shorter XDG_RUNTIME_DIR may help",
+                path.display()
+            )
+        })?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("{} could not be protected", path.display()))?;
+        Ok(Server { listener, path })
+    }
+
+    /// The next client.
+    ///
+    /// # Errors
+    /// Out of file descriptors.
+    pub async fn accept(&self) -> io::Result<Client> {
+        let (stream, _) = self.listener.accept().await?;
+        Ok(Client {
+            stream: BufReader::new(stream),
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Best effort: a stale socket is recognised by the next session that wants the name.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// One client of a session's socket.
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// The next request; `None` when the client is done.
+    ///
+    /// # Errors
+    /// Not a request, or longer than one can be.
+    pub async fn request(&mut self) -> Result<Option<Request>> {
+        read_line(&mut self.stream).await
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn answer(&mut self, response: &Response) -> Result<()> {
+        write_line(self.stream.get_mut(), response).await
+    }
+}
+
+async fn write_line<T: Serialize>(
+    to: &mut (impl tokio::io::AsyncWrite + Unpin),
+    value: &T,
+) -> Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    to.write_all(&line).await?;
+    Ok(())
+}
+
+async fn read_line<T: DeserializeOwned>(
+    from: &mut (impl tokio::io::AsyncBufRead + Unpin),
+) -> Result<Option<T>> {
+    let mut line = Vec::new();
+    let read = from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') {
+        bail!("a line on the control socket was cut short or too long");
+    }
+    Ok(Some(serde_json::from_slice(&line).context(
+        "the two sides of the control socket do not understand each other: was pillion upgraded while the session ran? Restart the session",
+    )?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_request_comes_through_and_its_answer_back() {
+        runtime().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.sock");
+            let server = Server::bind(path.clone()).unwrap();
+            let serve = async {
+                let mut client = server.accept().await.unwrap();
+                let request = client.request().await.unwrap().unwrap();
+                assert!(matches!(request, Request::Command(Command::Who)));
+                client
+                    .answer(&Response::Done(Done::Who(Vec::new())))
+                    .await
+                    .unwrap();
+            };
+            let (done, ()) = tokio::join!(ask(&path, &Request::Command(Command::Who)), serve);
+            assert_eq!(done.unwrap(), Done::Who(Vec::new()));
+        });
+    }
+
+    #[test]
+    fn a_socket_nobody_answers_is_taken_over_and_a_live_one_is_not() {
+        runtime().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.sock");
+            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            let server = Server::bind(path.clone()).unwrap();
+            assert!(Server::bind(path.clone()).is_err());
+            drop(server);
+            assert!(!path.exists());
+            let error = ask(&path, &Request::Flush).await.unwrap_err();
+            assert!(error.downcast_ref::<NoSession>().is_some());
+        });
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        runtime().block_on(async {
+            for garbage in [&b"{}\n"[..], b"no newline", b"\xff\xfe\n"] {
+                assert!(read_line::<Request>(&mut &garbage[..]).await.is_err());
+            }
+        });
+    }
+}

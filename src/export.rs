@@ -1,0 +1,275 @@
+//! Writing a recorded session for other programs: plain text, or an asciicast.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use anyhow::{Context, Result};
+use pillion_screen::{Decoder, Line, Screen, Width, emit, history};
+use pillion_store::{GapKind, SessionReader};
+
+use crate::recording;
+
+/// History lines read from the log at once.
+const LINES_AT_ONCE: u32 = 4096;
+/// Encoded bytes of history read from the log at once.
+const BYTES_AT_ONCE: usize = 1 << 20;
+/// The terminal's track.
+const TRACK: u16 = 0;
+
+/// Writes all history lines, then those that left the screen but were not final yet, and then what was
+/// on the screen last, as plain text.
+///
+/// # Errors
+/// The log cannot be read or `out` not written.
+pub fn text(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
+    let mut next = 0;
+    loop {
+        let chunks = reader.history_range(TRACK, next, LINES_AT_ONCE, BYTES_AT_ONCE)?;
+        if chunks.is_empty() {
+            break;
+        }
+        let before = next;
+        for chunk in chunks {
+            let first = pillion_screen::LineId(chunk.first);
+            let lines = history::decode_lines(first, chunk.count, &chunk.bytes)
+                .context("a part of the history is damaged")?;
+            let end = chunk.first + u64::from(chunk.count);
+            for line in lines.iter().filter(|line| line.id.0 >= next) {
+                write_line(line, out)?;
+            }
+            next = next.max(end);
+        }
+        if next == before {
+            break;
+        }
+    }
+    let margin = margin(reader, next)?;
+    let mut goes_on = None;
+    for line in margin.values() {
+        missing(next, line.id.0, out)?;
+        write_line(line, out)?;
+        next = line.id.0 + 1;
+        goes_on = line.continued.then_some(line.id.0);
+    }
+    let Some(screen) = last_screen(reader)? else {
+        return Ok(());
+    };
+    // The line the screen begins in may have begun above it.
+    let shown_from = match goes_on {
+        Some(line) if line == screen.lines.top.0 => line,
+        _ => next,
+    };
+    missing(next.max(screen.lines.oldest.0), screen.lines.top.0, out)?;
+    last_lines(&screen, shown_from, out)?;
+    Ok(())
+}
+
+/// The lines between the history's end, which is `from`, and the screen, as the log has them last.
+fn margin(reader: &SessionReader, from: u64) -> Result<BTreeMap<u64, Line>> {
+    let mut lines = BTreeMap::new();
+    for stored in reader.frames(recording::margin_track(TRACK), 0) {
+        let chunk = match stored {
+            Ok(stored) => {
+                recording::margin(&stored).context("a part of the recording is damaged")?
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a part of the recording is left out");
+                continue;
+            }
+        };
+        let end = chunk.first.0 + u64::from(chunk.count);
+        lines.split_off(&chunk.first.0);
+        if end <= from {
+            continue;
+        }
+        let decoded = chunk
+            .lines()
+            .context("a part of the recording is damaged")?;
+        lines.extend(
+            decoded
+                .into_iter()
+                .filter(|line| line.id.0 >= from)
+                .map(|line| (line.id.0, line)),
+        );
+    }
+    Ok(lines)
+}
+
+fn write_line(line: &Line, out: &mut impl Write) -> io::Result<()> {
+    for run in &line.runs {
+        out.write_all(run.text.as_bytes())?;
+    }
+    if !line.continued {
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Says how many lines from `next` to `line` were only in the host's memory.
+fn missing(next: u64, line: u64, out: &mut impl Write) -> io::Result<()> {
+    match line.saturating_sub(next) {
+        0 => Ok(()),
+        count => writeln!(
+            out,
+            "[{count} lines were not yet written when the session ended]"
+        ),
+    }
+}
+
+/// The rows of the last screen from line `from` on, wrapped rows joined again.
+fn last_lines(screen: &Screen, from: u64, out: &mut impl Write) -> io::Result<()> {
+    let filled = screen
+        .rows
+        .iter()
+        .rposition(|row| !row.text().is_empty())
+        .map_or(0, |at| at + 1);
+    let (mut line, mut text) = (screen.lines.top.0, String::new());
+    for row in &screen.rows[..filled] {
+        if row.wrapped {
+            // Blanks at the end of a row that goes on are part of the line.
+            for cell in row.cells.iter().filter(|cell| cell.width != Width::Spacer) {
+                text.push(cell.ch);
+                text.extend(cell.extra.iter().map(|extra| &*extra.marks));
+            }
+            continue;
+        }
+        text.push_str(&row.text());
+        if line >= from {
+            writeln!(out, "{text}")?;
+        }
+        text.clear();
+        line += 1;
+    }
+    if line >= from && !text.is_empty() {
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    Ok(())
+}
+
+fn last_screen(reader: &SessionReader) -> Result<Option<Screen>> {
+    let mut screen = None;
+    replay(reader, |_, now| {
+        screen = Some(now.clone());
+        Ok(())
+    })?;
+    Ok(screen)
+}
+
+/// Writes an asciicast v3 recording: what `asciinema play` plays.
+///
+/// The format is <https://docs.asciinema.org/manual/asciicast/v3/>: a header object, then one
+/// `[seconds since the event before, code, data]` a line; `o` is output, `r` a resize, `x` the exit.
+///
+/// # Errors
+/// The log cannot be read or `out` not written.
+pub fn cast(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
+    let meta = reader.meta();
+    let mut before: Option<Screen> = None;
+    let mut last_ms = None;
+    replay(reader, |at_ms, screen| {
+        let mut bytes = Vec::new();
+        match &before {
+            None => {
+                let header = serde_json::json!({
+                    "version": 3,
+                    "term": { "cols": screen.size.cols(), "rows": screen.size.rows(), "type": "xterm-256color" },
+                    "timestamp": meta.started_unix_ms / 1000,
+                    "title": meta.name,
+                    "command": meta.command,
+                });
+                writeln!(out, "{header}")?;
+                emit::emit_full(&[], screen, &mut bytes);
+            }
+            Some(old) if old.size != screen.size => {
+                event(
+                    out,
+                    &mut last_ms,
+                    at_ms,
+                    "r",
+                    &screen.size.to_string().replace('×', "x"),
+                )?;
+                emit::emit_full(&[], screen, &mut bytes);
+            }
+            Some(old) => emit::emit_diff(old, screen, &mut bytes),
+        }
+        event(
+            out,
+            &mut last_ms,
+            at_ms,
+            "o",
+            &String::from_utf8_lossy(&bytes),
+        )?;
+        before = Some(screen.clone());
+        Ok(())
+    })?;
+    if before.is_none() {
+        anyhow::bail!("this session was never shared, so nothing was recorded");
+    }
+    Ok(())
+}
+
+fn event(
+    out: &mut impl Write,
+    last_ms: &mut Option<u64>,
+    at_ms: u64,
+    code: &str,
+    data: &str,
+) -> io::Result<()> {
+    if data.is_empty() {
+        return Ok(());
+    }
+    let seconds = at_ms.saturating_sub(last_ms.unwrap_or(at_ms)) as f64 / 1000.0;
+    *last_ms = Some(at_ms.max(last_ms.unwrap_or(0)));
+    writeln!(out, "{}", serde_json::json!([seconds, code, data]))
+}
+
+/// Plays the recorded frames and shows each state to `each(at_ms, screen)`.
+///
+/// Where frames were lost (a full disk, a damaged segment) those that build on them are passed over
+/// until the next snapshot: a state is shown whole or not at all.
+fn replay(reader: &SessionReader, mut each: impl FnMut(u64, &Screen) -> Result<()>) -> Result<()> {
+    let mut lost = lost_frames(reader)?.into_iter().peekable();
+    let mut decoder = Decoder::new();
+    // Nothing to build on yet.
+    let mut broken = true;
+    for stored in reader.frames(TRACK, 0) {
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(%error, "a part of the recording is left out");
+                broken = true;
+                continue;
+            }
+        };
+        while lost.next_if(|first| *first <= stored.number).is_some() {
+            broken = true;
+        }
+        let frame = recording::frame(&stored);
+        broken &= !frame.snapshot;
+        if broken {
+            continue;
+        }
+        decoder
+            .apply_raw(frame.raw)
+            .context("a recorded frame is damaged")?;
+        if let Some(screen) = decoder.screen() {
+            each(stored.at_ms, screen)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where frames are missing: the first key of each gap, ascending.
+fn lost_frames(reader: &SessionReader) -> Result<Vec<u64>> {
+    let mut lost = Vec::new();
+    for gap in reader.gaps() {
+        let gap = gap?;
+        if gap.kind == GapKind::Frames && gap.track == TRACK {
+            lost.push(gap.first);
+        }
+    }
+    lost.sort_unstable();
+    Ok(lost)
+}

@@ -1,0 +1,763 @@
+//! Running a program and sharing it: the loop that drives a [`Host`].
+//!
+//! ```text
+//! program ─Source─▶ ┐                       ┌─▶ HostNet (frames, words)
+//! viewers ─HostNet─▶ ├─▶ Host::handle/poll ─┼─▶ Pty (authorised input)
+//! keys ──Overlay───▶ │                      ├─▶ SessionLog
+//! socket ──────────▶ ┘                      └─▶ Overlay (notices), clients (answers)
+//! ```
+//!
+//! One thread does all of it but reading the program's output, so nothing here is locked. The host's
+//! own keys go straight to the program; everything anybody else types comes out of the state machine
+//! as [`HostOutput::Write`] or not at all.
+
+mod clients;
+mod overlay;
+mod place;
+mod pty;
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use pillion_caps::SecretKey;
+use pillion_net::{HostNet, NetOptions, RelayChoice};
+use pillion_proto::{TrackId, TrackState};
+use pillion_screen::Size;
+use pillion_session::{
+    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostOutput, Stream,
+};
+use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
+use pillion_store::{SessionLog, SessionMeta};
+use pillion_tui::Prefix;
+use tokio::sync::oneshot;
+
+use crate::{
+    clock::{Clock, unix_ms},
+    control::{Request, Response, Server},
+    hosting::{clients::Clients, overlay::Overlay, pty::Program as RunningProgram},
+    keep::Keep,
+    paths::{Paths, private_dir},
+    recording,
+};
+
+/// The one track of a terminal session.
+const TERMINAL: TrackId = TrackId(0);
+
+/// How long a program is given to end by itself once we are told to.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How long viewers are given to hear that the session has ended.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Once the program has ended, who follows its lines still fetches the last of them: so long after a
+/// request another one is waited for (it comes a round trip after the answer), and so long in all.
+const LAST_REQUEST: Duration = Duration::from_millis(150);
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+/// A resize is passed on once the size has been still for so long: a window dragged by its corner
+/// sends dozens of sizes a second.
+const RESIZE_SETTLES: Duration = Duration::from_millis(15);
+
+/// What to run, and how.
+pub struct Options {
+    /// The program.
+    pub program: Program,
+    /// The command as people read it.
+    pub command: String,
+    /// The session's name.
+    pub name: String,
+    /// What the host is called.
+    pub host_name: String,
+    /// The person's key.
+    pub identity: SecretKey,
+    /// Nobody can be granted edit.
+    pub read_only: bool,
+    /// Life of an edit grant.
+    pub edit_ttl: Duration,
+    /// How to be found.
+    pub relay: RelayChoice,
+    /// The rest of the network's options.
+    pub net: NetOptions,
+    /// What ended sessions keep.
+    pub keep: Keep,
+    /// The key before pillion's own commands.
+    pub prefix: Prefix,
+}
+
+impl Options {
+    /// What `pillion -- PROGRAM` has without settings or flags.
+    pub fn new(program: Program, identity: SecretKey) -> Options {
+        let words: Vec<_> = program
+            .argv
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        let command = words.join(" ");
+        Options {
+            name: command.clone(),
+            command,
+            program,
+            host_name: "somebody".to_owned(),
+            identity,
+            read_only: false,
+            edit_ttl: Duration::from_secs(8 * 60 * 60),
+            relay: RelayChoice::Default,
+            net: NetOptions::default(),
+            keep: Keep::default(),
+            prefix: Prefix::default(),
+        }
+    }
+}
+
+/// A session that is ready to run: its directory, key and control socket exist, its program has not
+/// started yet.
+pub struct Hosting {
+    options: Options,
+    paths: Paths,
+    id: String,
+    key: SecretKey,
+    clock: Clock,
+    host: Host,
+    net: Option<HostNet>,
+    log: SessionLog,
+    log_failed: bool,
+    clients: Clients,
+    tty: Option<HostTty>,
+    /// The network after sharing has ended: viewers are being told.
+    closing: Option<tokio::task::JoinHandle<()>>,
+    waiting: HashMap<u64, Answer>,
+    requests: u64,
+    ended: Option<ExitStatus>,
+}
+
+/// Who waits for a command's result.
+enum Answer {
+    /// A client of the control socket.
+    Client(oneshot::Sender<Response>),
+    /// The panel.
+    Overlay,
+    /// [`Hosting::share`].
+    Share(oneshot::Sender<Result<Done, CommandError>>),
+}
+
+/// What may wake the loop.
+enum Woken {
+    Net(HostInput),
+    Keys(std::io::Result<Option<bytes::Bytes>>),
+    Source(Option<SourceEvent>),
+    Client(clients::Asked),
+    Resized(std::io::Result<pillion_source::Size>),
+    Signal,
+    Held(pillion_source::Hold),
+    Time,
+}
+
+impl Hosting {
+    /// Makes the session: a key, a directory, a control socket.
+    ///
+    /// # Errors
+    /// Directories that cannot be made or are not private, no terminal settings.
+    pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
+        private_dir(&paths.runtime)?;
+        let key = SecretKey::from_bytes(&pillion_net::random_bytes()?);
+        let id = session_id(&key);
+        let tty = HostTty::open()?;
+        let size = match &tty {
+            Some(tty) => tty.size()?,
+            None => size_from_env(),
+        };
+        options.program.size = size;
+        inherit(&mut options.program, &id, &key);
+
+        let size = Size::clamped(size.cols(), size.rows());
+        let started_unix_ms = unix_ms();
+        let log = SessionLog::create(
+            &paths.sessions,
+            SessionMeta {
+                id: id.clone(),
+                name: options.name.clone(),
+                started_unix_ms,
+                command: options.command.clone(),
+                cols: size.cols(),
+                rows: size.rows(),
+                host: options.host_name.clone(),
+                pid: std::process::id(),
+            },
+        )?;
+        log.write_document("session-key", &*key.to_bytes())?;
+        let server = Server::bind(paths.socket(&id))?;
+        let clock = Clock::start();
+        let host = Host::new(
+            HostConfig {
+                session_key: key.clone(),
+                identity: options.identity.clone(),
+                seed: pillion_net::random_bytes()?,
+                name: options.name.clone(),
+                host_name: options.host_name.clone(),
+                software: software(),
+                read_only: options.read_only,
+                edit_ttl_ms: options.edit_ttl.as_millis() as u64,
+                size,
+                has_tty: tty.is_some(),
+                ledger: Vec::new(),
+                link: None,
+            },
+            clock.now(),
+        );
+        Ok(Hosting {
+            options,
+            paths: paths.clone(),
+            id,
+            key,
+            clock,
+            host,
+            net: None,
+            log,
+            log_failed: false,
+            clients: Clients::serve(server),
+            tty,
+            closing: None,
+            waiting: HashMap::new(),
+            requests: 0,
+            ended: None,
+        })
+    }
+
+    /// The session's id, as `ls` shows it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether a terminal of the host's is attached.
+    pub fn has_tty(&self) -> bool {
+        self.tty.is_some()
+    }
+
+    /// Starts sharing from the first line; the ticket.
+    ///
+    /// # Errors
+    /// No socket can be had.
+    pub async fn share(&mut self) -> Result<String> {
+        self.listen().await?;
+        let (sender, mut receiver) = oneshot::channel();
+        self.command(
+            Actor::Tty,
+            Command::Share { from_start: true },
+            Answer::Share(sender),
+        );
+        self.drain(None, None).await;
+        match receiver.try_recv() {
+            Ok(Ok(Done::Ticket(ticket))) => Ok(ticket),
+            Ok(Ok(_)) | Err(_) => {
+                anyhow::bail!("the session gave no ticket; this is a defect of pillion")
+            }
+            Ok(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Starts the program and runs until it has ended and viewers were told; its exit status.
+    ///
+    /// # Errors
+    /// The program cannot be started, or the terminal not be used.
+    pub async fn run(mut self) -> Result<ExitStatus> {
+        let writer = match &self.tty {
+            Some(tty) => Some(tty.writer()),
+            None => TtyWriter::stdout().ok(),
+        };
+        let mut keys = match &self.tty {
+            Some(tty) => {
+                tty.enter_raw()?;
+                Some(tty.keys()?)
+            }
+            None => Keys::piped()?,
+        };
+        let typed = match (&self.tty, &writer, &mut keys) {
+            (Some(tty), Some(writer), Some(keys)) => {
+                let size = tty.size()?;
+                let place = place::ask(writer, keys, Size::clamped(size.cols(), size.rows())).await;
+                if !place.cursor.is_empty() {
+                    self.tell(HostInput::Output {
+                        track: TERMINAL,
+                        bytes: place.cursor,
+                        more: false,
+                    });
+                }
+                place.typed
+            }
+            _ => bytes::Bytes::new(),
+        };
+        let mut program = RunningProgram::start(&self.options.program, writer.clone())?;
+        let mut overlay = match (&self.tty, writer) {
+            (Some(_), Some(writer)) => Some(Overlay::new(self.options.prefix, writer)),
+            _ => None,
+        };
+        if !typed.is_empty() {
+            program.type_here(typed);
+        }
+        let mut signals = ExitSignals::new()?;
+        let mut resize: Option<(Size, Instant)> = None;
+
+        while self.ended.is_none() {
+            self.drain(Some(&mut program), overlay.as_mut()).await;
+            if let Some(overlay) = &mut overlay {
+                overlay
+                    .paint(self.clock.now(), &mut self.host, &mut program)
+                    .await;
+            }
+            if self.ended.is_some() {
+                break;
+            }
+            let wake = self.next_wake(overlay.as_ref(), resize.as_ref().map(|(_, at)| *at));
+            match self
+                .wait(
+                    &mut program,
+                    &mut keys,
+                    &mut signals,
+                    overlay.as_mut(),
+                    wake,
+                )
+                .await
+            {
+                Woken::Net(input) => self.tell(input),
+                Woken::Source(Some(event)) => {
+                    if let (Some(overlay), SourceEvent::Output(_)) = (&mut overlay, &event) {
+                        overlay.before_output(self.clock.now(), &self.host).await;
+                    }
+                    self.source_event(&mut program, event);
+                    if program.more() {
+                        // Under a flood there is always more: the network's tasks must run in between.
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Woken::Source(None) => self.ended = Some(program.status()),
+                Woken::Keys(Ok(Some(bytes))) => match &mut overlay {
+                    Some(overlay) => {
+                        let actions = overlay.keys(self.clock.now(), &bytes);
+                        self.overlay_actions(actions, &mut program);
+                    }
+                    None => program.type_here(bytes),
+                },
+                Woken::Keys(Ok(None) | Err(_)) => {
+                    keys = None;
+                    if overlay.is_none() {
+                        program.end_of_input();
+                    }
+                }
+                Woken::Client(asked) => self.client(asked).await,
+                Woken::Resized(Ok(size)) => {
+                    let size = Size::clamped(size.cols(), size.rows());
+                    resize = Some((size, Instant::now() + RESIZE_SETTLES));
+                }
+                Woken::Resized(Err(_)) => self.tell(HostInput::Tty { attached: false }),
+                Woken::Signal => program.terminate(GRACE),
+                Woken::Held(hold) => {
+                    if let Some(overlay) = &mut overlay {
+                        overlay.held(hold);
+                    }
+                }
+                Woken::Time => {}
+            }
+            if let Some((size, at)) = resize
+                && at <= Instant::now()
+            {
+                resize = None;
+                program.resize(size);
+                self.tell(HostInput::Resized {
+                    track: TERMINAL,
+                    size,
+                });
+            }
+            self.on_time(&mut program, overlay.as_mut());
+        }
+        let status = self.ended.unwrap_or_else(|| program.status());
+        self.farewell(program, overlay, status).await
+    }
+
+    async fn wait(
+        &mut self,
+        program: &mut RunningProgram,
+        keys: &mut Option<Keys>,
+        signals: &mut ExitSignals,
+        overlay: Option<&mut Overlay>,
+        wake: Instant,
+    ) -> Woken {
+        let net = &mut self.net;
+        let tty = &mut self.tty;
+        tokio::select! {
+            biased;
+            _ = signals.next() => Woken::Signal,
+            input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => Woken::Net(input),
+            key = async { match keys { Some(keys) => keys.read().await, None => std::future::pending().await } } => Woken::Keys(key),
+            hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
+            asked = self.clients.next() => Woken::Client(asked),
+            event = program.next() => Woken::Source(event),
+            size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
+            () = tokio::time::sleep_until(wake.into()) => Woken::Time,
+        }
+    }
+
+    /// Does what the state machine wants done, until it wants nothing more.
+    async fn drain(
+        &mut self,
+        mut program: Option<&mut RunningProgram>,
+        mut overlay: Option<&mut Overlay>,
+    ) {
+        while let Some(output) = self.host.poll() {
+            match output {
+                HostOutput::Write { seq, bytes, .. } => {
+                    if let Some(program) = program.as_deref_mut()
+                        && program.type_for_viewer(seq, bytes)
+                    {
+                        self.tell(HostInput::Written { seq });
+                    }
+                }
+                HostOutput::Answer { bytes, .. } => {
+                    if let Some(program) = program.as_deref_mut() {
+                        program.type_here(bytes);
+                    }
+                }
+                HostOutput::Ledger(entry) => {
+                    // Refused later rather than forgotten: a grant whose use is not on disk would be
+                    // usable again after a crash.
+                    if let Err(error) = self.log.append_ledger(&entry) {
+                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
+                    }
+                }
+                HostOutput::KeepLink(seed) => {
+                    if let Err(error) = self.log.write_document("link", &seed) {
+                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
+                    }
+                }
+                HostOutput::Log(entry) => {
+                    if let Err(error) = recording::append(&mut self.log, &entry, unix_ms()) {
+                        tracing::warn!(%error, "an entry was not logged");
+                    }
+                }
+                HostOutput::ReadHistory {
+                    request,
+                    track,
+                    from,
+                    count,
+                    max_bytes,
+                } => {
+                    let chunks = self.read_history(track, from.0, count, max_bytes);
+                    self.tell(HostInput::History { request, chunks });
+                }
+                HostOutput::Notice(notice) => match overlay.as_deref_mut() {
+                    Some(overlay) => overlay.notice(self.clock.now(), notice),
+                    None => tracing::info!(?notice, "notice"),
+                },
+                HostOutput::Done { request, result } => match self.waiting.remove(&request) {
+                    Some(Answer::Client(client)) => {
+                        // The client may have given up.
+                        let _ = client.send(match result {
+                            Ok(done) => Response::Done(done),
+                            Err(error) => Response::Failed(error),
+                        });
+                    }
+                    Some(Answer::Overlay) => {
+                        if let Some(overlay) = overlay.as_deref_mut() {
+                            overlay.done(self.clock.now(), result);
+                        }
+                    }
+                    Some(Answer::Share(sender)) => {
+                        let _ = sender.send(result);
+                    }
+                    None => {}
+                },
+                HostOutput::Listen => {}
+                HostOutput::StopListening => {
+                    if let Some(net) = self.net.take() {
+                        self.closing = Some(tokio::spawn(net.close(FAREWELL)));
+                    }
+                }
+                output @ (HostOutput::Send { .. }
+                | HostOutput::Reset { .. }
+                | HostOutput::Finish { .. }
+                | HostOutput::Close { .. }) => {
+                    if let Some(net) = &mut self.net {
+                        // What is not for the network was dealt with above.
+                        let _ = net.apply(output);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, input: HostInput) {
+        self.host.handle(self.clock.now(), input);
+    }
+
+    fn command(&mut self, by: Actor, command: Command, answer: Answer) {
+        self.requests += 1;
+        let request = self.requests;
+        self.waiting.insert(request, answer);
+        self.tell(HostInput::Command {
+            request,
+            by,
+            command,
+        });
+    }
+
+    fn source_event(&mut self, program: &mut RunningProgram, event: SourceEvent) {
+        match event {
+            SourceEvent::Output(bytes) => {
+                let more = program.more();
+                self.tell(HostInput::Output {
+                    track: TERMINAL,
+                    bytes,
+                    more,
+                });
+            }
+            SourceEvent::Written { upto } => {
+                for seq in program.written(upto) {
+                    self.tell(HostInput::Written { seq });
+                }
+            }
+            SourceEvent::TtyGone => self.tell(HostInput::Tty { attached: false }),
+            SourceEvent::Exited(status) => self.ended = Some(status),
+        }
+    }
+
+    async fn client(&mut self, asked: clients::Asked) {
+        match asked.request {
+            Request::Flush => {
+                self.log.flush(Instant::now());
+                let _ = asked.answer.send(Response::Done(Done::Said(String::new())));
+            }
+            Request::Command(command) => {
+                if matches!(command, Command::Share { .. })
+                    && let Err(error) = self.listen().await
+                {
+                    let error = CommandError::NotNow(format!("{error:#}"));
+                    let _ = asked.answer.send(Response::Failed(error));
+                    return;
+                }
+                self.command(Actor::Socket, command, Answer::Client(asked.answer));
+            }
+        }
+    }
+
+    fn overlay_actions(
+        &mut self,
+        actions: Vec<pillion_tui::HostAction>,
+        program: &mut RunningProgram,
+    ) {
+        use pillion_tui::HostAction;
+        for action in actions {
+            match action {
+                HostAction::Forward(bytes) => program.type_here(bytes),
+                HostAction::Command(command) => self.command(Actor::Tty, command, Answer::Overlay),
+                HostAction::Confirmed { request, yes } => {
+                    self.tell(HostInput::Confirmed { request, yes });
+                }
+            }
+        }
+    }
+
+    /// Opens the endpoint, if it is not open: before the session is shared, so that its ticket says
+    /// where it is.
+    async fn listen(&mut self) -> Result<()> {
+        if self.net.is_none() {
+            let net = HostNet::bind(
+                &self.key,
+                self.options.relay.clone(),
+                self.options.net.clone(),
+            )
+            .await
+            .context("the session cannot be shared")?;
+            let addr = net.addr();
+            self.net = Some(net);
+            self.tell(HostInput::Addresses { addr });
+        }
+        Ok(())
+    }
+
+    fn read_history(
+        &self,
+        track: TrackId,
+        from: u64,
+        count: u32,
+        max_bytes: usize,
+    ) -> Vec<(pillion_screen::LineId, u32, bytes::Bytes)> {
+        match self.log.history_range(track.0, from, count, max_bytes) {
+            Ok(chunks) => chunks
+                .into_iter()
+                .map(|chunk| {
+                    (
+                        pillion_screen::LineId(chunk.first),
+                        chunk.count,
+                        chunk.bytes.into(),
+                    )
+                })
+                .collect(),
+            Err(error) => {
+                tracing::warn!(%error, "history could not be read");
+                Vec::new()
+            }
+        }
+    }
+
+    /// When to look at the clock again at the latest.
+    fn next_wake(&self, overlay: Option<&Overlay>, resize: Option<Instant>) -> Instant {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let host = self.host.wake_at().map(|at| self.clock.instant(at));
+        let ui = overlay
+            .and_then(Overlay::wake_at)
+            .map(|at| self.clock.instant(at));
+        [host, ui, resize, self.log.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(far)
+            .min(far)
+    }
+
+    fn on_time(&mut self, program: &mut RunningProgram, overlay: Option<&mut Overlay>) {
+        let now = self.clock.now();
+        if self.host.wake_at().is_some_and(|at| at <= now.mono_us) {
+            self.host.handle(now, HostInput::Tick);
+        }
+        let instant = Instant::now();
+        self.log.flush_if_due(instant);
+        self.log.sync_if_due(instant);
+        if let Some(overlay) = overlay {
+            let actions = overlay.tick(now);
+            self.overlay_actions(actions, program);
+            self.report_log_health(overlay);
+        }
+    }
+
+    /// Says once that the disk does not take the log, and once that it does again.
+    fn report_log_health(&mut self, overlay: &mut Overlay) {
+        let failed = match self.log.health() {
+            pillion_store::Health::Good => None,
+            pillion_store::Health::Degraded { error, .. } => Some(error),
+        };
+        let text = match (self.log_failed, &failed) {
+            (false, Some(error)) => format!(
+                "this session's history is not being written ({error}); free some disk space, the session goes on"
+            ),
+            (true, None) => "this session's history is being written again".to_owned(),
+            _ => return,
+        };
+        self.log_failed = failed.is_some();
+        overlay.notice(self.clock.now(), pillion_session::HostNotice::Said(text));
+    }
+
+    fn log_trouble(&self, error: &str, overlay: Option<&mut Overlay>) {
+        tracing::error!(error, "a change of rights could not be written down");
+        if let Some(overlay) = overlay {
+            let text = format!(
+                "a change of rights could not be written down ({error}); after a crash it would be forgotten"
+            );
+            overlay.notice(self.clock.now(), pillion_session::HostNotice::Said(text));
+        }
+    }
+
+    /// Serves viewers on until nobody asks for history any more.
+    async fn last_requests(&mut self, program: &mut RunningProgram) {
+        let end = Instant::now() + LAST_REQUESTS;
+        let mut quiet = Instant::now() + LAST_REQUEST;
+        while self.host.viewers() > 0 && Instant::now() < quiet.min(end) {
+            self.drain(Some(program), None).await;
+            let Some(net) = &mut self.net else { return };
+            let wake = self.host.wake_at().map(|at| self.clock.instant(at));
+            let wake = wake.unwrap_or(end).min(quiet).min(end);
+            tokio::select! {
+                biased;
+                input = net.next_input() => {
+                    if matches!(input, HostInput::Received { stream: Stream::History { .. }, .. }) {
+                        quiet = Instant::now() + LAST_REQUEST;
+                    }
+                    self.tell(input);
+                }
+                () = tokio::time::sleep_until(wake.into()) => self.on_time(program, None),
+            }
+        }
+    }
+
+    /// Tells the viewers, gives the terminal back, closes the log.
+    async fn farewell(
+        mut self,
+        mut program: RunningProgram,
+        overlay: Option<Overlay>,
+        status: ExitStatus,
+    ) -> Result<ExitStatus> {
+        self.drain(Some(&mut program), None).await;
+        drop(overlay);
+        if let Some(tty) = self.tty.take() {
+            if matches!(status, ExitStatus::Signal(_)) {
+                tty.restore_screen_modes();
+            }
+            drop(tty);
+        }
+        self.last_requests(&mut program).await;
+        let state = match status {
+            ExitStatus::Code(code) => TrackState::Exited(code),
+            ExitStatus::Signal(signal) => TrackState::Killed(signal),
+            ExitStatus::Unknown => TrackState::Exited(1),
+        };
+        self.tell(HostInput::Exited {
+            track: TERMINAL,
+            state,
+        });
+        self.drain(Some(&mut program), None).await;
+        if let Some(closing) = self.closing.take() {
+            // It is bounded by itself; a panic in it was reported already.
+            let _ = closing.await;
+        }
+        let reason = match status {
+            ExitStatus::Code(code) => format!("the program ended with exit code {code}"),
+            ExitStatus::Signal(signal) => format!("the program was ended by signal {signal}"),
+            ExitStatus::Unknown => "the program ended".to_owned(),
+        };
+        self.log.end(unix_ms(), &reason)?;
+        // Dropped before pruning: this session counts as ended then.
+        drop(self.clients);
+        let keep = pillion_store::Keep {
+            max_age: self.options.keep.age,
+            max_bytes: self.options.keep.size,
+            max_sessions: None,
+        };
+        if let Err(error) = pillion_store::prune(&self.paths.sessions, keep, unix_ms()) {
+            tracing::warn!(%error, "ended sessions could not be pruned");
+        }
+        Ok(status)
+    }
+}
+
+/// Program and version, as peers are told.
+pub fn software() -> String {
+    concat!("pillion ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+/// A session's id: the beginning of its key, enough to tell one machine's sessions apart.
+fn session_id(key: &SecretKey) -> String {
+    key.public().to_string().chars().take(10).collect()
+}
+
+/// What the program inside learns of the session it is in.
+fn inherit(program: &mut Program, id: &str, key: &SecretKey) {
+    program.env.push(("PILLION_SESSION".into(), id.into()));
+    let mut inside = std::env::var("PILLION_INSIDE").unwrap_or_default();
+    if !inside.is_empty() {
+        inside.push(',');
+    }
+    inside.push_str(&key.public().to_string());
+    program.env.push(("PILLION_INSIDE".into(), inside.into()));
+    // These were for us.
+    program
+        .env_remove
+        .extend(["PILLION_TICKET".into(), "PILLION_GRANT".into()]);
+}
+
+/// The size of a terminal nobody looks at: as the environment says, else 80×24.
+fn size_from_env() -> pillion_source::Size {
+    let get = |name: &str| std::env::var(name).ok()?.parse::<u16>().ok();
+    let (cols, rows) = (get("COLUMNS").unwrap_or(80), get("LINES").unwrap_or(24));
+    pillion_source::Size::nearest(cols, rows)
+}

@@ -1,0 +1,26 @@
+//! Pillion as a library: everything the `pillion` command is wired from.
+//!
+//! The parts are crates of their own (see `ARCHITECTURE.md`); here they are put together: a
+//! [`hosting`] loop that runs a program and shares it, a [`viewing`] loop that rides along, and what
+//! both need of the machine they run on.
+
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod export;
+pub mod hosting;
+pub mod keep;
+pub mod paths;
+pub mod recording;
+pub mod select;
+pub mod span;
+pub mod viewing;
+
+pub use pillion_caps as caps;
+pub use pillion_net as net;
+pub use pillion_proto as proto;
+pub use pillion_screen as screen;
+pub use pillion_session as session;
+pub use pillion_source as source;
+pub use pillion_store as store;
+pub use pillion_tui as tui;

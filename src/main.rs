@@ -1,0 +1,109 @@
+//! The `pillion` command: flags to wiring to exit code.
+
+mod args;
+mod commands;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use pillion::{
+    config::Config, control::NoSession, paths::Paths, select::NoSuchSession, session::CommandError,
+};
+
+use crate::{
+    args::{Cli, Cmd},
+    commands::exit,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging();
+    match run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("pillion: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8> {
+    match &cli.command {
+        // These need neither settings nor a runtime, and must work where there is no home.
+        Some(Cmd::Completions { shell }) => {
+            commands::completions::run(*shell);
+            return Ok(0);
+        }
+        Some(Cmd::Man { dir }) => return commands::man::run(dir).map(|()| 0),
+        _ => {}
+    }
+    let paths = Paths::from_env()?;
+    if let Some(Cmd::Config(command)) = &cli.command {
+        return commands::config::run(&paths, command).map(|()| 0);
+    }
+    // One thread runs everything: a keystroke's way through the process has no hand-over in it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(dispatch(cli, &paths));
+    // Whatever still runs in the background must not hold up the exit.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
+    let config = || Config::load(&paths.config_file());
+    match cli.command {
+        None => return commands::host::run(paths, &config()?, cli.run).await,
+        Some(Cmd::Join(args)) => return commands::join::run(paths, &config()?, args).await,
+        Some(Cmd::Share(args)) => commands::share::run(paths, &args).await?,
+        Some(Cmd::Stop(args)) => commands::stop::run(paths, &args).await?,
+        Some(Cmd::Ticket(args)) => commands::ticket::run(paths, &args).await?,
+        Some(Cmd::Who(args)) => commands::who::run(paths, &args).await?,
+        Some(Cmd::Grant(args)) => commands::grant::run(paths, &args).await?,
+        Some(Cmd::Revoke(args)) => commands::revoke::run(paths, &args).await?,
+        Some(Cmd::Kick(args)) => commands::kick::run(paths, &args).await?,
+        Some(Cmd::Ls(args)) => commands::ls::run(paths, &args).await?,
+        Some(Cmd::Export(args)) => commands::export::run(paths, &args).await?,
+        Some(Cmd::Rm(args)) => commands::rm::run(paths, &args)?,
+        Some(Cmd::Config(_) | Cmd::Completions { .. } | Cmd::Man { .. }) => {}
+    }
+    Ok(0)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<NoSuchSession>() || error.is::<NoSession>() {
+        return exit::NOT_FOUND;
+    }
+    match error.downcast_ref::<CommandError>() {
+        Some(CommandError::Unknown { .. }) => exit::NOT_FOUND,
+        Some(CommandError::NotAllowed(_)) => exit::REFUSED,
+        _ => 1,
+    }
+}
+
+/// Logs go where PILLION_LOG says (a file), filtered by PILLION_LOG_LEVEL; nowhere by default, because
+/// the terminal belongs to the program that is shared.
+fn start_logging() {
+    let Some(path) = std::env::var_os("PILLION_LOG") else {
+        return;
+    };
+    let Ok(file) = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+    else {
+        eprintln!(
+            "pillion: the log file {} could not be opened; going on without",
+            path.to_string_lossy()
+        );
+        return;
+    };
+    let level = std::env::var("PILLION_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned());
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_ansi(false)
+        .with_writer(std::sync::Mutex::new(file))
+        .init();
+}

@@ -1,0 +1,190 @@
+//! Sharing and joining where there is no terminal: continuous integration, cron, pipes.
+
+mod harness;
+
+use harness::{Machine, SIZE, until};
+
+/// Lines of what was printed, without the carriage returns of a terminal.
+fn lines(printed: &str) -> Vec<&str> {
+    printed
+        .lines()
+        .map(|line| line.trim_end_matches('\r'))
+        .collect()
+}
+
+#[test]
+fn output_goes_to_stdout_and_the_ticket_to_stderr_and_a_file() {
+    let anna = Machine::new();
+    let file = anna.path("ticket.json");
+    let output = anna.output(&[
+        "--share",
+        "--json",
+        "--ticket-file",
+        file.to_str().unwrap(),
+        "--name",
+        "build",
+        "--",
+        "sh",
+        "-c",
+        "echo out; echo err >&2",
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "out\r\nerr\r\n",
+        "nothing but the program's output"
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    let [line] = &lines(&said)[..] else {
+        panic!("not one line on stderr: {said}")
+    };
+    let object: serde_json::Value = serde_json::from_str(line).unwrap();
+    let kept: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(object, kept);
+    let ticket = object["ticket"].as_str().unwrap();
+    assert_eq!(object["join"], format!("pillion join {ticket}"));
+    assert!(object["session"].as_str().is_some_and(|id| !id.is_empty()));
+    ticket.parse::<pillion::proto::Ticket>().unwrap();
+}
+
+#[test]
+fn the_exit_code_is_the_programs() {
+    let anna = Machine::new();
+    for (script, code) in [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("kill -9 $$", 137),
+        ("kill -TERM $$", 143),
+    ] {
+        let output = anna.output(&["--share", "-q", "--", "sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(code), "{script}");
+        assert!(
+            output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_program_that_cannot_run_is_named() {
+    let anna = Machine::new();
+    let said = anna.fails(127, &["--share", "-q", "--", "no-such-program-here"]);
+    assert!(said.contains("no-such-program-here"), "{said}");
+    let file = anna.path("not-executable");
+    std::fs::write(&file, "text").unwrap();
+    let said = anna.fails(126, &["--share", "-q", "--", file.to_str().unwrap()]);
+    assert!(said.contains("not-executable"), "{said}");
+    // Nothing of it counts as running.
+    assert_eq!(anna.run(&["ls", "--json"]).trim(), "[]");
+}
+
+#[test]
+fn what_is_piped_in_reaches_the_program_to_its_end() {
+    let anna = Machine::new();
+    let (mut host, _) = anna.share_piped(&[
+        "-q",
+        "--",
+        "sh",
+        "-c",
+        "read line; echo got-$line; cat; echo end",
+    ]);
+    host.send("first\n");
+    host.out.wait_for("got-first");
+    host.send("second\n");
+    host.out.wait_for("second");
+    host.end_input();
+    let output = host.wait();
+    assert_eq!(output.status.code(), Some(0));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(lines(&printed).last(), Some(&"end"), "{printed}");
+}
+
+#[test]
+fn the_screen_as_text() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share_piped(&[
+        "--",
+        "sh",
+        "-c",
+        "printf 'one\\n\\033[31mtwo\\033[m\\n'; read end",
+    ]);
+    host.out.wait_for("two");
+    let text = until("the text", || {
+        let output = bert.join_piped(&ticket, &["--text"]).wait();
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(output.stderr.is_empty());
+        Some(String::from_utf8(output.stdout).unwrap()).filter(|text| text.contains("two"))
+    });
+    assert_eq!(text.trim_end(), "one\ntwo");
+    host.send("\n");
+    assert_eq!(host.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn following_prints_every_line_once_till_the_end() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share_piped(&["--", "sh", "-c", "read go; seq 1 5000; exit 3"]);
+    let follower = bert.join_piped(&ticket, &["--follow", "--name", "log"]);
+    until("the follower to be here", || {
+        anna.run(&["who"]).contains("log").then_some(())
+    });
+    host.send("go\n");
+    let output = follower.wait();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let first_wrong = numbers
+        .iter()
+        .zip(1..)
+        .find(|(seen, wanted)| **seen != *wanted);
+    assert!(
+        first_wrong.is_none() && numbers.len() == 5000,
+        "{} lines, {first_wrong:?}",
+        numbers.len()
+    );
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("ended with code 3"), "{said}");
+    assert_eq!(host.wait_exit().code(), Some(3));
+}
+
+#[test]
+fn a_full_screen_join_without_a_terminal_names_what_works() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_host, ticket) = anna.share_piped(&["--", "sh", "-c", "read end"]);
+    let output = bert.join_piped(&ticket, &[]).wait();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("--text") && said.contains("--follow"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_ticket_on_standard_input_is_in_no_argument_list() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share(SIZE, &["--", "sh", "-c", "echo here; read end"]);
+    host.wait_for("here");
+    let mut join = harness::Piped::start_with_input(bert.pillion(&["join", "-", "--text"]));
+    // As a mail program wraps it.
+    let (head, tail) = ticket.split_at(40);
+    join.send(&format!("{head}\n{tail}\n"));
+    join.end_input();
+    let output = join.wait();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("here"));
+    host.send("\r");
+    assert_eq!(host.wait_code(), Some(0));
+}
