@@ -147,7 +147,7 @@ fn the_panel_shows_who_is_here_and_goes_without_a_trace() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let (mut host, ticket) = anna.share_shell(&[]);
     host.send("seq 40\r");
-    host.wait_for("\n40");
+    host.wait_for("\n40\n$");
     let before = host.screen();
     let _viewer = bert.watch(&ticket, &["--name", "bert"]);
     host.send(&format!("{PREFIX}p"));
