@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{Read, Write},
+    num::NonZeroU16,
     os::fd::OwnedFd,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -186,7 +187,7 @@ impl Terminal {
             .envs(call.env.iter().map(|(n, v)| (n, v)));
         let shared = Arc::new(Shared {
             seen: Mutex::new(Seen {
-                parser: (look == Look::Screen).then(|| vt100::Parser::new(rows, cols, 0)),
+                parser: (look == Look::Screen).then(|| emulator(cols, rows)),
                 tail: Vec::new(),
                 watches: Vec::new(),
                 ended: false,
@@ -378,7 +379,7 @@ impl Seen {
     fn find(&self, text: &str) -> Option<(u16, u16)> {
         let screen = self.parser.as_ref()?.screen();
         let (_, cols) = screen.size();
-        for (row, line) in screen.rows(0, cols).enumerate() {
+        for (row, line) in screen.rows(0, cols.get()).enumerate() {
             if let Some(at) = line.find(text) {
                 let before = line[..at + text.len()].chars().count();
                 return Some((row as u16, before as u16));
@@ -412,13 +413,19 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     false
 }
 
+/// A terminal without scrollback; one of no size has one cell.
+fn emulator(cols: u16, rows: u16) -> vt100::Parser {
+    let size = |cells| NonZeroU16::new(cells).unwrap_or(NonZeroU16::MIN);
+    vt100::Parser::new(size(rows), size(cols), 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn seen(look: Look) -> Seen {
         Seen {
-            parser: (look == Look::Screen).then(|| vt100::Parser::new(4, 20, 0)),
+            parser: (look == Look::Screen).then(|| emulator(20, 4)),
             tail: Vec::new(),
             watches: Vec::new(),
             ended: false,

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Write},
+    num::NonZeroU16,
     os::fd::OwnedFd,
     process::{Child, Command, ExitStatus},
     sync::{Arc, Condvar, Mutex, MutexGuard},
@@ -39,7 +40,12 @@ impl Term {
         let input = File::from(fd);
         let seen = Arc::new((
             Mutex::new(Seen {
-                parser: vt100::Parser::new_with_callbacks(rows, cols, 0, Answers::default()),
+                parser: vt100::Parser::new_with_callbacks(
+                    cells(rows),
+                    cells(cols),
+                    0,
+                    Answers::default(),
+                ),
                 raw: Vec::new(),
                 ended: false,
             }),
@@ -64,7 +70,10 @@ impl Term {
     }
 
     pub fn resize(&self, cols: u16, rows: u16) {
-        self.lock().parser.screen_mut().set_size(rows, cols);
+        self.lock()
+            .parser
+            .screen_mut()
+            .set_size(cells(rows), cells(cols));
         self.pty.resize(pty_process::Size::new(rows, cols)).unwrap();
     }
 
@@ -217,6 +226,11 @@ fn read_all(mut terminal: File, shared: &(Mutex<Seen>, Condvar)) {
     }
 }
 
+/// A size as the emulator takes it.
+pub fn cells(size: u16) -> NonZeroU16 {
+    NonZeroU16::new(size).expect("a terminal has rows and columns")
+}
+
 pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
@@ -253,6 +267,7 @@ impl vt100::Callbacks for Answers {
             (None, 'n', 5) => self.say("DSR 5", "\x1b[0n"),
             (None, 'n', 6) => {
                 let ((row, col), (_, cols)) = (screen.cursor_position(), screen.size());
+                let cols = cols.get();
                 self.say(
                     "DSR 6",
                     &format!("\x1b[{};{}R", row + 1, (col + 1).min(cols)),

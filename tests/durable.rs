@@ -1,0 +1,314 @@
+//! What stays of a session on disk: through kills, a full disk, and no longer than asked for.
+
+mod harness;
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use harness::{Machine, SIZE, until};
+
+fn unix_micros() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_micros() as u64
+}
+
+/// `line-N TIME` lines, in order; before the first of a terminal's is what pillion asked it.
+fn numbered(text: &str) -> Vec<(u64, u64)> {
+    let parse = |line: &str| {
+        let (number, time) = line.trim().split_once("line-")?.1.split_once(' ')?;
+        Some((number.parse().ok()?, time.parse().ok()?))
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// A session that printed numbered lines and was killed amidst them; what its terminal got, and when.
+fn killed(machine: &Machine) -> (String, u64) {
+    // Nothing comes from the pipe: reading it is how bash waits without starting a program.
+    let program = "mkfifo pipe; exec 9<>pipe; i=0; while :; do echo \"line-$i ${EPOCHREALTIME/./}\"; i=$((i+1)); read -t 0.004 -u 9; done";
+    let (mut host, _) = machine.share(
+        SIZE,
+        &["-q", "--name", "killed", "--", "bash", "-c", program],
+    );
+    host.wait_for("line-300 ");
+    let at = unix_micros();
+    host.kill();
+    (host.raw_text(), at)
+}
+
+#[test]
+fn a_killed_hosts_session_is_there_to_the_last_tenth_of_a_second() {
+    let anna = Machine::new();
+    let (seen, killed_at) = killed(&anna);
+    let seen = numbered(&seen);
+    assert!(seen.len() > 300);
+
+    let session = anna.session();
+    assert_eq!(
+        (&session["state"], &session["name"]),
+        (&"ended".into(), &"killed".into())
+    );
+    assert_eq!(
+        anna.run(&["ls", "--json"]).trim(),
+        "[]",
+        "it does not run any more"
+    );
+
+    let kept = numbered(&anna.run(&["export", "--format", "txt"]));
+    assert!(
+        kept.iter()
+            .zip(0..)
+            .all(|((number, _), wanted)| *number == wanted),
+        "in order, without a gap"
+    );
+    let due = seen
+        .iter()
+        .filter(|(_, time)| *time + 100_000 <= killed_at)
+        .count();
+    assert!(
+        kept.len() >= due,
+        "{} of {due} lines that are older than 100 ms",
+        kept.len()
+    );
+    assert!(
+        seen.starts_with(&kept) || kept.starts_with(&seen),
+        "what was printed"
+    );
+
+    // Commands say that it does not run, and another session can be started.
+    let id = session["session"].as_str().unwrap();
+    let said = anna.fails(4, &["who", "--session", id]);
+    assert!(said.contains("pillion ls"), "{said}");
+    let (_host, _) = anna.share_shell(&[]);
+    anna.run(&["who"]);
+}
+
+#[test]
+fn a_recording_is_an_asciicast() {
+    let anna = Machine::new();
+    killed(&anna);
+    let file = anna.path("demo.cast");
+    anna.run(&["export", "--format", "cast", "-o", file.to_str().unwrap()]);
+    assert_eq!(mode(&file), 0o600);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut lines = text.lines();
+    let header: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+    assert_eq!(header["version"], 3);
+    assert_eq!(
+        (&header["term"]["cols"], &header["term"]["rows"]),
+        (&80.into(), &24.into())
+    );
+
+    // Played, it shows what was there.
+    let mut player = vt100::Parser::new(harness::cells(24), harness::cells(80), 0);
+    let mut at = 0.0;
+    for line in lines {
+        let (after, code, data): (f64, String, String) = serde_json::from_str(line).unwrap();
+        assert!(after >= 0.0, "time goes forward: {line}");
+        at += after;
+        assert!(["o", "r", "x", "m", "i"].contains(&code.as_str()), "{line}");
+        if code == "o" {
+            player.process(data.as_bytes());
+        }
+    }
+    assert!((0.5..60.0).contains(&at), "{at} seconds");
+    let kept = numbered(&anna.run(&["export"]));
+    let shown = numbered(&player.screen().contents());
+    assert_eq!(shown.last(), kept.last());
+}
+
+#[test]
+fn a_running_sessions_history_can_be_exported() {
+    let anna = Machine::new();
+    let (mut host, _) = anna.share_shell(&[]);
+    host.send("seq -f number-%g 200\r");
+    host.wait_for("number-200");
+    let text = anna.run_until(&["export"], "the last line", |text| {
+        text.contains("number-200")
+    });
+    for number in 1..=200 {
+        assert!(
+            text.lines().any(|line| line == format!("number-{number}")),
+            "{number} is missing"
+        );
+    }
+}
+
+#[test]
+fn removing_removes() {
+    let anna = Machine::new();
+    assert_eq!(
+        anna.output(&["--share", "-q", "--", "true"]).status.code(),
+        Some(0)
+    );
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    let dir = anna.path("state/pillion/sessions");
+    assert_eq!(entries(&dir).len(), 1);
+    anna.run(&["rm", &id]);
+    assert_eq!(anna.run(&["ls", "--all", "--json"]).trim(), "[]");
+    assert!(entries(&dir).is_empty(), "{:?}", entries(&dir));
+    anna.fails(4, &["export", &id]);
+    anna.fails(4, &["rm", &id]);
+
+    // What runs is not removed under its feet.
+    let (mut host, _) = anna.share_shell(&[]);
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    let said = anna.fails(1, &["rm", &id]);
+    assert!(said.contains("running") || said.contains("live"), "{said}");
+    anna.run(&["rm", "--all"]);
+    host.send("echo on-$((1+1))\r");
+    host.wait_for("on-2");
+    assert_eq!(anna.session()["session"], id);
+}
+
+#[test]
+fn nothing_is_kept_when_nothing_is_to_be_kept() {
+    let anna = Machine::new();
+    assert_eq!(
+        anna.output(&["--share", "-q", "--", "echo", "kept"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(anna.session()["state"], "ended");
+    // It removes what older ones left, too.
+    assert_eq!(
+        anna.output(&["--share", "-q", "--keep", "none", "--", "echo", "secret"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(anna.run(&["ls", "--all", "--json"]).trim(), "[]");
+    assert!(entries(&anna.path("state/pillion/sessions")).is_empty());
+}
+
+#[test]
+fn only_the_owner_can_look() {
+    let anna = Machine::new();
+    let (mut host, _) = anna.share_shell(&[]);
+    host.send("seq 100\r");
+    host.wait_for("100");
+    anna.run(&["export"]);
+    for top in ["config/pillion", "state/pillion", "run/pillion"] {
+        let top = anna.path(top);
+        assert_eq!(mode(&top), 0o700, "{}", top.display());
+        for path in files(&top) {
+            let wanted = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&path), wanted, "{}", path.display());
+        }
+    }
+    for file in entries(&anna.path("")) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(
+            !name.starts_with("ticket") || mode(&file) == 0o600,
+            "{name}"
+        );
+    }
+}
+
+/// A disk of its own, small enough to be full.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, and a word why, where a disk cannot be had.
+    fn at(path: PathBuf) -> Option<SmallDisk> {
+        std::fs::create_dir_all(&path).unwrap();
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=3m,mode=0700", "none"])
+            .arg(&path);
+        match mount.output() {
+            Ok(output) if output.status.success() => Some(SmallDisk(path)),
+            Ok(output) => {
+                eprintln!(
+                    "skipped: a small disk cannot be mounted ({})",
+                    String::from_utf8_lossy(&output.stderr).trim()
+                );
+                None
+            }
+            Err(error) => {
+                eprintln!("skipped: there is no mount to make a small disk with ({error})");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_session_goes_on() {
+    let anna = Machine::new();
+    let Some(disk) = SmallDisk::at(anna.path("state")) else {
+        return;
+    };
+    let (mut host, _) = anna.share_shell(&["-q"]);
+    host.send("echo kept-$((1+1)); seq -f early-%g 100\r");
+    host.wait_for("early-100");
+    anna.run_until(&["export"], "the last line", |text| {
+        text.contains("early-100")
+    });
+
+    let filler = disk.0.join("filler");
+    let full = std::fs::write(&filler, vec![1; 8 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    host.send("head -c 300000 /dev/urandom | base64; echo flooded\r");
+    host.wait_for("\nflooded");
+    host.wait_for("history is not being written");
+    host.send("echo on-$((1+1))\r");
+    host.wait_for("on-2");
+
+    std::fs::remove_file(&filler).unwrap();
+    host.send("echo again-$((1+1))\r");
+    host.wait_for("is being written again");
+    host.send("exit 5\r");
+    assert_eq!(host.wait_code(), Some(5));
+    let text = until("the history", || Some(anna.run(&["export"])));
+    assert!(
+        text.lines().any(|line| line == "kept-2"),
+        "what was recorded before is there"
+    );
+    for number in 1..=100 {
+        assert!(
+            text.lines().any(|line| line == format!("early-{number}")),
+            "{number} is missing"
+        );
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path)
+        .unwrap()
+        .permissions()
+        .mode()
+        & 0o777
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
+}
+
+/// Everything below a folder.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for path in entries(dir) {
+        if path.is_dir() {
+            all.extend(files(&path));
+        }
+        all.push(path);
+    }
+    all
+}
