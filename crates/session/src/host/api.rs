@@ -127,6 +127,11 @@ pub enum HostInput {
         /// The answer.
         yes: bool,
     },
+    /// The disk did not take this [`HostOutput::Ledger`] entry.
+    LedgerNotWritten {
+        /// The entry.
+        entry: Bytes,
+    },
     /// An answer to [`HostOutput::ReadHistory`]: consecutive chunks, possibly none.
     History {
         /// From the output.
@@ -446,7 +451,8 @@ pub enum HostOutput {
         /// The bytes.
         bytes: Bytes,
     },
-    /// Make this ledger entry durable before carrying out any later output.
+    /// Make this ledger entry durable before carrying out any later output; if that can't be done, say
+    /// so at once ([`HostInput::LedgerNotWritten`]), and go on.
     Ledger(Bytes),
     /// Keep this secret in the session's directory: the link key's seed changed.
     KeepLink([u8; 32]),

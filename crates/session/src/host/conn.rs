@@ -52,6 +52,8 @@ pub(super) struct Member {
     pub(super) join: (PublicKey, JoinId),
     pub(super) identity: pillion_caps::VerifiedIdentity,
     pub(super) read_only: bool,
+    /// Let in by the ticket: without it a grant did.
+    pub(super) by_ticket: bool,
     pub(super) lane: Lane,
     pub(super) input: InputReader,
     pub(super) requests: Requests,

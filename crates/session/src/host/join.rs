@@ -1,7 +1,8 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, Proof, PublicKey, Refusal, Role, UnixMillis, VerifiedIdentity,
+    Audience, Binding, Grant, LedgerEvent, Proof, PublicKey, Refusal, Role, UnixMillis,
+    VerifiedIdentity,
 };
 use pillion_proto::{
     FromHost, GrantProof, Hello, RefusedCode, RightChanged, Text, Version, VersionRange, Welcome,
@@ -34,6 +35,7 @@ const MAX_PER_PERSON: usize = 16;
 struct Admitted {
     version: Version,
     identity: VerifiedIdentity,
+    by_ticket: bool,
     /// What was wrong with a grant that was presented beside a ticket that holds.
     remark: Option<Refusal>,
 }
@@ -134,6 +136,7 @@ impl Host {
             (true, remark) => Ok(Admitted {
                 version,
                 identity,
+                by_ticket,
                 remark,
             }),
             (false, Some(refusal)) => Err(Fault::new(RefusedCode::GRANT, refusal.to_string())),
@@ -182,6 +185,7 @@ impl Host {
         let Admitted {
             version,
             identity,
+            by_ticket,
             remark,
         } = admitted;
         let key = identity.key();
@@ -225,6 +229,7 @@ impl Host {
             join,
             identity,
             read_only: hello.read_only,
+            by_ticket,
             lane: Lane::new(now.mono_us),
             input: InputReader::new(),
             requests: Requests::new(),
@@ -276,8 +281,26 @@ impl Host {
         person.map_or(0, |person| person.tenure)
     }
 
+    /// A change of the ledger could not be made durable. A grant whose use a crash would forget could be
+    /// used again, so this use does no good. What takes rights away holds as long as this run does.
+    pub(super) fn on_ledger_not_written(&mut self, entry: &[u8]) {
+        let Ok(LedgerEvent::Redeemed { grant, identity }) = LedgerEvent::from_bytes(entry) else {
+            return;
+        };
+        self.rights.take_back(&identity, grant.id());
+        let text = "your grant was not accepted: the host could not write down its use (its disk may \
+                    be full). Ask the host to make room and to grant it again";
+        self.tell_standing(&identity, text);
+        let conns = self.roster.by_identity(&identity).map(|person| person.id);
+        for conn in conns.map(|id| self.conns_of(id)).unwrap_or_default() {
+            if self.member(conn).is_some_and(|member| !member.by_ticket) {
+                self.refuse(conn, &Fault::new(RefusedCode::GRANT, text));
+            }
+        }
+    }
+
     /// Makes a change of the ledger durable before whatever follows.
-    pub(super) fn record(&mut self, event: &pillion_caps::LedgerEvent) {
+    pub(super) fn record(&mut self, event: &LedgerEvent) {
         self.out
             .push_back(HostOutput::Ledger(event.to_bytes().into()));
     }

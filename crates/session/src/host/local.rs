@@ -25,4 +25,10 @@ impl Host {
     pub fn at_ground(&self, track: TrackId) -> bool {
         track == TERMINAL && self.track.term.at_ground()
     }
+
+    /// Whether the program's output so far ends between two sequences, be it inside a synchronized
+    /// update: where a title or a bell may be sent.
+    pub fn between_sequences(&self, track: TrackId) -> bool {
+        track == TERMINAL && self.track.term.between_sequences()
+    }
 }

@@ -181,6 +181,7 @@ impl Host {
                 command,
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
+            HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
             HostInput::History { request, chunks } => self.on_history(request, chunks),
             HostInput::Tick => {}
         }

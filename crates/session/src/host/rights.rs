@@ -133,6 +133,13 @@ impl Rights {
         Ok(event)
     }
 
+    /// Somebody's use of a grant counts, but does them no good: it could not be made durable.
+    pub(super) fn take_back(&mut self, who: &PublicKey, grant: GrantId) {
+        if let Some(held) = self.held.get_mut(who) {
+            held.retain(|known| known.id() != grant);
+        }
+    }
+
     /// Issues and records a grant of the session's.
     pub(super) fn issue(
         &mut self,

@@ -85,6 +85,7 @@ impl Host {
             return self.done(request, Err(error));
         }
         let text = format!("{} ended the sharing", self.names.host);
+        self.log_margin();
         self.end_sharing(&text);
         let event = self.rights.revoke_all();
         self.record(&event);

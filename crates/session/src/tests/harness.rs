@@ -70,6 +70,8 @@ pub(super) struct World {
     pub(super) seats: Vec<Seat>,
     pub(super) log: Vec<LogEntry>,
     pub(super) ledger: Vec<Bytes>,
+    /// The ledger takes nothing.
+    pub(super) disk_is_full: bool,
     pub(super) notices: Vec<HostNotice>,
     pub(super) done: BTreeMap<u64, Result<Done, CommandError>>,
     pub(super) listening: bool,
@@ -126,6 +128,7 @@ impl World {
             seats: Vec::new(),
             log: Vec::new(),
             ledger: Vec::new(),
+            disk_is_full: false,
             notices: Vec::new(),
             done: BTreeMap::new(),
             listening: false,
@@ -526,6 +529,10 @@ impl World {
                 }
             }
             HostOutput::Answer { bytes, .. } => self.program.answers.extend_from_slice(&bytes),
+            HostOutput::Ledger(entry) if self.disk_is_full => {
+                self.host
+                    .handle(self.now, HostInput::LedgerNotWritten { entry });
+            }
             HostOutput::Ledger(entry) => self.ledger.push(entry),
             HostOutput::KeepLink(seed) => self.kept_links.push(seed),
             HostOutput::Log(entry) => self.log.push(entry),

@@ -200,6 +200,32 @@ fn the_right_survives_a_reconnect_and_a_restarted_host() {
 }
 
 #[test]
+fn a_use_that_cannot_be_written_down_does_no_good() {
+    let mut world = World::shared();
+    let (token, _) = world.token(2, None);
+    world.disk_is_full = true;
+    let mut config = world.viewer_config(10, "anna");
+    config.grants = vec![presented(&token)];
+    let anna = world.join_with(config);
+    assert_eq!(*world.seats[anna].phase(), Phase::Live, "the ticket holds");
+    assert_eq!(world.seats[anna].right(), Right::View);
+    assert!(world.seats[anna].was_told("could not write down"));
+    world.types(anna, "x");
+    assert!(world.program.input.is_empty());
+
+    // Whom nothing but the token lets in stays outside.
+    let mut config = world.viewer_config(11, "bert");
+    config.link = None;
+    config.grants = vec![presented(&token)];
+    let bert = world.join_with(config);
+    assert!(
+        matches!(world.seats[bert].phase(), Phase::Ended { .. }),
+        "{:?}",
+        world.seats[bert].phase()
+    );
+}
+
+#[test]
 fn a_token_for_one_is_used_by_one_reconnects_included() {
     let mut world = World::shared();
     let (token, _) = world.token(1, None);

@@ -59,7 +59,9 @@ pub enum Sabotage {
 
 /// Whether to remember what happens: when one world is looked at.
 fn traced() -> bool {
-    ["PILLION_SEED", "PILLION_TRACE"].iter().any(|name| std::env::var_os(name).is_some())
+    ["PILLION_SEED", "PILLION_TRACE"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
 }
 
 /// How much happened, to see that worlds are worth their time.

@@ -23,6 +23,7 @@ pub(super) fn describe(input: &HostInput) -> String {
         }
         HostInput::Path { conn, .. } => format!("path {}", conn.0),
         HostInput::Disconnected { conn } => format!("disconnected {}", conn.0),
+        HostInput::LedgerNotWritten { .. } => "[ledger not written]".into(),
         HostInput::Addresses { .. } => "addresses".into(),
         HostInput::Command {
             request,
