@@ -369,6 +369,9 @@ impl Hosting {
                     track: TERMINAL,
                     size,
                 });
+                if let Some(overlay) = &mut overlay {
+                    overlay.resized();
+                }
             }
             self.on_time(&mut program, overlay.as_mut());
         }
@@ -420,9 +423,8 @@ impl Hosting {
                     }
                 }
                 HostOutput::Ledger(entry) => {
-                    // Refused later rather than forgotten: a grant whose use is not on disk would be
-                    // usable again after a crash.
                     if let Err(error) = self.log.append_ledger(&entry) {
+                        self.tell(HostInput::LedgerNotWritten { entry });
                         self.log_trouble(&error.to_string(), overlay.as_deref_mut());
                     }
                 }
@@ -488,7 +490,7 @@ impl Hosting {
     }
 
     fn tell(&mut self, input: HostInput) {
-        self.host.handle(self.clock.now(), input);
+        tell(&mut self.host, self.clock.now(), input);
     }
 
     fn command(&mut self, by: Actor, command: Command, answer: Answer) {
@@ -688,7 +690,9 @@ impl Hosting {
         status: ExitStatus,
     ) -> Result<ExitStatus> {
         self.drain(Some(&mut program), None).await;
-        drop(overlay);
+        if let Some(overlay) = overlay {
+            overlay.end(self.clock.now(), &self.host).await;
+        }
         if let Some(tty) = self.tty.take() {
             if matches!(status, ExitStatus::Signal(_)) {
                 tty.restore_screen_modes();
@@ -715,7 +719,10 @@ impl Hosting {
             ExitStatus::Signal(signal) => format!("the program was ended by signal {signal}"),
             ExitStatus::Unknown => "the program ended".to_owned(),
         };
-        self.log.end(unix_ms(), &reason)?;
+        // A full disk must not take the place of the program's own exit code.
+        if let Err(error) = self.log.end(unix_ms(), &reason) {
+            tracing::error!(%error, "the session's end was not written down");
+        }
         // Dropped before pruning: this session counts as ended then.
         drop(self.clients);
         let keep = pillion_store::Keep {
@@ -727,6 +734,18 @@ impl Hosting {
             tracing::warn!(%error, "ended sessions could not be pruned");
         }
         Ok(status)
+    }
+}
+
+/// Tells the state machine. A panic of the emulator's, which the state machine catches itself, is only
+/// logged; after any other the terminal is given back.
+fn tell(host: &mut Host, now: pillion_session::Now, input: HostInput) {
+    let handled = pillion_source::isolate_panics(std::panic::AssertUnwindSafe(|| {
+        host.handle(now, input);
+    }));
+    if let Err(panic) = handled {
+        pillion_source::restore_host_terminal();
+        std::panic::resume_unwind(panic);
     }
 }
 

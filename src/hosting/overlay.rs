@@ -5,7 +5,7 @@
 //! exactly what the terminal shows. While a notice is up, output is kept at the gate; when some comes,
 //! the notice is taken away, the gate let go, and the notice drawn again in the next quiet moment.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use pillion_proto::TrackId;
@@ -19,18 +19,42 @@ use crate::hosting::pty::Program;
 /// How long the moment to draw is waited for, in microseconds, before title and bell say it.
 const PATIENCE_US: u64 = 1_000_000;
 
+/// How long a terminal that takes nothing may hold up the session.
+const DRAWING: Duration = Duration::from_millis(200);
+
+/// Ends whatever sequence a terminal is in the middle of (ECMA-48, 8.3.6).
+const CANCEL: u8 = 0x18;
+
 /// The host's user interface on its terminal.
 pub struct Overlay {
     ui: HostUi,
     writer: TtyWriter,
-    holding: Option<Pin<Box<dyn Future<Output = Hold>>>>,
-    held: Option<Hold>,
+    gate: Gate,
     /// Since when something waits to be drawn.
     wanted_since_us: Option<u64>,
-    /// What the terminal showed when the panel opened.
-    behind_panel: Option<(Screen, Resume)>,
+    /// The last moment was none to draw in: there is no other before the program writes on.
+    unfit: bool,
+    behind_panel: Option<Behind>,
     screen: Screen,
     bytes: Vec<u8>,
+}
+
+/// The gate to the terminal, as far as this is concerned.
+enum Gate {
+    Free,
+    Wanted(Pin<Box<dyn Future<Output = Hold>>>),
+    /// Ours; nothing is drawn yet.
+    Held(Hold),
+    /// Ours, and the program's output kept behind what is drawn.
+    Drawn(Hold),
+}
+
+/// What the terminal showed when the panel opened.
+struct Behind {
+    screen: Screen,
+    resume: Resume,
+    /// The terminal has another size since, so it shows something else.
+    stale: bool,
 }
 
 impl Overlay {
@@ -39,9 +63,9 @@ impl Overlay {
         Overlay {
             ui: HostUi::new(prefix).through(Multiplexer::detect(|name| std::env::var(name).ok())),
             writer,
-            holding: None,
-            held: None,
+            gate: Gate::Free,
             wanted_since_us: None,
+            unfit: false,
             behind_panel: None,
             screen: Screen::blank(Size::clamped(1, 1)),
             bytes: Vec::new(),
@@ -68,118 +92,185 @@ impl Overlay {
         self.ui.done(now, result);
     }
 
-    /// When to call [`Overlay::tick`] at the latest.
+    /// The terminal has another size.
+    pub fn resized(&mut self) {
+        if let Some(behind) = &mut self.behind_panel {
+            behind.stale = true;
+            self.ui.touch_panel();
+        }
+    }
+
+    /// When to call [`Overlay::tick`] and [`Overlay::paint`] at the latest.
     pub fn wake_at(&self) -> Option<u64> {
-        let fallback = self.wanted_since_us.map(|since| since + PATIENCE_US);
-        [self.ui.wake_at(), fallback].into_iter().flatten().min()
+        let gives_up = match (&self.gate, self.wanted_since_us) {
+            (Gate::Free, Some(since)) if self.unfit => Some(since.saturating_add(PATIENCE_US)),
+            // Whoever has the gate is waited for, not the time.
+            _ => None,
+        };
+        [self.ui.wake_at(), gives_up].into_iter().flatten().min()
     }
 
     /// Waits for the gate, if it is wanted.
     pub async fn hold(&mut self) -> Hold {
-        match &mut self.holding {
-            Some(holding) => {
-                let hold = holding.await;
-                self.holding = None;
-                hold
-            }
-            None => std::future::pending().await,
+        match &mut self.gate {
+            Gate::Wanted(holding) => holding.await,
+            _ => std::future::pending().await,
         }
     }
 
     /// The gate is ours.
     pub fn held(&mut self, hold: Hold) {
-        self.held = Some(hold);
+        self.gate = Gate::Held(hold);
     }
 
     /// Draws what there is to draw, or begins to wait for the moment.
     pub async fn paint(&mut self, now: Now, host: &mut Host, program: &mut Program) {
         let Some(want) = self.ui.wants(now) else {
             self.wanted_since_us = None;
+            self.unfit = false;
+            if !matches!(self.gate, Gate::Drawn(_)) {
+                self.gate = Gate::Free;
+            }
             return;
         };
         let since = *self.wanted_since_us.get_or_insert(now.mono_us);
-        if self.held.is_none() {
-            if self.holding.is_none() {
+        let late = now.mono_us.saturating_sub(since) >= PATIENCE_US;
+        let hold = match &mut self.gate {
+            Gate::Free if self.unfit && !late => return,
+            Gate::Free => {
                 let writer = self.writer.clone();
-                self.holding = Some(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
-            }
-            self.fall_back(now, since, host).await;
-            return;
-        }
-        if self.behind_panel.is_none() {
-            // Everything the terminal has was delivered: take it in, and the emulator shows the same.
-            if !catch_up(now, host, program) || !host.at_ground(TrackId(0)) {
-                self.release();
-                self.fall_back(now, since, host).await;
+                self.gate =
+                    Gate::Wanted(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
                 return;
             }
-            host.capture(TrackId(0), &mut self.screen);
-        }
-        let behind = match want {
-            Want::Close => self.behind_panel.take(),
-            Want::Panel => {
-                self.behind_panel
-                    .get_or_insert_with(|| (self.screen.clone(), host.resume()));
-                None
-            }
-            Want::Notice => None,
+            Gate::Wanted(_) => return,
+            Gate::Held(hold) | Gate::Drawn(hold) => hold,
         };
+        let panel = matches!(want, Want::Panel | Want::Close);
         self.bytes.clear();
-        match &behind {
-            Some((screen, resume)) => self.ui.paint(now, screen, resume, &mut self.bytes),
-            None => self
-                .ui
-                .paint(now, &self.screen, &host.resume(), &mut self.bytes),
+        if self.behind_panel.as_ref().is_none_or(|behind| behind.stale) {
+            // From here on nothing more is kept. What is kept already the session may have, and the
+            // terminal has not: a notice makes way for it first, and behind a panel it is not needed.
+            hold.set_mode(HoldMode::Wait);
+            if self.behind_panel.is_none() && hold.kept() > 0 {
+                return self.make_way(now, host).await;
+            }
+            // Everything the terminal has was delivered: take it in, and the emulator shows the same.
+            if !catch_up(now, host, program) {
+                return self.release().await;
+            }
+            host.capture(TrackId(0), &mut self.screen);
+            if !host.at_ground(TrackId(0)) {
+                let between = host.between_sequences(TrackId(0));
+                if !(panel && late) {
+                    self.unfit = true;
+                    if late && between {
+                        self.wanted_since_us = None;
+                        self.ui.fallback(now, &self.screen, &mut self.bytes);
+                        self.draw().await;
+                    }
+                    return self.release().await;
+                }
+                // Who asked for the panel has waited long enough for the program to go on.
+                self.bytes.extend((!between).then_some(CANCEL));
+            }
         }
         self.wanted_since_us = None;
-        self.draw().await;
-        if behind.is_some() {
-            self.release();
-        } else if let Some(hold) = &mut self.held {
-            hold.set_mode(HoldMode::Keep);
+        self.unfit = false;
+        if want == Want::Close {
+            return self.close(now, host).await;
         }
+        let resume = host.resume();
+        self.ui.paint(now, &self.screen, &resume, &mut self.bytes);
+        if want == Want::Panel && self.behind_panel.is_none() {
+            self.behind_panel = Some(Behind {
+                screen: self.screen.clone(),
+                resume,
+                stale: false,
+            });
+        }
+        self.draw().await;
+        self.gate = match std::mem::replace(&mut self.gate, Gate::Free) {
+            Gate::Held(mut hold) | Gate::Drawn(mut hold) => {
+                hold.set_mode(HoldMode::Keep);
+                Gate::Drawn(hold)
+            }
+            other => other,
+        };
     }
 
     /// The program has written: the notice makes way before the session takes it in.
     pub async fn before_output(&mut self, now: Now, host: &Host) {
-        if self.held.is_none() || self.behind_panel.is_some() {
-            return;
+        self.unfit = false;
+        if self.behind_panel.is_none() && matches!(self.gate, Gate::Held(_) | Gate::Drawn(_)) {
+            self.make_way(now, host).await;
         }
+    }
+
+    /// The program has ended: the terminal shows what it left behind, and nothing of ours.
+    pub async fn end(mut self, now: Now, host: &Host) {
+        self.bytes.clear();
+        match &self.behind_panel {
+            Some(_) => {
+                self.ui.close_panel();
+                self.close(now, host).await;
+            }
+            None => self.make_way(now, host).await,
+        }
+    }
+
+    /// Takes the panel away. What was printed behind it follows, or is on the screen already.
+    async fn close(&mut self, now: Now, host: &Host) {
+        let Some(behind) = self.behind_panel.take() else {
+            return self.release().await;
+        };
+        if behind.stale {
+            if let Gate::Held(hold) | Gate::Drawn(hold) = &mut self.gate {
+                hold.discard_kept();
+            }
+            host.capture(TrackId(0), &mut self.screen);
+            self.ui
+                .paint(now, &self.screen, &host.resume(), &mut self.bytes);
+        } else {
+            self.ui
+                .paint(now, &behind.screen, &behind.resume, &mut self.bytes);
+        }
+        self.draw().await;
+        self.release().await;
+    }
+
+    /// Takes the notice away and lets the program's output through. The session must not have taken in
+    /// any that the terminal has not.
+    async fn make_way(&mut self, now: Now, host: &Host) {
         host.capture(TrackId(0), &mut self.screen);
         self.bytes.clear();
         self.ui
             .before_output(now, &self.screen, &host.resume(), &mut self.bytes);
         self.draw().await;
-        self.release();
-    }
-
-    async fn fall_back(&mut self, now: Now, since: u64, host: &Host) {
-        if now.mono_us.saturating_sub(since) < PATIENCE_US {
-            return;
-        }
-        self.wanted_since_us = None;
-        host.capture(TrackId(0), &mut self.screen);
-        self.bytes.clear();
-        self.ui.fallback(now, &self.screen, &mut self.bytes);
-        self.draw().await;
+        self.release().await;
     }
 
     /// A terminal that takes nothing keeps nobody waiting for long: the rest is drawn never, and the
     /// next repaint mends it.
     async fn draw(&mut self) {
-        let Some(hold) = &mut self.held else { return };
-        let drawn = tokio::time::timeout(
-            std::time::Duration::from_millis(200),
-            hold.draw(&self.bytes),
-        );
-        if !matches!(drawn.await, Ok(Ok(()))) {
+        let (Gate::Held(hold) | Gate::Drawn(hold)) = &mut self.gate else {
+            return;
+        };
+        if !matches!(
+            tokio::time::timeout(DRAWING, hold.draw(&self.bytes)).await,
+            Ok(Ok(()))
+        ) {
             tracing::debug!("the notice was not drawn whole");
         }
     }
 
-    fn release(&mut self) {
-        self.held = None;
-        self.holding = None;
+    /// Lets the program's output pass, what was kept first.
+    async fn release(&mut self) {
+        let gate = std::mem::replace(&mut self.gate, Gate::Free);
+        if let Gate::Held(mut hold) | Gate::Drawn(mut hold) = gate {
+            // What is left is written by whoever reads the program.
+            let _ = tokio::time::timeout(DRAWING, hold.draw_kept()).await;
+        }
     }
 }
 
@@ -188,14 +279,12 @@ fn catch_up(now: Now, host: &mut Host, program: &mut Program) -> bool {
     while let Some(event) = program.try_next() {
         match event {
             SourceEvent::Output(bytes) => {
-                host.handle(
-                    now,
-                    HostInput::Output {
-                        track: TrackId(0),
-                        bytes,
-                        more: false,
-                    },
-                );
+                let input = HostInput::Output {
+                    track: TrackId(0),
+                    bytes,
+                    more: false,
+                };
+                super::tell(host, now, input);
             }
             other => {
                 program.put_back(other);

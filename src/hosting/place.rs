@@ -2,8 +2,9 @@
 //!
 //! The emulator starts blank, the host's terminal does not: there is a prompt, a command line, our
 //! greeting. So the terminal is asked where its cursor is (DSR 6), and the emulator's is put there; what
-//! is above stays the terminal's own. One that does not answer is scrolled blank, which loses nothing and
-//! makes the two agree as well.
+//! is above stays the terminal's own. In the last row there would be nothing below or above it that the
+//! emulator knows, and a notice could not be taken away again; so one row is made room for. A terminal that
+//! does not answer is scrolled blank, which loses nothing and makes the two agree as well.
 
 use std::time::Duration;
 
@@ -44,7 +45,13 @@ pub async fn ask(writer: &TtyWriter, keys: &mut Keys, size: Size) -> Place {
             }
         }
     });
-    let cursor = match answer.await {
+    let cursor: Bytes = match answer.await {
+        Ok(Some((row, col))) if row == size.rows() && row > 1 => {
+            let up = format!("\r\n\x1b[{};{col}H", row - 1);
+            // As below.
+            let _ = tokio::time::timeout(PATIENCE, hold.draw(up.as_bytes())).await;
+            format!("\x1b[{};{col}H", row - 1).into()
+        }
         Ok(Some((row, col))) => format!("\x1b[{row};{col}H").into(),
         _ => {
             let blank = "\r\n".repeat(usize::from(size.rows())) + "\x1b[H";

@@ -40,6 +40,16 @@ impl RowSet {
             .is_some_and(|word| word & (1 << (y % 64)) != 0)
     }
 
+    /// The rows that are not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &RowSet) -> RowSet {
+        let mut left = *self;
+        for (word, gone) in left.0.iter_mut().zip(other.0) {
+            *word &= !gone;
+        }
+        left
+    }
+
     /// Whether no row is in the set.
     pub fn is_empty(&self) -> bool {
         self.0 == [0; WORDS]

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::termios::Termios;
@@ -46,7 +46,7 @@ struct State {
     wanted: usize,
     held: Option<HoldMode>,
     /// Output behind a panel, not yet written.
-    kept: Vec<u8>,
+    kept: BytesMut,
     gone: bool,
     waker: Option<Arc<Waker>>,
 }
@@ -114,7 +114,8 @@ impl TtyWriter {
             let turn = gate.turn.notified();
             {
                 let mut state = gate.lock();
-                if !state.writing && state.held.is_none() {
+                // What was kept comes first: the terminal is behind the session until it has it.
+                if !state.writing && state.held.is_none() && state.kept.is_empty() {
                     state.held = Some(mode);
                     break;
                 }
@@ -168,7 +169,7 @@ impl TtyWriter {
 /// What the reader thread may do.
 enum Entered {
     /// Write, first what was kept, and leave.
-    Write(Vec<u8>),
+    Write(BytesMut),
     /// Nothing: it has been kept.
     Keep,
 }
@@ -178,7 +179,7 @@ impl Gate {
         let mut state = self.lock();
         loop {
             match (state.held, read) {
-                (None, _) if state.wanted == 0 => {
+                (None, _) if state.wanted == 0 || !state.kept.is_empty() => {
                     state.writing = true;
                     return Entered::Write(std::mem::take(&mut state.kept));
                 }
@@ -253,14 +254,26 @@ impl Hold {
     ///
     /// # Errors
     /// When the terminal is gone, or when this isn't one ([`TtyWriter::plain`]).
-    pub async fn draw(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub async fn draw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.draw_counted(bytes, |_| ()).await
+    }
+
+    /// Tells after each write how much it took.
+    async fn draw_counted(
+        &mut self,
+        mut bytes: &[u8],
+        mut written: impl FnMut(usize),
+    ) -> io::Result<()> {
         if self.gate.settings.is_none() {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let mut registered = None;
         while !bytes.is_empty() {
             match rustix::io::write(&self.gate.out, bytes) {
-                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Ok(took) => {
+                    written(took);
+                    bytes = bytes.get(took..).unwrap_or_default();
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     // Registered only when it is needed, and only for this drawing: a terminal rarely
@@ -284,6 +297,23 @@ impl Hold {
     pub fn set_mode(&mut self, mode: HoldMode) {
         self.gate.lock().held = Some(mode);
         self.gate.free.notify_one();
+    }
+
+    /// Draws the kept output. Whoever has read the program's last words is not there any more to do it
+    /// when the hold ends. What is not drawn when this is dropped is still kept.
+    ///
+    /// # Errors
+    /// As [`Hold::draw`].
+    pub async fn draw_kept(&mut self) -> io::Result<()> {
+        let gate = Arc::clone(&self.gate);
+        loop {
+            let kept = gate.lock().kept.clone();
+            if kept.is_empty() {
+                return Ok(());
+            }
+            self.draw_counted(&kept, |written| gate.lock().kept.advance(written))
+                .await?;
+        }
     }
 
     /// How much output is kept for the terminal, in bytes.

@@ -167,7 +167,13 @@ impl Terminal {
     /// Whether the output so far ends between characters and escape sequences and outside a
     /// synchronized update: something may be drawn over the screen.
     pub fn at_ground(&self) -> bool {
-        self.scanner.at_ground() && self.partial.is_empty() && !self.guard.sync
+        self.between_sequences() && !self.guard.sync
+    }
+
+    /// Whether the output so far ends between characters and escape sequences, be it inside a
+    /// synchronized update: what draws nothing (a title, a bell) may be sent.
+    pub fn between_sequences(&self) -> bool {
+        self.scanner.at_ground() && self.partial.is_empty()
     }
 
     /// Whether the program is in a synchronized update (mode 2026): it asks for no frame before its

@@ -91,6 +91,8 @@ pub struct HostUi {
     titled: Option<String>,
     panel: Panel,
     state: PanelState,
+    /// Where the panel was drawn: these rows of a terminal of this size.
+    covered: Option<(Size, RowSet)>,
     /// Bytes for the terminal that draw nothing (the clipboard).
     aside: Vec<u8>,
 }
@@ -130,6 +132,7 @@ impl HostUi {
             titled: None,
             panel: Panel::default(),
             state: PanelState::Closed,
+            covered: None,
             aside: Vec::new(),
         }
     }
@@ -242,7 +245,11 @@ impl HostUi {
             PanelState::Closing => {
                 self.state = PanelState::Closed;
                 self.shown = None;
-                self.repaint(screen, &RowSet::all(screen.size.rows()), resume, out);
+                let rows = match self.covered.take() {
+                    Some((size, rows)) if size == screen.size => rows,
+                    _ => RowSet::all(screen.size.rows()),
+                };
+                self.repaint(screen, &rows, resume, out);
                 if screen.cursor.visible {
                     out.extend_from_slice(b"\x1b[?25h");
                 }
@@ -250,7 +257,7 @@ impl HostUi {
             PanelState::Open { .. } => {
                 self.erase(screen, resume, out);
                 self.state = PanelState::Open { dirty: false };
-                self.paint_panel(now, screen.size, out);
+                self.paint_panel(now, screen, resume, out);
             }
             PanelState::Closed => {
                 self.erase(screen, resume, out);
@@ -265,6 +272,13 @@ impl HostUi {
         if self.state == PanelState::Closed && self.shown.is_some() {
             self.quiet_at = now.mono_us.saturating_add(QUIET_US);
             self.erase(screen, resume, out);
+        }
+    }
+
+    /// Nobody can close the panel any more: it is to be taken away ([`HostUi::paint`]).
+    pub fn close_panel(&mut self) {
+        if self.state != PanelState::Closed {
+            self.state = PanelState::Closing;
         }
     }
 
@@ -361,7 +375,8 @@ impl HostUi {
         }
     }
 
-    fn touch_panel(&mut self) {
+    /// The panel is to be drawn anew, if it is open: the terminal has another size.
+    pub fn touch_panel(&mut self) {
         if let PanelState::Open { dirty } = &mut self.state {
             *dirty = true;
         }
@@ -412,9 +427,8 @@ impl HostUi {
         });
     }
 
-    fn paint_panel(&mut self, now: Now, size: Size, out: &mut Vec<u8>) {
-        out.extend_from_slice(NEUTRAL);
-        out.extend_from_slice(b"\x1b[?25l");
+    fn paint_panel(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+        let size = screen.size;
         let question = self
             .notices
             .question(usize::from(size.cols()).saturating_sub(4).min(86));
@@ -422,6 +436,21 @@ impl HostUi {
             self.notices.seen(now);
         }
         let drawn = self.panel.lines(now, size, question);
+        let mut rows = RowSet::EMPTY;
+        (drawn.y..)
+            .zip(&drawn.lines)
+            .for_each(|(y, _)| rows.insert(y));
+        let shrunk = match self.covered.replace((size, rows)) {
+            Some((before, covered)) if before == size => covered.difference(&rows),
+            // The terminal has wrapped it anew with everything else.
+            Some(_) => RowSet::all(size.rows()),
+            None => RowSet::EMPTY,
+        };
+        if shrunk != RowSet::EMPTY {
+            self.repaint(screen, &shrunk, resume, out);
+        }
+        out.extend_from_slice(NEUTRAL);
+        out.extend_from_slice(b"\x1b[?25l");
         for (y, (line, marked)) in (drawn.y..).zip(&drawn.lines) {
             let style = if *marked { inverse() } else { Style::default() };
             paint_line(drawn.x, y, drawn.cols, line, style, out);
