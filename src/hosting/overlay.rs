@@ -96,16 +96,16 @@ impl Overlay {
     pub fn resized(&mut self) {
         if let Some(behind) = &mut self.behind_panel {
             behind.stale = true;
-            self.ui.touch_panel();
+            self.ui.resized();
         }
     }
 
     /// When to call [`Overlay::tick`] and [`Overlay::paint`] at the latest.
     pub fn wake_at(&self) -> Option<u64> {
         let gives_up = match (&self.gate, self.wanted_since_us) {
-            (Gate::Free, Some(since)) if self.unfit => Some(since.saturating_add(PATIENCE_US)),
             // Whoever has the gate is waited for, not the time.
-            _ => None,
+            (Gate::Wanted(_), _) | (_, None) => None,
+            (_, Some(since)) => self.unfit.then(|| since.saturating_add(PATIENCE_US)),
         };
         [self.ui.wake_at(), gives_up].into_iter().flatten().min()
     }
@@ -136,7 +136,7 @@ impl Overlay {
         let since = *self.wanted_since_us.get_or_insert(now.mono_us);
         let late = now.mono_us.saturating_sub(since) >= PATIENCE_US;
         let hold = match &mut self.gate {
-            Gate::Free if self.unfit && !late => return,
+            _ if self.unfit && !late => return,
             Gate::Free => {
                 let writer = self.writer.clone();
                 self.gate =
@@ -164,6 +164,10 @@ impl Overlay {
                 let between = host.between_sequences(TrackId(0));
                 if !(panel && late) {
                     self.unfit = true;
+                    if self.behind_panel.is_some() {
+                        // What the program writes must not come out over the panel.
+                        return hold.set_mode(HoldMode::Keep);
+                    }
                     if late && between {
                         self.wanted_since_us = None;
                         self.ui.fallback(now, &self.screen, &mut self.bytes);

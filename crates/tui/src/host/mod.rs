@@ -91,8 +91,10 @@ pub struct HostUi {
     titled: Option<String>,
     panel: Panel,
     state: PanelState,
-    /// Where the panel was drawn: these rows of a terminal of this size.
-    covered: Option<(Size, RowSet)>,
+    /// The rows the panel was drawn over.
+    covered: RowSet,
+    /// Nothing else is known to be on the terminal either.
+    unknown: bool,
     /// Bytes for the terminal that draw nothing (the clipboard).
     aside: Vec<u8>,
 }
@@ -132,7 +134,8 @@ impl HostUi {
             titled: None,
             panel: Panel::default(),
             state: PanelState::Closed,
-            covered: None,
+            covered: RowSet::EMPTY,
+            unknown: false,
             aside: Vec::new(),
         }
     }
@@ -245,9 +248,10 @@ impl HostUi {
             PanelState::Closing => {
                 self.state = PanelState::Closed;
                 self.shown = None;
-                let rows = match self.covered.take() {
-                    Some((size, rows)) if size == screen.size => rows,
-                    _ => RowSet::all(screen.size.rows()),
+                let covered = std::mem::take(&mut self.covered);
+                let rows = match std::mem::take(&mut self.unknown) {
+                    true => RowSet::all(screen.size.rows()),
+                    false => covered,
                 };
                 self.repaint(screen, &rows, resume, out);
                 if screen.cursor.visible {
@@ -375,8 +379,14 @@ impl HostUi {
         }
     }
 
-    /// The panel is to be drawn anew, if it is open: the terminal has another size.
-    pub fn touch_panel(&mut self) {
+    /// The terminal has another size: what it shows beneath an open panel is not known any more. Until the
+    /// panel is closed, paint it over the live screen.
+    pub fn resized(&mut self) {
+        self.unknown = self.state != PanelState::Closed;
+        self.touch_panel();
+    }
+
+    fn touch_panel(&mut self) {
         if let PanelState::Open { dirty } = &mut self.state {
             *dirty = true;
         }
@@ -440,13 +450,12 @@ impl HostUi {
         (drawn.y..)
             .zip(&drawn.lines)
             .for_each(|(y, _)| rows.insert(y));
-        let shrunk = match self.covered.replace((size, rows)) {
-            Some((before, covered)) if before == size => covered.difference(&rows),
-            // The terminal has wrapped it anew with everything else.
-            Some(_) => RowSet::all(size.rows()),
-            None => RowSet::EMPTY,
+        let before = std::mem::replace(&mut self.covered, rows);
+        let shrunk = match self.unknown {
+            true => RowSet::all(size.rows()),
+            false => before.difference(&rows),
         };
-        if shrunk != RowSet::EMPTY {
+        if !shrunk.is_empty() {
             self.repaint(screen, &shrunk, resume, out);
         }
         out.extend_from_slice(NEUTRAL);
