@@ -248,6 +248,7 @@ impl Viewing {
                 continue;
             }
             let wake = self.next_wake(ui.wake_at());
+            let mut typed_now = false;
             let actions = tokio::select! {
                 biased;
                 input = self.net.next_input() => {
@@ -255,7 +256,10 @@ impl Viewing {
                     continue;
                 }
                 typed = keys.read() => match typed? {
-                    Some(typed) => ui.handle(self.clock.now(), self.viewer.view(), UiInput::Keys(&typed)),
+                    Some(typed) => {
+                        typed_now = true;
+                        ui.handle(self.clock.now(), self.viewer.view(), UiInput::Keys(&typed))
+                    }
                     None => break Outcome::Left,
                 },
                 size = terminal.tty.size_changed() => {
@@ -274,6 +278,11 @@ impl Viewing {
             };
             if self.act(actions) == Leaving::Yes {
                 break Outcome::Left;
+            }
+            if typed_now {
+                // The network's tasks send a key before the status line is looked at.
+                self.send();
+                tokio::task::yield_now().await;
             }
         };
         bytes.clear();

@@ -33,6 +33,11 @@ const ECHO_AFTER_US: u64 = 50_000;
 /// input keeps no more than a few dozen of them.
 const ECHO_GRAIN_US: u64 = 2_000;
 
+/// That an input was written is said with the next frame, which usually shows its echo: one packet and
+/// one wake-up less between a key and its echo. Without a frame, so long after the write at the latest, in
+/// microseconds.
+const ACCEPT_WITHIN_US: u64 = 10_000;
+
 /// What waited longer at the viewer is dropped rather than typed into a screen that has moved on,
 /// in milliseconds.
 const MAX_WAITED_MS: u32 = 5_000;
@@ -85,6 +90,10 @@ pub(super) struct Inputs {
     /// Newest seq of each moment something was written, while it is not echoed.
     written: VecDeque<(u64, u64)>,
     echoed: u64,
+    /// What was written of each run and not yet said: the newest input's number, and its seq.
+    untold: BTreeMap<Join, (u64, u64)>,
+    /// When it is said at the latest.
+    tell_at_us: Option<u64>,
 }
 
 impl Inputs {
@@ -97,6 +106,8 @@ impl Inputs {
             unwritten_bytes: 0,
             written: VecDeque::new(),
             echoed: 0,
+            untold: BTreeMap::new(),
+            tell_at_us: None,
         }
     }
 
@@ -324,7 +335,6 @@ impl Host {
 
     /// Everything up to `seq` is in the program's hands.
     pub(super) fn on_written(&mut self, seq: u64) {
-        let mut told: BTreeMap<Join, (u64, u64)> = BTreeMap::new();
         while let Some(front) = self.inputs.writing.front()
             && front.seq <= seq
             && let Some(done) = self.inputs.writing.pop_front()
@@ -335,13 +345,39 @@ impl Host {
                 record.written = done.id;
                 record.unwritten = record.unwritten.saturating_sub(1);
             }
-            told.insert(done.join, (done.id, done.seq));
+            self.inputs.untold.insert(done.join, (done.id, done.seq));
         }
-        for (join, (upto, host_seq)) in told {
+        if !self.inputs.untold.is_empty() {
+            let at = self.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
+            let at = *self.inputs.tell_at_us.get_or_insert(at);
+            self.arm(at);
+        }
+    }
+
+    /// Says what was written, with a frame that goes out anyway or when it is time.
+    pub(super) fn tell_written_if_due(&mut self, framed: bool) {
+        let Some(at) = self.inputs.tell_at_us else {
+            return;
+        };
+        if !framed && self.now.mono_us < at {
+            return self.arm(at);
+        }
+        self.inputs.tell_at_us = None;
+        let joins: Vec<Join> = self.inputs.untold.keys().copied().collect();
+        for join in joins {
+            self.tell_written(join);
             if let Some(conn) = self.conn_of(&join) {
-                self.send(conn, &FromHost::Accepted(Accepted { upto, host_seq }));
                 self.tell_dropped(conn);
             }
+        }
+    }
+
+    fn tell_written(&mut self, join: Join) {
+        let Some((upto, host_seq)) = self.inputs.untold.remove(&join) else {
+            return;
+        };
+        if let Some(conn) = self.conn_of(&join) {
+            self.send(conn, &FromHost::Accepted(Accepted { upto, host_seq }));
         }
     }
 
@@ -367,7 +403,10 @@ impl Host {
             record.told = record.dropped.or(record.told);
             record.dropped.take()
         });
+        let join = member.join;
         if let Some((upto, why)) = dropped.or_else(|| member.input.refused.take()) {
+            // What came before it was written.
+            self.tell_written(join);
             let text = sentence(&format!("not typed: {why}"));
             self.send(conn, &FromHost::Dropped(Dropped { upto, text }));
         }

@@ -186,7 +186,8 @@ impl Host {
             HostInput::Tick => {}
         }
         self.run_due();
-        self.frame_if_due();
+        let framed = self.frame_if_due();
+        self.tell_written_if_due(framed);
         self.catch_up();
         self.tell_roster();
     }

@@ -198,10 +198,10 @@ impl Host {
         }
     }
 
-    /// Makes a frame if something changed and its time has come.
-    pub(super) fn frame_if_due(&mut self) {
+    /// Makes a frame if something changed and its time has come; whether it did.
+    pub(super) fn frame_if_due(&mut self) -> bool {
         if !self.sharing.on {
-            return;
+            return false;
         }
         let now = self.now.mono_us;
         let watched = self.members > 0;
@@ -211,13 +211,15 @@ impl Host {
         }
         let dirty = self.track.term.dirty();
         if !dirty && (echoed <= self.track.echoed || !watched) {
-            return;
+            return false;
         }
         let due = self.track.due_at_us(now, watched);
-        match now < due {
-            true => self.arm(due),
-            false => self.frame(),
+        if now < due {
+            self.arm(due);
+            return false;
         }
+        self.frame();
+        true
     }
 
     /// Makes a frame of what changed, now.

@@ -116,6 +116,7 @@ fn a_program_that_does_not_read_bounds_what_waits_for_it() {
     }
     assert!(world.program.input.len() <= 1024 * 1024);
     world.program_reads();
+    world.advance_ms(20);
     assert!((0..6).any(|seat| world.seats[seat].was_told("does not read its input")));
     assert!((0..6).all(|seat| world.seats[seat].viewer.view().unconfirmed == 0));
 }

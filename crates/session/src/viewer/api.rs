@@ -174,6 +174,11 @@ pub struct View {
     pub screen: Option<Screen>,
     /// That frame's number.
     pub frame: u64,
+    /// How often the screen changed; only goes up.
+    pub version: u64,
+    /// For each of the screen's rows, the version that changed it last. A row not listed may have
+    /// changed at any time.
+    pub row_versions: Vec<u64>,
     /// The track's state.
     pub track: (TrackId, TrackState),
     /// Session name, cleaned; unverified.

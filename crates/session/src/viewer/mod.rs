@@ -108,6 +108,8 @@ impl Viewer {
                 },
                 screen: None,
                 frame: 0,
+                version: 0,
+                row_versions: Vec::new(),
                 track: (TERMINAL, TrackState::Live),
                 session_name: String::new(),
                 host_name: String::new(),

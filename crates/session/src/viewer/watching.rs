@@ -8,7 +8,7 @@ use pillion_proto::{
 };
 use pillion_screen::{Damage, Decoder, Screen};
 
-use super::{Phase, TERMINAL, Viewer};
+use super::{Phase, TERMINAL, View, Viewer};
 
 /// Track streams looked at at once: the one in use, one that replaces it, and one more on its way.
 const MAX_STREAMS: usize = 3;
@@ -150,7 +150,7 @@ impl Viewer {
         watching.in_step = true;
         watching.fresh = false;
         watching.asked_at_us = None;
-        copy_screen(&mut self.view.screen, watching.decoder.screen(), None);
+        copy_screen(&mut self.view, watching.decoder.screen(), None);
         self.shown(snapshot.number);
         self.set_phase(Phase::Live);
     }
@@ -166,11 +166,7 @@ impl Viewer {
         if !frame.payload.is_empty() {
             match watching.decoder.frame(&frame.payload, frame.reset) {
                 Ok(damage) => {
-                    copy_screen(
-                        &mut self.view.screen,
-                        watching.decoder.screen(),
-                        Some(&damage),
-                    );
+                    copy_screen(&mut self.view, watching.decoder.screen(), Some(&damage));
                 }
                 Err(_) => return self.lose_step(),
             }
@@ -226,20 +222,24 @@ impl Viewer {
 }
 
 /// Brings the screen that is shown up to the decoder's, copying what changed and no more.
-fn copy_screen(shown: &mut Option<Screen>, new: Option<&Screen>, damage: Option<&Damage>) {
+fn copy_screen(view: &mut View, new: Option<&Screen>, damage: Option<&Damage>) {
     let Some(new) = new else { return };
-    let (Some(old), Some(damage)) = (shown.as_mut(), damage) else {
-        *shown = Some(new.clone());
+    view.version += 1;
+    let version = view.version;
+    let old = view.screen.as_mut().filter(|old| old.size == new.size);
+    let (Some(old), Some(damage)) = (old, damage.filter(|damage| !damage.resized)) else {
+        view.screen = Some(new.clone());
+        view.row_versions.clear();
+        view.row_versions.resize(new.rows.len(), version);
         return;
     };
-    if damage.resized || old.size != new.size {
-        old.clone_from(new);
-        return;
-    }
     for y in damage.rows.iter().map(usize::from) {
         if let (Some(old), Some(new)) = (old.rows.get_mut(y), new.rows.get(y)) {
             old.cells.clone_from(&new.cells);
             old.wrapped = new.wrapped;
+        }
+        if let Some(row) = view.row_versions.get_mut(y) {
+            *row = version;
         }
     }
     (old.cursor, old.modes, old.lines, old.bells) = (new.cursor, new.modes, new.lines, new.bells);

@@ -6,7 +6,7 @@ use pillion_screen::{Attrs, Cell, Color, Row, Screen, Style};
 use pillion_session::{Now, View};
 
 use super::{
-    ViewerUi,
+    STATUS_AFTER_US, STATUS_WITHIN_US, ViewerUi,
     layout::Layout,
     scrollback::Shown,
     status::{self, Piece},
@@ -57,11 +57,21 @@ impl ViewerUi {
         let before = std::mem::replace(&mut self.plain, plain.map(|_| self.layout));
         match plain {
             Some(screen) if before == self.plain && self.canvas.is_known() => {
-                self.compose_changed(screen);
+                self.compose_changed(view, screen);
+                let owed = *self.status_owed.get_or_insert(now.mono_us);
+                let patient = now.mono_us < owed.saturating_add(STATUS_WITHIN_US);
+                if view.version != self.drawn && patient {
+                    let soon = now.mono_us.saturating_add(STATUS_AFTER_US);
+                    self.status_at = Some(self.status_at.map_or(soon, |at| at.min(soon)));
+                } else {
+                    self.compose_status(now, view);
+                }
             }
-            _ => self.compose_all(now, view),
+            _ => {
+                self.compose_all(now, view);
+                self.compose_status(now, view);
+            }
         }
-        self.compose_status(now, view);
         let screen = view.screen.as_ref().filter(|_| self.is_live())?;
         let cursor = &screen.cursor;
         let (x, y) = self
@@ -78,12 +88,19 @@ impl ViewerUi {
 
     /// The rows of the host's screen that differ from what is shown; nothing else has changed. Between a
     /// frame and the eye, so it only looks at the others.
-    fn compose_changed(&mut self, screen: &Screen) {
+    fn compose_changed(&mut self, view: &View, screen: &Screen) {
         let layout = self.layout;
         let (_, rows) = Layout::area(self.canvas.size());
         self.canvas.begin_rows();
-        let shown = screen.rows.iter().skip(usize::from(layout.top));
-        for (from, y) in shown.zip(0..layout.rows) {
+        let versions = &view.row_versions;
+        let shown = screen.rows.iter().enumerate().skip(usize::from(layout.top));
+        for ((at, from), y) in shown.zip(0..layout.rows) {
+            if versions
+                .get(at)
+                .is_some_and(|version| *version <= self.drawn)
+            {
+                continue;
+            }
             let (left, cols) = (usize::from(layout.left), usize::from(layout.cols));
             let cells = from.cells.get(left..left + cols).unwrap_or(&from.cells);
             if self.canvas.shows(y, cells) {
@@ -158,6 +175,7 @@ impl ViewerUi {
         if last == 0 {
             return;
         }
+        self.status_owed = None;
         let prefix = self.config.prefix;
         let mut pieces = Vec::new();
         let mut push = |rank, bold, text| pieces.push(Piece { rank, text, bold });

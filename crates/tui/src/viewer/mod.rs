@@ -99,6 +99,13 @@ pub enum Action {
     Leave,
 }
 
+/// So long after a new frame, in microseconds, the status line is looked at if nothing else happens: what
+/// the frame shows is between a key and the eye, and comes first.
+const STATUS_AFTER_US: u64 = 2_000;
+
+/// The longest it waits while frames keep coming, in microseconds.
+const STATUS_WITHIN_US: u64 = 50_000;
+
 /// A viewer's interface.
 ///
 /// The viewer's terminal is put on its alternate screen by the first [`ViewerUi::draw`] and given back
@@ -131,6 +138,10 @@ pub struct ViewerUi {
     dragging: bool,
     /// When the status line next says something else.
     status_at: Option<u64>,
+    /// The view's version when it was drawn last.
+    drawn: u64,
+    /// Since when the status line waits for frames to pause.
+    status_owed: Option<u64>,
     /// The host's bells heard so far, and when the next may ring here.
     bells: Option<u64>,
     bell_at: u64,
@@ -191,6 +202,8 @@ impl ViewerUi {
             paste: None,
             dragging: false,
             status_at: None,
+            drawn: 0,
+            status_owed: None,
             bells: None,
             bell_at: 0,
         }
@@ -233,6 +246,7 @@ impl ViewerUi {
         }
         self.status_at = status::changes_at(now, view);
         let caret = self.compose(now, view);
+        self.drawn = view.version;
         let modes = match self.may_type(view) {
             true => view.screen.as_ref().map_or(Mirror::WATCHING, |screen| {
                 let mirror = Mirror::typing(screen.modes);

@@ -51,6 +51,8 @@ pub fn view(cols: u16, rows: u16) -> View {
         phase: Phase::Live,
         screen: Some(screen),
         frame: 1,
+        version: 0,
+        row_versions: Vec::new(),
         track: (TrackId(0), TrackState::Live),
         session_name: "build".into(),
         host_name: "anna".into(),
