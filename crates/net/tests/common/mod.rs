@@ -200,7 +200,7 @@ pub struct Forwarder {
     pub to_host: Arc<AtomicBool>,
     pub to_viewer: Arc<AtomicBool>,
     pub dropped: Arc<AtomicUsize>,
-    /// Datagrams passed on to the host.
+    /// Bytes passed on to the host.
     pub passed: Arc<AtomicUsize>,
     /// Nothing more goes to the host once it has said anything.
     pub one_flight: Arc<AtomicBool>,
@@ -237,7 +237,7 @@ impl Forwarder {
                         *viewer.lock().unwrap() = Some(from);
                         match open_host.load(Ordering::SeqCst) {
                             true => {
-                                count_passed.fetch_add(1, Ordering::SeqCst);
+                                count_passed.fetch_add(count, Ordering::SeqCst);
                                 pass_on(&back, None, &up[..count], &delay).await;
                             }
                             false => { lost.fetch_add(1, Ordering::SeqCst); }
