@@ -200,10 +200,11 @@ pub struct Forwarder {
     pub to_host: Arc<AtomicBool>,
     pub to_viewer: Arc<AtomicBool>,
     pub dropped: Arc<AtomicUsize>,
-    /// Bytes passed on to the host.
-    pub passed: Arc<AtomicUsize>,
-    /// Nothing more goes to the host once it has said anything.
-    pub one_flight: Arc<AtomicBool>,
+    /// What goes to the viewer is kept until [`Forwarder::release`].
+    pub hold: Arc<AtomicBool>,
+    held: Arc<Mutex<Vec<Vec<u8>>>>,
+    front: Arc<UdpSocket>,
+    viewer: Arc<Mutex<Option<SocketAddr>>>,
     /// How long each datagram takes, in microseconds, either way.
     pub delay_us: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
@@ -221,36 +222,34 @@ impl Forwarder {
             Arc::new(AtomicBool::new(true)),
         );
         let dropped = Arc::new(AtomicUsize::new(0));
-        let passed = Arc::new(AtomicUsize::new(0));
-        let one_flight = Arc::new(AtomicBool::new(false));
+        let hold = Arc::new(AtomicBool::new(false));
+        let held: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
         let delay_us = Arc::new(AtomicU64::new(0));
-        let viewer = Mutex::new(None);
+        let viewer = Arc::new(Mutex::new(None));
         let (open_host, open_viewer, lost) = (to_host.clone(), to_viewer.clone(), dropped.clone());
-        let (count_passed, only_one, delay) =
-            (passed.clone(), one_flight.clone(), delay_us.clone());
+        let (delay, keep, kept) = (delay_us.clone(), hold.clone(), held.clone());
+        let (to_front, of_viewer) = (front.clone(), viewer.clone());
         let task = tokio::spawn(async move {
             let (mut up, mut down) = ([0; 2048], [0; 2048]);
             loop {
                 tokio::select! {
-                    got = front.recv_from(&mut up) => {
+                    got = to_front.recv_from(&mut up) => {
                         let Ok((count, from)) = got else { continue };
-                        *viewer.lock().unwrap() = Some(from);
+                        *of_viewer.lock().unwrap() = Some(from);
                         match open_host.load(Ordering::SeqCst) {
-                            true => {
-                                count_passed.fetch_add(count, Ordering::SeqCst);
-                                pass_on(&back, None, &up[..count], &delay).await;
-                            }
+                            true => pass_on(&back, None, &up[..count], &delay).await,
                             false => { lost.fetch_add(1, Ordering::SeqCst); }
                         }
                     }
                     got = back.recv(&mut down) => {
-                        let to = *viewer.lock().unwrap();
+                        let to = *of_viewer.lock().unwrap();
                         let (Ok(count), Some(to)) = (got, to) else { continue };
-                        if only_one.load(Ordering::SeqCst) {
-                            open_host.store(false, Ordering::SeqCst);
+                        if keep.load(Ordering::SeqCst) {
+                            kept.lock().unwrap().push(down[..count].to_vec());
+                            continue;
                         }
                         match open_viewer.load(Ordering::SeqCst) {
-                            true => pass_on(&front, Some(to), &down[..count], &delay).await,
+                            true => pass_on(&to_front, Some(to), &down[..count], &delay).await,
                             false => { lost.fetch_add(1, Ordering::SeqCst); }
                         }
                     }
@@ -262,8 +261,10 @@ impl Forwarder {
             to_host,
             to_viewer,
             dropped,
-            passed,
-            one_flight,
+            hold,
+            held,
+            front,
+            viewer,
             delay_us,
             task,
         }
@@ -272,6 +273,16 @@ impl Forwarder {
     /// The host's address as seen through this forwarder.
     pub fn address_of(&self, host: &HostNet) -> EndpointAddr {
         EndpointAddr::from_parts(host.addr().id, [TransportAddr::Ip(self.addr)])
+    }
+
+    /// Passes on what was kept for the viewer, and keeps nothing more.
+    pub async fn release(&self) {
+        self.hold.store(false, Ordering::SeqCst);
+        let held = std::mem::take(&mut *self.held.lock().unwrap());
+        let viewer = self.viewer.lock().unwrap().unwrap();
+        for datagram in held {
+            self.front.send_to(&datagram, viewer).await.unwrap();
+        }
     }
 
     pub fn pass(&self, open: bool) {
