@@ -177,6 +177,28 @@ const TRACK: Stream = Stream::Track {
 };
 
 #[test]
+fn a_welcome_that_nobody_asked_for_opens_nothing() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    // As it was said on the connection before.
+    let (conn, connected) = world.stranger();
+    let mut config = world.viewer_config(10, "anna");
+    config.join = JoinId([99; 16]);
+    let hello = hello(config, &connected);
+    say(&mut world, conn, &FromViewer::Hello(Box::new(hello)));
+    let (stream, bytes) = world.strangers[&conn][0].clone();
+    assert_eq!(stream, Stream::Control);
+    comes_back(&mut world, anna, true, "news");
+    world.viewer(anna, ViewerInput::Received { stream, bytes });
+    let (text, regular) = world.seats[anna].ended().unwrap();
+    assert!(
+        text.contains("a welcome before the hello") && !regular,
+        "{text}"
+    );
+}
+
+#[test]
 fn one_picture_is_shown_and_nothing_after_it() {
     let (mut world, endpoint) = joined();
     let conn = resumes(&mut world, endpoint);

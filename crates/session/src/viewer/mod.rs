@@ -383,8 +383,11 @@ impl Viewer {
             let Some((tag, payload)) = link.framer.next_message()? else {
                 break;
             };
-            let welcomed = link.welcomed;
+            let (proved, welcomed) = (link.proved, link.welcomed);
             match FromHost::decode(tag, &payload)? {
+                FromHost::Welcome(_) if !proved => {
+                    return Err(ProtocolError::Malformed("a welcome before the hello"));
+                }
                 FromHost::Welcome(welcome) if !welcomed => self.on_welcome(*welcome)?,
                 FromHost::Welcome(_) => return Err(ProtocolError::Malformed("a second welcome")),
                 FromHost::Refused(refused) => self.on_refused(&refused),
