@@ -91,6 +91,7 @@ fn records(builder: Builder, role: Role, options: &NetOptions) -> Builder {
 
 fn transport(role: Role) -> QuicTransportConfig {
     let config = QuicTransportConfig::builder()
+        .initial_rtt(FIRST_RTT)
         .send_window(SEND_WINDOW)
         .default_path_max_idle_timeout(PATH_IDLE)
         .max_idle_timeout(CONNECTION_IDLE.try_into().ok())
@@ -107,7 +108,6 @@ fn transport(role: Role) -> QuicTransportConfig {
             .receive_window(VarInt::from_u32(VIEWER_RECEIVE_WINDOW))
             .max_concurrent_bidi_streams(VarInt::from_u32(0))
             .max_concurrent_uni_streams(VarInt::from_u32(MAX_HOST_UNI_STREAMS))
-            .initial_rtt(FIRST_RTT)
             .keep_alive_interval(HEARTBEAT)
             .default_path_keep_alive_interval(HEARTBEAT),
     }

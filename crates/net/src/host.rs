@@ -8,7 +8,7 @@ use std::{
 
 use iroh::{
     Endpoint, EndpointAddr, RelayUrl, Watcher,
-    endpoint::{Accepting, Connection, Incoming},
+    endpoint::{Connection, Incoming, IncomingZeroRttConnection},
 };
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput};
@@ -20,7 +20,7 @@ use crate::{
     error::NetError,
     incoming::{Event, Waits},
     limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, MAX_HANDSHAKES, RETRY_ABOVE},
-    link::{Heard, Link, Role},
+    link::{Carrier, Heard, Link, Role},
     relay::RelayChoice,
 };
 
@@ -39,7 +39,8 @@ pub struct HostNet {
 
 enum HostEvent {
     Incoming(Option<Box<Incoming>>),
-    Handshake(Option<Connection>),
+    /// A handshake ended, of a connection that has a number if it began early.
+    Handshake(Option<ConnId>, Option<Connection>),
     Addresses,
     NoMoreAddresses,
 }
@@ -173,6 +174,10 @@ impl HostNet {
                 let Some(link) = self.links.get_mut(&id) else {
                     return;
                 };
+                if let Some(exporter) = link.newly_proved() {
+                    self.ready
+                        .push_back(HostInput::Proved { conn: id, exporter });
+                }
                 link.on(event, &mut self.waits, &mut self.heard);
                 self.tell(id);
             }
@@ -180,10 +185,13 @@ impl HostNet {
                 self.accept();
                 self.admit(*incoming);
             }
-            Event::Owner(HostEvent::Handshake(connection)) => {
+            Event::Owner(HostEvent::Handshake(early, connection)) => {
                 self.handshakes -= 1;
-                if let Some(connection) = connection {
-                    self.connected(connection);
+                match (early, connection) {
+                    (None, Some(connection)) => self.connected(connection),
+                    (Some(id), Some(connection)) => self.proved(id, connection),
+                    (Some(id), None) => self.failed(id),
+                    (None, None) => {}
                 }
             }
             Event::Owner(HostEvent::Addresses) => {
@@ -208,21 +216,63 @@ impl HostNet {
         }
         if let Ok(accepting) = incoming.accept() {
             self.handshakes += 1;
-            self.waits.owner(handshake(accepting));
+            let connection = accepting.into_0rtt();
+            let early = self.connected_early(&connection);
+            self.waits.owner(handshake(early, connection));
         }
     }
 
-    fn connected(&mut self, connection: Connection) {
-        // Both fail only for a peer that is not one of ours.
-        let (Ok(peer), Some(exporter)) = (
-            PublicKey::from_bytes(connection.remote_id().as_bytes()),
-            Link::exporter(&connection),
-        ) else {
+    /// Takes over a connection that resumes an earlier one, while its handshake goes on; gives its
+    /// number. Only of those is it known so soon who the peer is: a handshake from scratch proves that
+    /// with its last flight.
+    fn connected_early(&mut self, connection: &IncomingZeroRttConnection) -> Option<ConnId> {
+        connection.peer_identity()?;
+        let peer = PublicKey::from_bytes(connection.remote_id().ok()?.as_bytes()).ok()?;
+        let id = self.number();
+        let carrier = Carrier::Incoming(connection.clone());
+        let link = Link::new(id, Role::Host, carrier, &mut self.waits);
+        self.ready
+            .push_back(HostInput::EarlyConnected { conn: id, peer });
+        self.links.insert(id, link);
+        Some(id)
+    }
+
+    /// The handshake of a connection that began early is complete, and said to be to all concerned.
+    fn proved(&mut self, id: ConnId, connection: Connection) {
+        let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let id = ConnId(self.next);
+        link.prove(connection, &mut self.waits);
+        if let Some(exporter) = link.newly_proved() {
+            self.ready
+                .push_back(HostInput::Proved { conn: id, exporter });
+        }
+        link.look(&mut self.heard);
+        self.tell(id);
+    }
+
+    /// The handshake of a connection that began early came to nothing.
+    fn failed(&mut self, id: ConnId) {
+        if let Some(mut link) = self.links.remove(&id) {
+            link.close_now(code::PROTOCOL, "the handshake was not completed");
+            self.ready.push_back(HostInput::Disconnected { conn: id });
+        }
+    }
+
+    fn number(&mut self) -> ConnId {
         self.next += 1;
-        let mut link = Link::new(id, Role::Host, connection, &mut self.waits);
+        ConnId(self.next - 1)
+    }
+
+    fn connected(&mut self, connection: Connection) {
+        let peer = PublicKey::from_bytes(connection.remote_id().as_bytes());
+        let carrier = Carrier::Proved(connection);
+        // Both fail only for a peer that is not one of ours.
+        let (Ok(peer), Some(exporter)) = (peer, carrier.exporter()) else {
+            return;
+        };
+        let id = self.number();
+        let mut link = Link::new(id, Role::Host, carrier, &mut self.waits);
         self.ready.push_back(HostInput::Connected {
             conn: id,
             peer,
@@ -278,7 +328,8 @@ impl HostNet {
     }
 }
 
-async fn handshake(accepting: Accepting) -> HostEvent {
-    let connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await;
-    HostEvent::Handshake(connection.ok().and_then(Result::ok))
+async fn handshake(early: Option<ConnId>, connection: IncomingZeroRttConnection) -> HostEvent {
+    let complete = connection.handshake_completed();
+    let complete = tokio::time::timeout(HANDSHAKE_TIMEOUT, complete).await;
+    HostEvent::Handshake(early, complete.ok().and_then(Result::ok))
 }

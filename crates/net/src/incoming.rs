@@ -12,7 +12,9 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use iroh::endpoint::{
+    Connection, ConnectionError, ConnectionState, RecvStream, SendStream, VarInt,
+};
 use pillion_session::{ConnId, Stream};
 
 use crate::{close::code, limits::CHUNKS_PER_TURN};
@@ -209,7 +211,7 @@ impl GiveUp {
 }
 
 /// The peer's next stream that goes both ways.
-pub(crate) async fn accept_bi(connection: Connection) -> LinkEvent {
+pub(crate) async fn accept_bi<S: ConnectionState>(connection: Connection<S>) -> LinkEvent {
     match connection.accept_bi().await {
         Ok((send, recv)) => LinkEvent::Accepted {
             send: Some(send),
@@ -220,7 +222,7 @@ pub(crate) async fn accept_bi(connection: Connection) -> LinkEvent {
 }
 
 /// The peer's next stream that goes one way.
-pub(crate) async fn accept_uni(connection: Connection) -> LinkEvent {
+pub(crate) async fn accept_uni<S: ConnectionState>(connection: Connection<S>) -> LinkEvent {
     match connection.accept_uni().await {
         Ok(recv) => LinkEvent::Accepted { send: None, recv },
         Err(_) => LinkEvent::NoMoreStreams,

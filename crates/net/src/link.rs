@@ -8,7 +8,10 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use futures_util::{StreamExt, future::join_all};
-use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use iroh::endpoint::{
+    Connection, ConnectionError, ConnectionState, IncomingZeroRttConnection,
+    OutgoingZeroRttConnection, RecvStream, SendStream, VarInt,
+};
 use pillion_proto::{PathKind, StreamKind, TrackId};
 use pillion_session::{ConnId, Stream};
 
@@ -40,11 +43,60 @@ pub(crate) enum Heard {
     Gone(ConnectionError),
 }
 
+/// A connection as far as its handshake is.
+#[derive(Clone)]
+pub(crate) enum Carrier {
+    /// Complete.
+    Proved(Connection),
+    /// Under way, at the host: a viewer resumes an earlier connection. What it says is early data, and
+    /// what is said to it only a holder of the earlier connection's secret can read.
+    Incoming(IncomingZeroRttConnection),
+    /// Under way, at the viewer: what is sent is early data.
+    Outgoing(OutgoingZeroRttConnection),
+}
+
+impl Carrier {
+    fn proved(&self) -> Option<&Connection> {
+        match self {
+            Carrier::Proved(connection) => Some(connection),
+            Carrier::Incoming(_) | Carrier::Outgoing(_) => None,
+        }
+    }
+
+    /// What proofs on this connection sign. `None` before its handshake is complete, or when it is gone
+    /// already.
+    pub(crate) fn exporter(&self) -> Option<[u8; 32]> {
+        let mut out = [0; 32];
+        let done = match self {
+            Carrier::Proved(connection) => {
+                connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
+            }
+            Carrier::Incoming(connection) => {
+                connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
+            }
+            Carrier::Outgoing(connection) => {
+                connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
+            }
+        };
+        done.is_ok().then_some(out)
+    }
+
+    fn close(&self, code: VarInt, reason: &[u8]) {
+        match self {
+            Carrier::Proved(connection) => connection.close(code, reason),
+            Carrier::Incoming(connection) => connection.close(code, reason),
+            Carrier::Outgoing(connection) => connection.close(code, reason),
+        }
+    }
+}
+
 /// One connection.
 pub(crate) struct Link {
     id: ConnId,
     role: Role,
-    connection: Connection,
+    carrier: Carrier,
+    /// It is still to be said what proofs on this connection sign.
+    proving: bool,
     sending: HashMap<Stream, Outgoing>,
     receiving: HashMap<Stream, Arc<GiveUp>>,
     /// Numbers for the peer's streams.
@@ -65,13 +117,14 @@ impl Link {
     pub(crate) fn new<T: Send + 'static>(
         id: ConnId,
         role: Role,
-        connection: Connection,
+        carrier: Carrier,
         waits: &mut Waits<T>,
     ) -> Link {
         let mut link = Link {
             id,
             role,
-            connection: connection.clone(),
+            proving: carrier.proved().is_none(),
+            carrier,
             sending: HashMap::new(),
             receiving: HashMap::new(),
             inputs: 0,
@@ -86,30 +139,62 @@ impl Link {
         if role == Role::Host {
             link.accept(waits, true);
         }
-        link.await_path(waits);
+        link.watch(waits);
+        link
+    }
+
+    /// The handshake is complete. Streams opened before it go on; from now on it is said how the
+    /// connection travels and when it ends.
+    pub(crate) fn prove<T: Send + 'static>(
+        &mut self,
+        connection: Connection,
+        waits: &mut Waits<T>,
+    ) {
+        self.carrier = Carrier::Proved(connection);
+        self.watch(waits);
+    }
+
+    /// The host did not take what was sent before the handshake was complete: nothing was.
+    pub(crate) fn begin_anew(&mut self) {
+        self.forget();
+        for (_, reader) in self.receiving.drain() {
+            reader.ask();
+        }
+    }
+
+    fn watch<T: Send + 'static>(&self, waits: &mut Waits<T>) {
+        let Some(connection) = self.carrier.proved() else {
+            return;
+        };
+        self.await_path(waits);
         // Not `connection.closed()`, which would keep the connection open as long as it is awaited.
         let closed = connection.weak_handle().closed();
-        waits.link(id, async move {
+        waits.link(self.id, async move {
             match closed.await {
                 Some(closed) => LinkEvent::Closed(closed.reason),
                 None => LinkEvent::Closed(ConnectionError::LocallyClosed),
             }
         });
-        link
     }
 
-    /// What proofs on this connection sign. `None` when it is gone already.
-    pub(crate) fn exporter(connection: &Connection) -> Option<[u8; 32]> {
-        let mut out = [0; 32];
-        connection
-            .export_keying_material(&mut out, EXPORTER_LABEL, b"")
-            .ok()?;
-        Some(out)
+    /// What proofs on this connection sign, once: as soon as the handshake of one that began early is
+    /// complete. To be asked before [`on`](Self::on), so that it is known before any byte that was sent
+    /// after the handshake.
+    pub(crate) fn newly_proved(&mut self) -> Option<[u8; 32]> {
+        if !self.proving {
+            return None;
+        }
+        let exporter = self.carrier.exporter()?;
+        self.proving = false;
+        Some(exporter)
     }
 
     /// Looks at the path, and says how it is if that is news.
     pub(crate) fn look(&mut self, heard: &mut VecDeque<Heard>) {
-        if let Some((kind, rtt_us)) = self.path.look(&self.connection) {
+        let Some(connection) = self.carrier.proved() else {
+            return;
+        };
+        if let Some((kind, rtt_us)) = self.path.look(connection) {
             heard.push_back(Heard::Path { kind, rtt_us });
         }
     }
@@ -179,13 +264,13 @@ impl Link {
         reason: &str,
     ) -> impl Future<Output = ()> + Send + 'static {
         self.closing = true;
-        let connection = self.connection.clone();
+        let carrier = self.carrier.clone();
         let outgoing: Vec<Outgoing> = self.sending.values().cloned().collect();
         let reason = reason.as_bytes()[..reason.floor_char_boundary(MAX_CLOSE_REASON)].to_vec();
         async move {
             let delivered = join_all(outgoing.iter().map(Outgoing::delivered));
             let _ = tokio::time::timeout(CLOSE_WAIT, delivered).await;
-            connection.close(VarInt::from_u32(u32::from(code)), &reason);
+            carrier.close(VarInt::from_u32(u32::from(code)), &reason);
             outgoing.iter().for_each(Outgoing::reset);
         }
     }
@@ -198,7 +283,7 @@ impl Link {
     /// Closes the connection without waiting.
     pub(crate) fn close_now(&mut self, code: u32, reason: &str) {
         self.closing = true;
-        self.connection
+        self.carrier
             .close(VarInt::from_u32(code), reason.as_bytes());
         self.forget();
     }
@@ -238,7 +323,9 @@ impl Link {
                         .map(|bytes| Heard::Bytes { stream, bytes }),
                 );
                 waits.read(self.id, reader);
-                if let Some((kind, rtt_us)) = self.path.look_again(&self.connection) {
+                if let Some(connection) = self.carrier.proved()
+                    && let Some((kind, rtt_us)) = self.path.look_again(connection)
+                {
                     heard.push_back(Heard::Path { kind, rtt_us });
                 }
             }
@@ -247,11 +334,12 @@ impl Link {
                 chunks: None,
             } => {
                 self.sources -= 1;
-                // Absent: given up by ourselves.
-                if self.receiving.remove(&reader.stream).is_some() {
-                    heard.push_back(Heard::Ended {
-                        stream: reader.stream,
-                    });
+                // Absent, or another by now: given up by ourselves.
+                let stream = reader.stream;
+                let known = self.receiving.get(&stream);
+                if known.is_some_and(|known| Arc::ptr_eq(known, &reader.give_up())) {
+                    self.receiving.remove(&stream);
+                    heard.push_back(Heard::Ended { stream });
                 }
             }
             LinkEvent::Flushed { stream, recv } => {
@@ -355,7 +443,11 @@ impl Link {
             (Role::Viewer, Stream::Input { .. }) => (&[StreamKind::Input as u8], false),
             _ => return None,
         };
-        let mut opening = opening(self.connection.clone(), both_ways);
+        let mut opening = match self.carrier.clone() {
+            Carrier::Proved(connection) => opening(connection, both_ways),
+            Carrier::Incoming(connection) => opening(connection, both_ways),
+            Carrier::Outgoing(connection) => opening(connection, both_ways),
+        };
         let outgoing = match opening
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
@@ -387,11 +479,13 @@ impl Link {
 
     fn accept<T: Send + 'static>(&mut self, waits: &mut Waits<T>, both_ways: bool) {
         self.sources += 1;
-        let connection = self.connection.clone();
-        if both_ways {
-            waits.link(self.id, accept_bi(connection));
-        } else {
-            waits.link(self.id, accept_uni(connection));
+        match (self.carrier.clone(), both_ways) {
+            (Carrier::Proved(connection), true) => waits.link(self.id, accept_bi(connection)),
+            (Carrier::Proved(connection), false) => waits.link(self.id, accept_uni(connection)),
+            (Carrier::Incoming(connection), true) => waits.link(self.id, accept_bi(connection)),
+            (Carrier::Incoming(connection), false) => waits.link(self.id, accept_uni(connection)),
+            (Carrier::Outgoing(connection), true) => waits.link(self.id, accept_bi(connection)),
+            (Carrier::Outgoing(connection), false) => waits.link(self.id, accept_uni(connection)),
         }
     }
 
@@ -407,7 +501,10 @@ impl Link {
     }
 
     fn await_path<T: Send + 'static>(&self, waits: &mut Waits<T>) {
-        let mut events = self.connection.path_events();
+        let Some(connection) = self.carrier.proved() else {
+            return;
+        };
+        let mut events = connection.path_events();
         waits.link(self.id, async move {
             match events.next().await {
                 Some(_) => LinkEvent::Path,
@@ -433,7 +530,10 @@ fn priority(stream: Stream) -> i32 {
     }
 }
 
-fn opening(connection: Connection, both_ways: bool) -> Opening {
+fn opening<S>(connection: Connection<S>, both_ways: bool) -> Opening
+where
+    S: ConnectionState<Data: Send + Sync + 'static> + Send + Sync + 'static,
+{
     Box::pin(async move {
         if both_ways {
             connection

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use iroh::{Endpoint, EndpointAddr, Watcher, endpoint::Connection};
+use iroh::{
+    Endpoint, EndpointAddr, Watcher,
+    endpoint::{Connection, OutgoingZeroRttConnection, ZeroRttStatus},
+};
 use pillion_caps::PublicKey;
 use pillion_proto::ALPN;
 use pillion_session::{ConnId, Connected, ViewerInput, ViewerOutput};
@@ -15,7 +18,7 @@ use crate::{
     identity::random_bytes,
     incoming::{Event, Waits},
     limits::{CLOSE_WAIT, HANDSHAKE_TIMEOUT},
-    link::{Heard, Link, Role},
+    link::{Carrier, Heard, Link, Role},
     relay::RelayChoice,
 };
 
@@ -41,8 +44,19 @@ pub struct ViewerNet {
 
 enum ViewerEvent {
     Bound(Result<Endpoint, NetError>),
-    Dialled(ConnId, Result<Connection, String>),
+    Dialled(ConnId, Result<Dialled, String>),
+    /// The handshake of a connection that began early ended.
+    Handshake(ConnId, Result<ZeroRttStatus, String>),
     Closed,
+}
+
+/// What dialling brought.
+#[derive(Debug)]
+enum Dialled {
+    /// A connection.
+    Full(Connection),
+    /// One that resumes an earlier one, its handshake under way.
+    Early(OutgoingZeroRttConnection),
 }
 
 impl ViewerNet {
@@ -161,13 +175,26 @@ impl ViewerNet {
             }
             Event::Owner(ViewerEvent::Dialled(id, dialled)) if id == self.attempt => {
                 match dialled {
-                    Ok(connection) => self.connected(connection),
+                    Ok(Dialled::Full(connection)) => self.connected(connection),
+                    Ok(Dialled::Early(connection)) => self.connected_early(connection),
                     Err(why) => self.gone(why),
                 }
             }
+            Event::Owner(ViewerEvent::Handshake(id, ended)) if id == self.attempt => match ended {
+                Ok(ZeroRttStatus::Accepted(connection)) => self.connected(connection),
+                Ok(ZeroRttStatus::Rejected(connection)) => {
+                    if let Some(link) = &mut self.link {
+                        link.begin_anew();
+                    }
+                    self.connected(connection);
+                }
+                Err(why) => self.gone(why),
+            },
             Event::Owner(ViewerEvent::Closed) => self.closing -= 1,
             // Of a connection that was given up.
-            Event::Link(..) | Event::Owner(ViewerEvent::Dialled(..)) | Event::Done => {}
+            Event::Link(..)
+            | Event::Owner(ViewerEvent::Dialled(..) | ViewerEvent::Handshake(..))
+            | Event::Done => {}
         }
     }
 
@@ -207,21 +234,46 @@ impl ViewerNet {
         });
     }
 
+    /// Takes over a connection that resumes an earlier one, while its handshake goes on.
+    fn connected_early(&mut self, connection: OutgoingZeroRttConnection) {
+        let attempt = self.attempt;
+        let carrier = Carrier::Outgoing(connection.clone());
+        self.link = Some(Link::new(attempt, Role::Viewer, carrier, &mut self.waits));
+        self.ready.push_back(ViewerInput::EarlyConnected);
+        let (endpoint, host) = (self.endpoint.clone(), self.host.clone());
+        self.waits.owner(async move {
+            let complete = async {
+                let complete = connection.handshake_completed().await;
+                complete.map_err(|error| close::why_not_connected(&error))
+            };
+            let ended = patiently(endpoint, host, HANDSHAKE_TIMEOUT, complete).await;
+            ViewerEvent::Handshake(attempt, ended)
+        });
+    }
+
     fn connected(&mut self, connection: Connection) {
         let own = self
             .endpoint
             .as_ref()
             .and_then(|own| PublicKey::from_bytes(own.id().as_bytes()).ok());
-        let (Some(own_endpoint), Some(exporter)) = (own, Link::exporter(&connection)) else {
+        let carrier = Carrier::Proved(connection.clone());
+        let (Some(own_endpoint), Some(exporter)) = (own, carrier.exporter()) else {
             return self.gone("the connection broke as soon as it stood".to_owned());
         };
-        let mut link = Link::new(self.attempt, Role::Viewer, connection, &mut self.waits);
+        match &mut self.link {
+            Some(early) => early.prove(connection, &mut self.waits),
+            none => {
+                let link = Link::new(self.attempt, Role::Viewer, carrier, &mut self.waits);
+                *none = Some(link);
+            }
+        }
         self.ready.push_back(ViewerInput::Connected(Connected {
             own_endpoint,
             exporter,
         }));
-        link.look(&mut self.heard);
-        self.link = Some(link);
+        if let Some(link) = &mut self.link {
+            link.look(&mut self.heard);
+        }
         self.tell();
     }
 
@@ -249,7 +301,10 @@ impl ViewerNet {
     }
 
     fn gone(&mut self, why: String) {
-        self.link = None;
+        if let Some(mut link) = self.link.take() {
+            // One whose handshake came to nothing may still be trying.
+            link.close_now(code::REPLACED, "the viewer gave up");
+        }
         self.ready.push_back(ViewerInput::Disconnected { why });
     }
 
@@ -269,36 +324,49 @@ impl ViewerNet {
     }
 }
 
-/// Connects, or says in a sentence why not.
+/// Connects, or says in a sentence why not. Where an earlier connection can be resumed it does not
+/// wait for the handshake.
 async fn dial(
     endpoint: Endpoint,
     host: EndpointAddr,
     patience: Duration,
-) -> Result<Connection, String> {
-    let relay = host
-        .relay_urls()
-        .next()
-        .map(|url| url.host_str().unwrap_or_default().to_owned());
-    let attempt = async {
-        let connecting = endpoint
-            .connect_with_opts(host, ALPN, Default::default())
+) -> Result<Dialled, String> {
+    let (own, to) = (endpoint.clone(), host.clone());
+    let attempt = async move {
+        let connecting = own
+            .connect_with_opts(to, ALPN, Default::default())
             .await
             .map_err(|error| close::why_not_begun(&error))?;
-        connecting
-            .await
-            .map_err(|error| close::why_not_connected(&error))
-    };
-    match tokio::time::timeout(patience, attempt).await {
-        Ok(done) => done,
-        Err(_) => {
-            let answers = endpoint
-                .home_relay_status()
-                .get()
-                .iter()
-                .any(|relay| relay.is_connected());
-            Err(close::why_timed_out(relay.as_deref(), answers))
+        match connecting.into_0rtt() {
+            Ok(early) => Ok(Dialled::Early(early)),
+            Err(connecting) => match connecting.await {
+                Ok(connection) => Ok(Dialled::Full(connection)),
+                Err(error) => Err(close::why_not_connected(&error)),
+            },
         }
+    };
+    patiently(Some(endpoint), Some(host), patience, attempt).await
+}
+
+/// Waits for an attempt to reach `host`, but not longer than `patience`.
+async fn patiently<T>(
+    endpoint: Option<Endpoint>,
+    host: Option<EndpointAddr>,
+    patience: Duration,
+    attempt: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    if let Ok(done) = tokio::time::timeout(patience, attempt).await {
+        return done;
     }
+    let relay = host.and_then(|host| {
+        let url = host.relay_urls().next()?;
+        Some(url.host_str().unwrap_or_default().to_owned())
+    });
+    let answers = endpoint.is_some_and(|endpoint| {
+        let relays = endpoint.home_relay_status().get();
+        relays.iter().any(|relay| relay.is_connected())
+    });
+    Err(close::why_timed_out(relay.as_deref(), answers))
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ pub use framer::{Framer, encode_message};
 pub use message::{
     Accepted, Ack, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush, Hello,
     HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, Notice, ParticipantId,
-    ParticipantInfo, PathKind, Ping, ProtocolError, Refused, RefusedCode, RequestAnswer, Right,
-    RightChanged, RosterChange, SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState,
-    Welcome,
+    ParticipantInfo, PathKind, Ping, ProtocolError, Refused, RefusedCode, RequestAnswer, Resume,
+    Right, RightChanged, RosterChange, SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg,
+    TrackState, Welcome,
 };
 pub use text::Text;
 pub use ticket::{GrantToken, Ticket, TicketError};

@@ -32,6 +32,10 @@ pub const MAX_GRANT: usize = 4096;
 /// Most grants one hello may present.
 pub const MAX_GRANTS_IN_HELLO: usize = 4;
 
+/// Most padding in a resumption, in bytes: with it a host may answer with more than QUIC's first
+/// congestion window of ten packets, so more would buy nothing.
+pub const MAX_PADDING: usize = 4096;
+
 /// Most participants named in one roster message; a larger roster comes in several.
 pub const MAX_ROSTER_PART: usize = 256;
 

@@ -18,6 +18,8 @@ pub mod viewer {
     pub const LEAVE: u8 = 6;
     /// Ask for a snapshot of a track (after damage), version 1.
     pub const NEED_SNAPSHOT: u8 = 7;
+    /// [`Resume`](crate::Resume), before the hello and in early data only, version 1.
+    pub const RESUME: u8 = 8;
 }
 
 /// Control stream, host → viewer.

@@ -113,6 +113,16 @@ fn samples() -> Vec<(&'static str, Any)> {
         ("ping", FromViewer::Ping(Ping { nonce: 128 })),
         ("leave", FromViewer::Leave),
         ("need_snapshot", FromViewer::NeedSnapshot(TrackId(1))),
+        (
+            "resume",
+            FromViewer::Resume(Resume {
+                versions: VersionRange {
+                    oldest: Version(1),
+                    newest: Version(300),
+                },
+                padding: Bytes::from_static(&[0; 3]),
+            }),
+        ),
     ];
     let text = Text::cut("a sentence");
     let host = [
@@ -338,6 +348,10 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
     };
     let over = [
         Any::Viewer(FromViewer::Redeem(proof(limits::MAX_GRANT + 1))),
+        Any::Viewer(FromViewer::Resume(Resume {
+            versions: VersionRange::OURS,
+            padding: long(limits::MAX_PADDING + 1),
+        })),
         Any::Host(FromHost::Grant(GrantPush {
             grant: long(limits::MAX_GRANT + 1),
         })),

@@ -8,7 +8,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -107,7 +107,7 @@ pub async fn viewer_hears<T>(
 
 pub async fn host_connected(net: &mut HostNet) -> ConnId {
     host_hears(net, "a connection", |input| match input {
-        HostInput::Connected { conn, .. } => Some(conn),
+        HostInput::Connected { conn, .. } | HostInput::Proved { conn, .. } => Some(conn),
         _ => None,
     })
     .await
@@ -200,14 +200,21 @@ pub struct Forwarder {
     pub to_host: Arc<AtomicBool>,
     pub to_viewer: Arc<AtomicBool>,
     pub dropped: Arc<AtomicUsize>,
+    /// What goes to the viewer is kept until [`Forwarder::release`].
+    pub hold: Arc<AtomicBool>,
+    held: Arc<Mutex<Vec<Vec<u8>>>>,
+    front: Arc<UdpSocket>,
+    viewer: Arc<Mutex<Option<SocketAddr>>>,
+    /// How long each datagram takes, in microseconds, either way.
+    pub delay_us: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Forwarder {
     /// Listens on IPv6 and speaks IPv4 to the host.
     pub async fn new(host: SocketAddr) -> Forwarder {
-        let front = UdpSocket::bind("[::1]:0").await.unwrap();
-        let back = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let front = Arc::new(UdpSocket::bind("[::1]:0").await.unwrap());
+        let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
         back.connect(host).await.unwrap();
         let addr = front.local_addr().unwrap();
         let (to_host, to_viewer) = (
@@ -215,25 +222,34 @@ impl Forwarder {
             Arc::new(AtomicBool::new(true)),
         );
         let dropped = Arc::new(AtomicUsize::new(0));
-        let viewer = Mutex::new(None);
+        let hold = Arc::new(AtomicBool::new(false));
+        let held: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let delay_us = Arc::new(AtomicU64::new(0));
+        let viewer = Arc::new(Mutex::new(None));
         let (open_host, open_viewer, lost) = (to_host.clone(), to_viewer.clone(), dropped.clone());
+        let (delay, keep, kept) = (delay_us.clone(), hold.clone(), held.clone());
+        let (to_front, of_viewer) = (front.clone(), viewer.clone());
         let task = tokio::spawn(async move {
             let (mut up, mut down) = ([0; 2048], [0; 2048]);
             loop {
                 tokio::select! {
-                    got = front.recv_from(&mut up) => {
+                    got = to_front.recv_from(&mut up) => {
                         let Ok((count, from)) = got else { continue };
-                        *viewer.lock().unwrap() = Some(from);
+                        *of_viewer.lock().unwrap() = Some(from);
                         match open_host.load(Ordering::SeqCst) {
-                            true => { let _ = back.send(&up[..count]).await; }
+                            true => pass_on(&back, None, &up[..count], &delay).await,
                             false => { lost.fetch_add(1, Ordering::SeqCst); }
                         }
                     }
                     got = back.recv(&mut down) => {
-                        let to = *viewer.lock().unwrap();
+                        let to = *of_viewer.lock().unwrap();
                         let (Ok(count), Some(to)) = (got, to) else { continue };
+                        if keep.load(Ordering::SeqCst) {
+                            kept.lock().unwrap().push(down[..count].to_vec());
+                            continue;
+                        }
                         match open_viewer.load(Ordering::SeqCst) {
-                            true => { let _ = front.send_to(&down[..count], to).await; }
+                            true => pass_on(&to_front, Some(to), &down[..count], &delay).await,
                             false => { lost.fetch_add(1, Ordering::SeqCst); }
                         }
                     }
@@ -245,6 +261,11 @@ impl Forwarder {
             to_host,
             to_viewer,
             dropped,
+            hold,
+            held,
+            front,
+            viewer,
+            delay_us,
             task,
         }
     }
@@ -254,9 +275,45 @@ impl Forwarder {
         EndpointAddr::from_parts(host.addr().id, [TransportAddr::Ip(self.addr)])
     }
 
+    /// Passes on what was kept for the viewer, and keeps nothing more.
+    pub async fn release(&self) {
+        self.hold.store(false, Ordering::SeqCst);
+        let held = std::mem::take(&mut *self.held.lock().unwrap());
+        let viewer = self.viewer.lock().unwrap().unwrap();
+        for datagram in held {
+            self.front.send_to(&datagram, viewer).await.unwrap();
+        }
+    }
+
     pub fn pass(&self, open: bool) {
         self.to_host.store(open, Ordering::SeqCst);
         self.to_viewer.store(open, Ordering::SeqCst);
+    }
+}
+
+/// Sends a datagram on, at once or a little later.
+async fn pass_on(
+    socket: &Arc<UdpSocket>,
+    to: Option<SocketAddr>,
+    datagram: &[u8],
+    delay_us: &AtomicU64,
+) {
+    async fn send(socket: &UdpSocket, to: Option<SocketAddr>, datagram: &[u8]) {
+        let _ = match to {
+            Some(to) => socket.send_to(datagram, to).await,
+            None => socket.send(datagram).await,
+        };
+    }
+    match delay_us.load(Ordering::SeqCst) {
+        0 => send(socket, to, datagram).await,
+        delay => {
+            let at = tokio::time::Instant::now() + Duration::from_micros(delay);
+            let (socket, datagram) = (socket.clone(), datagram.to_vec());
+            tokio::spawn(async move {
+                tokio::time::sleep_until(at).await;
+                send(&socket, to, &datagram).await;
+            });
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{JoinId, KeyBytes, ProtocolError, SignatureBytes, TrackId, bounded, get, put};
 use crate::{
     framer::encode_message,
-    limits::{MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_SOFTWARE},
+    limits::{MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_PADDING, MAX_SOFTWARE},
     tag,
     text::Text,
     version::VersionRange,
@@ -34,6 +34,20 @@ pub struct Hello {
     pub grants: Vec<GrantProof>,
     /// This viewer promises never to send input (`join --read-only`).
     pub read_only: bool,
+}
+
+/// What a returning viewer says in early data (TLS 1.3 0-RTT), before the connection's keying material
+/// is known: "show me the screen of now". It may be replayed by anyone who recorded it, so it carries
+/// no proof, no grant, no input and no secret, and changes nothing at the host; who asks is known by
+/// the resumed TLS session alone. The hello follows on the same stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Versions the viewer speaks.
+    pub versions: VersionRange,
+    /// Means nothing, at most [`MAX_PADDING`]. Until the handshake has proved the viewer's address, a
+    /// host may send three times as many bytes as came from there (RFC 9000, 8.1): this makes room for
+    /// the screen.
+    pub padding: Bytes,
 }
 
 /// A grant and the proof that its holder is on this connection.
@@ -66,7 +80,7 @@ pub struct Ping {
 /// What a viewer says on the control stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromViewer {
-    /// First of all.
+    /// First of all, but for a [`Resume`].
     Hello(Box<Hello>),
     /// Progress.
     Ack(Ack),
@@ -80,6 +94,8 @@ pub enum FromViewer {
     Leave,
     /// The track's state is damaged or stale here; send a snapshot.
     NeedSnapshot(TrackId),
+    /// Before all else, in early data.
+    Resume(Resume),
     /// A message from a newer version: skipped.
     Unknown(u8),
 }
@@ -95,6 +111,7 @@ impl FromViewer {
             FromViewer::Ping(ping) => put(out, tag::viewer::PING, ping),
             FromViewer::Leave => encode_message(out, tag::viewer::LEAVE, &[]),
             FromViewer::NeedSnapshot(track) => put(out, tag::viewer::NEED_SNAPSHOT, track),
+            FromViewer::Resume(resume) => put(out, tag::viewer::RESUME, resume),
             FromViewer::Unknown(tag) => encode_message(out, *tag, &[]),
         }
     }
@@ -136,6 +153,14 @@ impl FromViewer {
             }
             tag::viewer::NEED_SNAPSHOT => {
                 FromViewer::NeedSnapshot(get(payload, "a request for a snapshot")?)
+            }
+            tag::viewer::RESUME => {
+                let resume: Resume = get(payload, "a resumption")?;
+                bounded(
+                    resume.padding.len() <= MAX_PADDING,
+                    "a resumption with too much padding",
+                )?;
+                FromViewer::Resume(resume)
             }
             other => FromViewer::Unknown(other),
         })

@@ -74,6 +74,22 @@ pub enum HostInput {
         /// Whether there is one now.
         attached: bool,
     },
+    /// Somebody resumes an earlier TLS session, and its handshake is under way: what it says until
+    /// [`HostInput::Proved`] may be a recording of what was said once before. Only whoever held the
+    /// earlier session can read what is said to it.
+    EarlyConnected {
+        /// The connection.
+        conn: ConnId,
+        /// The other end's endpoint id, proved in the earlier session.
+        peer: PublicKey,
+    },
+    /// The handshake of a connection that began early is complete.
+    Proved {
+        /// The connection.
+        conn: ConnId,
+        /// Its exported keying material.
+        exporter: [u8; 32],
+    },
     /// Somebody connected; nothing is known of them but that TLS holds.
     Connected {
         /// The connection.

@@ -34,7 +34,9 @@ const MESSAGE_BURST: u64 = 400;
 /// One connection.
 pub(super) struct Conn {
     pub(super) peer: PublicKey,
-    pub(super) exporter: [u8; 32],
+    /// What proofs on it sign; `None` while its handshake is under way.
+    pub(super) exporter: Option<[u8; 32]>,
+    pub(super) early: Early,
     pub(super) since_us: u64,
     framer: Framer,
     messages: Bucket,
@@ -43,6 +45,17 @@ pub(super) struct Conn {
     pub(super) path: PathKind,
     pub(super) rtt_us: Option<u32>,
     member: Option<Box<Member>>,
+}
+
+/// What came of the one [`Resume`](pillion_proto::Resume) a connection may begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Early {
+    /// None came.
+    Unasked,
+    /// One came; there was nothing to show.
+    Ignored,
+    /// One came and was shown the screen, on the track's first epoch.
+    Shown,
 }
 
 /// A connection that was let in.
@@ -60,10 +73,11 @@ pub(super) struct Member {
 }
 
 impl Conn {
-    pub(super) fn new(peer: PublicKey, exporter: [u8; 32], now_us: u64) -> Conn {
+    pub(super) fn new(peer: PublicKey, exporter: Option<[u8; 32]>, now_us: u64) -> Conn {
         Conn {
             peer,
             exporter,
+            early: Early::Unasked,
             since_us: now_us,
             framer: Framer::new(MAX_FROM_VIEWER),
             messages: Bucket::new(now_us, MESSAGES_PER_SECOND, MESSAGE_BURST),
@@ -228,6 +242,7 @@ impl Host {
         let Some(member) = self.member(conn) else {
             return match message {
                 FromViewer::Hello(hello) => self.on_hello(conn, &hello),
+                FromViewer::Resume(resume) => self.on_resume(conn, &resume),
                 FromViewer::Leave => {
                     self.close(conn, 0, "left before joining");
                     Ok(())
@@ -238,6 +253,7 @@ impl Host {
         let id = member.id;
         match message {
             FromViewer::Hello(_) => return Err(Fault::protocol("a second hello")),
+            FromViewer::Resume(_) => return Err(Fault::protocol("a resumption after the hello")),
             FromViewer::Ack(ack) => self.on_ack(conn, &ack)?,
             FromViewer::RequestEdit => self.on_request(conn, id),
             FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),

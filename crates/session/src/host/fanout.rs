@@ -129,9 +129,9 @@ pub(super) struct Lane {
 
 impl Lane {
     /// A lane whose first snapshot is still to come.
-    pub(super) fn new(now_us: u64) -> Lane {
+    pub(super) fn new(epoch: u32, now_us: u64) -> Lane {
         Lane {
-            epoch: 0,
+            epoch,
             snapshot: 0,
             snapshot_bytes: 0,
             snapshot_at_us: now_us,
@@ -320,7 +320,7 @@ mod tests {
     /// A lane with a snapshot of nothing, acknowledged, and what was sent so far.
     fn lane() -> (Lane, Sent) {
         let sent = Sent::new();
-        let mut lane = Lane::new(0);
+        let mut lane = Lane::new(0, 0);
         lane.snapshot_sent(0, 100, 0, &sent);
         lane.acknowledge(&ack(0, 0), 10_000, &sent).unwrap();
         (lane, sent)
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn the_window_grows_with_what_is_delivered() {
         let mut sent = Sent::new();
-        let mut lane = Lane::new(0);
+        let mut lane = Lane::new(0, 0);
         lane.snapshot_sent(0, 100, 0, &sent);
         full_speed(&mut lane, &mut sent, 12, 50_000);
         assert!(lane.window > 4 * MIN_WINDOW, "{}", lane.window);

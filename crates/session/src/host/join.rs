@@ -1,11 +1,12 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, LedgerEvent, Proof, PublicKey, Refusal, Role, UnixMillis,
+    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Role, UnixMillis,
     VerifiedIdentity,
 };
 use pillion_proto::{
-    FromHost, GrantProof, Hello, RefusedCode, RightChanged, Text, Version, VersionRange, Welcome,
+    FromHost, GrantProof, Hello, JoinId, RefusedCode, RightChanged, Text, Version, VersionRange,
+    Welcome,
 };
 
 use crate::{types::ConnId, words::sentence};
@@ -13,10 +14,11 @@ use crate::{types::ConnId, words::sentence};
 use super::{
     Host,
     api::{HostNotice, HostOutput},
-    conn::{Conn, Fault, Member},
+    conn::{Conn, Early, Fault, Member},
     fanout::Lane,
     history::Requests,
     input::InputReader,
+    resume::Pass,
 };
 
 /// How long a connection may take to say who it is, in microseconds.
@@ -34,6 +36,7 @@ const MAX_PER_PERSON: usize = 16;
 /// Somebody who showed all that is needed.
 struct Admitted {
     version: Version,
+    pass: Pass,
     identity: VerifiedIdentity,
     by_ticket: bool,
     /// What was wrong with a grant that was presented beside a ticket that holds.
@@ -41,8 +44,13 @@ struct Admitted {
 }
 
 impl Host {
-    /// Somebody connected.
-    pub(super) fn on_connected(&mut self, conn: ConnId, peer: PublicKey, exporter: [u8; 32]) {
+    /// Somebody connected; without `exporter`, the handshake is under way.
+    pub(super) fn on_connected(
+        &mut self,
+        conn: ConnId,
+        peer: PublicKey,
+        exporter: Option<[u8; 32]>,
+    ) {
         let now = self.now.mono_us;
         let joining = self.conns.len() - self.members;
         self.conns.insert(conn, Conn::new(peer, exporter, now));
@@ -51,6 +59,13 @@ impl Host {
             return self.refuse(conn, &Fault::new(RefusedCode::BUSY, text));
         }
         self.arm(now.saturating_add(HELLO_WITHIN_US));
+    }
+
+    /// The handshake of a connection that began early is complete.
+    pub(super) fn on_proved(&mut self, conn: ConnId, exporter: [u8; 32]) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.exporter = Some(exporter);
+        }
     }
 
     /// Puts those out who connected and say nothing.
@@ -85,17 +100,14 @@ impl Host {
         let Some(state) = self.conns.get(&conn) else {
             return Err(Fault::protocol("a hello from nowhere"));
         };
-        let version = VersionRange::OURS
-            .agree(hello.versions)
-            .map_err(|mismatch| Fault::new(RefusedCode::VERSION, mismatch.to_string()))?;
-        if !self.sharing.on {
-            let text = "this session is not shared any more; ask the host for a new ticket";
-            return Err(Fault::new(RefusedCode::NOT_SHARED, text));
-        }
+        let Some(exporter) = state.exporter else {
+            return Err(Fault::protocol("a hello before the handshake is complete"));
+        };
+        let version = self.check_open(hello.versions)?;
 
         let session = self.keys.session.public();
         let binding = Binding {
-            exporter: state.exporter,
+            exporter,
             host_endpoint: session,
             viewer_endpoint: state.peer,
             session,
@@ -107,9 +119,7 @@ impl Host {
             .verify_identity(key, &binding, None)
             .map_err(bad_proof)?;
 
-        if self.rights.is_barred(&key) {
-            return Err(Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string()));
-        }
+        self.check_person(&key)?;
         if state.peer == session || key == session {
             let text = "this is the session you are in: joining it from inside itself would show it \
                         in itself, without end. Join from another terminal";
@@ -121,22 +131,26 @@ impl Host {
                 Proof::from_bytes((*proof).into())
                     .verify(&current.public(), &binding, None, Role::Link)
                     .map_err(bad_proof)?;
-                true
+                Some(current.public())
             }
-            _ => false,
+            _ => None,
         };
-        let (mut by_grant, mut remark) = (false, None);
+        let (mut by_grants, mut remark) = (Vec::new(), None);
         for presented in &hello.grants {
             match self.redeem(presented, &identity) {
-                Ok(()) => by_grant = true,
+                Ok(grant) => by_grants.push(grant),
                 Err(refusal) => remark = Some(refusal),
             }
         }
-        match (by_ticket || by_grant, remark) {
+        match (by_ticket.is_some() || !by_grants.is_empty(), remark) {
             (true, remark) => Ok(Admitted {
                 version,
+                pass: Pass {
+                    link: by_ticket,
+                    grants: by_grants,
+                },
                 identity,
-                by_ticket,
+                by_ticket: by_ticket.is_some(),
                 remark,
             }),
             (false, Some(refusal)) => Err(Fault::new(RefusedCode::GRANT, refusal.to_string())),
@@ -148,8 +162,49 @@ impl Host {
         }
     }
 
+    /// Whether the session is open to anybody, and in which version.
+    pub(super) fn check_open(&self, versions: VersionRange) -> Result<Version, Fault> {
+        let version = VersionRange::OURS
+            .agree(versions)
+            .map_err(|mismatch| Fault::new(RefusedCode::VERSION, mismatch.to_string()))?;
+        if !self.sharing.on {
+            let text = "this session is not shared any more; ask the host for a new ticket";
+            return Err(Fault::new(RefusedCode::NOT_SHARED, text));
+        }
+        Ok(version)
+    }
+
+    /// Whether the session is open to whoever holds `identity`.
+    pub(super) fn check_person(&self, identity: &PublicKey) -> Result<(), Fault> {
+        match self.rights.is_barred(identity) {
+            true => Err(Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string())),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether somebody has as many connections as one may, that of the run `join` aside: a newer
+    /// one would replace it.
+    pub(super) fn check_room(&self, join: &(PublicKey, JoinId)) -> Result<(), Fault> {
+        let connections = self
+            .roster
+            .by_identity(&join.0)
+            .map_or(0, |person| person.connections);
+        let replaced = usize::from(self.conn_of(join).is_some());
+        if connections.saturating_sub(replaced) < MAX_PER_PERSON {
+            return Ok(());
+        }
+        let text = format!(
+            "you are in this session {MAX_PER_PERSON} times already; leave one of them first"
+        );
+        Err(Fault::new(RefusedCode::BUSY, text))
+    }
+
     /// Redeems a presented grant; the use is durable before anything follows from it.
-    fn redeem(&mut self, presented: &GrantProof, who: &VerifiedIdentity) -> Result<(), Refusal> {
+    fn redeem(
+        &mut self,
+        presented: &GrantProof,
+        who: &VerifiedIdentity,
+    ) -> Result<GrantId, Refusal> {
         let grant = Grant::from_bytes(&presented.grant)?;
         let proof = Proof::from_bytes(presented.proof.into());
         let link = matches!(grant.terms().audience, Audience::Link(_)).then_some(&proof);
@@ -163,7 +218,7 @@ impl Host {
             );
         }
         self.arm_expiry();
-        Ok(())
+        Ok(grant.id())
     }
 
     /// A grant that came after the hello.
@@ -172,7 +227,7 @@ impl Host {
             return;
         };
         match self.redeem(presented, &identity) {
-            Ok(()) => self.tell_standing(&identity.key(), "your grant was accepted"),
+            Ok(_) => self.tell_standing(&identity.key(), "your grant was accepted"),
             Err(refusal) => {
                 let text = sentence(&refusal.to_string());
                 self.send(conn, &FromHost::Notice(pillion_proto::Notice { text }));
@@ -184,6 +239,7 @@ impl Host {
     fn welcome(&mut self, conn: ConnId, hello: &Hello, admitted: Admitted) {
         let Admitted {
             version,
+            pass,
             identity,
             by_ticket,
             remark,
@@ -193,15 +249,8 @@ impl Host {
         if let Some(old) = self.conn_of(&join) {
             self.close(old, 0, "replaced by a newer connection of the same viewer");
         }
-        let connections = self
-            .roster
-            .by_identity(&key)
-            .map_or(0, |person| person.connections);
-        if connections >= MAX_PER_PERSON {
-            let text = format!(
-                "you are in this session {MAX_PER_PERSON} times already; leave one of them first"
-            );
-            return self.refuse(conn, &Fault::new(RefusedCode::BUSY, text));
+        if let Err(fault) = self.check_room(&join) {
+            return self.refuse(conn, &fault);
         }
 
         let now = self.now;
@@ -224,13 +273,16 @@ impl Host {
         let Some(state) = self.conns.get_mut(&conn) else {
             return;
         };
+        // What was shown before has a stream of its own, and nobody acknowledges it.
+        let epoch = u32::from(state.early == Early::Shown);
+        self.known.note(state.peer, join, pass);
         state.become_member(Member {
             id,
             join,
             identity,
             read_only: hello.read_only,
             by_ticket,
-            lane: Lane::new(now.mono_us),
+            lane: Lane::new(epoch, now.mono_us),
             input: InputReader::new(),
             requests: Requests::new(),
         });
@@ -260,7 +312,7 @@ impl Host {
         for part in self.roster.whole() {
             self.send(conn, &FromHost::Roster(part));
         }
-        self.open_lane(conn, 0);
+        self.open_lane(conn, epoch);
         self.tell_dropped_again(conn);
 
         if is_first {

@@ -2,7 +2,7 @@
 //!
 //! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and
 //! what goes to whom, `join` who gets in, `rights` who may do what, `input` the way to the
-//! program, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
+//! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
 //! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
 //! `requests` what viewers ask for, `sharing` when any of it is open.
 
@@ -17,6 +17,7 @@ mod local;
 mod names;
 mod rate;
 mod requests;
+mod resume;
 mod rights;
 mod roster;
 mod sharing;
@@ -65,6 +66,7 @@ pub struct Host {
     /// How many of them are viewers.
     members: usize,
     live_joins: BTreeMap<(PublicKey, JoinId), ConnId>,
+    known: resume::Known,
     /// Viewers that were skipped and have caught up.
     behind: BTreeSet<ConnId>,
     catch_up_at_us: u64,
@@ -132,6 +134,7 @@ impl Host {
             conns: BTreeMap::new(),
             members: 0,
             live_joins: BTreeMap::new(),
+            known: resume::Known::new(),
             behind: BTreeSet::new(),
             catch_up_at_us: 0,
             check_lanes_at_us: None,
@@ -162,11 +165,13 @@ impl Host {
             HostInput::Exited { track, state } => self.on_exited(track, state),
             HostInput::Resized { track, size } => self.on_resized(track, size),
             HostInput::Tty { attached } => self.on_tty(attached),
+            HostInput::EarlyConnected { conn, peer } => self.on_connected(conn, peer, None),
+            HostInput::Proved { conn, exporter } => self.on_proved(conn, exporter),
             HostInput::Connected {
                 conn,
                 peer,
                 exporter,
-            } => self.on_connected(conn, peer, exporter),
+            } => self.on_connected(conn, peer, Some(exporter)),
             HostInput::Received {
                 conn,
                 stream,

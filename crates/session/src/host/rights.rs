@@ -140,6 +140,13 @@ impl Rights {
         }
     }
 
+    /// Whether `who` redeemed one of these grants and it stands now.
+    pub(super) fn holds_any(&self, who: &PublicKey, grants: &[GrantId], now: UnixMillis) -> bool {
+        let held = self.held.get(who).into_iter().flatten();
+        let mut standing = held.filter(|grant| stands(&self.ledger, grant, now));
+        standing.any(|grant| grants.contains(&grant.id()))
+    }
+
     /// Issues and records a grant of the session's.
     pub(super) fn issue(
         &mut self,

@@ -362,6 +362,12 @@ impl Host {
         (self.track.number, self.track.snapshot())
     }
 
+    /// The newest frame's state, for somebody who is sent nothing that builds on it: making it costs
+    /// nobody else anything, and nothing at all a second time. `None` before the first frame.
+    pub(super) fn newest_snapshot(&mut self) -> Option<Bytes> {
+        (self.track.number > 0).then(|| self.track.snapshot())
+    }
+
     /// The state of the newest frame.
     #[cfg(test)]
     pub(crate) fn screen_for_tests(&self) -> &pillion_screen::Screen {

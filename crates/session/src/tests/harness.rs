@@ -30,7 +30,10 @@ pub(super) struct Seat {
     pub(super) viewer: Viewer,
     pub(super) events: Vec<ViewerEvent>,
     pub(super) conn: Option<ConnId>,
-    endpoint: SecretKey,
+    pub(super) endpoint: SecretKey,
+    /// Connections begin early; whether the host takes what is sent then. [`World::complete`] ends
+    /// their handshakes.
+    pub(super) early: Option<bool>,
     /// The network is there.
     pub(super) online: bool,
     /// Nothing gets through either way, and nobody is told.
@@ -180,6 +183,7 @@ impl World {
             events: Vec::new(),
             conn: None,
             endpoint,
+            early: None,
             online: true,
             silent: false,
             reads: true,
@@ -209,6 +213,41 @@ impl World {
             exporter,
         });
         (conn, connected)
+    }
+
+    /// A connection that no viewer drives, resuming one of the endpoint `peer`.
+    pub(super) fn early_stranger(&mut self, peer: PublicKey) -> ConnId {
+        let conn = self.next_conn();
+        self.strangers.insert(conn, Vec::new());
+        self.host(HostInput::EarlyConnected { conn, peer });
+        conn
+    }
+
+    /// The handshake of a connection that began early is completed.
+    pub(super) fn complete(&mut self, index: usize) {
+        let now = self.now;
+        let seat = &mut self.seats[index];
+        let conn = seat.conn.unwrap();
+        let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+        let input = match seat.early.take().unwrap() {
+            true => HostInput::Proved { conn, exporter },
+            false => {
+                seat.to_host.clear();
+                HostInput::Connected {
+                    conn,
+                    peer,
+                    exporter,
+                }
+            }
+        };
+        self.host.handle(now, input);
+        self.viewer(
+            index,
+            ViewerInput::Connected(Connected {
+                own_endpoint: peer,
+                exporter,
+            }),
+        );
     }
 
     fn next_conn(&mut self) -> ConnId {
@@ -420,6 +459,13 @@ impl World {
                 seat.to_viewer.clear();
                 seat.conn = Some(conn);
                 let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+                if let Some(taken) = seat.early {
+                    if taken {
+                        self.host
+                            .handle(now, HostInput::EarlyConnected { conn, peer });
+                    }
+                    return seat.viewer.handle(now, ViewerInput::EarlyConnected);
+                }
                 self.host.handle(
                     now,
                     HostInput::Connected {

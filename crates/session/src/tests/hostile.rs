@@ -147,15 +147,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn garbage_on_any_stream_hurts_only_its_sender(garbage in garbage(), joined: bool) {
+    fn garbage_on_any_stream_hurts_only_its_sender(garbage in garbage(), who in 0..3) {
         let mut world = World::shared();
         let anna = world.join(10, "anna");
-        let conn = match joined {
-            true => {
-                let eve = world.join(11, "eve");
-                world.seats[eve].conn.unwrap()
-            }
-            false => world.stranger().0,
+        let eve = world.join(11, "eve");
+        let conn = match who {
+            0 => world.seats[eve].conn.unwrap(),
+            1 => world.stranger().0,
+            _ => world.early_stranger(world.seats[eve].endpoint.public()),
         };
         for (stream, bytes) in garbage {
             let stream = streams()[stream];
@@ -168,9 +167,14 @@ proptest! {
     }
 
     #[test]
-    fn a_hostile_host_never_panics_its_viewer(garbage in garbage(), cut: bool) {
+    fn a_hostile_host_never_panics_its_viewer(garbage in garbage(), cut: bool, early: bool) {
         let mut world = World::shared();
         let anna = world.join(10, "anna");
+        if early {
+            world.seats[anna].early = Some(true);
+            world.cut(anna);
+            world.tick();
+        }
         for (stream, bytes) in garbage {
             let stream = match streams()[stream] {
                 Stream::Track { track, .. } if cut => Stream::Track { track, epoch: 9 },

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The hello an honest viewer would send on a connection.
-fn hello(config: ViewerConfig, connected: &Connected) -> Hello {
+pub(super) fn hello(config: ViewerConfig, connected: &Connected) -> Hello {
     let mut viewer = Viewer::new(config, Now::default());
     viewer.handle(Now::default(), ViewerInput::Connected(*connected));
     let mut framer = Framer::new(MAX_CONTROL_MESSAGE);
@@ -29,7 +29,7 @@ fn hello(config: ViewerConfig, connected: &Connected) -> Hello {
     }
 }
 
-fn say(world: &mut World, conn: ConnId, message: &FromViewer) {
+pub(super) fn say(world: &mut World, conn: ConnId, message: &FromViewer) {
     let mut bytes = BytesMut::new();
     message.encode(&mut bytes);
     world.host(HostInput::Received {
@@ -40,7 +40,7 @@ fn say(world: &mut World, conn: ConnId, message: &FromViewer) {
 }
 
 /// What the host said on the control stream.
-fn heard(world: &World, conn: ConnId) -> Vec<FromHost> {
+pub(super) fn heard(world: &World, conn: ConnId) -> Vec<FromHost> {
     let mut framer = Framer::new(MAX_CONTROL_MESSAGE);
     for (stream, bytes) in &world.strangers[&conn] {
         if *stream == Stream::Control {
@@ -54,7 +54,7 @@ fn heard(world: &World, conn: ConnId) -> Vec<FromHost> {
     messages
 }
 
-fn refusal(world: &World, conn: ConnId) -> Refused {
+pub(super) fn refusal(world: &World, conn: ConnId) -> Refused {
     match heard(world, conn).pop() {
         Some(FromHost::Refused(refused)) => {
             assert!(

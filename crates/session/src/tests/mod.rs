@@ -5,6 +5,7 @@ mod history;
 mod hostile;
 mod joining;
 mod props;
+mod resume;
 mod rights;
 mod story;
 mod typing;

@@ -2,14 +2,30 @@
 
 use pillion_caps::{Binding, Domain, Grant, Proof, PublicKey, Role, SecretKey, Signature, verify};
 use pillion_proto::{
-    GrantProof, Hello, ProtocolError, Right, Text, VersionRange, Welcome, limits::MAX_NAME,
+    GrantProof, Hello, ProtocolError, Resume, Right, Text, VersionRange, Welcome,
+    limits::{MAX_NAME, MAX_PADDING},
 };
 use pillion_screen::clean::clean_name;
 
-use super::{Connected, Viewer, ViewerConfig};
+use super::{Connected, Phase, Viewer, ViewerConfig};
+
+/// The largest screen that the answer to a resumption without padding has room for, in bytes: three
+/// times the viewer's first packet of 1200 bytes, less the host's handshake, which fills another.
+const SHOWN_WITHOUT_PADDING: usize = 2000;
 
 impl Viewer {
-    /// The first message, with proofs that hold on this connection alone.
+    /// What is asked before anything can be proved. Nothing in it is this viewer's own.
+    pub(super) fn resume(&self) -> Resume {
+        // As much as the screen weighed last, and a third more: the host may answer threefold.
+        let screen = self.watching.snapshot_bytes() / 3 * 4;
+        let padding = screen.saturating_sub(SHOWN_WITHOUT_PADDING).div_ceil(3);
+        Resume {
+            versions: VersionRange::OURS,
+            padding: vec![0; padding.min(MAX_PADDING)].into(),
+        }
+    }
+
+    /// The first message that counts, with proofs that hold on this connection alone.
     pub(super) fn hello(&self, connected: &Connected) -> Hello {
         let ViewerConfig {
             identity, session, ..
@@ -78,6 +94,9 @@ impl Viewer {
         let was_asking = self.view.asking;
         self.set_right(&welcome.right);
         self.changed = true;
+        if !self.watching.is_fresh() {
+            self.set_phase(Phase::Live);
+        }
         self.resume_typing(welcome.accepted);
         if was_asking && self.view.right == Right::View {
             self.view.asking = false;

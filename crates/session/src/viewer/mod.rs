@@ -48,7 +48,7 @@ const PING_AFTER_US: u64 = 1_000_000;
 const STALLED_AFTER_US: u64 = 2_000_000;
 
 /// Silence after which a new connection is tried, in microseconds: data in flight on a path that
-/// died can stall 5–23 s on the old one (noq issue 516), and coming back takes two round trips.
+/// died can stall 5–23 s on the old one (noq issue 516), and coming back takes a round trip or two.
 const RECONNECT_AFTER_US: u64 = 4_000_000;
 
 /// How long a host may take to answer a hello, in microseconds.
@@ -81,6 +81,8 @@ pub struct Viewer {
 
 /// A connection.
 struct Link {
+    /// The handshake is complete, and a hello was sent.
+    proved: bool,
     framer: Framer,
     since_us: u64,
     heard_at_us: u64,
@@ -157,6 +159,7 @@ impl Viewer {
             return;
         }
         match input {
+            ViewerInput::EarlyConnected => self.on_early_connected(),
             ViewerInput::Connected(connected) => self.on_connected(&connected),
             ViewerInput::Received { stream, bytes } => self.on_received(stream, &bytes),
             ViewerInput::StreamEnded { stream } => self.on_stream_ended(stream),
@@ -188,6 +191,10 @@ impl Viewer {
         let Some(link) = &self.link else {
             return (!self.dialing).then_some(self.retry_at_us);
         };
+        if !link.proved {
+            // Whoever makes the connection says when it takes too long.
+            return None;
+        }
         if !link.welcomed {
             return Some(link.since_us.saturating_add(WELCOME_WITHIN_US));
         }
@@ -297,13 +304,36 @@ impl Viewer {
         wait / 4 * 3 + wait / 512 * u64::from(byte)
     }
 
+    /// A connection that resumes an earlier one is on its way.
+    fn on_early_connected(&mut self) {
+        self.begin_link();
+        let resume = self.resume();
+        self.send(&FromViewer::Resume(resume));
+    }
+
     fn on_connected(&mut self, connected: &Connected) {
-        let now = self.now.mono_us;
         self.dialing = false;
+        if self.link.is_none() {
+            self.begin_link();
+        }
+        let now = self.now.mono_us;
+        if let Some(link) = &mut self.link {
+            link.proved = true;
+            (link.since_us, link.heard_at_us) = (now, now);
+        }
+        self.set_phase(Phase::Joining);
+        let hello = self.hello(connected);
+        self.send(&FromViewer::Hello(Box::new(hello)));
+    }
+
+    /// Nothing of an earlier connection holds on a new one.
+    fn begin_link(&mut self) {
+        let now = self.now.mono_us;
         self.watching.disconnected();
         self.typing.disconnected();
         self.asking.disconnected();
         self.link = Some(Link {
+            proved: false,
             framer: Framer::new(MAX_CONTROL_MESSAGE),
             since_us: now,
             heard_at_us: now,
@@ -311,9 +341,6 @@ impl Viewer {
             pings: 0,
             welcomed: false,
         });
-        self.set_phase(Phase::Joining);
-        let hello = self.hello(connected);
-        self.send(&FromViewer::Hello(Box::new(hello)));
     }
 
     fn on_disconnected(&mut self, why: &str) {
@@ -358,8 +385,11 @@ impl Viewer {
             let Some((tag, payload)) = link.framer.next_message()? else {
                 break;
             };
-            let welcomed = link.welcomed;
+            let (proved, welcomed) = (link.proved, link.welcomed);
             match FromHost::decode(tag, &payload)? {
+                FromHost::Welcome(_) if !proved => {
+                    return Err(ProtocolError::Malformed("a welcome before the hello"));
+                }
                 FromHost::Welcome(welcome) if !welcomed => self.on_welcome(*welcome)?,
                 FromHost::Welcome(_) => return Err(ProtocolError::Malformed("a second welcome")),
                 FromHost::Refused(refused) => self.on_refused(&refused),
@@ -511,7 +541,9 @@ impl Viewer {
     /// Asks for a sign of life, says that there is none, and tries a new connection, in that order.
     fn watch_silence(&mut self) {
         let now = self.now.mono_us;
-        let Some(link) = &mut self.link else { return };
+        let Some(link) = self.link.as_mut().filter(|link| link.proved) else {
+            return;
+        };
         if !link.welcomed {
             if now >= link.since_us.saturating_add(WELCOME_WITHIN_US) {
                 self.out.push_back(ViewerOutput::Close);

@@ -38,6 +38,8 @@ pub(super) struct Watching {
     asked_at_us: Option<u64>,
     /// The newest frame shown that the host was not told of.
     unacknowledged: Option<u64>,
+    /// What the newest snapshot weighed, in bytes, on whichever connection.
+    snapshot_bytes: usize,
 }
 
 impl Watching {
@@ -50,7 +52,18 @@ impl Watching {
             fresh: true,
             asked_at_us: None,
             unacknowledged: None,
+            snapshot_bytes: 0,
         }
+    }
+
+    /// Whether nothing was shown on this connection yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// What the newest snapshot weighed, in bytes.
+    pub(super) fn snapshot_bytes(&self) -> usize {
+        self.snapshot_bytes
     }
 
     /// The connection is gone; the screen stays as it was.
@@ -147,12 +160,16 @@ impl Viewer {
         if watching.decoder.snapshot(&snapshot.payload).is_err() {
             return self.lose_step();
         }
+        watching.snapshot_bytes = snapshot.payload.len();
         watching.in_step = true;
         watching.fresh = false;
         watching.asked_at_us = None;
         copy_screen(&mut self.view, watching.decoder.screen(), None);
         self.shown(snapshot.number);
-        self.set_phase(Phase::Live);
+        // What is shown before the welcome is seen, and not lived in.
+        if self.is_in() {
+            self.set_phase(Phase::Live);
+        }
     }
 
     fn show_frame(&mut self, frame: &FrameMsg) {
@@ -190,7 +207,10 @@ impl Viewer {
 
     fn need_snapshot(&mut self) {
         self.watching.asked_at_us = Some(self.now.mono_us);
-        self.send(&FromViewer::NeedSnapshot(TERMINAL));
+        // Before the hello nothing is asked for: its answer brings a snapshot anyway.
+        if self.link.as_ref().is_some_and(|link| link.proved) {
+            self.send(&FromViewer::NeedSnapshot(TERMINAL));
+        }
     }
 
     /// Asks again for a snapshot that did not come.

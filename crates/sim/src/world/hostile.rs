@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    Ack, FromViewer, HistoryRequest, InputMsg, InputStream, JoinId, Ping, TrackId,
+    Ack, FromViewer, HistoryRequest, InputMsg, InputStream, JoinId, Ping, Resume, TrackId,
+    VersionRange,
 };
 use pillion_session::Stream;
 
@@ -45,7 +46,7 @@ impl World {
             },
             _ => Stream::Control,
         };
-        match (stream, self.dice.below(6)) {
+        match (stream, self.dice.below(7)) {
             (Stream::Input { .. }, _) => {
                 InputStream {
                     join: JoinId(self.dice.bytes()),
@@ -82,6 +83,11 @@ impl World {
                 .encode(&mut out);
             }
             (_, 3) => FromViewer::Unknown(200).encode(&mut out),
+            (_, 4) => FromViewer::Resume(Resume {
+                versions: VersionRange::OURS,
+                padding: Bytes::new(),
+            })
+            .encode(&mut out),
             _ => FromViewer::Ping(Ping {
                 nonce: self.dice.below(10),
             })

@@ -219,6 +219,25 @@ impl World {
 
     fn check_track(&mut self, conn: ConnId, epoch: u32, bytes: &Bytes) {
         let size = bytes.len();
+        let early = self
+            .conns
+            .get(&conn.0)
+            .map(|state| state.watch.welcomed.is_none());
+        let is_picture = |message: &TrackMsg| matches!(message, TrackMsg::Snapshot(_));
+        if early == Some(true) {
+            let messages = track_messages(bytes);
+            if messages.iter().any(is_picture) {
+                self.check_shown_early(conn);
+                let again = self
+                    .conns
+                    .get_mut(&conn.0)
+                    .is_some_and(|state| std::mem::replace(&mut state.watch.shown_early, true));
+                self.require(!again, || format!("{conn:?} is shown two pictures early"));
+            } else {
+                let opens = matches!(&messages[..], [TrackMsg::Open { .. }]);
+                self.require(opens, || format!("{conn:?} is shown frames and is not in"));
+            }
+        }
         let (Some(side), Some(state)) = (&mut self.host, self.conns.get_mut(&conn.0)) else {
             return;
         };

@@ -69,6 +69,8 @@ fn traced() -> bool {
 pub struct Tally {
     /// Viewers that were let in, reconnects included.
     pub welcomes: u64,
+    /// Times somebody was shown the screen before being let in again.
+    pub early: u64,
     /// Viewers that were refused.
     pub refusals: u64,
     /// Inputs that reached the program.
@@ -107,6 +109,12 @@ enum Event {
     Dialled {
         seat: usize,
         attempt: u64,
+    },
+    Handshake {
+        seat: usize,
+        attempt: u64,
+        conn: u64,
+        taken: bool,
     },
     PathUp {
         seat: usize,
@@ -435,6 +443,12 @@ impl World {
             } => self.arrive(conn, to_host, packet),
             Event::Pump { conn, to_host } => self.pump_due(conn, to_host),
             Event::Dialled { seat, attempt } => self.dialled(seat, attempt),
+            Event::Handshake {
+                seat,
+                attempt,
+                conn,
+                taken,
+            } => self.handshake(seat, attempt, conn, taken),
             Event::PathUp { seat } => self.path_up(seat),
             Event::Silent { seat, since_us } => self.silent(seat, since_us),
             Event::CloseConn { conn, by_host } => self.close_conn(conn, by_host),

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pillion_caps::SecretKey;
 use pillion_proto::{Framer, Hello, ParticipantId, PathKind, TrackId};
 use pillion_session::{ConnId, Connected, HostInput, Stream, ViewerInput};
 
@@ -37,11 +36,18 @@ pub(super) struct ConnWatch {
     pub(super) from_host: Framer,
     pub(super) hello: Option<Hello>,
     pub(super) welcomed: Option<(ParticipantId, u64)>,
+    pub(super) shown_early: bool,
     /// Bytes of the newest track stream that are not acknowledged, by frame.
     pub(super) epoch: u32,
     pub(super) unacknowledged: VecDeque<(u64, usize)>,
     /// Streams the host gave up: nothing of them may be put on the line any more.
     pub(super) given_up: BTreeSet<Stream>,
+}
+
+fn conn_is_open(conns: &BTreeMap<u64, Conn>, id: u64) -> bool {
+    conns
+        .get(&id)
+        .is_some_and(|conn| conn.host_open && !conn.host_closing)
 }
 
 impl World {
@@ -70,8 +76,83 @@ impl World {
             let why = "could not be reached".to_owned();
             return self.tell_viewer(index, ViewerInput::Disconnected { why });
         }
-        let endpoint = SecretKey::from_bytes(&self.dice.bytes()).public();
+        if self.seats[index].ticket_of.is_some() && self.dice.one_in(2) {
+            self.begin_early(index, attempt);
+        } else {
+            self.stands(index);
+        }
+    }
+
+    /// A connection begins early, of a viewer that has a ticket; a host that began anew, or doesn't
+    /// care to, does not take what is sent then.
+    fn begin_early(&mut self, index: usize, attempt: u64) {
+        let taken = self.seats[index].ticket_of == Some(self.lives) && !self.dice.one_in(5);
+        let id = self.connect(index);
+        if taken {
+            let peer = self.seats[index].endpoint;
+            self.tell_host(HostInput::EarlyConnected {
+                conn: ConnId(id),
+                peer,
+            });
+        } else if let Some(conn) = self.conns.get_mut(&id) {
+            conn.host_open = false;
+        }
+        self.tell_viewer(index, ViewerInput::EarlyConnected);
+        let trip = 2 * self.seats[index].weather.latency_us;
+        self.after(
+            trip + 1,
+            Event::Handshake {
+                seat: index,
+                attempt,
+                conn: id,
+                taken,
+            },
+        );
+    }
+
+    /// The handshake of a connection that began early is complete, or never will be.
+    pub(super) fn handshake(&mut self, index: usize, attempt: u64, id: u64, taken: bool) {
+        let seat = &self.seats[index];
+        if seat.attempt != attempt || seat.ended.is_some() || seat.conn != Some(id) {
+            return;
+        }
+        let Some(conn) = self.conns.get(&id) else {
+            return;
+        };
+        let same_host = conn.life == self.lives && self.host.is_some();
+        if !seat.weather.up || !same_host {
+            self.gone(id, true);
+            return self.gone(id, false);
+        }
+        if !taken {
+            self.conns.remove(&id);
+            return self.stands(index);
+        }
         let exporter = self.dice.bytes();
+        if conn_is_open(&self.conns, id) {
+            self.tell_host(HostInput::Proved {
+                conn: ConnId(id),
+                exporter,
+            });
+        }
+        self.connected(index, id, exporter);
+    }
+
+    /// A connection stands.
+    fn stands(&mut self, index: usize) {
+        let exporter = self.dice.bytes();
+        let id = self.connect(index);
+        let peer = self.seats[index].endpoint;
+        self.tell_host(HostInput::Connected {
+            conn: ConnId(id),
+            peer,
+            exporter,
+        });
+        self.connected(index, id, exporter);
+    }
+
+    /// Makes a connection of which neither end knows yet.
+    fn connect(&mut self, index: usize) -> u64 {
         let id = self.conn_count;
         self.conn_count += 1;
         let conn = Conn {
@@ -90,6 +171,7 @@ impl World {
                 from_host: Framer::new(usize::MAX),
                 hello: None,
                 welcomed: None,
+                shown_early: false,
                 epoch: 0,
                 unacknowledged: VecDeque::new(),
                 given_up: BTreeSet::new(),
@@ -97,15 +179,17 @@ impl World {
         };
         self.conns.insert(id, conn);
         self.seats[index].conn = Some(id);
-        self.tell_host(HostInput::Connected {
-            conn: ConnId(id),
-            peer: endpoint,
-            exporter,
-        });
+        id
+    }
+
+    /// The viewer's end of a connection stands.
+    fn connected(&mut self, index: usize, id: u64, exporter: [u8; 32]) {
+        self.seats[index].ticket_of = Some(self.lives);
+        let own_endpoint = self.seats[index].endpoint;
         self.tell_viewer(
             index,
             ViewerInput::Connected(Connected {
-                own_endpoint: endpoint,
+                own_endpoint,
                 exporter,
             }),
         );

@@ -24,6 +24,7 @@ impl World {
             return self.fail("somebody is let in whose key is none");
         };
         self.tally.welcomes += 1;
+        self.seats[seat].let_in_with = Some(hello.clone());
         let by_ticket = self.has_ticket(&hello);
         let entries = self.host.as_ref().map_or(0, |side| side.entries);
         let (mut by_grant, mut charged) = (false, Vec::new());
@@ -54,6 +55,37 @@ impl World {
         let open = self.model.shared && !self.model.is_barred(&who);
         self.require(open, || {
             format!("viewer {seat} is let in where it is kept out")
+        });
+    }
+
+    /// Somebody is shown the screen who was not let in on this connection: one picture, and only if
+    /// what let them in before would now.
+    pub(super) fn check_shown_early(&mut self, conn: ConnId) {
+        let unix_ms = self.host_unix_ms();
+        let Some(state) = self.conns.get(&conn.0) else {
+            return;
+        };
+        let seat = state.seat;
+        let Some(hello) = self.seats[seat].let_in_with.clone() else {
+            return self.fail(format!(
+                "viewer {seat} is shown the screen and never was let in"
+            ));
+        };
+        self.tally.early += 1;
+        let Ok(who) = PublicKey::from_bytes(&hello.identity) else {
+            return;
+        };
+        let by_grant = hello.grants.iter().any(|presented| {
+            Grant::from_bytes(&presented.grant).is_ok_and(|grant| {
+                let holds_key = self.holds_key(seat, &presented.grant, &grant);
+                self.model.can_redeem(grant.id(), who, holds_key, unix_ms)
+            })
+        });
+        let may = (self.has_ticket(&hello) || by_grant)
+            && self.model.shared
+            && !self.model.is_barred(&who);
+        self.require(may, || {
+            format!("viewer {seat} is shown the screen where it is kept out")
         });
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{Framer, JoinId};
+use pillion_proto::{Framer, Hello, JoinId};
 use pillion_session::{
     Now, Phase, Stream, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
@@ -34,6 +34,11 @@ pub(super) struct Seat {
     pub(super) fair_since_us: Option<u64>,
     pub(super) conn: Option<u64>,
     pub(super) attempt: u64,
+    /// This run's endpoint, and the life of the host it has a TLS ticket of.
+    pub(super) endpoint: PublicKey,
+    pub(super) ticket_of: Option<u64>,
+    /// What it was last let in with.
+    pub(super) let_in_with: Option<Hello>,
     mono_offset_us: u64,
     skew_ms: i64,
     pub(super) armed: Option<(u64, u64)>,
@@ -78,6 +83,7 @@ impl World {
             read_only,
             inside: Vec::new(),
         };
+        let endpoint = SecretKey::from_bytes(&self.dice.bytes()).public();
         let latency_us = *self.dice.pick(&[100, 1_000, 1_000, 10_000, 25_000, 80_000]);
         let weather = Weather::fair(latency_us);
         let index = self.seats.len();
@@ -100,6 +106,9 @@ impl World {
             fair_since_us: Some(self.now_us),
             conn: None,
             attempt: 0,
+            endpoint,
+            ticket_of: None,
+            let_in_with: None,
             mono_offset_us,
             skew_ms,
             armed: None,
