@@ -17,7 +17,7 @@ use std::{
 
 pub use piped::Piped;
 pub use screens::{assert_same, difference};
-pub use term::{Term, cells, contains};
+pub use term::{Term, cells, contains, shows};
 
 /// How long anything may take: far beyond what it takes on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

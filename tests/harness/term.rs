@@ -81,9 +81,9 @@ impl Term {
         self.child.id()
     }
 
-    /// The screen as text, now.
+    /// The screen as text, now, without blanks at the rows' ends.
     pub fn text(&self) -> String {
-        self.lock().parser.screen().contents()
+        trimmed(self.lock().parser.screen())
     }
 
     /// The screen, now.
@@ -108,16 +108,12 @@ impl Term {
 
     /// Waits until the screen shows `text`.
     pub fn wait_for(&self, text: &str) {
-        self.wait_until(&format!("{text:?}"), |screen| {
-            screen.contents().contains(text)
-        });
+        self.wait_until(&format!("{text:?}"), |screen| shows(screen, text));
     }
 
     /// Waits until the screen no longer shows `text`.
     pub fn wait_gone(&self, text: &str) {
-        self.wait_until(&format!("{text:?} to go"), |screen| {
-            !screen.contents().contains(text)
-        });
+        self.wait_until(&format!("{text:?} to go"), |screen| !shows(screen, text));
     }
 
     /// Waits until the screen satisfies `done`.
@@ -224,6 +220,17 @@ fn read_all(mut terminal: File, shared: &(Mutex<Seen>, Condvar)) {
         // Nobody reads answers of a terminal that is being closed.
         let _ = terminal.write_all(&reply);
     }
+}
+
+/// Whether a screen shows `text`. Blanks at the end of a row may have been drawn or not.
+pub fn shows(screen: &vt100::Screen, text: &str) -> bool {
+    screen.contents().contains(text) || trimmed(screen).contains(text)
+}
+
+fn trimmed(screen: &vt100::Screen) -> String {
+    let contents = screen.contents();
+    let rows = contents.lines().map(|row| row.trim_end().to_owned() + "\n");
+    rows.collect()
 }
 
 /// A size as the emulator takes it.

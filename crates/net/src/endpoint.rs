@@ -5,14 +5,17 @@ use std::{io, net::SocketAddr};
 use iroh::{
     Endpoint, RelayMode, SecretKey,
     address_lookup::{AddrFilter, DnsAddressLookup, PkarrPublisher, PkarrResolver},
-    endpoint::{BindError, Builder, PortmapperConfig, QuicTransportConfig, VarInt, presets},
+    endpoint::{
+        AckFrequencyConfig, BindError, Builder, PortmapperConfig, QuicTransportConfig, VarInt,
+        presets,
+    },
 };
 use pillion_proto::ALPN;
 
 use crate::{
     error::NetError,
     limits::{
-        CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_RECEIVE_WINDOW, HOST_STREAM_WINDOW,
+        ACK_AFTER, CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_RECEIVE_WINDOW, HOST_STREAM_WINDOW,
         MAX_HOST_UNI_STREAMS, MAX_VIEWER_BI_STREAMS, MAX_VIEWER_UNI_STREAMS, PATH_IDLE,
         SEND_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
     },
@@ -93,6 +96,7 @@ fn transport(role: Role) -> QuicTransportConfig {
     let config = QuicTransportConfig::builder()
         .initial_rtt(FIRST_RTT)
         .send_window(SEND_WINDOW)
+        .ack_frequency_config(Some(acks()))
         .default_path_max_idle_timeout(PATH_IDLE)
         .max_idle_timeout(CONNECTION_IDLE.try_into().ok())
         // Not used yet: what nobody reads must not be held.
@@ -112,6 +116,14 @@ fn transport(role: Role) -> QuicTransportConfig {
             .default_path_keep_alive_interval(HEARTBEAT),
     }
     .build()
+}
+
+/// The other end need not answer every second packet at once: while somebody types, that was a packet and
+/// a wake-up at both ends between most keys and their echo.
+fn acks() -> AckFrequencyConfig {
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(VarInt::from_u32(ACK_AFTER));
+    acks
 }
 
 fn why_not_bound(error: BindError) -> NetError {

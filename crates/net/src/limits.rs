@@ -52,6 +52,10 @@ pub const MAX_QUEUED: usize =
 /// Pieces taken from one stream before the next one's turn: about 20 KiB.
 pub const CHUNKS_PER_TURN: usize = 16;
 
+/// Packets that may go without an acknowledgement of their own, if none is due by time (25 ms): QUIC's ACK
+/// frequency extension, draft 4. RFC 9000's 1 answers every second packet.
+pub const ACK_AFTER: u32 = 9;
+
 /// The round trip both ends reckon with before they have measured one, a tenth of QUIC's own. A lost
 /// first packet is sent again after three of these; the transport drops what is sent through a relay it
 /// is still connecting to, so a join through one always waits that long (measured: 1.0 s with 333 ms,
