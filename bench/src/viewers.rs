@@ -1,7 +1,10 @@
 //! Viewers made of Pillion's own parts, many in one process: the state machine and the network of
 //! `pillion join`, without its terminal.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use pillion::{
@@ -121,18 +124,24 @@ impl Watcher {
         Ok(sight)
     }
 
-    /// Loses the connection, as far as the viewer can tell, and gets it back.
+    /// Loses the connection, as far as the viewer can tell, and gets it back: how long until it had a
+    /// screen of now, and until it was in the session again.
     ///
     /// # Errors
     /// As [`Watcher::until`].
-    pub async fn lose_connection(&mut self, patience: Duration) -> Result<()> {
+    pub async fn lose_connection(&mut self, patience: Duration) -> Result<(Duration, Duration)> {
+        let lost = Instant::now();
+        let before = self.viewer.view().version;
         let why = "the bench pulled the plug".to_owned();
         self.viewer
             .handle(self.clock.now(), ViewerInput::Disconnected { why });
         if self.viewer.view().phase == Phase::Live {
             bail!("the viewer did not notice that its connection was gone");
         }
-        self.live(patience).await
+        self.until(patience, |view| view.version > before).await?;
+        let seen = lost.elapsed();
+        self.live(patience).await?;
+        Ok((seen, lost.elapsed()))
     }
 
     /// Leaves.

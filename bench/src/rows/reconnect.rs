@@ -2,7 +2,7 @@
 //! `pillion join` do that at a known moment, so the viewer is one of the bench's own, made of the same
 //! parts; losing the connection is told to its state machine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -21,43 +21,51 @@ const REST: Duration = Duration::from_millis(300);
 /// Measures it.
 pub fn run(bench: &Bench) -> Result<Row> {
     let mut row = Row::default();
-    let mut all = BySystem::default();
+    let (mut seen, mut back) = (BySystem::default(), BySystem::default());
     let times = bench.choose(10, 4);
     bench.take_turns(
         &bench.ours(),
         bench.choose(3, 1),
         &mut row.notes,
         |system, seed| one(bench, system, seed, times),
-        |system, samples| all.of(system).extend(&samples),
+        |system, (sight, return_)| {
+            seen.of(system).extend(&sight);
+            back.of(system).extend(&return_);
+        },
     );
-    let mut line = Line::new("reconnect at 50 ms, same process", "ms", Some(65.0));
-    for (system, samples) in &all.0 {
-        line.median(system, samples);
+    for (what, target, all) in [
+        ("reconnect at 50 ms, same process", Some(65.0), &seen),
+        ("reconnect at 50 ms: until one can type again", None, &back),
+    ] {
+        let mut line = Line::new(what, "ms", target);
+        for (system, samples) in &all.0 {
+            line.median(system, samples);
+        }
+        row.lines.push(line);
     }
-    row.lines.push(line);
     Ok(row)
 }
 
-fn one(bench: &Bench, system: &System, seed: u64, times: usize) -> Result<Samples> {
+fn one(bench: &Bench, system: &System, seed: u64, times: usize) -> Result<(Samples, Samples)> {
     let session = system.share(Wire::FAR, seed, &bench.dir, Shared::Echo)?;
     let _program = session.actor()?;
     let ticket = session.ticket().context("there is no ticket")?;
     session
         .world()
-        .within(Side::Viewer, || -> Result<Samples> {
+        .within(Side::Viewer, || -> Result<(Samples, Samples)> {
             runtime()?.block_on(async {
                 let mut viewer = Watcher::new(&ticket, 0)?;
                 viewer.live(PATIENCE).await?;
-                let mut samples = Samples::default();
+                let (mut sight, mut return_) = (Samples::default(), Samples::default());
                 for _ in 0..times {
                     // It goes on living meanwhile.
                     let _ = viewer.until(REST, |_| false).await;
-                    let lost = Instant::now();
-                    viewer.lose_connection(PATIENCE).await?;
-                    samples.add(lost.elapsed());
+                    let (seen, back) = viewer.lose_connection(PATIENCE).await?;
+                    sight.add(seen);
+                    return_.add(back);
                 }
                 viewer.leave().await;
-                Ok(samples)
+                Ok((sight, return_))
             })
         })?
 }
