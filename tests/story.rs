@@ -324,7 +324,7 @@ fn edit_that_expires_is_over_and_the_viewer_is_told() {
     let (mut host, ticket) = anna.share_shell(&[]);
     let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
     let id = id_of(&anna, "bert");
-    anna.run(&["grant", &id, "--edit", "--expires", "2s"]);
+    anna.run(&["grant", &id, "--edit", "--expires", "5s"]);
     viewer.wait_for("edit for");
     viewer.wait_for("it expired");
     viewer.wait_for("view only");

@@ -22,9 +22,9 @@ use crate::session;
 use crate::worker::{Job, Worker};
 use segment::Segment;
 
-/// How long after an append its bytes are written at latest. The promise is 50 ms; the rest is
-/// for the caller's timer to be late.
-pub const FLUSH_AFTER: Duration = Duration::from_millis(40);
+/// How long after an append its bytes are written at latest. `kill -9` may lose 50 ms: the session looks
+/// at the lines that have just left the screen every 20 ms, this is the rest but for the writing.
+pub const FLUSH_AFTER: Duration = Duration::from_millis(25);
 /// How long after a write it is synced to disk at latest.
 pub const SYNC_EVERY: Duration = Duration::from_millis(1000);
 /// Size from which a segment is followed by a new one. The last record may go beyond.

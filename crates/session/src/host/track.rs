@@ -30,7 +30,7 @@ const SYNC_US: u64 = 150_000;
 
 /// Between two looks at the lines that left the screen and may still change, for the log, in
 /// microseconds. A crash loses what is younger.
-const LOG_MARGIN_EVERY_US: u64 = 50_000;
+const LOG_MARGIN_EVERY_US: u64 = 20_000;
 
 /// The log gets a frame that stands alone this often, in microseconds, or after so many bytes of
 /// frames: whoever exports a part of it need not read everything before.
