@@ -126,24 +126,30 @@ impl Pipe {
         self.resets.push(stream);
     }
 
-    /// Lets nothing through on one of the streams that have something to send.
-    pub fn stall(&mut self, dice: &mut Dice, until_us: u64) {
+    /// Lets nothing through on one of the streams; which one, or `None` if there is none.
+    pub fn stall(&mut self, dice: &mut Dice, until_us: u64) -> Option<Stream> {
         let streams: Vec<Stream> = self.outbound.keys().copied().collect();
-        if !streams.is_empty()
-            && let Some(outbound) = self.outbound.get_mut(dice.pick(&streams))
-        {
-            outbound.stalled_until_us = until_us;
+        if streams.is_empty() {
+            return None;
         }
+        let stream = *dice.pick(&streams);
+        let outbound = self.outbound.get_mut(&stream)?;
+        outbound.stalled_until_us = until_us;
+        Some(stream)
     }
 
-    /// The path is back. What was lost with it may take its time (noq issue 516).
-    pub fn recovered(&mut self, dice: &mut Dice, now_us: u64, stalls: bool) {
+    /// The path is back. What was lost with it may take its time (noq issue 516): until when, if
+    /// it does.
+    pub fn recovered(&mut self, dice: &mut Dice, now_us: u64, stalls: bool) -> Option<u64> {
+        let mut last = None;
         for outbound in self.outbound.values_mut().filter(|outbound| outbound.lost) {
             outbound.lost = false;
             if stalls {
                 outbound.stalled_until_us = now_us + dice.range(1_000_000, 20_000_000);
+                last = last.max(Some(outbound.stalled_until_us));
             }
         }
+        last
     }
 
     /// Nothing holds a stream back any more.

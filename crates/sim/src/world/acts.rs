@@ -467,7 +467,7 @@ impl World {
         );
     }
 
-    fn some_weather(&mut self) {
+    pub(super) fn some_weather(&mut self) {
         let Some(index) = self.some_seat() else {
             return;
         };
@@ -483,9 +483,10 @@ impl World {
             ..Weather::fair(latency_us)
         };
         seat.fair_since_us = None;
+        self.note(|| format!("viewer {index}: {latency_us} µs, {rate:?} B/s"));
     }
 
-    fn some_stall(&mut self) {
+    pub(super) fn some_stall(&mut self) {
         let conns: Vec<u64> = self.conns.keys().copied().collect();
         if conns.is_empty() {
             return;
@@ -495,16 +496,20 @@ impl World {
         let Some(conn) = self.conns.get_mut(&id) else {
             return;
         };
-        self.seats[conn.seat].fair_since_us = None;
-        let pipe = if self.dice.one_in(2) {
+        let to_host = self.dice.one_in(2);
+        let pipe = if to_host {
             &mut conn.to_host
         } else {
             &mut conn.to_viewer
         };
-        pipe.stall(&mut self.dice, until_us);
+        let stream = pipe.stall(&mut self.dice, until_us);
+        conn.hold(until_us);
         let seat = conn.seat;
-        // Fair again only once nothing of it is left: not before the world rests.
-        self.seats[seat].weather.rate.get_or_insert(10_000_000);
+        self.seats[seat].fair_since_us = None;
+        self.note(|| {
+            let way = if to_host { "from" } else { "to" };
+            format!("{stream:?} {way} viewer {seat} stalls until {until_us}")
+        });
     }
 
     /// A connection breaks: each end notices when it does.

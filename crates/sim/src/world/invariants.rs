@@ -436,7 +436,7 @@ impl World {
             {
                 let late = now_us - at;
                 problem = Some(format!(
-                    "viewer {index} (connection {id}) has frame {shown}, and not {number} after {late} µs"
+                    "viewer {index} (connection {id}) has frame {shown}, and not {number} after {late} µs; its path is good since {since}"
                 ));
             }
         }

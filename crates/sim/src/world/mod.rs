@@ -7,6 +7,8 @@ mod hosting;
 mod invariants;
 mod network;
 mod rest;
+#[cfg(test)]
+mod tests;
 mod told;
 mod trace;
 mod viewing;

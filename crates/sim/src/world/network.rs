@@ -5,12 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use pillion_proto::{Framer, Hello, ParticipantId, PathKind, TrackId};
 use pillion_session::{ConnId, Connected, HostInput, Stream, ViewerInput};
 
-use crate::link::{Heard, Packet, Piece, Pipe};
+use crate::{
+    dice::Dice,
+    link::{Heard, Packet, Piece, Pipe},
+};
 
 use super::{Event, World};
 
 /// Silence after which a connection counts as dead, in microseconds.
 const IDLE_US: u64 = 30_000_000;
+
+/// The host's patience with a stream, and how often it looks, in microseconds.
+const STUCK_US: u64 = 1_000_000;
+const CHECK_EVERY_US: u64 = 250_000;
 
 /// One connection, as the world sees it from above.
 pub(super) struct Conn {
@@ -27,7 +34,45 @@ pub(super) struct Conn {
     input_names: BTreeMap<u32, u32>,
     history_names: BTreeMap<u64, u64>,
     track_names: BTreeMap<u32, u32>,
+    /// The round trip the host was told of.
+    told_rtt_us: Option<u32>,
+    /// Something of it stalls until then, for all the weather does.
+    pub(super) held_until_us: u64,
     pub(super) watch: ConnWatch,
+}
+
+impl Conn {
+    /// A stream stalls.
+    pub(super) fn hold(&mut self, until_us: u64) {
+        self.held_until_us = self.held_until_us.max(until_us);
+    }
+
+    /// Nothing stalls any more.
+    pub(super) fn heal(&mut self) {
+        for pipe in [&mut self.to_host, &mut self.to_viewer] {
+            pipe.heal();
+            pipe.busy_until_us = 0;
+        }
+        self.held_until_us = 0;
+    }
+
+    /// The path is back after so long. Frames that stall behind it come once the host gives their
+    /// stream up, which takes it at most twice its patience, and as long again as the outage if it
+    /// has lost patience in it; unless other stalls made it wait before.
+    fn recover(&mut self, dice: &mut Dice, now_us: u64, outage_us: u64, stalls: bool) {
+        let to_host = self.to_host.recovered(dice, now_us, stalls);
+        let to_viewer = self.to_viewer.recovered(dice, now_us, stalls);
+        let rtt_us = u64::from(self.told_rtt_us.unwrap_or(0));
+        let given_up_us = now_us + outage_us + 2 * STUCK_US.max(4 * rtt_us) + CHECK_EVERY_US;
+        let is_held = now_us < self.held_until_us;
+        let shown = to_viewer.map(|until| match is_held {
+            true => until,
+            false => until.min(given_up_us),
+        });
+        for until_us in to_host.into_iter().chain(shown) {
+            self.hold(until_us);
+        }
+    }
 }
 
 /// What was seen to pass.
@@ -166,6 +211,8 @@ impl World {
             input_names: BTreeMap::new(),
             history_names: BTreeMap::new(),
             track_names: BTreeMap::new(),
+            told_rtt_us: None,
+            held_until_us: 0,
             watch: ConnWatch {
                 from_viewer: Framer::new(usize::MAX),
                 from_host: Framer::new(usize::MAX),
@@ -203,6 +250,9 @@ impl World {
                     rtt_us,
                 },
             );
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.told_rtt_us = Some(rtt_us);
+            }
             self.tell_host(HostInput::Path {
                 conn: ConnId(id),
                 kind: PathKind::Direct,
@@ -464,6 +514,7 @@ impl World {
         seat.weather.up = false;
         seat.fair_since_us = None;
         seat.down_since_us = Some(now_us);
+        self.note(|| format!("viewer {index}: down for {for_us} µs"));
         self.after(for_us, Event::PathUp { seat: index });
         self.after(
             IDLE_US,
@@ -475,19 +526,19 @@ impl World {
     }
 
     pub(super) fn path_up(&mut self, index: usize) {
+        let now_us = self.now_us;
         let seat = &mut self.seats[index];
         if seat.weather.up {
             return;
         }
         seat.weather.up = true;
-        seat.down_since_us = None;
-        let stalls = self.now_us < self.wild_until_us && self.dice.one_in(2);
+        let outage_us = now_us - seat.down_since_us.take().unwrap_or(now_us);
+        let stalls = now_us < self.wild_until_us && self.dice.one_in(2);
+        self.note(|| format!("viewer {index}: up after {outage_us} µs, stalls: {stalls}"));
         let of_seat = self.conns.iter_mut().filter(|(_, conn)| conn.seat == index);
         let mut ids = Vec::new();
         for (id, conn) in of_seat {
-            conn.to_host.recovered(&mut self.dice, self.now_us, stalls);
-            conn.to_viewer
-                .recovered(&mut self.dice, self.now_us, stalls);
+            conn.recover(&mut self.dice, now_us, outage_us, stalls);
             ids.push(*id);
         }
         for id in ids {

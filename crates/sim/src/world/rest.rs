@@ -28,9 +28,7 @@ impl World {
         let ids: Vec<u64> = self.conns.keys().copied().collect();
         for id in ids {
             if let Some(conn) = self.conns.get_mut(&id) {
-                conn.to_host.heal();
-                conn.to_viewer.heal();
-                (conn.to_host.busy_until_us, conn.to_viewer.busy_until_us) = (0, 0);
+                conn.heal();
             }
             self.pump(id, true);
             self.pump(id, false);

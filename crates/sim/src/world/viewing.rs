@@ -145,6 +145,8 @@ impl World {
         }
         let late = self.dice.below(self.lateness_us + 1);
         let (now_us, seat) = (self.now_us, &mut self.seats[index]);
+        let conn = seat.conn.and_then(|conn| self.conns.get(&conn));
+        let is_held = conn.is_some_and(|conn| now_us < conn.held_until_us);
         let wanted = seat.viewer.wake_at();
         if seat.armed.map(|(at, _)| at) != wanted {
             let offset = seat.mono_offset_us;
@@ -152,7 +154,7 @@ impl World {
         }
         if seat.viewer.view().phase != Phase::Live {
             seat.fair_since_us = None;
-        } else if seat.fair_since_us.is_none() && seat.is_fair() {
+        } else if seat.fair_since_us.is_none() && seat.is_fair() && !is_held {
             seat.fair_since_us = Some(now_us);
         }
     }
@@ -247,7 +249,7 @@ impl World {
 }
 
 impl Seat {
-    /// A path on which nothing holds anything up.
+    /// A path that lets everything through at once.
     pub(super) fn is_fair(&self) -> bool {
         self.weather.up && self.weather.rate.is_none()
     }
