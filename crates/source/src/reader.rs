@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags};
@@ -18,6 +19,10 @@ use crate::wake::Sleeper;
 /// How much is read before it is handed on, in bytes: two pieces may be outstanding. Linux gives at most
 /// 4,095 a read; under a flood the reader goes on up to this, so that all behind it deals in big pieces.
 const CHUNK: usize = OUTSTANDING_LIMIT / 2 - 4096;
+
+/// How long a piece may take to gather. A program that floods the terminal with short lines is held up by
+/// the kernel: `yes` prints 7 MB a second, and a full piece would keep what Ctrl-C brings waiting for 8 ms.
+const GATHER: Duration = Duration::from_micros(300);
 
 /// A buffer with less room than this is let go, in bytes: one read's worth.
 const LEAST_ROOM: usize = 4096;
@@ -130,13 +135,19 @@ impl Reader {
         }
     }
 
-    /// What can be read without waiting, at most a chunk.
+    /// What can be read without waiting, at most a chunk, and not for long.
     fn read(&mut self) -> Bytes {
         if self.buffer.len() < LEAST_ROOM {
             self.buffer = BytesMut::zeroed(CHUNK);
         }
         let mut filled = 0;
+        let mut first = None;
         while !self.hung_up && filled < self.buffer.len() {
+            match first {
+                None if filled > 0 => first = Some(Instant::now()),
+                Some(first) if Instant::now() >= first + GATHER => break,
+                _ => {}
+            }
             match rustix::io::read(&self.ends.master, &mut self.buffer[filled..]) {
                 Ok(read) if read > 0 => filled += read,
                 Err(Errno::INTR) => {}
