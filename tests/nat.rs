@@ -9,6 +9,7 @@
 mod relay;
 
 use std::{
+    io::Write,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -26,6 +27,8 @@ use tokio::sync::oneshot;
 
 /// How long a direct path may take to be found; it takes a fraction of a second.
 const PUNCHED: Duration = Duration::from_secs(20);
+/// How long anything else may take: far beyond what it takes on a loaded machine.
+const SOON: Duration = Duration::from_secs(60);
 /// How long two ends are watched that must not find one: past the transport's second attempt (5 s).
 const WATCHED: Duration = Duration::from_secs(6);
 
@@ -43,31 +46,53 @@ fn main() -> ExitCode {
         let mut filters = args.iter().filter(|arg| !arg.starts_with('-')).peekable();
         filters.peek().is_none() || filters.any(|filter| name.contains(filter.as_str()))
     };
-    let cases: [(&str, Nat, End); 3] = [
+    let cases: [(&str, Nat, End, Who); 6] = [
         (
             "two_behind_home_routers_become_direct",
             Nat::Moderate,
             End::Direct,
+            Who::Drivers,
         ),
         (
             "two_behind_symmetric_routers_stay_relayed",
             Nat::Strict,
             End::Relayed,
+            Who::Drivers,
         ),
         (
             "a_direct_path_that_dies_gives_way_to_the_relay",
             Nat::Moderate,
             End::DirectThenCut,
+            Who::Drivers,
+        ),
+        (
+            "the_command_behind_home_routers_becomes_direct",
+            Nat::Moderate,
+            End::Direct,
+            Who::Command,
+        ),
+        (
+            "the_command_behind_symmetric_routers_stays_relayed",
+            Nat::Strict,
+            End::Relayed,
+            Who::Command,
+        ),
+        (
+            "the_command_goes_on_when_its_path_is_cut",
+            Nat::Moderate,
+            End::DirectThenCut,
+            Who::Command,
         ),
     ];
     let mut failed = false;
-    for (name, nat, end) in cases.into_iter().filter(|(name, ..)| wanted(name)) {
+    for (name, nat, end, who) in cases.into_iter().filter(|(name, ..)| wanted(name)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let result = runtime
-            .map_err(Into::into)
-            .and_then(|runtime| runtime.block_on(story(nat, end)));
+        let result = runtime.map_err(Into::into).and_then(|runtime| match who {
+            Who::Drivers => runtime.block_on(story(nat, end)),
+            Who::Command => runtime.block_on(commands(nat, end)),
+        });
         match result {
             Ok(told) => println!("test {name} ... ok ({told})"),
             Err(error) => {
@@ -93,12 +118,21 @@ enum End {
     DirectThenCut,
 }
 
+/// What shares and joins.
+#[derive(Clone, Copy)]
+enum Who {
+    /// The network's two ends by themselves.
+    Drivers,
+    /// `pillion`, twice.
+    Command,
+}
+
 /// Shares behind one router and joins behind another, with the ticket as it is at the start.
 async fn story(nat: Nat, end: End) -> Result<String> {
     let lab = Lab::new()
         .await
         .context("the simulated network (are nft and tc installed?)")?;
-    let (relay, ca) = relay_on_the_open_network(&lab).await?;
+    let Open { relay, ca, .. } = relay_on_the_open_network(&lab).await?;
     let (host, host_router) = behind(&lab, "host", nat).await?;
     let (viewer, viewer_router) = behind(&lab, "viewer", nat).await?;
 
@@ -122,7 +156,15 @@ async fn story(nat: Nat, end: End) -> Result<String> {
     told
 }
 
-async fn relay_on_the_open_network(lab: &Lab) -> Result<(RelayChoice, RelayCa)> {
+/// A relay that everybody reaches.
+struct Open {
+    relay: RelayChoice,
+    ca: RelayCa,
+    url: String,
+    ca_pem: String,
+}
+
+async fn relay_on_the_open_network(lab: &Lab) -> Result<Open> {
     let datacenter = lab
         .add_router("datacenter")
         .ip_support(IpSupport::V4Only)
@@ -137,10 +179,140 @@ async fn relay_on_the_open_network(lab: &Lab) -> Result<(RelayChoice, RelayCa)> 
     let (tell, told) = oneshot::channel();
     machine.spawn(move |_| async move {
         let relay = Relay::on(ip.into()).await;
-        let _ = tell.send((relay.choice.clone(), relay.ca.clone()));
+        let _ = tell.send(Open {
+            relay: relay.choice.clone(),
+            ca: relay.ca.clone(),
+            url: relay.url.clone(),
+            ca_pem: relay.ca_pem.clone(),
+        });
         std::future::pending::<()>().await;
     })?;
     told.await.context("the relay did not start")
+}
+
+/// The same with the command itself: a program is shared behind one router and followed behind another.
+async fn commands(nat: Nat, end: End) -> Result<String> {
+    let lab = Lab::new()
+        .await
+        .context("the simulated network (are nft and tc installed?)")?;
+    let open = relay_on_the_open_network(&lab).await?;
+    let (host, host_router) = behind(&lab, "host", nat).await?;
+    let (viewer, viewer_router) = behind(&lab, "viewer", nat).await?;
+    let home = tempfile::tempdir()?;
+    std::fs::write(home.path().join("ca.pem"), &open.ca_pem)?;
+    let pillion = |who: &str| -> Result<Command> {
+        let at = home.path().join(who);
+        std::fs::create_dir_all(at.join("run"))?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        command
+            .env("HOME", &at)
+            .env("XDG_CONFIG_HOME", at.join("config"))
+            .env("XDG_STATE_HOME", at.join("state"))
+            .env("XDG_RUNTIME_DIR", at.join("run"))
+            .env("PILLION_RELAY", &open.url)
+            .env("PILLION_RELAY_CA", home.path().join("ca.pem"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        Ok(command)
+    };
+
+    let file = home.path().join("ticket");
+    let mut share = pillion("host")?;
+    share
+        .args(["--share", "-q", "--ticket-file"])
+        .arg(&file)
+        .args(["--", "cat"])
+        .stdin(Stdio::piped());
+    let mut share = Ended(host.spawn_command_sync(share).context("the host")?);
+    let mut typing = share.0.stdin.take().context("the host's input")?;
+    let ticket = soon("a ticket", || std::fs::read_to_string(&file).ok()).await?;
+
+    let printed = home.path().join("printed");
+    let mut follow = pillion("viewer")?;
+    follow
+        .args(["join", "--follow", "--name", "viewer"])
+        .env("PILLION_TICKET", ticket.trim())
+        .stdout(std::fs::File::create(&printed)?);
+    let mut follow = Ended(viewer.spawn_command_sync(follow).context("the viewer")?);
+    let path = || -> Option<String> {
+        let who = pillion("host")
+            .ok()?
+            .args(["who", "--json"])
+            .stdout(Stdio::piped())
+            .output()
+            .ok()?;
+        let who: serde_json::Value = serde_json::from_slice(&who.stdout).ok()?;
+        Some(who.get(0)?.get("path")?.as_str()?.to_owned())
+    };
+    let is = |wanted: &'static str| move || path().filter(|path| path == wanted);
+
+    let begun = Instant::now();
+    let told = match end {
+        End::Relayed => {
+            soon("a relayed viewer", is("relayed")).await?;
+            while begun.elapsed() < WATCHED {
+                let now = path();
+                ensure!(
+                    now.as_deref() != Some("direct"),
+                    "direct through two symmetric routers"
+                );
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            format!("relayed for {WATCHED:?}")
+        }
+        End::Direct | End::DirectThenCut => {
+            soon("a direct path", is("direct")).await?;
+            let direct = begun.elapsed();
+            if end == End::DirectThenCut {
+                cut(&host_router, &viewer_router)?;
+                let cut_at = Instant::now();
+                typing.write_all(b"under way\n")?;
+                soon("the relay instead of the dead path", is("relayed")).await?;
+                format!("relayed {:.1?} after the cut", cut_at.elapsed())
+            } else {
+                format!("direct after {direct:.1?}")
+            }
+        }
+    };
+    // What is printed now arrives, and the end with it.
+    typing.write_all(b"last words\n\x04")?;
+    drop(typing);
+    soon("the host's end", || share.0.try_wait().ok().flatten()).await?;
+    let status = soon("the viewer's end", || follow.0.try_wait().ok().flatten()).await?;
+    let printed = std::fs::read_to_string(&printed)?;
+    ensure!(
+        status.success(),
+        "the viewer: {status}; it printed {printed}"
+    );
+    ensure!(printed.contains("last words"), "it printed {printed:?}");
+    ensure!(
+        end != End::DirectThenCut || printed.contains("under way"),
+        "it printed {printed:?}"
+    );
+    Ok(told)
+}
+
+/// A process that does not outlive its story.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Looks until there is something.
+async fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let end = Instant::now() + SOON;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < end, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A machine behind a router of its own.

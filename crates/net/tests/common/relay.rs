@@ -12,9 +12,13 @@ use iroh_relay::{
 use pillion_net::{RelayCa, RelayChoice};
 
 /// A relay with address discovery and a certificate that only its own authority vouches for.
+#[allow(dead_code)] // each test uses a part of it
 pub struct Relay {
     pub choice: RelayChoice,
     pub ca: RelayCa,
+    /// The same two as the command takes them.
+    pub url: String,
+    pub ca_pem: String,
     _server: Server,
 }
 
@@ -46,8 +50,11 @@ impl Relay {
         )));
         let server = Server::spawn(config).await.unwrap();
         let https = server.https_addr().unwrap();
+        let url = format!("https://{https}");
         Relay {
-            choice: format!("https://{https}").parse().unwrap(),
+            choice: url.parse().unwrap(),
+            url,
+            ca_pem: made.cert.pem(),
             ca: RelayCa::from_der([certificate.to_vec()]),
             _server: server,
         }
