@@ -92,6 +92,21 @@ fn the_status_line_names_who_is_here_how_and_how_far() {
 }
 
 #[test]
+fn a_lag_is_said_when_it_can_be_seen() {
+    let mut viewer = editor(100, 6);
+    viewer.view.lag_us = 99_999;
+    viewer.later(0);
+    assert!(!viewer.status().contains("lag"), "{}", viewer.status());
+    viewer.view.lag_us = 1_430_000;
+    viewer.later(0);
+    assert!(
+        viewer.status().contains("direct 12 ms, lag 1.4 s"),
+        "{}",
+        viewer.status()
+    );
+}
+
+#[test]
 fn edit_that_ends_says_when() {
     let mut viewer = editor(80, 6);
     viewer.view.until_unix_ms = Some(at(0).unix_ms + 2 * 3_600_000 + 59_000);

@@ -1,6 +1,7 @@
 //! Frames: when they are made, who gets them, and who catches up how.
 
 use bytes::Bytes;
+use pillion_proto::PathKind;
 use pillion_screen::Size;
 
 use super::harness::*;
@@ -335,4 +336,29 @@ fn a_hundred_viewers_see_the_same_and_cost_one_encoding() {
     for seat in 0..100 {
         world.assert_same_screen(seat);
     }
+}
+
+#[test]
+fn an_answer_that_comes_late_is_a_lag() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    let path = ViewerInput::Path {
+        kind: PathKind::Direct,
+        rtt_us: 10_000,
+    };
+    world.viewer(anna, path);
+    world.advance_ms(1_100);
+    let lag = |world: &World| world.seats[anna].viewer.view().lag_us;
+    assert!(lag(&world) < 100_000, "{}", lag(&world));
+
+    // What is asked after a second without a word arrives some tenths of a second later.
+    world.seats[anna].silent = true;
+    world.advance_ms(1_300);
+    world.seats[anna].silent = false;
+    world.advance_ms(10);
+    assert!(
+        (100_000..1_000_000).contains(&lag(&world)),
+        "{}",
+        lag(&world)
+    );
 }

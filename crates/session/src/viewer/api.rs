@@ -208,6 +208,9 @@ pub struct View {
     pub path: PathKind,
     /// Round trip, in microseconds.
     pub rtt_us: u32,
+    /// How much longer than a round trip an answer of the host's took when it was last asked, in
+    /// microseconds: what waits in it, or on the way.
+    pub lag_us: u32,
     /// Inputs sent that the host has not confirmed.
     pub unconfirmed: usize,
 }

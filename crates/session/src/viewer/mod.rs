@@ -124,6 +124,7 @@ impl Viewer {
                 asking: false,
                 path: PathKind::Unknown,
                 rtt_us: 0,
+                lag_us: 0,
                 unconfirmed: 0,
             },
             now,
@@ -461,10 +462,12 @@ impl Viewer {
             && nonce == pong.nonce
         {
             link.pinged = None;
+            let took = u32::try_from(now.saturating_sub(at)).unwrap_or(u32::MAX);
             if self.view.path == PathKind::Unknown {
-                self.view.rtt_us = u32::try_from(now.saturating_sub(at)).unwrap_or(u32::MAX);
-                self.changed = true;
+                self.view.rtt_us = took;
             }
+            self.view.lag_us = took.saturating_sub(self.view.rtt_us);
+            self.changed = true;
         }
     }
 

@@ -6,6 +6,9 @@ use pillion_session::{Now, Phase, View};
 
 use crate::text;
 
+/// From so much on a lag is worth a word, in microseconds: less is not seen.
+const LAG_US: u32 = 100_000;
+
 /// A piece of the status line; when room is short those of the lowest rank go first.
 pub(crate) struct Piece {
     pub(crate) rank: u8,
@@ -162,10 +165,15 @@ fn path(view: &View) -> String {
         PathKind::Direct => "direct",
         PathKind::Relayed => "relayed",
     };
-    match view.rtt_us {
+    let mut said = match view.rtt_us {
         0 => kind.to_owned(),
         us => format!("{kind} {}", text::round_trip(us)),
+    };
+    if view.lag_us >= LAG_US {
+        let tenths = view.lag_us / 100_000;
+        said += &format!(", lag {}.{} s", tenths / 10, tenths % 10);
     }
+    said
 }
 
 /// The first half of a fingerprint.

@@ -69,6 +69,7 @@ pub fn view(cols: u16, rows: u16) -> View {
         asking: false,
         path: PathKind::Direct,
         rtt_us: 12_345,
+        lag_us: 0,
         unconfirmed: 0,
     }
 }
