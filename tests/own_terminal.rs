@@ -5,7 +5,8 @@ mod harness;
 use std::process::Command;
 
 use harness::{
-    Machine, PREFIX, SIZE, Term, answer, assert_same, difference, request_and_grant, wait_for_file,
+    Machine, PREFIX, SIZE, Term, answer, assert_no_trace, assert_same, request_and_grant,
+    wait_for_file,
 };
 
 const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
@@ -113,7 +114,9 @@ fn a_notice_in_a_full_terminal_leaves_no_trace() {
         file.display()
     ));
     let ticket = wait_for_file(&file);
-    host.wait_for("\nin> ");
+    host.wait_until("the prompt, all of it", |screen| {
+        screen.contents().contains("\nin>") && screen.cursor_position() == (22, 4)
+    });
     let before = host.screen();
     assert!(before.contents().contains("before-50"), "it is full");
     let mut viewer = bert.watch(ticket.trim(), &["--name", "bert"]);
@@ -122,9 +125,7 @@ fn a_notice_in_a_full_terminal_leaves_no_trace() {
     answer(&mut host, "n", &viewer, |viewer| {
         viewer.text().contains("said no")
     });
-    host.wait_until("the notice to go without a trace", |now| {
-        difference(&before, now, SIZE).is_none()
-    });
+    assert_no_trace(&before, &host, SIZE, "the notice");
     host.send("exit\r");
     host.wait_until("the shell that was there before", |screen| {
         screen.contents().trim_end().ends_with("\n$")

@@ -5,7 +5,7 @@ mod harness;
 use std::process::Command;
 
 use harness::{
-    Machine, PREFIX, SIZE, Term, answer, difference, request_and_grant, until, wait_for_file,
+    Machine, PREFIX, SIZE, Term, answer, assert_no_trace, request_and_grant, until, wait_for_file,
 };
 
 const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
@@ -126,9 +126,8 @@ fn a_notice_leaves_no_trace() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let (mut host, ticket) = anna.share_shell(&[]);
     host.send("printf '\\e[7m%-79s\\e[m\\n' {1..22}\r");
-    host.wait_until("the last line", |screen| screen.contents().contains("22"));
-    host.wait_until("the prompt", |screen| {
-        screen.contents().trim_end().ends_with('$')
+    host.wait_until("the prompt, all of it", |screen| {
+        screen.contents().trim_end().ends_with("\n$") && screen.cursor_position() == (23, 2)
     });
     let before = host.screen();
     let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
@@ -137,9 +136,7 @@ fn a_notice_leaves_no_trace() {
     answer(&mut host, "n", &viewer, |viewer| {
         viewer.text().contains("said no")
     });
-    host.wait_until("the notice to go without a trace", |now| {
-        difference(&before, now, SIZE).is_none()
-    });
+    assert_no_trace(&before, &host, SIZE, "the notice");
 }
 
 #[test]
@@ -147,16 +144,16 @@ fn the_panel_shows_who_is_here_and_goes_without_a_trace() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let (mut host, ticket) = anna.share_shell(&[]);
     host.send("seq 40\r");
-    host.wait_for("\n40\n$");
+    host.wait_until("the prompt, all of it", |screen| {
+        screen.contents().contains("\n40") && screen.cursor_position() == (23, 2)
+    });
     let before = host.screen();
     let _viewer = bert.watch(&ticket, &["--name", "bert"]);
     host.send(&format!("{PREFIX}p"));
     host.wait_for("r take edit away");
     host.wait_for("bert");
     host.send("q");
-    host.wait_until("the panel to go without a trace", |now| {
-        difference(&before, now, SIZE).is_none()
-    });
+    assert_no_trace(&before, &host, SIZE, "the panel");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{
 };
 
 pub use piped::Piped;
-pub use screens::{assert_same, difference};
+pub use screens::{assert_no_trace, assert_same};
 pub use term::{Term, cells, contains, shows};
 
 /// How long anything may take: far beyond what it takes on a loaded machine.

@@ -25,6 +25,24 @@ pub fn assert_same(here: &Term, there: &Term, (cols, rows): (u16, u16)) {
     }
 }
 
+/// Waits until a terminal shows again what it showed before, `what` being gone; when it never does, fails
+/// with where they differ.
+pub fn assert_no_trace(before: &vt100::Screen, term: &Term, size: (u16, u16), what: &str) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let now = term.screen();
+        let Some(difference) = difference(before, &now, size) else {
+            return;
+        };
+        assert!(
+            Instant::now() < end,
+            "{what} left a trace ({difference}); the screen:\n{}",
+            now.contents()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// The first difference in what a person sees.
 pub fn difference(
     here: &vt100::Screen,
