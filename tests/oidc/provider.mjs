@@ -3,7 +3,8 @@
 // Prints its issuer URL once it listens, and ends when its standard input does. People sign in with any
 // name and no password; "NAME" has the address NAME@example.org, verified unless it starts with
 // "unverified". LIE makes it say what no issuer should: "key", "nonce", "audience", "expired",
-// "issuer" (in the discovery document), "html" (in its place), "big" (a key set without end).
+// "issuer" (in the discovery document), "html" (in its place), "big" (a key set without end). With
+// "devices" it is honest, and puts the nonce into devices' tokens too, as not every provider does.
 import crypto from 'node:crypto';
 import http from 'node:http';
 import { SignJWT, decodeJwt, decodeProtectedHeader } from 'jose';
@@ -66,6 +67,7 @@ server.listen(0, '127.0.0.1', () => {
       ctx.body = JSON.stringify({ keys: [], more: 'x'.repeat(1 << 20) });
     } else if (route === 'token' && ctx.body?.id_token) {
       const says = decodeJwt(ctx.body.id_token);
+      if (lie === 'devices') says.nonce ??= ctx.oidc.entities.DeviceCode.params.nonce;
       if (lie === 'nonce') says.nonce = 'another';
       if (lie === 'audience') says.aud = 'another';
       if (lie === 'expired') says.exp = says.iat - 3600;
