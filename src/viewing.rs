@@ -31,6 +31,8 @@ pub struct Options {
     pub ticket: Ticket,
     /// Grant tokens to present.
     pub grants: Vec<GrantToken>,
+    /// Claims about who they are (`pillion_proto::Hello::claims`), made for this session.
+    pub claims: Vec<bytes::Bytes>,
     /// The person's key.
     pub identity: SecretKey,
     /// What to call them.
@@ -101,6 +103,7 @@ impl Viewing {
                 session,
                 link: Some(SecretKey::from_bytes(&options.ticket.link)),
                 grants,
+                claims: options.claims,
                 name: options.name,
                 software: software(),
                 join: JoinId(pillion_net::random_bytes()?),

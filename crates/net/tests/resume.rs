@@ -314,6 +314,7 @@ impl Session {
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: "anna".into(),
             software: "test".into(),
             join: JoinId([4; 16]),

@@ -98,6 +98,7 @@ fn samples() -> Vec<(&'static str, Any)> {
                 link: Some(([5; 32], signature(6))),
                 grants: vec![proof.clone()],
                 read_only: true,
+                claims: vec![Bytes::from_static(b"claim"), Bytes::new()],
             })),
         ),
         (
@@ -384,9 +385,22 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
     let Any::Viewer(FromViewer::Hello(mut hello)) = samples().remove(0).1 else {
         panic!()
     };
-    hello.grants = vec![proof(1); limits::MAX_GRANTS_IN_HELLO + 1];
-    let hello = Any::Viewer(FromViewer::Hello(hello));
-    assert!(hello.decode_like(&hello.encode()).is_err());
+    let read = |hello: &Hello| {
+        let hello = Any::Viewer(FromViewer::Hello(Box::new(hello.clone())));
+        hello.decode_like(&hello.encode())
+    };
+    let claim = |len| Bytes::from(vec![7; len]);
+    hello.grants = vec![proof(limits::MAX_GRANT); limits::MAX_GRANTS_IN_HELLO];
+    hello.claims = vec![claim(limits::MAX_CLAIM); limits::MAX_CLAIMS_IN_HELLO];
+    assert!(read(&hello).is_ok(), "the largest hello there is");
+    hello.claims.push(claim(0));
+    assert!(read(&hello).is_err());
+    hello.claims = vec![claim(limits::MAX_CLAIM + 1)];
+    assert!(read(&hello).is_err());
+    hello.claims.clear();
+    assert!(read(&hello).is_ok());
+    hello.grants.push(proof(1));
+    assert!(read(&hello).is_err());
 }
 
 #[test]
@@ -419,6 +433,7 @@ fn a_list_that_claims_to_be_huge_costs_nothing() {
 #[test]
 fn limits_agree_with_what_they_bound() {
     const { assert!(limits::MAX_GRANTS_IN_HELLO * limits::MAX_GRANT < 20 * 1024) };
+    const { assert!(limits::MAX_CLAIMS_IN_HELLO * limits::MAX_CLAIM <= 32 * 1024) };
     const { assert!(limits::MAX_INPUT < limits::MAX_CONTROL_MESSAGE) };
 }
 

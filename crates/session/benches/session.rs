@@ -76,6 +76,7 @@ impl Session {
             session: secret(0).public(),
             link: Some(SecretKey::from_bytes(&self.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: format!("viewer{seed}"),
             software: "bench".into(),
             join: JoinId([seed.to_be_bytes()[1]; 16]),

@@ -499,6 +499,7 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
             session: secret(1).public(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: "carla".into(),
             software: "test".into(),
             join: JoinId([3; 16]),

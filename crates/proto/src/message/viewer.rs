@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{JoinId, KeyBytes, ProtocolError, SignatureBytes, TrackId, bounded, get, put};
 use crate::{
     framer::encode_message,
-    limits::{MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_PADDING, MAX_SOFTWARE},
+    limits::{
+        MAX_CLAIM, MAX_CLAIMS_IN_HELLO, MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_PADDING,
+        MAX_SOFTWARE,
+    },
     tag,
     text::Text,
     version::VersionRange,
@@ -34,6 +37,10 @@ pub struct Hello {
     pub grants: Vec<GrantProof>,
     /// This viewer promises never to send input (`join --read-only`).
     pub read_only: bool,
+    /// Who the person says they are beside their key: an SSH key, an e-mail address, a team. At most
+    /// [`MAX_CLAIMS_IN_HELLO`], each at most [`MAX_CLAIM`] bytes, and each bound to `identity`, which
+    /// alone is proved here; what a claim holds is for its verifier.
+    pub claims: Vec<Bytes>,
 }
 
 /// What a returning viewer says in early data (TLS 1.3 0-RTT), before the connection's keying material
@@ -133,6 +140,13 @@ impl FromViewer {
                         grant.grant.len() <= MAX_GRANT,
                         "a hello with an oversized grant",
                     )?;
+                }
+                bounded(
+                    hello.claims.len() <= MAX_CLAIMS_IN_HELLO,
+                    "a hello with too many claims",
+                )?;
+                for claim in &hello.claims {
+                    bounded(claim.len() <= MAX_CLAIM, "a hello with an oversized claim")?;
                 }
                 FromViewer::Hello(Box::new(hello))
             }

@@ -23,8 +23,8 @@ use super::{
 };
 
 /// Longest message a viewer has reason to send on its control stream, in bytes: a hello with four
-/// grants. What ten thousand half-open joiners can make a host hold is a multiple of it.
-const MAX_FROM_VIEWER: usize = 24 * 1024;
+/// grants and four claims. What ten thousand half-open joiners can make a host hold is a multiple of it.
+const MAX_FROM_VIEWER: usize = 56 * 1024;
 
 /// Messages a second a viewer may send in the long run, and at once. Acknowledgements come at most
 /// once a frame, so 120 a second; a history request counts for several.

@@ -163,6 +163,7 @@ impl World {
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: name.into(),
             software: "pillion test".into(),
             join: JoinId([seed; 16]),

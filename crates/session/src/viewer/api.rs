@@ -17,6 +17,9 @@ pub struct ViewerConfig {
     pub link: Option<SecretKey>,
     /// Grant tokens to present: the grant's bytes, and the link key it names if it names one.
     pub grants: Vec<(Bytes, Option<SecretKey>)>,
+    /// Claims about who the person is beside their key, at most
+    /// [`MAX_CLAIMS_IN_HELLO`](pillion_proto::limits::MAX_CLAIMS_IN_HELLO); the host verifies them.
+    pub claims: Vec<Bytes>,
     /// What the person calls themselves.
     pub name: String,
     /// Program and version.

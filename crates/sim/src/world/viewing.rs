@@ -77,6 +77,7 @@ impl World {
             session: self.session.public(),
             link,
             grants: grants.clone(),
+            claims: Vec::new(),
             name: self.people[person].name.clone(),
             software: "pillion sim".into(),
             join: JoinId(self.dice.bytes()),
