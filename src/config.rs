@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt::Display, path::Path, str::FromStr};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{keep::Keep, net::RelayChoice, span::Span, tui::Prefix};
+use crate::{
+    keep::Keep, net::RelayChoice, people::Issuer, proving::AllAs, span::Span, tui::Prefix,
+};
 
 /// One setting: its key, what it means, its default, and how it is checked.
 struct Key {
@@ -15,7 +17,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 9] = [
+const KEYS: [Key; 13] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -63,6 +65,36 @@ const KEYS: [Key; 9] = [
         help: "Whether sharing puts the join line on the clipboard (OSC 52).",
         default: || "true".to_owned(),
         check: check::<bool>,
+    },
+    Key {
+        name: "join_as",
+        help: "How to prove who you are when you join, unless --as says otherwise: \"ssh\", \"email\", \"team\",\nseveral with commas, or empty.",
+        default: String::new,
+        check: check::<AllAs>,
+    },
+    Key {
+        name: "oidc_issuer",
+        help: "The OpenID Connect issuer (https://…) that proves e-mail addresses: whose word a host takes, and\nwhere one signs in for `join --as email`. Empty for none.",
+        default: String::new,
+        check: |text| {
+            if text.is_empty() {
+                Ok(())
+            } else {
+                check::<Issuer>(text)
+            }
+        },
+    },
+    Key {
+        name: "oidc_client_id",
+        help: "The client that is registered there: public, with a loopback redirect. Hosts and viewers have the\nsame.",
+        default: String::new,
+        check: |text| one_line(text, 255),
+    },
+    Key {
+        name: "forge",
+        help: "Where forge:USER finds somebody's SSH keys, as FORGE/USER.keys.",
+        default: || "https://github.com".to_owned(),
+        check: |text| one_line(text, 255),
     },
     Key {
         name: "shell",
@@ -223,6 +255,27 @@ impl Config {
     /// Whether to use the clipboard.
     pub fn clipboard(&self) -> bool {
         self.parsed("clipboard")
+    }
+
+    /// How to prove who one is.
+    pub fn join_as(&self) -> AllAs {
+        self.parsed("join_as")
+    }
+
+    /// Who vouches for e-mail addresses.
+    pub fn oidc_issuer(&self) -> Option<Issuer> {
+        let text = self.text("oidc_issuer");
+        (!text.is_empty()).then(|| self.parsed("oidc_issuer"))
+    }
+
+    /// The client at that issuer.
+    pub fn oidc_client_id(&self) -> Option<&str> {
+        Some(self.text("oidc_client_id")).filter(|id| !id.is_empty())
+    }
+
+    /// Where users' SSH keys are.
+    pub fn forge(&self) -> &str {
+        self.text("forge")
     }
 
     /// The shell, when set.

@@ -4,6 +4,7 @@
 //! [`hosting`] loop that runs a program and shares it, a [`viewing`] loop that rides along, and what
 //! both need of the machine they run on.
 
+pub mod book;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -11,16 +12,18 @@ pub mod export;
 pub mod hosting;
 pub mod keep;
 pub mod paths;
+pub mod proving;
 pub mod recording;
 pub mod select;
 pub mod span;
+pub mod teams;
 pub mod viewing;
 
 pub use pillion_caps as caps;
 pub use pillion_net as net;
 pub use pillion_people as people;
-pub use pillion_prove as prove;
 pub use pillion_proto as proto;
+pub use pillion_prove as prove;
 pub use pillion_screen as screen;
 pub use pillion_session as session;
 pub use pillion_source as source;

@@ -5,14 +5,17 @@ pub mod config;
 pub mod export;
 pub mod grant;
 pub mod host;
+pub mod id;
 pub mod join;
 pub mod kick;
 pub mod ls;
 pub mod man;
+pub mod people;
 pub mod revoke;
 pub mod rm;
 pub mod share;
 pub mod stop;
+pub mod team;
 pub mod ticket;
 pub mod who;
 
