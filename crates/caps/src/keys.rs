@@ -25,6 +25,10 @@ pub enum Domain {
     SessionCertificate,
     /// A checkpoint of a track's frames, by the session's key.
     Checkpoint,
+    /// A team's word that a key is its member.
+    TeamCertificate,
+    /// A team's list of the certificates it took back.
+    TeamRemovals,
 }
 
 impl Domain {
@@ -35,6 +39,8 @@ impl Domain {
             Self::Proof => b"pillion proof v1\0",
             Self::SessionCertificate => b"pillion session certificate v1\0",
             Self::Checkpoint => b"pillion checkpoint v1\0",
+            Self::TeamCertificate => b"pillion team certificate v1\0",
+            Self::TeamRemovals => b"pillion team removals v1\0",
         }
     }
 
@@ -115,6 +121,18 @@ impl PublicKey {
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Checks a signature over `bytes` alone, under no [`Domain`]: for formats of others that have
+    /// their own, such as SSH's. Strict, as [`verify`].
+    ///
+    /// # Errors
+    /// [`BadSignature`].
+    pub fn verify_bare(&self, bytes: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        VerifyingKey::from_bytes(&self.0)
+            .and_then(|key| key.verify_strict(bytes, &signature))
+            .map_err(|_| BadSignature)
     }
 
     /// The first 64 bits for people to compare, as `7f3a-91c2-04be-77d1`. Enough to tell
@@ -232,11 +250,13 @@ mod tests {
 
     use super::*;
 
-    const DOMAINS: [Domain; 4] = [
+    const DOMAINS: [Domain; 6] = [
         Domain::GrantBlock,
         Domain::Proof,
         Domain::SessionCertificate,
         Domain::Checkpoint,
+        Domain::TeamCertificate,
+        Domain::TeamRemovals,
     ];
 
     fn secret(seed: u8) -> SecretKey {
