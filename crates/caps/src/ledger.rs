@@ -361,6 +361,11 @@ impl Ledger {
         }
     }
 
+    /// The identities barred.
+    pub fn barred(&self) -> impl Iterator<Item = &PublicKey> {
+        self.barred.iter()
+    }
+
     /// Makes room: forgets grants whose root expired more than the tolerated skew before `now`. What
     /// is forgotten is refused as unknown. `None` if there is nothing to forget.
     pub fn forget_expired(&mut self, now: UnixMillis) -> Option<LedgerEvent> {

@@ -83,6 +83,7 @@ pub(super) struct World {
     /// Raw connections of no viewer: what the host sent them.
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
     pub(super) ticket: String,
+    pub(super) wanted_keys: Vec<pillion_people::Issuer>,
     requests: u64,
     conns: u64,
 }
@@ -101,6 +102,8 @@ pub(super) fn config() -> HostConfig {
         has_tty: true,
         ledger: Vec::new(),
         link: None,
+        allow: pillion_proto::Allow::Link,
+        knock_wait_ms: 120_000,
     }
 }
 
@@ -139,6 +142,7 @@ impl World {
             closed: Vec::new(),
             strangers: BTreeMap::new(),
             ticket: String::new(),
+            wanted_keys: Vec::new(),
             requests: 0,
             conns: 0,
         };
@@ -597,6 +601,7 @@ impl World {
             HostOutput::Done { request, result } => {
                 self.done.insert(request, result);
             }
+            HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
             HostOutput::Listen => self.listening = true,
             HostOutput::StopListening => self.listening = false,
         }
