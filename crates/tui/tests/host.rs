@@ -137,6 +137,8 @@ fn status(id: u32, name: &str) -> ParticipantStatus {
         until_unix_ms: None,
         here: true,
         asking: false,
+        knocking: false,
+        proof: "the ticket".into(),
         path: PathKind::Direct,
         rtt_us: Some(12_000),
         lag_frames: 0,
