@@ -78,6 +78,8 @@ struct Held {
 pub struct Model {
     /// Nobody can have more than view.
     pub read_only: bool,
+    /// Who may come in where nobody said so: else whoever has the ticket.
+    pub invited: bool,
     /// The session is open.
     pub shared: bool,
     /// The link key that opens it.
@@ -117,6 +119,7 @@ impl Model {
             .collect();
         *self = Model {
             read_only: self.read_only,
+            invited: self.invited,
             link: self.link,
             ..Model::default()
         };
@@ -269,7 +272,11 @@ impl Model {
 
     /// Who may come in.
     pub fn door(&self) -> Door {
-        self.door.unwrap_or(Door::Link)
+        let unsaid = match self.invited {
+            true => Door::Invited,
+            false => Door::Link,
+        };
+        self.door.unwrap_or(unsaid)
     }
 
     /// Whether the list has somebody who is all of `who`.

@@ -98,7 +98,10 @@ impl World {
             size,
             has_tty,
             ledger: self.ledger.clone(),
-            allow: pillion_proto::Allow::Link,
+            allow: match self.model.invited {
+                true => pillion_proto::Allow::Invited,
+                false => pillion_proto::Allow::Link,
+            },
             knock_wait_ms: KNOCK_WAIT_MS,
             link: self.link,
         };

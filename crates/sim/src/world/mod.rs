@@ -223,7 +223,8 @@ impl World {
         let mut dice = Dice::new(seed);
         let secret = |dice: &mut Dice| SecretKey::from_bytes(&dice.bytes());
         let (session, host_identity) = (secret(&mut dice), secret(&mut dice));
-        let model = Model::new(dice.one_in(12));
+        let mut model = Model::new(dice.one_in(12));
+        model.invited = dice.one_in(4);
         let lateness_us = *dice.pick(&[0, 0, 1_000, 20_000]);
         let mut world = World {
             sabotage,
