@@ -335,6 +335,7 @@ impl Host {
 
     /// Everything up to `seq` is in the program's hands.
     pub(super) fn on_written(&mut self, seq: u64) {
+        self.track.keyed(self.now.mono_us);
         while let Some(front) = self.inputs.writing.front()
             && front.seq <= seq
             && let Some(done) = self.inputs.writing.pop_front()
