@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pillion::{keep::Keep, net::RelayChoice, span::Span};
 
 /// Share a live terminal straight from your machine.
@@ -35,6 +35,7 @@ Examples:
   pillion join TICKET                  ride along
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit --uses 1 a token for somebody who is not here yet
+  pillion --share --restart SESSION    after a reboot: the same session, the same ticket
   pillion revoke anna                  take that back, at once
   pillion stop                         end sharing; the shell goes on
 
@@ -67,6 +68,11 @@ pub struct RunArgs {
     /// The session's name, shown to those who join.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+
+    /// Start a session that ended again (see `pillion ls --all`), with a new shell or COMMAND: tickets
+    /// and grants of before hold, who was put out stays out, and its history goes on.
+    #[arg(long, value_name = "SESSION", value_parser = NonEmptyStringValueParser::new())]
+    pub restart: Option<String>,
 
     /// Nobody can be given the right to type in this session.
     #[arg(long, requires = "share")]

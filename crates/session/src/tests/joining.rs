@@ -434,6 +434,19 @@ fn a_kicked_person_is_out_and_barred_and_a_new_ticket_keeps_new_keys_out() {
 }
 
 #[test]
+fn a_stopped_session_forgets_what_opened_it_and_an_ended_one_does_not() {
+    let mut world = World::shared();
+    world.exits(0);
+    assert!(!world.forgot_link, "it may be started again");
+    let mut world = World::shared();
+    world.command(Command::Stop).unwrap();
+    assert!(world.forgot_link);
+    let kept = world.kept_links.len();
+    world.share();
+    assert_eq!(world.kept_links.len(), kept + 1, "another one is kept");
+}
+
+#[test]
 fn a_damaged_ledger_is_said_and_opens_nothing() {
     let mut damaged = config();
     damaged.ledger = vec![bytes::Bytes::from_static(b"\xff\xff")];
