@@ -158,6 +158,15 @@ Examples:
   pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast")]
     Export(ExportArgs),
 
+    /// Who came, what they were given and by whom, and when they typed.
+    #[command(after_long_help = "\
+Examples:
+  pillion audit                     of the session you are in, or the only one there is
+  pillion audit 7f3a91c204 --json   every entry, for programs
+
+What was typed is never put down here, only when, by whom and how much.")]
+    Audit(AuditArgs),
+
     /// Remove ended sessions and their history from this machine.
     Rm(RmArgs),
 
@@ -369,6 +378,18 @@ pub struct ExportArgs {
     /// Write to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Flags of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Print an array of {"at","event","name","identity","fingerprint","by",…}, oldest first.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `export` writes.

@@ -251,6 +251,79 @@ fn a_running_sessions_history_can_be_exported() {
 }
 
 #[test]
+fn who_came_and_what_they_did_is_written_down() {
+    let [anna, bert, carl, dora] = [(); 4].map(|()| Machine::new());
+    let (mut host, ticket) = anna.share_shell(&[]);
+    let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
+    request_and_grant(&mut viewer, &mut host);
+    viewer.send("echo secret-$((1+1))\r");
+    host.wait_for("secret-2");
+    let mut kicked = carl.watch(&ticket, &["--name", "carl"]);
+    anna.run(&["kick", "carl"]);
+    assert_eq!(kicked.wait_code(), Some(3));
+    anna.run(&["ticket", "--new"]);
+    let mut late = dora.join(SIZE, &ticket, &["--name", "dora"]);
+    assert_eq!(late.wait_code(), Some(3));
+    let who = anna.who();
+    let print = who[0]["fingerprint"].as_str().unwrap();
+
+    // While it runs: that bert types is there before he stops.
+    let running = anna.run(&["audit"]);
+    let row = |text: &str, parts: &[&str]| {
+        let found = text
+            .lines()
+            .find(|line| parts.iter().all(|part| line.contains(part)));
+        found
+            .unwrap_or_else(|| panic!("{parts:?} is missing: {text}"))
+            .to_owned()
+    };
+    for parts in [
+        &["the host", "began sharing"][..],
+        &["bert", print, "came in"],
+        &["bert", "asked for edit"],
+        &["the host", "granted edit to", print],
+        &["bert", "began to type"],
+        &["the host, by command", "put out and barred carl"],
+        &["the host, by command", "replaced the ticket"],
+        &["dora", "was turned away", "ticket"],
+    ] {
+        row(&running, parts);
+    }
+    host.send("exit\r");
+    assert_eq!(host.wait_code(), Some(0));
+    let ended = anna.run(&["audit"]);
+    let typed = row(&ended, &["bert", "typed ", "bytes within"]);
+    assert!(typed.contains(" typed 21 bytes "), "{typed}");
+    assert!(!ended.contains("began to type"), "{ended}");
+
+    let all: Vec<serde_json::Value> =
+        serde_json::from_str(&anna.run(&["audit", "--json"])).unwrap();
+    let one = |event: &str| {
+        let mut found = all.iter().filter(|entry| entry["event"] == event);
+        found
+            .next()
+            .unwrap_or_else(|| panic!("no {event}: {all:#?}"))
+    };
+    assert_eq!(
+        (&one("typed")["name"], &one("typed")["fingerprint"]),
+        (&"bert".into(), &print.into())
+    );
+    assert_eq!(one("typed")["grant"], one("granted")["grant"]);
+    assert_eq!(
+        (&one("granted")["by"], &one("kicked")["by"]),
+        (&"host".into(), &"socket".into())
+    );
+    let times: Vec<u64> = all
+        .iter()
+        .map(|entry| entry["unix_ms"].as_u64().unwrap())
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+    // Neither what was typed nor what opens the session is in it.
+    let text = format!("{ended}{all:?}");
+    assert!(!text.contains("secret-") && !text.contains(&ticket));
+}
+
+#[test]
 fn removing_removes() {
     let anna = Machine::new();
     assert_eq!(

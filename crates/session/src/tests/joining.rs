@@ -388,7 +388,8 @@ fn names_are_cleaned_and_comings_and_goings_are_told() {
         world.notices.last(),
         Some(HostNotice::Left { .. })
     ));
-    assert_eq!(world.logged_kinds(), ["shared", "joined", "joined", "left"]);
+    let kinds = world.logged_kinds();
+    assert_eq!(kinds, ["shared", "command", "joined", "joined", "left"]);
 }
 
 #[test]
