@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod audit;
 pub mod completions;
 pub mod config;
 pub mod export;
@@ -61,4 +62,11 @@ pub fn net_options(config: &pillion::config::Config) -> Result<pillion::net::Net
         publish_addresses: config.publish_addresses(),
         ..Default::default()
     })
+}
+
+/// Whether whoever reads our output has enough: `pillion export … | head` is no error.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

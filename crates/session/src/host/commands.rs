@@ -38,6 +38,7 @@ impl Host {
     pub(super) fn on_command(&mut self, request: u64, by: Actor, command: Command) {
         // A ticket only lets watch, and an editor has one. Sharing can't begin while an editor is
         // here: that it is on is how they came.
+        self.note_command(request, by, &command);
         let widens = matches!(command, Command::Grant { .. } | Command::GrantLink { .. });
         if widens && by == Actor::Socket && self.has_remote_editor() {
             match self.ask_to_confirm(request, command) {
@@ -50,6 +51,12 @@ impl Host {
     }
 
     fn carry_out(&mut self, request: u64, command: Command) {
+        self.act(request);
+        self.do_it(request, command);
+        self.rest();
+    }
+
+    fn do_it(&mut self, request: u64, command: Command) {
         let result = match command {
             Command::Share { from_start } => return self.share(request, from_start),
             Command::Stop => return self.stop(request),
@@ -136,6 +143,7 @@ impl Host {
             return;
         };
         if yes {
+            self.note_confirmed(request);
             self.carry_out(request, confirm.command);
         } else {
             let text = "the person at the host's terminal said no";

@@ -90,7 +90,8 @@ impl Host {
     }
 
     pub(super) fn on_hello(&mut self, conn: ConnId, hello: &Hello) -> Result<(), Fault> {
-        let admitted = self.check_hello(conn, hello)?;
+        let checked = self.check_hello(conn, hello);
+        let admitted = checked.inspect_err(|fault| self.log_turned_away(hello, fault))?;
         self.welcome(conn, hello, admitted);
         Ok(())
     }

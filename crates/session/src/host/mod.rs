@@ -4,9 +4,11 @@
 //! what goes to whom, `join` who gets in, `rights` who may do what, `input` the way to the
 //! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
 //! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
-//! `requests` what viewers ask for, `sharing` when any of it is open.
+//! `requests` what viewers ask for, `sharing` when any of it is open, `attribution` what the log says of
+//! who did what.
 
 mod api;
+mod attribution;
 mod commands;
 mod conn;
 mod fanout;
@@ -76,6 +78,7 @@ pub struct Host {
     readings: BTreeMap<u64, history::Reading>,
     reads: u64,
     confirms: BTreeMap<u64, commands::Confirm>,
+    attribution: attribution::Attribution,
 }
 
 struct Keys {
@@ -143,6 +146,7 @@ impl Host {
             readings: BTreeMap::new(),
             reads: 0,
             confirms: BTreeMap::new(),
+            attribution: attribution::Attribution::new(now.mono_us),
         };
         if let Some(problem) = problem {
             host.notice(HostNotice::Said(format!(
@@ -227,6 +231,7 @@ impl Host {
         self.expire_rights();
         self.expire_confirms();
         self.expire_tickets();
+        self.expire_spans();
         self.check_lanes();
         self.log_margin_put_off();
     }
@@ -269,10 +274,12 @@ impl Host {
     }
 
     fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
+        self.log_command(request, &result);
         self.out.push_back(HostOutput::Done { request, result });
     }
 
-    fn log_event(&mut self, event: serde_json::Value) {
+    fn log_event(&mut self, mut event: serde_json::Value) {
+        self.attribution.sign(&mut event);
         let (unix_ms, json) = (self.now.unix_ms, event.to_string());
         self.out
             .push_back(HostOutput::Log(LogEntry::Event { unix_ms, json }));

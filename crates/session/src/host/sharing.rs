@@ -86,6 +86,8 @@ impl Host {
         }
         let text = format!("{} ended the sharing", self.names.host);
         self.log_margin();
+        // A host that starts again must not open to tickets of before.
+        self.out.push_back(HostOutput::ForgetLink);
         self.end_sharing(&text);
         let event = self.rights.revoke_all();
         self.record(&event);
