@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pillion::{caps::PublicKey, keep::Keep, net::RelayChoice, proto::Allow, span::Span};
 
 /// Share a live terminal straight from your machine.
@@ -35,6 +35,7 @@ Examples:
   pillion join TICKET                  ride along
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit --uses 1 a token for somebody who is not here yet
+  pillion --share --restart SESSION    after a reboot: the same session, the same ticket
   pillion revoke anna                  take that back, at once
   pillion stop                         end sharing; the shell goes on
 
@@ -67,6 +68,11 @@ pub struct RunArgs {
     /// The session's name, shown to those who join.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+
+    /// Start a session that ended again (see `pillion ls --all`), with a new shell or COMMAND: tickets
+    /// and grants of before hold, who was put out stays out, and its history goes on.
+    #[arg(long, value_name = "SESSION", value_parser = NonEmptyStringValueParser::new())]
+    pub restart: Option<String>,
 
     /// Nobody can be given the right to type in this session.
     #[arg(long, requires = "share")]
@@ -186,6 +192,15 @@ Examples:
   pillion export 7f3a91c204 --format txt > session.txt
   pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast")]
     Export(ExportArgs),
+
+    /// Who came, what they were given and by whom, and when they typed.
+    #[command(after_long_help = "\
+Examples:
+  pillion audit                     of the session you are in, or the only one there is
+  pillion audit 7f3a91c204 --json   every entry, for programs
+
+What was typed is never put down here, only when, by whom and how much.")]
+    Audit(AuditArgs),
 
     /// Remove ended sessions and their history from this machine.
     Rm(RmArgs),
@@ -463,6 +478,18 @@ pub struct ExportArgs {
     /// Write to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Flags of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Print an array of {"at","event","name","identity","fingerprint","by",…}, oldest first.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `export` writes.

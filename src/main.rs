@@ -71,6 +71,7 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         Some(Cmd::Kick(args)) => commands::kick::run(paths, &args).await?,
         Some(Cmd::Ls(args)) => commands::ls::run(paths, &args).await?,
         Some(Cmd::Export(args)) => commands::export::run(paths, &args).await?,
+        Some(Cmd::Audit(args)) => commands::audit::run(paths, &args).await?,
         Some(Cmd::Rm(args)) => commands::rm::run(paths, &args)?,
         Some(Cmd::Config(_) | Cmd::Completions { .. } | Cmd::Man { .. }) => {}
     }

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Machine, PREFIX, Term, VIEWER, answer, until};
+use harness::{Machine, PREFIX, SIZE, Term, VIEWER, answer, until};
 use pillion::{
     caps::{PublicKey, SecretKey, UnixMillis},
     clock::unix_ms,
@@ -242,4 +242,26 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     until("the mode to change", || {
         (anna.run(&["allow"]).starts_with("team\n")).then_some(())
     });
+}
+
+#[test]
+fn a_restart_knows_the_mode_the_list_and_who_is_kept_out() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share_shell(&["--allow", "invited"]);
+    for (machine, name) in [(&bert, "bert"), (&carl, "carl")] {
+        let viewer = machine.join(VIEWER, &ticket, &["--name", name]);
+        let id = knocks(&anna, name)["id"].to_string();
+        anna.run(&["admit", &id]);
+        viewer.wait_for(" direct");
+    }
+    anna.run(&["kick", "carl"]);
+    let session = anna.session()["session"].as_str().unwrap().to_owned();
+    host.kill();
+
+    let (_host, ticket) = anna.share(SIZE, &["--restart", &session]);
+    assert!(anna.run(&["allow"]).starts_with("invited\nview    "));
+    bert.watch(&ticket, &["--name", "bert"]);
+    let mut kept_out = carl.join(VIEWER, &ticket, &["--name", "somebody"]);
+    assert_eq!(kept_out.wait_code(), Some(3));
+    assert!(kept_out.raw_text().contains("removed you"));
 }

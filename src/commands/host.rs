@@ -15,6 +15,7 @@ use pillion::{
     paths::{Paths, private_dir},
     proto::{Allow, limits::MAX_NAME},
     screen::clean::clean_name,
+    select,
     source::{Program, SpawnError},
     tui::{Multiplexer, clipboard},
 };
@@ -32,11 +33,16 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
     } else {
         Program::shell()
     };
+    let again = args
+        .restart
+        .as_deref()
+        .map(|wanted| select::ended(paths, wanted))
+        .transpose()?;
+    let name = args.name.clone();
+    let name = name.or_else(|| again.as_ref().map(|session| session.meta.name.clone()));
     let options = Options {
-        name: clean_name(
-            &args.name.clone().unwrap_or_else(|| default_name(&program)),
-            MAX_NAME,
-        ),
+        name: clean_name(&name.unwrap_or_else(|| default_name(&program)), MAX_NAME),
+        again: again.map(|session| session.meta.id),
         host_name: config.name().to_owned(),
         read_only: args.read_only,
         edit_ttl: config.edit_expires().0,
@@ -45,6 +51,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
         keep: args.keep.unwrap_or_else(|| config.keep()),
         prefix: config.prefix(),
         allow: args.allow.unwrap_or_else(|| config.allow()),
+        allow_said: args.allow.is_some(),
         teams: args.team.clone(),
         knock_wait: config.knock_wait().0,
         ..Options::new(program, identity)

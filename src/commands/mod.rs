@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod allow;
+pub mod audit;
 pub mod ban;
 pub mod completions;
 pub mod config;
@@ -66,4 +67,11 @@ pub fn net_options(config: &pillion::config::Config) -> Result<pillion::net::Net
         publish_addresses: config.publish_addresses(),
         ..Default::default()
     })
+}
+
+/// Whether whoever reads our output has enough: `pillion export … | head` is no error.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

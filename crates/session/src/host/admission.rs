@@ -169,6 +169,17 @@ impl Host {
         }
     }
 
+    /// Sharing begins: a host that begins again must not be open to more people than this one, whatever
+    /// it is told then.
+    pub(super) fn keep_door(&mut self) {
+        if self.rights.door().is_none() && self.allow != Allow::Link {
+            let event = self.rights.open(self.allow);
+            self.record(&event);
+            let mode = self.allow.as_str();
+            self.log_event(serde_json::json!({ "event": "mode", "mode": mode }));
+        }
+    }
+
     /// `pillion allow link|invited|team`.
     pub(super) fn open(&mut self, by: &By, allow: Option<Allow>) -> Result<Done, CommandError> {
         let Some(allow) = allow else {

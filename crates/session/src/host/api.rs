@@ -552,6 +552,8 @@ pub enum HostOutput {
     Ledger(Bytes),
     /// Keep this secret in the session's directory: the link key's seed changed.
     KeepLink([u8; 32]),
+    /// The kept secret opens nothing any more, after a restart neither: sharing was stopped.
+    ForgetLink,
     /// Append to the log.
     Log(LogEntry),
     /// Read settled lines from the log and answer with [`HostInput::History`].

@@ -41,6 +41,7 @@ pub(super) struct Confirm {
 impl Host {
     /// Somebody on the host's side wants something.
     pub(super) fn on_command(&mut self, request: u64, by: Actor, command: Command) {
+        self.note_command(request, by, &command);
         if command.widens(self.door()) && by == Actor::Socket && self.has_remote_editor() {
             match self.ask_to_confirm(request, command) {
                 Ok(()) => {}
@@ -52,6 +53,7 @@ impl Host {
     }
 
     fn carry_out(&mut self, request: u64, by: &By, command: Command) {
+        self.act(request);
         match command {
             Command::Share { from_start } => self.share(request, from_start),
             Command::Stop => self.stop(request),
@@ -61,6 +63,7 @@ impl Host {
                 self.done(request, result);
             }
         }
+        self.rest();
     }
 
     /// Does what can be done at once.
@@ -196,7 +199,9 @@ impl Host {
             return;
         };
         if yes {
-            self.carry_out(request, &By::Tty, confirm.command);
+            self.note_confirmed(request);
+            // Only what came through the socket is asked about.
+            self.carry_out(request, &By::Socket, confirm.command);
         } else {
             let text = "the person at the host's terminal said no";
             self.done(request, Err(CommandError::NotAllowed(text.into())));

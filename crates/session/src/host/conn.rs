@@ -498,6 +498,7 @@ impl Host {
             self.live_joins.remove(&member.join);
         }
         if self.roster.leave(member.id) {
+            self.end_span(&member.join.0);
             self.end_request(member.id);
             let name = self.name_of(member.id);
             let identity = member.identity.key().to_string();

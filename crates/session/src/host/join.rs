@@ -7,9 +7,8 @@ use pillion_caps::{
 use pillion_people::Issuer;
 use pillion_proto::{
     FromHost, GrantProof, Hello, JoinId, ParticipantId, RefusedCode, Right, RightChanged, Text,
-    Version, VersionRange, Welcome, limits::MAX_NAME,
+    Version, VersionRange, Welcome,
 };
-use pillion_screen::clean::clean_name;
 
 use crate::{types::ConnId, words::sentence};
 
@@ -122,23 +121,6 @@ impl Host {
             }
         }
         Ok(())
-    }
-
-    /// Notes somebody who proved their key and may not come in. Not too often: keys are free.
-    fn log_turned_away(&mut self, hello: &Hello, fault: &Fault) {
-        let why = match fault.code {
-            RefusedCode::BARRED => "barred",
-            RefusedCode::NOT_ADMITTED => "no member of the team",
-            _ => return,
-        };
-        if self.turned_away_log.take(self.now.mono_us, 1)
-            && let Ok(key) = PublicKey::from_bytes(&hello.identity)
-        {
-            let name = clean_name(hello.name.as_str(), MAX_NAME);
-            self.log_event(serde_json::json!({
-                "event": "turned_away", "name": name, "identity": key.to_string(), "why": why,
-            }));
-        }
     }
 
     /// Everything a hello is checked for. Nothing of it is believed before.

@@ -5,10 +5,12 @@
 //! door says to whom, `knocks` those who wait for an answer, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
 //! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
 //! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
-//! `requests` what viewers ask for, `sharing` when any of it is open.
+//! `requests` what viewers ask for, `sharing` when any of it is open, `attribution` what the log says of
+//! who did what.
 
 mod admission;
 mod api;
+mod attribution;
 mod by;
 mod commands;
 mod conn;
@@ -51,10 +53,6 @@ const CATCH_UP_EVERY_US: u64 = 50_000;
 /// How often grants are compared with the wall clock at least, in microseconds: it may jump.
 const LOOK_AT_CLOCK_US: u64 = 30_000_000;
 
-/// People turned away who are noted in the log: so many a second in the long run, and at once.
-const TURNED_AWAY_PER_SECOND: u64 = 1;
-const TURNED_AWAY_BURST: u64 = 60;
-
 /// One hosted session.
 pub struct Host {
     keys: Keys,
@@ -90,7 +88,7 @@ pub struct Host {
     allow: Allow,
     trust: Trust,
     knocks: knocks::Knocks,
-    turned_away_log: rate::Bucket,
+    attribution: attribution::Attribution,
 }
 
 struct Keys {
@@ -161,11 +159,7 @@ impl Host {
             allow: config.allow,
             trust: Trust::default(),
             knocks: knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
-            turned_away_log: rate::Bucket::new(
-                now.mono_us,
-                TURNED_AWAY_PER_SECOND,
-                TURNED_AWAY_BURST,
-            ),
+            attribution: attribution::Attribution::new(now.mono_us),
         };
         if let Some(problem) = problem {
             host.notice(HostNotice::Said(format!(
@@ -253,6 +247,7 @@ impl Host {
         self.expire_rights();
         self.expire_confirms();
         self.expire_tickets();
+        self.expire_spans();
         self.check_lanes();
         self.log_margin_put_off();
     }
@@ -295,10 +290,12 @@ impl Host {
     }
 
     fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
+        self.log_command(request, &result);
         self.out.push_back(HostOutput::Done { request, result });
     }
 
-    fn log_event(&mut self, event: serde_json::Value) {
+    fn log_event(&mut self, mut event: serde_json::Value) {
+        self.attribution.sign(&mut event);
         let (unix_ms, json) = (self.now.unix_ms, event.to_string());
         self.out
             .push_back(HostOutput::Log(LogEntry::Event { unix_ms, json }));

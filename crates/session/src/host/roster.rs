@@ -46,8 +46,6 @@ pub(super) struct Person {
     pub(super) asking: bool,
     /// No new request before.
     pub(super) may_ask_at_us: u64,
-    /// When the log last said that this person typed.
-    pub(super) typed_at_us: Option<u64>,
     left_at: u64,
 }
 
@@ -163,7 +161,6 @@ impl Roster {
             connections: 0,
             asking: false,
             may_ask_at_us: 0,
-            typed_at_us: None,
             left_at: 0,
         });
         person.name = name;

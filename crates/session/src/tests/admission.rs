@@ -397,6 +397,20 @@ fn the_mode_changes_at_once_and_survives_a_restart() {
 }
 
 #[test]
+fn a_session_that_began_for_invited_people_does_not_begin_again_for_all() {
+    let world = invited();
+    let ledger = world.ledger.clone();
+    let mut world = World::sharing(HostConfig { ledger, ..config() });
+    let anna = world.join(20, "anna");
+    assert!(is_knocking(&world, anna));
+}
+
+#[test]
+fn proto_and_caps_agree_on_how_long_a_name_for_somebody_is() {
+    const { assert!(pillion_proto::limits::MAX_SUBJECT == pillion_caps::MAX_SUBJECT_BYTES) };
+}
+
+#[test]
 fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
     let mut world = World::shared();
     let anna = world.join(20, "anna");

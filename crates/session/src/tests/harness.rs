@@ -79,6 +79,7 @@ pub(super) struct World {
     pub(super) done: BTreeMap<u64, Result<Done, CommandError>>,
     pub(super) listening: bool,
     pub(super) kept_links: Vec<[u8; 32]>,
+    pub(super) forgot_link: bool,
     pub(super) closed: Vec<(ConnId, u8, String)>,
     /// Raw connections of no viewer: what the host sent them.
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
@@ -139,6 +140,7 @@ impl World {
             done: BTreeMap::new(),
             listening: false,
             kept_links: Vec::new(),
+            forgot_link: false,
             closed: Vec::new(),
             strangers: BTreeMap::new(),
             ticket: String::new(),
@@ -586,6 +588,7 @@ impl World {
             }
             HostOutput::Ledger(entry) => self.ledger.push(entry),
             HostOutput::KeepLink(seed) => self.kept_links.push(seed),
+            HostOutput::ForgetLink => self.forgot_link = true,
             HostOutput::Log(entry) => self.log.push(entry),
             HostOutput::ReadHistory {
                 request,

@@ -335,6 +335,7 @@ impl World {
             }
             HostOutput::Ledger(entry) => self.write_ledger(entry),
             HostOutput::KeepLink(seed) => self.link = Some(seed),
+            HostOutput::ForgetLink => self.link = None,
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory {
                 request,
