@@ -123,18 +123,6 @@ impl PublicKey {
         &self.0
     }
 
-    /// Checks a signature over `bytes` alone, under no [`Domain`]: for formats of others that have
-    /// their own, such as SSH's. Strict, as [`verify`].
-    ///
-    /// # Errors
-    /// [`BadSignature`].
-    pub fn verify_bare(&self, bytes: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
-        let signature = ed25519_dalek::Signature::from_bytes(signature);
-        VerifyingKey::from_bytes(&self.0)
-            .and_then(|key| key.verify_strict(bytes, &signature))
-            .map_err(|_| BadSignature)
-    }
-
     /// The first 64 bits for people to compare, as `7f3a-91c2-04be-77d1`. Enough to tell
     /// participants apart; nobody finds another key with the same ones in reasonable time.
     pub fn fingerprint(&self) -> String {
@@ -281,7 +269,9 @@ mod tests {
                 "57fa47605b099fc8",
                 "0e2ff19e1c7b97ae",
                 "58da102d5d0fd21a",
-                "503fe1a4c151d959"
+                "503fe1a4c151d959",
+                "ba1df82ad413a27e",
+                "89388c22cfa2c8e8"
             ]
         );
     }

@@ -19,7 +19,9 @@
 //!
 //! Start reading at [`verify`].
 
+pub mod agent;
 mod claim;
+mod keyfile;
 mod oidc;
 mod ssh;
 mod team;
@@ -30,6 +32,7 @@ pub use claim::{
     Claim, ClaimError, EmailClaim, MAX_CLAIM, MAX_CLAIMS, MAX_SSH_LIFE_MILLIS, SALT_BYTES,
     SshClaim, Trust, TrustedIssuer, verify,
 };
+pub use keyfile::{KeyFileError, MAX_KEY_FILE, SshSecret};
 pub use oidc::{Jwks, JwksError, MAX_JWKS, MAX_JWKS_KEYS, TokenError, nonce};
 pub use ssh::{KeyList, KeyListError, MAX_KEY_LIST, MAX_LISTED_KEYS, SshKey, SshSignature};
 pub use team::{

@@ -12,6 +12,7 @@
 use std::{fmt, str::FromStr};
 
 use data_encoding::{BASE64, BASE64_NOPAD};
+use ed25519_dalek::VerifyingKey;
 use pillion_caps::PublicKey;
 use sha2::{Digest as _, Sha256, Sha512};
 use thiserror::Error;
@@ -299,9 +300,9 @@ impl SshSignature {
     /// # Errors
     /// [`ClaimError::SshSignature`].
     pub fn verify(&self, message: &[u8]) -> Result<SshKey, ClaimError> {
-        self.key
-            .0
-            .verify_bare(&self.hash.signed(message), &self.signature)
+        let signature = ed25519_dalek::Signature::from_bytes(&self.signature);
+        VerifyingKey::from_bytes(self.key.0.as_bytes())
+            .and_then(|key| key.verify_strict(&self.hash.signed(message), &signature))
             .map_err(|_| ClaimError::SshSignature)?;
         Ok(self.key)
     }
@@ -362,7 +363,7 @@ impl SshSignature {
 }
 
 /// The 64 bytes in what SSH calls a signature: `string kind · string bytes`.
-fn ed25519_signature(blob: &[u8]) -> Result<[u8; 64], Short> {
+pub(crate) fn ed25519_signature(blob: &[u8]) -> Result<[u8; 64], Short> {
     let mut reader = Reader::new(blob);
     if reader.string()? != KIND.as_bytes() {
         return Err(Short);
