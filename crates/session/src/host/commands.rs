@@ -504,7 +504,7 @@ impl Host {
     }
 
     /// Puts out who proved to be somebody that is kept out now.
-    fn put_out_banned(&mut self) {
+    pub(super) fn put_out_banned(&mut self) {
         let fault = Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string());
         let here = self.roster.people().filter(|person| person.connections > 0);
         let banned = here.filter(|person| {

@@ -319,6 +319,11 @@ impl Host {
         };
         let mut event = serde_json::json!({ "why": "refused", "for_good": for_good });
         self.send_away(by, id, &fault, &mut event);
+        if for_good {
+            // Others may have proved to be the same.
+            self.put_out_banned();
+            self.reconsider_knocks();
+        }
         let said = match for_good {
             true => format!("{label} was refused, and is barred"),
             false => format!(
