@@ -140,6 +140,8 @@ impl Host {
     pub(super) fn park(&mut self, conn: ConnId, hello: &Hello, wanted: Vec<Issuer>) {
         if let Some(state) = self.conns.get_mut(&conn) {
             state.parked = Some(Box::new(hello.clone()));
+            let until = state.since_us.saturating_add(super::join::KEYS_WITHIN_US);
+            self.arm(until);
         }
         for issuer in wanted {
             self.out.push_back(HostOutput::FetchKeys { issuer });

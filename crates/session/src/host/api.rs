@@ -579,7 +579,7 @@ pub enum HostOutput {
         result: Result<Done, CommandError>,
     },
     /// Fetch this issuer's keys, if it is one that is trusted, and say [`HostInput::Trust`]: somebody
-    /// waits for it, ten seconds at most.
+    /// waits for it, six seconds at most.
     FetchKeys {
         /// Whose.
         issuer: Issuer,

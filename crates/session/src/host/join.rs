@@ -26,6 +26,10 @@ use super::{
 /// How long a connection may take to say who it is, in microseconds.
 pub(super) const HELLO_WITHIN_US: u64 = 10_000_000;
 
+/// How long a hello may wait for an issuer's keys, in microseconds from when its connection stood: less
+/// than a viewer waits for an answer.
+pub(super) const KEYS_WITHIN_US: u64 = 6_000_000;
+
 /// Connections that may wait to be let in.
 const MAX_JOINING: usize = 1024;
 
@@ -82,7 +86,11 @@ impl Host {
     /// Puts those out who connected and say nothing.
     pub(super) fn expire_joiners(&mut self) {
         let now = self.now.mono_us;
-        let due = |conn: &Conn| conn.since_us.saturating_add(HELLO_WITHIN_US);
+        let within = |conn: &Conn| match conn.parked {
+            Some(_) => KEYS_WITHIN_US,
+            None => HELLO_WITHIN_US,
+        };
+        let due = |conn: &Conn| conn.since_us.saturating_add(within(conn));
         let joining: Vec<(ConnId, u64)> = self
             .conns
             .iter()

@@ -1,8 +1,9 @@
 //! Who may come in: the door's modes, knocking, the list, bans, and those who manage with the host.
 
 use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
 use pillion_caps::{PublicKey, UnixMillis};
-use pillion_people::{Claim, Serial, TeamKey};
+use pillion_people::{Claim, EmailClaim, Serial, TeamKey, Trust, TrustedIssuer};
 use pillion_proto::{
     Allow, FromHost, FromViewer, Manage, ManageRequest, Ping, RefusedCode, Resume, Right,
     VersionRange,
@@ -434,6 +435,56 @@ fn a_session_that_began_for_invited_people_does_not_begin_again_for_all() {
 #[test]
 fn proto_and_caps_agree_on_how_long_a_name_for_somebody_is() {
     const { assert!(pillion_proto::limits::MAX_SUBJECT == pillion_caps::MAX_SUBJECT_BYTES) };
+}
+
+/// An e-mail address that an issuer vouches for, so far as can be told without its keys.
+fn email_claim(world: &World, issuer: &str, identity: PublicKey) -> Bytes {
+    let (salt, now) = ([9; 16], world.now.unix_ms / 1000);
+    let part = |value: serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let header = part(serde_json::json!({ "alg": "RS256", "kid": "one" }));
+    let says = part(serde_json::json!({
+        "iss": issuer, "aud": "pillion", "exp": now + 600, "iat": now,
+        "nonce": pillion_people::nonce(&identity, &salt),
+        "email": "anna@b.example", "email_verified": true,
+    }));
+    let token = format!("{header}.{says}.AAAA");
+    Claim::Email(EmailClaim { salt, token }).to_bytes().into()
+}
+
+#[test]
+fn who_is_vouched_for_waits_for_the_issuers_keys_and_not_for_ever() {
+    const ISSUER: &str = "https://issuer.example";
+    let mut world = invited();
+    let trust = |world: &mut World| {
+        let trust = Trust {
+            issuers: vec![TrustedIssuer {
+                issuer: ISSUER.parse().unwrap(),
+                client_id: "pillion".into(),
+                keys: None,
+            }],
+            removals: Vec::new(),
+        };
+        world.host(HostInput::Trust(Box::new(trust)));
+    };
+    trust(&mut world);
+    for (seed, answered) in [(20, true), (21, false)] {
+        let claim = email_claim(&world, ISSUER, secret(seed).public());
+        let anna = world.join_with(ViewerConfig {
+            claims: vec![claim],
+            ..world.viewer_config(seed, "anna")
+        });
+        assert_eq!(world.wanted_keys.pop().unwrap().as_str(), ISSUER);
+        assert_eq!(*world.seats[anna].phase(), Phase::Joining);
+        was_told_nothing(&world, anna);
+        match answered {
+            true => trust(&mut world),
+            false => world.advance_ms(5_990),
+        }
+        // Nobody vouches: that leaves a stranger with the ticket.
+        world.advance_ms(20);
+        assert!(is_knocking(&world, anna), "{:?}", world.seats[anna].phase());
+        assert!(world.wanted_keys.is_empty(), "asked once");
+    }
 }
 
 #[test]
