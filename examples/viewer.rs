@@ -27,6 +27,7 @@ async fn main() -> Result<()> {
         session: PublicKey::from_bytes(ticket.addr.id.as_bytes())?,
         link: Some(SecretKey::from_bytes(&ticket.link)),
         grants: Vec::new(),
+        claims: Vec::new(),
         name: "an example".to_owned(),
         software: "example".to_owned(),
         join: JoinId(random_bytes()?),

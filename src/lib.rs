@@ -19,6 +19,7 @@ pub mod viewing;
 
 pub use pillion_caps as caps;
 pub use pillion_net as net;
+pub use pillion_people as people;
 pub use pillion_proto as proto;
 pub use pillion_screen as screen;
 pub use pillion_session as session;

@@ -321,6 +321,7 @@ impl Stranger {
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: "stranger".to_owned(),
             software: "stranger".to_owned(),
             join: JoinId(random_bytes().unwrap()),

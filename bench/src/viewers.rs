@@ -48,6 +48,7 @@ impl Watcher {
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes())?,
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: format!("viewer {number}"),
             software: "pillion-bench".to_owned(),
             join: JoinId(random_bytes()?),

@@ -30,6 +30,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     let options = Options {
         ticket,
         grants,
+        claims: Vec::new(),
         identity: load_or_create_identity(&paths.config)?,
         name: args.name.unwrap_or_else(|| config.name().to_owned()),
         read_only: args.read_only,

@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
+pub mod admit;
+pub mod allow;
 pub mod audit;
+pub mod ban;
 pub mod completions;
 pub mod config;
 pub mod export;
@@ -10,11 +13,13 @@ pub mod join;
 pub mod kick;
 pub mod ls;
 pub mod man;
+pub mod refuse;
 pub mod revoke;
 pub mod rm;
 pub mod share;
 pub mod stop;
 pub mod ticket;
+pub mod unban;
 pub mod who;
 
 use anyhow::Result;

@@ -24,12 +24,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pillion_caps::SecretKey;
+use pillion_caps::{PublicKey, SecretKey};
 use pillion_net::{HostNet, NetError, NetOptions, RelayChoice};
-use pillion_proto::{TrackId, TrackState};
+use pillion_people::{Issuer, Trust};
+use pillion_proto::{Allow, Right, TrackId, TrackState};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostOutput, Stream,
+    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostOutput, Stream, Target,
 };
 use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
 use pillion_store::{SessionLog, SessionMeta};
@@ -90,6 +91,14 @@ pub struct Options {
     pub keep: Keep,
     /// The key before pillion's own commands.
     pub prefix: Prefix,
+    /// Who may come in, unless a session that is started again knows.
+    pub allow: Allow,
+    /// Whether that is what the person said for this run: then it knows better.
+    pub allow_said: bool,
+    /// Teams whose members may.
+    pub teams: Vec<PublicKey>,
+    /// How long somebody who knocks waits for an answer.
+    pub knock_wait: Duration,
 }
 
 impl Options {
@@ -114,6 +123,10 @@ impl Options {
             net: NetOptions::default(),
             keep: Keep::default(),
             prefix: Prefix::default(),
+            allow: Allow::Link,
+            allow_said: false,
+            teams: Vec::new(),
+            knock_wait: Duration::from_secs(2 * 60),
         }
     }
 }
@@ -149,6 +162,8 @@ enum Answer {
     Client(oneshot::Sender<Response>),
     /// The panel.
     Overlay,
+    /// Given at the start, and can't fail.
+    Nobody,
     /// [`Hosting::share`].
     Share(oneshot::Sender<Result<Done, CommandError>>),
 }
@@ -220,6 +235,8 @@ impl Hosting {
                 has_tty: tty.is_some(),
                 ledger,
                 link,
+                allow: options.allow,
+                knock_wait_ms: options.knock_wait.as_millis() as u64,
             },
             clock.now(),
         );
@@ -260,6 +277,17 @@ impl Hosting {
     /// No socket can be had.
     pub async fn share(&mut self) -> Result<String> {
         self.listen().await?;
+        if self.options.allow_said {
+            let allow = Some(self.options.allow);
+            self.command(Actor::Tty, Command::Open { allow }, Answer::Nobody);
+        }
+        for team in self.options.teams.clone() {
+            let command = Command::Allow {
+                target: Target::Named(format!("team:{team}")),
+                right: Right::View,
+            };
+            self.command(Actor::Tty, command, Answer::Nobody);
+        }
         let (sender, mut receiver) = oneshot::channel();
         self.command(
             Actor::Tty,
@@ -493,8 +521,9 @@ impl Hosting {
                     Some(Answer::Share(sender)) => {
                         let _ = sender.send(result);
                     }
-                    None => {}
+                    Some(Answer::Nobody) | None => {}
                 },
+                HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
                 HostOutput::Listen => {}
                 HostOutput::StopListening => {
                     if let Some(net) = self.net.take() {
@@ -583,6 +612,12 @@ impl Hosting {
                 }
             }
         }
+    }
+
+    /// Says whom to believe: no issuer is trusted yet, so there is nobody to ask.
+    fn fetch_keys(&mut self, issuer: &Issuer) {
+        tracing::info!(%issuer, "the keys of an issuer are wanted");
+        self.tell(HostInput::Trust(Box::<Trust>::default()));
     }
 
     /// Opens the endpoint, if it is not open: before the session is shared, so that its ticket says

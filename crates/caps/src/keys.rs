@@ -25,6 +25,10 @@ pub enum Domain {
     SessionCertificate,
     /// A checkpoint of a track's frames, by the session's key.
     Checkpoint,
+    /// A team's word that a key is its member.
+    TeamCertificate,
+    /// A team's list of the certificates it took back.
+    TeamRemovals,
 }
 
 impl Domain {
@@ -35,6 +39,8 @@ impl Domain {
             Self::Proof => b"pillion proof v1\0",
             Self::SessionCertificate => b"pillion session certificate v1\0",
             Self::Checkpoint => b"pillion checkpoint v1\0",
+            Self::TeamCertificate => b"pillion team certificate v1\0",
+            Self::TeamRemovals => b"pillion team removals v1\0",
         }
     }
 
@@ -232,11 +238,13 @@ mod tests {
 
     use super::*;
 
-    const DOMAINS: [Domain; 4] = [
+    const DOMAINS: [Domain; 6] = [
         Domain::GrantBlock,
         Domain::Proof,
         Domain::SessionCertificate,
         Domain::Checkpoint,
+        Domain::TeamCertificate,
+        Domain::TeamRemovals,
     ];
 
     fn secret(seed: u8) -> SecretKey {
@@ -261,7 +269,9 @@ mod tests {
                 "57fa47605b099fc8",
                 "0e2ff19e1c7b97ae",
                 "58da102d5d0fd21a",
-                "503fe1a4c151d959"
+                "503fe1a4c151d959",
+                "ba1df82ad413a27e",
+                "89388c22cfa2c8e8"
             ]
         );
     }

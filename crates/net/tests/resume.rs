@@ -283,6 +283,8 @@ impl Session {
             size: (120, 40).try_into().unwrap(),
             has_tty: true,
             ledger: Vec::new(),
+            allow: pillion_proto::Allow::Link,
+            knock_wait_ms: 120_000,
             link: None,
         };
         let mut session = Session {
@@ -314,6 +316,7 @@ impl Session {
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: "anna".into(),
             software: "test".into(),
             join: JoinId([4; 16]),

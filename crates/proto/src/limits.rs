@@ -1,7 +1,7 @@
 //! Every bound of the wire in one place, with its unit and reason.
 
-/// Longest message on the control and input streams, in bytes. A hello with its grants is the
-/// largest legitimate one, at under 24 KiB.
+/// Longest message on the control and input streams, in bytes. A hello with its grants and
+/// claims is the largest legitimate one, at under 50 KiB.
 pub const MAX_CONTROL_MESSAGE: usize = 64 * 1024;
 
 /// Longest message on a track stream, in bytes: a compressed snapshot of the largest screen
@@ -31,6 +31,20 @@ pub const MAX_GRANT: usize = 4096;
 
 /// Most grants one hello may present.
 pub const MAX_GRANTS_IN_HELLO: usize = 4;
+
+/// Longest claim about who somebody is, in bytes: an ID token with its salt, or a membership
+/// certificate.
+pub const MAX_CLAIM: usize = 8 * 1024;
+
+/// Most claims one hello may make: a key of each kind people have (SSH, e-mail, team, and one more).
+pub const MAX_CLAIMS_IN_HELLO: usize = 4;
+
+/// Longest text that names somebody for a list of people, in bytes
+/// (`pillion_caps::MAX_SUBJECT_BYTES` agrees; a test holds them together).
+pub const MAX_SUBJECT: usize = 600;
+
+/// Most people who may knock at once.
+pub const MAX_KNOCKS: usize = 32;
 
 /// Most padding in a resumption, in bytes: with it a host may answer with more than QUIC's first
 /// congestion window of ten packets, so more would buy nothing.

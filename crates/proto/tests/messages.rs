@@ -57,6 +57,10 @@ fn signature(byte: u8) -> SignatureBytes {
     [byte; 64].into()
 }
 
+fn manage(id: u32, what: Manage) -> FromViewer {
+    FromViewer::Manage(ManageRequest { id, what })
+}
+
 /// One of each, with a name for the golden file.
 fn samples() -> Vec<(&'static str, Any)> {
     let info = ParticipantInfo {
@@ -98,6 +102,7 @@ fn samples() -> Vec<(&'static str, Any)> {
                 link: Some(([5; 32], signature(6))),
                 grants: vec![proof.clone()],
                 read_only: true,
+                claims: vec![Bytes::from_static(b"claim"), Bytes::new()],
             })),
         ),
         (
@@ -122,6 +127,53 @@ fn samples() -> Vec<(&'static str, Any)> {
                 },
                 padding: Bytes::from_static(&[0; 3]),
             }),
+        ),
+        ("manage_admit", manage(1, Manage::Admit(ParticipantId(300)))),
+        (
+            "manage_refuse",
+            manage(
+                2,
+                Manage::Refuse {
+                    who: ParticipantId(3),
+                    for_good: true,
+                },
+            ),
+        ),
+        (
+            "manage_grant",
+            manage(
+                3,
+                Manage::Grant {
+                    who: ParticipantId(3),
+                    right: Right::Edit,
+                    ttl_ms: Some(300),
+                },
+            ),
+        ),
+        (
+            "manage_refuse_request",
+            manage(4, Manage::RefuseRequest(ParticipantId(3))),
+        ),
+        ("manage_revoke", manage(5, Manage::Revoke(ParticipantId(3)))),
+        ("manage_kick", manage(6, Manage::Kick(ParticipantId(3)))),
+        ("manage_open", manage(7, Manage::Open(Allow::Invited))),
+        (
+            "manage_allow",
+            manage(
+                8,
+                Manage::Allow {
+                    who: Text::cut("a@b.example"),
+                    right: Right::View,
+                },
+            ),
+        ),
+        (
+            "manage_ban",
+            manage(9, Manage::Ban(Text::cut("a@b.example"))),
+        ),
+        (
+            "manage_unban",
+            manage(300, Manage::Unban(Text::cut("a@b.example"))),
         ),
     ];
     let text = Text::cut("a sentence");
@@ -188,6 +240,33 @@ fn samples() -> Vec<(&'static str, Any)> {
             "grant",
             FromHost::Grant(GrantPush {
                 grant: Bytes::from_static(b"grant"),
+            }),
+        ),
+        (
+            "waiting",
+            FromHost::Waiting(Waiting {
+                text: text.clone(),
+                wait_ms: 120_000,
+            }),
+        ),
+        (
+            "manage_answer",
+            FromHost::ManageAnswer(ManageAnswer {
+                id: 300,
+                done: true,
+                text: text.clone(),
+            }),
+        ),
+        (
+            "knocks",
+            FromHost::Knocks(Knocks {
+                allow: Allow::Team,
+                knocks: vec![KnockInfo {
+                    id: ParticipantId(4),
+                    name: Text::cut("bert"),
+                    identity: [7; 32],
+                    proof: text.clone(),
+                }],
             }),
         ),
         ("notice", FromHost::Notice(Notice { text })),
@@ -366,6 +445,18 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
             changed: Vec::new(),
             gone: vec![ParticipantId(1); limits::MAX_ROSTER_PART + 1],
         })),
+        Any::Host(FromHost::Knocks(Knocks {
+            allow: Allow::Link,
+            knocks: vec![
+                KnockInfo {
+                    id: ParticipantId(1),
+                    name: Text::cut(""),
+                    identity: [0; 32],
+                    proof: Text::cut(""),
+                };
+                limits::MAX_KNOCKS + 1
+            ],
+        })),
         Any::Request(HistoryRequest {
             track: TrackId(0),
             from: 0,
@@ -384,9 +475,22 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
     let Any::Viewer(FromViewer::Hello(mut hello)) = samples().remove(0).1 else {
         panic!()
     };
-    hello.grants = vec![proof(1); limits::MAX_GRANTS_IN_HELLO + 1];
-    let hello = Any::Viewer(FromViewer::Hello(hello));
-    assert!(hello.decode_like(&hello.encode()).is_err());
+    let read = |hello: &Hello| {
+        let hello = Any::Viewer(FromViewer::Hello(Box::new(hello.clone())));
+        hello.decode_like(&hello.encode())
+    };
+    let claim = |len| Bytes::from(vec![7; len]);
+    hello.grants = vec![proof(limits::MAX_GRANT); limits::MAX_GRANTS_IN_HELLO];
+    hello.claims = vec![claim(limits::MAX_CLAIM); limits::MAX_CLAIMS_IN_HELLO];
+    assert!(read(&hello).is_ok(), "the largest hello there is");
+    hello.claims.push(claim(0));
+    assert!(read(&hello).is_err());
+    hello.claims = vec![claim(limits::MAX_CLAIM + 1)];
+    assert!(read(&hello).is_err());
+    hello.claims.clear();
+    assert!(read(&hello).is_ok());
+    hello.grants.push(proof(1));
+    assert!(read(&hello).is_err());
 }
 
 #[test]
@@ -419,6 +523,7 @@ fn a_list_that_claims_to_be_huge_costs_nothing() {
 #[test]
 fn limits_agree_with_what_they_bound() {
     const { assert!(limits::MAX_GRANTS_IN_HELLO * limits::MAX_GRANT < 20 * 1024) };
+    const { assert!(limits::MAX_CLAIMS_IN_HELLO * limits::MAX_CLAIM <= 32 * 1024) };
     const { assert!(limits::MAX_INPUT < limits::MAX_CONTROL_MESSAGE) };
 }
 

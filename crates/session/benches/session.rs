@@ -44,6 +44,8 @@ impl Session {
             size: Size::clamped(80, 24),
             has_tty: true,
             ledger: Vec::new(),
+            allow: pillion_proto::Allow::Link,
+            knock_wait_ms: 120_000,
             link: Some([9; 32]),
         };
         let mut session = Session {
@@ -76,6 +78,7 @@ impl Session {
             session: secret(0).public(),
             link: Some(SecretKey::from_bytes(&self.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: format!("viewer{seed}"),
             software: "bench".into(),
             join: JoinId([seed.to_be_bytes()[1]; 16]),

@@ -61,6 +61,7 @@ impl Host {
             if self.sharing.link.is_none() {
                 self.renew_link();
             }
+            self.keep_door();
             self.track.begin_log();
             self.out.push_back(HostOutput::Listen);
             let from = self.sharing.visible_from.0;

@@ -84,6 +84,7 @@ pub(super) struct World {
     /// Raw connections of no viewer: what the host sent them.
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
     pub(super) ticket: String,
+    pub(super) wanted_keys: Vec<pillion_people::Issuer>,
     requests: u64,
     conns: u64,
 }
@@ -102,6 +103,8 @@ pub(super) fn config() -> HostConfig {
         has_tty: true,
         ledger: Vec::new(),
         link: None,
+        allow: pillion_proto::Allow::Link,
+        knock_wait_ms: 120_000,
     }
 }
 
@@ -141,6 +144,7 @@ impl World {
             closed: Vec::new(),
             strangers: BTreeMap::new(),
             ticket: String::new(),
+            wanted_keys: Vec::new(),
             requests: 0,
             conns: 0,
         };
@@ -165,6 +169,7 @@ impl World {
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
+            claims: Vec::new(),
             name: name.into(),
             software: "pillion test".into(),
             join: JoinId([seed; 16]),
@@ -599,6 +604,7 @@ impl World {
             HostOutput::Done { request, result } => {
                 self.done.insert(request, result);
             }
+            HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
             HostOutput::Listen => self.listening = true,
             HostOutput::StopListening => self.listening = false,
         }

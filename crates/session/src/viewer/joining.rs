@@ -3,7 +3,7 @@
 use pillion_caps::{Binding, Domain, Grant, Proof, PublicKey, Role, SecretKey, Signature, verify};
 use pillion_proto::{
     GrantProof, Hello, ProtocolError, Resume, Right, Text, VersionRange, Welcome,
-    limits::{MAX_NAME, MAX_PADDING},
+    limits::{MAX_CLAIMS_IN_HELLO, MAX_NAME, MAX_PADDING},
 };
 use pillion_screen::clean::clean_name;
 
@@ -51,6 +51,7 @@ impl Viewer {
             })
         });
         let link = self.config.link.as_ref();
+        let claims = self.config.claims.iter().take(MAX_CLAIMS_IN_HELLO);
         Hello {
             versions: VersionRange::OURS,
             software: Text::cut(&self.config.software),
@@ -61,6 +62,7 @@ impl Viewer {
             link: link.map(|link| (*link.public().as_bytes(), prove(link, None, Role::Link))),
             grants: grants.collect(),
             read_only: self.config.read_only,
+            claims: claims.cloned().collect(),
         }
     }
 
