@@ -3,8 +3,10 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use pillion::{keep::Keep, net::RelayChoice, proving::AllAs, span::Span};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use pillion::{
+    caps::PublicKey, keep::Keep, net::RelayChoice, proto::Allow, proving::AllAs, span::Span,
+};
 
 /// Share a live terminal straight from your machine.
 ///
@@ -35,6 +37,7 @@ Examples:
   pillion join TICKET                  ride along
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit --uses 1 a token for somebody who is not here yet
+  pillion --share --restart SESSION    after a reboot: the same session, the same ticket
   pillion revoke anna                  take that back, at once
   pillion stop                         end sharing; the shell goes on
 
@@ -68,9 +71,23 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
+    /// Start a session that ended again (see `pillion ls --all`), with a new shell or COMMAND: tickets
+    /// and grants of before hold, who was put out stays out, and its history goes on.
+    #[arg(long, value_name = "SESSION", value_parser = NonEmptyStringValueParser::new())]
+    pub restart: Option<String>,
+
     /// Nobody can be given the right to type in this session.
     #[arg(long, requires = "share")]
     pub read_only: bool,
+
+    /// Who may come in: "link" (whoever has the ticket), "invited" (people you allow; others who have
+    /// the ticket knock, and you are asked) or "team" (members of a --team).
+    #[arg(long, value_name = "link|invited|team", requires = "share")]
+    pub allow: Option<Allow>,
+
+    /// A team whose members may come in, by its key; can be given several times.
+    #[arg(long, value_name = "KEY", requires = "share")]
+    pub team: Vec<PublicKey>,
 
     /// Also write the ticket to FILE (0600); with --json, the whole object.
     #[arg(long, value_name = "FILE", requires = "share")]
@@ -138,11 +155,37 @@ Examples:
 To type in your shell is to act as you: an editor can read your files and run any program.")]
     Grant(GrantArgs),
 
-    /// Take the right to type away, at once.
+    /// Take the right to type away, at once; or an entry off the list of `pillion allow`.
     Revoke(RevokeArgs),
 
-    /// Put somebody out and bar their key.
+    /// Say who may come in, or put somebody on the list.
+    #[command(after_long_help = "\
+Examples:
+  pillion allow                      who may come in, and the list
+  pillion allow invited              people on the list; others who have the ticket knock
+  pillion allow anna@example.org     put somebody on the list, who may watch
+  pillion allow \"ssh-ed25519 AAAA…\" --edit
+  pillion allow team:KEY             every member of a team
+  pillion allow 3 --manage           participant 3 of `pillion who` manages the session with you
+
+PERSON is somebody who is here (name, number, key's fingerprint), a Pillion key as `pillion id` prints
+it, an SSH key, an e-mail address, or a team. `pillion revoke PERSON` takes an entry off the list.")]
+    Allow(AllowArgs),
+
+    /// Let somebody in who knocks, and from now on.
+    Admit(AdmitArgs),
+
+    /// Turn somebody away who knocks, or say no to a request to type.
+    Refuse(RefuseArgs),
+
+    /// Put somebody out and bar their key, and what else they proved to be.
     Kick(KickArgs),
+
+    /// Keep somebody out who need not be here: by a key, an address, a team.
+    Ban(BanArgs),
+
+    /// Let somebody come in again who was barred.
+    Unban(BanArgs),
 
     /// Print your Pillion key, by which others can let you in.
     #[command(after_long_help = "\
@@ -184,6 +227,15 @@ Examples:
   pillion export 7f3a91c204 --format txt > session.txt
   pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast")]
     Export(ExportArgs),
+
+    /// Who came, what they were given and by whom, and when they typed.
+    #[command(after_long_help = "\
+Examples:
+  pillion audit                     of the session you are in, or the only one there is
+  pillion audit 7f3a91c204 --json   every entry, for programs
+
+What was typed is never put down here, only when, by whom and how much.")]
+    Audit(AuditArgs),
 
     /// Remove ended sessions and their history from this machine.
     Rm(RmArgs),
@@ -379,6 +431,71 @@ pub struct KickArgs {
     pub session: SessionArg,
 }
 
+/// Flags of `allow`.
+#[derive(Debug, Args)]
+pub struct AllowArgs {
+    /// "link", "invited" or "team" say who may come in; anything else is a person.
+    #[arg(value_name = "link|invited|team|PERSON")]
+    pub what: Option<String>,
+
+    /// They may watch; the default.
+    #[arg(long, requires = "what", conflicts_with_all = ["edit", "manage"])]
+    pub view: bool,
+
+    /// They may type, for as long as a grant lasts each time they come.
+    #[arg(long, requires = "what", conflicts_with = "manage")]
+    pub edit: bool,
+
+    /// They may type, and say who else may do what.
+    #[arg(long, requires = "what")]
+    pub manage: bool,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
+
+/// Flags of `admit`.
+#[derive(Debug, Args)]
+pub struct AdmitArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(value_name = "NAME|ID")]
+    pub who: String,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
+
+/// Flags of `refuse`.
+#[derive(Debug, Args)]
+pub struct RefuseArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(value_name = "NAME|ID")]
+    pub who: String,
+
+    /// Bar them, too.
+    #[arg(long)]
+    pub for_good: bool,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
+
+/// Flags of `ban` and `unban`.
+#[derive(Debug, Args)]
+pub struct BanArgs {
+    /// A name, number or fingerprint from `pillion who`, a Pillion key, an SSH key, an e-mail address or a
+    /// team.
+    #[arg(value_name = "PERSON")]
+    pub who: String,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
+
 /// Flags of `id`.
 #[derive(Debug, Args)]
 pub struct IdArgs {
@@ -509,6 +626,18 @@ pub struct ExportArgs {
     /// Write to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Flags of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Print an array of {"at","event","name","identity","fingerprint","by",…}, oldest first.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `export` writes.

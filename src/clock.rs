@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Local};
 use pillion_session::Now;
 
 /// A clock that never goes back, beside the wall clock.
@@ -46,8 +47,38 @@ pub fn readable(unix_ms: u64) -> String {
     text.replace('T', " ").replace('Z', " UTC")
 }
 
+/// A moment as programs read it: "2026-11-20T18:40:03.120Z".
+pub fn rfc3339(unix_ms: u64) -> String {
+    // What a damaged log may say of the year beyond 9999 is shown as its end.
+    const LAST_MS: u64 = 253_402_300_799_999;
+    let time = UNIX_EPOCH + Duration::from_millis(unix_ms.min(LAST_MS));
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// A moment on the clock of whoever reads it: "2026-11-20 19:40:03 +01:00".
+pub fn local(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms).ok();
+    let time = time.and_then(DateTime::from_timestamp_millis);
+    match time {
+        Some(time) => time
+            .with_timezone(&Local)
+            .format("%Y-%m-%d %H:%M:%S %:z")
+            .to_string(),
+        None => "beyond all clocks".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn moments_that_no_clock_shows_do_no_harm() {
+        assert_eq!(super::rfc3339(1_500), "1970-01-01T00:00:01.500Z");
+        for unix_ms in [0, 1 << 53, i64::MAX as u64, u64::MAX] {
+            assert!(super::rfc3339(unix_ms).ends_with('Z'));
+            assert!(!super::local(unix_ms).is_empty());
+        }
+    }
+
     #[test]
     fn a_moment_is_readable() {
         assert_eq!(super::readable(0), "1970-01-01 00:00:00 UTC");

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt::Display, path::Path, str::FromStr};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
-    keep::Keep, net::RelayChoice, people::Issuer, proving::AllAs, span::Span, tui::Prefix,
+    keep::Keep, net::RelayChoice, people::Issuer, proto::Allow, proving::AllAs, span::Span,
+    tui::Prefix,
 };
 
 /// One setting: its key, what it means, its default, and how it is checked.
@@ -17,7 +18,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 13] = [
+const KEYS: [Key; 15] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -65,6 +66,18 @@ const KEYS: [Key; 13] = [
         help: "Whether sharing puts the join line on the clipboard (OSC 52).",
         default: || "true".to_owned(),
         check: check::<bool>,
+    },
+    Key {
+        name: "allow",
+        help: "Who may come into a session you share: \"link\" (whoever has the ticket), \"invited\" (people you\nallow; others who have the ticket knock) or \"team\" (members of a team named with --team).",
+        default: || "link".to_owned(),
+        check: check::<Allow>,
+    },
+    Key {
+        name: "knock_wait",
+        help: "How long somebody who knocks waits for your answer before they are refused.",
+        default: || "2m".to_owned(),
+        check: check::<Span>,
     },
     Key {
         name: "join_as",
@@ -255,6 +268,16 @@ impl Config {
     /// Whether to use the clipboard.
     pub fn clipboard(&self) -> bool {
         self.parsed("clipboard")
+    }
+
+    /// Who may come in.
+    pub fn allow(&self) -> Allow {
+        self.parsed("allow")
+    }
+
+    /// How long somebody who knocks waits.
+    pub fn knock_wait(&self) -> Span {
+        self.parsed("knock_wait")
     }
 
     /// How to prove who one is.

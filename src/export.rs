@@ -6,27 +6,50 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use pillion_proto::TrackId;
 use pillion_screen::{Decoder, Line, Screen, Width, emit, history};
 use pillion_store::{GapKind, SessionReader};
 
-use crate::recording;
+use crate::{
+    clock,
+    recording::{self, Run},
+};
 
 /// History lines read from the log at once.
 const LINES_AT_ONCE: u32 = 4096;
 /// Encoded bytes of history read from the log at once.
 const BYTES_AT_ONCE: usize = 1 << 20;
 /// The terminal's track.
-const TRACK: u16 = 0;
+const TRACK: TrackId = TrackId(0);
 
 /// Writes all history lines, then those that left the screen but were not final yet, and then what was
-/// on the screen last, as plain text.
+/// on the screen last, as plain text; of a session that was started again, one run after the other.
 ///
 /// # Errors
 /// The log cannot be read or `out` not written.
 pub fn text(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
+    let again = recording::started_again(reader);
+    for run in Run::all(reader.meta()) {
+        if run != Run::FIRST {
+            writeln!(out, "[{}]", began(run, &again))?;
+        }
+        run_text(reader, run, out)?;
+    }
+    Ok(())
+}
+
+/// Says that a run began, and when if the log knows.
+fn began(run: Run, again: &BTreeMap<Run, u64>) -> String {
+    let at = again.get(&run).map(|at| clock::readable(*at));
+    let at = at.map_or_else(String::new, |at| format!(" at {at}"));
+    format!("the session was started again{at}")
+}
+
+fn run_text(reader: &SessionReader, run: Run, out: &mut impl Write) -> Result<()> {
+    let track = run.track(TRACK)?;
     let mut next = 0;
     loop {
-        let chunks = reader.history_range(TRACK, next, LINES_AT_ONCE, BYTES_AT_ONCE)?;
+        let chunks = reader.history_range(track, next, LINES_AT_ONCE, BYTES_AT_ONCE)?;
         if chunks.is_empty() {
             break;
         }
@@ -45,7 +68,7 @@ pub fn text(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
             break;
         }
     }
-    let margin = margin(reader, next)?;
+    let margin = margin(reader, run, next)?;
     let mut goes_on = None;
     for line in margin.values() {
         missing(next, line.id.0, out)?;
@@ -53,7 +76,7 @@ pub fn text(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
         next = line.id.0 + 1;
         goes_on = line.continued.then_some(line.id.0);
     }
-    let Some(screen) = last_screen(reader)? else {
+    let Some(screen) = last_screen(reader, run)? else {
         return Ok(());
     };
     // The line the screen begins in may have begun above it.
@@ -67,9 +90,9 @@ pub fn text(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
 }
 
 /// The lines between the history's end, which is `from`, and the screen, as the log has them last.
-fn margin(reader: &SessionReader, from: u64) -> Result<BTreeMap<u64, Line>> {
+fn margin(reader: &SessionReader, run: Run, from: u64) -> Result<BTreeMap<u64, Line>> {
     let mut lines = BTreeMap::new();
-    for stored in reader.frames(recording::margin_track(TRACK), 0) {
+    for stored in reader.frames(run.margin_track(TRACK)?, 0) {
         let chunk = match stored {
             Ok(stored) => {
                 recording::margin(&stored).context("a part of the recording is damaged")?
@@ -148,9 +171,9 @@ fn last_lines(screen: &Screen, from: u64, out: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-fn last_screen(reader: &SessionReader) -> Result<Option<Screen>> {
+fn last_screen(reader: &SessionReader, run: Run) -> Result<Option<Screen>> {
     let mut screen = None;
-    replay(reader, |_, now| {
+    replay(reader, run, |_, now| {
         screen = Some(now.clone());
         Ok(())
     })?;
@@ -160,50 +183,52 @@ fn last_screen(reader: &SessionReader) -> Result<Option<Screen>> {
 /// Writes an asciicast v3 recording: what `asciinema play` plays.
 ///
 /// The format is <https://docs.asciinema.org/manual/asciicast/v3/>: a header object, then one
-/// `[seconds since the event before, code, data]` a line; `o` is output, `r` a resize, `x` the exit.
+/// `[seconds since the event before, code, data]` a line; `o` is output, `r` a resize, `m` a marker,
+/// which is where the session was started again. The time in between is left out.
 ///
 /// # Errors
 /// The log cannot be read or `out` not written.
 pub fn cast(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
     let meta = reader.meta();
+    let again = recording::started_again(reader);
     let mut before: Option<Screen> = None;
     let mut last_ms = None;
-    replay(reader, |at_ms, screen| {
-        let mut bytes = Vec::new();
-        match &before {
-            None => {
-                let header = serde_json::json!({
-                    "version": 3,
-                    "term": { "cols": screen.size.cols(), "rows": screen.size.rows(), "type": "xterm-256color" },
-                    "timestamp": meta.started_unix_ms / 1000,
-                    "title": meta.name,
-                    "command": meta.command,
-                });
-                writeln!(out, "{header}")?;
-                emit::emit_full(&[], screen, &mut bytes);
+    for run in Run::all(meta) {
+        let mut is_first = true;
+        replay(reader, run, |at_ms, screen| {
+            let mut bytes = Vec::new();
+            match &before {
+                None => {
+                    let header = serde_json::json!({
+                        "version": 3,
+                        "term": { "cols": screen.size.cols(), "rows": screen.size.rows(), "type": "xterm-256color" },
+                        "timestamp": meta.started_unix_ms / 1000,
+                        "title": meta.name,
+                        "command": meta.command,
+                    });
+                    writeln!(out, "{header}")?;
+                    emit::emit_full(&[], screen, &mut bytes);
+                }
+                Some(old) if is_first || old.size != screen.size => {
+                    if is_first {
+                        last_ms = Some(at_ms);
+                        event(out, &mut last_ms, at_ms, "m", &began(run, &again))?;
+                    }
+                    if old.size != screen.size {
+                        let size = screen.size.to_string().replace('×', "x");
+                        event(out, &mut last_ms, at_ms, "r", &size)?;
+                    }
+                    emit::emit_full(&[], screen, &mut bytes);
+                }
+                Some(old) => emit::emit_diff(old, screen, &mut bytes),
             }
-            Some(old) if old.size != screen.size => {
-                event(
-                    out,
-                    &mut last_ms,
-                    at_ms,
-                    "r",
-                    &screen.size.to_string().replace('×', "x"),
-                )?;
-                emit::emit_full(&[], screen, &mut bytes);
-            }
-            Some(old) => emit::emit_diff(old, screen, &mut bytes),
-        }
-        event(
-            out,
-            &mut last_ms,
-            at_ms,
-            "o",
-            &String::from_utf8_lossy(&bytes),
-        )?;
-        before = Some(screen.clone());
-        Ok(())
-    })?;
+            is_first = false;
+            let text = String::from_utf8_lossy(&bytes);
+            event(out, &mut last_ms, at_ms, "o", &text)?;
+            before = Some(screen.clone());
+            Ok(())
+        })?;
+    }
     if before.is_none() {
         anyhow::bail!("this session was never shared, so nothing was recorded");
     }
@@ -229,12 +254,17 @@ fn event(
 ///
 /// Where frames were lost (a full disk, a damaged segment) those that build on them are passed over
 /// until the next snapshot: a state is shown whole or not at all.
-fn replay(reader: &SessionReader, mut each: impl FnMut(u64, &Screen) -> Result<()>) -> Result<()> {
-    let mut lost = lost_frames(reader)?.into_iter().peekable();
+fn replay(
+    reader: &SessionReader,
+    run: Run,
+    mut each: impl FnMut(u64, &Screen) -> Result<()>,
+) -> Result<()> {
+    let track = run.track(TRACK)?;
+    let mut lost = lost_frames(reader, track)?.into_iter().peekable();
     let mut decoder = Decoder::new();
     // Nothing to build on yet.
     let mut broken = true;
-    for stored in reader.frames(TRACK, 0) {
+    for stored in reader.frames(track, 0) {
         let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
@@ -261,12 +291,12 @@ fn replay(reader: &SessionReader, mut each: impl FnMut(u64, &Screen) -> Result<(
     Ok(())
 }
 
-/// Where frames are missing: the first key of each gap, ascending.
-fn lost_frames(reader: &SessionReader) -> Result<Vec<u64>> {
+/// Where frames of a track are missing: the first key of each gap, ascending.
+fn lost_frames(reader: &SessionReader, track: u16) -> Result<Vec<u64>> {
     let mut lost = Vec::new();
     for gap in reader.gaps() {
         let gap = gap?;
-        if gap.kind == GapKind::Frames && gap.track == TRACK {
+        if gap.kind == GapKind::Frames && gap.track == track {
             lost.push(gap.first);
         }
     }

@@ -4,6 +4,7 @@
 //! [`hosting`] loop that runs a program and shares it, a [`viewing`] loop that rides along, and what
 //! both need of the machine they run on.
 
+pub mod audit;
 pub mod book;
 pub mod clock;
 pub mod config;

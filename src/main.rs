@@ -63,12 +63,18 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         Some(Cmd::Who(args)) => commands::who::run(paths, &args).await?,
         Some(Cmd::Grant(args)) => commands::grant::run(paths, &args).await?,
         Some(Cmd::Revoke(args)) => commands::revoke::run(paths, &args).await?,
+        Some(Cmd::Allow(args)) => commands::allow::run(paths, &args).await?,
+        Some(Cmd::Admit(args)) => commands::admit::run(paths, &args).await?,
+        Some(Cmd::Refuse(args)) => commands::refuse::run(paths, &args).await?,
+        Some(Cmd::Ban(args)) => commands::ban::run(paths, &args).await?,
+        Some(Cmd::Unban(args)) => commands::unban::run(paths, &args).await?,
         Some(Cmd::Kick(args)) => commands::kick::run(paths, &args).await?,
         Some(Cmd::Id(args)) => commands::id::run(paths, &config()?, &args)?,
         Some(Cmd::People(args)) => commands::people::run(paths, &config()?, args).await?,
         Some(Cmd::Team(command)) => commands::team::run(paths, command)?,
         Some(Cmd::Ls(args)) => commands::ls::run(paths, &args).await?,
         Some(Cmd::Export(args)) => commands::export::run(paths, &args).await?,
+        Some(Cmd::Audit(args)) => commands::audit::run(paths, &args).await?,
         Some(Cmd::Rm(args)) => commands::rm::run(paths, &args)?,
         Some(Cmd::Config(_) | Cmd::Completions { .. } | Cmd::Man { .. }) => {}
     }
@@ -80,7 +86,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         return exit::NOT_FOUND;
     }
     match error.downcast_ref::<CommandError>() {
-        Some(CommandError::Unknown { .. }) => exit::NOT_FOUND,
+        Some(CommandError::Unknown { .. } | CommandError::UnknownPerson { .. }) => exit::NOT_FOUND,
         Some(CommandError::NotAllowed(_)) => exit::REFUSED,
         _ => 1,
     }

@@ -29,6 +29,26 @@ pub fn any(paths: &Paths, wanted: Option<&str>) -> Result<SessionSummary> {
     one(list(&paths.sessions)?, wanted, "")
 }
 
+/// The ended session `wanted` names.
+///
+/// # Errors
+/// None, or more than one, fits; or the one that does still runs.
+pub fn ended(paths: &Paths, wanted: &str) -> Result<SessionSummary> {
+    let (live, stopped): (Vec<_>, Vec<_>) = list(&paths.sessions)?
+        .into_iter()
+        .partition(|session| session.state == SessionState::Live);
+    match one(stopped, Some(wanted), "ended ") {
+        Err(error) if error.is::<NoSuchSession>() => match one(live, Some(wanted), "") {
+            Ok(running) => Err(pillion_store::StoreError::Live {
+                id: running.meta.id,
+            }
+            .into()),
+            Err(_) => Err(error),
+        },
+        other => other,
+    }
+}
+
 fn one(sessions: Vec<SessionSummary>, wanted: Option<&str>, which: &str) -> Result<SessionSummary> {
     let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
         let mut sessions = sessions.into_iter();
@@ -93,6 +113,7 @@ mod tests {
                 rows: 24,
                 host: String::new(),
                 pid: 1,
+                runs: 1,
             },
             state: SessionState::Live,
             bytes: 0,

@@ -130,6 +130,7 @@ impl Viewing {
     /// # Errors
     /// Standard output cannot be written.
     pub async fn text(mut self) -> Result<Outcome> {
+        let mut told = String::new();
         let outcome = loop {
             let news = self.drain();
             if let Some(ended) = news.ended {
@@ -144,6 +145,10 @@ impl Viewing {
                 break Outcome::Left;
             }
             match &self.view().phase {
+                Phase::Knocking { text, .. } if *text != told => {
+                    eprintln!("pillion: {text}");
+                    told.clone_from(text);
+                }
                 Phase::Connecting { why, .. } if !why.is_empty() => {
                     break Outcome::Unreachable(why.clone());
                 }
@@ -167,6 +172,12 @@ impl Viewing {
             let news = self.drain();
             for lines in &news.history {
                 follow.history(lines, &mut out);
+            }
+            if let Phase::Knocking { text, .. } = &self.viewer.view().phase
+                && *text != told
+            {
+                eprintln!("pillion: {text}");
+                told.clone_from(text);
             }
             if let Phase::Connecting { why, .. } = &self.view().phase {
                 follow.disconnected();
@@ -304,6 +315,7 @@ impl Viewing {
                 Action::WantHistory { from, count } => {
                     self.tell(ViewerInput::WantHistory { from, count });
                 }
+                Action::Manage(what) => self.tell(ViewerInput::Manage(what)),
                 Action::Leave => return Leaving::Yes,
             }
         }

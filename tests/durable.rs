@@ -9,7 +9,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use harness::{Machine, SIZE, until};
+use harness::{Machine, SIZE, Term, request_and_grant, until};
 
 fn unix_micros() -> u64 {
     SystemTime::now()
@@ -89,6 +89,116 @@ fn a_killed_hosts_session_is_there_to_the_last_moment() {
     anna.run(&["who"]);
 }
 
+/// `pillion --share --restart`, with the ticket once it is there.
+fn restart(machine: &Machine, id: &str) -> (Term, String) {
+    let (host, ticket) = machine.share(SIZE, &["--restart", id]);
+    host.wait_for("$ ");
+    (host, ticket)
+}
+
+#[test]
+fn a_killed_host_started_again_is_the_same_session() {
+    let [anna, bert, carl, dora] = [(); 4].map(|()| Machine::new());
+    let (mut host, ticket) = anna.share_shell(&["--name", "work"]);
+    host.send("echo before-$((1+1))\r");
+    host.wait_for("before-2");
+    let token = anna.run(&["grant", "--link", "--edit", "--uses", "1"]);
+    let mut viewer = bert.watch(&ticket, &["--name", "bert", "--grant", token.trim()]);
+    viewer.wait_for("edit for");
+    let mut kicked = carl.watch(&ticket, &["--name", "carl"]);
+    anna.run(&["kick", "carl"]);
+    assert_eq!(kicked.wait_code(), Some(3));
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    host.kill();
+    let (mut host, again) = restart(&anna, &id);
+
+    // The same session: its id, its name, the ticket's key and seed.
+    let session = anna.session();
+    assert_eq!(session["session"], id);
+    assert_eq!(
+        (&session["name"], &session["state"]),
+        (&"work".into(), &"shared".into())
+    );
+    let keys = |ticket: &str| {
+        let ticket: pillion::proto::Ticket = ticket.parse().unwrap();
+        (ticket.addr.id, ticket.link)
+    };
+    assert_eq!(keys(&again), keys(&ticket));
+
+    // Who was there comes back by themselves, with their right, to the program of now.
+    viewer.wait_gone("before-2");
+    viewer.send("echo bert-$((1+1))\r");
+    host.wait_for("bert-2");
+    // A used token is used, a barred key barred, and the ticket of before opens.
+    let late = dora.watch(&ticket, &["--name", "dora", "--grant", token.trim()]);
+    late.wait_for("used up");
+    let mut back = carl.join(SIZE, &ticket, &["--name", "another"]);
+    assert_eq!(back.wait_code(), Some(3));
+
+    // Nothing that was recorded is lost, and what comes now is recorded behind it.
+    host.send("exit\r");
+    assert_eq!(host.wait_code(), Some(0));
+    let text = anna.run(&["export"]);
+    let at = |wanted: &str| {
+        let found = text.lines().position(|line| line.contains(wanted));
+        found.unwrap_or_else(|| panic!("{wanted} is missing: {text}"))
+    };
+    assert!(at("before-2") < at("started again"), "{text}");
+    assert!(at("started again") < at("bert-2"), "{text}");
+    let cast = anna.run(&["export", "--format", "cast"]);
+    assert!(cast.contains("before-2") && cast.contains("bert-2"));
+    assert!(
+        cast.lines()
+            .any(|line| line.contains("\"m\"") && line.contains("started again"))
+    );
+
+    // An ended one, too; and what was stopped stays closed to tickets of before.
+    let (host, third) = restart(&anna, &id);
+    assert_eq!(keys(&third), keys(&ticket));
+    anna.run(&["stop"]);
+    drop(host);
+    let (_host, fourth) = restart(&anna, "work");
+    assert_ne!(keys(&fourth), keys(&ticket));
+    let mut stale = dora.join(SIZE, &third, &["--name", "dora"]);
+    assert_eq!(stale.wait_code(), Some(3), "{}", stale.raw_text());
+}
+
+#[test]
+fn only_a_session_that_ended_and_is_whole_is_started_again() {
+    let anna = Machine::new();
+    let (mut host, _) = anna.share_shell(&["--name", "work"]);
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    let again = |name: &str| ["--share", "-q", "--restart", name].map(str::to_owned);
+    let fails = |code: i32, name: &str| {
+        let args = again(name);
+        anna.fails(code, &args.each_ref().map(String::as_str))
+    };
+    let said = fails(1, &id);
+    assert!(said.contains("still running"), "{said}");
+    let said = fails(4, "nothing");
+    assert!(said.contains("pillion ls --all"), "{said}");
+    host.send("exit 3\r");
+    assert_eq!(host.wait_code(), Some(3));
+
+    // Refused, it stays what it was.
+    let dir = anna.path("state/pillion/sessions").join(&id);
+    let key = std::fs::read(dir.join("session-key.doc")).unwrap();
+    std::fs::write(dir.join("session-key.doc"), &key[..31]).unwrap();
+    let said = fails(1, &id);
+    assert!(said.contains("damaged"), "{said}");
+    std::fs::write(dir.join("session-key.doc"), [7; 32]).unwrap();
+    let said = fails(1, &id);
+    assert!(said.contains("no key of its own"), "{said}");
+    std::fs::write(dir.join("session-key.doc"), &key).unwrap();
+    let reason = anna.session()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("exit code 3"), "{reason}");
+
+    let (host, _) = restart(&anna, &id);
+    drop(host);
+    anna.run(&["rm", &id]);
+    fails(4, &id);
+}
+
 #[test]
 fn a_recording_is_an_asciicast() {
     let anna = Machine::new();
@@ -138,6 +248,79 @@ fn a_running_sessions_history_can_be_exported() {
             "{number} is missing"
         );
     }
+}
+
+#[test]
+fn who_came_and_what_they_did_is_written_down() {
+    let [anna, bert, carl, dora] = [(); 4].map(|()| Machine::new());
+    let (mut host, ticket) = anna.share_shell(&[]);
+    let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
+    request_and_grant(&mut viewer, &mut host);
+    viewer.send("echo secret-$((1+1))\r");
+    host.wait_for("secret-2");
+    let mut kicked = carl.watch(&ticket, &["--name", "carl"]);
+    anna.run(&["kick", "carl"]);
+    assert_eq!(kicked.wait_code(), Some(3));
+    anna.run(&["ticket", "--new"]);
+    let mut late = dora.join(SIZE, &ticket, &["--name", "dora"]);
+    assert_eq!(late.wait_code(), Some(3));
+    let who = anna.who();
+    let print = who[0]["fingerprint"].as_str().unwrap();
+
+    // While it runs: that bert types is there before he stops.
+    let running = anna.run(&["audit"]);
+    let row = |text: &str, parts: &[&str]| {
+        let found = text
+            .lines()
+            .find(|line| parts.iter().all(|part| line.contains(part)));
+        found
+            .unwrap_or_else(|| panic!("{parts:?} is missing: {text}"))
+            .to_owned()
+    };
+    for parts in [
+        &["the host", "began sharing"][..],
+        &["bert", print, "came in"],
+        &["bert", "asked for edit"],
+        &["the host", "granted edit to", print],
+        &["bert", "began to type"],
+        &["the host, by command", "put out and barred carl"],
+        &["the host, by command", "replaced the ticket"],
+        &["dora", "was turned away", "ticket"],
+    ] {
+        row(&running, parts);
+    }
+    host.send("exit\r");
+    assert_eq!(host.wait_code(), Some(0));
+    let ended = anna.run(&["audit"]);
+    let typed = row(&ended, &["bert", "typed ", "bytes within"]);
+    assert!(typed.contains(" typed 21 bytes "), "{typed}");
+    assert!(!ended.contains("began to type"), "{ended}");
+
+    let all: Vec<serde_json::Value> =
+        serde_json::from_str(&anna.run(&["audit", "--json"])).unwrap();
+    let one = |event: &str| {
+        let mut found = all.iter().filter(|entry| entry["event"] == event);
+        found
+            .next()
+            .unwrap_or_else(|| panic!("no {event}: {all:#?}"))
+    };
+    assert_eq!(
+        (&one("typed")["name"], &one("typed")["fingerprint"]),
+        (&"bert".into(), &print.into())
+    );
+    assert_eq!(one("typed")["grant"], one("granted")["grant"]);
+    assert_eq!(
+        (&one("granted")["by"], &one("kicked")["by"]),
+        (&"host".into(), &"socket".into())
+    );
+    let times: Vec<u64> = all
+        .iter()
+        .map(|entry| entry["unix_ms"].as_u64().unwrap())
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+    // Neither what was typed nor what opens the session is in it.
+    let text = format!("{ended}{all:?}");
+    assert!(!text.contains("secret-") && !text.contains(&ticket));
 }
 
 #[test]

@@ -64,5 +64,6 @@ fn meta() -> SessionMeta {
         rows: 24,
         host: String::new(),
         pid: 0,
+        runs: 1,
     }
 }

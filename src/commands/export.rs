@@ -15,7 +15,10 @@ use pillion::{
     store::{SessionReader, SessionState},
 };
 
-use crate::args::{ExportArgs, ExportFormat};
+use crate::{
+    args::{ExportArgs, ExportFormat},
+    commands::is_broken_pipe,
+};
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
@@ -41,7 +44,6 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
             args.format,
             &mut BufWriter::new(std::io::stdout().lock()),
         ) {
-            // `pillion export … | head` is no error.
             Err(error) if is_broken_pipe(&error) => {}
             other => other?,
         },
@@ -58,10 +60,4 @@ fn write(reader: &SessionReader, format: ExportFormat, out: &mut impl Write) -> 
         ExportFormat::Cast => export::cast(reader, out)?,
     }
     Ok(out.flush()?)
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -13,8 +13,9 @@ use pillion::{
     hosting::{Hosting, Options},
     net::load_or_create_identity,
     paths::{Paths, private_dir},
-    proto::limits::MAX_NAME,
+    proto::{Allow, limits::MAX_NAME},
     screen::clean::clean_name,
+    select,
     source::{Program, SpawnError},
     tui::{Multiplexer, clipboard},
 };
@@ -32,11 +33,16 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
     } else {
         Program::shell()
     };
+    let again = args
+        .restart
+        .as_deref()
+        .map(|wanted| select::ended(paths, wanted))
+        .transpose()?;
+    let name = args.name.clone();
+    let name = name.or_else(|| again.as_ref().map(|session| session.meta.name.clone()));
     let options = Options {
-        name: clean_name(
-            &args.name.clone().unwrap_or_else(|| default_name(&program)),
-            MAX_NAME,
-        ),
+        name: clean_name(&name.unwrap_or_else(|| default_name(&program)), MAX_NAME),
+        again: again.map(|session| session.meta.id),
         host_name: config.name().to_owned(),
         read_only: args.read_only,
         edit_ttl: config.edit_expires().0,
@@ -44,6 +50,10 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
         net: net_options(config)?,
         keep: args.keep.unwrap_or_else(|| config.keep()),
         prefix: config.prefix(),
+        allow: args.allow.unwrap_or_else(|| config.allow()),
+        allow_said: args.allow.is_some(),
+        teams: args.team.clone(),
+        knock_wait: config.knock_wait().0,
         ..Options::new(program, identity)
     };
     let prefix = options.prefix.to_string();
@@ -83,6 +93,7 @@ fn announce(
         "ticket": ticket,
         "join": join,
         "read_only": args.read_only,
+        "allow": args.allow.unwrap_or_else(|| config.allow()).as_str(),
         "pid": std::process::id(),
     });
     if let Some(file) = &args.ticket_file {
@@ -97,7 +108,18 @@ fn announce(
     if args.json {
         eprintln!("{object}");
     } else if !args.quiet {
-        eprintln!("Shared, view-only. To ride along:\n\n  {join}\n");
+        let who = match args.allow.unwrap_or_else(|| config.allow()) {
+            Allow::Link => "Shared, view-only. To ride along:",
+            Allow::Invited => {
+                "Shared, view-only, with people you allow (pillion allow PERSON). Others who have this knock, \
+                 and you are asked:"
+            }
+            Allow::Team if args.team.is_empty() => {
+                "Shared, view-only, with members of a team: name it (pillion allow team:KEY). To ride along:"
+            }
+            Allow::Team => "Shared, view-only, with members of the team. To ride along:",
+        };
+        eprintln!("{who}\n\n  {join}\n");
         if hosting.has_tty() {
             let grant = if args.read_only {
                 ""

@@ -67,6 +67,7 @@ fn json(row: &Row) -> serde_json::Value {
         "state": state(row),
         "viewers": status.as_ref().map_or(0, |status| status.viewers),
         "started": session.meta.started_unix_ms / 1000,
+        "runs": session.meta.runs,
         "ended": session.state.stopped_ms().map(|ms| ms / 1000),
         "reason": reason(&session.state),
         "command": session.meta.command,

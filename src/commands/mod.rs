@@ -1,5 +1,9 @@
 //! The commands, one file each.
 
+pub mod admit;
+pub mod allow;
+pub mod audit;
+pub mod ban;
 pub mod completions;
 pub mod config;
 pub mod export;
@@ -11,12 +15,14 @@ pub mod kick;
 pub mod ls;
 pub mod man;
 pub mod people;
+pub mod refuse;
 pub mod revoke;
 pub mod rm;
 pub mod share;
 pub mod stop;
 pub mod team;
 pub mod ticket;
+pub mod unban;
 pub mod who;
 
 use anyhow::Result;
@@ -64,4 +70,11 @@ pub fn net_options(config: &pillion::config::Config) -> Result<pillion::net::Net
         publish_addresses: config.publish_addresses(),
         ..Default::default()
     })
+}
+
+/// Whether whoever reads our output has enough: `pillion export … | head` is no error.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -38,6 +38,8 @@ fn json(person: &ParticipantStatus) -> serde_json::Value {
         "until_unix_ms": person.until_unix_ms,
         "here": person.here,
         "asking": person.asking,
+        "state": state(person),
+        "proof": person.proof,
         "path": path(person.path),
         "rtt_ms": person.rtt_us.map(|us| f64::from(us) / 1000.0),
         "lag_frames": person.lag_frames,
@@ -60,7 +62,13 @@ fn table(people: &[ParticipantStatus]) {
                 person.id.0
             ));
         }
-        if !person.here {
+        if person.knocking {
+            notes.push(format!(
+                "knocks ({}): pillion admit {id}, or pillion refuse {id}",
+                person.proof,
+                id = person.id.0
+            ));
+        } else if !person.here {
             notes.push("not connected now".to_owned());
         }
         if let Some(until) = person.until_unix_ms {
@@ -71,11 +79,23 @@ fn table(people: &[ParticipantStatus]) {
             person.id.0,
             person.name,
             person.fingerprint,
-            right(person.right),
+            if person.knocking {
+                ""
+            } else {
+                right(person.right)
+            },
             path(person.path),
             rtt,
             notes.join("; ")
         );
+    }
+}
+
+fn state(person: &ParticipantStatus) -> &'static str {
+    match (person.knocking, person.here) {
+        (true, _) => "knocking",
+        (false, true) => "here",
+        (false, false) => "away",
     }
 }
 

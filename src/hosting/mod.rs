@@ -12,22 +12,25 @@
 //! as [`HostOutput::Write`] or not at all.
 
 mod clients;
+mod kept;
 mod overlay;
 mod place;
 mod pty;
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use pillion_caps::SecretKey;
-use pillion_net::{HostNet, NetOptions, RelayChoice};
-use pillion_proto::{TrackId, TrackState};
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_net::{HostNet, NetError, NetOptions, RelayChoice};
+use pillion_people::{Issuer, Trust};
+use pillion_proto::{Allow, Right, TrackId, TrackState};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostOutput, Stream,
+    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostOutput, Stream, Target,
 };
 use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
 use pillion_store::{SessionLog, SessionMeta};
@@ -37,10 +40,10 @@ use tokio::sync::oneshot;
 use crate::{
     clock::{Clock, unix_ms},
     control::{Request, Response, Server},
-    hosting::{clients::Clients, overlay::Overlay, pty::Program as RunningProgram},
+    hosting::{clients::Clients, kept::Kept, overlay::Overlay, pty::Program as RunningProgram},
     keep::Keep,
     paths::{Paths, private_dir},
-    recording,
+    recording::{self, Run},
 };
 
 /// The one track of a terminal session.
@@ -69,6 +72,9 @@ pub struct Options {
     pub command: String,
     /// The session's name.
     pub name: String,
+    /// The id of a session that ended, to be started again: its key, tickets, grants and bars hold
+    /// on, and its log goes on.
+    pub again: Option<String>,
     /// What the host is called.
     pub host_name: String,
     /// The person's key.
@@ -85,6 +91,14 @@ pub struct Options {
     pub keep: Keep,
     /// The key before pillion's own commands.
     pub prefix: Prefix,
+    /// Who may come in, unless a session that is started again knows.
+    pub allow: Allow,
+    /// Whether that is what the person said for this run: then it knows better.
+    pub allow_said: bool,
+    /// Teams whose members may.
+    pub teams: Vec<PublicKey>,
+    /// How long somebody who knocks waits for an answer.
+    pub knock_wait: Duration,
 }
 
 impl Options {
@@ -100,6 +114,7 @@ impl Options {
             name: command.clone(),
             command,
             program,
+            again: None,
             host_name: "somebody".to_owned(),
             identity,
             read_only: false,
@@ -108,6 +123,10 @@ impl Options {
             net: NetOptions::default(),
             keep: Keep::default(),
             prefix: Prefix::default(),
+            allow: Allow::Link,
+            allow_said: false,
+            teams: Vec::new(),
+            knock_wait: Duration::from_secs(2 * 60),
         }
     }
 }
@@ -123,6 +142,10 @@ pub struct Hosting {
     host: Host,
     net: Option<HostNet>,
     log: SessionLog,
+    /// Which part of the log is this run's.
+    run: Run,
+    /// Where the run before listened.
+    sockets: Vec<SocketAddr>,
     log_failed: bool,
     clients: Clients,
     tty: Option<HostTty>,
@@ -139,6 +162,8 @@ enum Answer {
     Client(oneshot::Sender<Response>),
     /// The panel.
     Overlay,
+    /// Given at the start, and can't fail.
+    Nobody,
     /// [`Hosting::share`].
     Share(oneshot::Sender<Result<Done, CommandError>>),
 }
@@ -156,38 +181,44 @@ enum Woken {
 }
 
 impl Hosting {
-    /// Makes the session: a key, a directory, a control socket.
+    /// Makes the session, or takes up one that ended: a key, a directory, a control socket.
     ///
     /// # Errors
-    /// Directories that cannot be made or are not private, no terminal settings.
+    /// Directories that cannot be made or are not private, no terminal settings, a session to start
+    /// again that runs or that is not there whole.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
         private_dir(&paths.runtime)?;
-        let key = SecretKey::from_bytes(&pillion_net::random_bytes()?);
-        let id = session_id(&key);
         let tty = HostTty::open()?;
         let size = match &tty {
             Some(tty) => tty.size()?,
             None => size_from_env(),
         };
         options.program.size = size;
-        inherit(&mut options.program, &id, &key);
-
         let size = Size::clamped(size.cols(), size.rows());
-        let started_unix_ms = unix_ms();
-        let log = SessionLog::create(
-            &paths.sessions,
-            SessionMeta {
-                id: id.clone(),
-                name: options.name.clone(),
-                started_unix_ms,
-                command: options.command.clone(),
-                cols: size.cols(),
-                rows: size.rows(),
-                host: options.host_name.clone(),
-                pid: std::process::id(),
-            },
-        )?;
-        log.write_document("session-key", &*key.to_bytes())?;
+        let meta = SessionMeta {
+            id: String::new(),
+            name: options.name.clone(),
+            started_unix_ms: unix_ms(),
+            command: options.command.clone(),
+            cols: size.cols(),
+            rows: size.rows(),
+            host: options.host_name.clone(),
+            pid: std::process::id(),
+            runs: 1,
+        };
+        let Kept {
+            log,
+            key,
+            run,
+            ledger,
+            link,
+            sockets,
+        } = match &options.again {
+            Some(id) => Kept::again(&paths.sessions, id, meta)?,
+            None => Kept::new(&paths.sessions, meta)?,
+        };
+        let id = log.meta().id.clone();
+        inherit(&mut options.program, &id, &key);
         let server = Server::bind(paths.socket(&id))?;
         let clock = Clock::start();
         let host = Host::new(
@@ -202,8 +233,10 @@ impl Hosting {
                 edit_ttl_ms: options.edit_ttl.as_millis() as u64,
                 size,
                 has_tty: tty.is_some(),
-                ledger: Vec::new(),
-                link: None,
+                ledger,
+                link,
+                allow: options.allow,
+                knock_wait_ms: options.knock_wait.as_millis() as u64,
             },
             clock.now(),
         );
@@ -216,6 +249,8 @@ impl Hosting {
             host,
             net: None,
             log,
+            run,
+            sockets,
             log_failed: false,
             clients: Clients::serve(server),
             tty,
@@ -242,6 +277,17 @@ impl Hosting {
     /// No socket can be had.
     pub async fn share(&mut self) -> Result<String> {
         self.listen().await?;
+        if self.options.allow_said {
+            let allow = Some(self.options.allow);
+            self.command(Actor::Tty, Command::Open { allow }, Answer::Nobody);
+        }
+        for team in self.options.teams.clone() {
+            let command = Command::Allow {
+                target: Target::Named(format!("team:{team}")),
+                right: Right::View,
+            };
+            self.command(Actor::Tty, command, Answer::Nobody);
+        }
         let (sender, mut receiver) = oneshot::channel();
         self.command(
             Actor::Tty,
@@ -429,12 +475,19 @@ impl Hosting {
                     }
                 }
                 HostOutput::KeepLink(seed) => {
-                    if let Err(error) = self.log.write_document("link", &seed) {
+                    if let Err(error) = self.log.write_document(kept::LINK, &seed) {
+                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
+                    }
+                }
+                HostOutput::ForgetLink => {
+                    if let Err(error) = self.log.write_document(kept::LINK, &[]) {
                         self.log_trouble(&error.to_string(), overlay.as_deref_mut());
                     }
                 }
                 HostOutput::Log(entry) => {
-                    if let Err(error) = recording::append(&mut self.log, &entry, unix_ms()) {
+                    if let Err(error) =
+                        recording::append(&mut self.log, self.run, &entry, unix_ms())
+                    {
                         tracing::warn!(%error, "an entry was not logged");
                     }
                 }
@@ -468,8 +521,9 @@ impl Hosting {
                     Some(Answer::Share(sender)) => {
                         let _ = sender.send(result);
                     }
-                    None => {}
+                    Some(Answer::Nobody) | None => {}
                 },
+                HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
                 HostOutput::Listen => {}
                 HostOutput::StopListening => {
                     if let Some(net) = self.net.take() {
@@ -560,22 +614,42 @@ impl Hosting {
         }
     }
 
+    /// Says whom to believe: no issuer is trusted yet, so there is nobody to ask.
+    fn fetch_keys(&mut self, issuer: &Issuer) {
+        tracing::info!(%issuer, "the keys of an issuer are wanted");
+        self.tell(HostInput::Trust(Box::<Trust>::default()));
+    }
+
     /// Opens the endpoint, if it is not open: before the session is shared, so that its ticket says
     /// where it is.
     async fn listen(&mut self) -> Result<()> {
         if self.net.is_none() {
-            let net = HostNet::bind(
-                &self.key,
-                self.options.relay.clone(),
-                self.options.net.clone(),
-            )
-            .await
-            .context("the session cannot be shared")?;
+            let net = self.bind().await.context("the session cannot be shared")?;
+            if let Err(error) = kept::keep_sockets(&self.log, &net.sockets()) {
+                tracing::warn!(%error, "where the session listens was not written down");
+            }
             let addr = net.addr();
             self.net = Some(net);
             self.tell(HostInput::Addresses { addr });
         }
         Ok(())
+    }
+
+    /// Listens where the run before did, if nobody else does by now, so that its tickets lead here.
+    async fn bind(&mut self) -> Result<HostNet, NetError> {
+        let Options { relay, net, .. } = &self.options;
+        let before = std::mem::take(&mut self.sockets);
+        if net.bind.is_empty() && !before.is_empty() {
+            let again = NetOptions {
+                bind: before,
+                ..net.clone()
+            };
+            match HostNet::bind(&self.key, relay.clone(), again).await {
+                Ok(net) => return Ok(net),
+                Err(error) => tracing::info!(%error, "the ports of before can't be had"),
+            }
+        }
+        HostNet::bind(&self.key, relay.clone(), net.clone()).await
     }
 
     fn read_history(
@@ -585,7 +659,10 @@ impl Hosting {
         count: u32,
         max_bytes: usize,
     ) -> Vec<(pillion_screen::LineId, u32, bytes::Bytes)> {
-        match self.log.history_range(track.0, from, count, max_bytes) {
+        let Ok(track) = self.run.track(track) else {
+            return Vec::new();
+        };
+        match self.log.history_range(track, from, count, max_bytes) {
             Ok(chunks) => chunks
                 .into_iter()
                 .map(|chunk| {
@@ -752,11 +829,6 @@ fn tell(host: &mut Host, now: pillion_session::Now, input: HostInput) {
 /// Program and version, as peers are told.
 pub fn software() -> String {
     concat!("pillion ", env!("CARGO_PKG_VERSION")).to_owned()
-}
-
-/// A session's id: the beginning of its key, enough to tell one machine's sessions apart.
-fn session_id(key: &SecretKey) -> String {
-    key.public().to_string().chars().take(10).collect()
 }
 
 /// What the program inside learns of the session it is in.

@@ -45,6 +45,7 @@ pub struct Counters {
 /// A running link. Dropping it ends the threads.
 pub struct Link {
     counters: [Arc<Counters>; 2],
+    own_time_ns: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -57,6 +58,7 @@ impl Link {
     pub fn start(a: OwnedFd, b: OwnedFd, profile: Profile, seed: u64) -> io::Result<Link> {
         let (a, b) = (Arc::new(a), Arc::new(b));
         let stop = Arc::new(AtomicBool::new(false));
+        let own_time_ns = Arc::<AtomicU64>::default();
         let counters = [Arc::<Counters>::default(), Arc::default()];
         let mut threads = Vec::new();
         for (way, from, to) in [(0, &a, &b), (1, &b, &a)] {
@@ -66,6 +68,7 @@ impl Link {
                 shaper: Shaper::new(profile, seed ^ way as u64),
                 counters: Arc::clone(&counters[way]),
                 stop: Arc::clone(&stop),
+                own_time_ns: Arc::clone(&own_time_ns),
                 start: Instant::now(),
                 waiting: VecDeque::new(),
                 spare: Vec::new(),
@@ -75,9 +78,17 @@ impl Link {
         }
         Ok(Link {
             counters,
+            own_time_ns,
             stop,
             threads,
         })
+    }
+
+    /// Takes what carrying a packet costs by itself off the delay of each way, so that a link that was asked
+    /// for 50 ms takes 50 ms.
+    pub fn take_off(&self, own_time: Duration) {
+        let own_time = u64::try_from(own_time.as_nanos()).unwrap_or(u64::MAX);
+        self.own_time_ns.store(own_time, Relaxed);
     }
 
     /// What passed from `a` to `b`.
@@ -116,6 +127,7 @@ struct Carrier {
     shaper: Shaper,
     counters: Arc<Counters>,
     stop: Arc<AtomicBool>,
+    own_time_ns: Arc<AtomicU64>,
     start: Instant,
     waiting: VecDeque<(Duration, Vec<u8>)>,
     spare: Vec<Vec<u8>>,
@@ -198,7 +210,12 @@ impl Carrier {
         self.counters.packets.fetch_add(1, Relaxed);
         self.counters.bytes.fetch_add(packet.len() as u64, Relaxed);
         let now = self.start.elapsed();
-        match self.shaper.arrive(now, packet.len()) {
+        let own_time = Duration::from_nanos(self.own_time_ns.load(Relaxed));
+        let fate = match self.shaper.arrive(now, packet.len()) {
+            Fate::Leaves(at) => Fate::Leaves(at.saturating_sub(own_time)),
+            other => other,
+        };
+        match fate {
             Fate::Leaves(at) if at <= now && self.waiting.is_empty() => self.send(packet)?,
             Fate::Leaves(at) => self.waiting.push_back((at, packet)),
             Fate::Lost => {

@@ -1,9 +1,11 @@
 //! What happens to a ledger, as the session's log keeps it.
 
 use crate::{
+    access::{Door, Subject},
     grant::{Grant, GrantId},
     keys::PublicKey,
     refusal::Malformed,
+    rights::Rights,
     time::UnixMillis,
     wire::Reader,
 };
@@ -35,10 +37,25 @@ pub enum LedgerEvent {
     Unbarred(PublicKey),
     /// Grants whose root had ended by this time, the tolerated skew included, were forgotten.
     Forgotten(UnixMillis),
+    /// Who may come in from now on.
+    Opened(Door),
+    /// These people are on the list, with these rights.
+    Allowed {
+        /// Who.
+        who: Subject,
+        /// What they may do.
+        rights: Rights,
+    },
+    /// They are not any more.
+    Disallowed(Subject),
+    /// Whoever proves to be this is kept out. An identity key is [`Barred`](Self::Barred) instead.
+    Banned(Subject),
+    /// They are not any more.
+    Unbanned(Subject),
 }
 
 impl LedgerEvent {
-    /// The encoding: a tag (1 to 9, in the order above), then the fields; a grant comes last.
+    /// The encoding: a tag (1 to 14, in the order above), then the fields; a grant comes last.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Issued(grant) => tagged(1, &grant.to_bytes()),
@@ -52,6 +69,13 @@ impl LedgerEvent {
             Self::Barred(key) => tagged(7, key.as_bytes()),
             Self::Unbarred(key) => tagged(8, key.as_bytes()),
             Self::Forgotten(now) => tagged(9, &now.0.to_be_bytes()),
+            Self::Opened(door) => tagged(10, &[door.byte()]),
+            Self::Allowed { who, rights } => {
+                tagged(11, &[&[rights.bits()], who.as_str().as_bytes()].concat())
+            }
+            Self::Disallowed(who) => tagged(12, who.as_str().as_bytes()),
+            Self::Banned(who) => tagged(13, who.as_str().as_bytes()),
+            Self::Unbanned(who) => tagged(14, who.as_str().as_bytes()),
         }
     }
 
@@ -74,6 +98,14 @@ impl LedgerEvent {
             7 => Self::Barred(PublicKey::from_bytes(&reader.array()?)?),
             8 => Self::Unbarred(PublicKey::from_bytes(&reader.array()?)?),
             9 => Self::Forgotten(UnixMillis(reader.u64()?)),
+            10 => Self::Opened(Door::from_byte(reader.u8()?)?),
+            11 => Self::Allowed {
+                rights: Rights::from_bits(reader.u8()?)?,
+                who: subject(reader.rest())?,
+            },
+            12 => Self::Disallowed(subject(reader.rest())?),
+            13 => Self::Banned(subject(reader.rest())?),
+            14 => Self::Unbanned(subject(reader.rest())?),
             tag => {
                 return Err(Malformed::Tag {
                     what: "a ledger event",
@@ -96,9 +128,19 @@ impl LedgerEvent {
             | Self::Redeemed { .. }
             | Self::Barred(_)
             | Self::Unbarred(_)
-            | Self::Forgotten(_) => false,
+            | Self::Forgotten(_)
+            | Self::Opened(_)
+            | Self::Allowed { .. }
+            | Self::Disallowed(_)
+            | Self::Banned(_)
+            | Self::Unbanned(_) => false,
         }
     }
+}
+
+fn subject(bytes: &[u8]) -> Result<Subject, Malformed> {
+    let text = str::from_utf8(bytes).map_err(|_| Malformed::Subject)?;
+    text.parse()
 }
 
 fn tagged(tag: u8, payload: &[u8]) -> Vec<u8> {

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    access::{Access, Door, MAX_ENTRIES, Subject},
     event::LedgerEvent,
     grant::{Audience, Grant, GrantId, Terms},
     keys::PublicKey,
@@ -43,6 +44,7 @@ pub struct Ledger {
     links_revoked_below: u64,
     people_revoked_below: BTreeMap<PublicKey, u64>,
     barred: BTreeSet<PublicKey>,
+    access: Access,
     /// Charged, but not yet said to be durable.
     pending: BTreeSet<(GrantId, PublicKey)>,
 }
@@ -145,6 +147,7 @@ impl Ledger {
             links_revoked_below: 0,
             people_revoked_below: BTreeMap::new(),
             barred: BTreeSet::new(),
+            access: Access::default(),
             pending: BTreeSet::new(),
         }
     }
@@ -303,6 +306,66 @@ impl Ledger {
         self.barred.contains(identity)
     }
 
+    /// Who may come in.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Says who may come in from now on.
+    pub fn open(&mut self, door: Door) -> LedgerEvent {
+        let event = LedgerEvent::Opened(door);
+        self.apply(&event);
+        event
+    }
+
+    /// Puts people on the list, or gives who is on it other rights.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] if [`MAX_ENTRIES`] are on it.
+    pub fn allow(&mut self, who: Subject, rights: Rights) -> Result<LedgerEvent, Refusal> {
+        self.change(LedgerEvent::Allowed { who, rights })
+    }
+
+    /// Takes an entry off the list; `None` if there is none.
+    pub fn disallow(&mut self, who: &Subject) -> Option<LedgerEvent> {
+        let event = LedgerEvent::Disallowed(who.clone());
+        self.access.has(who).then(|| {
+            self.apply(&event);
+            event
+        })
+    }
+
+    /// Keeps out whoever proves to be this, and takes it off the list.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] if as many are as may be.
+    pub fn ban(&mut self, who: Subject) -> Result<LedgerEvent, Refusal> {
+        match who.as_key() {
+            Some(key) => self.bar(key),
+            None => self.change(LedgerEvent::Banned(who)),
+        }
+    }
+
+    /// Undoes [`Ledger::ban`]; `None` if that wasn't done.
+    pub fn unban(&mut self, who: &Subject) -> Option<LedgerEvent> {
+        match who.as_key() {
+            Some(key) => self.is_barred(&key).then(|| self.unbar(key)),
+            None => {
+                let event = LedgerEvent::Unbanned(who.clone());
+                let is_banned = self.access.banned().any(|banned| banned == who);
+                is_banned.then(|| {
+                    self.apply(&event);
+                    event
+                })
+            }
+        }
+    }
+
+    /// The identities barred.
+    pub fn barred(&self) -> impl Iterator<Item = &PublicKey> {
+        self.barred.iter()
+    }
+
     /// Makes room: forgets grants whose root expired more than the tolerated skew before `now`. What
     /// is forgotten is refused as unknown. `None` if there is nothing to forget.
     pub fn forget_expired(&mut self, now: UnixMillis) -> Option<LedgerEvent> {
@@ -415,9 +478,22 @@ impl Ledger {
                 let fits = self.is_barred(key) || self.barred.len() < MAX_PEOPLE;
                 check_limit("barred people", MAX_PEOPLE, fits)
             }
+            LedgerEvent::Allowed { who, .. } => check_limit(
+                "people on its list",
+                MAX_ENTRIES,
+                self.access.has_room_for(who),
+            ),
+            LedgerEvent::Banned(who) => check_limit(
+                "banned people",
+                MAX_ENTRIES,
+                self.access.has_room_to_ban(who),
+            ),
             LedgerEvent::RevokedLinks
             | LedgerEvent::RevokedAll
             | LedgerEvent::Unbarred(_)
+            | LedgerEvent::Opened(_)
+            | LedgerEvent::Disallowed(_)
+            | LedgerEvent::Unbanned(_)
             | LedgerEvent::Forgotten(_) => Ok(()),
         }
     }
@@ -467,11 +543,17 @@ impl Ledger {
             }
             LedgerEvent::Barred(key) => {
                 self.barred.insert(*key);
+                self.access.disallow(&Subject::key(key));
             }
             LedgerEvent::Unbarred(key) => {
                 self.barred.remove(key);
             }
             LedgerEvent::Forgotten(now) => self.forget(*now),
+            LedgerEvent::Opened(door) => self.access.set_door(*door),
+            LedgerEvent::Allowed { who, rights } => self.access.allow(who, *rights),
+            LedgerEvent::Disallowed(who) => self.access.disallow(who),
+            LedgerEvent::Banned(who) => self.access.ban(who),
+            LedgerEvent::Unbanned(who) => self.access.unban(who),
         }
         if event.revokes() {
             self.clear_users_of_revoked();

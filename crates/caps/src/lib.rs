@@ -18,6 +18,7 @@
 //!
 //! Start reading at [`Ledger::redeem`]; `keys.rs` and `wire.rs` are the ground it stands on.
 
+mod access;
 mod event;
 mod grant;
 mod keys;
@@ -28,6 +29,7 @@ mod rights;
 mod time;
 mod wire;
 
+pub use access::{Access, Door, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject};
 pub use event::LedgerEvent;
 pub use grant::{
     Audience, EmailAddress, Grant, GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES, Terms,

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::{
+    access::MAX_SUBJECT_BYTES,
     grant::{GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES},
     time::UnixMillis,
 };
@@ -49,6 +50,11 @@ pub enum Malformed {
     /// The text is no e-mail address of at most [`MAX_EMAIL_BYTES`] bytes.
     #[error("it names an e-mail address that is none (or longer than {MAX_EMAIL_BYTES} bytes)")]
     Email,
+    /// The text names nobody.
+    #[error(
+        "it names somebody by a text that is none: one line of at most {MAX_SUBJECT_BYTES} bytes"
+    )]
+    Subject,
     /// The text is no id or key: hexadecimal digits, so many of them.
     #[error("it should be {0} hexadecimal digits")]
     Hex(usize),

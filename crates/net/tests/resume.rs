@@ -283,6 +283,8 @@ impl Session {
             size: (120, 40).try_into().unwrap(),
             has_tty: true,
             ledger: Vec::new(),
+            allow: pillion_proto::Allow::Link,
+            knock_wait_ms: 120_000,
             link: None,
         };
         let mut session = Session {

@@ -26,11 +26,12 @@ pub mod version;
 
 pub use framer::{Framer, encode_message};
 pub use message::{
-    Accepted, Ack, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush, Hello,
-    HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, Notice, ParticipantId,
-    ParticipantInfo, PathKind, Ping, ProtocolError, Refused, RefusedCode, RequestAnswer, Resume,
-    Right, RightChanged, RosterChange, SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg,
-    TrackState, Welcome,
+    Accepted, Ack, Allow, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush,
+    Hello, HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, KnockInfo, Knocks, Manage,
+    ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
+    ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, Right, RightChanged, RosterChange,
+    SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, UnknownAllow, Waiting,
+    Welcome,
 };
 pub use text::Text;
 pub use ticket::{GrantToken, Ticket, TicketError};

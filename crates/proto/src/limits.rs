@@ -39,6 +39,13 @@ pub const MAX_CLAIM: usize = 8 * 1024;
 /// Most claims one hello may make: a key of each kind people have (SSH, e-mail, team, and one more).
 pub const MAX_CLAIMS_IN_HELLO: usize = 4;
 
+/// Longest text that names somebody for a list of people, in bytes
+/// (`pillion_caps::MAX_SUBJECT_BYTES` agrees; a test holds them together).
+pub const MAX_SUBJECT: usize = 600;
+
+/// Most people who may knock at once.
+pub const MAX_KNOCKS: usize = 32;
+
 /// Most padding in a resumption, in bytes: with it a host may answer with more than QUIC's first
 /// congestion window of ten packets, so more would buy nothing.
 pub const MAX_PADDING: usize = 4096;

@@ -57,6 +57,10 @@ fn signature(byte: u8) -> SignatureBytes {
     [byte; 64].into()
 }
 
+fn manage(id: u32, what: Manage) -> FromViewer {
+    FromViewer::Manage(ManageRequest { id, what })
+}
+
 /// One of each, with a name for the golden file.
 fn samples() -> Vec<(&'static str, Any)> {
     let info = ParticipantInfo {
@@ -124,6 +128,53 @@ fn samples() -> Vec<(&'static str, Any)> {
                 padding: Bytes::from_static(&[0; 3]),
             }),
         ),
+        ("manage_admit", manage(1, Manage::Admit(ParticipantId(300)))),
+        (
+            "manage_refuse",
+            manage(
+                2,
+                Manage::Refuse {
+                    who: ParticipantId(3),
+                    for_good: true,
+                },
+            ),
+        ),
+        (
+            "manage_grant",
+            manage(
+                3,
+                Manage::Grant {
+                    who: ParticipantId(3),
+                    right: Right::Edit,
+                    ttl_ms: Some(300),
+                },
+            ),
+        ),
+        (
+            "manage_refuse_request",
+            manage(4, Manage::RefuseRequest(ParticipantId(3))),
+        ),
+        ("manage_revoke", manage(5, Manage::Revoke(ParticipantId(3)))),
+        ("manage_kick", manage(6, Manage::Kick(ParticipantId(3)))),
+        ("manage_open", manage(7, Manage::Open(Allow::Invited))),
+        (
+            "manage_allow",
+            manage(
+                8,
+                Manage::Allow {
+                    who: Text::cut("a@b.example"),
+                    right: Right::View,
+                },
+            ),
+        ),
+        (
+            "manage_ban",
+            manage(9, Manage::Ban(Text::cut("a@b.example"))),
+        ),
+        (
+            "manage_unban",
+            manage(300, Manage::Unban(Text::cut("a@b.example"))),
+        ),
     ];
     let text = Text::cut("a sentence");
     let host = [
@@ -189,6 +240,33 @@ fn samples() -> Vec<(&'static str, Any)> {
             "grant",
             FromHost::Grant(GrantPush {
                 grant: Bytes::from_static(b"grant"),
+            }),
+        ),
+        (
+            "waiting",
+            FromHost::Waiting(Waiting {
+                text: text.clone(),
+                wait_ms: 120_000,
+            }),
+        ),
+        (
+            "manage_answer",
+            FromHost::ManageAnswer(ManageAnswer {
+                id: 300,
+                done: true,
+                text: text.clone(),
+            }),
+        ),
+        (
+            "knocks",
+            FromHost::Knocks(Knocks {
+                allow: Allow::Team,
+                knocks: vec![KnockInfo {
+                    id: ParticipantId(4),
+                    name: Text::cut("bert"),
+                    identity: [7; 32],
+                    proof: text.clone(),
+                }],
             }),
         ),
         ("notice", FromHost::Notice(Notice { text })),
@@ -366,6 +444,18 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
         Any::Host(FromHost::Roster(RosterChange {
             changed: Vec::new(),
             gone: vec![ParticipantId(1); limits::MAX_ROSTER_PART + 1],
+        })),
+        Any::Host(FromHost::Knocks(Knocks {
+            allow: Allow::Link,
+            knocks: vec![
+                KnockInfo {
+                    id: ParticipantId(1),
+                    name: Text::cut(""),
+                    identity: [0; 32],
+                    proof: Text::cut(""),
+                };
+                limits::MAX_KNOCKS + 1
+            ],
         })),
         Any::Request(HistoryRequest {
             track: TrackId(0),

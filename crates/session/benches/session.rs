@@ -44,6 +44,8 @@ impl Session {
             size: Size::clamped(80, 24),
             has_tty: true,
             ledger: Vec::new(),
+            allow: pillion_proto::Allow::Link,
+            knock_wait_ms: 120_000,
             link: Some([9; 32]),
         };
         let mut session = Session {

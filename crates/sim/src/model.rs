@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillion_caps::{GrantId, PublicKey};
+use pillion_caps::{Door, GrantId, PublicKey, Subject};
 use pillion_proto::Right;
 
 /// Tolerated between two clocks, in milliseconds.
@@ -43,6 +43,18 @@ pub enum Effect {
     RevokeAll,
     /// An identity is kept out.
     Bar(PublicKey),
+    /// It is not any more.
+    Unbar(PublicKey),
+    /// Who may come in.
+    Open(Door),
+    /// Somebody is on the list.
+    List(Subject),
+    /// They are not any more.
+    Unlist(Subject),
+    /// Whoever proves to be this is kept out.
+    Ban(Subject),
+    /// They are not any more.
+    Unban(Subject),
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +78,8 @@ struct Held {
 pub struct Model {
     /// Nobody can have more than view.
     pub read_only: bool,
+    /// Who may come in where nobody said so: else whoever has the ticket.
+    pub invited: bool,
     /// The session is open.
     pub shared: bool,
     /// The link key that opens it.
@@ -73,6 +87,10 @@ pub struct Model {
     grants: BTreeMap<GrantId, Known>,
     held: BTreeMap<(PublicKey, GrantId), Held>,
     barred: BTreeSet<PublicKey>,
+    /// Who may come in, if that was said.
+    door: Option<Door>,
+    list: BTreeSet<Subject>,
+    banned: BTreeSet<Subject>,
     /// Everything that happened, each with the number of ledger entries that make it durable.
     effects: Vec<(u64, Effect)>,
 }
@@ -101,6 +119,7 @@ impl Model {
             .collect();
         *self = Model {
             read_only: self.read_only,
+            invited: self.invited,
             link: self.link,
             ..Model::default()
         };
@@ -161,6 +180,24 @@ impl Model {
             }
             Effect::Bar(who) => {
                 self.barred.insert(*who);
+                self.list.remove(&Subject::key(who));
+            }
+            Effect::Unbar(who) => {
+                self.barred.remove(who);
+            }
+            Effect::Open(door) => self.door = Some(*door),
+            Effect::List(who) => {
+                self.list.insert(who.clone());
+            }
+            Effect::Unlist(who) => {
+                self.list.remove(who);
+            }
+            Effect::Ban(who) => {
+                self.list.remove(who);
+                self.banned.insert(who.clone());
+            }
+            Effect::Unban(who) => {
+                self.banned.remove(who);
             }
         }
     }
@@ -231,6 +268,47 @@ impl Model {
     /// Whether an identity is kept out.
     pub fn is_barred(&self, who: &PublicKey) -> bool {
         self.barred.contains(who)
+    }
+
+    /// Who may come in.
+    pub fn door(&self) -> Door {
+        let unsaid = match self.invited {
+            true => Door::Invited,
+            false => Door::Link,
+        };
+        self.door.unwrap_or(unsaid)
+    }
+
+    /// Whether the list has somebody who is all of `who`.
+    pub fn is_listed(&self, who: &[Subject]) -> bool {
+        let mut list = self.list.iter();
+        list.any(|entry| who.iter().any(|who| entry.covers(who)))
+    }
+
+    /// Whether it has them as a member of a team.
+    pub fn is_member(&self, who: &[Subject]) -> bool {
+        let mut teams = self.list.iter().filter(|entry| entry.is_team());
+        teams.any(|entry| who.iter().any(|who| entry.covers(who)))
+    }
+
+    /// Whether somebody is kept out by their key or by anything they prove.
+    pub fn is_kept_out(&self, who: &[Subject]) -> bool {
+        let mut keys = who.iter().filter_map(Subject::as_key);
+        keys.any(|key| self.is_barred(&key))
+            || self
+                .banned
+                .iter()
+                .any(|banned| who.iter().any(|who| banned.covers(who)))
+    }
+
+    /// Whether somebody who shows this may come in without asking.
+    pub fn lets_in(&self, who: &[Subject], ticket: bool, grant: bool) -> bool {
+        !self.is_kept_out(who)
+            && match self.door() {
+                Door::Link => ticket || grant || self.is_listed(who),
+                Door::Invited => grant || self.is_listed(who),
+                Door::Team => self.is_member(who),
+            }
     }
 
     /// Grants made for this identity.

@@ -79,10 +79,18 @@ fn lines_from_before_sharing_are_noticed() {
 
 #[test]
 fn talking_after_the_end_is_noticed() {
-    is_noticed(Sabotage::SendAfterClose, &["is written to after its end"]);
+    is_noticed(
+        Sabotage::SendAfterClose,
+        &["is written to after its end", "and is not in"],
+    );
 }
 
 #[test]
 fn a_slow_viewer_in_everybodys_way_is_noticed() {
     is_noticed(Sabotage::SlowHoldsUp, &["and not"]);
+}
+
+#[test]
+fn a_screen_shown_to_who_knocks_is_noticed() {
+    is_noticed(Sabotage::ShowWhoKnocks, &["waits at the door"]);
 }

@@ -76,6 +76,8 @@ impl Room {
             size: Size::clamped(80, 24),
             has_tty: true,
             ledger,
+            allow: pillion_proto::Allow::Link,
+            knock_wait_ms: 120_000,
             link,
         };
         let mut host = Host::new(config, now);
@@ -144,6 +146,7 @@ impl Room {
             .into_iter()
             .collect();
         let config = ViewerConfig {
+            claims: Vec::new(),
             identity: secret(person),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),

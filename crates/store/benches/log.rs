@@ -59,6 +59,7 @@ fn new_log(dir: &tempfile::TempDir) -> SessionLog {
         rows: 24,
         host: "host".to_owned(),
         pid: std::process::id(),
+        runs: 1,
     };
     SessionLog::create(&dir.path().join("sessions"), meta).expect("a log in a fresh directory")
 }

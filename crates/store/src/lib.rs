@@ -12,6 +12,9 @@
 //!   NAME.doc                    small documents: the session's key, what it shares …
 //! ```
 //!
+//! A session that stopped can be started again ([`reopen`](SessionLog::reopen)): its key, documents and
+//! ledger are as they were, and its log goes on behind what is there.
+//!
 //! The log knows nothing of terminals: frames, history and events are bytes under a number.
 //!
 //! **What a crash costs.** `kill -9` loses what was appended in the last [`FLUSH_AFTER`]; a power

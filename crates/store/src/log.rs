@@ -112,7 +112,8 @@ impl SessionLog {
     }
 
     /// Goes on with a session that crashed or ended: the same id, documents and ledger, and the
-    /// log behind what is there. A torn tail is cut off.
+    /// log behind what is there. A torn tail is cut off. It shows as running while this value is
+    /// there, and dropped without [`begin_again`](Self::begin_again) as it did before.
     ///
     /// # Errors
     /// There is no such session, it runs, it is damaged, or the system refused.
@@ -135,6 +136,24 @@ impl SessionLog {
         let mut log = SessionLog::start(dir, lock, meta, segments, index)?;
         log.next = log.index.groups().collect();
         Ok(log)
+    }
+
+    /// Says that the reopened session runs anew, and as what: `meta` takes the place of what it was,
+    /// but for its id, its start and the count of its runs, which goes up by one. How it ended before
+    /// is forgotten. Durable when this returns, and one or the other whatever happens.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn begin_again(&mut self, meta: SessionMeta) -> Result<(), StoreError> {
+        let meta = SessionMeta {
+            id: self.meta.id.clone(),
+            started_unix_ms: self.meta.started_unix_ms,
+            runs: self.meta.runs.saturating_add(1),
+            ..meta
+        };
+        session::begin_again(&self.dir, &meta)?;
+        self.meta = meta;
+        Ok(())
     }
 
     fn start(

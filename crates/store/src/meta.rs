@@ -17,14 +17,14 @@ const MAX_META_BYTES: u64 = 64 << 10;
 /// Longest text kept for any one field; longer ones are cut.
 const MAX_TEXT: usize = 4096;
 
-/// What a session is, fixed at its start.
+/// What a session is, as it was started last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionMeta {
     /// The session's id: 1–64 characters out of `a-z`, `0-9` and `-`, not starting with `-`.
     pub id: String,
     /// The name people see.
     pub name: String,
-    /// When it started, in milliseconds since 1970.
+    /// When it started first, in milliseconds since 1970.
     pub started_unix_ms: u64,
     /// The command it runs, as shown to people.
     pub command: String,
@@ -36,6 +36,15 @@ pub struct SessionMeta {
     pub host: String,
     /// The process that runs it.
     pub pid: u32,
+    /// How often it was started: 1, and one more with each
+    /// [`begin_again`](crate::SessionLog::begin_again).
+    #[serde(default = "once")]
+    pub runs: u32,
+}
+
+/// What directories say that were written before sessions could be started again.
+fn once() -> u32 {
+    1
 }
 
 /// How a session ended.

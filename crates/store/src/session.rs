@@ -206,10 +206,23 @@ fn discard_unfinished(root: &Dir, dir: &Dir, name: &str) -> Result<(), StoreErro
 
 /// Takes a session that stopped as one to go on with.
 pub(crate) fn reopen(root: &Path, id: &str) -> Result<(Arc<Dir>, File, SessionMeta), StoreError> {
-    let (_, dir, meta) = find(root, id)?;
+    let (_, dir, _) = find(root, id)?;
     let held = lock(&dir)?.ok_or_else(|| StoreError::Live { id: id.to_owned() })?;
-    dir.remove_file(END_FILE)?;
+    // Read again now that nobody else can change it: it may have run, or been removed, meanwhile.
+    let meta = match SessionMeta::read(&dir)? {
+        Some(meta) if meta.id == id => meta,
+        _ => return Err(StoreError::NoSession { id: id.to_owned() }),
+    };
     Ok((Arc::new(dir), held, meta))
+}
+
+/// Notes that a session runs anew: what it is now takes the place of what it was, and how it ended
+/// is forgotten. Killed in between, it is one that ended.
+pub(crate) fn begin_again(dir: &Dir, meta: &SessionMeta) -> Result<(), StoreError> {
+    meta.write(dir)?;
+    dir.remove_file(END_FILE)?;
+    dir.sync()
+        .map_err(|e| StoreError::io("sync the directory", dir.path(), e))
 }
 
 fn find(root: &Path, id: &str) -> Result<(Dir, Dir, SessionMeta), StoreError> {

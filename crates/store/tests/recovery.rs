@@ -23,6 +23,7 @@ fn meta(id: &str) -> SessionMeta {
         rows: 24,
         host: "host".to_owned(),
         pid: 1,
+        runs: 1,
     }
 }
 
@@ -619,5 +620,174 @@ struct Unmount(PathBuf);
 impl Drop for Unmount {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn state(root: &Path) -> SessionState {
+    let sessions = list(root).unwrap();
+    let [one] = &sessions[..] else {
+        panic!("not one session: {sessions:?}")
+    };
+    one.state.clone()
+}
+
+#[test]
+fn a_session_that_stopped_begins_again_where_it_was() {
+    let (_temp, root) = root();
+    let mut log = SessionLog::create(&root, meta("s")).unwrap();
+    log.write_document("session-key", b"secret").unwrap();
+    log.append_ledger(b"used once").unwrap();
+    log.append_event(1, b"came").unwrap();
+    log.append_frame(0, 7, 1, b"frame").unwrap();
+    log.append_history(0, 0, 3, 1, b"lines").unwrap();
+    log.end(5, "the shell exited").unwrap();
+    let ended = SessionState::Ended {
+        at_ms: 5,
+        reason: "the shell exited".to_owned(),
+    };
+    let before = read(&root);
+
+    // Taken up and given up again, it is what it was.
+    let log = SessionLog::reopen(&root, "s").unwrap();
+    assert_eq!(state(&root), SessionState::Live);
+    drop(log);
+    assert_eq!(state(&root), ended);
+
+    let mut log = SessionLog::reopen(&root, "s").unwrap();
+    log.begin_again(SessionMeta {
+        id: "other".to_owned(),
+        name: "another name".to_owned(),
+        started_unix_ms: 99,
+        pid: 2,
+        ..meta("s")
+    })
+    .unwrap();
+    let again = SessionMeta {
+        name: "another name".to_owned(),
+        pid: 2,
+        runs: 2,
+        ..meta("s")
+    };
+    assert_eq!(log.meta(), &again);
+    assert!(matches!(
+        SessionLog::reopen(&root, "s"),
+        Err(StoreError::Live { .. })
+    ));
+    assert_eq!(
+        log.read_document("session-key").unwrap().unwrap(),
+        b"secret"
+    );
+    assert_eq!(log.ledger().unwrap().entries, [b"used once"]);
+    log.append_ledger(b"barred").unwrap();
+    log.append_event(6, b"came again").unwrap();
+    // A run has tracks of its own, so its numbers begin anew.
+    log.append_frame(16, 1, 6, b"frame of the second run")
+        .unwrap();
+    drop(log);
+
+    // Its end was of the run before: this one was killed.
+    assert!(matches!(state(&root), SessionState::Crashed { .. }));
+    let reader = SessionReader::open(&root, "s").unwrap();
+    assert_eq!(reader.meta(), &again);
+    assert_eq!(reader.ledger().unwrap().entries.len(), 2);
+    assert_eq!(reader.tracks(), [0, 16]);
+    let found = content(&reader);
+    assert!(before.is_prefix_of(&found));
+    assert_eq!(found.events, [&b"came"[..], b"came again"]);
+}
+
+#[test]
+fn killed_while_it_begins_again_a_session_can_begin_once_more() {
+    let (_temp, root) = root();
+    SessionLog::create(&root, meta("s"))
+        .unwrap()
+        .end(5, "")
+        .unwrap();
+    let end = std::fs::read(root.join("s/end.json")).unwrap();
+    let again = |root: &Path| {
+        let mut log = SessionLog::reopen(root, "s").unwrap();
+        log.begin_again(meta("s")).unwrap();
+        log.meta().runs
+    };
+    assert_eq!(again(&root), 2);
+    // As if killed before its end was forgotten, and amidst the writing of what it is.
+    write_private(&root.join("s/end.json"), &end);
+    write_private(&root.join("s/meta.json.tmp"), b"{\"vers");
+    assert!(matches!(state(&root), SessionState::Ended { at_ms: 5, .. }));
+    assert_eq!(again(&root), 3);
+    assert!(matches!(state(&root), SessionState::Crashed { .. }));
+}
+
+/// What one run does before it is killed or ends.
+#[derive(Debug, Clone)]
+struct Lived {
+    events: u8,
+    entries: u8,
+    lines: u8,
+    /// Ends in good order, or has so many bytes cut off its last segment as a power loss might.
+    cut: Option<u16>,
+}
+
+fn lived() -> impl Strategy<Value = Lived> {
+    let cut = prop_oneof![Just(None), (0..400_u16).prop_map(Some)];
+    (0..6_u8, 0..4_u8, 0..6_u8, cut).prop_map(|(events, entries, lines, cut)| Lived {
+        events,
+        entries,
+        lines,
+        cut,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn however_often_it_is_killed_and_begun_again_no_run_loses_what_an_earlier_one_kept(
+        runs in prop::collection::vec(lived(), 1..6),
+    ) {
+        let (_temp, root) = root();
+        drop(SessionLog::create(&root, meta("s")).unwrap());
+        let mut ledger: Vec<Vec<u8>> = Vec::new();
+        let mut kept = read(&root);
+        for (run, lived) in runs.iter().enumerate() {
+            let mut log = SessionLog::reopen(&root, "s").unwrap();
+            log.begin_again(meta("s")).unwrap();
+            prop_assert_eq!(log.meta().runs as usize, run + 2);
+            prop_assert_eq!(&log.ledger().unwrap().entries, &ledger);
+            for n in 0..lived.events {
+                log.append_event(0, format!("event {n} of run {run}").as_bytes()).unwrap();
+            }
+            for n in 0..lived.entries {
+                let entry = format!("entry {n} of run {run}").into_bytes();
+                log.append_ledger(&entry).unwrap();
+                ledger.push(entry);
+            }
+            for n in 0..lived.lines {
+                let first = log.next_line(0);
+                log.append_history(0, first, 1, 0, &[n; 50]).unwrap();
+                log.append_frame(0, log.next_frame(0), 0, &[n; 20]).unwrap();
+            }
+            match lived.cut {
+                None => log.end(1, "ended").unwrap(),
+                Some(cut) => {
+                    drop(log);
+                    let last = (1..).take_while(|n| segment(&root, *n).exists()).last().unwrap();
+                    let bytes = std::fs::read(segment(&root, last)).unwrap();
+                    let left = bytes.len().saturating_sub(cut.into());
+                    std::fs::write(segment(&root, last), &bytes[..left]).unwrap();
+                }
+            }
+            prop_assert_eq!(matches!(state(&root), SessionState::Ended { .. }), lived.cut.is_none());
+            let now = read(&root);
+            prop_assert!(kept.is_prefix_of(&now), "{:?} after {:?}", now, kept);
+            if lived.cut.is_none() {
+                let added = usize::from(lived.events) + 2 * usize::from(lived.lines);
+                prop_assert_eq!(now.frames.len() - kept.frames.len(), usize::from(lived.lines));
+                prop_assert!(now.records() <= kept.records() + added);
+                prop_assert_eq!(now.events.len() - kept.events.len(), usize::from(lived.events));
+            }
+            kept = now;
+        }
+        prop_assert_eq!(SessionReader::open(&root, "s").unwrap().ledger().unwrap().entries, ledger);
     }
 }

@@ -32,6 +32,7 @@ fn view(cols: u16, rows: u16) -> View {
         until_unix_ms: None,
         read_only: false,
         asking: false,
+        door: None,
         path: PathKind::Direct,
         rtt_us: 12_345,
         lag_us: 0,

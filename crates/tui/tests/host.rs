@@ -137,6 +137,8 @@ fn status(id: u32, name: &str) -> ParticipantStatus {
         until_unix_ms: None,
         here: true,
         asking: false,
+        knocking: false,
+        proof: "the ticket".into(),
         path: PathKind::Direct,
         rtt_us: Some(12_000),
         lag_frames: 0,
@@ -184,6 +186,14 @@ fn everything(tty: &vt100::Parser) -> Everything {
     (pen, screen.cursor_position(), cells, flags)
 }
 
+/// What the panel wants to know when it opens.
+fn opened() -> [HostAction; 2] {
+    [
+        HostAction::Command(Command::Who),
+        HostAction::Command(Command::Open { allow: None }),
+    ]
+}
+
 #[test]
 fn a_request_is_shown_answered_and_leaves_no_trace() {
     let mut desk = Desk::new(80, 10);
@@ -204,6 +214,48 @@ fn a_request_is_shown_answered_and_leaves_no_trace() {
     assert_eq!(desk.wants(), Some(Want::Notice));
     desk.paint();
     assert_eq!(everything(&desk.tty), before);
+    assert_eq!(desk.wants(), None);
+}
+
+#[test]
+fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
+    let mut desk = Desk::new(120, 10);
+    let before = everything(&desk.tty);
+    let target = Target::Id(ParticipantId(3));
+    let for_good = |for_good| {
+        let target = target.clone();
+        HostAction::Command(Command::TurnAway { target, for_good })
+    };
+    let admit = HostAction::Command(Command::Admit {
+        target: target.clone(),
+    });
+    for (key, answer) in [("y", admit), ("n", for_good(false)), ("N", for_good(true))] {
+        let notice = HostNotice::Knocked {
+            id: ParticipantId(3),
+            name: "an\x1b[31mna".into(),
+            fingerprint: "7f3a-91c2-04be-77d1".into(),
+            proof: "anna@example.org".into(),
+        };
+        desk.ui.notice(at(desk.now), notice);
+        desk.paint();
+        let row = desk.row(9);
+        assert!(row.contains("knocks (anna@example.org)"), "{row}");
+        assert!(row.contains("Ctrl-] y"), "{row}");
+        desk.later(500);
+        assert_eq!(desk.types(format!("\x1d{key}")), [answer]);
+        desk.paint();
+        assert_eq!(everything(&desk.tty), before);
+    }
+    // Whoever leaves is not asked about any more.
+    let notice = HostNotice::Knocked {
+        id: ParticipantId(4),
+        name: "bob".into(),
+        fingerprint: String::new(),
+        proof: String::new(),
+    };
+    desk.ui.notice(at(desk.now), notice);
+    let id = ParticipantId(4);
+    desk.ui.notice(at(desk.now), HostNotice::KnockGone { id });
     assert_eq!(desk.wants(), None);
 }
 
@@ -429,7 +481,7 @@ fn the_prefix_is_known_in_every_encoding() {
         );
         assert_eq!(desk.types(b"\x1b[93;5:3u"), []);
         let refresh = desk.types(b"p");
-        assert_eq!(refresh, [HostAction::Command(Command::Who)]);
+        assert_eq!(refresh, opened());
         assert_eq!(desk.wants(), Some(Want::Panel));
     }
 }
@@ -440,7 +492,7 @@ fn what_a_terminal_answers_while_we_wait_for_a_key_is_the_programs() {
     desk.types(b"\x1d");
     assert_eq!(desk.types(b"\x1b[?62c"), [forward(b"\x1b[?62c")]);
     assert_eq!(desk.types(b"\x1b[I"), [forward(b"\x1b[I")]);
-    assert_eq!(desk.types(b"p"), [HostAction::Command(Command::Who)]);
+    assert_eq!(desk.types(b"p"), opened());
     assert_eq!(
         desk.types(b"\x1b]11;rgb:0/0/0\x1b\\"),
         [forward(b"\x1b]11;rgb:0/0/0\x1b\\")]
@@ -477,7 +529,7 @@ fn the_panel_lists_and_commands() {
     let mut desk = Desk::new(100, 24);
     desk.program("\x1b[3;3Hhello\x1b[?2004h\x1b[1m");
     let before = everything(&desk.tty);
-    assert_eq!(desk.types(b"\x1dp"), [HostAction::Command(Command::Who)]);
+    assert_eq!(desk.types(b"\x1dp"), opened());
     desk.paint();
     let mut asking = status(4, "bob");
     asking.asking = true;
@@ -584,6 +636,7 @@ fn keys_and_panel_in_one_read_go_where_they_belong() {
         [
             forward(b"ls"),
             HostAction::Command(Command::Who),
+            HostAction::Command(Command::Open { allow: None }),
             forward(b"make\r")
         ]
     );

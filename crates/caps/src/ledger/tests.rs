@@ -646,8 +646,46 @@ fn golden_events() {
         let long = [&bytes[..], &[0]].concat();
         assert_eq!(LedgerEvent::from_bytes(&long), Err(Malformed::Trailing(1)));
     }
-    let unknown = LedgerEvent::from_bytes(&[10]).unwrap_err().to_string();
-    assert!(unknown.contains("a ledger event number 10"), "{unknown}");
+    let text = data_encoding::HEXLOWER.encode(b"a@b.example");
+    let who: Subject = "a@b.example".parse().unwrap();
+    let rights = Rights::EDIT;
+    for (event, golden) in [
+        (LedgerEvent::Opened(Door::Link), "0a01".to_owned()),
+        (LedgerEvent::Opened(Door::Invited), "0a02".to_owned()),
+        (LedgerEvent::Opened(Door::Team), "0a03".to_owned()),
+        (
+            LedgerEvent::Allowed {
+                who: who.clone(),
+                rights,
+            },
+            format!("0b03{text}"),
+        ),
+        (LedgerEvent::Disallowed(who.clone()), format!("0c{text}")),
+        (LedgerEvent::Banned(who.clone()), format!("0d{text}")),
+        (LedgerEvent::Unbanned(who), format!("0e{text}")),
+    ] {
+        let bytes = event.to_bytes();
+        assert_eq!(data_encoding::HEXLOWER.encode(&bytes), golden);
+        assert_eq!(LedgerEvent::from_bytes(&bytes), Ok(event));
+        // A text goes to the end of its event: cut short it is another one, down to none at all.
+        let least = if bytes[0] == 11 { 3 } else { 2 };
+        for len in 0..least {
+            assert!(LedgerEvent::from_bytes(&bytes[..len]).is_err());
+        }
+        let long = [&bytes[..], b"\n"].concat();
+        assert!(LedgerEvent::from_bytes(&long).is_err());
+    }
+    for bytes in [
+        &[10, 0][..],
+        &[10, 4],
+        &[11, 0, b'a'],
+        &[11, 2, b'a'],
+        b"\x0d\xff",
+    ] {
+        assert!(LedgerEvent::from_bytes(bytes).is_err(), "{bytes:?}");
+    }
+    let unknown = LedgerEvent::from_bytes(&[15]).unwrap_err().to_string();
+    assert!(unknown.contains("a ledger event number 15"), "{unknown}");
 }
 
 /// What may happen at a host, in any order.
@@ -663,7 +701,21 @@ enum Act {
     RevokeAll,
     Bar(u8),
     Unbar(u8),
+    Allow(u8, bool),
+    Disallow(u8),
+    Ban(u8),
+    Unban(u8),
+    Open(u8),
     Restart,
+}
+
+/// Somebody a list may be about: an identity key, an address or a team's member.
+fn subject(seed: u8) -> Subject {
+    match seed % 3 {
+        0 => Subject::key(&key(seed)),
+        1 => format!("{seed}@b.example").parse().unwrap(),
+        _ => format!("team:{}/{seed}", key(1)).parse().unwrap(),
+    }
 }
 
 fn any_act() -> impl Strategy<Value = Act> {
@@ -679,6 +731,11 @@ fn any_act() -> impl Strategy<Value = Act> {
         1 => Just(Act::RevokeAll),
         1 => who().prop_map(Act::Bar),
         1 => who().prop_map(Act::Unbar),
+        2 => (who(), any::<bool>()).prop_map(|(who, edit)| Act::Allow(who, edit)),
+        1 => who().prop_map(Act::Disallow),
+        1 => who().prop_map(Act::Ban),
+        1 => who().prop_map(Act::Unban),
+        1 => (0..3u8).prop_map(Act::Open),
         1 => Just(Act::Restart),
     ]
 }
@@ -745,6 +802,34 @@ proptest! {
                 Act::Unbar(who) => {
                     let event = host.ledger.unbar(key(who));
                     host.log.push(event);
+                }
+                Act::Allow(who, edit) => {
+                    let rights = if edit { Rights::EDIT } else { Rights::VIEW };
+                    let event = host.ledger.allow(subject(who), rights).unwrap();
+                    host.log.push(event);
+                    prop_assert_eq!(host.ledger.access().right(&[subject(who)]), Some(rights));
+                }
+                Act::Disallow(who) => {
+                    let event = host.ledger.disallow(&subject(who));
+                    host.log.extend(event);
+                    prop_assert_eq!(host.ledger.access().right(&[subject(who)]), None);
+                }
+                Act::Ban(who) => {
+                    let event = host.ledger.ban(subject(who)).unwrap();
+                    host.log.push(event);
+                    let barred = subject(who).as_key().is_some_and(|key| host.ledger.is_barred(&key));
+                    prop_assert!(barred || host.ledger.access().is_banned(&[subject(who)]));
+                    prop_assert_eq!(host.ledger.access().right(&[subject(who)]), None);
+                }
+                Act::Unban(who) => {
+                    let event = host.ledger.unban(&subject(who));
+                    host.log.extend(event);
+                    prop_assert!(!host.ledger.access().is_banned(&[subject(who)]));
+                }
+                Act::Open(door) => {
+                    let door = [Door::Link, Door::Invited, Door::Team][usize::from(door)];
+                    host.log.push(host.ledger.open(door));
+                    prop_assert_eq!(host.ledger.access().door(), Some(door));
                 }
                 Act::Restart => host.ledger = host.replayed(),
             }

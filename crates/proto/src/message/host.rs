@@ -4,11 +4,14 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyBytes, ParticipantId, Ping, ProtocolError, Right, SignatureBytes, TrackId, bounded, get, put,
+    Allow, KeyBytes, ParticipantId, Ping, ProtocolError, Right, SignatureBytes, TrackId, bounded,
+    get, put,
 };
 use crate::{
     framer::encode_message,
-    limits::{MAX_GRANT, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE, MAX_TRACKS},
+    limits::{
+        MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE, MAX_TRACKS,
+    },
     tag,
     text::Text,
     version::Version,
@@ -65,6 +68,8 @@ impl RefusedCode {
     pub const PROTOCOL: RefusedCode = RefusedCode(8);
     /// The host's own session, joined from inside itself.
     pub const SELF: RefusedCode = RefusedCode(9);
+    /// The host did not let this person in: said no, did not answer, or lets nobody like them in.
+    pub const NOT_ADMITTED: RefusedCode = RefusedCode(10);
 
     /// Whether trying again later could help.
     pub fn is_final(self) -> bool {
@@ -192,6 +197,49 @@ pub struct Notice {
     pub text: Text<MAX_SENTENCE>,
 }
 
+/// The host is being asked whether to let the viewer in: nothing of the session is told before a
+/// welcome, and a refusal follows if nobody answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// For people.
+    pub text: Text<MAX_SENTENCE>,
+    /// How long it may take at most from now on, in milliseconds.
+    pub wait_ms: u32,
+}
+
+/// What came of a [`ManageRequest`](crate::ManageRequest).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManageAnswer {
+    /// The request's number.
+    pub id: u32,
+    /// Whether it was carried out.
+    pub done: bool,
+    /// For people.
+    pub text: Text<MAX_SENTENCE>,
+}
+
+/// Somebody who knocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnockInfo {
+    /// Their number, which they keep when they are let in.
+    pub id: ParticipantId,
+    /// Chosen name; unverified.
+    pub name: Text<MAX_NAME>,
+    /// Identity key; proved.
+    pub identity: KeyBytes,
+    /// How they proved who they are; for people.
+    pub proof: Text<MAX_SENTENCE>,
+}
+
+/// Everybody who knocks, and who may come in: the whole of it each time, to those who manage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knocks {
+    /// Who may come in.
+    pub allow: Allow,
+    /// At most [`MAX_KNOCKS`].
+    pub knocks: Vec<KnockInfo>,
+}
+
 /// What a host says on the control stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromHost {
@@ -219,6 +267,12 @@ pub enum FromHost {
     Grant(GrantPush),
     /// A sentence.
     Notice(Notice),
+    /// You are being announced.
+    Waiting(Waiting),
+    /// What came of managing.
+    ManageAnswer(ManageAnswer),
+    /// Who knocks.
+    Knocks(Knocks),
     /// A message from a newer version: skipped.
     Unknown(u8),
 }
@@ -239,6 +293,9 @@ impl FromHost {
             FromHost::Track(track) => put(out, tag::host::TRACK, track),
             FromHost::Grant(grant) => put(out, tag::host::GRANT, grant),
             FromHost::Notice(notice) => put(out, tag::host::NOTICE, notice),
+            FromHost::Waiting(waiting) => put(out, tag::host::WAITING, waiting),
+            FromHost::ManageAnswer(answer) => put(out, tag::host::MANAGE_ANSWER, answer),
+            FromHost::Knocks(knocks) => put(out, tag::host::KNOCKS, knocks),
             FromHost::Unknown(tag) => encode_message(out, *tag, &[]),
         }
     }
@@ -279,6 +336,16 @@ impl FromHost {
                 FromHost::Grant(push)
             }
             tag::host::NOTICE => FromHost::Notice(get(payload, "a notice")?),
+            tag::host::WAITING => FromHost::Waiting(get(payload, "a waiting")?),
+            tag::host::MANAGE_ANSWER => FromHost::ManageAnswer(get(payload, "an answer")?),
+            tag::host::KNOCKS => {
+                let knocks: Knocks = get(payload, "who knocks")?;
+                bounded(
+                    knocks.knocks.len() <= MAX_KNOCKS,
+                    "a message with too many who knock",
+                )?;
+                FromHost::Knocks(knocks)
+            }
             other => FromHost::Unknown(other),
         })
     }

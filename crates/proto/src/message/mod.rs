@@ -98,6 +98,53 @@ pub enum Right {
     Manage,
 }
 
+/// Who may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Allow {
+    /// Whoever holds the ticket or link.
+    Link,
+    /// People on the session's list, and holders of a grant; others who hold the ticket knock.
+    Invited,
+    /// Members of the session's teams.
+    Team,
+}
+
+impl Allow {
+    /// The word, as flags and settings have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Allow::Link => "link",
+            Allow::Invited => "invited",
+            Allow::Team => "team",
+        }
+    }
+}
+
+impl std::fmt::Display for Allow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Allow {
+    type Err = UnknownAllow;
+
+    fn from_str(text: &str) -> Result<Allow, UnknownAllow> {
+        let all = [Allow::Link, Allow::Invited, Allow::Team];
+        all.into_iter()
+            .find(|allow| allow.as_str() == text)
+            .ok_or(UnknownAllow)
+    }
+}
+
+/// A word that doesn't say who may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "say \"link\" (whoever has the ticket), \"invited\" (people you allow; others knock) or \"team\""
+)]
+pub struct UnknownAllow;
+
 /// How a connection travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PathKind {

@@ -3,12 +3,15 @@
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::{JoinId, KeyBytes, ProtocolError, SignatureBytes, TrackId, bounded, get, put};
+use super::{
+    Allow, JoinId, KeyBytes, ParticipantId, ProtocolError, Right, SignatureBytes, TrackId, bounded,
+    get, put,
+};
 use crate::{
     framer::encode_message,
     limits::{
         MAX_CLAIM, MAX_CLAIMS_IN_HELLO, MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_PADDING,
-        MAX_SOFTWARE,
+        MAX_SOFTWARE, MAX_SUBJECT,
     },
     tag,
     text::Text,
@@ -84,6 +87,59 @@ pub struct Ping {
     pub nonce: u64,
 }
 
+/// What somebody with the right to manage wants done. Postcard counts the variants: new ones go to
+/// the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manage {
+    /// Let somebody in who knocks.
+    Admit(ParticipantId),
+    /// Turn them away.
+    Refuse {
+        /// Whom.
+        who: ParticipantId,
+        /// Bar them, too.
+        for_good: bool,
+    },
+    /// Give somebody here a right, for so many milliseconds or as long as the host's default.
+    Grant {
+        /// Whom.
+        who: ParticipantId,
+        /// What.
+        right: Right,
+        /// For how long.
+        ttl_ms: Option<u64>,
+    },
+    /// Say no to a request for edit.
+    RefuseRequest(ParticipantId),
+    /// Take edit away.
+    Revoke(ParticipantId),
+    /// Put somebody out and bar them.
+    Kick(ParticipantId),
+    /// Say who may come in.
+    Open(Allow),
+    /// Put somebody on the list.
+    Allow {
+        /// By what they can prove.
+        who: Text<MAX_SUBJECT>,
+        /// What they may do.
+        right: Right,
+    },
+    /// Keep out whoever proves to be this.
+    Ban(Text<MAX_SUBJECT>),
+    /// Undo that.
+    Unban(Text<MAX_SUBJECT>),
+}
+
+/// A [`Manage`] by a participant who holds the right to. The hello on the same connection proved whose
+/// key it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManageRequest {
+    /// Comes back in the answer; counts the requests of a connection.
+    pub id: u32,
+    /// What.
+    pub what: Manage,
+}
+
 /// What a viewer says on the control stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromViewer {
@@ -103,6 +159,8 @@ pub enum FromViewer {
     NeedSnapshot(TrackId),
     /// Before all else, in early data.
     Resume(Resume),
+    /// Something only who manages may ask for.
+    Manage(ManageRequest),
     /// A message from a newer version: skipped.
     Unknown(u8),
 }
@@ -119,6 +177,7 @@ impl FromViewer {
             FromViewer::Leave => encode_message(out, tag::viewer::LEAVE, &[]),
             FromViewer::NeedSnapshot(track) => put(out, tag::viewer::NEED_SNAPSHOT, track),
             FromViewer::Resume(resume) => put(out, tag::viewer::RESUME, resume),
+            FromViewer::Manage(request) => put(out, tag::viewer::MANAGE, request),
             FromViewer::Unknown(tag) => encode_message(out, *tag, &[]),
         }
     }
@@ -176,6 +235,7 @@ impl FromViewer {
                 )?;
                 FromViewer::Resume(resume)
             }
+            tag::viewer::MANAGE => FromViewer::Manage(get(payload, "a request to manage")?),
             other => FromViewer::Unknown(other),
         })
     }

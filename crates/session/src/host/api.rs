@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{ParticipantId, PathKind, Right, TrackId, TrackState};
+use pillion_people::{Issuer, Trust};
+use pillion_proto::{Allow, ParticipantId, PathKind, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -37,6 +38,10 @@ pub struct HostConfig {
     pub ledger: Vec<Bytes>,
     /// The link key's seed of an earlier run, so that tickets stay valid.
     pub link: Option<[u8; 32]>,
+    /// Who may come in, unless the ledger says otherwise.
+    pub allow: Allow,
+    /// How long somebody who knocks waits for an answer at most, in milliseconds (2 min by default).
+    pub knock_wait_ms: u64,
 }
 
 /// What happens to a host.
@@ -155,6 +160,9 @@ pub enum HostInput {
         /// `(first line, records, encoded lines)`.
         chunks: Vec<(LineId, u32, Bytes)>,
     },
+    /// Whom to believe when somebody says who they are. Told at the start and on every change, and in
+    /// answer to every [`HostOutput::FetchKeys`], whatever came of it.
+    Trust(Box<Trust>),
     /// Time passed.
     Tick,
 }
@@ -229,8 +237,43 @@ pub enum Command {
         /// Whose, or which grant.
         target: Target,
     },
-    /// Put somebody out and bar that identity.
+    /// Put somebody out, and bar that identity and what else they proved to be.
     Kick {
+        /// Whom.
+        target: Target,
+    },
+    /// Say who may come in; without `allow`, tell how it stands.
+    Open {
+        /// From now on.
+        allow: Option<Allow>,
+    },
+    /// Put somebody on the list of who may come in: a participant, or a text that `pillion-people`
+    /// reads as an `Invited`.
+    Allow {
+        /// Whom.
+        target: Target,
+        /// What they may do.
+        right: Right,
+    },
+    /// Let somebody in who knocks, and put them on the list.
+    Admit {
+        /// Whom.
+        target: Target,
+    },
+    /// Turn somebody away who knocks; if nobody like that does, say no to their request for edit.
+    TurnAway {
+        /// Whom.
+        target: Target,
+        /// Bar them, too.
+        for_good: bool,
+    },
+    /// Keep out whoever is or proves to be this, here or not.
+    Ban {
+        /// Whom; as for [`Command::Allow`].
+        target: Target,
+    },
+    /// Undo that.
+    Unban {
         /// Whom.
         target: Target,
     },
@@ -256,6 +299,15 @@ pub enum Done {
     Who(Vec<ParticipantStatus>),
     /// How the session stands.
     Status(SessionStatus),
+    /// Who may come in.
+    Door {
+        /// The rule.
+        allow: Allow,
+        /// The list.
+        people: Vec<(String, Right)>,
+        /// Who is kept out.
+        banned: Vec<String>,
+    },
 }
 
 /// One line of `pillion who`.
@@ -275,6 +327,10 @@ pub struct ParticipantStatus {
     pub here: bool,
     /// Has asked for edit and waits.
     pub asking: bool,
+    /// Is not in, and waits to be let in.
+    pub knocking: bool,
+    /// How they proved who they are, or what let them in; for people.
+    pub proof: String,
     /// How the connection travels.
     pub path: PathKind,
     /// Round trip, in microseconds, once known.
@@ -307,6 +363,14 @@ pub enum CommandError {
         /// What was asked for.
         name: String,
     },
+    /// Nobody here is called that, and it is nothing that can be proved either.
+    #[error("nobody here is called \"{name}\" (`pillion who` lists who is), and {why}")]
+    UnknownPerson {
+        /// What was asked for.
+        name: String,
+        /// Why it names nobody else.
+        why: String,
+    },
     /// More than one is called that.
     #[error("\"{name}\" could be any of {}; say which by its number", choices.join(", "))]
     Ambiguous {
@@ -334,6 +398,22 @@ pub enum HostNotice {
         name: String,
         /// Fingerprint of the identity key.
         fingerprint: String,
+    },
+    /// Knocks; answered by [`Command::Admit`] or [`Command::TurnAway`].
+    Knocked {
+        /// Who, by the number they keep when they are let in.
+        id: ParticipantId,
+        /// Name, cleaned.
+        name: String,
+        /// Fingerprint of the identity key.
+        fingerprint: String,
+        /// How they proved who they are.
+        proof: String,
+    },
+    /// A knock was answered, or whoever knocked left: take the notice away.
+    KnockGone {
+        /// Whose.
+        id: ParticipantId,
     },
     /// A request was answered, withdrawn or its viewer left: take the notice away.
     RequestGone {
@@ -472,6 +552,8 @@ pub enum HostOutput {
     Ledger(Bytes),
     /// Keep this secret in the session's directory: the link key's seed changed.
     KeepLink([u8; 32]),
+    /// The kept secret opens nothing any more, after a restart neither: sharing was stopped.
+    ForgetLink,
     /// Append to the log.
     Log(LogEntry),
     /// Read settled lines from the log and answer with [`HostInput::History`].
@@ -495,6 +577,12 @@ pub enum HostOutput {
         request: u64,
         /// What came of it.
         result: Result<Done, CommandError>,
+    },
+    /// Fetch this issuer's keys, if it is one that is trusted, and say [`HostInput::Trust`]: somebody
+    /// waits for it, six seconds at most.
+    FetchKeys {
+        /// Whose.
+        issuer: Issuer,
     },
     /// Start listening for viewers.
     Listen,

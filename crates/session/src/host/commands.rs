@@ -2,8 +2,12 @@
 
 use std::num::NonZeroU32;
 
-use pillion_caps::{Audience, Refusal, SecretKey, UnixMillis};
-use pillion_proto::{FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right};
+use pillion_caps::{
+    Audience, PublicKey, Refusal, SecretKey, Subject, UnixMillis, VerifiedIdentity,
+};
+use pillion_proto::{
+    Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right, limits::MAX_SUBJECT,
+};
 
 use crate::words::span;
 
@@ -12,6 +16,7 @@ use super::{
     api::{
         Actor, Command, CommandError, Done, HostNotice, ParticipantStatus, SessionStatus, Target,
     },
+    by::By,
     conn::Fault,
     names::Found,
     requests::Why,
@@ -36,41 +41,77 @@ pub(super) struct Confirm {
 impl Host {
     /// Somebody on the host's side wants something.
     pub(super) fn on_command(&mut self, request: u64, by: Actor, command: Command) {
-        // A ticket only lets watch, and an editor has one. Sharing can't begin while an editor is
-        // here: that it is on is how they came.
-        let widens = matches!(command, Command::Grant { .. } | Command::GrantLink { .. });
-        if widens && by == Actor::Socket && self.has_remote_editor() {
+        self.note_command(request, by, &command);
+        if command.widens(self.door()) && by == Actor::Socket && self.has_remote_editor() {
             match self.ask_to_confirm(request, command) {
                 Ok(()) => {}
                 Err(error) => self.done(request, Err(error)),
             }
         } else {
-            self.carry_out(request, command);
+            self.carry_out(request, &by.into(), command);
         }
     }
 
-    fn carry_out(&mut self, request: u64, command: Command) {
-        let result = match command {
-            Command::Share { from_start } => return self.share(request, from_start),
-            Command::Stop => return self.stop(request),
-            Command::Ticket { new } => return self.on_ticket(request, new),
+    fn carry_out(&mut self, request: u64, by: &By, command: Command) {
+        self.act(request);
+        match command {
+            Command::Share { from_start } => self.share(request, from_start),
+            Command::Stop => self.stop(request),
+            Command::Ticket { new } => self.on_ticket(request, new),
+            command => {
+                let result = self.execute(by, command);
+                self.done(request, result);
+            }
+        }
+        self.rest();
+    }
+
+    /// Does what can be done at once.
+    pub(super) fn execute(&mut self, by: &By, command: Command) -> Result<Done, CommandError> {
+        match command {
+            Command::Share { .. } | Command::Stop | Command::Ticket { .. } => {
+                Err(CommandError::NotAllowed("only the host does that".into()))
+            }
             Command::Who => Ok(Done::Who(self.who())),
             Command::Status => Ok(Done::Status(self.status())),
             Command::Grant {
                 target,
                 right,
                 ttl_ms,
-            } => self.grant(&target, right, ttl_ms),
+            } => self.grant(by, &target, right, ttl_ms),
             Command::GrantLink {
                 right,
                 ttl_ms,
                 uses,
-            } => self.grant_link(right, ttl_ms, uses),
-            Command::Refuse { target } => self.refuse_request(&target),
-            Command::Revoke { target } => self.revoke(&target),
-            Command::Kick { target } => self.kick(&target),
-        };
-        self.done(request, result);
+            } => self.grant_link(by, right, ttl_ms, uses),
+            Command::Refuse { target } => self.refuse_request(by, &target),
+            Command::Revoke { target } => self.revoke(by, &target),
+            Command::Kick { target } => match self.one(&target) {
+                Ok(id) => self.kick_person(by, id),
+                Err(error) => match self.one_knocking(&target) {
+                    Ok(id) => self.turn_away(by, id, true),
+                    Err(_) => Err(error),
+                },
+            },
+            Command::Open { allow } => self.open(by, allow),
+            Command::Allow { target, right } => {
+                self.check_gives(by, right)?;
+                self.allow(by, &target, right)
+            }
+            Command::Admit { target } => {
+                let id = self.one_knocking(&target)?;
+                self.admit(by, id)
+            }
+            Command::TurnAway { target, for_good } => match self.one_knocking(&target) {
+                Ok(id) => self.turn_away(by, id, for_good),
+                Err(_) if !for_good && self.one(&target).is_ok() => {
+                    self.refuse_request(by, &target)
+                }
+                Err(error) => Err(error),
+            },
+            Command::Ban { target } => self.ban(by, &target),
+            Command::Unban { target } => self.unban(by, &target),
+        }
     }
 
     /// Whether input of somebody else can reach the program at this moment: then what comes through
@@ -121,6 +162,28 @@ impl Host {
                 };
                 format!("Make a token that lets {who} {} for {ttl}?", verb(*right))
             }
+            Command::Admit { target } => {
+                let id = self.one_knocking(target)?;
+                *target = Target::Id(id);
+                let label = self
+                    .knocks
+                    .get(id)
+                    .map_or(String::new(), |knock| knock.label());
+                format!("Let {label} in?")
+            }
+            Command::Allow { target, right } => {
+                let (who, label) = self.subject(target)?;
+                *target = Target::Named(who.to_string());
+                format!("Let {label} come in and {}, from now on?", verb(*right))
+            }
+            Command::Unban { target } => match target {
+                Target::Named(who) => {
+                    let who = pillion_screen::clean::clean_name(who, MAX_SUBJECT);
+                    format!("Let “{who}” come in again?")
+                }
+                _ => "Let somebody come in again who was barred?".to_owned(),
+            },
+            Command::Open { allow: Some(allow) } => format!("Open the session: {allow}?"),
             _ => return Err(CommandError::NotAllowed("nothing to confirm".into())),
         };
         let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
@@ -136,7 +199,9 @@ impl Host {
             return;
         };
         if yes {
-            self.carry_out(request, confirm.command);
+            self.note_confirmed(request);
+            // Only what came through the socket is asked about.
+            self.carry_out(request, &By::Socket, confirm.command);
         } else {
             let text = "the person at the host's terminal said no";
             self.done(request, Err(CommandError::NotAllowed(text.into())));
@@ -187,13 +252,16 @@ impl Host {
 
     fn grant(
         &mut self,
+        by: &By,
         target: &Target,
         right: Right,
         ttl_ms: Option<u64>,
     ) -> Result<Done, CommandError> {
         self.check_grant(right)?;
-        let ttl = self.ttl(ttl_ms)?;
+        self.check_gives(by, right)?;
+        let ttl = self.ttl_by(by, ttl_ms)?;
         let id = self.one(target)?;
+        self.check_over(by, id)?;
         let label = self.label(id);
         if right == Right::View {
             return Ok(Done::Said(format!(
@@ -209,22 +277,10 @@ impl Host {
             );
             return Err(CommandError::NotNow(text));
         };
-        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
-        let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
-        let grant = self.issue(terms)?;
-        let redeemed = self.rights.redeem(&grant, &identity, None, now);
-        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
-            self.record(&event);
-        }
-        self.arm_expiry();
-        let push = FromHost::Grant(GrantPush {
-            grant: grant.to_bytes().into(),
-        });
-        for conn in conns {
-            self.send(conn, &push);
-        }
-        let until = clock(grant.terms().expires);
-        let host = &self.names.host;
+        let expires = self.grant_to(by, &identity, right, ttl)?;
+        let key = identity.key();
+        let until = clock(expires);
+        let host = self.doer(by);
         let text = format!(
             "{host} gave you {} for {} (until {until})",
             noun(right),
@@ -236,8 +292,44 @@ impl Host {
         Ok(Done::Said(said))
     }
 
+    /// Issues a grant to somebody, redeems it for them, and has their viewers keep it; when it ends.
+    pub(super) fn grant_to(
+        &mut self,
+        by: &By,
+        identity: &VerifiedIdentity,
+        right: Right,
+        ttl: u64,
+    ) -> Result<UnixMillis, CommandError> {
+        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
+        let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
+        let grant = self.issue(by, terms)?;
+        let redeemed = self.rights.redeem(&grant, identity, None, now);
+        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
+            self.record(&event);
+        }
+        self.arm_expiry();
+        let push = FromHost::Grant(GrantPush {
+            grant: grant.to_bytes().into(),
+        });
+        let id = self.roster.by_identity(&key).map(|person| person.id);
+        for conn in id.map(|id| self.conns_of(id)).unwrap_or_default() {
+            self.send(conn, &push);
+        }
+        Ok(grant.terms().expires)
+    }
+
+    /// For how long: what a co-host gives ends with what they have.
+    fn ttl_by(&self, by: &By, ttl_ms: Option<u64>) -> Result<u64, CommandError> {
+        let ttl = self.ttl(ttl_ms)?;
+        Ok(match by {
+            By::CoHost { right, .. } => ttl.min(right.until().0.saturating_sub(self.now.unix_ms)),
+            _ => ttl,
+        })
+    }
+
     fn grant_link(
         &mut self,
+        by: &By,
         right: Right,
         ttl_ms: Option<u64>,
         uses: Option<NonZeroU32>,
@@ -250,7 +342,7 @@ impl Host {
             .rights
             .terms(right, Audience::Link(link.public()), now, ttl, uses);
         let expires_unix_ms = terms.expires.0;
-        let grant = self.issue(terms)?;
+        let grant = self.issue(by, terms)?;
         let id = grant.id().to_string();
         let session = *self.keys.session.public().as_bytes();
         let token = GrantToken {
@@ -266,7 +358,11 @@ impl Host {
     }
 
     /// Signs and records a grant.
-    fn issue(&mut self, terms: pillion_caps::Terms) -> Result<pillion_caps::Grant, CommandError> {
+    fn issue(
+        &mut self,
+        by: &By,
+        terms: pillion_caps::Terms,
+    ) -> Result<pillion_caps::Grant, CommandError> {
         let seed = self.random();
         let [seed, _] = [0, 16].map(|at| {
             let mut half = [0; 16];
@@ -285,17 +381,18 @@ impl Host {
             Audience::Key(key) => key.to_string(),
             _ => "link".to_owned(),
         };
-        self.log_event(serde_json::json!({
+        let event = serde_json::json!({
             "event": "granted",
             "grant": grant.id().to_string(),
             "to": audience,
             "rights": terms.rights.to_string(),
             "until_unix_ms": terms.expires.0,
-        }));
+        });
+        self.log_by(by, event);
         Ok(grant)
     }
 
-    fn revoke(&mut self, target: &Target) -> Result<Done, CommandError> {
+    fn revoke(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
         let (event, said) = match target {
             Target::Links => (
                 self.rights.revoke_links(),
@@ -305,21 +402,28 @@ impl Host {
                 self.rights.revoke_all(),
                 "every grant is revoked".to_owned(),
             ),
-            Target::Id(id) => return self.revoke_person(*id),
-            Target::Named(name) => match self.find(name, true)? {
-                Found::Person(id) => return self.revoke_person(id),
-                Found::Grant(grant) => {
+            Target::Id(id) => return self.revoke_person(by, *id),
+            Target::Named(name) => match self.find(name, true) {
+                Err(error) => {
+                    // An entry of the list, perhaps.
+                    let (who, _) = self.subject(target).map_err(|_| error.clone())?;
+                    let said = self.disallow(by, &who).ok_or(error)?;
+                    return Ok(Done::Said(said));
+                }
+                Ok(Found::Person(id)) => return self.revoke_person(by, id),
+                Ok(Found::Grant(grant)) => {
                     let event = self.rights.revoke_grant(grant).map_err(|r| not_now(&r))?;
                     (event, format!("grant {grant} is revoked"))
                 }
             },
         };
         self.record(&event);
-        self.after_revoking(&said);
+        self.after_revoking(by, serde_json::json!({ "event": "revoked", "what": said }));
         Ok(Done::Said(said))
     }
 
-    fn revoke_person(&mut self, id: ParticipantId) -> Result<Done, CommandError> {
+    fn revoke_person(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
+        self.check_over(by, id)?;
         let person = self.person(id)?;
         let (label, key) = (person.label(), person.identity);
         let had = person.standing.right > Right::View;
@@ -328,47 +432,97 @@ impl Host {
             .revoke_person(key)
             .map_err(|refusal| not_now(&refusal))?;
         self.record(&event);
+        self.unlist_edit(id);
         let said = match had {
             true => format!("{label} may not type any more"),
             false => format!("{label} could only watch; grants made for them are revoked"),
         };
-        self.after_revoking(&said);
+        let name = self.name_of(id);
+        let event = serde_json::json!({
+            "event": "revoked", "what": said, "id": id.0, "name": name, "identity": key.to_string(),
+        });
+        self.after_revoking(by, event);
         Ok(Done::Said(said))
     }
 
-    fn after_revoking(&mut self, said: &str) {
-        self.log_event(serde_json::json!({ "event": "revoked", "what": said }));
+    fn after_revoking(&mut self, by: &By, event: serde_json::Value) {
+        self.log_by(by, event);
         self.refresh_standings(Why::Revoked);
     }
 
-    fn kick(&mut self, target: &Target) -> Result<Done, CommandError> {
-        let id = self.one(target)?;
+    /// Puts somebody out, and bars them by everything they proved to be.
+    pub(super) fn kick_person(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
+        self.check_over(by, id)?;
         let person = self.person(id)?;
-        let (label, key) = (person.label(), person.identity);
+        let (label, name, key) = (person.label(), person.name.clone(), person.identity);
+        let claims: Vec<Subject> = person.claims.iter().cloned().collect();
+        let texts: Vec<&str> = claims.iter().map(Subject::as_str).collect();
+        let event = serde_json::json!({
+            "event": "kicked", "id": id.0, "name": name, "identity": key.to_string(),
+            "claims": texts,
+        });
+        self.bar_all(key, &claims)?;
+        self.log_by(by, event);
+        self.refresh_standings(Why::Revoked);
+        let fault = Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string());
+        for conn in self.conns_of(id) {
+            self.refuse(conn, &fault);
+        }
+        // Somebody else may have come by the same claim.
+        self.put_out_banned();
+        self.reconsider_knocks();
+        let free = match self.door() {
+            Allow::Link => {
+                ". Keys are free: whoever has the ticket can come back with another one; \
+                 `pillion ticket --new` replaces the ticket"
+            }
+            Allow::Invited | Allow::Team => "",
+        };
+        Ok(Done::Said(format!(
+            "{label} is out and their key is barred{free}"
+        )))
+    }
+
+    /// Takes everything back and keeps out whoever has this key, or proves to be one of these.
+    pub(super) fn bar_all(
+        &mut self,
+        key: PublicKey,
+        claims: &[Subject],
+    ) -> Result<(), CommandError> {
         let revoked = self.rights.revoke_person(key);
         let barred = self.rights.bar(key).map_err(|refusal| not_now(&refusal))?;
         if let Ok(event) = revoked {
             self.record(&event);
         }
         self.record(&barred);
-        self.log_event(
-            serde_json::json!({ "event": "kicked", "id": id.0, "identity": key.to_string() }),
-        );
-        self.refresh_standings(Why::Revoked);
-        let fault = Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string());
-        for conn in self.conns_of(id) {
-            self.refuse(conn, &fault);
+        for claim in claims {
+            let event = self.rights.ban(claim.clone());
+            let event = event.map_err(|refusal| not_now(&refusal))?;
+            self.record(&event);
         }
-        Ok(Done::Said(format!(
-            "{label} is out and their key is barred. Keys are free: whoever has the ticket can come \
-             back with another one; `pillion ticket --new` replaces the ticket"
-        )))
+        Ok(())
+    }
+
+    /// Puts out who proved to be somebody that is kept out now.
+    pub(super) fn put_out_banned(&mut self) {
+        let fault = Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string());
+        let here = self.roster.people().filter(|person| person.connections > 0);
+        let banned = here.filter(|person| {
+            self.rights.is_barred(&person.identity) || self.rights.is_banned(&person.subjects())
+        });
+        let banned: Vec<ParticipantId> = banned.map(|person| person.id).collect();
+        for id in banned {
+            for conn in self.conns_of(id) {
+                self.refuse(conn, &fault);
+            }
+        }
     }
 
     fn who(&self) -> Vec<ParticipantStatus> {
         self.roster
             .listed()
             .map(|person| self.status_of(person))
+            .chain(self.who_knocks())
             .collect()
     }
 
@@ -391,6 +545,8 @@ impl Host {
             until_unix_ms: standing.until.map(|until| until.0),
             here: conn.is_some(),
             asking: person.asking,
+            knocking: false,
+            proof: person.proof(),
             path: conn.map_or(pillion_proto::PathKind::Unknown, |conn| conn.path),
             rtt_us: conn.and_then(|conn| conn.rtt_us),
             lag_frames: acked.map_or(0, |acked| self.track.number.saturating_sub(acked)),
@@ -412,7 +568,7 @@ pub(super) fn not_now(refusal: &Refusal) -> CommandError {
     CommandError::NotNow(refusal.to_string())
 }
 
-fn noun(right: Right) -> &'static str {
+pub(super) fn noun(right: Right) -> &'static str {
     match right {
         Right::View => "view",
         Right::Edit => "edit",
@@ -420,7 +576,7 @@ fn noun(right: Right) -> &'static str {
     }
 }
 
-fn verb(right: Right) -> &'static str {
+pub(super) fn verb(right: Right) -> &'static str {
     match right {
         Right::View => "watch",
         Right::Edit => "type",

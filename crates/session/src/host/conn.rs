@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use pillion_caps::PublicKey;
 use pillion_proto::{
-    Ack, Framer, FromHost, FromViewer, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
+    Ack, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
     Refused, RefusedCode, TrackMsg,
 };
 
@@ -14,10 +14,12 @@ use crate::{
 
 use super::{
     Host,
+    admission::Entry,
     api::{HostNotice, HostOutput},
     fanout::{CHECK_EVERY_US, Lane, Verdict},
     history::Requests,
     input::InputReader,
+    knocks::Kept,
     rate::Bucket,
     track::TERMINAL,
 };
@@ -44,6 +46,10 @@ pub(super) struct Conn {
     heard_at_us: u64,
     pub(super) path: PathKind,
     pub(super) rtt_us: Option<u32>,
+    /// A hello that waits for an issuer's keys.
+    pub(super) parked: Option<Box<Hello>>,
+    /// Showed the ticket, and waits for the host's answer.
+    pub(super) knock: Option<Box<Kept>>,
     member: Option<Box<Member>>,
 }
 
@@ -65,8 +71,8 @@ pub(super) struct Member {
     pub(super) join: (PublicKey, JoinId),
     pub(super) identity: pillion_caps::VerifiedIdentity,
     pub(super) read_only: bool,
-    /// Let in by the ticket: without it a grant did.
-    pub(super) by_ticket: bool,
+    /// What let it in.
+    pub(super) entry: Entry,
     pub(super) lane: Lane,
     pub(super) input: InputReader,
     pub(super) requests: Requests,
@@ -84,6 +90,8 @@ impl Conn {
             heard_at_us: now_us,
             path: PathKind::Unknown,
             rtt_us: None,
+            parked: None,
+            knock: None,
             member: None,
         }
     }
@@ -240,8 +248,17 @@ impl Host {
 
     fn on_message(&mut self, conn: ConnId, message: FromViewer) -> Result<(), Fault> {
         let Some(member) = self.member(conn) else {
+            let state = self.conns.get(&conn);
+            let said = state.is_some_and(|state| state.knock.is_some() || state.parked.is_some());
             return match message {
-                FromViewer::Hello(hello) => self.on_hello(conn, &hello),
+                FromViewer::Hello(_) if said => Err(Fault::protocol("a second hello")),
+                FromViewer::Hello(hello) => self.on_hello(conn, &hello, false),
+                // Signs of life of who waits at the door.
+                FromViewer::Ping(ping) if said => {
+                    self.send(conn, &FromHost::Pong(ping));
+                    Ok(())
+                }
+                FromViewer::Unknown(_) if said => Ok(()),
                 FromViewer::Resume(resume) => self.on_resume(conn, &resume),
                 FromViewer::Leave => {
                     self.close(conn, 0, "left before joining");
@@ -259,6 +276,7 @@ impl Host {
             FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
             FromViewer::Ping(Ping { nonce }) => self.send(conn, &FromHost::Pong(Ping { nonce })),
             FromViewer::Leave => self.close(conn, 0, "left"),
+            FromViewer::Manage(request) => self.on_manage(conn, request)?,
             FromViewer::NeedSnapshot(track) => {
                 let now = self.now.mono_us;
                 if track == TERMINAL
@@ -471,15 +489,22 @@ impl Host {
             return;
         };
         self.behind.remove(&conn);
+        if let Some(kept) = &state.knock {
+            self.knock_left(conn, kept.id);
+        }
         let Some(member) = state.member else { return };
         self.members -= 1;
         if self.live_joins.get(&member.join) == Some(&conn) {
             self.live_joins.remove(&member.join);
         }
         if self.roster.leave(member.id) {
+            self.end_span(&member.join.0);
             self.end_request(member.id);
             let name = self.name_of(member.id);
-            self.log_event(serde_json::json!({ "event": "left", "id": member.id.0, "name": name }));
+            let identity = member.identity.key().to_string();
+            self.log_event(serde_json::json!({
+                "event": "left", "id": member.id.0, "name": name, "identity": identity,
+            }));
             self.notice(HostNotice::Left {
                 id: member.id,
                 name,

@@ -42,9 +42,6 @@ const ACCEPT_WITHIN_US: u64 = 10_000;
 /// in milliseconds.
 const MAX_WAITED_MS: u32 = 5_000;
 
-/// The log says who types at most so often for each person, in microseconds.
-const ATTRIBUTE_EVERY_US: u64 = 1_000_000;
-
 /// One run of one identity's viewer.
 type Join = (PublicKey, JoinId);
 
@@ -304,7 +301,7 @@ impl Host {
             id: input.id,
             bytes: input.bytes.len(),
         });
-        self.attribute(&right, &join.0, seq);
+        self.attribute(&right, &join.0, input.bytes.len());
         self.out.push_back(HostOutput::Write {
             track: input.track,
             seq,
@@ -312,29 +309,9 @@ impl Host {
         });
     }
 
-    fn attribute(&mut self, right: &EditRight, who: &PublicKey, seq: u64) {
-        let now = self.now.mono_us;
-        let Some(id) = self.roster.by_identity(who).map(|person| person.id) else {
-            return;
-        };
-        let Some(person) = self.roster.get_mut(id) else {
-            return;
-        };
-        if person
-            .typed_at_us
-            .is_some_and(|at| now.saturating_sub(at) < ATTRIBUTE_EVERY_US)
-        {
-            return;
-        }
-        person.typed_at_us = Some(now);
-        let (id, grant) = (id.0, right.grant().to_string());
-        self.log_event(
-            serde_json::json!({ "event": "typed", "id": id, "seq": seq, "grant": grant }),
-        );
-    }
-
     /// Everything up to `seq` is in the program's hands.
     pub(super) fn on_written(&mut self, seq: u64) {
+        self.track.keyed(self.now.mono_us);
         while let Some(front) = self.inputs.writing.front()
             && front.seq <= seq
             && let Some(done) = self.inputs.writing.pop_front()

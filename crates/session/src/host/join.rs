@@ -1,18 +1,20 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Role, UnixMillis,
-    VerifiedIdentity,
+    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Role, Subject,
+    UnixMillis, VerifiedIdentity,
 };
+use pillion_people::Issuer;
 use pillion_proto::{
-    FromHost, GrantProof, Hello, JoinId, RefusedCode, RightChanged, Text, Version, VersionRange,
-    Welcome,
+    FromHost, GrantProof, Hello, JoinId, ParticipantId, RefusedCode, Right, RightChanged, Text,
+    Version, VersionRange, Welcome,
 };
 
 use crate::{types::ConnId, words::sentence};
 
 use super::{
     Host,
+    admission::{Answer, Entry, Shown},
     api::{HostNotice, HostOutput},
     conn::{Conn, Early, Fault, Member},
     fanout::Lane,
@@ -24,6 +26,10 @@ use super::{
 /// How long a connection may take to say who it is, in microseconds.
 pub(super) const HELLO_WITHIN_US: u64 = 10_000_000;
 
+/// How long a hello may wait for an issuer's keys, in microseconds from when its connection stood: less
+/// than a viewer waits for an answer.
+pub(super) const KEYS_WITHIN_US: u64 = 6_000_000;
+
 /// Connections that may wait to be let in.
 const MAX_JOINING: usize = 1024;
 
@@ -34,13 +40,22 @@ const MAX_VIEWERS: usize = 1536;
 const MAX_PER_PERSON: usize = 16;
 
 /// Somebody who showed all that is needed.
-struct Admitted {
+pub(super) struct Admitted {
     version: Version,
-    pass: Pass,
-    identity: VerifiedIdentity,
-    by_ticket: bool,
-    /// What was wrong with a grant that was presented beside a ticket that holds.
-    remark: Option<Refusal>,
+    pub(super) pass: Pass,
+    pub(super) identity: VerifiedIdentity,
+    /// What lets them in.
+    pub(super) entry: Entry,
+    /// What was wrong with something that was presented beside what let them in; empty if nothing was.
+    remark: String,
+}
+
+/// What became of a hello that is in order.
+enum Verdict {
+    In(Admitted),
+    Knock(Admitted),
+    /// An issuer's keys are needed to tell who it is.
+    Wait(Vec<Issuer>),
 }
 
 impl Host {
@@ -71,15 +86,23 @@ impl Host {
     /// Puts those out who connected and say nothing.
     pub(super) fn expire_joiners(&mut self) {
         let now = self.now.mono_us;
-        let due = |conn: &Conn| conn.since_us.saturating_add(HELLO_WITHIN_US);
+        let within = |conn: &Conn| match conn.parked {
+            Some(_) => KEYS_WITHIN_US,
+            None => HELLO_WITHIN_US,
+        };
+        let due = |conn: &Conn| conn.since_us.saturating_add(within(conn));
         let joining: Vec<(ConnId, u64)> = self
             .conns
             .iter()
-            .filter(|(_, conn)| conn.member().is_none())
+            .filter(|(_, conn)| conn.member().is_none() && conn.knock.is_none())
             .map(|(id, conn)| (*id, due(conn)))
             .collect();
         for (conn, due) in joining {
-            if now >= due {
+            let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
+            if let Some(hello) = parked.and_then(|state| state.parked.take()) {
+                // The issuer does not answer: who they are is not known, and that may do.
+                self.look_again(conn, &hello);
+            } else if now >= due {
                 let text =
                     "your side connected but did not say who it is within 10 seconds; try again";
                 self.refuse(conn, &Fault::new(RefusedCode::PROTOCOL, text));
@@ -89,14 +112,27 @@ impl Host {
         }
     }
 
-    pub(super) fn on_hello(&mut self, conn: ConnId, hello: &Hello) -> Result<(), Fault> {
-        let admitted = self.check_hello(conn, hello)?;
-        self.welcome(conn, hello, admitted);
+    /// A hello, `again` if it waited for an issuer's keys: what can't be told now is not believed.
+    pub(super) fn on_hello(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello,
+        again: bool,
+    ) -> Result<(), Fault> {
+        match self.check_hello(conn, hello, again) {
+            Ok(Verdict::In(admitted)) => self.welcome(conn, hello, admitted, None),
+            Ok(Verdict::Knock(admitted)) => self.knock(conn, hello, admitted)?,
+            Ok(Verdict::Wait(issuers)) => self.park(conn, hello, issuers),
+            Err(fault) => {
+                self.log_turned_away(hello, &fault);
+                return Err(fault);
+            }
+        }
         Ok(())
     }
 
     /// Everything a hello is checked for. Nothing of it is believed before.
-    fn check_hello(&mut self, conn: ConnId, hello: &Hello) -> Result<Admitted, Fault> {
+    fn check_hello(&mut self, conn: ConnId, hello: &Hello, again: bool) -> Result<Verdict, Fault> {
         let Some(state) = self.conns.get(&conn) else {
             return Err(Fault::protocol("a hello from nowhere"));
         };
@@ -126,7 +162,15 @@ impl Host {
             return Err(Fault::new(RefusedCode::SELF, text));
         }
 
-        let by_ticket = match (&hello.link, &self.sharing.link) {
+        let (claims, problem, wanted) = self.verify_claims(hello, &key);
+        if !wanted.is_empty() && !again {
+            return Ok(Verdict::Wait(wanted));
+        }
+        let mut who = vec![Subject::key(&key)];
+        who.extend(claims.iter().cloned());
+        self.check_claims(&who)?;
+
+        let link = match (&hello.link, &self.sharing.link) {
             (Some((link, proof)), Some(current)) if *link == *current.public().as_bytes() => {
                 Proof::from_bytes((*proof).into())
                     .verify(&current.public(), &binding, None, Role::Link)
@@ -135,26 +179,53 @@ impl Host {
             }
             _ => None,
         };
-        let (mut by_grants, mut remark) = (Vec::new(), None);
+        let shown = Shown {
+            ticket: link.is_some(),
+            grant: false,
+        };
+        if self.at_the_door(&who, shown) == Answer::NoMember {
+            let mut fault = Host::no_member();
+            if let Some(problem) = problem {
+                fault.text = format!("{}. {problem}", fault.text);
+            }
+            return Err(fault);
+        }
+        let (mut grants, mut refusal) = (Vec::new(), None);
         for presented in &hello.grants {
             match self.redeem(presented, &identity) {
-                Ok(grant) => by_grants.push(grant),
-                Err(refusal) => remark = Some(refusal),
+                Ok(grant) => grants.push(grant),
+                Err(error) => refusal = Some(error),
             }
         }
-        match (by_ticket.is_some() || !by_grants.is_empty(), remark) {
-            (true, remark) => Ok(Admitted {
-                version,
-                pass: Pass {
-                    link: by_ticket,
-                    grants: by_grants,
-                },
-                identity,
-                by_ticket: by_ticket.is_some(),
-                remark,
-            }),
-            (false, Some(refusal)) => Err(Fault::new(RefusedCode::GRANT, refusal.to_string())),
-            (false, None) => {
+        let shown = Shown {
+            grant: !grants.is_empty(),
+            ..shown
+        };
+        let answer = self.at_the_door(&who, shown);
+        let remarks = [
+            refusal.as_ref().map(ToString::to_string),
+            problem.map(|problem| problem.to_string()),
+        ];
+        let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+        let admitted = |entry| Admitted {
+            version,
+            pass: Pass {
+                link,
+                grants,
+                claims,
+            },
+            identity,
+            entry,
+            remark: remarks.join(". "),
+        };
+        match (answer, refusal) {
+            (Answer::In(entry), _) => Ok(Verdict::In(admitted(entry))),
+            (Answer::Knock, _) => Ok(Verdict::Knock(admitted(Entry::Admitted))),
+            (Answer::NoMember, _) => Err(Host::no_member()),
+            (Answer::Nothing, Some(refusal)) => {
+                Err(Fault::new(RefusedCode::GRANT, refusal.to_string()))
+            }
+            (Answer::Nothing, None) => {
                 let text = "this ticket does not open this session (any more): the host may have \
                             replaced it. Ask the host for the new one (pillion ticket)";
                 Err(Fault::new(RefusedCode::TICKET, text))
@@ -236,12 +307,19 @@ impl Host {
     }
 
     /// Lets somebody in: welcome, roster and the screen of now leave together.
-    fn welcome(&mut self, conn: ConnId, hello: &Hello, admitted: Admitted) {
+    /// `reserved` is the number they knocked under.
+    pub(super) fn welcome(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello,
+        admitted: Admitted,
+        reserved: Option<ParticipantId>,
+    ) {
         let Admitted {
             version,
             pass,
             identity,
-            by_ticket,
+            entry,
             remark,
         } = admitted;
         let key = identity.key();
@@ -254,7 +332,12 @@ impl Host {
         }
 
         let now = self.now;
+        let claims = pass.claims.clone();
+        let mut who = vec![Subject::key(&key)];
+        who.extend(claims.iter().cloned());
+        self.give_listed_right(&identity, &who);
         let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
+        self.knocks.changed |= standing.right == Right::Manage;
         if self
             .roster
             .by_identity(&key)
@@ -267,9 +350,13 @@ impl Host {
         }
         let [a, b, c, d, ..] = self.random();
         let tenure = u32::from_be_bytes([a, b, c, d]);
-        let (id, is_first) = self
-            .roster
-            .enter(key, hello.name.as_str(), standing, tenure);
+        let (id, is_first) =
+            self.roster
+                .enter(key, hello.name.as_str(), standing, tenure, reserved);
+        if let Some(person) = self.roster.get_mut(id) {
+            person.claims.extend(claims.iter().cloned());
+            person.entry = entry;
+        }
         let Some(state) = self.conns.get_mut(&conn) else {
             return;
         };
@@ -281,7 +368,7 @@ impl Host {
             join,
             identity,
             read_only: hello.read_only,
-            by_ticket,
+            entry,
             lane: Lane::new(epoch, now.mono_us),
             input: InputReader::new(),
             requests: Requests::new(),
@@ -289,7 +376,6 @@ impl Host {
         self.members += 1;
         self.live_joins.insert(join, conn);
 
-        let text = remark.map_or(String::new(), |refusal| refusal.to_string());
         let welcome = Welcome {
             version,
             software: Text::cut(&self.names.software),
@@ -302,7 +388,7 @@ impl Host {
                 right: standing.right,
                 until_unix_ms: standing.until.map(|until| until.0),
                 tenure: self.roster.get(id).map_or(0, |person| person.tenure),
-                text: sentence(&text),
+                text: sentence(&remark),
             },
             read_only: self.read_only,
             accepted: self.inputs.seen(&join),
@@ -317,8 +403,10 @@ impl Host {
 
         if is_first {
             let name = self.name_of(id);
+            let claims: Vec<&str> = claims.iter().map(Subject::as_str).collect();
             self.log_event(serde_json::json!({
                 "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
+                "proof": entry.as_str(), "claims": claims,
             }));
             self.notice(HostNotice::Joined { id, name });
         }
@@ -345,7 +433,10 @@ impl Host {
         self.tell_standing(&identity, text);
         let conns = self.roster.by_identity(&identity).map(|person| person.id);
         for conn in conns.map(|id| self.conns_of(id)).unwrap_or_default() {
-            if self.member(conn).is_some_and(|member| !member.by_ticket) {
+            if self
+                .member(conn)
+                .is_some_and(|member| member.entry == Entry::Grant)
+            {
                 self.refuse(conn, &Fault::new(RefusedCode::GRANT, text));
             }
         }

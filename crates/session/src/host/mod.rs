@@ -1,19 +1,26 @@
 //! The host: one program's output in, frames out; intents in, authorised input out.
 //!
 //! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and
-//! what goes to whom, `join` who gets in, `rights` who may do what, `input` the way to the
+//! what goes to whom, `join` who gets in, `admission` what the
+//! door says to whom, `knocks` those who wait for an answer, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
 //! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
 //! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
-//! `requests` what viewers ask for, `sharing` when any of it is open.
+//! `requests` what viewers ask for, `sharing` when any of it is open, `attribution` what the log says of
+//! who did what.
 
+mod admission;
 mod api;
+mod attribution;
+mod by;
 mod commands;
 mod conn;
 mod fanout;
 mod history;
 mod input;
 mod join;
+mod knocks;
 mod local;
+mod manage;
 mod names;
 mod rate;
 mod requests;
@@ -27,7 +34,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use iroh_base::EndpointAddr;
 use pillion_caps::{Domain, PublicKey, SecretKey, Signature, sign};
-use pillion_proto::{FromHost, JoinId, limits::MAX_NAME};
+use pillion_people::Trust;
+use pillion_proto::{Allow, FromHost, JoinId, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
 use rand_chacha::{
     ChaCha20Rng,
@@ -76,6 +84,11 @@ pub struct Host {
     readings: BTreeMap<u64, history::Reading>,
     reads: u64,
     confirms: BTreeMap<u64, commands::Confirm>,
+    /// Who may come in unless the ledger says otherwise.
+    allow: Allow,
+    trust: Trust,
+    knocks: knocks::Knocks,
+    attribution: attribution::Attribution,
 }
 
 struct Keys {
@@ -143,6 +156,10 @@ impl Host {
             readings: BTreeMap::new(),
             reads: 0,
             confirms: BTreeMap::new(),
+            allow: config.allow,
+            trust: Trust::default(),
+            knocks: knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
+            attribution: attribution::Attribution::new(now.mono_us),
         };
         if let Some(problem) = problem {
             host.notice(HostNotice::Said(format!(
@@ -188,6 +205,7 @@ impl Host {
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
             HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
             HostInput::History { request, chunks } => self.on_history(request, chunks),
+            HostInput::Trust(trust) => self.on_trust(*trust),
             HostInput::Tick => {}
         }
         self.run_due();
@@ -195,6 +213,7 @@ impl Host {
         self.tell_written_if_due(framed);
         self.catch_up();
         self.tell_roster();
+        self.tell_knocks();
     }
 
     /// The next thing to do.
@@ -224,9 +243,11 @@ impl Host {
         }
         self.timer_us = u64::MAX;
         self.expire_joiners();
+        self.expire_knocks();
         self.expire_rights();
         self.expire_confirms();
         self.expire_tickets();
+        self.expire_spans();
         self.check_lanes();
         self.log_margin_put_off();
     }
@@ -269,10 +290,12 @@ impl Host {
     }
 
     fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
+        self.log_command(request, &result);
         self.out.push_back(HostOutput::Done { request, result });
     }
 
-    fn log_event(&mut self, event: serde_json::Value) {
+    fn log_event(&mut self, mut event: serde_json::Value) {
+        self.attribution.sign(&mut event);
         let (unix_ms, json) = (self.now.unix_ms, event.to_string());
         self.out
             .push_back(HostOutput::Log(LogEntry::Event { unix_ms, json }));

@@ -34,10 +34,10 @@ impl Bucket {
         there
     }
 
-    /// When one token will be there.
-    pub(super) fn ready_at(&mut self, now_us: u64) -> u64 {
+    /// When so many tokens will be there.
+    pub(super) fn ready_at(&mut self, now_us: u64, tokens: u64) -> u64 {
         self.refill(now_us);
-        let missing = TOKEN.saturating_sub(self.level);
+        let missing = tokens.saturating_mul(TOKEN).saturating_sub(self.level);
         now_us.saturating_add(missing.div_ceil(self.per_second.max(1)))
     }
 
@@ -61,7 +61,7 @@ mod tests {
         let mut bucket = Bucket::new(0, 10, 3);
         assert!((0..3).all(|_| bucket.take(0, 1)));
         assert!(!bucket.take(0, 1));
-        assert_eq!(bucket.ready_at(0), 100_000);
+        assert_eq!(bucket.ready_at(0, 1), 100_000);
         assert!(!bucket.take(99_999, 1));
         assert!(bucket.take(100_000, 1));
         assert_eq!((0..10).filter(|_| bucket.take(u64::MAX, 1)).count(), 3);

@@ -11,6 +11,7 @@ use crate::{
 use super::{
     Host,
     api::{CommandError, Done, HostNotice, Target},
+    by::By,
 };
 
 /// After a no, the same person may ask for edit again so much later, in microseconds.
@@ -69,7 +70,11 @@ impl Host {
         );
     }
 
-    pub(super) fn refuse_request(&mut self, target: &Target) -> Result<Done, CommandError> {
+    pub(super) fn refuse_request(
+        &mut self,
+        by: &By,
+        target: &Target,
+    ) -> Result<Done, CommandError> {
         let ids: Vec<ParticipantId> = match target {
             Target::All => self
                 .roster
@@ -82,7 +87,7 @@ impl Host {
         let until = self.now.mono_us.saturating_add(ASK_AGAIN_US);
         let text = sentence(&format!(
             "{} said no to your request for edit",
-            self.names.host
+            self.doer(by)
         ));
         let mut refused = 0;
         for id in ids {
@@ -98,7 +103,11 @@ impl Host {
                     &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
                 );
             }
-            self.log_event(serde_json::json!({ "event": "refused", "id": id.0 }));
+            let name = self.name_of(id);
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "refused", "id": id.0, "name": name }),
+            );
         }
         match refused {
             0 => Err(CommandError::NotNow(
@@ -123,7 +132,7 @@ impl Host {
         let Some(id) = self.roster.by_identity(key).map(|person| person.id) else {
             return;
         };
-        self.roster.set_standing(id, standing);
+        self.knocks.changed |= self.roster.set_standing(id, standing);
         if standing.right > Right::View {
             self.end_request(id);
         }

@@ -9,13 +9,14 @@
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
-use pillion_caps::{GrantId, PublicKey, UnixMillis};
+use pillion_caps::{GrantId, PublicKey, Subject, UnixMillis};
 use pillion_proto::{JoinId, Resume, TrackMsg};
 
 use crate::types::{ConnId, Stream};
 
 use super::{
     Host,
+    admission::{Answer, Shown},
     api::HostOutput,
     conn::{Early, Fault},
     track::TERMINAL,
@@ -32,6 +33,8 @@ pub(super) struct Pass {
     pub(super) link: Option<PublicKey>,
     /// Grants that were redeemed.
     pub(super) grants: Vec<GrantId>,
+    /// What they proved to be beside their key.
+    pub(super) claims: Vec<Subject>,
 }
 
 /// Endpoints that proved on an earlier connection what lets them in. An endpoint is one run of a
@@ -98,11 +101,20 @@ impl Host {
         };
         let current = self.sharing.link.as_ref().map(|link| link.public());
         let now = UnixMillis(self.now.unix_ms);
+        // What a claim says is not proved again before the hello: it may have run out. So it can keep
+        // somebody out here, and lets nobody in.
+        let shown = Shown {
+            ticket: pass.link.is_some() && pass.link == current,
+            grant: self.rights.holds_any(&join.0, &pass.grants, now),
+        };
         self.check_open(resume.versions).is_ok()
             && self.check_person(&join.0).is_ok()
+            && self.check_claims(&pass.claims).is_ok()
             && self.check_room(join).is_ok()
-            && ((pass.link.is_some() && pass.link == current)
-                || self.rights.holds_any(&join.0, &pass.grants, now))
+            && matches!(
+                self.at_the_door(&[Subject::key(&join.0)], shown),
+                Answer::In(_)
+            )
     }
 
     /// Lets in so many endpoints of nobody's.
@@ -115,6 +127,7 @@ impl Host {
             let pass = Pass {
                 link: None,
                 grants: Vec::new(),
+                claims: Vec::new(),
             };
             self.known.note(key, (key, JoinId([0; 16])), pass);
         }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use pillion_caps::{
-    Audience, Grant, GrantId, Ledger, LedgerEvent, Proof, PublicKey, Refusal, Rights as Set,
-    SecretKey, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
+    Audience, Door, Grant, GrantId, Ledger, LedgerEvent, Proof, PublicKey, Refusal, Rights as Set,
+    SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
 };
-use pillion_proto::Right;
+use pillion_proto::{Allow, Right};
 
 /// Grants held by one identity; beyond, the one that ends first is let go.
 const MAX_HELD: usize = 16;
@@ -25,6 +25,31 @@ impl EditRight {
     /// The grant it follows from, for attribution.
     pub(super) fn grant(&self) -> GrantId {
         self.grant
+    }
+}
+
+/// Permission to say who may do what, at the moment it was made.
+#[derive(Debug)]
+pub(super) struct ManageRight {
+    grant: GrantId,
+    until: UnixMillis,
+    may_pass_on: bool,
+}
+
+impl ManageRight {
+    /// The grant it follows from, for attribution.
+    pub(super) fn grant(&self) -> GrantId {
+        self.grant
+    }
+
+    /// When it ends: what is given by it ends no later.
+    pub(super) fn until(&self) -> UnixMillis {
+        self.until
+    }
+
+    /// Whether its holder may make others managers, too.
+    pub(super) fn may_pass_on(&self) -> bool {
+        self.may_pass_on
     }
 }
 
@@ -86,6 +111,85 @@ impl Rights {
     pub(super) fn edit(&self, who: &PublicKey, now: UnixMillis) -> Option<EditRight> {
         let grant = self.best(who, now).filter(|_| !self.read_only)?;
         (right_of(grant) >= Right::Edit).then(|| EditRight { grant: grant.id() })
+    }
+
+    /// The right to manage now; `None` without one.
+    pub(super) fn manage(&self, who: &PublicKey, now: UnixMillis) -> Option<ManageRight> {
+        let grant = self.best(who, now).filter(|_| !self.read_only)?;
+        (right_of(grant) >= Right::Manage).then(|| ManageRight {
+            grant: grant.id(),
+            until: grant.expires(),
+            may_pass_on: grant.rights().allows(Set::DELEGATE),
+        })
+    }
+
+    /// Who may come in, if that was said.
+    pub(super) fn door(&self) -> Option<Allow> {
+        Some(match self.ledger.access().door()? {
+            Door::Link => Allow::Link,
+            Door::Invited => Allow::Invited,
+            Door::Team => Allow::Team,
+        })
+    }
+
+    /// Says who may come in from now on.
+    pub(super) fn open(&mut self, allow: Allow) -> LedgerEvent {
+        self.ledger.open(match allow {
+            Allow::Link => Door::Link,
+            Allow::Invited => Door::Invited,
+            Allow::Team => Door::Team,
+        })
+    }
+
+    /// What the list gives somebody who is all of `who`.
+    pub(super) fn listed(&self, who: &[Subject]) -> Option<Right> {
+        self.ledger.access().right(who).map(right_in)
+    }
+
+    /// The same, as a member of a team.
+    pub(super) fn listed_as_member(&self, who: &[Subject]) -> Option<Right> {
+        self.ledger.access().right_as_member(who).map(right_in)
+    }
+
+    /// The list.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Subject, Right)> {
+        let entries = self.ledger.access().entries();
+        entries.map(|(who, rights)| (who, right_in(rights)))
+    }
+
+    /// Puts somebody on the list, or gives who is on it another right.
+    pub(super) fn allow(&mut self, who: Subject, right: Right) -> Result<LedgerEvent, Refusal> {
+        self.ledger.allow(who, set_of(right))
+    }
+
+    /// Takes an entry off the list.
+    pub(super) fn disallow(&mut self, who: &Subject) -> Option<LedgerEvent> {
+        self.ledger.disallow(who)
+    }
+
+    /// Keeps out whoever proves to be this.
+    pub(super) fn ban(&mut self, who: Subject) -> Result<LedgerEvent, Refusal> {
+        if let Some(key) = who.as_key() {
+            self.held.remove(&key);
+        }
+        self.ledger.ban(who)
+    }
+
+    /// Undoes that.
+    pub(super) fn unban(&mut self, who: &Subject) -> Option<LedgerEvent> {
+        self.ledger.unban(who)
+    }
+
+    /// Whether somebody who is one of `who` is kept out by what they proved.
+    pub(super) fn is_banned(&self, who: &[Subject]) -> bool {
+        self.ledger.access().is_banned(who)
+    }
+
+    /// Everybody who is kept out, by their texts.
+    pub(super) fn banned(&self) -> Vec<String> {
+        let keys = self.ledger.barred().map(ToString::to_string);
+        let others = self.ledger.access().banned().map(ToString::to_string);
+        keys.chain(others).collect()
     }
 
     /// What `who` may do now.
@@ -169,11 +273,7 @@ impl Rights {
         ttl_ms: u64,
         uses: Option<std::num::NonZeroU32>,
     ) -> Terms {
-        let rights = match right {
-            Right::View => Set::VIEW,
-            Right::Edit => Set::EDIT,
-            Right::Manage => Set::MANAGE,
-        };
+        let rights = set_of(right);
         let expires = now.saturating_add(ttl_ms);
         Terms {
             session: self.session,
@@ -251,8 +351,19 @@ fn stands(ledger: &Ledger, grant: &VerifiedGrant, now: UnixMillis) -> bool {
     now < grant.expires() && ledger.check(grant, now).is_ok()
 }
 
+fn set_of(right: Right) -> Set {
+    match right {
+        Right::View => Set::VIEW,
+        Right::Edit => Set::EDIT,
+        Right::Manage => Set::MANAGE,
+    }
+}
+
 fn right_of(grant: &VerifiedGrant) -> Right {
-    let rights = grant.rights();
+    right_in(grant.rights())
+}
+
+fn right_in(rights: Set) -> Right {
     match () {
         () if rights.allows(Set::MANAGE) => Right::Manage,
         () if rights.allows(Set::EDIT) => Right::Edit,

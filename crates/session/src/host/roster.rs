@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillion_caps::PublicKey;
+use pillion_caps::{PublicKey, Subject};
 use pillion_proto::{
     ParticipantId, ParticipantInfo, Right, RosterChange, Text,
     limits::{MAX_NAME, MAX_ROSTER_PART},
 };
 use pillion_screen::clean::clean_name;
 
-use super::rights::Standing;
+use super::{admission::Entry, rights::Standing};
 
 /// People remembered after they left, so that they get their number back. Keys are free: unbounded,
 /// a ticket holder could fill the memory.
@@ -27,6 +27,10 @@ pub(super) const ROSTER_EVERY_US: u64 = 50_000;
 pub(super) struct Person {
     pub(super) id: ParticipantId,
     pub(super) identity: PublicKey,
+    /// What they proved to be beside their key, so far.
+    pub(super) claims: BTreeSet<Subject>,
+    /// What let them in last.
+    pub(super) entry: Entry,
     /// Cleaned; unverified.
     pub(super) name: String,
     /// As it was last told.
@@ -42,8 +46,6 @@ pub(super) struct Person {
     pub(super) asking: bool,
     /// No new request before.
     pub(super) may_ask_at_us: u64,
-    /// When the log last said that this person typed.
-    pub(super) typed_at_us: Option<u64>,
     left_at: u64,
 }
 
@@ -56,6 +58,22 @@ impl Person {
             self.name,
             self.identity.fingerprint()
         )
+    }
+
+    /// All they are known to be.
+    pub(super) fn subjects(&self) -> Vec<Subject> {
+        let key = Subject::key(&self.identity);
+        [key]
+            .into_iter()
+            .chain(self.claims.iter().cloned())
+            .collect()
+    }
+
+    /// What let them in, and what else they proved to be; for people.
+    pub(super) fn proof(&self) -> String {
+        let claims = self.claims.iter().map(Subject::as_str);
+        let all: Vec<&str> = [self.entry.as_str()].into_iter().chain(claims).collect();
+        all.join(", ")
     }
 
     /// Whether others should see this person in the roster.
@@ -106,26 +124,36 @@ impl Roster {
         }
     }
 
-    /// One more connection of `identity`; whether it is the first.
+    /// The number somebody will have when they are let in.
+    pub(super) fn reserve(&mut self, identity: &PublicKey) -> ParticipantId {
+        self.numbers.get(identity).copied().unwrap_or_else(|| {
+            let id = ParticipantId(self.next);
+            self.next = self.next.saturating_add(1);
+            id
+        })
+    }
+
+    /// One more connection of `identity`, under the number reserved for it if one was; whether it is the
+    /// first.
     pub(super) fn enter(
         &mut self,
         identity: PublicKey,
         name: &str,
         standing: Standing,
         tenure: u32,
+        reserved: Option<ParticipantId>,
     ) -> (ParticipantId, bool) {
         let name = match clean_name(name, MAX_NAME) {
             empty if empty.is_empty() => "somebody".to_owned(),
             name => name,
         };
-        let id = *self.numbers.entry(identity).or_insert_with(|| {
-            let id = ParticipantId(self.next);
-            self.next = self.next.saturating_add(1);
-            id
-        });
+        let id = reserved.unwrap_or_else(|| self.reserve(&identity));
+        let id = *self.numbers.entry(identity).or_insert(id);
         let person = self.people.entry(id).or_insert_with(|| Person {
             id,
             identity,
+            claims: BTreeSet::new(),
+            entry: Entry::Ticket,
             name: String::new(),
             standing,
             tenure,
@@ -133,7 +161,6 @@ impl Roster {
             connections: 0,
             asking: false,
             may_ask_at_us: 0,
-            typed_at_us: None,
             left_at: 0,
         });
         person.name = name;

@@ -61,6 +61,7 @@ impl Host {
             if self.sharing.link.is_none() {
                 self.renew_link();
             }
+            self.keep_door();
             self.track.begin_log();
             self.out.push_back(HostOutput::Listen);
             let from = self.sharing.visible_from.0;
@@ -86,6 +87,8 @@ impl Host {
         }
         let text = format!("{} ended the sharing", self.names.host);
         self.log_margin();
+        // A host that starts again must not open to tickets of before.
+        self.out.push_back(HostOutput::ForgetLink);
         self.end_sharing(&text);
         let event = self.rights.revoke_all();
         self.record(&event);

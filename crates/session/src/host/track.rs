@@ -24,6 +24,13 @@ const UNWATCHED_EVERY_US: u64 = 50_000;
 const FRAMES_PER_SECOND: u64 = 120;
 const FRAME_BURST: u64 = 16;
 
+/// Frames put aside for what a viewer's key brings within so many microseconds, and the time between two
+/// of them: it is what somebody waits for. Without them Ctrl-C under a flood met a spent allowance and waited
+/// up to 8 ms for the next frame.
+const ANSWER_FRAMES: u64 = 10;
+const ANSWER_WITHIN_US: u64 = 50_000;
+const ANSWER_EVERY_US: u64 = 500;
+
 /// The longest a program may ask to hold a frame back (mode 2026), in microseconds. The terminals
 /// that have the mode wait as long.
 const SYNC_US: u64 = 150_000;
@@ -55,6 +62,8 @@ pub(super) struct Track {
     pub(super) settled: LineId,
     bucket: Bucket,
     framed_at_us: Option<u64>,
+    /// Until then a viewer waits for what a key brings.
+    answer_until_us: u64,
     /// More output is waiting behind what was fed.
     more: bool,
     /// Since when the output ends where no frame should be made.
@@ -88,14 +97,20 @@ impl Track {
             reset: false,
             snapshot: None,
             settled: LineId(0),
-            bucket: Bucket::new(now_us, FRAMES_PER_SECOND, FRAME_BURST),
+            bucket: Bucket::new(now_us, FRAMES_PER_SECOND, FRAME_BURST + ANSWER_FRAMES),
             framed_at_us: None,
+            answer_until_us: 0,
             more: false,
             unfit_since_us: None,
             logged_snapshot_at_us: None,
             logged_bytes: 0,
             margin: Margin::default(),
         }
+    }
+
+    /// A viewer's key reached the program.
+    pub(super) fn keyed(&mut self, now_us: u64) {
+        self.answer_until_us = now_us.saturating_add(ANSWER_WITHIN_US);
     }
 
     /// What viewers are told about the track.
@@ -125,8 +140,19 @@ impl Track {
             (true, true) => FLOOD_EVERY_US,
             (true, false) => 0,
         };
-        let paced = self.framed_at_us.map_or(0, |at| at.saturating_add(every));
-        since_unfit.max(paced).max(self.bucket.ready_at(now_us))
+        let is_answer = watched && !self.more && now_us < self.answer_until_us;
+        let allowed = self.bucket.ready_at(now_us, ANSWER_FRAMES + 1);
+        let paced = self.framed_at_us.map_or(0, |at| {
+            let usual = at.saturating_add(every).max(allowed);
+            match is_answer {
+                true => usual.min(
+                    at.saturating_add(ANSWER_EVERY_US)
+                        .max(self.bucket.ready_at(now_us, 1)),
+                ),
+                false => usual,
+            }
+        });
+        since_unfit.max(paced)
     }
 
     /// The snapshot of the newest frame, as a message.

@@ -79,10 +79,12 @@ pub(super) struct World {
     pub(super) done: BTreeMap<u64, Result<Done, CommandError>>,
     pub(super) listening: bool,
     pub(super) kept_links: Vec<[u8; 32]>,
+    pub(super) forgot_link: bool,
     pub(super) closed: Vec<(ConnId, u8, String)>,
     /// Raw connections of no viewer: what the host sent them.
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
     pub(super) ticket: String,
+    pub(super) wanted_keys: Vec<pillion_people::Issuer>,
     requests: u64,
     conns: u64,
 }
@@ -101,6 +103,8 @@ pub(super) fn config() -> HostConfig {
         has_tty: true,
         ledger: Vec::new(),
         link: None,
+        allow: pillion_proto::Allow::Link,
+        knock_wait_ms: 120_000,
     }
 }
 
@@ -136,9 +140,11 @@ impl World {
             done: BTreeMap::new(),
             listening: false,
             kept_links: Vec::new(),
+            forgot_link: false,
             closed: Vec::new(),
             strangers: BTreeMap::new(),
             ticket: String::new(),
+            wanted_keys: Vec::new(),
             requests: 0,
             conns: 0,
         };
@@ -582,6 +588,7 @@ impl World {
             }
             HostOutput::Ledger(entry) => self.ledger.push(entry),
             HostOutput::KeepLink(seed) => self.kept_links.push(seed),
+            HostOutput::ForgetLink => self.forgot_link = true,
             HostOutput::Log(entry) => self.log.push(entry),
             HostOutput::ReadHistory {
                 request,
@@ -597,6 +604,7 @@ impl World {
             HostOutput::Done { request, result } => {
                 self.done.insert(request, result);
             }
+            HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
             HostOutput::Listen => self.listening = true,
             HostOutput::StopListening => self.listening = false,
         }

@@ -388,7 +388,8 @@ fn names_are_cleaned_and_comings_and_goings_are_told() {
         world.notices.last(),
         Some(HostNotice::Left { .. })
     ));
-    assert_eq!(world.logged_kinds(), ["shared", "joined", "joined", "left"]);
+    let kinds = world.logged_kinds();
+    assert_eq!(kinds, ["shared", "command", "joined", "joined", "left"]);
 }
 
 #[test]
@@ -431,6 +432,19 @@ fn a_kicked_person_is_out_and_barred_and_a_new_ticket_keeps_new_keys_out() {
     assert_eq!(world.ticket, ticket);
     let again = world.join(10, "anna");
     assert!(world.seats[again].ended().is_some());
+}
+
+#[test]
+fn a_stopped_session_forgets_what_opened_it_and_an_ended_one_does_not() {
+    let mut world = World::shared();
+    world.exits(0);
+    assert!(!world.forgot_link, "it may be started again");
+    let mut world = World::shared();
+    world.command(Command::Stop).unwrap();
+    assert!(world.forgot_link);
+    let kept = world.kept_links.len();
+    world.share();
+    assert_eq!(world.kept_links.len(), kept + 1, "another one is kept");
 }
 
 #[test]

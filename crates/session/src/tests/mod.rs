@@ -1,5 +1,7 @@
 //! Host and viewers talking to each other: stories, refusals, slow and hostile peers.
 
+mod admission;
+mod attribution;
 mod harness;
 mod history;
 mod hostile;

@@ -151,7 +151,7 @@ fn who_typed_is_in_the_log_with_the_grant_that_allowed_it() {
     let typed = world
         .logged()
         .into_iter()
-        .find(|event| event["event"] == "typed")
+        .find(|event| event["event"] == "typing")
         .unwrap();
     let granted = world
         .logged()

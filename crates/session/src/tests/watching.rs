@@ -76,6 +76,29 @@ fn a_program_that_never_rests_does_not_get_more_than_120_frames_a_second() {
 }
 
 #[test]
+fn what_a_key_brings_out_of_a_restless_program_is_shown_within_a_millisecond() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    let restless = |world: &mut World, ms: u64| {
+        for step in 0..ms {
+            world.prints(&step.to_string());
+            world.advance_ms(1);
+        }
+    };
+    // Long enough that frames are paced.
+    restless(&mut world, 500);
+    for _ in 0..20 {
+        restless(&mut world, 83);
+        world.types(anna, "\x03");
+        world.prints("^C\r\n$ ");
+        world.advance_ms(1);
+        let shown = world.seats[anna].text();
+        assert!(shown.ends_with("^C\n$"), "{shown:?}");
+    }
+}
+
+#[test]
 fn a_synchronized_update_is_shown_whole_or_after_150_ms() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");

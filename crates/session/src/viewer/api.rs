@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{JoinId, ParticipantId, ParticipantInfo, PathKind, Right, TrackId, TrackState};
+use pillion_proto::{
+    JoinId, Knocks, Manage, ParticipantId, ParticipantInfo, PathKind, Right, TrackId, TrackState,
+};
 use pillion_screen::{LineId, Screen, history::Line};
 
 use crate::types::Stream;
@@ -85,6 +87,8 @@ pub enum ViewerInput {
         /// How many.
         count: u32,
     },
+    /// The person, who may manage, wants this done.
+    Manage(Manage),
     /// The person leaves.
     Leave,
     /// Time passed.
@@ -162,6 +166,13 @@ pub enum Phase {
     },
     /// Connected, nothing shown yet.
     Joining,
+    /// The host is being asked whether to let this viewer in.
+    Knocking {
+        /// What the host says of it, cleaned.
+        text: String,
+        /// When it gives up, on [`Now::mono_us`](crate::Now::mono_us)'s clock.
+        until_us: u64,
+    },
     /// Live.
     Live,
     /// Live, but nothing was heard for a while.
@@ -207,6 +218,8 @@ pub struct View {
     pub read_only: bool,
     /// A request for edit is under way.
     pub asking: bool,
+    /// Who may come in, and who knocks; told to those who manage alone. Names as they came.
+    pub door: Option<Knocks>,
     /// How the connection travels.
     pub path: PathKind,
     /// Round trip, in microseconds.

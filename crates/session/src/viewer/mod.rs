@@ -15,8 +15,9 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{SecretKey, UnixMillis};
 use pillion_proto::{
-    Ended, Framer, FromHost, FromViewer, PathKind, Ping, ProtocolError, Refused, RefusedCode,
-    Right, RightChanged, RosterChange, TrackId, TrackInfo, TrackState,
+    Ended, Framer, FromHost, FromViewer, Manage, ManageRequest, PathKind, Ping, ProtocolError,
+    Refused, RefusedCode, Right, RightChanged, RosterChange, TrackId, TrackInfo, TrackState,
+    Waiting,
     limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO},
 };
 use pillion_screen::clean::clean_name;
@@ -74,6 +75,8 @@ pub struct Viewer {
     failures: u32,
     retry_at_us: u64,
     was_in: bool,
+    /// Requests to manage so far.
+    managed: u32,
     watching: Watching,
     typing: Typing,
     asking: Asking,
@@ -89,6 +92,16 @@ struct Link {
     pinged: Option<(u64, u64)>,
     pings: u64,
     welcomed: bool,
+    /// The host is being asked, and says that it will have answered by then.
+    answer_by_us: Option<u64>,
+}
+
+impl Link {
+    /// By when the host must have said yes or no.
+    fn welcome_by_us(&self) -> u64 {
+        let since = self.answer_by_us.unwrap_or(self.since_us);
+        since.saturating_add(WELCOME_WITHIN_US)
+    }
 }
 
 impl Viewer {
@@ -122,6 +135,7 @@ impl Viewer {
                 until_unix_ms: None,
                 read_only: false,
                 asking: false,
+                door: None,
                 path: PathKind::Unknown,
                 rtt_us: 0,
                 lag_us: 0,
@@ -135,6 +149,7 @@ impl Viewer {
             failures: 0,
             retry_at_us: now.mono_us,
             was_in: false,
+            managed: 0,
             watching: Watching::new(),
             typing: Typing::new(),
             asking: Asking::new(),
@@ -169,6 +184,7 @@ impl Viewer {
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
             ViewerInput::RequestEdit => self.on_request_edit(),
             ViewerInput::WantHistory { from, count } => self.want_history(from, count),
+            ViewerInput::Manage(what) => self.on_manage(what),
             ViewerInput::Leave => self.on_leave(),
             ViewerInput::Tick => {}
         }
@@ -197,7 +213,7 @@ impl Viewer {
             return None;
         }
         if !link.welcomed {
-            return Some(link.since_us.saturating_add(WELCOME_WITHIN_US));
+            return Some(link.welcome_by_us());
         }
         let silence = match (&link.pinged, &self.view.phase) {
             (None, _) => PING_AFTER_US,
@@ -341,6 +357,7 @@ impl Viewer {
             pinged: None,
             pings: 0,
             welcomed: false,
+            answer_by_us: None,
         });
     }
 
@@ -394,6 +411,11 @@ impl Viewer {
                 FromHost::Welcome(welcome) if !welcomed => self.on_welcome(*welcome)?,
                 FromHost::Welcome(_) => return Err(ProtocolError::Malformed("a second welcome")),
                 FromHost::Refused(refused) => self.on_refused(&refused),
+                FromHost::Waiting(waiting) if proved && !welcomed => self.on_waiting(&waiting),
+                FromHost::Waiting(_) => {
+                    return Err(ProtocolError::Malformed("a waiting out of place"));
+                }
+                FromHost::Pong(_) if !welcomed => {}
                 FromHost::Ended(ended) => self.on_ended(&ended),
                 FromHost::Unknown(_) => {}
                 _ if !welcomed => {
@@ -420,8 +442,14 @@ impl Viewer {
             FromHost::Track(info) => self.on_track_info(&info),
             FromHost::Grant(push) => self.keep_grant(push.grant),
             FromHost::Notice(notice) => self.say(shown(&notice.text)),
+            FromHost::ManageAnswer(answer) => self.say(shown(&answer.text)),
+            FromHost::Knocks(knocks) => {
+                self.view.door = Some(knocks);
+                self.changed = true;
+            }
             // Handled where the connection is: they may end it.
             FromHost::Welcome(_)
+            | FromHost::Waiting(_)
             | FromHost::Refused(_)
             | FromHost::Ended(_)
             | FromHost::Unknown(_) => {}
@@ -447,6 +475,9 @@ impl Viewer {
         self.set_tenure(right.tenure);
         if right.right > Right::View {
             self.view.asking = false;
+        }
+        if right.right < Right::Manage {
+            self.view.door = None;
         }
         self.changed = true;
         let text = shown(&right.text);
@@ -523,8 +554,30 @@ impl Viewer {
         }
     }
 
+    /// The host is being asked. However long it says that takes, it can't make this viewer wait for ever.
+    fn on_waiting(&mut self, waiting: &Waiting) {
+        let now = self.now.mono_us;
+        let until_us = now.saturating_add(u64::from(waiting.wait_ms) * 1000);
+        if let Some(link) = &mut self.link {
+            link.answer_by_us = Some(until_us);
+        }
+        let text = shown(&waiting.text);
+        self.set_phase(Phase::Knocking { text, until_us });
+    }
+
+    fn on_manage(&mut self, what: Manage) {
+        if !self.is_in() {
+            return self.say("not connected at this moment; try again in a moment");
+        }
+        self.managed = self.managed.wrapping_add(1);
+        let id = self.managed;
+        self.send(&FromViewer::Manage(ManageRequest { id, what }));
+    }
+
     fn on_leave(&mut self) {
-        if self.is_in() {
+        // Who waits at the door leaves, too.
+        let knocking = (self.link.as_ref()).is_some_and(|link| link.answer_by_us.is_some());
+        if self.is_in() || knocking {
             self.send(&FromViewer::Leave);
             self.out.push_back(ViewerOutput::Finish {
                 stream: Stream::Control,
@@ -548,7 +601,7 @@ impl Viewer {
             return;
         };
         if !link.welcomed {
-            if now >= link.since_us.saturating_add(WELCOME_WITHIN_US) {
+            if now >= link.welcome_by_us() {
                 self.out.push_back(ViewerOutput::Close);
                 self.retry("the host did not answer");
             }

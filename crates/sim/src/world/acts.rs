@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, SecretKey, Terms, UnixMillis};
-use pillion_proto::{ParticipantId, Right, TrackState};
+use pillion_proto::{Allow, Manage, ParticipantId, Right, TrackState};
 use pillion_screen::LineId;
 use pillion_session::{
     Actor, Command, ConnId, HostInput, HostOutput, Phase, Stream, Target, ViewerInput,
@@ -45,9 +45,11 @@ enum Act {
     Exit,
     Hostile,
     Storm,
+    Door,
+    Manage,
 }
 
-const WEIGHTS: [(u64, Act); 20] = [
+const WEIGHTS: [(u64, Act); 22] = [
     (200, Act::Program),
     (60, Act::Join),
     (200, Act::Type),
@@ -68,6 +70,8 @@ const WEIGHTS: [(u64, Act); 20] = [
     (1, Act::Exit),
     (40, Act::Hostile),
     (4, Act::Storm),
+    (12, Act::Door),
+    (20, Act::Manage),
 ];
 
 impl World {
@@ -153,6 +157,8 @@ impl World {
                 let after = self.dice.range(100_000, 3_000_000);
                 self.after(after, Event::Revive);
             }
+            Act::Door => self.some_door_command(),
+            Act::Manage => self.some_managing(),
             Act::Hostile => self.be_hostile(),
             Act::Storm => {
                 for _ in 0..self.dice.range(20, 120) {
@@ -387,6 +393,79 @@ impl World {
         }
     }
 
+    /// The host's person says who may come in, or who may not.
+    fn some_door_command(&mut self) {
+        let team = SecretKey::from_bytes(&[77; 32]).public();
+        let person = self.dice.below(self.people.len() as u64) as usize;
+        let person = &self.people[person];
+        let (key, member) = (person.secret.public(), person.member.clone());
+        let who = match (self.dice.below(4), member) {
+            (0, _) => format!("team:{team}"),
+            (1, Some((_, subject))) => subject.to_string(),
+            _ => key.to_string(),
+        };
+        let target = Target::Named(who);
+        let command = match self.dice.below(12) {
+            0..5 => Command::Open {
+                allow: Some(self.some_mode()),
+            },
+            5..9 => Command::Allow {
+                target,
+                right: Right::View,
+            },
+            9 => Command::Ban { target },
+            _ => Command::Unban { target },
+        };
+        let by = match self.dice.one_in(3) {
+            true => Actor::Socket,
+            false => Actor::Tty,
+        };
+        self.command(by, command);
+    }
+
+    fn some_mode(&mut self) -> Allow {
+        self.dice
+            .weighted(&[(4, Allow::Link), (4, Allow::Invited), (1, Allow::Team)])
+    }
+
+    /// Somebody who manages does so; and somebody who doesn't tries to.
+    fn some_managing(&mut self) {
+        let all = 0..self.seats.len();
+        let here: Vec<usize> = all
+            .filter(|seat| self.seats[*seat].ended.is_none())
+            .collect();
+        let manages = |seat: &&usize| self.seats[**seat].viewer.view().right == Right::Manage;
+        let managers: Vec<usize> = here.iter().filter(manages).copied().collect();
+        let seat = match (managers.is_empty(), self.dice.one_in(5)) {
+            _ if here.is_empty() => return,
+            (false, false) => *self.dice.pick(&managers),
+            _ => *self.dice.pick(&here),
+        };
+        let door = self.seats[seat].viewer.view().door.clone();
+        let knocks = door.map(|door| door.knocks).unwrap_or_default();
+        let ids: Vec<ParticipantId> = match &self.host {
+            Some(side) => side.numbers.keys().copied().collect(),
+            None => return,
+        };
+        let who = match ids.is_empty() {
+            true => ParticipantId(3),
+            false => *self.dice.pick(&ids),
+        };
+        let knock = knocks.first().map_or(who, |knock| knock.id);
+        let what = match self.dice.below(10) {
+            0..4 => Manage::Admit(knock),
+            4 => Manage::Refuse {
+                who: knock,
+                for_good: self.dice.one_in(3),
+            },
+            5 => Manage::RefuseRequest(who),
+            6 => Manage::Revoke(who),
+            7 => Manage::Kick(who),
+            _ => Manage::Open(self.some_mode()),
+        };
+        self.tell_viewer(seat, ViewerInput::Manage(what));
+    }
+
     fn share_again(&mut self) {
         let command = Command::Share {
             from_start: self.dice.one_in(3),
@@ -430,6 +509,18 @@ impl World {
                         ttl_ms: None,
                     },
                     _ => Command::Refuse { target },
+                };
+                self.command(Actor::Tty, command);
+            }
+            Human::Knock(id) => {
+                let target = Target::Id(id);
+                let command = match self.dice.below(6) {
+                    0 => return,
+                    1 => Command::TurnAway {
+                        target,
+                        for_good: self.dice.one_in(2),
+                    },
+                    _ => Command::Admit { target },
                 };
                 self.command(Actor::Tty, command);
             }
@@ -527,9 +618,35 @@ impl World {
 
     /// Does what no world should, when it is asked to.
     fn sabotage_now(&mut self) {
-        if self.sabotage != Sabotage::WriteWithoutRight {
-            return;
+        match self.sabotage {
+            Sabotage::WriteWithoutRight => self.write_without_right(),
+            Sabotage::ShowWhoKnocks => self.show_who_knocks(),
+            _ => {}
         }
+    }
+
+    /// Sends the beginning of the screen to somebody who waits at the door.
+    fn show_who_knocks(&mut self) {
+        let mut conns = self.conns.iter();
+        let waits = conns.find(|(id, conn)| {
+            let out = conn.watch.waited && conn.watch.welcomed.is_none();
+            out && conn.host_open && !self.closed.contains(&ConnId(**id))
+        });
+        let Some(conn) = waits.map(|(id, _)| ConnId(*id)) else {
+            return;
+        };
+        let (track, epoch) = (TERMINAL, 0);
+        let mut bytes = bytes::BytesMut::new();
+        pillion_proto::TrackMsg::Open { track, epoch }.encode(&mut bytes);
+        let send = HostOutput::Send {
+            conn,
+            stream: Stream::Track { track, epoch },
+            bytes: bytes.freeze(),
+        };
+        self.observe(None, &[send]);
+    }
+
+    fn write_without_right(&mut self) {
         let conns: Vec<(u64, usize)> = self
             .conns
             .iter()

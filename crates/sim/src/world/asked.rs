@@ -1,7 +1,7 @@
 //! What the host's own side asked for and got: the changes it makes are told to the model.
 
-use pillion_caps::{Grant, PublicKey, SecretKey};
-use pillion_proto::{FromHost, GrantToken, ParticipantId, Right};
+use pillion_caps::{Door, Grant, PublicKey, SecretKey, Subject};
+use pillion_proto::{Allow, FromHost, GrantToken, ParticipantId, Right};
 use pillion_session::{Actor, Command, CommandError, ConnId, Done, Target};
 
 use crate::model::{Effect, Granted};
@@ -21,7 +21,11 @@ impl World {
         };
         let widens = matches!(
             asked.command,
-            Command::Grant { .. } | Command::GrantLink { .. }
+            Command::Grant { .. }
+                | Command::GrantLink { .. }
+                | Command::Admit { .. }
+                | Command::Allow { .. }
+                | Command::Unban { .. }
         );
         let unconfirmed =
             widens && asked.by == Actor::Socket && asked.editor_here && !asked.confirmed;
@@ -107,12 +111,34 @@ impl World {
             }
             (Command::Kick { .. }, Done::Said(text)) => match self.named(&asked.command, text) {
                 Some(who) => {
-                    self.model
-                        .apply(entries.saturating_sub(1), Effect::RevokePerson(who));
-                    self.model.apply(entries, Effect::Bar(who));
+                    let out = self.model.is_barred(&who);
+                    self.require(out, || format!("{text}, and is not kept out"));
                 }
+                // Somebody who knocked.
+                None if text.contains("was refused") => {}
                 None => self.fail(format!("nobody was kicked: {text}")),
             },
+            (Command::Open { allow: Some(allow) }, _) => {
+                let door = match allow {
+                    Allow::Link => Door::Link,
+                    Allow::Invited => Door::Invited,
+                    Allow::Team => Door::Team,
+                };
+                let is = self.model.door();
+                self.require(is == door, || format!("{door:?} was asked for, not {is:?}"));
+            }
+            (Command::Allow { target, .. }, Done::Said(text)) => {
+                if let Some(who) = subject_of(target) {
+                    let listed = self.model.is_listed(std::slice::from_ref(&who));
+                    self.require(listed, || format!("{text}, and is not on the list"));
+                }
+            }
+            (Command::Ban { target }, Done::Said(text)) => {
+                if let Some(who) = subject_of(target) {
+                    let out = self.model.is_kept_out(std::slice::from_ref(&who));
+                    self.require(out, || format!("{text}, and is not kept out"));
+                }
+            }
             _ => {}
         }
     }
@@ -199,5 +225,13 @@ impl World {
                 && conn.host_open
                 && key.is_some_and(|key| self.model.right(key, unix_ms).0 > Right::View)
         })
+    }
+}
+
+/// Whom a command names by what they prove.
+fn subject_of(target: &Target) -> Option<Subject> {
+    match target {
+        Target::Named(text) => text.parse().ok(),
+        _ => None,
     }
 }

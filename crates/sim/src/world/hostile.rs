@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    Ack, FromViewer, HistoryRequest, InputMsg, InputStream, JoinId, Ping, Resume, TrackId,
-    VersionRange,
+    Ack, Allow, FromViewer, HistoryRequest, InputMsg, InputStream, JoinId, Manage, ManageRequest,
+    ParticipantId, Ping, Resume, TrackId, VersionRange,
 };
 use pillion_session::Stream;
 
@@ -86,6 +86,15 @@ impl World {
             (_, 4) => FromViewer::Resume(Resume {
                 versions: VersionRange::OURS,
                 padding: Bytes::new(),
+            })
+            .encode(&mut out),
+            (_, 5) => FromViewer::Manage(ManageRequest {
+                id: 1,
+                what: match self.dice.below(3) {
+                    0 => Manage::Admit(ParticipantId(self.dice.below(12) as u32)),
+                    1 => Manage::Kick(ParticipantId(self.dice.below(12) as u32)),
+                    _ => Manage::Open(Allow::Link),
+                },
             })
             .encode(&mut out),
             _ => FromViewer::Ping(Ping {

@@ -18,6 +18,9 @@ use super::{
     trace::{describe, describe_output},
 };
 
+/// How long somebody who knocks waits, in milliseconds.
+const KNOCK_WAIT_MS: u64 = 10_000;
+
 /// A command under way.
 pub(super) struct Asked {
     pub(super) command: Command,
@@ -66,6 +69,8 @@ pub(super) struct HostSide {
     program_reads_at_us: u64,
     pub(super) answered: u64,
     pub(super) requests_open: BTreeSet<ParticipantId>,
+    /// Who knocks, as the person at the host was told.
+    pub(super) knocks: BTreeSet<ParticipantId>,
     pub(super) numbers: BTreeMap<ParticipantId, pillion_caps::PublicKey>,
     pub(super) biggest: usize,
 }
@@ -93,6 +98,11 @@ impl World {
             size,
             has_tty,
             ledger: self.ledger.clone(),
+            allow: match self.model.invited {
+                true => pillion_proto::Allow::Invited,
+                false => pillion_proto::Allow::Link,
+            },
+            knock_wait_ms: KNOCK_WAIT_MS,
             link: self.link,
         };
         let host = Host::new(config, now);
@@ -124,6 +134,7 @@ impl World {
             program_reads_at_us: 0,
             answered: 0,
             requests_open: BTreeSet::new(),
+            knocks: BTreeSet::new(),
             numbers: BTreeMap::new(),
             biggest: 0,
         });
@@ -324,6 +335,7 @@ impl World {
             }
             HostOutput::Ledger(entry) => self.write_ledger(entry),
             HostOutput::KeepLink(seed) => self.link = Some(seed),
+            HostOutput::ForgetLink => self.link = None,
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory {
                 request,
@@ -336,6 +348,7 @@ impl World {
             }
             HostOutput::Notice(notice) => self.notice(&notice),
             HostOutput::Done { .. } => {}
+            HostOutput::FetchKeys { .. } => {}
             HostOutput::Listen => self.set_listening(true),
             HostOutput::StopListening => self.set_listening(false),
         }
@@ -525,6 +538,16 @@ impl World {
                         act: Human::Confirm(*request),
                     },
                 );
+            }
+            HostNotice::Knocked { id, .. } => {
+                let new = side.knocks.insert(*id);
+                self.require(new, || format!("{id:?} knocks twice"));
+                let act = Human::Knock(*id);
+                self.after(delay, Event::Human { life, act });
+            }
+            HostNotice::KnockGone { id } => {
+                let was = side.knocks.remove(id);
+                self.require(was, || format!("a knock of {id:?} is gone that never was"));
             }
             HostNotice::Joined { .. } | HostNotice::Left { .. } => {}
             HostNotice::Said(text) => self.fail(format!("the host says: {text}")),

@@ -16,7 +16,8 @@ mod viewing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{PublicKey, SecretKey, Subject, UnixMillis};
+use pillion_people::{Claim, Serial, TeamKey};
 use pillion_proto::{ParticipantId, TrackId};
 use pillion_session::{ConnId, HostInput, Now};
 
@@ -55,6 +56,8 @@ pub enum Sabotage {
     ShowHidden,
     /// A connection that was closed is written to.
     SendAfterClose,
+    /// Who waits at the door is sent the screen.
+    ShowWhoKnocks,
     /// One slow viewer holds up what others are sent.
     SlowHoldsUp,
 }
@@ -93,6 +96,8 @@ pub struct Tally {
     pub resets: u64,
     /// Times a fast viewer was checked for delay.
     pub prompt: u64,
+    /// Viewers that were told to wait at the door.
+    pub knocks: u64,
     /// Times the host was found with nothing left to do.
     pub idle: u64,
 }
@@ -155,6 +160,7 @@ enum Event {
 enum Human {
     Answer(ParticipantId),
     Confirm(u64),
+    Knock(ParticipantId),
 }
 
 /// One person: an identity, over all viewers it runs.
@@ -163,6 +169,9 @@ struct Person {
     name: String,
     /// Sends what no viewer would, and is never given a right.
     hostile: bool,
+    /// What they prove beside their key, if anything: the claim, and who it says they are. A person may
+    /// come back as another one with the same.
+    member: Option<(Bytes, Subject)>,
     /// When a right to edit was last taken away, on the world's clock.
     revoked_at_us: Option<u64>,
 }
@@ -214,7 +223,8 @@ impl World {
         let mut dice = Dice::new(seed);
         let secret = |dice: &mut Dice| SecretKey::from_bytes(&dice.bytes());
         let (session, host_identity) = (secret(&mut dice), secret(&mut dice));
-        let model = Model::new(dice.one_in(12));
+        let mut model = Model::new(dice.one_in(12));
+        model.invited = dice.one_in(4);
         let lateness_us = *dice.pick(&[0, 0, 1_000, 20_000]);
         let mut world = World {
             sabotage,
@@ -304,12 +314,44 @@ impl World {
             _ => format!("person{index}"),
         };
         let secret = SecretKey::from_bytes(&self.dice.bytes());
+        // What a hostile viewer says is garbled now and then, its claims as well.
+        let member = match self.dice.below(3) {
+            0 if !hostile => Some(self.membership(&secret)),
+            _ => None,
+        };
         self.people.push(Person {
             secret,
             name,
             hostile,
+            member,
             revoked_at_us: None,
         });
+    }
+
+    /// A membership of the one team there is, as one of few members: several people may be the same.
+    fn membership(&mut self, secret: &SecretKey) -> (Bytes, Subject) {
+        let team = TeamKey::new(SecretKey::from_bytes(&[77; 32]));
+        let member = *self.dice.pick(&["anna", "bert"]);
+        let from = UnixMillis(EPOCH_MS - 100 * 86_400_000);
+        let until = from.saturating_add(300 * 86_400_000);
+        let name = member
+            .parse()
+            .unwrap_or_else(|_| unreachable!("a plain name"));
+        let membership = team.admit(secret.public(), name, Serial(1), from, until);
+        let claim = membership.map(|membership| Claim::Team(membership).to_bytes());
+        let subject = format!("team:{}/{member}", team.public());
+        let subject = subject
+            .parse()
+            .unwrap_or_else(|_| unreachable!("a subject"));
+        (claim.unwrap_or_default().into(), subject)
+    }
+
+    /// All that somebody is when they say hello.
+    fn subjects(&self, key: &PublicKey) -> Vec<Subject> {
+        let person = self.person_of(key).map(|person| &self.people[person]);
+        let member = person.and_then(|person| person.member.as_ref());
+        let claim = member.map(|(_, subject)| subject.clone());
+        [Subject::key(key)].into_iter().chain(claim).collect()
     }
 
     fn person_of(&self, key: &PublicKey) -> Option<usize> {

@@ -82,6 +82,8 @@ pub(super) struct ConnWatch {
     pub(super) hello: Option<Hello>,
     pub(super) welcomed: Option<(ParticipantId, u64)>,
     pub(super) shown_early: bool,
+    /// Was told to wait at the door.
+    pub(super) waited: bool,
     /// Bytes of the newest track stream that are not acknowledged, by frame.
     pub(super) epoch: u32,
     pub(super) unacknowledged: VecDeque<(u64, usize)>,
@@ -219,6 +221,7 @@ impl World {
                 hello: None,
                 welcomed: None,
                 shown_early: false,
+                waited: false,
                 epoch: 0,
                 unacknowledged: VecDeque::new(),
                 given_up: BTreeSet::new(),

@@ -1,6 +1,6 @@
 //! What worlds found that was wrong with the world itself, as small as it gets.
 
-use pillion_proto::Right;
+use pillion_proto::{Allow, Right};
 use pillion_session::{Actor, Command, Target};
 
 use super::{Event, Sabotage, World};
@@ -11,6 +11,8 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=25;
 /// A world with one viewer, which sees the session.
 fn watched(seed: u64) -> World {
     let mut world = World::new(seed, Sabotage::None);
+    let allow = Some(Allow::Link);
+    world.command(Actor::Tty, Command::Open { allow });
     let ticket = world.ticket.clone();
     world.sit_down(0, ticket, Vec::new());
     world.run_until(world.now_us + 2_000_000).unwrap();

@@ -1,7 +1,7 @@
 //! What viewers are told, against what is so: who is let in, what each may do, what was typed.
 
 use bytes::Bytes;
-use pillion_caps::{Audience, Grant, PublicKey};
+use pillion_caps::{Audience, Door, Grant, PublicKey, Subject};
 use pillion_proto::{FromHost, Hello, Refused, RefusedCode, Right, RightChanged};
 use pillion_session::ConnId;
 
@@ -28,8 +28,13 @@ impl World {
         let by_ticket = self.has_ticket(&hello);
         let entries = self.host.as_ref().map_or(0, |side| side.entries);
         let before = entries.saturating_sub(ledgered);
+        // Who knocked had no grant that let them in, and shows none again.
+        let waited = self
+            .conns
+            .get(&conn.0)
+            .is_some_and(|state| state.watch.waited);
         let (mut by_grant, mut charged) = (false, 0);
-        for presented in &hello.grants {
+        for presented in hello.grants.iter().filter(|_| !waited) {
             let Ok(grant) = Grant::from_bytes(&presented.grant) else {
                 continue;
             };
@@ -51,10 +56,17 @@ impl World {
         self.require(charged == ledgered, || {
             format!("viewer {seat} used {charged} grants, and {ledgered} uses are written down")
         });
-        self.require(by_ticket || by_grant, || {
-            format!("viewer {seat} is let in without ticket or grant")
+        let subjects = self.subjects(&who);
+        // A ticket that was replaced while they waited was good when they knocked.
+        let by_ticket = by_ticket || waited;
+        let may = self.model.lets_in(&subjects, by_ticket, by_grant);
+        let door = self.model.door();
+        self.require(may, || {
+            format!(
+                "viewer {seat} is let in by {by_ticket} or {by_grant}, and the door is {door:?}"
+            )
         });
-        let open = self.model.shared && !self.model.is_barred(&who);
+        let open = self.model.shared && !self.model.is_kept_out(&subjects);
         self.require(open, || {
             format!("viewer {seat} is let in where it is kept out")
         });
@@ -83,9 +95,11 @@ impl World {
                 self.model.can_redeem(grant.id(), who, holds_key, unix_ms)
             })
         });
-        let may = (self.has_ticket(&hello) || by_grant)
+        // A claim keeps out, and lets nobody in: it is not proved again before the hello.
+        let (key, ticket) = ([Subject::key(&who)], self.has_ticket(&hello));
+        let may = self.model.lets_in(&key, ticket, by_grant)
             && self.model.shared
-            && !self.model.is_barred(&who);
+            && !self.model.is_kept_out(&self.subjects(&who));
         self.require(may, || {
             format!("viewer {seat} is shown the screen where it is kept out")
         });
@@ -115,7 +129,37 @@ impl World {
         let who = hello
             .as_ref()
             .and_then(|hello| PublicKey::from_bytes(&hello.identity).ok());
+        let is_in = state.watch.welcomed.is_some();
+        let for_anybody = matches!(
+            message,
+            FromHost::Welcome(_)
+                | FromHost::Waiting(_)
+                | FromHost::Refused(_)
+                | FromHost::Pong(_)
+                | FromHost::Ended(_)
+        );
+        self.require(is_in || for_anybody, || {
+            format!("viewer {seat} is told {message:?} and is not in")
+        });
         match message {
+            FromHost::Waiting(_) => {
+                self.tally.knocks += 1;
+                if let Some(state) = self.conns.get_mut(&conn.0) {
+                    state.watch.waited = true;
+                }
+                let invited = self.model.door() == Door::Invited;
+                let out = who.is_some_and(|who| self.model.is_kept_out(&self.subjects(&who)));
+                self.require(invited && !out, || {
+                    format!("viewer {seat} is told to wait where nobody is asked about them")
+                });
+            }
+            FromHost::Knocks(_) => {
+                let unix_ms = self.host_unix_ms();
+                let most = who.map(|who| self.model.right(who, unix_ms).1);
+                self.require(most == Some(Right::Manage), || {
+                    format!("viewer {seat} is told who knocks and does not manage")
+                });
+            }
             FromHost::Welcome(welcome) => {
                 if let (Some(who), Some(side)) = (who, &mut self.host) {
                     let known = *side.numbers.entry(welcome.you).or_insert(who);
@@ -198,7 +242,10 @@ impl World {
         };
         let (hello, was_in) = (state.watch.hello.clone(), state.watch.welcomed.is_some());
         let unix_ms = self.host_unix_ms();
-        let barred = who.is_some_and(|who| self.model.is_barred(&who));
+        let subjects = who.map(|who| self.subjects(&who)).unwrap_or_default();
+        let barred = self.model.is_kept_out(&subjects);
+        let waited = state.watch.waited;
+        let lets_in = |ticket, grant| self.model.lets_in(&subjects, ticket, grant);
         let has_ticket = hello.as_ref().is_some_and(|hello| self.has_ticket(hello));
         let has_grant = who.zip(hello.as_ref()).is_some_and(|(who, hello)| {
             hello.grants.iter().any(|presented| {
@@ -212,8 +259,14 @@ impl World {
         let rightly = match refused.code {
             RefusedCode::BARRED => barred,
             RefusedCode::NOT_SHARED => !self.model.shared,
-            RefusedCode::TICKET => !was_in && !has_ticket && !has_grant,
-            RefusedCode::GRANT => !was_in && !has_ticket && !has_grant,
+            RefusedCode::TICKET | RefusedCode::GRANT => {
+                !was_in && !has_ticket && !lets_in(has_ticket, has_grant)
+            }
+            // By an answer, or for want of one.
+            RefusedCode::NOT_ADMITTED if waited => !was_in,
+            RefusedCode::NOT_ADMITTED => !was_in && !lets_in(has_ticket, has_grant),
+            // A person knocks with so many viewers at most.
+            RefusedCode::BUSY => self.model.door() == Door::Invited && !was_in,
             // A hello can take longer than ten seconds to get through.
             RefusedCode::PROTOCOL => hostile || hello.is_none(),
             RefusedCode::PROOF | RefusedCode::VERSION => hostile,

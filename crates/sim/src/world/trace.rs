@@ -34,6 +34,7 @@ pub(super) fn describe(input: &HostInput) -> String {
         } => format!("command {request} {by:?} {command:?}"),
         HostInput::Confirmed { request, yes } => format!("confirmed {request} {yes}"),
         HostInput::History { request, chunks } => format!("history {request} {}", chunks.len()),
+        HostInput::Trust(_) => "trust".into(),
         HostInput::Tick => "tick".into(),
     }
 }

@@ -72,12 +72,14 @@ impl World {
         let mono_offset_us = self.dice.below(1 << 40);
         let skew_ms = self.dice.below(600_000) as i64 - 300_000;
         let read_only = self.dice.one_in(10);
+        let member = self.people[person].member.as_ref();
+        let claims = member.map(|(claim, _)| claim.clone());
         let config = ViewerConfig {
             identity: self.people[person].secret.clone(),
             session: self.session.public(),
             link,
             grants: grants.clone(),
-            claims: Vec::new(),
+            claims: claims.into_iter().collect(),
             name: self.people[person].name.clone(),
             software: "pillion sim".into(),
             join: JoinId(self.dice.bytes()),

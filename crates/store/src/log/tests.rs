@@ -48,6 +48,7 @@ fn meta(id: &str) -> SessionMeta {
         rows: 24,
         host: "host".to_owned(),
         pid: 1,
+        runs: 1,
     }
 }
 

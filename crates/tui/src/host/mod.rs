@@ -197,6 +197,7 @@ impl HostUi {
                 ));
             }
             Ok(Done::Said(text)) => self.tell(now, &text),
+            Ok(Done::Door { allow, .. }) => self.panel.door(allow),
             Ok(Done::Token { .. } | Done::Status(_)) => {}
             Err(error) => self.tell(now, &error.to_string()),
         }
@@ -347,13 +348,15 @@ impl HostUi {
                 if !self.notices.is_question() {
                     self.notices.remark(now, "Nobody is asking anything.");
                 } else {
-                    actions.extend(self.notices.answer(now, ch.eq_ignore_ascii_case(&'y')));
+                    let yes = ch.eq_ignore_ascii_case(&'y');
+                    actions.extend(self.notices.answer(now, yes, ch == 'N'));
                 }
             }
             _ => {
                 self.panel = Panel::default();
                 self.state = PanelState::Open { dirty: true };
                 actions.extend(self.panel.refresh(now).map(HostAction::Command));
+                actions.push(HostAction::Command(Command::Open { allow: None }));
             }
         }
     }
@@ -362,7 +365,9 @@ impl HostUi {
         match self.panel.key(key, self.notices.is_question()) {
             Chosen::Nothing => {}
             Chosen::Command(command) => actions.push(HostAction::Command(command)),
-            Chosen::Answer(yes) => actions.extend(self.notices.answer(now, yes)),
+            Chosen::Answer { yes, for_good } => {
+                actions.extend(self.notices.answer(now, yes, for_good));
+            }
             Chosen::Close => {
                 self.state = PanelState::Closing;
                 return;

@@ -34,6 +34,12 @@ enum Asked {
         name: String,
         fingerprint: String,
     },
+    /// May this person come in?
+    Knock {
+        id: ParticipantId,
+        name: String,
+        proof: String,
+    },
     /// Is this command really theirs?
     Confirm { request: u64, question: String },
 }
@@ -76,6 +82,16 @@ impl Notices {
                 });
             }
             HostNotice::RequestGone { id } => self.forget(id),
+            HostNotice::Knocked {
+                id, name, proof, ..
+            } => self.ask(Asked::Knock {
+                id,
+                name: text::name(&name, 24),
+                proof: clean::clean_title(&proof, 100),
+            }),
+            HostNotice::KnockGone { id: gone } => self.questions.retain(
+                |question| !matches!(question.asked, Asked::Knock { id, .. } if id == gone),
+            ),
             HostNotice::Confirm { request, question } => self.ask(Asked::Confirm {
                 request,
                 question: clean::clean_title(&question, 200),
@@ -137,14 +153,22 @@ impl Notices {
         }
     }
 
-    /// The answer to the first question; `None` when there is none that was read.
-    pub(crate) fn answer(&mut self, now: Now, yes: bool) -> Option<HostAction> {
+    /// The answer to the first question; `None` when there is none that was read. `for_good` makes a no
+    /// to who knocks one for ever.
+    pub(crate) fn answer(&mut self, now: Now, yes: bool, for_good: bool) -> Option<HostAction> {
         let seen = self.questions.front()?.seen?;
         if now.mono_us < seen.saturating_add(READ_US) {
             return None;
         }
         Some(match self.questions.pop_front()?.asked {
             Asked::Confirm { request, .. } => HostAction::Confirmed { request, yes },
+            Asked::Knock { id, .. } => {
+                let target = Target::Id(id);
+                HostAction::Command(match yes {
+                    true => Command::Admit { target },
+                    false => Command::TurnAway { target, for_good },
+                })
+            }
             Asked::Edit { id, .. } => HostAction::Command(match yes {
                 true => Command::Grant {
                     target: Target::Id(id),
@@ -190,8 +214,17 @@ impl Notices {
 impl Question {
     /// The question and its answers. When room is short the question is cut, not the answers.
     fn text(&self, prefix: &str, cols: usize) -> String {
-        let long = format!("{prefix}y yes, {prefix}n no");
-        let short = format!("{prefix}y/n");
+        let knocks = matches!(self.asked, Asked::Knock { .. });
+        let (long, short) = match knocks {
+            true => (
+                format!("{prefix}y let in, {prefix}n refuse, {prefix}N for good"),
+                format!("{prefix}y/n/N"),
+            ),
+            false => (
+                format!("{prefix}y yes, {prefix}n no"),
+                format!("{prefix}y/n"),
+            ),
+        };
         let whole = |question: &str, answers: &str| {
             let between = if question.ends_with('?') { "" } else { ":" };
             format!("{question}{between} {answers}")
@@ -204,8 +237,15 @@ impl Question {
                     text::cut(name, room.saturating_sub(15))
                 )
             }
+            Asked::Knock { name, .. } => {
+                format!("“{}” knocks", text::cut(name, room.saturating_sub(8)))
+            }
             Asked::Confirm { question, .. } => text::cut(question, room),
         };
+        if let Asked::Knock { name, proof, .. } = &self.asked {
+            forms.push(whole(&format!("“{name}” knocks ({proof})"), &long));
+            forms.push(whole(&format!("“{name}” knocks ({proof})"), &short));
+        }
         if let Asked::Edit {
             name, fingerprint, ..
         } = &self.asked

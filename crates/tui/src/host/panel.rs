@@ -1,6 +1,6 @@
 //! The panel: who is here, and what can be done about it.
 
-use pillion_proto::{ParticipantId, PathKind, Right};
+use pillion_proto::{Allow, ParticipantId, PathKind, Right};
 use pillion_screen::{Size, clean};
 use pillion_session::{Command, Now, ParticipantStatus, Target};
 
@@ -25,8 +25,8 @@ pub(crate) enum Chosen {
     Nothing,
     /// A command.
     Command(Command),
-    /// An answer to the first question.
-    Answer(bool),
+    /// An answer to the first question; a no to who knocks may be for good.
+    Answer { yes: bool, for_good: bool },
     /// To close it.
     Close,
 }
@@ -44,6 +44,8 @@ pub(crate) struct Panel {
     selected: Option<ParticipantId>,
     sure: Option<Sure>,
     message: String,
+    /// Who may come in, once that is known.
+    door: Option<Allow>,
     refreshed: Option<u64>,
 }
 
@@ -52,9 +54,14 @@ impl Panel {
     pub(crate) fn list(&mut self, who: Vec<ParticipantStatus>) {
         self.who = who;
         if self.selected().is_none() {
-            let asking = self.who.iter().find(|who| who.asking);
+            let asking = self.who.iter().find(|who| who.asking || who.knocking);
             self.selected = asking.or(self.who.first()).map(|who| who.id);
         }
+    }
+
+    /// Who may come in.
+    pub(crate) fn door(&mut self, allow: Allow) {
+        self.door = Some(allow);
     }
 
     /// A sentence about what was done.
@@ -81,6 +88,7 @@ impl Panel {
 
     /// What a key does.
     pub(crate) fn key(&mut self, key: &Key, question: bool) -> Chosen {
+        let for_good = key.code == KeyCode::Char('N');
         let ch = match key.code {
             KeyCode::Char(ch) => ch.to_ascii_lowercase(),
             KeyCode::Up => return self.select(-1),
@@ -96,19 +104,35 @@ impl Panel {
         }
         self.message.clear();
         match ch {
-            'y' | 'n' if question => Chosen::Answer(ch == 'y'),
+            'y' | 'n' if question => Chosen::Answer {
+                yes: ch == 'y',
+                for_good,
+            },
             'q' => Chosen::Close,
             'c' => Chosen::Command(Command::Ticket { new: false }),
             's' => self.make_sure(
                 "Stop sharing? Everybody leaves, the program goes on.".to_owned(),
                 Command::Stop,
             ),
-            'g' | 'n' | 'r' | 'k' => self.about_selected(ch),
+            'm' => self.next_door(),
+            'g' | 'n' | 'r' | 'k' => self.about_selected(ch, for_good),
             _ => Chosen::Nothing,
         }
     }
 
-    fn about_selected(&mut self, ch: char) -> Chosen {
+    /// Link, invited, team, and link again.
+    fn next_door(&mut self) -> Chosen {
+        let allow = match self.door {
+            Some(Allow::Link) => Allow::Invited,
+            Some(Allow::Invited) => Allow::Team,
+            Some(Allow::Team) => Allow::Link,
+            None => return Chosen::Command(Command::Open { allow: None }),
+        };
+        self.door = Some(allow);
+        Chosen::Command(Command::Open { allow: Some(allow) })
+    }
+
+    fn about_selected(&mut self, ch: char, for_good: bool) -> Chosen {
         let Some(who) = self.selected() else {
             self.message = "Nobody is here but you.".to_owned();
             return Chosen::Nothing;
@@ -116,6 +140,8 @@ impl Panel {
         let name = text::name(&who.name, 24);
         let target = Target::Id(who.id);
         match ch {
+            'g' if who.knocking => Chosen::Command(Command::Admit { target }),
+            'n' if who.knocking => Chosen::Command(Command::TurnAway { target, for_good }),
             'g' => Chosen::Command(Command::Grant {
                 target,
                 right: Right::Edit,
@@ -164,7 +190,7 @@ impl Panel {
             (None, None) => foot.extend(text::fold(&self.message, inner, 4)),
         }
         foot.extend(text::fold(
-            "↑↓ choose  g let type  n refuse  r take edit away  k kick  c copy ticket  s stop sharing  q close",
+            "↑↓ choose  g let in or type  n refuse (N for good)  r take edit away  k kick  m who may come in  c copy ticket  s stop sharing  q close",
             inner,
             3,
         ));
@@ -183,10 +209,11 @@ impl Panel {
             body.push(("Nobody is here but you.".to_owned(), false));
         }
         body.resize(room, (String::new(), false));
-        let title = format!(
-            " pillion: {} here ",
-            self.who.iter().filter(|who| who.here).count()
-        );
+        let here = self.who.iter().filter(|who| who.here).count();
+        let title = match self.door {
+            Some(allow) => format!(" pillion: {here} here, allow {allow} "),
+            None => format!(" pillion: {here} here "),
+        };
         let title = text::cut(&title, inner);
         let rule = "─".repeat(inner + 1 - text::width(&title).min(inner));
         let mut lines = vec![(format!("┌─{title}{rule}┐"), false)];
@@ -237,7 +264,12 @@ fn line(now: Now, who: &ParticipantStatus) -> String {
             }
         }
     };
+    let right = match who.knocking {
+        true => "knocks".to_owned(),
+        false => right,
+    };
     let path = match (who.here, who.path) {
+        (false, _) if who.knocking => "",
         (false, _) => "away",
         (true, PathKind::Unknown) => "",
         (true, PathKind::Direct) => "direct",

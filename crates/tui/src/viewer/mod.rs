@@ -5,6 +5,7 @@
 
 mod compose;
 mod layout;
+mod managing;
 mod mirror;
 mod overlay;
 mod scrollback;
@@ -12,7 +13,7 @@ mod status;
 mod typing;
 
 use bytes::Bytes;
-use pillion_proto::Right;
+use pillion_proto::{Manage, Right};
 use pillion_screen::{LineId, Modes, Screen, Size, clean};
 use pillion_session::{HistoryLines, Now, Phase, View};
 
@@ -95,6 +96,8 @@ pub enum Action {
         /// How many.
         count: u32,
     },
+    /// Do this: the person manages the session with its host.
+    Manage(Manage),
     /// Leave the session.
     Leave,
 }
@@ -410,7 +413,9 @@ impl ViewerUi {
             return;
         }
         if self.overlay != Overlay::None {
-            self.overlay = Overlay::None;
+            if let Some((ch, _)) = first_char(text) {
+                self.overlay_key(now, view, &Key::plain(KeyCode::Char(ch)), turn);
+            }
             return;
         }
         self.type_or_hint(now, view, text, turn);
@@ -451,12 +456,27 @@ impl ViewerUi {
                 _ => {}
             }
         } else if self.overlay != Overlay::None {
-            self.overlay = self.overlay.after(key);
+            self.overlay_key(now, view, key, turn);
         } else if self.scrollback.is_some() && self.move_back(key) {
         } else if self.wants_back(view, key) {
             self.look_back(view, key);
         } else {
             self.type_or_hint(now, view, raw, turn);
+        }
+    }
+
+    /// A key for what lies over the screen.
+    fn overlay_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn) {
+        let asked = match self.overlay {
+            Overlay::Who { from } if view.right >= Right::Manage => {
+                managing::asked(view, from, key)
+            }
+            _ => None,
+        };
+        match asked {
+            Some(managing::Asked::Do(what)) => turn.act(Action::Manage(what)),
+            Some(managing::Asked::Say(text)) => self.say(now, &text),
+            None => self.overlay = self.overlay.after(key),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Boxes over the screen: the keys, and who is here.
 
 use pillion_caps::PublicKey;
-use pillion_proto::Right;
+use pillion_proto::{ParticipantInfo, Right};
 use pillion_session::View;
 
-use super::status;
+use super::{managing, status};
 use crate::{
     keys::{Key, KeyCode},
     prefix::Prefix,
@@ -43,6 +43,9 @@ impl Overlay {
             Overlay::None => Vec::new(),
             Overlay::Help => help(prefix),
             Overlay::Who { from } => {
+                if view.right >= Right::Manage {
+                    return managing::lines(view, from, rows);
+                }
                 *from = (*from).min(view.roster.len().saturating_sub(rows.max(1)));
                 who(view, *from, rows)
             }
@@ -70,25 +73,30 @@ fn help(prefix: Prefix) -> Vec<String> {
 fn who(view: &View, from: usize, rows: usize) -> Vec<String> {
     let mut lines = vec![format!("Who is here ({})", view.roster.len())];
     for who in view.roster.iter().skip(from).take(rows) {
-        let key = PublicKey::from_bytes(&who.identity);
-        let key = key.map_or_else(|_| "no valid key".into(), |key| status::short(&key));
-        let right = match (who.host, who.right) {
-            (true, _) => "host",
-            (_, Right::View) => "view",
-            (_, Right::Edit) => "edit",
-            (_, Right::Manage) => "manage",
-        };
-        let you = if Some(who.id) == view.you {
-            " (you)"
-        } else {
-            ""
-        };
-        let gone = if who.here { "" } else { ", away" };
-        lines.push(format!(
-            "{:>3} {} {key} {right}{gone}{you}",
-            who.id.0,
-            text::name(who.name.as_str(), 24)
-        ));
+        lines.push(person(view, who));
     }
     lines
+}
+
+/// One line of the roster.
+pub(super) fn person(view: &View, who: &ParticipantInfo) -> String {
+    let key = PublicKey::from_bytes(&who.identity);
+    let key = key.map_or_else(|_| "no valid key".into(), |key| status::short(&key));
+    let right = match (who.host, who.right) {
+        (true, _) => "host",
+        (_, Right::View) => "view",
+        (_, Right::Edit) => "edit",
+        (_, Right::Manage) => "manage",
+    };
+    let you = if Some(who.id) == view.you {
+        " (you)"
+    } else {
+        ""
+    };
+    let gone = if who.here { "" } else { ", away" };
+    format!(
+        "{:>3} {} {key} {right}{gone}{you}",
+        who.id.0,
+        text::name(who.name.as_str(), 24)
+    )
 }

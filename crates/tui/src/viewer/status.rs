@@ -63,7 +63,7 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
 pub(crate) fn changes_at(now: Now, view: &View) -> Option<u64> {
     let in_ms = |ms: u64| Some(now.mono_us.saturating_add(ms.saturating_mul(1000)));
     match view.phase {
-        Phase::Connecting { .. } | Phase::Stalled { .. } => in_ms(1000),
+        Phase::Connecting { .. } | Phase::Stalled { .. } | Phase::Knocking { .. } => in_ms(1000),
         Phase::Ended => None,
         Phase::Joining | Phase::Live => {
             let left = view.until_unix_ms?.checked_sub(now.unix_ms)?;
@@ -98,6 +98,11 @@ pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
             })
         }
         Phase::Joining => Some("joining".into()),
+        Phase::Knocking { text, until_us } => {
+            let left = until_us.saturating_sub(now.mono_us).div_ceil(1_000_000);
+            let text = pillion_screen::clean::clean_title(text, 300);
+            Some(format!("{text} ({left} s left)"))
+        }
         Phase::Stalled { since_us } => {
             let for_s = now.mono_us.saturating_sub(*since_us) / 1_000_000;
             let keys = match view.unconfirmed {

@@ -1,0 +1,487 @@
+//! Who may come in: what the door says to somebody who proved who they are, and who they are.
+
+use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
+use pillion_people::{ClaimError, Invited, Issuer, Trust, verify};
+use pillion_proto::{Allow, Hello, RefusedCode, Right};
+
+use crate::types::ConnId;
+
+use super::{
+    Host,
+    api::{Command, CommandError, Done, HostOutput, Target},
+    by::By,
+    conn::Fault,
+    rights::Standing,
+};
+
+/// What lets somebody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    Ticket,
+    Grant,
+    List,
+    Team,
+    /// They knocked.
+    Admitted,
+}
+
+impl Entry {
+    /// For people, and the log.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Entry::Ticket => "the ticket",
+            Entry::Grant => "a grant",
+            Entry::List => "the access list",
+            Entry::Team => "a team",
+            Entry::Admitted => "admitted after knocking",
+        }
+    }
+}
+
+/// What the door says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    In(Entry),
+    /// They hold the ticket, and the host is to be asked.
+    Knock,
+    /// Nothing they showed is of this session.
+    Nothing,
+    /// Only members of a team come in.
+    NoMember,
+}
+
+/// What somebody showed, beside who they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) ticket: bool,
+    pub(super) grant: bool,
+}
+
+impl Host {
+    /// Who may come in.
+    pub(super) fn door(&self) -> Allow {
+        self.rights.door().unwrap_or(self.allow)
+    }
+
+    /// What the door says to somebody who is all of `who`.
+    pub(super) fn at_the_door(&self, who: &[Subject], shown: Shown) -> Answer {
+        let listed = self.rights.listed(who).is_some();
+        match self.door() {
+            Allow::Link if shown.ticket => Answer::In(Entry::Ticket),
+            Allow::Team if self.rights.listed_as_member(who).is_some() => Answer::In(Entry::Team),
+            Allow::Team => Answer::NoMember,
+            Allow::Link | Allow::Invited if listed => Answer::In(Entry::List),
+            Allow::Link | Allow::Invited if shown.grant => Answer::In(Entry::Grant),
+            Allow::Invited if shown.ticket => Answer::Knock,
+            Allow::Link | Allow::Invited => Answer::Nothing,
+        }
+    }
+
+    /// Why only members come in.
+    pub(super) fn no_member() -> Fault {
+        let text = "only members of a team come into this session, and you proved to be none of it. Join \
+                    with your membership (pillion join --as team), or ask the team's owner for one";
+        Fault::new(RefusedCode::NOT_ADMITTED, text)
+    }
+
+    /// Whether somebody is kept out by a thing they proved.
+    pub(super) fn check_claims(&self, claims: &[Subject]) -> Result<(), Fault> {
+        match self.rights.is_banned(claims) {
+            true => Err(Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string())),
+            false => Ok(()),
+        }
+    }
+
+    /// Who the sender of a hello proved to be beside its key; why something was not believed; and whose
+    /// keys are needed to tell.
+    pub(super) fn verify_claims(
+        &self,
+        hello: &Hello,
+        identity: &PublicKey,
+    ) -> (Vec<Subject>, Option<ClaimError>, Vec<Issuer>) {
+        let (now, session) = (UnixMillis(self.now.unix_ms), self.keys.session.public());
+        let (mut claims, mut problem, mut wanted) = (Vec::new(), None, Vec::new());
+        for claim in &hello.claims {
+            match verify(claim, identity, &session, now, &self.trust) {
+                Ok(who) => claims.extend(who.to_string().parse::<Subject>()),
+                Err(ClaimError::KeysWanted { issuer }) => {
+                    problem = Some(ClaimError::KeysWanted {
+                        issuer: issuer.clone(),
+                    });
+                    wanted.push(issuer);
+                }
+                Err(error) => problem = Some(error),
+            }
+        }
+        (claims, problem, wanted)
+    }
+
+    /// Whom to believe changed; whoever waited for that is looked at again.
+    pub(super) fn on_trust(&mut self, trust: Trust) {
+        self.trust = trust;
+        let parked = self.conns.iter_mut().filter_map(|(conn, state)| {
+            let hello = state.parked.take()?;
+            Some((*conn, hello))
+        });
+        let parked: Vec<(ConnId, Box<Hello>)> = parked.collect();
+        for (conn, hello) in parked {
+            self.look_again(conn, &hello);
+        }
+    }
+
+    /// Takes a hello up again that waited for an issuer's keys; this time with what there is.
+    pub(super) fn look_again(&mut self, conn: ConnId, hello: &Hello) {
+        if let Err(fault) = self.on_hello(conn, hello, true) {
+            self.refuse(conn, &fault);
+        }
+    }
+
+    /// Puts a hello aside until an issuer's keys are here.
+    pub(super) fn park(&mut self, conn: ConnId, hello: &Hello, wanted: Vec<Issuer>) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.parked = Some(Box::new(hello.clone()));
+            let until = state.since_us.saturating_add(super::join::KEYS_WITHIN_US);
+            self.arm(until);
+        }
+        for issuer in wanted {
+            self.out.push_back(HostOutput::FetchKeys { issuer });
+        }
+    }
+
+    /// Gives somebody what the list says they may do, where that is more than they can now.
+    pub(super) fn give_listed_right(
+        &mut self,
+        identity: &pillion_caps::VerifiedIdentity,
+        who: &[Subject],
+    ) {
+        let now = UnixMillis(self.now.unix_ms);
+        let Some(right) = self.rights.listed(who) else {
+            return;
+        };
+        let Standing { right: has, .. } = self.rights.standing(&identity.key(), now);
+        if self.read_only || right <= has {
+            return;
+        }
+        let ttl = self.edit_ttl_ms;
+        // Full records give nobody more; the host is told when it gives somebody a right itself.
+        if let Err(error) = self.grant_to(&By::Rule, identity, right, ttl) {
+            self.notice(super::api::HostNotice::Said(format!(
+                "somebody on your list could not be given their right: {error}"
+            )));
+        }
+    }
+
+    /// Sharing begins: a host that begins again must not be open to more people than this one, whatever
+    /// it is told then.
+    pub(super) fn keep_door(&mut self) {
+        if self.rights.door().is_none() && self.allow != Allow::Link {
+            let event = self.rights.open(self.allow);
+            self.record(&event);
+            let mode = self.allow.as_str();
+            self.log_event(serde_json::json!({ "event": "mode", "mode": mode }));
+        }
+    }
+
+    /// `pillion allow link|invited|team`.
+    pub(super) fn open(&mut self, by: &By, allow: Option<Allow>) -> Result<Done, CommandError> {
+        let Some(allow) = allow else {
+            return Ok(self.door_status());
+        };
+        if allow != self.door() || self.rights.door().is_none() {
+            let event = self.rights.open(allow);
+            self.record(&event);
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "mode", "mode": allow.as_str() }),
+            );
+            self.knocks.changed = true;
+            self.reconsider_knocks();
+        }
+        let teams = self.rights.entries().any(|(who, _)| who.is_team());
+        let said = match allow {
+            Allow::Link => "whoever has the ticket may watch",
+            Allow::Invited => "people you allowed may come in; others who have the ticket knock",
+            Allow::Team if teams => "members of the team may come in, and nobody else",
+            Allow::Team => {
+                "members of a team may come in, and nobody else; name the team: \
+                 pillion allow team:KEY"
+            }
+        };
+        let here = match self.members {
+            0 => "",
+            _ => ". Who is here stays",
+        };
+        Ok(Done::Said(format!("{allow}: {said}{here}")))
+    }
+
+    fn door_status(&self) -> Done {
+        let entries = self.rights.entries();
+        Done::Door {
+            allow: self.door(),
+            people: entries
+                .map(|(who, right)| (who.to_string(), right))
+                .collect(),
+            banned: self.rights.banned(),
+        }
+    }
+
+    /// `pillion allow PERSON`.
+    pub(super) fn allow(
+        &mut self,
+        by: &By,
+        target: &Target,
+        right: Right,
+    ) -> Result<Done, CommandError> {
+        if self.read_only && right > Right::View {
+            return Err(CommandError::NotNow(
+                "this session was shared with --read-only: edit can't be given in it".into(),
+            ));
+        }
+        let (who, label) = self.subject(target)?;
+        if self.is_kept_out(&who) {
+            return Err(CommandError::NotNow(format!(
+                "{label} is barred; `pillion unban {who}` lifts that first"
+            )));
+        }
+        self.check_may_change(by, &who)?;
+        let event = self.rights.allow(who.clone(), right);
+        let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
+        self.record(&event);
+        let word = super::commands::noun(right);
+        self.log_by(
+            by,
+            serde_json::json!({ "event": "allowed", "who": who.as_str(), "right": word }),
+        );
+        for id in self.covered(&who) {
+            self.follow_list(by, id, right);
+        }
+        self.reconsider_knocks();
+        let verb = super::commands::verb(right);
+        Ok(Done::Said(format!(
+            "{label} may come in and {verb}, from now on"
+        )))
+    }
+
+    /// Somebody who is here gets or loses what the list says now.
+    fn follow_list(&mut self, by: &By, id: pillion_proto::ParticipantId, right: Right) {
+        let Some(person) = self.roster.get(id) else {
+            return;
+        };
+        let (key, has) = (person.identity, person.standing.right);
+        let identity = self.conns_of(id).first().and_then(|conn| {
+            let member = self.member(*conn)?;
+            Some(member.identity.clone())
+        });
+        if right < has {
+            if let Ok(event) = self.rights.revoke_person(key) {
+                self.record(&event);
+            }
+            self.refresh_standings(super::requests::Why::Revoked);
+        }
+        if let Some(identity) = identity.filter(|_| right > Right::View && right != has) {
+            let given = self.grant_to(by, &identity, right, self.edit_ttl_ms);
+            if given.is_ok() {
+                let text = format!(
+                    "{} gave you the right to {}",
+                    self.doer(by),
+                    super::commands::verb(right)
+                );
+                self.tell_standing(&key, &text);
+            }
+        }
+    }
+
+    /// `pillion ban`.
+    pub(super) fn ban(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
+        if let Ok(id) = self.one(target) {
+            return self.kick_person(by, id);
+        }
+        if let Ok(id) = self.one_knocking(target) {
+            return self.turn_away(by, id, true);
+        }
+        let (who, label) = self.subject(target)?;
+        self.check_may_change(by, &who)?;
+        let event = self.rights.ban(who.clone());
+        let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
+        self.record(&event);
+        self.log_by(
+            by,
+            serde_json::json!({ "event": "banned", "who": who.as_str() }),
+        );
+        for id in self.covered(&who) {
+            // Their key and what else they proved goes with it.
+            let _ = self.kick_person(by, id);
+        }
+        self.reconsider_knocks();
+        Ok(Done::Said(format!("{label} may not come in any more")))
+    }
+
+    /// `pillion unban`.
+    pub(super) fn unban(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
+        let mut lifted = Vec::new();
+        let subjects = match self.anybody(target) {
+            Some(subjects) => subjects,
+            None => vec![self.subject(target)?.0],
+        };
+        for who in subjects {
+            if let Some(event) = self.rights.unban(&who) {
+                self.record(&event);
+                self.log_by(
+                    by,
+                    serde_json::json!({ "event": "unbanned", "who": who.as_str() }),
+                );
+                lifted.push(who.to_string());
+            }
+        }
+        match lifted.is_empty() {
+            true => Err(CommandError::NotNow(
+                "nobody of that name is barred; `pillion allow` lists who is".into(),
+            )),
+            false => Ok(Done::Said(format!(
+                "not barred any more: {}",
+                lifted.join(", ")
+            ))),
+        }
+    }
+
+    /// Takes people off the list: what a text names, or what somebody who is here came by. `None` if
+    /// nothing was on it.
+    pub(super) fn disallow(&mut self, by: &By, who: &Subject) -> Option<String> {
+        let event = self.rights.disallow(who)?;
+        self.record(&event);
+        self.log_by(
+            by,
+            serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
+        );
+        for id in self.covered(who) {
+            if let Some(key) = self.roster.get(id).map(|person| person.identity)
+                && let Ok(event) = self.rights.revoke_person(key)
+            {
+                self.record(&event);
+            }
+        }
+        self.refresh_standings(super::requests::Why::Revoked);
+        Some(format!("{who} is on the list no more"))
+    }
+
+    /// What the list gives somebody falls to view: else coming back would undo a revocation.
+    pub(super) fn unlist_edit(&mut self, id: pillion_proto::ParticipantId) {
+        let Some(person) = self.roster.get(id) else {
+            return;
+        };
+        let who = person.subjects();
+        if self
+            .rights
+            .listed(&who)
+            .is_some_and(|right| right > Right::View)
+        {
+            for subject in who {
+                if let Ok(event) = self.rights.allow(subject, Right::View) {
+                    self.record(&event);
+                }
+            }
+        }
+    }
+
+    /// Whom a text or a target names for the list, and what to call them.
+    pub(super) fn subject(&self, target: &Target) -> Result<(Subject, String), CommandError> {
+        if let Ok(id) = self.one(target) {
+            let person = self.person(id)?;
+            return Ok((Subject::key(&person.identity), person.label()));
+        }
+        if let Ok(id) = self.one_knocking(target)
+            && let Some(knock) = self.knocks.get(id)
+        {
+            return Ok((Subject::key(&knock.identity), knock.label()));
+        }
+        let Target::Named(text) = target else {
+            return Err(CommandError::NotAllowed(
+                "name one person; `pillion who` lists who is here".into(),
+            ));
+        };
+        let named = text.parse::<Invited>().map(|invited| invited.to_string());
+        let subject = named
+            .map_err(|error| error.to_string())
+            .and_then(|named| named.parse::<Subject>().map_err(|error| error.to_string()));
+        match subject {
+            Ok(subject) => Ok((subject.clone(), subject.to_string())),
+            Err(error) => match self.one(target) {
+                // Ambiguous: which of them says more than that it is no key.
+                Err(ambiguous @ CommandError::Ambiguous { .. }) => Err(ambiguous),
+                _ => Err(CommandError::UnknownPerson {
+                    name: pillion_screen::clean::clean_name(text, pillion_proto::limits::MAX_NAME),
+                    why: error,
+                }),
+            },
+        }
+    }
+
+    /// Somebody who is or was here, or who was barred: all they are known to be.
+    fn anybody(&self, target: &Target) -> Option<Vec<Subject>> {
+        let Target::Named(text) = target else {
+            return match target {
+                Target::Id(id) => self.roster.get(*id).map(super::roster::Person::subjects),
+                _ => None,
+            };
+        };
+        let mut people = self.roster.people().filter(|person| {
+            person.name.eq_ignore_ascii_case(text)
+                || text.parse() == Ok(person.id.0)
+                || person.identity.fingerprint() == *text
+                || person.identity.to_string() == *text
+        });
+        match (people.next(), people.next()) {
+            (Some(person), None) => Some(person.subjects()),
+            _ => None,
+        }
+    }
+
+    fn is_kept_out(&self, who: &Subject) -> bool {
+        who.as_key().is_some_and(|key| self.rights.is_barred(&key))
+            || self.rights.is_banned(std::slice::from_ref(who))
+    }
+
+    /// Everybody here whom an entry means.
+    fn covered(&self, who: &Subject) -> Vec<pillion_proto::ParticipantId> {
+        let here = self.roster.people().filter(|person| person.connections > 0);
+        here.filter(|person| person.subjects().iter().any(|one| who.covers(one)))
+            .map(|person| person.id)
+            .collect()
+    }
+
+    /// A co-host changes nothing about those who manage.
+    fn check_may_change(&self, by: &By, who: &Subject) -> Result<(), CommandError> {
+        for id in self.covered(who) {
+            self.check_over(by, id)?;
+        }
+        Ok(())
+    }
+}
+
+impl Command {
+    /// Whether it could let somebody in or do more who can't now.
+    pub(super) fn widens(&self, door: Allow) -> bool {
+        match self {
+            // A ticket only lets watch, and an editor has one. Sharing can't begin while an editor is
+            // here: that it is on is how they came.
+            Command::Share { .. } | Command::Ticket { .. } => false,
+            Command::Grant { .. }
+            | Command::GrantLink { .. }
+            | Command::Admit { .. }
+            | Command::Allow { .. }
+            | Command::Unban { .. } => true,
+            // Neither of the other two lets in all that the third does not.
+            Command::Open { allow } => {
+                allow.is_some_and(|allow| allow != door && door != Allow::Link)
+            }
+            Command::Stop
+            | Command::Who
+            | Command::Status
+            | Command::Refuse { .. }
+            | Command::TurnAway { .. }
+            | Command::Revoke { .. }
+            | Command::Kick { .. }
+            | Command::Ban { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Who did what, for the session's log: spans of typing, what the host's side asked for and who asked
+//! it, and who was turned away at the door. Never what was typed.
+
+use std::collections::BTreeMap;
+
+use pillion_caps::{GrantId, PublicKey};
+use pillion_proto::{Hello, ParticipantId, RefusedCode, limits::MAX_NAME};
+use pillion_screen::clean::{clean_name, clean_title};
+use serde_json::{Value, json};
+
+use super::{
+    Host,
+    api::{Actor, Command, CommandError, Done},
+    conn::Fault,
+    rate::Bucket,
+    rights::EditRight,
+};
+
+/// A span of typing ends with so much silence, in microseconds.
+const SILENCE_US: u64 = 10_000_000;
+
+/// One that goes on is put down so long after its beginning, in microseconds, and another begins: a
+/// person is at most three events a minute, whatever they type.
+const SPAN_US: u64 = 60_000_000;
+
+/// Those turned away that the log has room for: so many at once, and one a second in the long run.
+/// Connecting is free, and must not fill the host's disk.
+const TURNED_AWAY_BURST: u64 = 32;
+
+/// Longest text of a command's that the log keeps, in bytes.
+const MAX_TEXT: usize = 200;
+
+/// What goes on and is not in the log yet.
+pub(super) struct Attribution {
+    spans: BTreeMap<PublicKey, Span>,
+    /// Commands without a result so far, by request.
+    commands: BTreeMap<u64, Given>,
+    /// Whose command is being carried out: what comes of it is theirs.
+    acting: Option<Actor>,
+    turned_away: Bucket,
+    /// Turned away since the log last said so of anybody.
+    unsaid: u64,
+}
+
+/// Somebody types.
+struct Span {
+    id: ParticipantId,
+    name: String,
+    grant: GrantId,
+    from_us: u64,
+    from_unix_ms: u64,
+    last_us: u64,
+    last_unix_ms: u64,
+    inputs: u64,
+    bytes: u64,
+}
+
+/// A command that was given.
+struct Given {
+    by: Actor,
+    command: Value,
+    /// Somebody at the host's terminal said yes to it.
+    confirmed: bool,
+}
+
+impl Attribution {
+    pub(super) fn new(now_us: u64) -> Attribution {
+        Attribution {
+            spans: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            acting: None,
+            turned_away: Bucket::new(now_us, 1, TURNED_AWAY_BURST),
+            unsaid: 0,
+        }
+    }
+
+    /// Says by whom, in an event that comes of somebody's command.
+    pub(super) fn sign(&self, event: &mut Value) {
+        if let (Some(by), Some(fields)) = (self.acting, event.as_object_mut()) {
+            fields.entry("by").or_insert_with(|| name_of(by).into());
+        }
+    }
+}
+
+impl Host {
+    /// One input was given to the program. That somebody types is in the log at once, so that a crash
+    /// does not hide it; for how long and how much, when the span ends.
+    pub(super) fn attribute(&mut self, right: &EditRight, who: &PublicKey, bytes: usize) {
+        let now = self.now;
+        let grant = right.grant();
+        let spans = &mut self.attribution.spans;
+        if spans.get(who).is_some_and(|span| span.grant != grant) {
+            self.end_span(who);
+        }
+        if let Some(span) = self.attribution.spans.get_mut(who) {
+            span.last_us = now.mono_us;
+            span.last_unix_ms = now.unix_ms;
+            span.inputs += 1;
+            span.bytes = span.bytes.saturating_add(bytes as u64);
+            return;
+        }
+        let Some(person) = self.roster.by_identity(who) else {
+            return;
+        };
+        let (id, name) = (person.id, person.name.clone());
+        let span = Span {
+            id,
+            name: name.clone(),
+            grant,
+            from_us: now.mono_us,
+            from_unix_ms: now.unix_ms,
+            last_us: now.mono_us,
+            last_unix_ms: now.unix_ms,
+            inputs: 1,
+            bytes: bytes as u64,
+        };
+        self.attribution.spans.insert(*who, span);
+        self.arm(now.mono_us.saturating_add(SILENCE_US));
+        self.log_event(json!({
+            "event": "typing", "id": id.0, "name": name, "identity": who.to_string(),
+            "grant": grant.to_string(),
+        }));
+    }
+
+    /// Puts down the spans of typing that are over.
+    pub(super) fn expire_spans(&mut self) {
+        let now = self.now.mono_us;
+        let end = |span: &Span| {
+            let silent = span.last_us.saturating_add(SILENCE_US);
+            silent.min(span.from_us.saturating_add(SPAN_US))
+        };
+        let ends: Vec<(PublicKey, u64)> = self
+            .attribution
+            .spans
+            .iter()
+            .map(|(who, span)| (*who, end(span)))
+            .collect();
+        for (who, end) in ends {
+            match now >= end {
+                true => self.end_span(&who),
+                false => self.arm(end),
+            }
+        }
+    }
+
+    /// Puts down how long somebody typed, if they did: they left, or it is time.
+    pub(super) fn end_span(&mut self, who: &PublicKey) {
+        let Some(span) = self.attribution.spans.remove(who) else {
+            return;
+        };
+        // What they typed is theirs, whoever's command ends it.
+        let acting = self.attribution.acting.take();
+        self.log_event(json!({
+            "event": "typed", "id": span.id.0, "name": span.name, "identity": who.to_string(),
+            "grant": span.grant.to_string(), "from_unix_ms": span.from_unix_ms,
+            "to_unix_ms": span.last_unix_ms, "inputs": span.inputs, "bytes": span.bytes,
+        }));
+        self.attribution.acting = acting;
+    }
+
+    /// Somebody on the host's side asks for something. Questions change nothing and are not noted.
+    pub(super) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
+        if let Command::Who | Command::Status | Command::Ticket { new: false } = command {
+            return;
+        }
+        let command = serde_json::to_value(command).map_or(Value::Null, bounded);
+        let given = Given {
+            by,
+            command,
+            confirmed: false,
+        };
+        self.attribution.commands.insert(request, given);
+    }
+
+    /// A command is carried out from here on, until [`Host::rest`].
+    pub(super) fn act(&mut self, request: u64) {
+        let given = self.attribution.commands.get(&request);
+        self.attribution.acting = given.map(|given| given.by);
+    }
+
+    /// Nothing is carried out any more.
+    pub(super) fn rest(&mut self) {
+        self.attribution.acting = None;
+    }
+
+    /// The person at the host's terminal said yes to a command.
+    pub(super) fn note_confirmed(&mut self, request: u64) {
+        if let Some(given) = self.attribution.commands.get_mut(&request) {
+            given.confirmed = true;
+        }
+    }
+
+    /// What came of a command. Its result may be a secret and is not looked at.
+    pub(super) fn log_command(&mut self, request: u64, result: &Result<Done, CommandError>) {
+        let Some(given) = self.attribution.commands.remove(&request) else {
+            return;
+        };
+        let mut event = json!({
+            "event": "command", "by": name_of(given.by), "command": given.command,
+            "done": result.is_ok(),
+        });
+        if given.confirmed {
+            event["confirmed"] = true.into();
+        }
+        if let Err(error) = result {
+            event["why"] = clean_title(&error.to_string(), MAX_TEXT).into();
+        }
+        self.log_event(event);
+    }
+
+    /// Somebody was not let in. What they call themselves proves nothing, and their key is only put
+    /// down once they have proved that it is theirs.
+    pub(super) fn log_turned_away(&mut self, hello: &Hello, fault: &Fault) {
+        if !self.attribution.turned_away.take(self.now.mono_us, 1) {
+            self.attribution.unsaid += 1;
+            return;
+        }
+        let mut event = json!({
+            "event": "turned_away",
+            "name": clean_name(hello.name.as_str(), MAX_NAME),
+            "why": clean_title(&fault.text, MAX_TEXT),
+        });
+        let is_proved = ![
+            RefusedCode::VERSION,
+            RefusedCode::NOT_SHARED,
+            RefusedCode::PROOF,
+            RefusedCode::PROTOCOL,
+        ]
+        .contains(&fault.code);
+        if let (true, Ok(key)) = (is_proved, PublicKey::from_bytes(&hello.identity)) {
+            event["identity"] = key.to_string().into();
+        }
+        match std::mem::take(&mut self.attribution.unsaid) {
+            0 => {}
+            others => event["others"] = others.into(),
+        }
+        self.log_event(event);
+    }
+}
+
+/// Who gives a command, as the log says it.
+fn name_of(by: Actor) -> &'static str {
+    match by {
+        Actor::Tty => "host",
+        Actor::Socket => "socket",
+    }
+}
+
+/// A command with its texts cut and cleaned: through the socket they may be anything.
+fn bounded(value: Value) -> Value {
+    match value {
+        Value::String(text) => clean_title(&text, MAX_TEXT).into(),
+        Value::Array(values) => values.into_iter().map(bounded).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, bounded(value)))
+            .collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,94 @@
+//! On whose word something is done.
+
+use pillion_caps::PublicKey;
+use pillion_proto::{ParticipantId, Right};
+
+use super::{
+    Host,
+    api::{Actor, CommandError},
+    rights::ManageRight,
+};
+
+/// Who does something.
+#[derive(Debug)]
+pub(super) enum By {
+    /// The person at the host's own terminal.
+    Tty,
+    /// A program of the host's account.
+    Socket,
+    /// Nobody at this moment: what was said earlier decides.
+    Rule,
+    /// A participant with the right to manage.
+    CoHost {
+        id: ParticipantId,
+        key: PublicKey,
+        right: ManageRight,
+    },
+}
+
+impl From<Actor> for By {
+    fn from(actor: Actor) -> By {
+        match actor {
+            Actor::Tty => By::Tty,
+            Actor::Socket => By::Socket,
+        }
+    }
+}
+
+impl Host {
+    /// What to call whoever did it.
+    pub(super) fn doer(&self, by: &By) -> String {
+        match by {
+            By::CoHost { id, .. } => self.name_of(*id),
+            By::Tty | By::Socket | By::Rule => self.names.host.clone(),
+        }
+    }
+
+    /// Logs an event with who did it.
+    pub(super) fn log_by(&mut self, by: &By, mut event: serde_json::Value) {
+        let who = match by {
+            By::Tty => "host".to_owned(),
+            By::Socket => "socket".to_owned(),
+            By::Rule => "rule".to_owned(),
+            By::CoHost { key, .. } => key.to_string(),
+        };
+        event["by"] = who.into();
+        if let By::CoHost { id, right, .. } = by {
+            event["by_id"] = id.0.into();
+            event["by_name"] = self.name_of(*id).into();
+            event["by_grant"] = right.grant().to_string().into();
+        }
+        self.log_event(event);
+    }
+
+    /// Whether whoever does it may do it to this participant: a co-host not to another one, so that
+    /// two of them can't take the session from each other.
+    pub(super) fn check_over(&self, by: &By, id: ParticipantId) -> Result<(), CommandError> {
+        let By::CoHost { id: own, .. } = by else {
+            return Ok(());
+        };
+        let manages = self
+            .roster
+            .get(id)
+            .is_some_and(|person| person.standing.right == Right::Manage);
+        match manages && *own != id {
+            true => Err(CommandError::NotAllowed(format!(
+                "{} manages this session, too: only its host changes what they may do",
+                self.label(id)
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether whoever does it may give so much.
+    pub(super) fn check_gives(&self, by: &By, right: Right) -> Result<(), CommandError> {
+        match by {
+            By::CoHost { right: own, .. } if right == Right::Manage && !own.may_pass_on() => {
+                Err(CommandError::NotAllowed(
+                    "your right to manage can't be passed on: ask the host to give it".into(),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}

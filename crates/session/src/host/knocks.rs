@@ -1,0 +1,553 @@
+//! Knocking: people who hold the ticket, are not on the list, and wait for an answer.
+//!
+//! They are told that the host is being asked, and nothing else: no name, no roster, no picture, no
+//! line of history. What they showed was checked when they knocked, and is kept beside their
+//! connection; being let in means to go on from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pillion_caps::{PublicKey, Subject};
+use pillion_proto::{
+    FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
+    limits::{MAX_KNOCKS, MAX_NAME},
+};
+use pillion_screen::clean::clean_name;
+
+use crate::{
+    types::ConnId,
+    words::{sentence, span},
+};
+
+use super::{
+    Host,
+    admission::{Answer, Entry, Shown},
+    api::{CommandError, Done, HostNotice, ParticipantStatus, Target},
+    by::By,
+    conn::Fault,
+    join::Admitted,
+    rate::Bucket,
+};
+
+/// Connections one identity may knock with: its windows.
+const MAX_EACH: usize = 4;
+
+/// After a no, or when nobody answered, the same identity or endpoint may knock again so much later, in
+/// microseconds.
+const AGAIN_US: u64 = 30_000_000;
+
+/// Identities and endpoints remembered for that. Keys are free: beyond, the oldest is forgotten, and
+/// [`PER_SECOND`] bounds what that is worth.
+const MAX_TURNED_AWAY: usize = 1024;
+
+/// Knocks a second in the long run, and at once: each is a line on somebody's terminal.
+const PER_SECOND: u64 = 1;
+const BURST: u64 = MAX_KNOCKS as u64;
+
+/// Somebody who knocks, over all connections they do it with.
+pub(super) struct Knock {
+    pub(super) id: ParticipantId,
+    pub(super) identity: PublicKey,
+    /// Cleaned; unverified.
+    pub(super) name: String,
+    /// What they proved to be beside their key.
+    pub(super) claims: Vec<Subject>,
+    conns: BTreeSet<ConnId>,
+    since_us: u64,
+    until_us: u64,
+}
+
+impl Knock {
+    /// "2 anna (7f3a-91c2-04be-77d1)".
+    pub(super) fn label(&self) -> String {
+        format!(
+            "{} {} ({})",
+            self.id.0,
+            self.name,
+            self.identity.fingerprint()
+        )
+    }
+
+    /// How they proved who they are, for people.
+    fn proof(&self) -> String {
+        let claims = self.claims.iter().map(Subject::as_str);
+        claims
+            .map(str::to_owned)
+            .chain([format!("key {}", self.identity.fingerprint())])
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+/// What a connection that knocks goes on with when it is let in.
+pub(super) struct Kept {
+    pub(super) id: ParticipantId,
+    pub(super) hello: Hello,
+    pub(super) admitted: Admitted,
+}
+
+/// Everybody who knocks.
+pub(super) struct Knocks {
+    waiting: BTreeMap<ParticipantId, Knock>,
+    /// Identities and endpoints that may not knock yet.
+    turned_away: BTreeMap<PublicKey, u64>,
+    bucket: Bucket,
+    wait_ms: u64,
+    /// Who manages has not been told how it stands.
+    pub(super) changed: bool,
+}
+
+impl Knocks {
+    pub(super) fn new(now_us: u64, wait_ms: u64) -> Knocks {
+        Knocks {
+            waiting: BTreeMap::new(),
+            turned_away: BTreeMap::new(),
+            bucket: Bucket::new(now_us, PER_SECOND, BURST),
+            wait_ms: wait_ms.clamp(1_000, u64::from(u32::MAX)),
+            changed: false,
+        }
+    }
+
+    pub(super) fn get(&self, id: ParticipantId) -> Option<&Knock> {
+        self.waiting.get(&id)
+    }
+
+    fn turn_away(&mut self, key: PublicKey, until_us: u64) {
+        self.turned_away.insert(key, until_us);
+        if self.turned_away.len() > MAX_TURNED_AWAY {
+            let oldest = self.turned_away.iter().min_by_key(|(_, until)| **until);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                self.turned_away.remove(&oldest);
+            }
+        }
+    }
+
+    fn may_knock_at(&self, key: &PublicKey) -> u64 {
+        self.turned_away.get(key).copied().unwrap_or(0)
+    }
+}
+
+impl Host {
+    /// Somebody who showed the ticket waits for an answer.
+    pub(super) fn knock(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello,
+        admitted: Admitted,
+    ) -> Result<(), Fault> {
+        let now = self.now.mono_us;
+        let Some(peer) = self.conns.get(&conn).map(|state| state.peer) else {
+            return Ok(());
+        };
+        let key = admitted.identity.key();
+        let at = self
+            .knocks
+            .may_knock_at(&key)
+            .max(self.knocks.may_knock_at(&peer));
+        if now < at {
+            let text = format!(
+                "the host did not let you in a moment ago; knock again in {}",
+                span((at - now).div_ceil(1000))
+            );
+            return Err(Fault::new(RefusedCode::NOT_ADMITTED, text));
+        }
+        let known = self
+            .knocks
+            .waiting
+            .values()
+            .find(|knock| knock.identity == key);
+        let id = match known.map(|knock| knock.id) {
+            Some(id) => {
+                self.leave_older_knocks(id, hello);
+                id
+            }
+            None => self.reserve_knock(key)?,
+        };
+        let until_us = now.saturating_add(self.knocks.wait_ms.saturating_mul(1000));
+        let is_new = !self.knocks.waiting.contains_key(&id);
+        let name = match clean_name(hello.name.as_str(), MAX_NAME) {
+            empty if empty.is_empty() => "somebody".to_owned(),
+            name => name,
+        };
+        let claims = admitted.pass.claims.clone();
+        let knock = self.knocks.waiting.entry(id).or_insert_with(|| Knock {
+            id,
+            identity: key,
+            name,
+            claims,
+            conns: BTreeSet::new(),
+            since_us: now,
+            until_us,
+        });
+        if knock.conns.len() >= MAX_EACH {
+            let text = format!("you knock {MAX_EACH} times already; wait for the answer there");
+            return Err(Fault::new(RefusedCode::BUSY, text));
+        }
+        knock.conns.insert(conn);
+        let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
+        let left_ms = until_us.saturating_sub(now).div_ceil(1000);
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.knock = Some(Box::new(Kept {
+                id,
+                hello: hello.clone(),
+                admitted,
+            }));
+        }
+        let text = format!(
+            "the host is being asked whether to let you in, for {} at most. They see you as {label}",
+            span(left_ms)
+        );
+        let wait_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
+        self.send(
+            conn,
+            &FromHost::Waiting(Waiting {
+                text: sentence(&text),
+                wait_ms,
+            }),
+        );
+        self.arm(until_us);
+        if is_new {
+            self.announce_knock(id, &proof);
+        }
+        Ok(())
+    }
+
+    /// A number for somebody new at the door, if there is room.
+    fn reserve_knock(&mut self, key: PublicKey) -> Result<ParticipantId, Fault> {
+        let now = self.now.mono_us;
+        if self.knocks.waiting.len() >= MAX_KNOCKS || !self.knocks.bucket.take(now, 1) {
+            let text = "too many people knock at this session at this moment; try again shortly";
+            return Err(Fault::new(RefusedCode::BUSY, text));
+        }
+        Ok(self.roster.reserve(&key))
+    }
+
+    /// The same run of a viewer knocks anew: its connection before was cut.
+    fn leave_older_knocks(&mut self, id: ParticipantId, hello: &Hello) {
+        let older = self.conns.iter().filter(|(_, state)| {
+            let kept = state.knock.as_ref();
+            kept.is_some_and(|kept| kept.id == id && kept.hello.join == hello.join)
+        });
+        let older: Vec<ConnId> = older.map(|(conn, _)| *conn).collect();
+        for conn in older {
+            // Silently: the knock goes on.
+            if let Some(state) = self.conns.get_mut(&conn) {
+                state.knock = None;
+            }
+            if let Some(knock) = self.knocks.waiting.get_mut(&id) {
+                knock.conns.remove(&conn);
+            }
+            self.close(conn, 0, "replaced by a newer connection of the same viewer");
+        }
+    }
+
+    fn announce_knock(&mut self, id: ParticipantId, proof: &str) {
+        let Some(knock) = self.knocks.get(id) else {
+            return;
+        };
+        let notice = HostNotice::Knocked {
+            id,
+            name: knock.name.clone(),
+            fingerprint: knock.identity.fingerprint(),
+            proof: proof.to_owned(),
+        };
+        let event = event_of("knocked", knock);
+        self.log_event(event);
+        self.notice(notice);
+        self.knocks.changed = true;
+    }
+
+    /// `pillion admit`.
+    pub(super) fn admit(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
+        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
+        let (label, who) = (knock.label(), Subject::key(&knock.identity));
+        let event = self.rights.allow(who, pillion_proto::Right::View);
+        let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
+        self.record(&event);
+        self.let_in(by, id, Entry::Admitted);
+        Ok(Done::Said(format!(
+            "{label} is let in, and may come back without knocking"
+        )))
+    }
+
+    /// Goes on with everybody's connection who knocks under this number.
+    fn let_in(&mut self, by: &By, id: ParticipantId, entry: Entry) {
+        let Some(knock) = self.end_knock(id) else {
+            return;
+        };
+        let mut event = event_of("admitted", &knock);
+        event["proof"] = entry.as_str().into();
+        self.log_by(by, event);
+        for conn in knock.conns {
+            let kept = self
+                .conns
+                .get_mut(&conn)
+                .and_then(|state| state.knock.take());
+            if let Some(kept) = kept {
+                let Kept {
+                    hello,
+                    mut admitted,
+                    ..
+                } = *kept;
+                admitted.entry = entry;
+                self.welcome(conn, &hello, admitted, Some(id));
+            }
+        }
+    }
+
+    /// `pillion refuse`.
+    pub(super) fn turn_away(
+        &mut self,
+        by: &By,
+        id: ParticipantId,
+        for_good: bool,
+    ) -> Result<Done, CommandError> {
+        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
+        let (label, key, claims) = (knock.label(), knock.identity, knock.claims.clone());
+        if for_good {
+            self.bar_all(key, &claims)?;
+        }
+        let host = self.doer(by);
+        let fault = match for_good {
+            true => Fault::new(
+                RefusedCode::BARRED,
+                format!("{host} does not let you into this session, now or later"),
+            ),
+            false => Fault::new(
+                RefusedCode::NOT_ADMITTED,
+                format!("{host} did not let you in"),
+            ),
+        };
+        let mut event = serde_json::json!({ "why": "refused", "for_good": for_good });
+        self.send_away(by, id, &fault, &mut event);
+        if for_good {
+            // Others may have proved to be the same.
+            self.put_out_banned();
+            self.reconsider_knocks();
+        }
+        let said = match for_good {
+            true => format!("{label} was refused, and is barred"),
+            false => format!(
+                "{label} was refused; they may knock again in {}",
+                span(AGAIN_US / 1000)
+            ),
+        };
+        Ok(Done::Said(said))
+    }
+
+    /// Ends a knock with words, and notes who it was.
+    fn send_away(
+        &mut self,
+        by: &By,
+        id: ParticipantId,
+        fault: &Fault,
+        more: &mut serde_json::Value,
+    ) {
+        let until_us = self.now.mono_us.saturating_add(AGAIN_US);
+        let Some(knock) = self.end_knock(id) else {
+            return;
+        };
+        let mut event = event_of("turned_away", &knock);
+        if let (Some(event), Some(more)) = (event.as_object_mut(), more.as_object_mut()) {
+            event.append(more);
+        }
+        self.log_by(by, event);
+        self.knocks.turn_away(knock.identity, until_us);
+        for conn in knock.conns {
+            if let Some(state) = self.conns.get_mut(&conn) {
+                state.knock = None;
+                let peer = state.peer;
+                self.knocks.turn_away(peer, until_us);
+            }
+            self.refuse(conn, fault);
+        }
+    }
+
+    /// Nobody waits under this number any more, however it ended.
+    fn end_knock(&mut self, id: ParticipantId) -> Option<Knock> {
+        let knock = self.knocks.waiting.remove(&id)?;
+        self.knocks.changed = true;
+        self.notice(HostNotice::KnockGone { id });
+        Some(knock)
+    }
+
+    /// A connection that knocked is gone.
+    pub(super) fn knock_left(&mut self, conn: ConnId, id: ParticipantId) {
+        let Some(knock) = self.knocks.waiting.get_mut(&id) else {
+            return;
+        };
+        knock.conns.remove(&conn);
+        if knock.conns.is_empty()
+            && let Some(knock) = self.end_knock(id)
+        {
+            let mut event = event_of("turned_away", &knock);
+            event["why"] = "left".into();
+            self.log_event(event);
+        }
+    }
+
+    /// Who may come in changed: so may the answer to those who wait.
+    pub(super) fn reconsider_knocks(&mut self) {
+        let ids: Vec<ParticipantId> = self.knocks.waiting.keys().copied().collect();
+        for id in ids {
+            let Some(knock) = self.knocks.get(id) else {
+                continue;
+            };
+            let mut who = vec![Subject::key(&knock.identity)];
+            who.extend(knock.claims.iter().cloned());
+            let out = match self.check_person(&knock.identity) {
+                Ok(()) => self.check_claims(&who),
+                barred => barred,
+            };
+            let shown = Shown {
+                ticket: true,
+                grant: false,
+            };
+            let fault = match (out, self.at_the_door(&who, shown)) {
+                (Err(barred), _) => barred,
+                (Ok(()), Answer::In(entry)) => {
+                    self.let_in(&By::Rule, id, entry);
+                    continue;
+                }
+                (Ok(()), Answer::NoMember) => Host::no_member(),
+                (Ok(()), Answer::Knock | Answer::Nothing) => continue,
+            };
+            let why = match fault.code {
+                RefusedCode::BARRED => "barred",
+                _ => "no member of the team",
+            };
+            let mut event = serde_json::json!({ "why": why });
+            self.send_away(&By::Rule, id, &fault, &mut event);
+        }
+    }
+
+    /// Refuses those whom nobody answered.
+    pub(super) fn expire_knocks(&mut self) {
+        let now = self.now.mono_us;
+        let due: Vec<(ParticipantId, u64)> = self
+            .knocks
+            .waiting
+            .values()
+            .map(|knock| (knock.id, knock.until_us))
+            .collect();
+        for (id, until_us) in due {
+            if now < until_us {
+                self.arm(until_us);
+                continue;
+            }
+            let waited = self
+                .knocks
+                .get(id)
+                .map_or(0, |knock| until_us - knock.since_us);
+            let text = format!(
+                "nobody at the host answered within {}; ask them to let you in, and knock again",
+                span(waited / 1000)
+            );
+            let fault = Fault::new(RefusedCode::NOT_ADMITTED, text);
+            let mut event = serde_json::json!({ "why": "nobody answered" });
+            self.send_away(&By::Rule, id, &fault, &mut event);
+        }
+    }
+
+    /// Whoever knocks by this name or number.
+    pub(super) fn one_knocking(&self, target: &Target) -> Result<ParticipantId, CommandError> {
+        let knocks = self.knocks.waiting.values();
+        let is_meant = |knock: &&Knock| match target {
+            Target::Id(id) => knock.id == *id,
+            Target::Named(text) => {
+                let text = text.trim();
+                let key = knock.identity;
+                text.parse() == Ok(knock.id.0)
+                    || knock.name.eq_ignore_ascii_case(text)
+                    || key.fingerprint() == text
+                    || (text.len() >= 4 && key.to_string().starts_with(text))
+            }
+            Target::Links | Target::All => false,
+        };
+        let found: Vec<&Knock> = knocks.filter(is_meant).collect();
+        let by_number = found.iter().find(|knock| match target {
+            Target::Named(text) => text.trim().parse() == Ok(knock.id.0),
+            _ => true,
+        });
+        match (by_number, &found[..]) {
+            (Some(knock), _) | (None, [knock]) => Ok(knock.id),
+            (None, []) => Err(CommandError::NotNow(
+                "nobody of that name knocks; `pillion who` lists who does".into(),
+            )),
+            (None, several) => Err(CommandError::Ambiguous {
+                name: match target {
+                    Target::Named(name) => clean_name(name, MAX_NAME),
+                    _ => String::new(),
+                },
+                choices: several.iter().map(|knock| knock.label()).collect(),
+            }),
+        }
+    }
+
+    /// Those who knock, as `pillion who` lists them.
+    pub(super) fn who_knocks(&self) -> Vec<ParticipantStatus> {
+        let knocks = self.knocks.waiting.values();
+        knocks
+            .map(|knock| {
+                let conn = knock.conns.first().and_then(|conn| self.conns.get(conn));
+                ParticipantStatus {
+                    id: knock.id,
+                    name: knock.name.clone(),
+                    fingerprint: knock.identity.fingerprint(),
+                    right: pillion_proto::Right::View,
+                    until_unix_ms: None,
+                    here: false,
+                    asking: false,
+                    knocking: true,
+                    proof: knock.proof(),
+                    path: conn.map_or(pillion_proto::PathKind::Unknown, |conn| conn.path),
+                    rtt_us: conn.and_then(|conn| conn.rtt_us),
+                    lag_frames: 0,
+                }
+            })
+            .collect()
+    }
+
+    /// Tells those who manage who knocks, if that changed.
+    pub(super) fn tell_knocks(&mut self) {
+        if !std::mem::take(&mut self.knocks.changed) {
+            return;
+        }
+        let now = pillion_caps::UnixMillis(self.now.unix_ms);
+        let managers = self.conns.iter().filter(|(_, state)| {
+            let member = state.member();
+            member.is_some_and(|member| self.rights.manage(&member.identity.key(), now).is_some())
+        });
+        let managers: Vec<ConnId> = managers.map(|(conn, _)| *conn).collect();
+        if managers.is_empty() {
+            return;
+        }
+        let knocks = self.knocks.waiting.values().map(|knock| KnockInfo {
+            id: knock.id,
+            name: Text::cut(&knock.name),
+            identity: *knock.identity.as_bytes(),
+            proof: Text::cut(&knock.proof()),
+        });
+        let told = FromHost::Knocks(Told {
+            allow: self.door(),
+            knocks: knocks.collect(),
+        });
+        for conn in managers {
+            self.send(conn, &told);
+        }
+    }
+}
+
+fn event_of(event: &str, knock: &Knock) -> serde_json::Value {
+    let claims: Vec<&str> = knock.claims.iter().map(Subject::as_str).collect();
+    serde_json::json!({
+        "event": event, "id": knock.id.0, "name": knock.name,
+        "identity": knock.identity.to_string(), "proof": knock.proof(), "claims": claims,
+    })
+}
+
+fn nobody_knocks(id: ParticipantId) -> CommandError {
+    CommandError::NotNow(format!(
+        "nobody with the number {} knocks (any more); `pillion who` lists who does",
+        id.0
+    ))
+}

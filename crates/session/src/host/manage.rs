@@ -1,0 +1,89 @@
+//! What a co-host asks for: checked once, for a right that stands at this moment.
+
+use pillion_caps::UnixMillis;
+use pillion_proto::{FromHost, Manage, ManageAnswer, ManageRequest};
+
+use crate::{types::ConnId, words::sentence};
+
+use super::{
+    Host,
+    api::{Command, CommandError, Done, Target},
+    by::By,
+    conn::Fault,
+};
+
+/// What a request costs of what a viewer may send: each may write to the disk and to everybody.
+const REQUEST_COST: u64 = 10;
+
+impl Host {
+    /// Somebody wants to manage.
+    pub(super) fn on_manage(&mut self, conn: ConnId, request: ManageRequest) -> Result<(), Fault> {
+        if !self.charge(conn, REQUEST_COST) {
+            return Err(Fault::flood());
+        }
+        let result = self.manage(conn, request.what);
+        let (done, text) = match result {
+            Ok(Done::Said(text)) => (true, text),
+            Ok(_) => (true, String::new()),
+            Err(error) => (false, error.to_string()),
+        };
+        // It may have put out who asked.
+        if self.member(conn).is_some() {
+            let answer = ManageAnswer {
+                id: request.id,
+                done,
+                text: sentence(&text),
+            };
+            self.send(conn, &FromHost::ManageAnswer(answer));
+        }
+        Ok(())
+    }
+
+    fn manage(&mut self, conn: ConnId, what: Manage) -> Result<Done, CommandError> {
+        let now = UnixMillis(self.now.unix_ms);
+        let by = self.member(conn).and_then(|member| {
+            let (id, key) = (member.id, member.identity.key());
+            let right = self.rights.manage(&key, now)?;
+            Some(By::CoHost { id, key, right })
+        });
+        let Some(by) = by else {
+            return Err(CommandError::NotAllowed(
+                "you may not manage this session (any more): ask its host".into(),
+            ));
+        };
+        let named = |text: pillion_proto::Text<{ pillion_proto::limits::MAX_SUBJECT }>| {
+            Target::Named(text.as_str().to_owned())
+        };
+        let command = match what {
+            Manage::Admit(id) => Command::Admit {
+                target: Target::Id(id),
+            },
+            Manage::Refuse { who, for_good } => Command::TurnAway {
+                target: Target::Id(who),
+                for_good,
+            },
+            Manage::Grant { who, right, ttl_ms } => Command::Grant {
+                target: Target::Id(who),
+                right,
+                ttl_ms,
+            },
+            Manage::RefuseRequest(id) => Command::Refuse {
+                target: Target::Id(id),
+            },
+            Manage::Revoke(id) => Command::Revoke {
+                target: Target::Id(id),
+            },
+            Manage::Kick(id) => Command::Kick {
+                target: Target::Id(id),
+            },
+            Manage::Open(allow) => Command::Open { allow: Some(allow) },
+            Manage::Allow { who, right } => Command::Allow {
+                target: named(who),
+                right,
+            },
+            Manage::Ban(who) => Command::Ban { target: named(who) },
+            Manage::Unban(who) => Command::Unban { target: named(who) },
+        };
+        self.execute(&by, command)
+    }
+}

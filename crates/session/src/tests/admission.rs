@@ -1,0 +1,765 @@
+//! Who may come in: the door's modes, knocking, the list, bans, and those who manage with the host.
+
+use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
+use pillion_caps::{PublicKey, UnixMillis};
+use pillion_people::{Claim, EmailClaim, Serial, TeamKey, Trust, TrustedIssuer};
+use pillion_proto::{
+    Allow, FromHost, FromViewer, Manage, ManageRequest, Ping, RefusedCode, Resume, Right,
+    VersionRange,
+};
+
+use super::{
+    harness::*,
+    joining::{hello, say},
+};
+use crate::{
+    Actor, Command, CommandError, ConnId, Done, HostConfig, HostInput, HostNotice, Phase, Stream,
+    Target, ViewerConfig, ViewerInput,
+};
+
+fn named(name: &str) -> Target {
+    Target::Named(name.into())
+}
+
+/// A session that only invited people come into.
+fn invited() -> World {
+    World::sharing(HostConfig {
+        allow: Allow::Invited,
+        ..config()
+    })
+}
+
+fn is_knocking(world: &World, seat: usize) -> bool {
+    matches!(world.seats[seat].phase(), Phase::Knocking { .. })
+}
+
+/// Everything a seat's connection was ever sent, as what it may be told before it is let in.
+#[track_caller]
+fn was_told_nothing(world: &World, seat: usize) {
+    let seat = &world.seats[seat];
+    assert_eq!(seat.track_bytes, 0);
+    let view = seat.viewer.view();
+    assert!(view.screen.is_none() && view.roster.is_empty() && view.session_name.is_empty());
+    assert!(view.host_name.is_empty() && view.you.is_none());
+}
+
+/// Knocks that the person at the host has been told of and not answered.
+fn open_knocks(world: &World) -> usize {
+    let mut open = 0;
+    for notice in &world.notices {
+        match notice {
+            HostNotice::Knocked { .. } => open += 1,
+            HostNotice::KnockGone { .. } => open -= 1,
+            _ => {}
+        }
+    }
+    open
+}
+
+fn admit(world: &mut World, name: &str) -> Result<Done, CommandError> {
+    world.command(Command::Admit {
+        target: named(name),
+    })
+}
+
+fn turn_away(world: &mut World, name: &str, for_good: bool) {
+    let target = named(name);
+    world
+        .command(Command::TurnAway { target, for_good })
+        .unwrap();
+}
+
+fn team_claim(world: &World, team: u8, member: &str, identity: PublicKey) -> Bytes {
+    let now = UnixMillis(world.now.unix_ms);
+    let membership = TeamKey::new(secret(team)).admit(
+        identity,
+        member.parse().unwrap(),
+        Serial(1),
+        now,
+        now.saturating_add(3_600_000),
+    );
+    Claim::Team(membership.unwrap()).to_bytes().into()
+}
+
+fn member_of(world: &World, team: u8, member: &str, seed: u8) -> ViewerConfig {
+    ViewerConfig {
+        claims: vec![team_claim(world, team, member, secret(seed).public())],
+        ..world.viewer_config(seed, member)
+    }
+}
+
+#[test]
+fn a_stranger_with_the_ticket_knocks_and_learns_nothing_until_admitted() {
+    let mut world = invited();
+    world.prints("secret");
+    let anna = world.join(20, "anna");
+    assert!(is_knocking(&world, anna), "{:?}", world.seats[anna].phase());
+    was_told_nothing(&world, anna);
+    assert!(matches!(
+        &world.notices[..],
+        [.., HostNotice::Knocked { name, .. }] if name == "anna"
+    ));
+    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+        panic!()
+    };
+    assert!(who[0].knocking && !who[0].here && who[0].proof.contains("key "));
+
+    admit(&mut world, "anna").unwrap();
+    assert_eq!(*world.seats[anna].phase(), Phase::Live);
+    world.assert_same_screen(anna);
+    let Ok(Done::Who(now)) = world.command(Command::Who) else {
+        panic!()
+    };
+    assert_eq!(now[0].id, who[0].id, "the number stays");
+    assert!(!now[0].knocking && now[0].here);
+    assert_eq!(open_knocks(&world), 0);
+    let mut kinds = world.logged_kinds();
+    kinds.retain(|kind| kind != "command");
+    assert!(kinds.ends_with(&["knocked".into(), "admitted".into(), "joined".into()]));
+
+    // She is on the list now: coming back is free.
+    world.cut(anna);
+    world.advance_ms(10_000);
+    assert_eq!(*world.seats[anna].phase(), Phase::Live);
+}
+
+#[test]
+fn who_is_refused_is_told_so_and_may_knock_again_only_later() {
+    let mut world = invited();
+    let anna = world.join(20, "anna");
+    turn_away(&mut world, "anna", false);
+    let (text, regular) = world.seats[anna].ended().unwrap();
+    assert!(text.contains("did not let you in") && !regular, "{text}");
+    was_told_nothing(&world, anna);
+
+    let again = world.join(20, "anna");
+    let (text, _) = world.seats[again].ended().unwrap();
+    assert!(text.contains("knock again in 30 s"), "{text}");
+    world.advance_ms(31_000);
+    let later = world.join(20, "anna");
+    assert!(is_knocking(&world, later));
+
+    // For good: under another name the same key is known.
+    turn_away(&mut world, "anna", true);
+    world.advance_ms(31_000);
+    let last = world.join(20, "bert");
+    let (text, _) = world.seats[last].ended().unwrap();
+    assert!(text.contains("removed you"), "{text}");
+}
+
+#[test]
+fn with_nobody_to_answer_a_knock_ends_in_words() {
+    let mut world = World::sharing(HostConfig {
+        allow: Allow::Invited,
+        knock_wait_ms: 20_000,
+        has_tty: false,
+        ..config()
+    });
+    let anna = world.join(20, "anna");
+    world.advance_ms(19_000);
+    assert!(is_knocking(&world, anna));
+    world.advance_ms(1_100);
+    let (text, regular) = world.seats[anna].ended().unwrap();
+    assert!(
+        text.contains("nobody at the host answered within 20 s"),
+        "{text}"
+    );
+    assert!(!regular);
+    assert_eq!(open_knocks(&world), 0);
+    assert!(world.logged().last().unwrap()["why"] == "nobody answered");
+}
+
+#[test]
+fn people_on_the_list_and_holders_of_a_grant_come_in_at_once() {
+    let mut world = invited();
+    let key = secret(20).public().to_string();
+    let (target, right) = (named(&key), Right::View);
+    world.command(Command::Allow { target, right }).unwrap();
+    let anna = world.join(20, "anna");
+    assert_eq!(*world.seats[anna].phase(), Phase::Live);
+
+    // Even without the ticket: it is the key that counts.
+    let without = ViewerConfig {
+        link: None,
+        join: pillion_proto::JoinId([77; 16]),
+        ..world.viewer_config(20, "anna")
+    };
+    let again = world.join_with(without);
+    assert_eq!(*world.seats[again].phase(), Phase::Live);
+
+    let (token, _) = world.token(1, None);
+    let bert = world.join_with(ViewerConfig {
+        grants: vec![presented(&token)],
+        ..world.viewer_config(21, "bert")
+    });
+    assert_eq!(*world.seats[bert].phase(), Phase::Live);
+    assert_eq!(world.seats[bert].right(), Right::Edit);
+
+    // A grant that is used up lets nobody in, but the ticket lets them knock.
+    let carl = world.join_with(ViewerConfig {
+        grants: vec![presented(&token)],
+        ..world.viewer_config(22, "carl")
+    });
+    assert!(is_knocking(&world, carl));
+    let dora = world.join_with(ViewerConfig {
+        link: Some(secret(60)),
+        ..world.viewer_config(23, "dora")
+    });
+    let (text, _) = world.seats[dora].ended().unwrap();
+    assert!(text.contains("does not open this session"), "{text}");
+}
+
+#[test]
+fn the_list_gives_rights_and_takes_them_at_once() {
+    let mut world = invited();
+    let key = secret(20).public().to_string();
+    let allow = |world: &mut World, right| {
+        let target = named(&key);
+        world.command(Command::Allow { target, right }).unwrap();
+    };
+    allow(&mut world, Right::Edit);
+    let anna = world.join(20, "anna");
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    world.types(anna, "x");
+    assert_eq!(world.program.input, b"x");
+    allow(&mut world, Right::View);
+    assert_eq!(world.seats[anna].right(), Right::View);
+    allow(&mut world, Right::Edit);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+
+    // What is revoked stays revoked when she comes back.
+    let target = named("anna");
+    world.command(Command::Revoke { target }).unwrap();
+    assert_eq!(world.seats[anna].right(), Right::View);
+    world.cut(anna);
+    world.advance_ms(10_000);
+    assert_eq!(*world.seats[anna].phase(), Phase::Live);
+    assert_eq!(world.seats[anna].right(), Right::View);
+}
+
+#[test]
+fn only_members_of_the_team_come_into_a_teams_session() {
+    let mut world = World::sharing(HostConfig {
+        allow: Allow::Team,
+        ..config()
+    });
+    let team = format!("team:{}", secret(90).public());
+    let (target, right) = (named(&team), Right::View);
+    world.command(Command::Allow { target, right }).unwrap();
+
+    let anna = world.join_with(member_of(&world, 90, "anna", 20));
+    assert_eq!(*world.seats[anna].phase(), Phase::Live);
+    // The ticket, a grant, another team's word, somebody else's membership: none of them will do.
+    let (token, _) = world.token(1, None);
+    let stolen = team_claim(&world, 90, "anna", secret(20).public());
+    for config in [
+        world.viewer_config(21, "bert"),
+        ViewerConfig {
+            grants: vec![presented(&token)],
+            ..world.viewer_config(22, "carl")
+        },
+        member_of(&world, 91, "dora", 23),
+        ViewerConfig {
+            claims: vec![stolen],
+            ..world.viewer_config(24, "eve")
+        },
+    ] {
+        let seat = world.join_with(config);
+        let (text, _) = world.seats[seat].ended().unwrap();
+        assert!(text.contains("only members of a team"), "{text}");
+        was_told_nothing(&world, seat);
+    }
+    assert_eq!(open_knocks(&world), 0);
+    // The token was not used up by who was refused.
+    let bert = world.join_with(ViewerConfig {
+        grants: vec![presented(&token)],
+        ..member_of(&world, 90, "bert", 25)
+    });
+    assert_eq!(world.seats[bert].right(), Right::Edit);
+}
+
+#[test]
+fn a_ban_holds_for_the_claim_under_any_key_and_name() {
+    for how in ["kick", "ban"] {
+        let mut world = invited();
+        let team = format!("team:{}", secret(90).public());
+        let (target, right) = (named(&team), Right::View);
+        world.command(Command::Allow { target, right }).unwrap();
+        let anna = world.join_with(member_of(&world, 90, "anna", 20));
+        assert_eq!(*world.seats[anna].phase(), Phase::Live);
+        let target = named("anna");
+        world
+            .command(match how {
+                "kick" => Command::Kick { target },
+                _ => Command::Ban { target },
+            })
+            .unwrap();
+        assert!(world.seats[anna].ended().unwrap().0.contains("removed you"));
+
+        // A new key and a new name, and the same membership.
+        let again = world.join_with(ViewerConfig {
+            name: "somebody else".into(),
+            ..member_of(&world, 90, "anna", 30)
+        });
+        assert!(
+            world.seats[again]
+                .ended()
+                .unwrap()
+                .0
+                .contains("removed you")
+        );
+        // Another member is not meant.
+        let bert = world.join_with(member_of(&world, 90, "bert", 31));
+        assert_eq!(*world.seats[bert].phase(), Phase::Live);
+
+        // A host that begins again knows.
+        let ledger = world.ledger.clone();
+        let mut world = World::sharing(HostConfig {
+            allow: Allow::Invited,
+            ledger,
+            ..config()
+        });
+        for seed in [20, 30, 32] {
+            let seat = world.join_with(member_of(&world, 90, "anna", seed));
+            assert!(world.seats[seat].ended().unwrap().0.contains("removed you"));
+        }
+        let bert = world.join_with(member_of(&world, 90, "bert", 31));
+        assert_eq!(
+            *world.seats[bert].phase(),
+            Phase::Live,
+            "so it knows the list"
+        );
+        let target = named(&format!("{team}/anna"));
+        world.command(Command::Unban { target }).unwrap();
+        let anna = world.join_with(member_of(&world, 90, "anna", 33));
+        assert_eq!(*world.seats[anna].phase(), Phase::Live);
+    }
+}
+
+#[test]
+fn a_ban_of_somebody_who_is_not_here_puts_out_whoever_is_meant() {
+    let mut world = World::shared();
+    let anna = world.join_with(member_of(&world, 90, "anna", 20));
+    let bert = world.join(21, "bert");
+    let target = named(&format!("team:{}", secret(90).public()));
+    world.command(Command::Ban { target }).unwrap();
+    assert!(world.seats[anna].ended().unwrap().0.contains("removed you"));
+    assert_eq!(*world.seats[bert].phase(), Phase::Live);
+    let again = world.join_with(member_of(&world, 90, "carl", 22));
+    assert!(
+        world.seats[again]
+            .ended()
+            .unwrap()
+            .0
+            .contains("removed you")
+    );
+    let nobody = world.command(Command::Ban {
+        target: named("nobody"),
+    });
+    assert!(matches!(nobody, Err(CommandError::UnknownPerson { .. })));
+}
+
+/// World 53 of the simulation: two keys knocked as one member of a team, one was refused for good, and the
+/// other was let in after that.
+#[test]
+fn who_is_refused_for_good_is_so_in_all_who_proved_to_be_them() {
+    let mut world = invited();
+    let first = world.join_with(ViewerConfig {
+        name: "first".into(),
+        ..member_of(&world, 90, "anna", 20)
+    });
+    let second = world.join_with(ViewerConfig {
+        name: "second".into(),
+        ..member_of(&world, 90, "anna", 21)
+    });
+    assert!(is_knocking(&world, first) && is_knocking(&world, second));
+    turn_away(&mut world, "first", true);
+    assert!(
+        world.seats[second]
+            .ended()
+            .unwrap()
+            .0
+            .contains("removed you")
+    );
+    assert!(admit(&mut world, "second").is_err());
+}
+
+#[test]
+fn the_mode_changes_at_once_and_survives_a_restart() {
+    let mut world = World::shared();
+    let anna = world.join(20, "anna");
+    let open = |world: &mut World, allow| {
+        let allow = Some(allow);
+        world.command(Command::Open { allow }).unwrap()
+    };
+    open(&mut world, Allow::Invited);
+    assert_eq!(*world.seats[anna].phase(), Phase::Live, "who is here stays");
+    let bert = world.join(21, "bert");
+    assert!(is_knocking(&world, bert));
+    open(&mut world, Allow::Team);
+    assert!(
+        world.seats[bert]
+            .ended()
+            .unwrap()
+            .0
+            .contains("only members")
+    );
+    world.advance_ms(31_000);
+    open(&mut world, Allow::Invited);
+    let carl = world.join(22, "carl");
+    assert!(is_knocking(&world, carl));
+    open(&mut world, Allow::Link);
+    assert_eq!(*world.seats[carl].phase(), Phase::Live, "no need to knock");
+    open(&mut world, Allow::Invited);
+
+    let ledger = world.ledger.clone();
+    let mut world = World::sharing(HostConfig { ledger, ..config() });
+    let Ok(Done::Door { allow, .. }) = world.command(Command::Open { allow: None }) else {
+        panic!()
+    };
+    assert_eq!(allow, Allow::Invited);
+    let dora = world.join(23, "dora");
+    assert!(is_knocking(&world, dora));
+}
+
+#[test]
+fn a_session_that_began_for_invited_people_does_not_begin_again_for_all() {
+    let world = invited();
+    let ledger = world.ledger.clone();
+    let mut world = World::sharing(HostConfig { ledger, ..config() });
+    let anna = world.join(20, "anna");
+    assert!(is_knocking(&world, anna));
+}
+
+#[test]
+fn proto_and_caps_agree_on_how_long_a_name_for_somebody_is() {
+    const { assert!(pillion_proto::limits::MAX_SUBJECT == pillion_caps::MAX_SUBJECT_BYTES) };
+}
+
+/// An e-mail address that an issuer vouches for, so far as can be told without its keys.
+fn email_claim(world: &World, issuer: &str, identity: PublicKey) -> Bytes {
+    let (salt, now) = ([9; 16], world.now.unix_ms / 1000);
+    let part = |value: serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let header = part(serde_json::json!({ "alg": "RS256", "kid": "one" }));
+    let says = part(serde_json::json!({
+        "iss": issuer, "aud": "pillion", "exp": now + 600, "iat": now,
+        "nonce": pillion_people::nonce(&identity, &salt),
+        "email": "anna@b.example", "email_verified": true,
+    }));
+    let token = format!("{header}.{says}.AAAA");
+    Claim::Email(EmailClaim { salt, token }).to_bytes().into()
+}
+
+#[test]
+fn who_is_vouched_for_waits_for_the_issuers_keys_and_not_for_ever() {
+    const ISSUER: &str = "https://issuer.example";
+    let mut world = invited();
+    let trust = |world: &mut World| {
+        let trust = Trust {
+            issuers: vec![TrustedIssuer {
+                issuer: ISSUER.parse().unwrap(),
+                client_id: "pillion".into(),
+                keys: None,
+            }],
+            removals: Vec::new(),
+        };
+        world.host(HostInput::Trust(Box::new(trust)));
+    };
+    trust(&mut world);
+    for (seed, answered) in [(20, true), (21, false)] {
+        let claim = email_claim(&world, ISSUER, secret(seed).public());
+        let anna = world.join_with(ViewerConfig {
+            claims: vec![claim],
+            ..world.viewer_config(seed, "anna")
+        });
+        assert_eq!(world.wanted_keys.pop().unwrap().as_str(), ISSUER);
+        assert_eq!(*world.seats[anna].phase(), Phase::Joining);
+        was_told_nothing(&world, anna);
+        match answered {
+            true => trust(&mut world),
+            false => world.advance_ms(5_990),
+        }
+        // Nobody vouches: that leaves a stranger with the ticket.
+        world.advance_ms(20);
+        assert!(is_knocking(&world, anna), "{:?}", world.seats[anna].phase());
+        assert!(world.wanted_keys.is_empty(), "asked once");
+    }
+}
+
+#[test]
+fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
+    let mut world = World::shared();
+    let anna = world.join(20, "anna");
+    let peer = world.seats[anna].endpoint.public();
+    let resume = FromViewer::Resume(Resume {
+        versions: VersionRange::OURS,
+        padding: Bytes::new(),
+    });
+    let shown = |world: &mut World| {
+        let conn = world.early_stranger(peer);
+        say(world, conn, &resume);
+        !world.strangers[&conn].is_empty()
+    };
+    assert!(shown(&mut world));
+    let open = |world: &mut World, allow| {
+        let allow = Some(allow);
+        world.command(Command::Open { allow }).unwrap();
+    };
+    open(&mut world, Allow::Invited);
+    assert!(!shown(&mut world));
+    open(&mut world, Allow::Team);
+    assert!(!shown(&mut world));
+    open(&mut world, Allow::Invited);
+    let (target, right) = (named("anna"), Right::View);
+    world.command(Command::Allow { target, right }).unwrap();
+    assert!(shown(&mut world), "she is on the list");
+    let target = named("anna");
+    world.command(Command::Ban { target }).unwrap();
+    assert!(!shown(&mut world));
+}
+
+#[test]
+fn knocks_are_bounded_and_more_of_them_wait_outside() {
+    let mut world = invited();
+    let mut conns = Vec::new();
+    for seed in 20..70 {
+        let (conn, connected) = world.stranger();
+        let config = world.viewer_config(seed, "eve");
+        let hello = hello(config, &connected);
+        say(&mut world, conn, &FromViewer::Hello(Box::new(hello)));
+        conns.push(conn);
+    }
+    assert_eq!(open_knocks(&world), 32);
+    let refused = super::joining::refusal(&world, *conns.last().unwrap());
+    assert_eq!(refused.code, RefusedCode::BUSY);
+
+    // One person's windows are one knock, and not many of them.
+    let mut world = invited();
+    let conns: Vec<ConnId> = (0..6)
+        .map(|run| {
+            let (conn, connected) = world.stranger();
+            let config = ViewerConfig {
+                join: pillion_proto::JoinId([run; 16]),
+                ..world.viewer_config(20, "eve")
+            };
+            let hello = hello(config, &connected);
+            say(&mut world, conn, &FromViewer::Hello(Box::new(hello)));
+            conn
+        })
+        .collect();
+    assert_eq!(open_knocks(&world), 1);
+    assert_eq!(
+        super::joining::refusal(&world, conns[5]).code,
+        RefusedCode::BUSY
+    );
+    // They all leave: nobody knocks.
+    for conn in conns {
+        world.host(HostInput::Disconnected { conn });
+    }
+    assert_eq!(open_knocks(&world), 0);
+}
+
+#[test]
+fn who_waits_at_the_door_can_do_nothing_but_wait() {
+    let mut world = invited();
+    for message in [
+        FromViewer::RequestEdit,
+        FromViewer::NeedSnapshot(TERMINAL),
+        FromViewer::Manage(ManageRequest {
+            id: 1,
+            what: Manage::Admit(pillion_proto::ParticipantId(1)),
+        }),
+    ] {
+        let (conn, connected) = world.stranger();
+        let hello = hello(world.viewer_config(20, "eve"), &connected);
+        say(&mut world, conn, &FromViewer::Hello(Box::new(hello)));
+        say(&mut world, conn, &FromViewer::Ping(Ping { nonce: 7 }));
+        let heard = super::joining::heard(&world, conn);
+        assert!(
+            matches!(&heard[..], [FromHost::Waiting(_), FromHost::Pong(_)]),
+            "{heard:?}"
+        );
+        say(&mut world, conn, &message);
+        assert_eq!(
+            super::joining::refusal(&world, conn).code,
+            RefusedCode::PROTOCOL
+        );
+        let on_track = |(stream, _): &(Stream, Bytes)| *stream != Stream::Control;
+        assert!(!world.strangers[&conn].iter().any(on_track));
+    }
+}
+
+#[test]
+fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
+    let mut world = invited();
+    let key = secret(20).public().to_string();
+    let (target, right) = (named(&key), Right::Edit);
+    world.command(Command::Allow { target, right }).unwrap();
+    let anna = world.join(20, "anna");
+    let bert = world.join(21, "bert");
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert!(is_knocking(&world, bert));
+    let widening = [
+        Command::Admit {
+            target: named("bert"),
+        },
+        Command::Allow {
+            target: named(&secret(22).public().to_string()),
+            right: Right::View,
+        },
+        Command::Unban {
+            target: named("bert"),
+        },
+        Command::Open {
+            allow: Some(Allow::Link),
+        },
+    ];
+    for command in &widening {
+        let request = world.ask(Actor::Socket, command.clone());
+        assert!(
+            matches!(world.notices.last(), Some(HostNotice::Confirm { request: asked, .. }) if *asked == request),
+            "{command:?}"
+        );
+        world.host(HostInput::Confirmed {
+            request,
+            yes: false,
+        });
+        assert!(world.done.remove(&request).unwrap().is_err());
+    }
+    assert!(is_knocking(&world, bert));
+    // A host without a terminal: only a co-host's word.
+    world.host(HostInput::Tty { attached: false });
+    for command in widening {
+        let request = world.ask(Actor::Socket, command);
+        assert!(matches!(
+            world.done.remove(&request),
+            Some(Err(CommandError::NotAllowed(_)))
+        ));
+    }
+    // What narrows is done at once.
+    let target = named("bert");
+    let request = world.ask(
+        Actor::Socket,
+        Command::TurnAway {
+            target,
+            for_good: true,
+        },
+    );
+    assert!(world.done.remove(&request).unwrap().is_ok());
+}
+
+/// A session with somebody who manages it beside the host.
+fn managed() -> (World, usize) {
+    let mut world = invited();
+    let key = secret(20).public().to_string();
+    let (target, right) = (named(&key), Right::Manage);
+    world.command(Command::Allow { target, right }).unwrap();
+    let olaf = world.join(20, "olaf");
+    assert_eq!(world.seats[olaf].right(), Right::Manage);
+    (world, olaf)
+}
+
+fn id_of(world: &mut World, name: &str) -> pillion_proto::ParticipantId {
+    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+        panic!()
+    };
+    who.iter().find(|one| one.name == name).unwrap().id
+}
+
+#[test]
+fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() {
+    let (mut world, olaf) = managed();
+    world.host(HostInput::Tty { attached: false });
+    let bert = world.join(21, "bert");
+    let door = world.seats[olaf].viewer.view().door.clone().unwrap();
+    assert_eq!(door.allow, Allow::Invited);
+    assert_eq!(door.knocks[0].name.as_str(), "bert");
+    let id = door.knocks[0].id;
+    let manage = |world: &mut World, what| world.viewer(olaf, ViewerInput::Manage(what));
+
+    manage(&mut world, Manage::Admit(id));
+    assert_eq!(*world.seats[bert].phase(), Phase::Live);
+    assert!(
+        world.seats[olaf]
+            .viewer
+            .view()
+            .door
+            .as_ref()
+            .unwrap()
+            .knocks
+            .is_empty()
+    );
+    let by = |world: &World, event: &str| {
+        let logged = world.logged();
+        let last = logged.iter().rfind(|one| one["event"] == event).unwrap();
+        (
+            last["by"].as_str().unwrap().to_owned(),
+            last["by_name"].clone(),
+        )
+    };
+    let olafs = (secret(20).public().to_string(), "olaf".into());
+    assert_eq!(by(&world, "admitted"), olafs);
+
+    let (who, ttl_ms) = (id, None);
+    let right = Right::Edit;
+    manage(&mut world, Manage::Grant { who, right, ttl_ms });
+    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert!(world.seats[bert].was_told("olaf gave you edit"));
+    assert_eq!(by(&world, "granted"), olafs);
+    manage(&mut world, Manage::Revoke(id));
+    assert_eq!(world.seats[bert].right(), Right::View);
+    // Not what he can't pass on.
+    let right = Right::Manage;
+    manage(&mut world, Manage::Grant { who, right, ttl_ms });
+    assert_eq!(world.seats[bert].right(), Right::View);
+    assert!(world.seats[olaf].was_told("can't be passed on"));
+
+    manage(&mut world, Manage::Kick(id));
+    assert!(world.seats[bert].ended().is_some());
+    assert_eq!(by(&world, "kicked"), olafs);
+    manage(&mut world, Manage::Open(Allow::Link));
+    let carl = world.join(22, "carl");
+    assert_eq!(*world.seats[carl].phase(), Phase::Live);
+    assert_eq!(by(&world, "mode"), olafs);
+}
+
+#[test]
+fn who_does_not_manage_is_not_obeyed_and_is_told_of_no_knocks() {
+    let (mut world, olaf) = managed();
+    let bert = world.join(21, "bert");
+    admit(&mut world, "bert").unwrap();
+    world.grant_edit("bert").unwrap();
+    let carl = world.join(22, "carl");
+    assert!(world.seats[bert].viewer.view().door.is_none());
+    let carls = id_of(&mut world, "carl");
+    world.viewer(bert, ViewerInput::Manage(Manage::Admit(carls)));
+    assert!(is_knocking(&world, carl));
+    assert!(world.seats[bert].was_told("may not manage"));
+
+    // One who managed and does not any more.
+    let target = named("olaf");
+    world.command(Command::Revoke { target }).unwrap();
+    assert!(world.seats[olaf].viewer.view().door.is_none());
+    world.viewer(olaf, ViewerInput::Manage(Manage::Admit(carls)));
+    assert!(is_knocking(&world, carl));
+}
+
+#[test]
+fn a_co_host_has_no_power_over_another() {
+    let (mut world, olaf) = managed();
+    let key = secret(21).public().to_string();
+    let (target, right) = (named(&key), Right::Manage);
+    world.command(Command::Allow { target, right }).unwrap();
+    let otto = world.join(21, "otto");
+    let id = id_of(&mut world, "otto");
+    for what in [
+        Manage::Kick(id),
+        Manage::Revoke(id),
+        Manage::Ban(pillion_proto::Text::cut(&key)),
+    ] {
+        world.viewer(olaf, ViewerInput::Manage(what));
+        assert_eq!(world.seats[otto].right(), Right::Manage);
+    }
+    assert!(world.seats[olaf].was_told("only its host"));
+}

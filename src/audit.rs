@@ -1,0 +1,429 @@
+//! What a session's log says of people: who came and how they proved who they are, what they were given
+//! and by whom, when they typed, who was put out or turned away.
+
+use std::collections::BTreeMap;
+
+use pillion_caps::PublicKey;
+use pillion_screen::clean::clean_title;
+use pillion_store::{Gap, GapKind, ReadError, SessionReader};
+use serde_json::{Map, Value};
+
+use crate::clock;
+
+/// Longest text of one field that a row shows, in columns.
+const MAX_SHOWN: usize = 200;
+
+/// One thing that happened, as the log has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// When it was put down, in milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+    /// What, by name.
+    pub event: String,
+    /// The rest of it; of whoever it is about always `name`, `identity` and `fingerprint`, if known.
+    pub fields: Map<String, Value>,
+}
+
+/// One line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// When, in milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+    /// Who did it.
+    pub who: String,
+    /// What they did.
+    pub what: String,
+}
+
+/// Everything in a session's log, in order, and how many of its records can't be read. Where the disk
+/// took no more there is an entry `lost` that says how many are missing.
+///
+/// # Errors
+/// The log's files can't be opened.
+pub fn read(reader: &SessionReader) -> Result<(Vec<Entry>, usize), ReadError> {
+    let gaps = reader.gaps().filter_map(Result::ok);
+    let mut gaps: Vec<Gap> = gaps.filter(|gap| gap.kind == GapKind::Events).collect();
+    gaps.sort_by_key(|gap| gap.first);
+    let mut gaps = gaps.into_iter().peekable();
+    let (mut entries, mut unread) = (Vec::new(), 0);
+    let mut people = BTreeMap::new();
+    for event in reader.events(0) {
+        match event {
+            Ok(event) => {
+                while let Some(gap) = gaps.next_if(|gap| gap.first <= event.number) {
+                    entries.push(lost(event.at_ms, &gap));
+                }
+                match entry(event.at_ms, &event.bytes, &mut people) {
+                    Some(entry) => entries.push(entry),
+                    None => unread += 1,
+                }
+            }
+            Err(ReadError::Damaged(_)) => unread += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    let last_ms = entries.last().map_or(0, |entry| entry.unix_ms);
+    entries.extend(gaps.map(|gap| lost(last_ms, &gap)));
+    Ok((entries, unread))
+}
+
+fn lost(unix_ms: u64, gap: &Gap) -> Entry {
+    Entry {
+        unix_ms,
+        event: "lost".to_owned(),
+        fields: Map::from_iter([("count".to_owned(), gap.count.into())]),
+    }
+}
+
+/// Name and identity key of each participant's number.
+type People = BTreeMap<u64, (String, String)>;
+
+fn entry(unix_ms: u64, bytes: &[u8], people: &mut People) -> Option<Entry> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(bytes) else {
+        return None;
+    };
+    let Some(Value::String(event)) = fields.remove("event") else {
+        return None;
+    };
+    if event == "started_again" {
+        // Numbers are given anew.
+        people.clear();
+    }
+    let text =
+        |fields: &Map<String, Value>, name: &str| Some(fields.get(name)?.as_str()?.to_owned());
+    if let Some(id) = fields.get("id").and_then(Value::as_u64) {
+        let known = people.get(&id);
+        let name = text(&fields, "name").or_else(|| Some(known?.0.clone()));
+        let identity = text(&fields, "identity").or_else(|| Some(known?.1.clone()));
+        if let (Some(name), Some(identity)) = (name, identity) {
+            fields.insert("name".to_owned(), name.clone().into());
+            fields.insert("identity".to_owned(), identity.clone().into());
+            people.insert(id, (name, identity));
+        }
+    }
+    if let Some(print) = text(&fields, "identity").and_then(|key| fingerprint(&key)) {
+        fields.insert("fingerprint".to_owned(), print.into());
+    }
+    Some(Entry {
+        unix_ms,
+        event,
+        fields,
+    })
+}
+
+/// A key as people compare it.
+fn fingerprint(hex: &str) -> Option<String> {
+    let key: PublicKey = hex.parse().ok()?;
+    Some(key.fingerprint())
+}
+
+impl Entry {
+    /// The entry as one object.
+    pub fn json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("at".to_owned(), clock::rfc3339(self.unix_ms).into());
+        object.insert("unix_ms".to_owned(), self.unix_ms.into());
+        object.insert("event".to_owned(), self.event.as_str().into());
+        object.extend(self.fields.clone());
+        Value::Object(object)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        let text = self.fields.get(name)?.as_str()?;
+        Some(clean_title(text, MAX_SHOWN))
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.fields.get(name).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Whoever the entry is about: "anna (7f3a-91c2-04be-77d1)".
+    fn person(&self) -> String {
+        match (self.text("name"), self.text("fingerprint")) {
+            (Some(name), Some(print)) => format!("{name} ({print})"),
+            (None, Some(print)) => print,
+            (Some(name), None) => format!("{name} (no key proved)"),
+            (None, None) => "somebody".to_owned(),
+        }
+    }
+
+    /// Who gave the command that it comes of.
+    fn by(&self) -> String {
+        match self.text("by").as_deref() {
+            None => "the session".to_owned(),
+            Some("host") => "the host".to_owned(),
+            Some("socket") => "the host, by command".to_owned(),
+            Some("rule") => "the access list".to_owned(),
+            Some(key) => {
+                let print = fingerprint(key).unwrap_or_else(|| key.to_owned());
+                match self.text("by_name") {
+                    Some(name) => format!("{name} ({print})"),
+                    None => print,
+                }
+            }
+        }
+    }
+
+    /// Who or what a grant or an entry of a list is for.
+    fn whom(&self, name: &str) -> String {
+        let to = self.text(name).unwrap_or_default();
+        fingerprint(&to).unwrap_or(to)
+    }
+
+    /// `, because WHY`, if there is a reason.
+    fn why(&self) -> String {
+        self.text("why")
+            .map_or_else(String::new, |why| format!(": {why}"))
+    }
+
+    fn claims(&self) -> String {
+        let claims = self.fields.get("claims").and_then(Value::as_array);
+        let claims: Vec<String> = claims
+            .into_iter()
+            .flatten()
+            .filter_map(|claim| Some(clean_title(claim.as_str()?, MAX_SHOWN)))
+            .collect();
+        match claims.is_empty() {
+            true => String::new(),
+            false => format!(", as {}", claims.join(", ")),
+        }
+    }
+
+    /// Who did what; `None` for what other entries say already.
+    fn said(&self) -> Option<(String, String)> {
+        let by_proof = || {
+            let proof = self.text("proof");
+            proof.map_or_else(String::new, |proof| format!(", by {proof}")) + &self.claims()
+        };
+        let right = || {
+            self.text("right")
+                .or_else(|| self.text("rights"))
+                .unwrap_or_default()
+        };
+        let said = match self.event.as_str() {
+            "joined" => (self.person(), format!("came in{}", by_proof())),
+            "left" => (self.person(), "left".to_owned()),
+            "knocked" => (self.person(), format!("knocked{}", by_proof())),
+            "admitted" => (self.by(), format!("let in {}", self.person())),
+            "turned_away" => {
+                let others = match self.number("others") {
+                    0 => String::new(),
+                    others => format!(" (and {others} others before)"),
+                };
+                (
+                    self.person(),
+                    format!("was turned away{}{others}", self.why()),
+                )
+            }
+            "asked" => (self.person(), "asked for edit".to_owned()),
+            "refused" => (self.by(), format!("said no to {}", self.person())),
+            "typing" => (self.person(), "began to type".to_owned()),
+            "typed" => {
+                let ms = self
+                    .number("to_unix_ms")
+                    .saturating_sub(self.number("from_unix_ms"));
+                let (bytes, seconds) = (self.number("bytes"), ms.div_ceil(1000));
+                let grant = self.text("grant").unwrap_or_default();
+                let what = format!("typed {bytes} bytes within {seconds} s, by grant {grant}");
+                (self.person(), what)
+            }
+            "granted" => {
+                let (until, grant) = (self.number("until_unix_ms"), self.text("grant"));
+                let (until, grant) = (clock::local(until), grant.unwrap_or_default());
+                let what = match self.whom("to").as_str() {
+                    "link" => format!("made a token for {}", right()),
+                    to => format!("granted {} to {to}", right()),
+                };
+                (self.by(), format!("{what} until {until}, as grant {grant}"))
+            }
+            "redeemed" => {
+                let grant = self.text("grant").unwrap_or_default();
+                (self.person(), format!("used grant {grant}"))
+            }
+            "revoked" => {
+                let what = self.text("what").unwrap_or_default();
+                (self.by(), format!("revoked: {what}"))
+            }
+            "right" => {
+                let what = format!("has the right to {} now{}", right(), self.why());
+                (self.person(), what)
+            }
+            "kicked" => (self.by(), format!("put out and barred {}", self.person())),
+            "allowed" => {
+                let what = format!("put {} on the list: {}", self.whom("who"), right());
+                (self.by(), what)
+            }
+            "disallowed" => (self.by(), format!("took {} off the list", self.whom("who"))),
+            "banned" => (self.by(), format!("barred {}", self.whom("who"))),
+            "unbanned" => (self.by(), format!("let {} back in", self.whom("who"))),
+            "mode" => {
+                let mode = self.text("mode").unwrap_or_default();
+                (self.by(), format!("opened the session to: {mode}"))
+            }
+            "shared" => (self.by(), "began sharing".to_owned()),
+            "ended" => (self.by(), format!("ended sharing{}", self.why())),
+            "ticket_replaced" => (self.by(), "replaced the ticket".to_owned()),
+            "started_again" => {
+                let command = self.text("command").unwrap_or_default();
+                let what = format!("started the session again: {command}");
+                ("the host".to_owned(), what)
+            }
+            "lost" => {
+                let what = format!(
+                    "could not write down {} entries: its disk was full",
+                    self.number("count")
+                );
+                ("the host".to_owned(), what)
+            }
+            "command" if self.fields.get("done") == Some(&true.into()) => return None,
+            "command" => {
+                let command = self.fields.get("command").map(Value::to_string);
+                let command = clean_title(&command.unwrap_or_default(), MAX_SHOWN);
+                (
+                    self.by(),
+                    format!("asked in vain for {command}{}", self.why()),
+                )
+            }
+            // Of a newer version.
+            other => {
+                let fields = Value::Object(self.fields.clone()).to_string();
+                let text = clean_title(&format!("{other} {fields}"), MAX_SHOWN);
+                (self.by(), text)
+            }
+        };
+        Some(said)
+    }
+}
+
+/// The entries as lines for people. That somebody began to type is only said where the log does not say
+/// for how long.
+pub fn rows(entries: &[Entry]) -> Vec<Row> {
+    let mut rows: Vec<Option<Row>> = Vec::new();
+    let mut typing: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in entries {
+        let key = entry.text("identity").unwrap_or_default();
+        match entry.event.as_str() {
+            "typing" => {
+                typing.insert(key, rows.len());
+            }
+            "typed" => {
+                if let Some(begun) = typing.remove(&key).and_then(|at| rows.get_mut(at)) {
+                    *begun = None;
+                }
+            }
+            "started_again" => typing.clear(),
+            _ => {}
+        }
+        rows.push(entry.said().map(|(who, what)| Row {
+            unix_ms: entry.unix_ms,
+            who,
+            what,
+        }));
+    }
+    rows.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: &str = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+
+    fn entries(events: &[Value]) -> Vec<Entry> {
+        let mut people = People::new();
+        let read = |event: &Value| entry(0, event.to_string().as_bytes(), &mut people);
+        events.iter().filter_map(read).collect()
+    }
+
+    fn lines(events: &[Value]) -> Vec<String> {
+        let rows = rows(&entries(events));
+        rows.iter()
+            .map(|row| format!("{}: {}", row.who, row.what))
+            .collect()
+    }
+
+    #[test]
+    fn a_number_is_the_person_who_last_came_by_it_until_the_session_starts_again() {
+        let said = lines(&[
+            json!({"event": "joined", "id": 1, "name": "anna", "identity": KEY, "proof": "the ticket"}),
+            json!({"event": "asked", "id": 1, "name": "anna"}),
+            json!({"event": "left", "id": 1}),
+            json!({"event": "started_again", "run": 2, "command": "bash"}),
+            json!({"event": "left", "id": 1}),
+        ]);
+        let anna = "anna (8a88-e3dd-7409-f195)";
+        assert_eq!(
+            said,
+            [
+                format!("{anna}: came in, by the ticket"),
+                format!("{anna}: asked for edit"),
+                format!("{anna}: left"),
+                "the host: started the session again: bash".to_owned(),
+                "somebody: left".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn that_somebody_began_to_type_is_said_where_nothing_says_for_how_long() {
+        let typing =
+            json!({"event": "typing", "id": 1, "name": "anna", "identity": KEY, "grant": "ab"});
+        let typed = json!({"event": "typed", "id": 1, "name": "anna", "identity": KEY, "grant": "ab",
+            "from_unix_ms": 1000, "to_unix_ms": 5500, "bytes": 7, "inputs": 3});
+        let again = json!({"event": "started_again", "run": 2, "command": "sh"});
+        let said = lines(&[typing.clone(), typed, typing.clone(), again, typing]);
+        assert_eq!(said.len(), 4, "{said:?}");
+        assert!(
+            said[0].ends_with("typed 7 bytes within 5 s, by grant ab"),
+            "{said:?}"
+        );
+        assert!(said[1].ends_with("began to type") && said[3].ends_with("began to type"));
+    }
+
+    #[test]
+    fn a_command_that_was_carried_out_is_told_by_what_came_of_it() {
+        let granted = json!({"event": "granted", "by": "socket", "to": KEY, "rights": "edit",
+            "until_unix_ms": 0, "grant": "cd"});
+        let command = |done: bool| {
+            json!({"event": "command", "by": "socket", "done": done,
+            "command": {"Stop": null}, "why": "not now"})
+        };
+        let said = lines(&[granted, command(true), command(false)]);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with("the host, by command: granted edit to 8a88-e3dd-7409-f195"));
+        assert!(said[1].ends_with(": not now"), "{said:?}");
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_is_said() {
+        let gap = Gap {
+            kind: GapKind::Events,
+            track: 0,
+            first: 3,
+            count: 12,
+        };
+        let rows = rows(&[lost(5, &gap)]);
+        assert!(rows[0].what.contains("12 entries") && rows[0].unix_ms == 5);
+    }
+
+    #[test]
+    fn what_a_log_holds_is_never_more_than_text() {
+        let said = lines(&[
+            json!({"event": "joined", "id": 1, "name": "\u{1b}[2Janna\n", "identity": "no key"}),
+            json!({"event": "of the future\u{7}", "by": "\u{1b}]0;x\u{7}", "deep": [[[1]]]}),
+            json!({"event": 5}),
+            json!([1, 2]),
+        ]);
+        assert_eq!(said.len(), 2);
+        assert!(
+            said.iter().all(|line| !line.chars().any(char::is_control)),
+            "{said:?}"
+        );
+        let mut people = People::new();
+        for bytes in [&b"\xff\xfe"[..], b"", b"{", b"null"] {
+            assert_eq!(entry(0, bytes, &mut people), None);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `pillion allow`: who may come in.
+
+use anyhow::Result;
+use pillion::{
+    paths::Paths,
+    proto::{Allow, Right},
+    session::{Command, Done, Target},
+};
+
+use crate::{
+    args::AllowArgs,
+    commands::{ask, say},
+};
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &AllowArgs) -> Result<()> {
+    let right = match (args.edit, args.manage) {
+        (_, true) => Right::Manage,
+        (true, _) => Right::Edit,
+        _ => Right::View,
+    };
+    let mode = args.what.as_deref().map(str::parse::<Allow>);
+    let command = match (&args.what, mode) {
+        (Some(_), Some(Ok(allow))) => Command::Open { allow: Some(allow) },
+        (Some(who), _) => Command::Allow {
+            target: Target::Named(who.clone()),
+            right,
+        },
+        (None, _) => Command::Open { allow: None },
+    };
+    let done = ask(paths, args.session.session.as_deref(), command).await?;
+    if let Done::Door {
+        allow,
+        people,
+        banned,
+    } = &done
+    {
+        println!("{allow}");
+        for (who, right) in people {
+            let right = match right {
+                Right::View => "view",
+                Right::Edit => "edit",
+                Right::Manage => "manage",
+            };
+            println!("{right:<7} {who}");
+        }
+        for who in banned {
+            println!("barred  {who}");
+        }
+    }
+    say(&done);
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! `pillion audit`.
+
+use std::io::Write;
+
+use anyhow::Result;
+use pillion::{
+    audit::{self, Entry},
+    clock,
+    control::{self, Request},
+    paths::Paths,
+    select,
+    store::{SessionReader, SessionState},
+};
+
+use crate::{args::AuditArgs, commands::is_broken_pipe};
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &AuditArgs) -> Result<()> {
+    let session = select::any(paths, args.session.as_deref())?;
+    if session.state == SessionState::Live {
+        control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
+    }
+    let reader = SessionReader::open(&paths.sessions, &session.meta.id)?;
+    let (entries, unread) = audit::read(&reader)?;
+    let written = match args.json {
+        true => json(&entries),
+        false => table(&entries),
+    };
+    match written {
+        Err(error) if !is_broken_pipe(&error) => return Err(error),
+        // `pillion audit | head` is no error.
+        _ => {}
+    }
+    if unread > 0 {
+        eprintln!("{unread} entries of the log can't be read and are missing here");
+    }
+    if let Some(damage) = reader.torn_tail() {
+        eprintln!("{damage}");
+    }
+    Ok(())
+}
+
+fn json(entries: &[Entry]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let all = entries.iter().map(Entry::json).collect();
+    writeln!(out, "{}", serde_json::Value::Array(all))?;
+    Ok(out.flush()?)
+}
+
+fn table(entries: &[Entry]) -> Result<()> {
+    let rows = audit::rows(entries);
+    if rows.is_empty() {
+        eprintln!("Nothing is in this session's log yet: it is private, and nobody has come.");
+        return Ok(());
+    }
+    let widest = rows.iter().map(|row| row.who.chars().count()).max();
+    let width = widest.unwrap_or(0).clamp(3, 50);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{:<26}  {:<width$}  WHAT", "WHEN", "WHO")?;
+    for row in rows {
+        let when = clock::local(row.unix_ms);
+        writeln!(out, "{when:<26}  {:<width$}  {}", row.who, row.what)?;
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,23 @@
+//! `pillion refuse`.
+
+use anyhow::Result;
+use pillion::{
+    paths::Paths,
+    session::{Command, Target},
+};
+
+use crate::{
+    args::RefuseArgs,
+    commands::{ask, say},
+};
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: &RefuseArgs) -> Result<()> {
+    let target = Target::Named(args.who.clone());
+    let command = Command::TurnAway {
+        target,
+        for_good: args.for_good,
+    };
+    say(&ask(paths, args.session.session.as_deref(), command).await?);
+    Ok(())
+}

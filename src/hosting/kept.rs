@@ -1,0 +1,138 @@
+//! What a session keeps on disk so that it can be started again as itself: its key, which is what
+//! tickets name and grants descend from, its ledger, and the seed that opens its tickets.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use pillion_caps::SecretKey;
+use pillion_store::{SessionLog, SessionMeta};
+
+use crate::{
+    clock::unix_ms,
+    recording::{self, Run},
+};
+
+/// The document of the session's secret key.
+const KEY: &str = "session-key";
+
+/// The document of the link key's seed.
+pub(super) const LINK: &str = "link";
+
+/// The document of the addresses listened on, one a line.
+const SOCKETS: &str = "sockets";
+
+/// Addresses listened on at most: one for each version of the Internet Protocol, and room.
+const MAX_SOCKETS: usize = 8;
+
+/// A session's directory, taken up.
+pub(super) struct Kept {
+    pub(super) log: SessionLog,
+    pub(super) key: SecretKey,
+    pub(super) run: Run,
+    /// The ledger's entries; none yet in a new session.
+    pub(super) ledger: Vec<Bytes>,
+    pub(super) link: Option<[u8; 32]>,
+    /// Where an earlier run listened: a ticket without a relay names its ports.
+    pub(super) sockets: Vec<SocketAddr>,
+}
+
+impl Kept {
+    /// Makes a session with a key of its own, which gives it its id.
+    ///
+    /// # Errors
+    /// No randomness, or the directory cannot be made.
+    pub(super) fn new(sessions: &Path, meta: SessionMeta) -> Result<Kept> {
+        let key = SecretKey::from_bytes(&pillion_net::random_bytes()?);
+        let id = session_id(&key);
+        let log = SessionLog::create(sessions, SessionMeta { id, ..meta })?;
+        log.write_document(KEY, &*key.to_bytes())?;
+        Ok(Kept {
+            log,
+            key,
+            run: Run::FIRST,
+            ledger: Vec::new(),
+            link: None,
+            sockets: Vec::new(),
+        })
+    }
+
+    /// Takes up a session that ended, which changes nothing in it unless all of it can be had.
+    ///
+    /// # Errors
+    /// It runs, is not there, or something of it is missing or damaged: without its key it would be
+    /// another session, and without its ledger whoever was put out could come back.
+    pub(super) fn again(sessions: &Path, id: &str, meta: SessionMeta) -> Result<Kept> {
+        let mut log = SessionLog::reopen(sessions, id)?;
+        let key = seed(&log, KEY)?
+            .map(|seed| SecretKey::from_bytes(&seed))
+            .filter(|key| session_id(key) == id)
+            .with_context(|| {
+                format!("session {id} has no key of its own any more, so it can't be started again; `pillion --share` starts a new one")
+            })?;
+        let ledger = log.ledger()?;
+        if ledger.damaged {
+            bail!(
+                "the record of session {id}'s grants is damaged: whoever was put out might come back in, so it can't be started again; `pillion --share` starts a new one"
+            );
+        }
+        let link = seed(&log, LINK)?;
+        let sockets = sockets(&log)?;
+        let runs = log.meta().runs.saturating_add(1);
+        let run = Run::newest(&SessionMeta {
+            runs,
+            ..meta.clone()
+        });
+        let run = run.with_context(|| {
+            format!(
+                "session {id} was started too often to be recorded once more; `pillion --share` starts a new one"
+            )
+        })?;
+        log.begin_again(meta)?;
+        recording::start_again(&mut log, run, unix_ms())?;
+        Ok(Kept {
+            log,
+            key,
+            run,
+            ledger: ledger.entries.into_iter().map(Bytes::from).collect(),
+            link,
+            sockets,
+        })
+    }
+}
+
+/// Notes where this run listens.
+///
+/// # Errors
+/// The system refused.
+pub(super) fn keep_sockets(log: &SessionLog, sockets: &[SocketAddr]) -> Result<()> {
+    let lines: String = sockets.iter().map(|socket| format!("{socket}\n")).collect();
+    Ok(log.write_document(SOCKETS, lines.as_bytes())?)
+}
+
+/// Where the run before listened. What can't be read is as good as none: the system picks then.
+fn sockets(log: &SessionLog) -> Result<Vec<SocketAddr>> {
+    let bytes = log.read_document(SOCKETS)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let sockets = text.lines().map_while(|line| line.parse().ok());
+    Ok(sockets.take(MAX_SOCKETS).collect())
+}
+
+/// A secret of 32 bytes that the session keeps; `None` if it has none of that name, or forgot it.
+fn seed(log: &SessionLog, name: &str) -> Result<Option<[u8; 32]>> {
+    let bytes = log.read_document(name)?.unwrap_or_default();
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let seed = bytes.try_into().ok();
+    let seed = seed.with_context(|| {
+        let path = log.path().display();
+        format!("{path}/{name}.doc is damaged, so this session can't be started again; `pillion --share` starts a new one")
+    })?;
+    Ok(Some(seed))
+}
+
+/// A session's id: the beginning of its key, enough to tell one machine's sessions apart.
+fn session_id(key: &SecretKey) -> String {
+    key.public().to_string().chars().take(10).collect()
+}
