@@ -4,7 +4,13 @@
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
-use pillion::{caps::PublicKey, keep::Keep, net::RelayChoice, proto::Allow, span::Span};
+use pillion::{
+    caps::PublicKey,
+    keep::Keep,
+    net::{RelayChoice, Resolve, signal::SignalUrl},
+    proto::Allow,
+    span::Span,
+};
 
 /// Share a live terminal straight from your machine.
 ///
@@ -32,7 +38,9 @@ const EXAMPLES: &str = "\
 Examples:
   pillion --share                      share a new shell, view-only
   pillion --share -- cargo test        share one command; the exit code is the command's
-  pillion join TICKET                  ride along
+  pillion --share --link --qr          print a link too, and the link as a QR code
+  pillion --share --code               print a code to say aloud, like 7-guitar-lantern
+  pillion join TICKET|LINK|CODE        ride along
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit --uses 1 a token for somebody who is not here yet
   pillion --share --restart SESSION    after a reboot: the same session, the same ticket
@@ -47,7 +55,7 @@ Exit codes:
   2    the command line is wrong
   3    the host refused: a wrong, expired or replaced ticket or token, or you are barred
   4    no such session, or nobody by that name
-  5    the session could not be reached (join --text, which does not wait)
+  5    the session could not be reached (join --text, which does not wait), or the link service not
   126  the program to share could not be run
   127  the program to share was not found
   128+n  the shared program was ended by signal n
@@ -99,9 +107,30 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub quiet: bool,
 
+    /// Print a link too, which works like the ticket; it needs a link service (--signal, or signal in
+    /// the settings, which prints one by itself).
+    #[arg(long, requires = "share")]
+    pub link: bool,
+
+    /// Print a code to say aloud, good for one person and ten minutes; needs a link service.
+    #[arg(long, requires = "share")]
+    pub code: bool,
+
+    /// Draw the link, or the ticket, as a QR code.
+    #[arg(long, requires = "share")]
+    pub qr: bool,
+
+    /// The link service's URL.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+
     /// How to be found beyond the local network: a relay's URL, "none", or "default".
     #[arg(long, value_name = "URL|none|default")]
     pub relay: Option<RelayChoice>,
+
+    /// Where to say where this host is: "records", "dht", "lan", several with commas, or "none".
+    #[arg(long, value_name = "WHERE")]
+    pub resolve: Option<Resolve>,
 
     /// What to keep of ended sessions: an age, a size, both ("30d,1GiB"), or "none".
     #[arg(long, value_name = "AGE,SIZE")]
@@ -122,6 +151,8 @@ pub enum Cmd {
     #[command(after_long_help = "\
 Examples:
   pillion join pillionab3…              watch
+  pillion join https://…/s/…#…          the same with a link
+  pillion join 7-guitar-lantern         the same with a code the host told you
   pbpaste | pillion join -              the ticket from a pipe: it is in no argument list
   pillion join TICKET --grant TOKEN     come with the right to type
   pillion join TICKET --text            print the screen once and exit, no terminal needed
@@ -233,7 +264,8 @@ Example:
 /// Flags of `join`.
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// The ticket; "-" reads it from standard input. Without it, PILLION_TICKET, or you are asked.
+    /// The ticket, link or code; "-" reads it from standard input. Without it, PILLION_TICKET, or you
+    /// are asked.
     pub ticket: Option<String>,
 
     /// A grant token, as `pillion grant --link` prints it. Better in PILLION_GRANT: arguments can be
@@ -260,6 +292,15 @@ pub struct JoinArgs {
     /// A relay's URL, "none", or "default".
     #[arg(long, value_name = "URL|none|default")]
     pub relay: Option<RelayChoice>,
+
+    /// The link service a code is from.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+
+    /// Where to look for a host whose addresses have changed: "records", "dht", "lan", several with
+    /// commas, or "none".
+    #[arg(long, value_name = "WHERE")]
+    pub resolve: Option<Resolve>,
 }
 
 /// Which session a command is about.
@@ -301,9 +342,21 @@ pub struct TicketArgs {
     #[command(flatten)]
     pub session: SessionArg,
 
-    /// Make a new ticket; the old one stops working. Who is here stays.
+    /// Make a new ticket; the old one stops working, and the old link. Who is here stays.
     #[arg(long)]
     pub new: bool,
+
+    /// Print the link instead.
+    #[arg(long)]
+    pub link: bool,
+
+    /// Print a code to say aloud instead, good for one person and ten minutes.
+    #[arg(long, conflicts_with_all = ["link", "new"])]
+    pub code: bool,
+
+    /// Draw what is printed as a QR code too, on standard error.
+    #[arg(long, conflicts_with = "code")]
+    pub qr: bool,
 }
 
 /// Flags of commands that list.

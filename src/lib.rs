@@ -12,12 +12,15 @@ pub mod export;
 pub mod hosting;
 pub mod keep;
 pub mod paths;
+pub mod qr;
 pub mod recording;
+mod seeker;
 pub mod select;
 pub mod span;
 pub mod viewing;
 
 pub use pillion_caps as caps;
+pub use pillion_code as code;
 pub use pillion_net as net;
 pub use pillion_people as people;
 pub use pillion_proto as proto;

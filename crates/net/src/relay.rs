@@ -1,8 +1,12 @@
 //! Which relay, if any: `--relay URL|none|default`.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, io, path::Path, str::FromStr};
 
-use iroh::{RelayUrl, tls::CaTlsConfig};
+use iroh::{
+    RelayUrl,
+    tls::{CaTlsConfig, default_provider},
+};
+use rustls::ClientConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
@@ -155,6 +159,14 @@ impl RelayCa {
             _ => CaTlsConfig::embedded().with_extra_roots(self.0.iter().cloned()),
         }
     }
+}
+
+/// TLS towards a web service of ours: the public authorities, and `ca` on top.
+pub(crate) fn tls_config(ca: Option<&RelayCa>) -> io::Result<ClientConfig> {
+    let roots = ca.map(|ca| ca.0.clone()).unwrap_or_default();
+    CaTlsConfig::embedded()
+        .with_extra_roots(roots)
+        .client_config(default_provider())
 }
 
 impl fmt::Debug for RelayCa {
