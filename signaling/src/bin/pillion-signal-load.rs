@@ -1,4 +1,4 @@
-//! What one core serves: `cargo run --release -p pillion-signal --example load -- all`.
+//! What one core serves: `cargo run --release -p pillion-signal --features load --bin pillion-signal-load -- all`.
 //!
 //! `fill` writes a million records into a store; `run` starts the real binary on it, pinned to one
 //! core, and asks it over HTTP from the other ones, beside nginx with a static file on the same core.
@@ -301,7 +301,7 @@ impl Server {
         let here = std::env::current_exe()?;
         let binary = here
             .ancestors()
-            .nth(2)
+            .nth(1)
             .context("the build's folder")?
             .join("pillion-signal");
         let mut child = Command::new("taskset")
@@ -322,14 +322,14 @@ impl Server {
     }
 
     /// nginx with one file of a record's size, one worker.
-    fn nginx() -> Result<Option<(Self, tempfile::TempDir)>> {
+    fn nginx() -> Result<Option<(Self, Folder)>> {
         let nginx = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
         let Some(nginx) = nginx.iter().find(|path| Path::new(path).exists()) else {
             return Ok(None);
         };
-        let folder = tempfile::tempdir()?;
-        let at = folder.path().display();
-        std::fs::write(folder.path().join("record"), [5; 420])?;
+        let folder = Folder::new()?;
+        let at = folder.0.display();
+        std::fs::write(folder.0.join("record"), [5; 420])?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
@@ -338,11 +338,11 @@ impl Server {
              events {{}}\nhttp {{ access_log off; sendfile on; tcp_nodelay on; keepalive_requests 100000000;\n\
              open_file_cache max=10; server {{ listen 127.0.0.1:{port}; root {at}; }} }}\n"
         );
-        let file = folder.path().join("nginx.conf");
+        let file = folder.0.join("nginx.conf");
         std::fs::write(&file, config)?;
         let child = Command::new("taskset")
             .args(["-c", "0", nginx, "-p"])
-            .arg(folder.path())
+            .arg(&folder.0)
             .arg("-c")
             .arg(&file)
             .spawn()?;
@@ -379,6 +379,23 @@ impl Drop for Server {
         // nginx's worker ends with its master only if that is asked to.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _ = self.child.wait();
+    }
+}
+
+/// A folder for nginx, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("pillion-signal-load-{}", std::process::id()));
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
