@@ -24,7 +24,7 @@ mod http;
 mod limit;
 mod links;
 mod mail;
-mod metrics;
+pub mod metrics;
 mod page;
 mod pkarr;
 mod relay;

@@ -75,7 +75,7 @@ enum Job {
 
 impl Embedded {
     /// Opens the file in `folder`, or makes it; starts the writer, which ends with the store.
-    pub(crate) fn open(
+    pub fn open(
         folder: &Path,
         max_records: u64,
         cache_bytes: usize,
@@ -266,9 +266,16 @@ impl Writer {
         let database = redb::Builder::new()
             .set_cache_size(self.cache_bytes)
             .create(&self.path)?;
-        let first = database.begin_write()?;
-        first.open_table(RECORDS)?;
-        first.commit()?;
+        // Written to only when new: with a full disk, reading must go on.
+        let missing = matches!(
+            database.begin_read()?.open_table(RECORDS),
+            Err(redb::TableError::TableDoesNotExist(_))
+        );
+        if missing {
+            let first = database.begin_write()?;
+            first.open_table(RECORDS)?;
+            first.commit()?;
+        }
         self.publish(&database)?;
         self.database = Some(database);
         Ok(())
