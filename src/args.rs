@@ -217,6 +217,10 @@ it, an SSH key, an e-mail address, or a team. `pillion revoke PERSON` takes an e
     /// List sessions of this machine.
     Ls(LsArgs),
 
+    /// Link your own devices, so that each finds the others' sessions.
+    #[command(subcommand)]
+    Device(DeviceCmd),
+
     /// Write a session's history as text or as a recording.
     #[command(after_long_help = "\
 Examples:
@@ -512,9 +516,53 @@ pub struct LsArgs {
     #[arg(long)]
     pub all: bool,
 
+    /// The shared sessions of your other devices (`pillion device link`); `pillion join NAME` enters one.
+    #[arg(long, conflicts_with = "all")]
+    pub all_devices: bool,
+
     /// Print an array of {"session","name","state","viewers","started"}.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with your devices.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCmd {
+    /// Link another device with this one: run it here, and what it prints there.
+    ///
+    /// Both show the same digits and ask whether they are the same. After that each finds the other's
+    /// shared sessions: `pillion ls --all-devices`, `pillion join NAME`.
+    Link(DeviceLinkArgs),
+    /// The devices that are linked with this one.
+    Ls {
+        /// Print an array of {"name","id","this"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a device out: the others get a new secret, which it does not learn. With this device's own
+    /// name, leave the group.
+    Unlink {
+        /// The device's name, or the beginning of its id.
+        #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        /// A link service's URL, instead of that of the settings.
+        #[arg(long, value_name = "URL")]
+        signal: Option<SignalUrl>,
+    },
+}
+
+/// Flags of `device link`.
+#[derive(Debug, Args)]
+pub struct DeviceLinkArgs {
+    /// What `pillion device link` printed on the other device.
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+    /// What to call this device; what the machine is called, by default.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A link service's URL, instead of that of the settings.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
 }
 
 /// Flags of `export`.

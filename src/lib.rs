@@ -8,6 +8,7 @@ pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod devices;
 pub mod export;
 pub mod hosting;
 pub mod keep;

@@ -108,7 +108,7 @@ async fn address_records_are_verified_and_the_newest_is_kept() {
     let (status, text) = asker.put(&path, at(now() - 25 * 60 * MINUTE)).await;
     assert_eq!(status, 422);
     assert!(text.contains("25 hours ago"), "{text}");
-    assert_eq!(asker.get(&path).await, Some(new));
+    assert_eq!(asker.get(&path).await, Some(new.clone()));
     assert_eq!(asker.put(&path, at(now() + MINUTE)).await.0, 204);
 }
 

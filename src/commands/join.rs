@@ -8,12 +8,18 @@ use pillion::{
     clock::unix_ms,
     code::Code,
     config::Config,
+    devices::{Devices, Directory, Running},
     net::{
         NetOptions, RelayCa, load_or_create_identity, random_bytes,
         signal::{JoinError, Resolver, SignalService, redeem},
     },
     paths::{Paths, private_dir},
-    proto::{GrantToken, LinkUrl, Ticket, limits::MAX_TICKET_CHARS},
+    proto::{
+        GrantToken, LinkUrl, Ticket,
+        limits::{MAX_NAME, MAX_TICKET_CHARS},
+    },
+    screen::clean::clean_name,
+    select::NoSuchSession,
     source::HostTty,
     viewing::{Options, Outcome, Viewing},
 };
@@ -27,7 +33,7 @@ use crate::{
 pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     let given = given(&args)?;
     let mut net = net_options(config, args.signal.clone(), args.resolve)?;
-    let found = match find(&given, &mut net, signal_ca(config)?).await {
+    let found = match find(&given, &mut net, signal_ca(config)?, paths).await {
         Ok(found) => found,
         Err(error) => {
             // What goes wrong while typing a command line is another matter than what a service says.
@@ -98,7 +104,12 @@ struct Found {
 
 /// From a ticket, link or code to a ticket. A link's service is where its host leaves its address
 /// records, too.
-async fn find(given: &str, net: &mut NetOptions, ca: Option<RelayCa>) -> Result<Found> {
+async fn find(
+    given: &str,
+    net: &mut NetOptions,
+    ca: Option<RelayCa>,
+    paths: &Paths,
+) -> Result<Found> {
     if given.contains("://") || given.contains("/s/") {
         let link: LinkUrl = given.parse()?;
         net.signal = Some(SignalService {
@@ -126,11 +137,48 @@ async fn find(given: &str, net: &mut NetOptions, ca: Option<RelayCa>) -> Result<
             endpoint: Some(endpoint),
         });
     }
+    let ticket = match given.parse() {
+        Ok(ticket) => ticket,
+        Err(error) => match by_name(given, net, paths).await? {
+            Some(ticket) => ticket,
+            None => return Err(anyhow::Error::from(error)),
+        },
+    };
     Ok(Found {
-        ticket: given.parse()?,
+        ticket,
         resolver: None,
         endpoint: None,
     })
+}
+
+/// The ticket of a session of that name on another device of this person's; `None` where there is no
+/// other device, or where it can't be a name.
+async fn by_name(given: &str, net: &NetOptions, paths: &Paths) -> Result<Option<Ticket>> {
+    let linked = Devices::load(paths)?.is_some_and(|devices| devices.group.is_some());
+    if !linked || given.is_empty() || given.chars().count() > 2 * MAX_NAME + 1 {
+        return Ok(None);
+    }
+    let Some(service) = &net.signal else {
+        return Ok(None);
+    };
+    let running = Directory::new(service, paths)?.running().await?;
+    let full = |session: &Running| format!("{}/{}", session.device, session.name);
+    let mut fitting: Vec<Running> = running
+        .into_iter()
+        .filter(|session| session.name == given || full(session) == given)
+        .collect();
+    let shown = clean_name(given, MAX_NAME);
+    match fitting.len() {
+        0 => Err(NoSuchSession::named(&format!(
+            "\"{shown}\" is no ticket, and no session of that name is shared on another device of yours; `pillion ls --all-devices` lists those that are"
+        ))
+        .into()),
+        1 => Ok(Some(fitting.remove(0).ticket)),
+        _ => {
+            let choices: Vec<String> = fitting.iter().map(full).collect();
+            bail!("\"{shown}\" could be any of {}; say which", choices.join(", "))
+        }
+    }
 }
 
 fn exit_code(failed: &JoinError) -> u8 {

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod ban;
 pub mod completions;
 pub mod config;
+pub mod device;
 pub mod export;
 pub mod grant;
 pub mod host;
@@ -95,7 +96,7 @@ pub fn net_options(
 }
 
 /// The link service, from the settings or the flag that wins over them.
-fn signal_service(config: &Config, signal: Option<SignalUrl>) -> Result<Option<SignalService>> {
+pub fn signal_service(config: &Config, signal: Option<SignalUrl>) -> Result<Option<SignalService>> {
     let Some(url) = signal.or_else(|| config.signal()) else {
         return Ok(None);
     };

@@ -12,6 +12,7 @@
 //! as [`HostOutput::Write`] or not at all.
 
 mod clients;
+mod devices;
 mod kept;
 mod link;
 mod overlay;
@@ -42,7 +43,8 @@ use crate::{
     clock::{Clock, unix_ms},
     control::{Request, Response, Server},
     hosting::{
-        clients::Clients, kept::Kept, link::Links, overlay::Overlay, pty::Program as RunningProgram,
+        clients::Clients, devices::Publisher, kept::Kept, link::Links, overlay::Overlay,
+        pty::Program as RunningProgram,
     },
     keep::Keep,
     paths::{Paths, private_dir},
@@ -150,6 +152,8 @@ pub struct Hosting {
     host: Host,
     net: Option<HostNet>,
     links: Links,
+    /// Tells the person's other devices, once the session was shared and a link service is set.
+    devices: Option<Publisher>,
     log: SessionLog,
     /// Which part of the log is this run's.
     run: Run,
@@ -252,6 +256,7 @@ impl Hosting {
         );
         Ok(Hosting {
             links: Links::new(options.link.clone(), key.clone(), link),
+            devices: None,
             options,
             paths: paths.clone(),
             id,
@@ -510,6 +515,7 @@ impl Hosting {
                 }
                 HostOutput::KeepLink(seed) => {
                     self.links.ticket(seed);
+                    self.tell_devices();
                     if let Err(error) = self.log.write_document(kept::LINK, &seed) {
                         self.log_trouble(&error.to_string(), overlay.as_deref_mut());
                     }
@@ -559,9 +565,10 @@ impl Hosting {
                     Some(Answer::Nobody) | None => {}
                 },
                 HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
-                HostOutput::Listen => {}
+                HostOutput::Listen => self.tell_devices(),
                 HostOutput::StopListening => {
                     self.links.stop();
+                    self.tell_devices();
                     if let Some(net) = self.net.take() {
                         self.closing = Some(tokio::spawn(net.close(FAREWELL)));
                     }
@@ -579,9 +586,24 @@ impl Hosting {
         }
     }
 
+    /// Has the person's other devices know what is shared here now.
+    fn tell_devices(&mut self) {
+        if self.devices.is_none()
+            && let Some(service) = &self.options.net.signal
+        {
+            self.devices = Publisher::start(service.clone(), self.paths.clone(), self.id.clone());
+        }
+        if let Some(devices) = &self.devices {
+            devices.changed();
+        }
+    }
+
     fn tell(&mut self, input: HostInput) {
         if let HostInput::Addresses { addr } = &input {
             self.links.addresses(addr);
+            if let Some(devices) = &self.devices {
+                devices.changed();
+            }
         }
         tell(&mut self.host, self.clock.now(), input);
     }
@@ -853,6 +875,9 @@ impl Hosting {
             state,
         });
         self.drain(Some(&mut program), None).await;
+        if let Some(devices) = self.devices.take() {
+            devices.end().await;
+        }
         self.links.end().await;
         if let Some(closing) = self.closing.take() {
             // It is bounded by itself; a panic in it was reported already.

@@ -16,6 +16,7 @@
 //!
 //! Everything here is pure: no sockets, no clocks, no files.
 
+pub mod device;
 pub mod framer;
 pub mod limits;
 pub mod link;

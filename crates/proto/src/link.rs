@@ -635,7 +635,7 @@ fn header(kind: u8, id: &LinkId, times: Times, nonce: [u8; NONCE]) -> Vec<u8> {
 }
 
 /// HKDF-SHA256 (RFC 5869).
-fn expand<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+pub(crate) fn expand<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
     Hkdf::<Sha256>::new(Some(salt), ikm)
         .expand(info, out.as_mut_slice())
@@ -643,7 +643,7 @@ fn expand<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> Zeroizing<[u8
     out
 }
 
-fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     // The length first, so that a megabyte is not decoded to find out.
     if text.len() != BASE64URL_NOPAD.encode_len(N) {
         return None;

@@ -28,7 +28,7 @@ use super::{
 };
 
 /// How long a code can be used: as long as the service keeps a mailbox.
-const CODE_LIFE: Duration = Duration::from_secs(10 * 60);
+pub(super) const CODE_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// How long the service is asked to wait for a message, each time.
 const POLL: Duration = Duration::from_secs(20);
@@ -170,7 +170,7 @@ pub async fn redeem(
     }
 }
 
-fn not_believed(error: ExchangeError) -> JoinError {
+pub(super) fn not_believed(error: ExchangeError) -> JoinError {
     JoinError::Code(match error {
         ExchangeError::Newer => {
             "the host uses a newer pillion: please upgrade pillion on this side".to_owned()
@@ -180,16 +180,16 @@ fn not_believed(error: ExchangeError) -> JoinError {
 }
 
 /// One mailbox of the service.
-struct Mailbox {
+pub(super) struct Mailbox {
     client: SignalClient,
-    number: u32,
+    pub(super) number: u32,
     /// What its owner shows to remove it.
     token: String,
 }
 
 impl Mailbox {
     /// A new one, of ours.
-    async fn allocate(client: &SignalClient) -> Result<Mailbox, SignalError> {
+    pub(super) async fn allocate(client: &SignalClient) -> Result<Mailbox, SignalError> {
         let body = client
             .ask(Method::POST, "/v1/mail", &[], None, Duration::ZERO)
             .await?;
@@ -212,7 +212,7 @@ impl Mailbox {
     }
 
     /// Somebody else's.
-    fn of(client: &SignalClient, number: u32) -> Mailbox {
+    pub(super) fn of(client: &SignalClient, number: u32) -> Mailbox {
         Mailbox {
             client: client.clone(),
             number,
@@ -224,7 +224,7 @@ impl Mailbox {
         format!("/v1/mail/{}/{side}/{seq}", self.number)
     }
 
-    async fn put(&self, side: &str, seq: u8, message: &[u8]) -> Result<(), SignalError> {
+    pub(super) async fn put(&self, side: &str, seq: u8, message: &[u8]) -> Result<(), SignalError> {
         let path = self.path(side, seq);
         let asked = self
             .client
@@ -233,7 +233,7 @@ impl Mailbox {
     }
 
     /// A message, if it is there within `wait`.
-    async fn get(
+    pub(super) async fn get(
         &self,
         side: &str,
         seq: u8,
@@ -249,7 +249,12 @@ impl Mailbox {
     }
 
     /// Waits for a message until `end`, through outages of the service.
-    async fn wait(&self, side: &str, seq: u8, end: Instant) -> Result<bytes::Bytes, SignalError> {
+    pub(super) async fn wait(
+        &self,
+        side: &str,
+        seq: u8,
+        end: Instant,
+    ) -> Result<bytes::Bytes, SignalError> {
         let mut last = None;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -286,7 +291,7 @@ impl Mailbox {
 }
 
 /// The operating system's randomness.
-fn random() -> impl rand_core::CryptoRng {
+pub(super) fn random() -> impl rand_core::CryptoRng {
     UnwrapErr(System)
 }
 

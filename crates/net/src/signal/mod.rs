@@ -11,9 +11,13 @@
 mod client;
 mod keeper;
 mod mailbox;
+mod pairing;
+mod records;
 mod resolver;
 
 pub use client::{SignalError, SignalService, SignalUrl};
 pub use keeper::{Keeper, News, Shared};
 pub use mailbox::redeem;
+pub use pairing::{Guessing, Guest, Invitation, Linked};
+pub use records::Records;
 pub use resolver::{JoinError, Resolver};
