@@ -9,6 +9,7 @@ use pillion::{
     keep::Keep,
     net::{RelayChoice, Resolve, signal::SignalUrl},
     proto::Allow,
+    proving::AllAs,
     span::Span,
 };
 
@@ -155,6 +156,8 @@ Examples:
   pillion join 7-guitar-lantern         the same with a code the host told you
   pbpaste | pillion join -              the ticket from a pipe: it is in no argument list
   pillion join TICKET --grant TOKEN     come with the right to type
+  pillion join TICKET --as ssh          prove who you are with your SSH key (ssh-agent)
+  pillion join TICKET --as email        by signing in with your e-mail address
   pillion join TICKET --text            print the screen once and exit, no terminal needed
   pillion join TICKET --follow          print new lines as they come, until the session ends")]
     Join(JoinArgs),
@@ -213,6 +216,37 @@ it, an SSH key, an e-mail address, or a team. `pillion revoke PERSON` takes an e
 
     /// Let somebody come in again who was barred.
     Unban(BanArgs),
+
+    /// Print your Pillion key, by which others can let you in.
+    #[command(after_long_help = "\
+Examples:
+  pillion id                   for a host: pillion allow KEY
+  pillion id --json | jq -r .fingerprint")]
+    Id(IdArgs),
+
+    /// The contact book: what you call people. Without a command, list it.
+    #[command(after_long_help = "\
+Examples:
+  pillion people add anna 8a88e3dd…            by the key that `pillion id` prints for anna
+  pillion people add anna \"ssh-ed25519 AAAA…\"
+  pillion people add anna forge:anna           by the SSH keys of a forge's user
+  pillion people rename anna \"Anna M.\"
+
+Whoever then calls themselves anna with another key is shown with a warning.")]
+    People(PeopleArgs),
+
+    /// Teams: make one, take people in and out, show, join.
+    #[command(
+        subcommand,
+        after_long_help = "\
+Examples:
+  pillion team new core                        prints team:KEY, for hosts: pillion allow team:KEY
+  pillion team add core anna 8a88e3dd…         prints a line for anna
+  pillion team join pillionmember…             anna keeps it, and joins with --as team
+  pillion team remove core anna                prints a line for other hosts
+  pillion team hear pillionremovals…           they take it in"
+    )]
+    Team(TeamCmd),
 
     /// List sessions of this machine.
     Ls(LsArgs),
@@ -280,6 +314,15 @@ pub struct JoinArgs {
     /// What to call you.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+
+    /// Prove who you are: "ssh" (or ssh:FINGERPRINT, ssh:FILE), "email", "team" (or team:NAME); several
+    /// with commas. Your Pillion key is proved anyway.
+    #[arg(long = "as", value_name = "ssh|email|team")]
+    pub prove: Option<AllAs>,
+
+    /// Sign in for --as email on another device, where this one has no browser.
+    #[arg(long)]
+    pub device: bool,
 
     /// Never send a keystroke, whatever you are granted.
     #[arg(long)]
@@ -507,6 +550,110 @@ pub struct BanArgs {
     /// Which session.
     #[command(flatten)]
     pub session: SessionArg,
+}
+
+/// Flags of `id`.
+#[derive(Debug, Args)]
+pub struct IdArgs {
+    /// Print {"key","fingerprint","name"}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `people`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct PeopleArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<PeopleCmd>,
+
+    /// Print an array of {"name","who"}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the contact book.
+#[derive(Debug, Subcommand)]
+pub enum PeopleCmd {
+    /// Write somebody down.
+    Add {
+        /// What you call them.
+        name: String,
+        /// A Pillion key, an SSH key, a file of them, forge:USER, an e-mail address or a team.
+        person: String,
+    },
+    /// Call somebody otherwise.
+    Rename {
+        /// The name in the book.
+        old: String,
+        /// The new one.
+        new: String,
+    },
+    /// Take somebody out, or one of their keys.
+    Remove {
+        /// The name in the book, or a key.
+        #[arg(value_name = "NAME|PERSON")]
+        who: String,
+    },
+}
+
+/// What to do with teams.
+#[derive(Debug, Subcommand)]
+pub enum TeamCmd {
+    /// Make a team: a key on this machine.
+    New {
+        /// What you call it.
+        name: String,
+        /// Print {"name","key"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make somebody a member, or again one; prints a line for them.
+    Add {
+        /// The team.
+        team: String,
+        /// What the team calls them.
+        member: String,
+        /// Their Pillion key (`pillion id`).
+        key: String,
+        /// For how long; 400 days at most.
+        #[arg(long, value_name = "SPAN", default_value = "30d")]
+        expires: Span,
+        /// Print {"membership","team","member","expires_unix_ms"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a member out before their time; prints a line for the team's hosts.
+    Remove {
+        /// The team.
+        team: String,
+        /// Their name in the team, or their Pillion key.
+        member: String,
+        /// Print {"removals"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The teams whose key is here with their members, and the teams you are a member of.
+    Show {
+        /// Only this one.
+        team: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a membership you were given.
+    Join {
+        /// The line; "-" reads it from standard input.
+        #[arg(value_name = "LINE")]
+        membership: String,
+    },
+    /// Take in whom a team took out.
+    Hear {
+        /// The line; "-" reads it from standard input.
+        #[arg(value_name = "LINE")]
+        removals: String,
+    },
 }
 
 /// Flags of `ls`.

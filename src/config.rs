@@ -7,7 +7,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::{
     keep::Keep,
     net::{RelayChoice, Resolve, signal::SignalUrl},
+    people::Issuer,
     proto::Allow,
+    proving::AllAs,
     span::Span,
     tui::Prefix,
 };
@@ -21,7 +23,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 14] = [
+const KEYS: [Key; 18] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -102,6 +104,36 @@ const KEYS: [Key; 14] = [
         help: "How long somebody who knocks waits for your answer before they are refused.",
         default: || "2m".to_owned(),
         check: check::<Span>,
+    },
+    Key {
+        name: "join_as",
+        help: "How to prove who you are when you join, unless --as says otherwise: \"ssh\", \"email\", \"team\",\nseveral with commas, or empty.",
+        default: String::new,
+        check: check::<AllAs>,
+    },
+    Key {
+        name: "oidc_issuer",
+        help: "The OpenID Connect issuer (https://…) that proves e-mail addresses: whose word a host takes, and\nwhere one signs in for `join --as email`. Empty for none.",
+        default: String::new,
+        check: |text| {
+            if text.is_empty() {
+                Ok(())
+            } else {
+                check::<Issuer>(text)
+            }
+        },
+    },
+    Key {
+        name: "oidc_client_id",
+        help: "The client that is registered there: public, with a loopback redirect. Hosts and viewers have the\nsame.",
+        default: String::new,
+        check: |text| one_line(text, 255),
+    },
+    Key {
+        name: "forge",
+        help: "Where forge:USER finds somebody's SSH keys, as FORGE/USER.keys.",
+        default: || "https://github.com".to_owned(),
+        check: |text| one_line(text, 255),
     },
     Key {
         name: "shell",
@@ -292,6 +324,27 @@ impl Config {
     /// How long somebody who knocks waits.
     pub fn knock_wait(&self) -> Span {
         self.parsed("knock_wait")
+    }
+
+    /// How to prove who one is.
+    pub fn join_as(&self) -> AllAs {
+        self.parsed("join_as")
+    }
+
+    /// Who vouches for e-mail addresses.
+    pub fn oidc_issuer(&self) -> Option<Issuer> {
+        let text = self.text("oidc_issuer");
+        (!text.is_empty()).then(|| self.parsed("oidc_issuer"))
+    }
+
+    /// The client at that issuer.
+    pub fn oidc_client_id(&self) -> Option<&str> {
+        Some(self.text("oidc_client_id")).filter(|id| !id.is_empty())
+    }
+
+    /// Where users' SSH keys are.
+    pub fn forge(&self) -> &str {
+        self.text("forge")
     }
 
     /// The shell, when set.

@@ -5,6 +5,7 @@
 //! both need of the machine they run on.
 
 pub mod audit;
+pub mod book;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -13,11 +14,13 @@ pub mod export;
 pub mod hosting;
 pub mod keep;
 pub mod paths;
+pub mod proving;
 pub mod qr;
 pub mod recording;
 mod seeker;
 pub mod select;
 pub mod span;
+pub mod teams;
 pub mod viewing;
 
 pub use pillion_caps as caps;
@@ -25,6 +28,7 @@ pub use pillion_code as code;
 pub use pillion_net as net;
 pub use pillion_people as people;
 pub use pillion_proto as proto;
+pub use pillion_prove as prove;
 pub use pillion_screen as screen;
 pub use pillion_session as session;
 pub use pillion_source as source;

@@ -18,6 +18,7 @@ use pillion::{
         GrantToken, LinkUrl, Ticket,
         limits::{MAX_NAME, MAX_TICKET_CHARS},
     },
+    proving::Prover,
     screen::clean::clean_name,
     select::NoSuchSession,
     source::HostTty,
@@ -50,13 +51,24 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         None => Vec::new(),
     };
     private_dir(&paths.config)?;
+    let identity = load_or_create_identity(&paths.config)?;
+    let session = PublicKey::from_bytes(found.ticket.addr.id.as_bytes())
+        .context("this ticket is damaged: copy it again, whole")?;
+    let prover = Prover {
+        dir: &paths.config,
+        config,
+        identity: identity.public(),
+        device: args.device,
+    };
+    let prove = args.prove.unwrap_or_else(|| config.join_as());
+    let claims = prover.claims(&prove.0, &session).await?;
     let options = Options {
         ticket: found.ticket,
         resolver: found.resolver,
         endpoint: found.endpoint,
         grants,
-        claims: Vec::new(),
-        identity: load_or_create_identity(&paths.config)?,
+        claims,
+        identity,
         name: args.name.unwrap_or_else(|| config.name().to_owned()),
         read_only: args.read_only,
         relay: args.relay.unwrap_or_else(|| config.relay()),

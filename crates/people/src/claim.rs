@@ -76,6 +76,13 @@ pub struct EmailClaim {
     pub token: String,
 }
 
+impl EmailClaim {
+    /// When the token says it ends. Nothing about it was verified.
+    pub fn expires(&self) -> Option<UnixMillis> {
+        oidc::expires(&self.token)
+    }
+}
+
 impl fmt::Debug for EmailClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmailClaim").finish_non_exhaustive()

@@ -110,6 +110,12 @@ pub(crate) fn is_compact(token: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
+/// When a token says it ends.
+pub(crate) fn expires(token: &str) -> Option<UnixMillis> {
+    let Seconds(expires) = Token::read(token).ok()?.says.exp;
+    Some(expires)
+}
+
 /// Checks a token against the issuer it names, if that is trusted.
 pub(crate) fn verify(
     claim: &EmailClaim,

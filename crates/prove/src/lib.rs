@@ -1,0 +1,17 @@
+//! Proving who one is, and learning whom to believe: where `pillion-people` meets the machine.
+//!
+//! ```text
+//! viewer   ssh::claim    an ssh-agent or a key file signs          ─▶ Claim
+//!          oidc::sign_in a browser, a loopback redirect, the issuer ─▶ Claim
+//! host     keys::list    a line, a file, a forge's USER.keys        ─▶ Invited …
+//!          oidc::Issuers the issuer's keys, fetched when wanted     ─▶ Jwks
+//! ```
+//!
+//! Nothing here decides who may come in. Secrets are neither logged nor shown, and files that hold
+//! them are their owner's alone ([`private`]).
+
+pub mod http;
+pub mod keys;
+pub mod oidc;
+pub mod private;
+pub mod ssh;

@@ -1,0 +1,217 @@
+//! The contact book: what this person calls people, whatever they call themselves.
+//!
+//! `people.json` in the configuration directory, its owner's alone.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use pillion_caps::PublicKey;
+use pillion_people::{Invited, Who};
+use pillion_prove::private;
+use pillion_screen::clean::clean_name;
+use serde::{Deserialize, Serialize};
+
+/// Most entries, and the longest file, in bytes.
+const MAX_ENTRIES: usize = 10_000;
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// Longest name, in characters.
+const MAX_NAME: usize = 64;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What this person is called here; one may have several keys.
+    pub name: String,
+    /// Whom it means.
+    pub who: Invited,
+}
+
+/// The book.
+#[derive(Debug, Clone)]
+pub struct Book {
+    file: PathBuf,
+    entries: Vec<Entry>,
+}
+
+/// What the book says of somebody by their key and the name they give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// This is who the book calls so.
+    As(String),
+    /// They give a name that the book has with other keys.
+    Another(String),
+    /// Nothing.
+    No,
+}
+
+impl Book {
+    /// Opens the book of a configuration directory; there needn't be one yet.
+    ///
+    /// # Errors
+    /// The file is open to others, or damaged.
+    pub fn open(config: &Path) -> Result<Book> {
+        let file = config.join("people.json");
+        let entries = match private::read(&file, MAX_FILE)? {
+            Some(text) => serde_json::from_slice(&text).with_context(|| {
+                format!("{} is damaged: mend it or move it away", file.display())
+            })?,
+            None => Vec::new(),
+        };
+        Ok(Book { file, entries })
+    }
+
+    /// Everybody, by name.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Writes a name down for somebody.
+    ///
+    /// # Errors
+    /// The name is none, somebody else has this key, or the file can't be written.
+    pub fn add(&mut self, name: &str, who: Invited) -> Result<()> {
+        let name = checked(name)?;
+        if let Some(entry) = self.entries.iter().find(|entry| entry.who == who) {
+            bail!("that is {} already (pillion people)", entry.name);
+        }
+        if self.entries.len() >= MAX_ENTRIES {
+            bail!("the book has {MAX_ENTRIES} entries, which is all it may have");
+        }
+        self.entries.push(Entry { name, who });
+        self.entries.sort_by(|a, b| a.name.cmp(&b.name));
+        self.write()
+    }
+
+    /// Gives everything that is called `old` another name.
+    ///
+    /// # Errors
+    /// Nobody is called so, the new name is none, or the file can't be written.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<()> {
+        let new = checked(new)?;
+        let mut found = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.name == old) {
+            entry.name.clone_from(&new);
+            found = true;
+        }
+        if !found {
+            bail!("nobody in the book is called \"{old}\" (pillion people)");
+        }
+        self.entries.sort_by(|a, b| a.name.cmp(&b.name));
+        self.write()
+    }
+
+    /// Takes out everything with this name, or the one entry that means this.
+    ///
+    /// # Errors
+    /// There is none, or the file can't be written.
+    pub fn remove(&mut self, what: &str) -> Result<()> {
+        let who = what.parse::<Invited>().ok();
+        let before = self.entries.len();
+        self.entries
+            .retain(|entry| entry.name != what && Some(&entry.who) != who.as_ref());
+        if self.entries.len() == before {
+            bail!("nobody in the book is called \"{what}\" (pillion people)");
+        }
+        self.write()
+    }
+
+    /// What the book says of somebody who is here, by their key's fingerprint.
+    pub fn look_up(&self, name: &str, fingerprint: &str) -> Known {
+        let key = |entry: &&Entry| match &entry.who {
+            Invited::One(Who::Key(key)) => Some(PublicKey::fingerprint(key)),
+            _ => None,
+        };
+        let theirs = |entry: &&Entry| key(entry).as_deref() == Some(fingerprint);
+        if let Some(entry) = self.entries.iter().find(theirs) {
+            return Known::As(entry.name.clone());
+        }
+        let same = |entry: &&Entry| entry.name.eq_ignore_ascii_case(name) && key(entry).is_some();
+        match self.entries.iter().find(same) {
+            Some(entry) => Known::Another(entry.name.clone()),
+            None => Known::No,
+        }
+    }
+
+    /// How somebody is called in lists and notices: with the book's name, or a warning.
+    pub fn call(&self, name: &str, fingerprint: &str) -> String {
+        match self.look_up(name, fingerprint) {
+            Known::As(known) if known == name => name.to_owned(),
+            Known::As(known) => format!("{known} (calls themselves {name})"),
+            Known::Another(known) => format!("{name} (NOT the key you know as {known})"),
+            Known::No => name.to_owned(),
+        }
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&self.entries)?;
+        Ok(private::write(&self.file, &text)?)
+    }
+}
+
+fn checked(name: &str) -> Result<String> {
+    let name = name.trim();
+    if name.is_empty() || clean_name(name, MAX_NAME) != name {
+        bail!("a name is one line of 1 to {MAX_NAME} characters");
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use pillion_caps::SecretKey;
+
+    use super::*;
+
+    fn key(seed: u8) -> PublicKey {
+        SecretKey::from_bytes(&[seed; 32]).public()
+    }
+
+    fn who(seed: u8) -> Invited {
+        Who::Key(key(seed)).into()
+    }
+
+    #[test]
+    fn people_are_added_renamed_and_removed_and_the_file_keeps_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut book = Book::open(dir.path()).unwrap();
+        book.add("bert", who(2)).unwrap();
+        book.add("anna", who(1)).unwrap();
+        book.add("anna", "anna@example.org".parse().unwrap())
+            .unwrap();
+        let text = book.add("carl", who(1)).unwrap_err().to_string();
+        assert!(text.contains("anna already"), "{text}");
+        assert!(book.add(" \u{1b}[2J", who(3)).is_err());
+        let mut book = Book::open(dir.path()).unwrap();
+        let names = |book: &Book| {
+            let names = book.entries().iter().map(|entry| entry.name.clone());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(&book), ["anna", "anna", "bert"]);
+        book.rename("anna", "dora").unwrap();
+        book.remove(&key(2).to_string()).unwrap();
+        assert!(book.rename("anna", "x").is_err());
+        assert!(book.remove("anna").is_err());
+        assert_eq!(names(&Book::open(dir.path()).unwrap()), ["dora", "dora"]);
+    }
+
+    #[test]
+    fn a_known_name_with_another_key_is_warned_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut book = Book::open(dir.path()).unwrap();
+        book.add("anna", who(1)).unwrap();
+        let call = |name: &str, seed| book.call(name, &key(seed).fingerprint());
+        assert_eq!(call("anna", 1), "anna");
+        assert_eq!(call("guest", 1), "anna (calls themselves guest)");
+        assert_eq!(call("Anna", 2), "Anna (NOT the key you know as anna)");
+        assert_eq!(call("bert", 2), "bert");
+    }
+
+    #[test]
+    fn a_damaged_book_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        private::write(&dir.path().join("people.json"), b"[{").unwrap();
+        let text = Book::open(dir.path()).unwrap_err().to_string();
+        assert!(text.contains("damaged"), "{text}");
+    }
+}

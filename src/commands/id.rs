@@ -1,0 +1,32 @@
+//! `pillion id`.
+
+use anyhow::Result;
+use pillion::{
+    config::Config,
+    net::load_or_create_identity,
+    paths::{Paths, private_dir},
+};
+
+use crate::args::IdArgs;
+
+/// Runs it.
+pub fn run(paths: &Paths, config: &Config, args: &IdArgs) -> Result<()> {
+    private_dir(&paths.config)?;
+    let key = load_or_create_identity(&paths.config)?.public();
+    if args.json {
+        println!(
+            "{}",
+            serde_json::json!({
+                "key": key, "fingerprint": key.fingerprint(), "name": config.name(),
+            })
+        );
+    } else {
+        println!("{key}");
+        eprintln!(
+            "This is your Pillion key; its fingerprint is {}, and others see you as {}.",
+            key.fingerprint(),
+            config.name()
+        );
+    }
+    Ok(())
+}

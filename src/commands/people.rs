@@ -1,0 +1,41 @@
+//! `pillion people`.
+
+use anyhow::Result;
+use pillion::{
+    book::Book,
+    config::Config,
+    paths::{Paths, private_dir},
+    prove::keys::invited,
+};
+
+use crate::args::{PeopleArgs, PeopleCmd};
+
+/// Runs it.
+pub async fn run(paths: &Paths, config: &Config, args: PeopleArgs) -> Result<()> {
+    private_dir(&paths.config)?;
+    let mut book = Book::open(&paths.config)?;
+    match args.command {
+        None => list(&book, args.json),
+        Some(PeopleCmd::Add { name, person }) => {
+            for who in invited(&person, config.forge()).await? {
+                book.add(&name, who)?;
+            }
+            Ok(())
+        }
+        Some(PeopleCmd::Rename { old, new }) => book.rename(&old, &new),
+        Some(PeopleCmd::Remove { who }) => book.remove(&who),
+    }
+}
+
+fn list(book: &Book, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(book.entries())?);
+    } else if book.entries().is_empty() {
+        eprintln!("Nobody is in the book. `pillion people add NAME PERSON` writes somebody down.");
+    } else {
+        for entry in book.entries() {
+            println!("{:<20} {}", entry.name, entry.who);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! `pillion team`.
+
+use anyhow::{Context, Result, bail};
+use pillion::{
+    caps::{PublicKey, UnixMillis},
+    clock::{readable, unix_ms},
+    net::load_or_create_identity,
+    paths::{Paths, private_dir},
+    people::{Membership, Removals},
+    teams::{self, Team},
+};
+use serde_json::json;
+
+use crate::args::TeamCmd;
+
+/// Runs it.
+pub fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
+    let (config, now) = (&paths.config, UnixMillis(unix_ms()));
+    private_dir(config)?;
+    match command {
+        TeamCmd::New { name, json } => {
+            let team = Team::create(config, &name)?;
+            match json {
+                true => println!("{}", json!({"name": name, "key": team.key()})),
+                false => {
+                    println!("team:{}", team.key());
+                    eprintln!(
+                        "This is the team \"{name}\"; its key is on this machine alone, so keep a copy of {}. \
+                         Make somebody a member: pillion team add {name} MEMBER KEY",
+                        config.join("teams").display()
+                    );
+                }
+            }
+        }
+        TeamCmd::Add {
+            team,
+            member,
+            key,
+            expires,
+            json,
+        } => {
+            let key: PublicKey = key
+                .parse()
+                .context("KEY is the Pillion key that `pillion id` prints for the member")?;
+            let life = expires.0.as_millis() as u64;
+            let membership = Team::add(config, &team, &member, key, now, life)?;
+            print_membership(&membership, json);
+        }
+        TeamCmd::Remove { team, member, json } => {
+            let removals = Team::remove(config, &team, &member, now)?;
+            match json {
+                true => println!("{}", json!({"removals": removals.to_string()})),
+                false => {
+                    println!("{removals}");
+                    eprintln!(
+                        "{member} is taken out, for sessions shared from this machine from now on. Other hosts \
+                         need this line: pillion team hear LINE"
+                    );
+                }
+            }
+        }
+        TeamCmd::Show { team, json } => show(paths, team.as_deref(), now, json)?,
+        TeamCmd::Join { membership } => join(paths, &given(membership)?, now)?,
+        TeamCmd::Hear { removals } => {
+            let removals: Removals = given(removals)?.parse()?;
+            match teams::hear(config, &removals)? {
+                true => eprintln!("Heard. Sessions that are shared from now on keep to it."),
+                false => eprintln!("This was known already."),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_membership(membership: &Membership, json: bool) {
+    let until = membership.expires();
+    if json {
+        println!(
+            "{}",
+            json!({
+                "membership": membership.to_string(), "team": membership.team(),
+                "member": membership.member(), "expires_unix_ms": until.0,
+            })
+        );
+    } else {
+        println!("{membership}");
+        eprintln!(
+            "Good until {until}, for that key alone, so it is no secret. {} keeps it with: pillion team join LINE",
+            membership.member()
+        );
+    }
+}
+
+fn show(paths: &Paths, wanted: Option<&str>, now: UnixMillis, json: bool) -> Result<()> {
+    let names = match wanted {
+        Some(name) => vec![name.to_owned()],
+        None => Team::names(&paths.config)?,
+    };
+    let mut teams = Vec::new();
+    for name in &names {
+        teams.push(Team::open(&paths.config, name)?);
+    }
+    let mine = match wanted {
+        Some(_) => Vec::new(),
+        None => teams::memberships(&paths.config)?,
+    };
+    if json {
+        let own: Vec<_> = teams
+            .iter()
+            .map(|team| {
+                let members: Vec<_> = team.issued(now).collect();
+                let removals = team.removals(now).map(|list| list.to_string());
+                json!({"name": team.name(), "key": team.key(), "members": members, "removals": removals})
+            })
+            .collect();
+        let mine: Vec<_> = mine
+            .iter()
+            .map(|one| {
+                json!({
+                    "team": one.team(), "member": one.member(), "expires_unix_ms": one.expires().0,
+                })
+            })
+            .collect();
+        println!("{}", json!({"teams": own, "memberships": mine}));
+        return Ok(());
+    }
+    if teams.is_empty() && mine.is_empty() {
+        eprintln!("There is no team here. `pillion team new NAME` makes one.");
+    }
+    for team in &teams {
+        println!("{}  team:{}", team.name(), team.key());
+        for one in team.issued(now) {
+            let note = if one.removed { "  taken out" } else { "" };
+            println!(
+                "  {:<20} {}  until {}{note}",
+                one.member.as_str(),
+                one.identity.fingerprint(),
+                readable(one.expires_unix_ms)
+            );
+        }
+    }
+    for one in &mine {
+        println!(
+            "you are {} of team:{} until {}",
+            one.member(),
+            one.team(),
+            one.expires()
+        );
+    }
+    Ok(())
+}
+
+fn join(paths: &Paths, text: &str, now: UnixMillis) -> Result<()> {
+    let membership: Membership = text.parse()?;
+    let identity = load_or_create_identity(&paths.config)?.public();
+    membership.verify(&identity, now, &[])?;
+    let (member, until) = (membership.member().clone(), membership.expires());
+    teams::keep(&paths.config, membership)?;
+    eprintln!(
+        "You are {member} until {until}. Join the team's sessions with: pillion join TICKET --as team"
+    );
+    Ok(())
+}
+
+/// A long line from the argument, or from standard input for "-".
+fn given(text: String) -> Result<String> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut text = String::new();
+    let stdin = std::io::Read::take(std::io::stdin().lock(), 256 * 1024);
+    std::io::Read::read_to_string(&mut { stdin }, &mut text)?;
+    match text.trim().is_empty() {
+        true => bail!("nothing came from standard input"),
+        false => Ok(text),
+    }
+}

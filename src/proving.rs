@@ -1,0 +1,215 @@
+//! Which proofs of who one is go along when joining, and whom a host believes.
+
+use std::{path::Path, str::FromStr};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use pillion_caps::{PublicKey, UnixMillis};
+use pillion_people::{Claim, MAX_CLAIM, MAX_CLAIMS, Membership};
+use pillion_prove::{
+    oidc::{self, Client},
+    ssh,
+};
+
+use crate::{clock::unix_ms, config::Config, teams};
+
+/// What to prove oneself to be, beside one's Pillion key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum As {
+    /// The holder of an SSH key.
+    Ssh(ssh::Choice),
+    /// Who reads the mail of an address.
+    Email,
+    /// A member of a team: by the name one has there or the team's key; or the only team there is.
+    Team(Option<String>),
+}
+
+impl FromStr for As {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("ssh", key) => Ok(As::Ssh(ssh::Choice::read(key))),
+            ("email", "") => Ok(As::Email),
+            ("team", "") => Ok(As::Team(None)),
+            ("team", name) => Ok(As::Team(Some(name.to_owned()))),
+            _ => Err("say \"ssh\", \"ssh:FINGERPRINT\", \"ssh:FILE\", \"email\", \"team\" or \"team:NAME\"".to_owned()),
+        }
+    }
+}
+
+/// Several, with commas between; nothing for none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AllAs(pub Vec<As>);
+
+impl FromStr for AllAs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        let all: Vec<As> = words.map(str::parse).collect::<Result<_, _>>()?;
+        match all.len() > MAX_CLAIMS {
+            true => Err(format!("at most {MAX_CLAIMS} proofs can be given")),
+            false => Ok(AllAs(all)),
+        }
+    }
+}
+
+/// Who proves something, and where what they need is.
+pub struct Prover<'a> {
+    /// The configuration directory.
+    pub dir: &'a Path,
+    /// The settings.
+    pub config: &'a Config,
+    /// The person's key.
+    pub identity: PublicKey,
+    /// Sign in on another device.
+    pub device: bool,
+}
+
+impl Prover<'_> {
+    /// Makes the claims for a session.
+    ///
+    /// # Errors
+    /// One of them can't be made; says what to do.
+    pub async fn claims(&self, wanted: &[As], session: &PublicKey) -> Result<Vec<Bytes>> {
+        let mut claims = Vec::new();
+        for one in wanted {
+            let claim = match one {
+                As::Ssh(choice) => {
+                    let places = ssh::Places::from_env();
+                    ssh::claim(choice, &places, &self.identity, session, now()).await?
+                }
+                As::Email => self.email().await?,
+                As::Team(name) => Claim::Team(self.membership(name.as_deref())?),
+            };
+            let bytes = claim.to_bytes();
+            if bytes.len() > MAX_CLAIM {
+                bail!(
+                    "the ID token of your issuer is too long ({} bytes)",
+                    bytes.len()
+                );
+            }
+            claims.push(bytes.into());
+        }
+        Ok(claims)
+    }
+
+    /// The kept token, or a new one.
+    async fn email(&self) -> Result<Claim> {
+        let client = client(self.config)?.context(
+            "no issuer is set to prove an e-mail address with: set oidc_issuer and oidc_client_id in the \
+             configuration (pillion config edit), to those the host uses",
+        )?;
+        let file = self.dir.join("id-token");
+        if let Some((claim, _)) = oidc::kept(&file, &client, &self.identity, now())? {
+            return Ok(claim);
+        }
+        let (claim, who) = if self.device {
+            oidc::sign_in_elsewhere(&client, &self.identity, now, |url, code| {
+                eprintln!("Sign in at {url} with the code {code}.");
+            })
+            .await?
+        } else {
+            oidc::sign_in(&client, &self.identity, now, |url| {
+                eprintln!("Sign in in your browser; if it doesn't open, open this:\n\n  {url}\n");
+                open(url);
+            })
+            .await?
+        };
+        eprintln!("Signed in: {}.", who.short());
+        oidc::keep(&file, &client, &self.identity, &claim, &who)?;
+        Ok(claim)
+    }
+
+    fn membership(&self, name: Option<&str>) -> Result<Membership> {
+        let mut all = teams::memberships(self.dir)?;
+        all.retain(|one| one.identity() == self.identity);
+        if let Some(name) = name {
+            let team = name.parse().ok();
+            all.retain(|one| one.member().as_str() == name || Some(one.team()) == team);
+        }
+        match <[Membership; 1]>::try_from(all) {
+            Ok([one]) => Ok(one),
+            Err(none) if none.is_empty() => bail!(
+                "you have no such membership of a team: give the team's owner what `pillion id` prints, and \
+                 keep what you are given with `pillion team join`"
+            ),
+            Err(several) => {
+                let lines: String = several
+                    .iter()
+                    .map(|one| format!("\n  {} of {}", one.member(), one.team()))
+                    .collect();
+                bail!("you are a member of several teams; say which with --as team:KEY:{lines}")
+            }
+        }
+    }
+}
+
+/// The issuer of the configuration; none is set by default.
+///
+/// # Errors
+/// There is one, but no client.
+pub fn client(config: &Config) -> Result<Option<Client>> {
+    let Some(issuer) = config.oidc_issuer() else {
+        return Ok(None);
+    };
+    let id = config
+        .oidc_client_id()
+        .context("oidc_issuer is set, but not oidc_client_id: set both (pillion config edit)")?;
+    Ok(Some(Client {
+        issuer,
+        id: id.to_owned(),
+    }))
+}
+
+fn now() -> UnixMillis {
+    UnixMillis(unix_ms())
+}
+
+/// Opens an address in the person's browser: `$BROWSER`, or what the desktop has. That it fails is no
+/// error, because the address is printed, too.
+fn open(url: &str) {
+    use std::process::{Command, Stdio};
+    let command = match std::env::var("BROWSER") {
+        Ok(browser) if !browser.trim().is_empty() => format!("{browser} \"$1\""),
+        _ if cfg!(target_os = "macos") => "open \"$1\"".to_owned(),
+        _ => "xdg-open \"$1\"".to_owned(),
+    };
+    let child = Command::new("sh")
+        .args(["-c", &command, "sh", url])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Ok(mut child) = child {
+        // It may stay open for as long as the person likes; somebody must take its exit.
+        std::thread::spawn(move || child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_prove_is_read_from_words() {
+        let read = |text: &str| text.parse::<AllAs>().map(|all| all.0);
+        assert_eq!(read(""), Ok(vec![]));
+        assert_eq!(
+            read("ssh:SHA256:abc, email,team:anna"),
+            Ok(vec![
+                As::Ssh(ssh::Choice::Named("SHA256:abc".to_owned())),
+                As::Email,
+                As::Team(Some("anna".to_owned())),
+            ])
+        );
+        assert_eq!(read("ssh"), Ok(vec![As::Ssh(ssh::Choice::Any)]));
+        for text in ["gpg", "email:anna", "ssh,ssh,ssh,ssh,ssh"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
