@@ -23,7 +23,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 18] = [
+const KEYS: [Key; 19] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -39,6 +39,12 @@ const KEYS: [Key; 18] = [
     Key {
         name: "relay_ca",
         help: "A PEM or DER file with the certificate authority of your own relay; empty for the system's.",
+        default: String::new,
+        check: |text| one_line(text, 4096),
+    },
+    Key {
+        name: "relay_secret_file",
+        help: "A file (0600) with the secret your own relay asks for; empty where it asks for none.",
         default: String::new,
         check: |text| one_line(text, 4096),
     },
@@ -267,6 +273,13 @@ impl Config {
     /// The relay's own certificate authority.
     pub fn relay_ca(&self) -> Option<&Path> {
         Some(self.text("relay_ca"))
+            .filter(|path| !path.is_empty())
+            .map(Path::new)
+    }
+
+    /// The file with the relay's own secret.
+    pub fn relay_secret_file(&self) -> Option<&Path> {
+        Some(self.text("relay_secret_file"))
             .filter(|path| !path.is_empty())
             .map(Path::new)
     }

@@ -31,7 +31,7 @@ use pillion::{
     config::Config,
     control,
     net::{
-        NetOptions, RelayCa, Resolve,
+        NetOptions, RelayCa, RelaySecret, Resolve,
         signal::{SignalService, SignalUrl},
     },
     paths::Paths,
@@ -91,6 +91,10 @@ pub fn net_options(
 ) -> Result<NetOptions> {
     Ok(NetOptions {
         relay_ca: config.relay_ca().map(RelayCa::load).transpose()?,
+        relay_secret: config
+            .relay_secret_file()
+            .map(RelaySecret::load)
+            .transpose()?,
         publish_addresses: config.publish_addresses(),
         resolve: resolve.unwrap_or_else(|| config.resolve()),
         signal: signal_service(config, signal)?,

@@ -1,5 +1,7 @@
 //! The real link service, over TLS with a certificate of its own.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::{os::unix::fs::DirBuilderExt, path::PathBuf};
 
 use pillion_signal::{Config, Tls};

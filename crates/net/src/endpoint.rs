@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use iroh::{
-    Endpoint, RelayMode, SecretKey,
+    Endpoint, RelayConfig, RelayMap, RelayMode, SecretKey,
     address_lookup::{AddrFilter, DnsAddressLookup, PkarrPublisher, PkarrResolver},
     endpoint::{
         AckFrequencyConfig, BindError, Builder, PortmapperConfig, QuicTransportConfig, VarInt,
@@ -23,7 +23,7 @@ use crate::{
         SEND_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
     },
     link::Role,
-    relay::{RelayCa, RelayChoice, tls_config},
+    relay::{RelayCa, RelayChoice, RelaySecret, tls_config},
     resolve::Resolve,
     signal::SignalService,
 };
@@ -33,6 +33,8 @@ use crate::{
 pub struct NetOptions {
     /// Authorities to trust for a relay with a certificate of one's own.
     pub relay_ca: Option<RelayCa>,
+    /// What one's own relay asks for.
+    pub relay_secret: Option<RelaySecret>,
     /// Addresses to listen on; every interface, on ports the system picks, when empty.
     pub bind: Vec<SocketAddr>,
     /// Publish the host's IP addresses in its public record, and not only its relay. Shortens a join
@@ -62,7 +64,13 @@ pub(crate) async fn bind(
         .relay_mode(match relay {
             RelayChoice::Default => RelayMode::Default,
             RelayChoice::None => RelayMode::Disabled,
-            RelayChoice::Url(url) => RelayMode::custom([url.clone()]),
+            RelayChoice::Url(url) => RelayMode::Custom(match &options.relay_secret {
+                None => RelayMap::from(url.clone()),
+                Some(secret) => {
+                    let relay = RelayConfig::from(url.clone());
+                    RelayMap::from(relay.with_auth_token(secret.as_str()))
+                }
+            }),
         });
     if let Some(ca) = &options.relay_ca {
         builder = builder.ca_tls_config(ca.tls_config(relay));

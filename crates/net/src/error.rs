@@ -48,6 +48,14 @@ pub enum NetError {
         /// Why.
         reason: String,
     },
+    /// A relay's shared secret can't be read.
+    #[error("the relay's secret in {} {reason}: relay_secret_file names a file with one line", path.display())]
+    RelaySecret {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Told to use the DHT with nothing to say there.
     #[error(
         "without a relay there is nothing to publish in the DHT but this machine's addresses: allow that with \

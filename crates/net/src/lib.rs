@@ -34,6 +34,6 @@ pub use endpoint::NetOptions;
 pub use error::NetError;
 pub use host::HostNet;
 pub use identity::{IdentityError, load_or_create_identity, random_bytes};
-pub use relay::{RelayCa, RelayChoice, RelayChoiceError};
+pub use relay::{RelayCa, RelayChoice, RelayChoiceError, RelaySecret};
 pub use resolve::{Resolve, ResolveError};
 pub use viewer::ViewerNet;
