@@ -5,7 +5,12 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pillion::{
-    caps::PublicKey, keep::Keep, net::RelayChoice, proto::Allow, proving::AllAs, span::Span,
+    caps::PublicKey,
+    keep::Keep,
+    net::{RelayChoice, Resolve, signal::SignalUrl},
+    proto::Allow,
+    proving::AllAs,
+    span::Span,
 };
 
 /// Share a live terminal straight from your machine.
@@ -34,7 +39,9 @@ const EXAMPLES: &str = "\
 Examples:
   pillion --share                      share a new shell, view-only
   pillion --share -- cargo test        share one command; the exit code is the command's
-  pillion join TICKET                  ride along
+  pillion --share --link --qr          print a link too, and the link as a QR code
+  pillion --share --code               print a code to say aloud, like 7-guitar-lantern
+  pillion join TICKET|LINK|CODE        ride along
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit --uses 1 a token for somebody who is not here yet
   pillion --share --restart SESSION    after a reboot: the same session, the same ticket
@@ -49,7 +56,7 @@ Exit codes:
   2    the command line is wrong
   3    the host refused: a wrong, expired or replaced ticket or token, or you are barred
   4    no such session, or nobody by that name
-  5    the session could not be reached (join --text, which does not wait)
+  5    the session could not be reached (join --text, which does not wait), or the link service not
   126  the program to share could not be run
   127  the program to share was not found
   128+n  the shared program was ended by signal n
@@ -101,9 +108,30 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub quiet: bool,
 
+    /// Print a link too, which works like the ticket; it needs a link service (--signal, or signal in
+    /// the settings, which prints one by itself).
+    #[arg(long, requires = "share")]
+    pub link: bool,
+
+    /// Print a code to say aloud, good for one person and ten minutes; needs a link service.
+    #[arg(long, requires = "share")]
+    pub code: bool,
+
+    /// Draw the link, or the ticket, as a QR code.
+    #[arg(long, requires = "share")]
+    pub qr: bool,
+
+    /// The link service's URL.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+
     /// How to be found beyond the local network: a relay's URL, "none", or "default".
     #[arg(long, value_name = "URL|none|default")]
     pub relay: Option<RelayChoice>,
+
+    /// Where to say where this host is: "records", "dht", "lan", several with commas, or "none".
+    #[arg(long, value_name = "WHERE")]
+    pub resolve: Option<Resolve>,
 
     /// What to keep of ended sessions: an age, a size, both ("30d,1GiB"), or "none".
     #[arg(long, value_name = "AGE,SIZE")]
@@ -124,6 +152,8 @@ pub enum Cmd {
     #[command(after_long_help = "\
 Examples:
   pillion join pillionab3…              watch
+  pillion join https://…/s/…#…          the same with a link
+  pillion join 7-guitar-lantern         the same with a code the host told you
   pbpaste | pillion join -              the ticket from a pipe: it is in no argument list
   pillion join TICKET --grant TOKEN     come with the right to type
   pillion join TICKET --as ssh          prove who you are with your SSH key (ssh-agent)
@@ -222,6 +252,10 @@ Examples:
     /// List sessions of this machine.
     Ls(LsArgs),
 
+    /// Link your own devices, so that each finds the others' sessions.
+    #[command(subcommand)]
+    Device(DeviceCmd),
+
     /// Write a session's history as text or as a recording.
     #[command(after_long_help = "\
 Examples:
@@ -269,7 +303,8 @@ Example:
 /// Flags of `join`.
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// The ticket; "-" reads it from standard input. Without it, PILLION_TICKET, or you are asked.
+    /// The ticket, link or code; "-" reads it from standard input. Without it, PILLION_TICKET, or you
+    /// are asked.
     pub ticket: Option<String>,
 
     /// A grant token, as `pillion grant --link` prints it. Better in PILLION_GRANT: arguments can be
@@ -305,6 +340,15 @@ pub struct JoinArgs {
     /// A relay's URL, "none", or "default".
     #[arg(long, value_name = "URL|none|default")]
     pub relay: Option<RelayChoice>,
+
+    /// The link service a code is from.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+
+    /// Where to look for a host whose addresses have changed: "records", "dht", "lan", several with
+    /// commas, or "none".
+    #[arg(long, value_name = "WHERE")]
+    pub resolve: Option<Resolve>,
 }
 
 /// Which session a command is about.
@@ -346,9 +390,21 @@ pub struct TicketArgs {
     #[command(flatten)]
     pub session: SessionArg,
 
-    /// Make a new ticket; the old one stops working. Who is here stays.
+    /// Make a new ticket; the old one stops working, and the old link. Who is here stays.
     #[arg(long)]
     pub new: bool,
+
+    /// Print the link instead.
+    #[arg(long)]
+    pub link: bool,
+
+    /// Print a code to say aloud instead, good for one person and ten minutes.
+    #[arg(long, conflicts_with_all = ["link", "new"])]
+    pub code: bool,
+
+    /// Draw what is printed as a QR code too, on standard error.
+    #[arg(long, conflicts_with = "code")]
+    pub qr: bool,
 }
 
 /// Flags of commands that list.
@@ -608,9 +664,53 @@ pub struct LsArgs {
     #[arg(long)]
     pub all: bool,
 
+    /// The shared sessions of your other devices (`pillion device link`); `pillion join NAME` enters one.
+    #[arg(long, conflicts_with = "all")]
+    pub all_devices: bool,
+
     /// Print an array of {"session","name","state","viewers","started"}.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with your devices.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCmd {
+    /// Link another device with this one: run it here, and what it prints there.
+    ///
+    /// Both show the same digits and ask whether they are the same. After that each finds the other's
+    /// shared sessions: `pillion ls --all-devices`, `pillion join NAME`.
+    Link(DeviceLinkArgs),
+    /// The devices that are linked with this one.
+    Ls {
+        /// Print an array of {"name","id","this"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a device out: the others get a new secret, which it does not learn. With this device's own
+    /// name, leave the group.
+    Unlink {
+        /// The device's name, or the beginning of its id.
+        #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        /// A link service's URL, instead of that of the settings.
+        #[arg(long, value_name = "URL")]
+        signal: Option<SignalUrl>,
+    },
+}
+
+/// Flags of `device link`.
+#[derive(Debug, Args)]
+pub struct DeviceLinkArgs {
+    /// What `pillion device link` printed on the other device.
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+    /// What to call this device; what the machine is called, by default.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A link service's URL, instead of that of the settings.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
 }
 
 /// Flags of `export`.

@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, fmt::Display, path::Path, str::FromStr};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
-    keep::Keep, net::RelayChoice, people::Issuer, proto::Allow, proving::AllAs, span::Span,
+    keep::Keep,
+    net::{RelayChoice, Resolve, signal::SignalUrl},
+    people::Issuer,
+    proto::Allow,
+    proving::AllAs,
+    span::Span,
     tui::Prefix,
 };
 
@@ -18,7 +23,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 15] = [
+const KEYS: [Key; 19] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -38,10 +43,37 @@ const KEYS: [Key; 15] = [
         check: |text| one_line(text, 4096),
     },
     Key {
+        name: "relay_secret_file",
+        help: "A file (0600) with the secret your own relay asks for; empty where it asks for none.",
+        default: String::new,
+        check: |text| one_line(text, 4096),
+    },
+    Key {
         name: "publish_addresses",
         help: "Whether a host publishes its IP addresses in its address record (true), or only its relay\n(false), so that the addresses are known only to who holds a ticket.",
         default: || "false".to_owned(),
         check: check::<bool>,
+    },
+    Key {
+        name: "signal",
+        help: "A link service (https://signal.example): sharing prints a link then, and addresses are looked up\nthere instead of in the public records. Empty for none.",
+        default: String::new,
+        check: |text| match text {
+            "" => Ok(()),
+            text => check::<SignalUrl>(text),
+        },
+    },
+    Key {
+        name: "signal_ca",
+        help: "A PEM or DER file with a certificate authority to trust for your own link service, beside the\npublic ones.",
+        default: String::new,
+        check: |text| one_line(text, 4096),
+    },
+    Key {
+        name: "resolve",
+        help: "Where a host whose addresses have changed is looked for, and says where it is: \"records\" (of the\nlink service, or public ones), \"dht\" (the mainline DHT), \"lan\" (multicast DNS), several with\ncommas, or \"none\".",
+        default: || Resolve::default().to_string(),
+        check: check::<Resolve>,
     },
     Key {
         name: "prefix_key",
@@ -245,9 +277,36 @@ impl Config {
             .map(Path::new)
     }
 
+    /// The file with the relay's own secret.
+    pub fn relay_secret_file(&self) -> Option<&Path> {
+        Some(self.text("relay_secret_file"))
+            .filter(|path| !path.is_empty())
+            .map(Path::new)
+    }
+
     /// Whether IP addresses are published.
     pub fn publish_addresses(&self) -> bool {
         self.parsed("publish_addresses")
+    }
+
+    /// The link service.
+    pub fn signal(&self) -> Option<SignalUrl> {
+        match self.text("signal") {
+            "" => None,
+            _ => Some(self.parsed("signal")),
+        }
+    }
+
+    /// The link service's own certificate authority.
+    pub fn signal_ca(&self) -> Option<&Path> {
+        Some(self.text("signal_ca"))
+            .filter(|path| !path.is_empty())
+            .map(Path::new)
+    }
+
+    /// Where to look for hosts.
+    pub fn resolve(&self) -> Resolve {
+        self.parsed("resolve")
     }
 
     /// Prefix key.

@@ -30,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(75);
 pub enum Request {
     /// A command of the session's own.
     Command(Command),
+    /// The session's link.
+    Link,
+    /// A spoken code for the session.
+    Code,
     /// Write everything recorded so far to disk, for who reads the log next.
     Flush,
 }

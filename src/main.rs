@@ -69,11 +69,15 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         Some(Cmd::Ban(args)) => commands::ban::run(paths, &args).await?,
         Some(Cmd::Unban(args)) => commands::unban::run(paths, &args).await?,
         Some(Cmd::Kick(args)) => commands::kick::run(paths, &args).await?,
+        Some(Cmd::Ls(args)) if args.all_devices => {
+            commands::ls::all_devices(paths, &config()?, &args).await?
+        }
         Some(Cmd::Id(args)) => commands::id::run(paths, &config()?, &args)?,
         Some(Cmd::People(args)) => commands::people::run(paths, &config()?, args).await?,
         Some(Cmd::Team(command)) => commands::team::run(paths, command)?,
         Some(Cmd::Ls(args)) => commands::ls::run(paths, &args).await?,
         Some(Cmd::Export(args)) => commands::export::run(paths, &args).await?,
+        Some(Cmd::Device(command)) => commands::device::run(paths, &config()?, command).await?,
         Some(Cmd::Audit(args)) => commands::audit::run(paths, &args).await?,
         Some(Cmd::Rm(args)) => commands::rm::run(paths, &args)?,
         Some(Cmd::Config(_) | Cmd::Completions { .. } | Cmd::Man { .. }) => {}

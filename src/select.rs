@@ -11,6 +11,13 @@ use crate::paths::Paths;
 #[error("{0}")]
 pub struct NoSuchSession(String);
 
+impl NoSuchSession {
+    /// With what to tell.
+    pub fn named(text: &str) -> NoSuchSession {
+        NoSuchSession(text.to_owned())
+    }
+}
+
 /// The running session `wanted` names (an id or its beginning, or a name), or the only one there is.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_net::{NetOptions, RelayChoice, ViewerNet};
+use pillion_net::{NetOptions, RelayChoice, ViewerNet, signal::Resolver};
 use pillion_proto::{GrantToken, JoinId, Ticket};
 use pillion_screen::Size;
 use pillion_session::{
@@ -23,12 +23,16 @@ use pillion_session::{
 use pillion_source::{ExitSignals, Hold, HoldMode, HostTty};
 use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig};
 
-use crate::{clock::Clock, hosting::software};
+use crate::{clock::Clock, hosting::software, seeker::Seeker};
 
 /// Whom to join, and as whom.
 pub struct Options {
     /// The ticket.
     pub ticket: Ticket,
+    /// Asks for a newer ticket when the host is not where it was.
+    pub resolver: Option<Resolver>,
+    /// The endpoint's key, where the host was told of it.
+    pub endpoint: Option<SecretKey>,
     /// Grant tokens to present.
     pub grants: Vec<GrantToken>,
     /// Claims about who they are (`pillion_proto::Hello::claims`), made for this session.
@@ -66,6 +70,7 @@ pub struct Viewing {
     viewer: Viewer,
     net: ViewerNet,
     news: News,
+    seeker: Seeker,
 }
 
 /// What the state machine has told and nobody has dealt with yet.
@@ -83,7 +88,7 @@ impl Viewing {
     /// No randomness, a token for another session.
     pub fn start(options: Options) -> Result<Viewing> {
         // First of all: the sockets open while the rest is put together.
-        let mut net = ViewerNet::new(options.relay, options.net);
+        let mut net = ViewerNet::with_key(options.relay, options.net, options.endpoint);
         net.set_host(options.ticket.addr.clone());
         let session = PublicKey::from_bytes(options.ticket.addr.id.as_bytes())
             .context("this ticket is damaged: copy it again, whole")?;
@@ -117,6 +122,7 @@ impl Viewing {
             viewer,
             net,
             news: News::default(),
+            seeker: Seeker::new(options.resolver, options.ticket.addr.id),
         })
     }
 
@@ -269,6 +275,10 @@ impl Viewing {
                     self.tell(input);
                     continue;
                 }
+                addr = self.seeker.found() => {
+                    self.net.set_host(addr);
+                    continue;
+                }
                 typed = keys.read() => match typed? {
                     Some(typed) => {
                         typed_now = true;
@@ -328,6 +338,7 @@ impl Viewing {
         tokio::select! {
             biased;
             input = self.net.next_input() => self.tell(input),
+            addr = self.seeker.found() => self.net.set_host(addr),
             () = tokio::time::sleep_until(wake.into()) => self.tell(ViewerInput::Tick),
         }
     }
@@ -339,6 +350,9 @@ impl Viewing {
     }
 
     fn tell(&mut self, input: ViewerInput) {
+        if matches!(input, ViewerInput::Disconnected { .. }) {
+            self.seeker.seek();
+        }
         self.viewer.handle(self.clock.now(), input);
     }
 

@@ -167,6 +167,8 @@ fn come_as(ticket: &str, team: &TeamKey, member: &str, seed: u8) -> Outcome {
         relay: RelayChoice::None,
         net: NetOptions::default(),
         inside: Vec::<PublicKey>::new(),
+        resolver: None,
+        endpoint: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         let mut filters = args.iter().filter(|arg| !arg.starts_with('-')).peekable();
         filters.peek().is_none() || filters.any(|filter| name.contains(filter.as_str()))
     };
-    let cases: [(&str, Nat, End, Who); 6] = [
+    let cases: [(&str, Nat, End, Who); 7] = [
         (
             "two_behind_home_routers_become_direct",
             Nat::Moderate,
@@ -83,6 +83,12 @@ fn main() -> ExitCode {
             End::DirectThenCut,
             Who::Command,
         ),
+        (
+            "a_host_on_the_same_network_is_found_by_its_key_alone",
+            Nat::Moderate,
+            End::Direct,
+            Who::Neighbours,
+        ),
     ];
     let mut failed = false;
     for (name, nat, end, who) in cases.into_iter().filter(|(name, ..)| wanted(name)) {
@@ -92,6 +98,7 @@ fn main() -> ExitCode {
         let result = runtime.map_err(Into::into).and_then(|runtime| match who {
             Who::Drivers => runtime.block_on(story(nat, end)),
             Who::Command => runtime.block_on(commands(nat, end)),
+            Who::Neighbours => runtime.block_on(neighbours(nat)),
         });
         match result {
             Ok(told) => println!("test {name} ... ok ({told})"),
@@ -125,6 +132,8 @@ enum Who {
     Drivers,
     /// `pillion`, twice.
     Command,
+    /// The network's two ends behind one router, with a ticket that says no address.
+    Neighbours,
 }
 
 /// Shares behind one router and joins behind another, with the ticket as it is at the start.
@@ -151,6 +160,43 @@ async fn story(nat: Nat, end: End) -> Result<String> {
     };
     let cut = move || cut(&host_router, &viewer_router);
     let joining = viewer.spawn(move |_| join(relay, options, ticket, end, cut))?;
+    let told = joining.await.context("the viewer ended")?;
+    sharing.abort();
+    told
+}
+
+/// Two machines in one home, without a relay: multicast DNS is all there is to find each other by.
+async fn neighbours(nat: Nat) -> Result<String> {
+    let lab = Lab::new()
+        .await
+        .context("the simulated network (are nft and tc installed?)")?;
+    let router = lab
+        .add_router("home")
+        .nat(nat)
+        .ip_support(IpSupport::V4Only)
+        .build()
+        .await?;
+    let host = lab.add_device("host").uplink(router.id()).build().await?;
+    let viewer = lab.add_device("viewer").uplink(router.id()).build().await?;
+    let options = NetOptions {
+        resolve: "lan".parse()?,
+        ..NetOptions::default()
+    };
+    let (tell, ticket) = oneshot::channel();
+    let sharing = {
+        let options = options.clone();
+        host.spawn(move |_| share(RelayChoice::None, options, tell))?
+    };
+    let ticket = ticket.await.context("the host ended")?;
+    let bare = EndpointAddr::new(ticket.id);
+    let joining = viewer.spawn(move |_| async move {
+        let begun = Instant::now();
+        let mut viewer = Typist::new(ViewerNet::new(RelayChoice::None, options), bare);
+        tokio::time::timeout(SOON, viewer.echo_on(PathKind::Direct))
+            .await
+            .with_context(|| format!("no key came back: {}", viewer.failed))?;
+        Ok(format!("found after {:.1?}", begun.elapsed()))
+    })?;
     let told = joining.await.context("the viewer ended")?;
     sharing.abort();
     told

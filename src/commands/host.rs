@@ -5,12 +5,13 @@ use std::{
     io::{IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pillion::{
     config::Config,
-    hosting::{Hosting, Options},
+    hosting::{Hosting, LinkWanted, Options},
     net::load_or_create_identity,
     paths::{Paths, private_dir},
     proto::{Allow, limits::MAX_NAME},
@@ -22,7 +23,13 @@ use pillion::{
     tui::{Multiplexer, clipboard},
 };
 
-use crate::{args::RunArgs, commands::net_options};
+use crate::{
+    args::RunArgs,
+    commands::{draw_qr, net_options},
+};
+
+/// How long the service may take to give a code before the session starts without.
+const CODE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Runs it; the exit code is the program's.
 pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
@@ -35,6 +42,18 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
     } else {
         Program::shell()
     };
+    let net = net_options(config, args.signal.clone(), args.resolve)?;
+    if net.signal.is_none() && (args.link || args.code) {
+        bail!(
+            "links and codes need a link service: give its URL with --signal, or as signal in the settings (pillion config edit); the ticket needs none"
+        );
+    }
+    // A service in the settings asks for a link by itself; one named for a code does not.
+    let link = args.link || !args.code || config.signal().is_some();
+    let link = net
+        .signal
+        .clone()
+        .map(|service| LinkWanted { service, link });
     let again = args
         .restart
         .as_deref()
@@ -43,13 +62,14 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
     let name = args.name.clone();
     let name = name.or_else(|| again.as_ref().map(|session| session.meta.name.clone()));
     let options = Options {
+        link,
         name: clean_name(&name.unwrap_or_else(|| default_name(&program)), MAX_NAME),
         again: again.map(|session| session.meta.id),
         host_name: config.name().to_owned(),
         read_only: args.read_only,
         edit_ttl: config.edit_expires().0,
         relay: args.relay.clone().unwrap_or_else(|| config.relay()),
-        net: net_options(config)?,
+        net,
         keep: args.keep.unwrap_or_else(|| config.keep()),
         prefix: config.prefix(),
         allow: args.allow.unwrap_or_else(|| config.allow()),
@@ -64,7 +84,16 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
     let mut hosting = Hosting::prepare(options, paths)?;
     if args.share {
         let ticket = hosting.share().await?;
-        announce(&hosting, &ticket, &args, config, &prefix)?;
+        let code = match args.code {
+            true => Some(hosting.code(CODE_WITHIN).await),
+            false => None,
+        };
+        let ways = Ways {
+            ticket,
+            link: hosting.link().ok(),
+            code,
+        };
+        announce(&hosting, &ways, &args, config, &prefix)?;
     } else if !args.quiet && hosting.has_tty() {
         eprintln!(
             "A private session ({}). `pillion share` shares it from then on; {prefix} opens the panel.",
@@ -84,15 +113,25 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
     }
 }
 
+/// The ways to join.
+struct Ways {
+    ticket: String,
+    link: Option<String>,
+    /// A code, or why there is none, if one was asked for.
+    code: Option<Result<String, String>>,
+}
+
 fn announce(
     hosting: &Hosting,
-    ticket: &str,
+    ways: &Ways,
     args: &RunArgs,
     config: &Config,
     prefix: &str,
 ) -> Result<()> {
+    let ticket = &ways.ticket;
+    let code = ways.code.as_ref().and_then(|code| code.as_ref().ok());
     let join = format!("pillion join {ticket}");
-    let object = serde_json::json!({
+    let mut object = serde_json::json!({
         "session": hosting.id(),
         "ticket": ticket,
         "join": join,
@@ -100,11 +139,16 @@ fn announce(
         "allow": args.allow.unwrap_or_else(|| config.allow()).as_str(),
         "pid": std::process::id(),
     });
+    for (name, value) in [("link", ways.link.as_ref()), ("code", code)] {
+        if let Some(value) = value {
+            object[name] = value.as_str().into();
+        }
+    }
     if let Some(file) = &args.ticket_file {
         let content = if args.json {
             object.to_string()
         } else {
-            ticket.to_owned()
+            ticket.clone()
         };
         write_private(file, &content)
             .with_context(|| format!("the ticket could not be written to {}", file.display()))?;
@@ -124,6 +168,13 @@ fn announce(
             Allow::Team => "Shared, view-only, with members of the team. To ride along:",
         };
         eprintln!("{who}\n\n  {join}\n");
+        if let Some(link) = &ways.link {
+            // Quoted: a shell would take a # after a blank for a comment, and people retype links.
+            eprintln!("or with the link\n\n  pillion join '{link}'\n");
+        }
+        if let Some(code) = code {
+            eprintln!("or, once and within ten minutes, by saying the code\n\n  {code}\n");
+        }
         if hosting.has_tty() {
             let grant = if args.read_only {
                 ""
@@ -134,6 +185,12 @@ fn announce(
                 "{grant}  pillion who                 see who is here\n  pillion stop                end sharing; the shell goes on\n  {prefix:<27} the same in a panel"
             );
         }
+    }
+    if let Some(Err(why)) = &ways.code {
+        eprintln!("pillion: there is no code: {why}; `pillion ticket --code` tries again");
+    }
+    if args.qr {
+        draw_qr(ways.link.as_deref(), ticket);
     }
     if config.clipboard() && !args.quiet && hosting.has_tty() && std::io::stdout().is_terminal() {
         let multiplexer = Multiplexer::detect(|name| std::env::var(name).ok());

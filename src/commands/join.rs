@@ -4,24 +4,47 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
 use pillion::{
-    caps::PublicKey,
+    caps::{PublicKey, SecretKey},
+    clock::unix_ms,
+    code::Code,
     config::Config,
-    net::load_or_create_identity,
+    devices::{Devices, Directory, Running},
+    net::{
+        NetOptions, RelayCa, load_or_create_identity, random_bytes,
+        signal::{JoinError, Resolver, SignalService, redeem},
+    },
     paths::{Paths, private_dir},
-    proto::{GrantToken, Ticket, limits::MAX_TICKET_CHARS},
+    proto::{
+        GrantToken, LinkUrl, Ticket,
+        limits::{MAX_NAME, MAX_TICKET_CHARS},
+    },
     proving::Prover,
+    screen::clean::clean_name,
+    select::NoSuchSession,
     source::HostTty,
     viewing::{Options, Outcome, Viewing},
 };
 
 use crate::{
     args::JoinArgs,
-    commands::{exit, net_options},
+    commands::{exit, net_options, signal_ca},
 };
 
 /// Runs it; the exit code.
 pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
-    let ticket: Ticket = ticket(&args)?.parse()?;
+    let given = given(&args)?;
+    let mut net = net_options(config, args.signal.clone(), args.resolve)?;
+    let found = match find(&given, &mut net, signal_ca(config)?, paths).await {
+        Ok(found) => found,
+        Err(error) => {
+            // What goes wrong while typing a command line is another matter than what a service says.
+            let Some(failed) = error.downcast_ref::<JoinError>() else {
+                return Err(error);
+            };
+            eprintln!("pillion: {failed}");
+            return Ok(exit_code(failed));
+        }
+    };
     let token = args.grant.or_else(|| std::env::var("PILLION_GRANT").ok());
     let grants = match token.filter(|token| !token.trim().is_empty()) {
         Some(token) => vec![token.parse::<GrantToken>()?],
@@ -29,7 +52,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     };
     private_dir(&paths.config)?;
     let identity = load_or_create_identity(&paths.config)?;
-    let session = PublicKey::from_bytes(ticket.addr.id.as_bytes())
+    let session = PublicKey::from_bytes(found.ticket.addr.id.as_bytes())
         .context("this ticket is damaged: copy it again, whole")?;
     let prover = Prover {
         dir: &paths.config,
@@ -40,14 +63,16 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     let prove = args.prove.unwrap_or_else(|| config.join_as());
     let claims = prover.claims(&prove.0, &session).await?;
     let options = Options {
-        ticket,
+        ticket: found.ticket,
+        resolver: found.resolver,
+        endpoint: found.endpoint,
         grants,
         claims,
         identity,
         name: args.name.unwrap_or_else(|| config.name().to_owned()),
         read_only: args.read_only,
         relay: args.relay.unwrap_or_else(|| config.relay()),
-        net: net_options(config)?,
+        net,
         inside: inside(),
     };
     let read_only = options.read_only;
@@ -80,14 +105,118 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     })
 }
 
-fn ticket(args: &JoinArgs) -> Result<String> {
+/// What was given leads here.
+struct Found {
+    ticket: Ticket,
+    /// Asks for a newer ticket, where there is a link to ask by.
+    resolver: Option<Resolver>,
+    /// The endpoint's key, where the host was told of it.
+    endpoint: Option<SecretKey>,
+}
+
+/// From a ticket, link or code to a ticket. A link's service is where its host leaves its address
+/// records, too.
+async fn find(
+    given: &str,
+    net: &mut NetOptions,
+    ca: Option<RelayCa>,
+    paths: &Paths,
+) -> Result<Found> {
+    if given.contains("://") || given.contains("/s/") {
+        let link: LinkUrl = given.parse()?;
+        net.signal = Some(SignalService {
+            url: link.service().parse()?,
+            ca: ca.clone(),
+        });
+        let mut resolver = Resolver::new(link, ca)?;
+        return Ok(Found {
+            ticket: resolver.resolve(unix_ms).await?,
+            resolver: Some(resolver),
+            endpoint: None,
+        });
+    }
+    if Code::is_meant(given) {
+        let code: Code = given.parse()?;
+        let Some(service) = &net.signal else {
+            bail!(
+                "a code is looked up at the host's link service: give its URL with --signal, or as signal in the settings (pillion config edit)"
+            );
+        };
+        let endpoint = SecretKey::from_bytes(&random_bytes()?);
+        return Ok(Found {
+            ticket: redeem(service, &code, endpoint.public().as_bytes()).await?,
+            resolver: None,
+            endpoint: Some(endpoint),
+        });
+    }
+    let ticket = match given.parse() {
+        Ok(ticket) => ticket,
+        Err(error) => match by_name(given, net, paths).await? {
+            Some(ticket) => ticket,
+            None => return Err(anyhow::Error::from(error)),
+        },
+    };
+    Ok(Found {
+        ticket,
+        resolver: None,
+        endpoint: None,
+    })
+}
+
+/// The ticket of a session of that name on another device of this person's; `None` where there is no
+/// other device, or where it can't be a name.
+async fn by_name(given: &str, net: &NetOptions, paths: &Paths) -> Result<Option<Ticket>> {
+    let linked = Devices::load(paths)?.is_some_and(|devices| devices.group.is_some());
+    if !linked || given.is_empty() || given.chars().count() > 2 * MAX_NAME + 1 {
+        return Ok(None);
+    }
+    let Some(service) = &net.signal else {
+        return Ok(None);
+    };
+    let running = Directory::new(service, paths)?.running().await?;
+    let full = |session: &Running| format!("{}/{}", session.device, session.name);
+    let mut fitting: Vec<Running> = running
+        .into_iter()
+        .filter(|session| session.name == given || full(session) == given)
+        .collect();
+    let shown = clean_name(given, MAX_NAME);
+    match fitting.len() {
+        0 => Err(NoSuchSession::named(&format!(
+            "\"{shown}\" is no ticket, and no session of that name is shared on another device of yours; `pillion ls --all-devices` lists those that are"
+        ))
+        .into()),
+        1 => Ok(Some(fitting.remove(0).ticket)),
+        _ => {
+            let choices: Vec<String> = fitting.iter().map(full).collect();
+            bail!("\"{shown}\" could be any of {}; say which", choices.join(", "))
+        }
+    }
+}
+
+fn exit_code(failed: &JoinError) -> u8 {
+    match failed {
+        JoinError::Service(_) => exit::UNREACHABLE,
+        JoinError::EndedOrWithheld { .. } => exit::NOT_FOUND,
+        _ => exit::REFUSED,
+    }
+}
+
+/// A ticket, link or code, from wherever it comes.
+fn given(args: &JoinArgs) -> Result<String> {
+    let given = raw(args)?;
+    let given = given.trim();
+    let given = given.strip_prefix("pillion join ").unwrap_or(given);
+    Ok(given.trim().trim_matches(['\'', '"']).to_owned())
+}
+
+fn raw(args: &JoinArgs) -> Result<String> {
     match args.ticket.as_deref() {
         Some("-") => line_of_stdin(),
         Some(ticket) => Ok(ticket.to_owned()),
         None => match std::env::var("PILLION_TICKET") {
             Ok(ticket) if !ticket.is_empty() => Ok(ticket),
             _ if io::stdin().is_terminal() => {
-                eprint!("Ticket: ");
+                eprint!("Ticket, link or code: ");
                 io::stderr().flush()?;
                 line_of_stdin()
             }

@@ -3,9 +3,12 @@
 use anyhow::Result;
 use pillion::{
     clock,
+    config::Config,
     control::{self, Request},
+    devices::{Running, Seen},
     paths::Paths,
-    screen::clean::clean_title,
+    proto::limits::MAX_NAME,
+    screen::clean::{clean_name, clean_title},
     session::{Command, Done, SessionStatus},
     store::{SessionState, SessionSummary, list},
 };
@@ -34,6 +37,40 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
         );
     } else {
         table(&rows);
+    }
+    Ok(())
+}
+
+/// `pillion ls --all-devices`.
+pub async fn all_devices(paths: &Paths, config: &Config, args: &LsArgs) -> Result<()> {
+    let mut directory = super::device::directory(paths, config, None)?;
+    let seen = directory.others().await?;
+    for device in &seen {
+        if let Some(reason) = &device.refused {
+            let name = clean_name(device.member.name.as_str(), MAX_NAME);
+            eprintln!("pillion: what {name} left is not taken: {reason}");
+        }
+        let more = device.record.as_ref().map_or(0, |record| record.more);
+        if more > 0 {
+            let name = clean_name(device.member.name.as_str(), MAX_NAME);
+            eprintln!("pillion: {more} more sessions run on {name} than it could list");
+        }
+    }
+    let running: Vec<Running> = seen.iter().flat_map(Seen::running).collect();
+    if args.json {
+        let all = running
+            .iter()
+            .map(|session| serde_json::json!({ "device": session.device, "name": session.name }));
+        println!("{}", serde_json::Value::Array(all.collect()));
+    } else if running.is_empty() {
+        eprintln!(
+            "No session is shared on another device of yours (or the link service withholds it)."
+        );
+    } else {
+        println!("{:<24} NAME", "DEVICE");
+        for session in running {
+            println!("{:<24} {}", session.device, session.name);
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod ban;
 pub mod completions;
 pub mod config;
+pub mod device;
 pub mod export;
 pub mod grant;
 pub mod host;
@@ -27,8 +28,14 @@ pub mod who;
 
 use anyhow::Result;
 use pillion::{
+    config::Config,
     control,
+    net::{
+        NetOptions, RelayCa, RelaySecret, Resolve,
+        signal::{SignalService, SignalUrl},
+    },
     paths::Paths,
+    qr::{self, Style},
     select,
     session::{Command, Done},
 };
@@ -60,16 +67,53 @@ pub fn say(done: &Done) {
     }
 }
 
-/// The network's options, from the settings.
-pub fn net_options(config: &pillion::config::Config) -> Result<pillion::net::NetOptions> {
-    Ok(pillion::net::NetOptions {
-        relay_ca: config
-            .relay_ca()
-            .map(pillion::net::RelayCa::load)
+/// Draws a link, or else the ticket, as a QR code on stderr, or says why not.
+pub fn draw_qr(link: Option<&str>, ticket: &str) {
+    let style = Style::detect(|name| std::env::var(name).ok());
+    let cols = rustix::termios::tcgetwinsize(std::io::stderr())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|cols| *cols > 0)
+        .unwrap_or(80);
+    // A ticket reads the same in capitals, and those take half the room.
+    let text = link.map_or_else(|| ticket.to_ascii_uppercase(), str::to_owned);
+    match qr::draw(&text, style, cols) {
+        Ok(drawn) => eprintln!("{drawn}"),
+        Err(error) => eprintln!("pillion: {error}"),
+    }
+}
+
+/// The network's options, from the settings and the flags that win over them.
+pub fn net_options(
+    config: &Config,
+    signal: Option<SignalUrl>,
+    resolve: Option<Resolve>,
+) -> Result<NetOptions> {
+    Ok(NetOptions {
+        relay_ca: config.relay_ca().map(RelayCa::load).transpose()?,
+        relay_secret: config
+            .relay_secret_file()
+            .map(RelaySecret::load)
             .transpose()?,
         publish_addresses: config.publish_addresses(),
+        resolve: resolve.unwrap_or_else(|| config.resolve()),
+        signal: signal_service(config, signal)?,
         ..Default::default()
     })
+}
+
+/// The link service, from the settings or the flag that wins over them.
+pub fn signal_service(config: &Config, signal: Option<SignalUrl>) -> Result<Option<SignalService>> {
+    let Some(url) = signal.or_else(|| config.signal()) else {
+        return Ok(None);
+    };
+    let ca = signal_ca(config)?;
+    Ok(Some(SignalService { url, ca }))
+}
+
+/// Whom to trust for a link service's certificate, beside the public authorities.
+pub fn signal_ca(config: &Config) -> Result<Option<RelayCa>> {
+    Ok(config.signal_ca().map(RelayCa::load).transpose()?)
 }
 
 /// Whether whoever reads our output has enough: `pillion export … | head` is no error.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use pillion::{
+    control::{self, Request},
     paths::Paths,
     select,
     session::{Command, Done},
@@ -17,15 +18,23 @@ pub async fn run(paths: &Paths, args: &ShareArgs) -> Result<()> {
     let session = select::running(paths, args.session.as_deref())?;
     let id = Some(session.meta.id.as_str());
     let done = ask(paths, id, Command::Share { from_start: false }).await?;
+    let link = match control::ask(&paths.socket(&session.meta.id), &Request::Link).await {
+        Ok(Done::Said(link)) => Some(link),
+        _ => None,
+    };
     match &done {
         Done::Ticket(ticket) if args.json => println!(
             "{}",
             serde_json::json!({
                 "session": session.meta.id, "ticket": ticket, "join": format!("pillion join {ticket}"),
+                "link": link,
             })
         ),
         Done::Ticket(ticket) => {
             println!("pillion join {ticket}");
+            if let Some(link) = link {
+                eprintln!("The link: {link}");
+            }
             eprintln!("Shared from what is on the screen now, view-only. `pillion stop` ends it.");
         }
         other => say(other),

@@ -12,7 +12,9 @@
 //! as [`HostOutput::Write`] or not at all.
 
 mod clients;
+mod devices;
 mod kept;
+mod link;
 mod overlay;
 mod place;
 mod pty;
@@ -26,7 +28,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_net::{HostNet, NetError, NetOptions, RelayChoice};
+use pillion_net::{HostNet, NetError, NetOptions, RelayChoice, signal::News};
 use pillion_people::{Issuer, Removals, Trust};
 use pillion_proto::{Allow, Right, TrackId, TrackState};
 use pillion_prove::oidc::Client;
@@ -45,13 +47,15 @@ use crate::{
     clock::{Clock, unix_ms},
     control::{Request, Response, Server},
     hosting::{
-        clients::Clients, kept::Kept, overlay::Overlay, pty::Program as RunningProgram,
-        trust::Believed,
+        clients::Clients, devices::Publisher, kept::Kept, link::Links, overlay::Overlay,
+        pty::Program as RunningProgram, trust::Believed,
     },
     keep::Keep,
     paths::{Paths, private_dir},
     recording::{self, Run},
 };
+
+pub use link::Wanted as LinkWanted;
 
 /// The one track of a terminal session.
 const TERMINAL: TrackId = TrackId(0);
@@ -94,6 +98,8 @@ pub struct Options {
     pub relay: RelayChoice,
     /// The rest of the network's options.
     pub net: NetOptions,
+    /// The link service, if there is one.
+    pub link: Option<LinkWanted>,
     /// What ended sessions keep.
     pub keep: Keep,
     /// The key before pillion's own commands.
@@ -132,6 +138,7 @@ impl Options {
             edit_ttl: Duration::from_secs(8 * 60 * 60),
             relay: RelayChoice::Default,
             net: NetOptions::default(),
+            link: None,
             keep: Keep::default(),
             prefix: Prefix::default(),
             allow: Allow::Link,
@@ -154,6 +161,9 @@ pub struct Hosting {
     clock: Clock,
     host: Host,
     net: Option<HostNet>,
+    links: Links,
+    /// Tells the person's other devices, once the session was shared and a link service is set.
+    devices: Option<Publisher>,
     log: SessionLog,
     /// Which part of the log is this run's.
     run: Run,
@@ -185,6 +195,7 @@ enum Answer {
 /// What may wake the loop.
 enum Woken {
     Net(HostInput),
+    Link(News),
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
     Client(clients::Asked),
@@ -258,6 +269,8 @@ impl Hosting {
         let believed = Believed::new(options.issuer.take(), std::mem::take(&mut options.removals));
         tell(&mut host, clock.now(), HostInput::Trust(believed.trust()));
         Ok(Hosting {
+            links: Links::new(options.link.clone(), key.clone(), link),
+            devices: None,
             options,
             paths: paths.clone(),
             id,
@@ -319,6 +332,26 @@ impl Hosting {
                 anyhow::bail!("the session gave no ticket; this is a defect of pillion")
             }
             Ok(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// The session's link, while it is shared with one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn link(&self) -> Result<String, String> {
+        self.links.url()
+    }
+
+    /// A spoken code for the session, which must be shared.
+    ///
+    /// # Errors
+    /// The service gives none, or not within `patience`; the text says so.
+    pub async fn code(&self, patience: Duration) -> Result<String, String> {
+        let code = tokio::time::timeout(patience, self.links.code()?).await;
+        match code {
+            Ok(Ok(code)) => code,
+            Ok(Err(_)) | Err(_) => Err("the link service does not answer".to_owned()),
         }
     }
 
@@ -386,6 +419,7 @@ impl Hosting {
                 .await
             {
                 Woken::Net(input) => self.tell(input),
+                Woken::Link(news) => self.link_news(news, overlay.as_mut()),
                 Woken::Source(Some(event)) => {
                     if let (Some(overlay), SourceEvent::Output(_)) = (&mut overlay, &event) {
                         overlay.before_output(self.clock.now(), &self.host).await;
@@ -454,6 +488,7 @@ impl Hosting {
     ) -> Woken {
         let net = &mut self.net;
         let tty = &mut self.tty;
+        let links = &mut self.links;
         tokio::select! {
             biased;
             _ = signals.next() => Woken::Signal,
@@ -463,6 +498,7 @@ impl Hosting {
             asked = self.clients.next() => Woken::Client(asked),
             trust = self.believed.news() => Woken::Trust(trust),
             event = program.next() => Woken::Source(event),
+            news = links.news() => Woken::Link(news),
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
             () = tokio::time::sleep_until(wake.into()) => Woken::Time,
         }
@@ -495,6 +531,8 @@ impl Hosting {
                     }
                 }
                 HostOutput::KeepLink(seed) => {
+                    self.links.ticket(seed);
+                    self.tell_devices();
                     if let Err(error) = self.log.write_document(kept::LINK, &seed) {
                         self.log_trouble(&error.to_string(), overlay.as_deref_mut());
                     }
@@ -544,8 +582,10 @@ impl Hosting {
                     Some(Answer::Nobody) | None => {}
                 },
                 HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
-                HostOutput::Listen => {}
+                HostOutput::Listen => self.tell_devices(),
                 HostOutput::StopListening => {
+                    self.links.stop();
+                    self.tell_devices();
                     if let Some(net) = self.net.take() {
                         self.closing = Some(tokio::spawn(net.close(FAREWELL)));
                     }
@@ -563,7 +603,25 @@ impl Hosting {
         }
     }
 
+    /// Has the person's other devices know what is shared here now.
+    fn tell_devices(&mut self) {
+        if self.devices.is_none()
+            && let Some(service) = &self.options.net.signal
+        {
+            self.devices = Publisher::start(service.clone(), self.paths.clone(), self.id.clone());
+        }
+        if let Some(devices) = &self.devices {
+            devices.changed();
+        }
+    }
+
     fn tell(&mut self, input: HostInput) {
+        if let HostInput::Addresses { addr } = &input {
+            self.links.addresses(addr);
+            if let Some(devices) = &self.devices {
+                devices.changed();
+            }
+        }
         tell(&mut self.host, self.clock.now(), input);
     }
 
@@ -604,6 +662,22 @@ impl Hosting {
                 self.log.flush(Instant::now());
                 let _ = asked.answer.send(Response::Done(Done::Said(String::new())));
             }
+            Request::Link => {
+                let _ = asked.answer.send(response(self.links.url()));
+            }
+            Request::Code => match self.links.code() {
+                Ok(code) => {
+                    // Answered when the service has; the session goes on meanwhile.
+                    tokio::spawn(async move {
+                        let gone = || Err("the session ended before there was a code".to_owned());
+                        let code = code.await.unwrap_or_else(|_| gone());
+                        let _ = asked.answer.send(response(code));
+                    });
+                }
+                Err(why) => {
+                    let _ = asked.answer.send(response(Err(why)));
+                }
+            },
             Request::Command(command) => {
                 if matches!(command, Command::Share { .. })
                     && let Err(error) = self.listen().await
@@ -674,6 +748,17 @@ impl Hosting {
             self.tell(HostInput::Addresses { addr });
         }
         Ok(())
+    }
+
+    /// What became of the link or a code: at the terminal, or where a headless host is looked after.
+    fn link_news(&self, news: News, overlay: Option<&mut Overlay>) {
+        match (news, overlay) {
+            (News::Published, _) => tracing::info!("the link is published"),
+            (News::Said(text), Some(overlay)) => {
+                overlay.notice(self.clock.now(), pillion_session::HostNotice::Said(text));
+            }
+            (News::Said(text), None) => eprintln!("pillion: {text}"),
+        }
     }
 
     /// Listens where the run before did, if nobody else does by now, so that its tickets lead here.
@@ -828,6 +913,10 @@ impl Hosting {
             state,
         });
         self.drain(Some(&mut program), None).await;
+        if let Some(devices) = self.devices.take() {
+            devices.end().await;
+        }
+        self.links.end().await;
         if let Some(closing) = self.closing.take() {
             // It is bounded by itself; a panic in it was reported already.
             let _ = closing.await;
@@ -864,6 +953,14 @@ fn tell(host: &mut Host, now: pillion_session::Now, input: HostInput) {
     if let Err(panic) = handled {
         pillion_source::restore_host_terminal();
         std::panic::resume_unwind(panic);
+    }
+}
+
+/// A link or code for a client of the control socket.
+fn response(result: Result<String, String>) -> Response {
+    match result {
+        Ok(text) => Response::Done(Done::Said(text)),
+        Err(why) => Response::Failed(CommandError::NotNow(why)),
     }
 }
 

@@ -104,7 +104,7 @@ fn is_no_protocol(code: u64) -> bool {
 
 /// A peer's words, fit to be shown: letters, digits, punctuation and blanks, no control or
 /// direction characters, at most [`MAX_SENTENCE`] characters.
-fn clean(reason: &[u8]) -> String {
+pub(crate) fn clean(reason: &[u8]) -> String {
     String::from_utf8_lossy(reason)
         .chars()
         .filter(|c| {

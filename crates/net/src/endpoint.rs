@@ -3,13 +3,16 @@
 use std::{io, net::SocketAddr};
 
 use iroh::{
-    Endpoint, RelayMode, SecretKey,
+    Endpoint, RelayConfig, RelayMap, RelayMode, SecretKey,
     address_lookup::{AddrFilter, DnsAddressLookup, PkarrPublisher, PkarrResolver},
     endpoint::{
         AckFrequencyConfig, BindError, Builder, PortmapperConfig, QuicTransportConfig, VarInt,
         presets,
     },
 };
+use iroh_mainline_address_lookup::DhtAddressLookup;
+use iroh_mdns_address_lookup::MdnsAddressLookup;
+use n0_mainline::DhtBuilder;
 use pillion_proto::ALPN;
 
 use crate::{
@@ -20,7 +23,9 @@ use crate::{
         SEND_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
     },
     link::Role,
-    relay::{RelayCa, RelayChoice},
+    relay::{RelayCa, RelayChoice, RelaySecret, tls_config},
+    resolve::Resolve,
+    signal::SignalService,
 };
 
 /// What a network is set up with beside its relay. The default is right for nearly everyone.
@@ -28,12 +33,23 @@ use crate::{
 pub struct NetOptions {
     /// Authorities to trust for a relay with a certificate of one's own.
     pub relay_ca: Option<RelayCa>,
+    /// What one's own relay asks for.
+    pub relay_secret: Option<RelaySecret>,
     /// Addresses to listen on; every interface, on ports the system picks, when empty.
     pub bind: Vec<SocketAddr>,
     /// Publish the host's IP addresses in its public record, and not only its relay. Shortens a join
     /// by an old ticket, and tells anyone who knows the session's key where the host is.
     pub publish_addresses: bool,
+    /// Where a host whose addresses have changed is looked for.
+    pub resolve: Resolve,
+    /// The link service, whose address records are used instead of the public ones.
+    pub signal: Option<SignalService>,
+    /// Nodes to enter the DHT by, `host:port` each; the well-known ones when empty.
+    pub dht_bootstrap: Vec<String>,
 }
+
+/// The name under which hosts are looked for on the LAN: `_pillion._udp.local`.
+const LAN_SERVICE: &str = "pillion";
 
 /// Opens sockets; waits for nothing on the network.
 pub(crate) async fn bind(
@@ -43,12 +59,18 @@ pub(crate) async fn bind(
     options: &NetOptions,
 ) -> Result<Endpoint, NetError> {
     let mut builder = Endpoint::builder(presets::Minimal)
-        .secret_key(key)
+        .secret_key(key.clone())
         .transport_config(transport(role))
         .relay_mode(match relay {
             RelayChoice::Default => RelayMode::Default,
             RelayChoice::None => RelayMode::Disabled,
-            RelayChoice::Url(url) => RelayMode::custom([url.clone()]),
+            RelayChoice::Url(url) => RelayMode::Custom(match &options.relay_secret {
+                None => RelayMap::from(url.clone()),
+                Some(secret) => {
+                    let relay = RelayConfig::from(url.clone());
+                    RelayMap::from(relay.with_auth_token(secret.as_str()))
+                }
+            }),
         });
     if let Some(ca) = &options.relay_ca {
         builder = builder.ca_tls_config(ca.tls_config(relay));
@@ -61,9 +83,7 @@ pub(crate) async fn bind(
     if role == Role::Host {
         builder = builder.alpns(vec![ALPN.to_vec()]);
     }
-    if *relay == RelayChoice::Default {
-        builder = records(builder, role, options);
-    }
+    builder = lookups(builder, role, key, relay, options)?;
     if !options.bind.is_empty() {
         builder = builder.clear_ip_transports();
         for addr in &options.bind {
@@ -75,21 +95,79 @@ pub(crate) async fn bind(
     builder.bind().await.map_err(why_not_bound)
 }
 
-/// Public address records: hosts publish theirs, viewers only read.
-fn records(builder: Builder, role: Role, options: &NetOptions) -> Builder {
-    match role {
-        Role::Host => {
-            let builder = builder.address_lookup(PkarrPublisher::n0_dns());
-            if options.publish_addresses {
-                builder
-            } else {
-                builder.addr_filter(AddrFilter::relay_only())
-            }
-        }
-        Role::Viewer => builder
-            .address_lookup(PkarrResolver::n0_dns())
-            .address_lookup(DnsAddressLookup::n0_dns()),
+/// How a host whose addresses have changed is found by its ticket: hosts publish where they are,
+/// viewers only read.
+fn lookups(
+    mut builder: Builder,
+    role: Role,
+    key: SecretKey,
+    relay: &RelayChoice,
+    options: &NetOptions,
+) -> Result<Builder, NetError> {
+    let filter = match options.publish_addresses {
+        true => AddrFilter::unfiltered(),
+        false => AddrFilter::relay_only(),
+    };
+    if options.resolve.records {
+        builder = match &options.signal {
+            Some(signal) => service_records(builder, role, key, filter.clone(), signal)?,
+            None if *relay == RelayChoice::Default => match role {
+                Role::Host => {
+                    builder.address_lookup(PkarrPublisher::n0_dns().addr_filter(filter.clone()))
+                }
+                Role::Viewer => builder
+                    .address_lookup(PkarrResolver::n0_dns())
+                    .address_lookup(DnsAddressLookup::n0_dns()),
+            },
+            None => builder,
+        };
     }
+    if options.resolve.dht {
+        if role == Role::Host && *relay == RelayChoice::None && !options.publish_addresses {
+            return Err(NetError::NothingToPublish);
+        }
+        let mut dht = DhtBuilder::default();
+        if !options.dht_bootstrap.is_empty() {
+            dht.bootstrap(&options.dht_bootstrap);
+        }
+        let dht = DhtAddressLookup::builder()
+            .dht_builder(dht)
+            .addr_filter(filter);
+        builder = builder.address_lookup(match role {
+            Role::Host => dht,
+            Role::Viewer => dht.no_publish(),
+        });
+    }
+    if options.resolve.lan {
+        // Who is on the same network sees where a host is anyway: nothing is held back.
+        let lan = MdnsAddressLookup::builder()
+            .service_name(LAN_SERVICE)
+            .advertise(role == Role::Host);
+        builder = builder.address_lookup(lan);
+    }
+    Ok(builder)
+}
+
+/// Address records at one's own service instead of the public ones.
+fn service_records(
+    builder: Builder,
+    role: Role,
+    key: SecretKey,
+    filter: AddrFilter,
+    signal: &SignalService,
+) -> Result<Builder, NetError> {
+    let start = |reason: String| NetError::Start { reason };
+    let url = format!("{}/pkarr", signal.url);
+    let url = url.parse().map_err(|e| start(format!("{url}: {e}")))?;
+    let tls = tls_config(signal.ca.as_ref()).map_err(|e| start(e.to_string()))?;
+    Ok(match role {
+        Role::Host => builder.address_lookup(
+            PkarrPublisher::builder(url)
+                .addr_filter(filter)
+                .build(key, tls),
+        ),
+        Role::Viewer => builder.address_lookup(PkarrResolver::builder(url).build(tls)),
+    })
 }
 
 fn transport(role: Role) -> QuicTransportConfig {

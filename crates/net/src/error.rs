@@ -40,14 +40,28 @@ pub enum NetError {
         /// The system's words.
         reason: String,
     },
-    /// A relay's certificate authority can't be read.
-    #[error("the relay's certificate in {} {reason}: give PILLION_RELAY_CA a certificate as PEM or DER", path.display())]
+    /// A relay's or service's certificate authority can't be read.
+    #[error("the certificate in {} {reason}: relay_ca and signal_ca take a certificate as PEM or DER", path.display())]
     RelayCa {
         /// Where.
         path: PathBuf,
         /// Why.
         reason: String,
     },
+    /// A relay's shared secret can't be read.
+    #[error("the relay's secret in {} {reason}: relay_secret_file names a file with one line", path.display())]
+    RelaySecret {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Told to use the DHT with nothing to say there.
+    #[error(
+        "without a relay there is nothing to publish in the DHT but this machine's addresses: allow that with \
+         PILLION_PUBLISH_ADDRESSES=true (or publish_addresses in the settings), or use a relay"
+    )]
+    NothingToPublish,
     /// The operating system gave no random bytes.
     #[error(
         "the operating system gives no random bytes ({reason}); nothing can be encrypted without"

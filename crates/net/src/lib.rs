@@ -6,6 +6,8 @@
 //! runs, on one thread: there is no task and no channel between a readable socket and
 //! `next_input` but QUIC's own, and bytes given to `apply` are handed to QUIC before it returns.
 //!
+//! [`signal`] speaks with the link service, beside all this.
+//!
 //! Nothing queues without bound. What is received stays in QUIC's windows until `next_input` asks
 //! for it, a few packets of each stream in turn, so a flooding peer holds up nobody and costs no
 //! memory beyond its windows. What cannot be sent yet waits in a queue per connection; a peer that
@@ -22,13 +24,16 @@ mod link;
 mod outgoing;
 mod path;
 mod relay;
+mod resolve;
 mod viewer;
 
 pub mod limits;
+pub mod signal;
 
 pub use endpoint::NetOptions;
 pub use error::NetError;
 pub use host::HostNet;
 pub use identity::{IdentityError, load_or_create_identity, random_bytes};
-pub use relay::{RelayCa, RelayChoice, RelayChoiceError};
+pub use relay::{RelayCa, RelayChoice, RelayChoiceError, RelaySecret};
+pub use resolve::{Resolve, ResolveError};
 pub use viewer::ViewerNet;

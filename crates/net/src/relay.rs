@@ -1,10 +1,15 @@
 //! Which relay, if any: `--relay URL|none|default`.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, io, path::Path, str::FromStr};
 
-use iroh::{RelayUrl, tls::CaTlsConfig};
+use iroh::{
+    RelayUrl,
+    tls::{CaTlsConfig, default_provider},
+};
+use rustls::ClientConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::error::NetError;
 
@@ -102,6 +107,55 @@ impl fmt::Display for RelayChoice {
     }
 }
 
+/// What one's own relay asks for before it carries anything: `pillion-signal --relay-secret-file`.
+#[derive(Clone)]
+pub struct RelaySecret(Zeroizing<String>);
+
+/// Longest secret of a relay, in bytes: it travels in a header of a request.
+const MAX_RELAY_SECRET: usize = 512;
+
+impl RelaySecret {
+    /// Reads a file with the secret on its only line.
+    ///
+    /// # Errors
+    /// The file can't be read, others may read it, or it isn't one line of 1 to 512 visible ASCII characters.
+    pub fn load(path: &Path) -> Result<RelaySecret, NetError> {
+        use std::{io::Read, os::unix::fs::PermissionsExt};
+        let fail = |reason: String| NetError::RelaySecret {
+            path: path.to_owned(),
+            reason,
+        };
+        let unreadable = |error: std::io::Error| fail(format!("cannot be read ({error})"));
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(fail("can be read by others (chmod 600 it)".to_owned()));
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(MAX_RELAY_SECRET as u64 + 2)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
+        let secret = text.trim_end_matches(['\r', '\n']);
+        let fits = (1..=MAX_RELAY_SECRET).contains(&secret.len());
+        if !fits || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let text =
+                format!("is not one line of 1 to {MAX_RELAY_SECRET} letters, digits and signs");
+            return Err(fail(text));
+        }
+        Ok(RelaySecret(Zeroizing::new(secret.to_owned())))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RelaySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RelaySecret(…)")
+    }
+}
+
 /// Certificate authorities to trust for a relay with a certificate of one's own.
 #[derive(Clone)]
 pub struct RelayCa(Vec<CertificateDer<'static>>);
@@ -157,6 +211,14 @@ impl RelayCa {
     }
 }
 
+/// TLS towards a web service of ours: the public authorities, and `ca` on top.
+pub(crate) fn tls_config(ca: Option<&RelayCa>) -> io::Result<ClientConfig> {
+    let roots = ca.map(|ca| ca.0.clone()).unwrap_or_default();
+    CaTlsConfig::embedded()
+        .with_extra_roots(roots)
+        .client_config(default_provider())
+}
+
 impl fmt::Debug for RelayCa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RelayCa({} certificates)", self.0.len())
@@ -166,6 +228,35 @@ impl fmt::Debug for RelayCa {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relays_secret_is_one_private_line() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let load = |text: &str, mode| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            RelaySecret::load(&path)
+        };
+        let secret = load("open-sesame\n", 0o600).unwrap();
+        assert_eq!(secret.as_str(), "open-sesame");
+        assert!(!format!("{secret:?}").contains("sesame"));
+        for text in [
+            "",
+            "\n",
+            "two\nlines\n",
+            "a blank",
+            "\u{7}",
+            &"x".repeat(513),
+        ] {
+            let error = load(text, 0o600).unwrap_err().to_string();
+            assert!(error.contains("one line"), "{error}");
+        }
+        let error = load("open-sesame", 0o644).unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+        assert!(RelaySecret::load(dir.path()).is_err());
+    }
 
     #[test]
     fn words_and_urls_are_read() {

@@ -6,7 +6,7 @@ use iroh::{
     Endpoint, EndpointAddr, Watcher,
     endpoint::{Connection, OutgoingZeroRttConnection, ZeroRttStatus},
 };
-use pillion_caps::PublicKey;
+use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::ALPN;
 use pillion_session::{ConnId, Connected, ViewerInput, ViewerOutput};
 use tokio::task::JoinHandle;
@@ -26,6 +26,8 @@ use crate::{
 pub struct ViewerNet {
     relay: RelayChoice,
     options: NetOptions,
+    /// The endpoint's key, where it was chosen.
+    key: Option<SecretKey>,
     host: Option<EndpointAddr>,
     endpoint: Option<Endpoint>,
     /// The endpoint is on its way.
@@ -63,9 +65,16 @@ impl ViewerNet {
     /// A network that opens its sockets right away, beside whatever the caller does next. Must be
     /// called inside a tokio runtime.
     pub fn new(relay: RelayChoice, options: NetOptions) -> ViewerNet {
+        ViewerNet::with_key(relay, options, None)
+    }
+
+    /// The same with an endpoint key made beforehand, for this run only: a host may have been told of
+    /// it.
+    pub fn with_key(relay: RelayChoice, options: NetOptions, key: Option<SecretKey>) -> ViewerNet {
         let mut net = ViewerNet {
             relay,
             options,
+            key,
             host: None,
             endpoint: None,
             binding: false,
@@ -201,9 +210,13 @@ impl ViewerNet {
     fn bind(&mut self) {
         self.binding = true;
         let (relay, options) = (self.relay.clone(), self.options.clone());
+        let chosen = self.key.as_ref().map(SecretKey::to_bytes);
         // A task, so that it starts before anybody waits for inputs.
         let task: JoinHandle<Result<Endpoint, NetError>> = tokio::spawn(async move {
-            let key = iroh::SecretKey::from_bytes(&random_bytes()?);
+            let key = match chosen {
+                Some(key) => iroh::SecretKey::from_bytes(&key),
+                None => iroh::SecretKey::from_bytes(&random_bytes()?),
+            };
             endpoint::bind(Role::Viewer, key, &relay, &options).await
         });
         self.waits.owner(async move {

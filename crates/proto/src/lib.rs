@@ -16,8 +16,10 @@
 //!
 //! Everything here is pure: no sockets, no clocks, no files.
 
+pub mod device;
 pub mod framer;
 pub mod limits;
+pub mod link;
 pub mod message;
 pub mod tag;
 pub mod text;
@@ -25,6 +27,10 @@ pub mod ticket;
 pub mod version;
 
 pub use framer::{Framer, encode_message};
+pub use link::{
+    LinkError, LinkId, LinkKey, LinkRecord, LinkSecret, LinkUrl, RecordError, RelayToken, Times,
+    VerifiedRecord,
+};
 pub use message::{
     Accepted, Ack, Allow, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush,
     Hello, HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, KnockInfo, Knocks, Manage,

@@ -161,6 +161,18 @@ impl Kind for GrantToken {
     }
 }
 
+impl Ticket {
+    /// The ticket where it is not text: in a link's record, behind a code.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.encode_bytes())
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) made.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TicketError> {
+        Self::decode_bytes(bytes).map_err(|error| why_not(error, TICKET_WORD, TICKET))
+    }
+}
+
 impl FromStr for Ticket {
     type Err = TicketError;
 
@@ -240,14 +252,15 @@ fn parse<K: Kind>(text: &str, wanted: &'static str) -> Result<K, TicketError> {
             hint: "it belongs to another program",
         });
     }
-    K::decode_string(text).map_err(|error| match error {
-        ParseError::Kind { .. } => TicketError::NotOurs {
-            wanted,
-            prefix: K::KIND,
-        },
+    K::decode_string(text).map_err(|error| why_not(error, wanted, K::KIND))
+}
+
+fn why_not(error: ParseError, wanted: &'static str, prefix: &'static str) -> TicketError {
+    match error {
+        ParseError::Kind { .. } => TicketError::NotOurs { wanted, prefix },
         ParseError::Verify { message: NEWER, .. } => TicketError::Newer { wanted },
         _ => TicketError::Damaged { wanted },
-    })
+    }
 }
 
 /// Kinds of other programs on the same transport that get pasted by mistake.
@@ -341,6 +354,7 @@ mod tests {
     fn they_come_back() {
         assert_eq!(ticket().to_string().parse(), Ok(ticket()));
         assert_eq!(token().to_string().parse(), Ok(token()));
+        assert_eq!(Ticket::from_bytes(&ticket().to_bytes()), Ok(ticket()));
         let bare = Ticket {
             addr: EndpointAddr::new(session()),
             ..ticket()
@@ -471,7 +485,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = Ticket::decode_bytes(&bytes);
+            let _ = Ticket::from_bytes(&bytes);
             let _ = GrantToken::decode_bytes(&bytes);
         }
 

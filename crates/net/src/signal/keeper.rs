@@ -1,0 +1,352 @@
+//! Keeps a session's link published while it is shared.
+//!
+//! On a thread of its own with a runtime of its own: a slow service, a TLS handshake, a record to
+//! sign are never between a key and its echo. The session says what is shared now
+//! ([`Keeper::share`]), and hears in words when something is worth telling ([`Keeper::news`]).
+
+use std::{
+    thread::JoinHandle,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use pillion_proto::{LinkRecord, LinkSecret, RecordError, Ticket, Times};
+use reqwest::Method;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::Instant,
+};
+
+use super::{
+    client::{SignalClient, SignalError, SignalService},
+    mailbox,
+};
+use crate::{error::NetError, identity::random_bytes};
+
+/// A record is renewed after three to four minutes, of the ten it counts for: one renewal may fail and
+/// be tried again before it is missed. The spread keeps hosts that started together apart.
+const RENEW: Duration = Duration::from_secs(180);
+const RENEW_SPREAD: Duration = Duration::from_secs(60);
+
+/// Addresses come in bursts while an endpoint starts; so long is waited for the next.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// First wait after a failure; it doubles up to the longest.
+const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// How long saying that a link has ended may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What is shared now.
+#[derive(Clone)]
+pub struct Shared {
+    /// The link's secret; another one when the ticket was replaced.
+    pub secret: LinkSecret,
+    /// The ticket the link and its codes lead to.
+    pub ticket: Ticket,
+    /// The session's key.
+    pub session: [u8; 32],
+    /// Publish the link; without, only codes are answered.
+    pub publish: bool,
+}
+
+/// What the host's person should hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The record is at the service: the link works from now on. Told once for each link.
+    Published,
+    /// A sentence.
+    Said(String),
+}
+
+/// Where news go.
+#[derive(Clone)]
+pub(super) struct Told(mpsc::UnboundedSender<News>);
+
+impl Told {
+    pub(super) fn tell(&self, news: News) {
+        // Nobody listens any more when the session ends.
+        let _ = self.0.send(news);
+    }
+}
+
+/// Keeps one session's link. Dropped, it says that the link has ended; [`end`](Self::end) waits for
+/// that.
+pub struct Keeper {
+    shared: watch::Sender<Option<Shared>>,
+    codes: mpsc::Sender<Reply>,
+    news: mpsc::UnboundedReceiver<News>,
+    ended: oneshot::Receiver<()>,
+    _thread: JoinHandle<()>,
+}
+
+type Reply = oneshot::Sender<Result<String, String>>;
+
+impl Keeper {
+    /// Starts the thread. Asks nothing of the network.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(service: SignalService) -> Result<Keeper, NetError> {
+        let (shared, shared_now) = watch::channel(None);
+        let (codes, codes_asked) = mpsc::channel(4);
+        let (told, news) = mpsc::unbounded_channel();
+        let (done, ended) = oneshot::channel();
+        let fail = |reason: String| NetError::Start { reason };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| fail(e.to_string()))?;
+        let thread = std::thread::Builder::new()
+            .name("links".to_owned())
+            .spawn(move || {
+                runtime.block_on(run(service, shared_now, codes_asked, Told(told)));
+                runtime.shutdown_background();
+                let _ = done.send(());
+            })
+            .map_err(|e| fail(e.to_string()))?;
+        Ok(Keeper {
+            shared,
+            codes,
+            news,
+            ended,
+            _thread: thread,
+        })
+    }
+
+    /// What is shared from now on; `None`: nothing any more.
+    pub fn share(&self, shared: Option<Shared>) {
+        self.shared.send_replace(shared);
+    }
+
+    /// The next thing worth telling. Loses nothing when dropped before it is ready.
+    pub async fn news(&mut self) -> News {
+        match self.news.recv().await {
+            Some(news) => news,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Asks for a spoken code for what is shared; it comes, or why not, when the service has answered.
+    pub fn code(&self) -> oneshot::Receiver<Result<String, String>> {
+        let (reply, code) = oneshot::channel();
+        if let Err(error) = self.codes.try_send(reply) {
+            let why = "the link service still works on earlier codes: try again in a moment";
+            let (mpsc::error::TrySendError::Full(reply) | mpsc::error::TrySendError::Closed(reply)) =
+                error;
+            let _ = reply.send(Err(why.to_owned()));
+        }
+        code
+    }
+
+    /// Ends sharing, and waits until the service knows or does not answer, a second at most.
+    pub async fn end(self) {
+        let Keeper { shared, ended, .. } = self;
+        drop(shared);
+        let _ = tokio::time::timeout(FAREWELL, ended).await;
+    }
+}
+
+async fn run(
+    service: SignalService,
+    mut shared: watch::Receiver<Option<Shared>>,
+    mut codes: mpsc::Receiver<Reply>,
+    news: Told,
+) {
+    let client = match SignalClient::new(&service) {
+        Ok(client) => client,
+        Err(error) => return news.tell(News::Said(trouble(&error.to_string()))),
+    };
+    let mut link = Published::new(client.clone(), news.clone());
+    let mut offers = JoinSet::new();
+    let mut wake = Instant::now();
+    loop {
+        tokio::select! {
+            changed = shared.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                // The first record, and a link's end, wait for nothing.
+                let settle = if link.is_of(shared.borrow().as_ref()) { SETTLE } else { Duration::ZERO };
+                wake = wake.min(Instant::now() + settle);
+            }
+            Some(reply) = codes.recv() => {
+                offers.spawn(mailbox::offer(client.clone(), shared.clone(), reply, news.clone()));
+            }
+            () = tokio::time::sleep_until(wake) => {
+                let now = shared.borrow_and_update().clone();
+                wake = Instant::now() + link.update(now.filter(|now| now.publish)).await;
+            }
+        }
+        while offers.try_join_next().is_some() {}
+    }
+    let farewell = async {
+        tokio::join!(link.update(None), offers.join_all());
+    };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
+/// The record as the service has it.
+struct Published {
+    client: SignalClient,
+    news: Told,
+    live: Option<Live>,
+    /// Links that have ended and the service does not know of it yet.
+    retired: Vec<Live>,
+    failures: u32,
+}
+
+struct Live {
+    secret: LinkSecret,
+    /// The newest number the service may have.
+    seq: u64,
+    told: bool,
+}
+
+impl Published {
+    fn new(client: SignalClient, news: Told) -> Published {
+        Published {
+            client,
+            news,
+            live: None,
+            retired: Vec::new(),
+            failures: 0,
+        }
+    }
+
+    /// Whether what is published is the link of this.
+    fn is_of(&self, shared: Option<&Shared>) -> bool {
+        match (&self.live, shared) {
+            (Some(live), Some(shared)) => live.secret.id() == shared.secret.id(),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Brings the service up to date; when to come again.
+    async fn update(&mut self, wanted: Option<Shared>) -> Duration {
+        if !self.is_of(wanted.as_ref()) {
+            self.retired.extend(self.live.take());
+        }
+        // A link that has ended is no use to anybody after ten minutes, with or without its end being
+        // known: a few tries are enough.
+        let mut failed = None;
+        for mut old in std::mem::take(&mut self.retired) {
+            if let Err(error) = self.send(&mut old, None).await {
+                failed = Some(error);
+                self.retired.push(old);
+            }
+        }
+        if let Some(wanted) = &wanted {
+            let mut live = self.live.take().unwrap_or_else(|| Live {
+                secret: wanted.secret.clone(),
+                seq: 0,
+                told: false,
+            });
+            match self.send(&mut live, Some(&wanted.ticket)).await {
+                Ok(()) => {
+                    if !std::mem::replace(&mut live.told, true) {
+                        self.news.tell(News::Published);
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+            self.live = Some(live);
+        }
+        self.next(failed, wanted.is_some())
+    }
+
+    fn next(&mut self, failed: Option<String>, shared: bool) -> Duration {
+        match failed {
+            None => {
+                if std::mem::take(&mut self.failures) > 0 && shared {
+                    let said = "the link service has this session's link again".to_owned();
+                    self.news.tell(News::Said(said));
+                }
+                jittered(RENEW, RENEW_SPREAD)
+            }
+            Some(error) => {
+                if self.failures == 0 && shared {
+                    self.news.tell(News::Said(trouble(&error)));
+                }
+                if self.failures >= 8 {
+                    self.retired.clear();
+                }
+                let wait = RETRY
+                    .saturating_mul(1 << self.failures.min(6))
+                    .min(LONGEST_RETRY);
+                self.failures += 1;
+                jittered(wait, wait / 2)
+            }
+        }
+    }
+
+    /// Publishes a record, or the link's end.
+    async fn send(&self, live: &mut Live, ticket: Option<&Ticket>) -> Result<(), String> {
+        match self.send_once(live, ticket).await {
+            Err(SignalError::Conflict { .. }) => {}
+            done => return done.map_err(|error| error.to_string()),
+        }
+        // An earlier run of this session was ahead of our clock: go on from its record.
+        let path = format!("/v1/links/{}", live.secret.id());
+        let asked = self
+            .client
+            .ask(Method::GET, &path, &[], None, Duration::ZERO);
+        if let Ok(bytes) = asked.await
+            && let Ok(record) = LinkRecord::verify(&bytes, &live.secret.id(), unix_ms())
+        {
+            live.seq = live.seq.max(record.times().seq);
+        }
+        let sent = self.send_once(live, ticket).await;
+        sent.map_err(|error| error.to_string())
+    }
+
+    async fn send_once(&self, live: &mut Live, ticket: Option<&Ticket>) -> Result<(), SignalError> {
+        let times = Times::starting(unix_ms(), live.seq);
+        live.seq = times.seq;
+        let (method, record) = match ticket {
+            Some(ticket) => (Method::PUT, seal(&live.secret, times, ticket)?),
+            None => (Method::DELETE, LinkRecord::tombstone(&live.secret, times)),
+        };
+        let path = format!("/v1/links/{}", live.secret.id());
+        let asked = self
+            .client
+            .ask(method, &path, record.as_bytes(), None, Duration::ZERO);
+        asked.await.map(drop)
+    }
+}
+
+/// Seals the ticket, with as many of its addresses as a record has room for.
+fn seal(secret: &LinkSecret, times: Times, ticket: &Ticket) -> Result<LinkRecord, SignalError> {
+    let own = |reason: String| SignalError::Refused {
+        service: "(not asked)".to_owned(),
+        reason,
+    };
+    let mut ticket = ticket.clone();
+    loop {
+        let nonce = random_bytes().map_err(|error| own(error.to_string()))?;
+        match LinkRecord::seal(secret, times, &ticket.to_bytes(), nonce) {
+            Err(RecordError::PayloadTooBig { .. }) if !ticket.addr.addrs.is_empty() => {
+                ticket.addr.addrs.pop_last();
+            }
+            Err(error) => return Err(own(error.to_string())),
+            Ok(record) => return Ok(record),
+        }
+    }
+}
+
+fn trouble(error: &str) -> String {
+    format!("the link does not work yet, the ticket does: {error}; it is tried again")
+}
+
+fn jittered(base: Duration, spread: Duration) -> Duration {
+    // Without randomness the spread is lost, not the renewal.
+    let part = random_bytes().map_or(0, u16::from_le_bytes);
+    base + spread * u32::from(part) / u32::from(u16::MAX)
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,316 @@
+//! Spoken codes through the service's mailbox.
+//!
+//! The exchange itself is `pillion_code`'s; here its three messages are left and fetched:
+//!
+//! ```text
+//! POST /v1/mail                 a free number, and a token to remove it with     host
+//! PUT  /v1/mail/N/host/0        the offer                                        host
+//! PUT  /v1/mail/N/guest/0       the guess; what is there is not replaced         guest
+//! PUT  /v1/mail/N/host/1        the answer                                       host
+//! GET  …?wait=SECONDS           waits until the message is there
+//! ```
+
+use std::time::Duration;
+
+use pillion_code::{Code, ExchangeError, Guess, MAX_SECRET, Offer, refusal};
+use pillion_proto::Ticket;
+use rand_core::{TryCryptoRng, TryRng, UnwrapErr};
+use reqwest::Method;
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    client::{SignalClient, SignalError, SignalService},
+    keeper::{News, Shared, Told},
+    resolver::JoinError,
+};
+
+/// How long a code can be used: as long as the service keeps a mailbox.
+pub(super) const CODE_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// How long the service is asked to wait for a message, each time.
+const POLL: Duration = Duration::from_secs(20);
+
+/// How long a guest waits for the host's answer: it is there a round trip after the guess, if the host
+/// is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Between two tries while the service does not answer.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// Offers a code until it is used, guessed wrong, expired, or the sharing ends. The code goes to
+/// `reply` as soon as there is one; what becomes of it is told as news.
+pub(super) async fn offer(
+    client: SignalClient,
+    mut shared: watch::Receiver<Option<Shared>>,
+    reply: oneshot::Sender<Result<String, String>>,
+    news: Told,
+) {
+    let (mailbox, code, offer) = match open(&client).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            // Whoever asked may have given up.
+            let _ = reply.send(Err(error.to_string()));
+            return;
+        }
+    };
+    if reply.send(Ok(code.to_string())).is_err() {
+        return mailbox.remove().await;
+    }
+    let over = async { shared.wait_for(Option::is_none).await.is_ok() };
+    let guess = tokio::select! {
+        guess = mailbox.wait("guest", 0, Instant::now() + CODE_LIFE) => guess,
+        _ = over => return mailbox.remove().await,
+    };
+    let said = match guess {
+        Ok(guess) => answer(&mailbox, offer, &guess, &shared).await,
+        Err(_) => format!("code {} has expired, unused", code.number()),
+    };
+    news.tell(News::Said(said));
+}
+
+async fn open(client: &SignalClient) -> Result<(Mailbox, Code, Offer), SignalError> {
+    let mailbox = Mailbox::allocate(client).await?;
+    let code = Code::random(mailbox.number, &mut random());
+    let offer = Offer::new(&code, &mut random());
+    mailbox.put("host", 0, offer.message()).await?;
+    Ok((mailbox, code, offer))
+}
+
+/// Answers the one guess there is; what to tell the host's person.
+async fn answer(
+    mailbox: &Mailbox,
+    offer: Offer,
+    guess: &[u8],
+    shared: &watch::Receiver<Option<Shared>>,
+) -> String {
+    let number = mailbox.number;
+    let Some(shared) = shared.borrow().clone() else {
+        return format!("code {number} was withdrawn: sharing has ended");
+    };
+    let secret = compact(shared.ticket).to_bytes();
+    match offer.answer(guess, &shared.session, &secret) {
+        Ok(answered) => match mailbox.put("host", 1, &answered.message).await {
+            Ok(()) => format!("code {number} was used; it works for nobody else"),
+            Err(error) => format!("code {number} was used, and the answer is lost: {error}"),
+        },
+        Err(ExchangeError::TooLong) => {
+            format!("code {number} was right, and the ticket is too long for it: use the ticket")
+        }
+        Err(error) => {
+            // Best effort: without it the guest waits, and is told that the host does not answer.
+            let _ = mailbox.put("host", 1, &refusal()).await;
+            let why = match error {
+                ExchangeError::Newer => "with a newer pillion",
+                ExchangeError::Malformed => "with something that is no guess",
+                _ => "wrong",
+            };
+            format!(
+                "somebody tried code {number} {why}: it is used up. `pillion ticket --code` makes another"
+            )
+        }
+    }
+}
+
+/// The ticket, with as many of its addresses as an answer has room for.
+fn compact(mut ticket: Ticket) -> Ticket {
+    while ticket.to_bytes().len() > MAX_SECRET {
+        // A relay sorts first, and helps most.
+        if ticket.addr.addrs.pop_last().is_none() {
+            break;
+        }
+    }
+    ticket
+}
+
+/// Turns a code into a ticket. `own` is the endpoint id the caller will join with.
+///
+/// # Errors
+/// The code is wrong, used up or expired, the service does not answer, or something in between changed
+/// what was said.
+pub async fn redeem(
+    service: &SignalService,
+    code: &Code,
+    own: &[u8; 32],
+) -> Result<Ticket, JoinError> {
+    let client = SignalClient::new(service)?;
+    let mailbox = Mailbox::of(&client, code.number());
+    let wrong = |why: &str| JoinError::Code(why.to_owned());
+    let offer = match mailbox.get("host", 0, Duration::ZERO).await? {
+        Some(offer) => offer,
+        None => {
+            return Err(wrong(
+                "there is no such code (any more): a code works once, for ten minutes; ask the host for a new one",
+            ));
+        }
+    };
+    let guess = Guess::new(code, own, &offer, &mut random()).map_err(not_believed)?;
+    match mailbox.put("guest", 0, guess.message()).await {
+        Ok(()) => {}
+        Err(SignalError::Conflict { .. }) => {
+            return Err(wrong(
+                "somebody has used this code already; if that was not you, tell the host, and ask for a new one",
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let answer = mailbox
+        .wait("host", 1, Instant::now() + ANSWER_WITHIN)
+        .await;
+    let answer = answer.map_err(|_| {
+        wrong("the host does not answer: it may be offline; ask for a new code or the ticket")
+    })?;
+    let opened = guess.open(&answer).map_err(not_believed)?;
+    let ticket = Ticket::from_bytes(&opened.secret).map_err(JoinError::Ticket)?;
+    match *ticket.addr.id.as_bytes() == opened.session {
+        true => Ok(ticket),
+        false => Err(not_believed(ExchangeError::Wrong)),
+    }
+}
+
+pub(super) fn not_believed(error: ExchangeError) -> JoinError {
+    JoinError::Code(match error {
+        ExchangeError::Newer => {
+            "the host uses a newer pillion: please upgrade pillion on this side".to_owned()
+        }
+        error => format!("{error}; it is used up: ask the host for a new one"),
+    })
+}
+
+/// One mailbox of the service.
+pub(super) struct Mailbox {
+    client: SignalClient,
+    pub(super) number: u32,
+    /// What its owner shows to remove it.
+    token: String,
+}
+
+impl Mailbox {
+    /// A new one, of ours.
+    pub(super) async fn allocate(client: &SignalClient) -> Result<Mailbox, SignalError> {
+        let body = client
+            .ask(Method::POST, "/v1/mail", &[], None, Duration::ZERO)
+            .await?;
+        let odd = || SignalError::NotOurs {
+            service: client.service(),
+            reason: "it gave no mailbox".to_owned(),
+        };
+        let text = std::str::from_utf8(&body).map_err(|_| odd())?;
+        let mut words = text.split_whitespace();
+        let number = words.next().and_then(|n| n.parse().ok()).ok_or_else(odd)?;
+        let token = words
+            .next()
+            .filter(|token| token.len() <= 128 && token.bytes().all(|b| b.is_ascii_graphic()))
+            .ok_or_else(odd)?;
+        Ok(Mailbox {
+            client: client.clone(),
+            number,
+            token: token.to_owned(),
+        })
+    }
+
+    /// Somebody else's.
+    pub(super) fn of(client: &SignalClient, number: u32) -> Mailbox {
+        Mailbox {
+            client: client.clone(),
+            number,
+            token: String::new(),
+        }
+    }
+
+    fn path(&self, side: &str, seq: u8) -> String {
+        format!("/v1/mail/{}/{side}/{seq}", self.number)
+    }
+
+    pub(super) async fn put(&self, side: &str, seq: u8, message: &[u8]) -> Result<(), SignalError> {
+        let path = self.path(side, seq);
+        let asked = self
+            .client
+            .ask(Method::PUT, &path, message, None, Duration::ZERO);
+        asked.await.map(drop)
+    }
+
+    /// A message, if it is there within `wait`.
+    pub(super) async fn get(
+        &self,
+        side: &str,
+        seq: u8,
+        wait: Duration,
+    ) -> Result<Option<bytes::Bytes>, SignalError> {
+        let path = format!("{}?wait={}", self.path(side, seq), wait.as_secs());
+        match self.client.ask(Method::GET, &path, &[], None, wait).await {
+            Ok(message) if message.is_empty() => Ok(None),
+            Ok(message) => Ok(Some(message)),
+            Err(SignalError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for a message until `end`, through outages of the service.
+    pub(super) async fn wait(
+        &self,
+        side: &str,
+        seq: u8,
+        end: Instant,
+    ) -> Result<bytes::Bytes, SignalError> {
+        let mut last = None;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(last.unwrap_or(SignalError::NotFound {
+                    service: self.client.service(),
+                }));
+            }
+            let asked = Instant::now();
+            match self.get(side, seq, POLL.min(left)).await {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => {}
+                Err(error) => last = Some(error),
+            }
+            // A service that answers at once is not asked in a circle.
+            tokio::time::sleep_until((asked + TRY_AGAIN).min(end)).await;
+        }
+    }
+
+    async fn remove(&self) {
+        let path = format!("/v1/mail/{}", self.number);
+        // Best effort: it expires by itself.
+        let _ = self
+            .client
+            .ask(
+                Method::DELETE,
+                &path,
+                &[],
+                Some(&self.token),
+                Duration::ZERO,
+            )
+            .await;
+    }
+}
+
+/// The operating system's randomness.
+pub(super) fn random() -> impl rand_core::CryptoRng {
+    UnwrapErr(System)
+}
+
+struct System;
+
+impl TryRng for System {
+    type Error = getrandom::Error;
+
+    fn try_next_u32(&mut self) -> Result<u32, getrandom::Error> {
+        getrandom::u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, getrandom::Error> {
+        getrandom::u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+        getrandom::fill(bytes)
+    }
+}
+
+impl TryCryptoRng for System {}

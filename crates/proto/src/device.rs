@@ -1,0 +1,600 @@
+//! A person's own devices: the secret they share, and the records by which each finds the others'
+//! sessions through a link service.
+//!
+//! Every device has a key of its own, and all of a group share a secret. Under names that only the
+//! secret gives ([`GroupSecret::record`]) each leaves a [link record](crate::link) that lists its
+//! running sessions. So the service sees records as it sees those of links, and who does not have the
+//! secret can neither find nor read nor make one. Inside, what a device says is signed by its own key:
+//! one device can't speak for another.
+//!
+//! When a device is taken out of the group, the one that does it makes a new secret and leaves it for
+//! each of those that stay under a name, and encrypted by a key, that only these two derive
+//! (X25519 of their keys).
+//!
+//! ```text
+//! kind 1 (sessions) or 2 (rotation) · signature by the device 64 · postcard of DeviceRecord or Rotation
+//! ```
+//!
+//! The signature is over [`SIGNED_PREFIX`], the record's id, its number (8 bytes, big endian), the kind
+//! and the postcard bytes. All of it is the payload of a link record.
+
+use std::{fmt, str::FromStr};
+
+use data_encoding::BASE64URL_NOPAD;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use serde::{Deserialize, Deserializer, Serialize, de, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    limits::MAX_NAME,
+    link::{LinkId, LinkRecord, LinkSecret, MAX_LINK_PAYLOAD, RecordError, Times, decode, expand},
+    text::Text,
+};
+
+/// Devices of one person that can be linked. What every device says of the others must fit a record.
+pub const MAX_DEVICES: usize = 8;
+
+/// Sessions a record lists at most; each takes some hundred bytes of its two thousand.
+pub const MAX_LISTED: usize = 16;
+
+/// What goes before the bytes a device signs.
+pub const SIGNED_PREFIX: &[u8] = b"pillion device record v1\0";
+
+const KIND_SESSIONS: u8 = 1;
+const KIND_ROTATION: u8 = 2;
+const SIGNATURE: usize = 64;
+
+/// A device's public name: its ed25519 key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceId([u8; 32]);
+
+impl DeviceId {
+    /// The id with these bytes. Whether they are a key shows when something is verified by it.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceId({self})")
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let bytes = decode(text).ok_or(DeviceError::Malformed("its id is none"))?;
+        Ok(Self(bytes))
+    }
+}
+
+/// A device's own key.
+#[derive(Clone)]
+pub struct DeviceKey(SigningKey);
+
+impl DeviceKey {
+    /// The key with this seed.
+    pub fn from_bytes(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// The seed.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// Its public half.
+    pub fn id(&self) -> DeviceId {
+        DeviceId(self.0.verifying_key().to_bytes())
+    }
+
+    /// What only this device and `other` know; `None` if `other` is no key.
+    fn shared_with(&self, other: &DeviceId) -> Option<Zeroizing<[u8; 32]>> {
+        let key = VerifyingKey::from_bytes(&other.0).ok()?;
+        let point = (!key.is_weak()).then(|| key.to_montgomery() * self.0.to_scalar())?;
+        Some(Zeroizing::new(point.to_bytes()))
+    }
+
+    /// Where `from` leaves a rotation for `to`, as this device, which is one of the two, knows it.
+    ///
+    /// # Errors
+    /// The other one's id is no key.
+    pub fn rotation(&self, from: &DeviceId, to: &DeviceId) -> Result<LinkSecret, DeviceError> {
+        let other = if *from == self.id() { to } else { from };
+        let shared = self
+            .shared_with(other)
+            .ok_or(DeviceError::Malformed("a device's id is no key"))?;
+        let seed = expand(&to.0, shared.as_slice(), b"pillion device rotation v1");
+        Ok(LinkSecret::derive(&seed, &from.0))
+    }
+}
+
+impl fmt::Debug for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceKey(of {})", self.id())
+    }
+}
+
+/// What the devices of a group share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GroupSecret(Zeroizing<[u8; 32]>);
+
+impl GroupSecret {
+    /// The secret with these bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Where a device of the group leaves its record, and what reads it.
+    pub fn record(&self, device: &DeviceId) -> LinkSecret {
+        let seed = expand(&[], self.0.as_slice(), b"pillion device group v1");
+        LinkSecret::derive(&seed, &device.0)
+    }
+
+    /// Names the secret without telling it: which one a rotation takes the place of.
+    pub fn name(&self) -> [u8; 32] {
+        *expand(&[], self.0.as_slice(), b"pillion device group name v1")
+    }
+}
+
+impl fmt::Debug for GroupSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GroupSecret(…)")
+    }
+}
+
+/// A device of the group, as another one knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its key.
+    pub id: DeviceId,
+    /// What its person calls it.
+    pub name: Text<MAX_NAME>,
+}
+
+/// A session as a device lists it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedSession {
+    /// The session's name.
+    pub name: Text<MAX_NAME>,
+    /// The ticket's bytes, which are a secret.
+    pub ticket: Vec<u8>,
+}
+
+impl fmt::Debug for ListedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ListedSession({:?})", self.name)
+    }
+}
+
+/// What a device says to the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    /// What its person calls it.
+    pub name: Text<MAX_NAME>,
+    /// The others, as it knows them.
+    #[serde(deserialize_with = "at_most_devices")]
+    pub members: Vec<Member>,
+    /// Its running sessions.
+    #[serde(deserialize_with = "at_most_listed")]
+    pub sessions: Vec<ListedSession>,
+    /// How many more there are that a record has no room for.
+    pub more: u16,
+}
+
+/// A group's new secret, for one of those that stay.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// The name of the secret it takes the place of.
+    pub before: [u8; 32],
+    /// The new secret.
+    secret: [u8; 32],
+    /// Who stays, the receiver too.
+    #[serde(deserialize_with = "at_most_devices")]
+    pub members: Vec<Member>,
+}
+
+impl Rotation {
+    /// A rotation to `secret`.
+    pub fn new(before: [u8; 32], secret: &GroupSecret, members: Vec<Member>) -> Self {
+        Self {
+            before,
+            secret: *secret.as_bytes(),
+            members,
+        }
+    }
+
+    /// The new secret.
+    pub fn secret(&self) -> GroupSecret {
+        GroupSecret::from_bytes(self.secret)
+    }
+}
+
+impl fmt::Debug for Rotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rotation(for {} members)", self.members.len())
+    }
+}
+
+/// Why what a device left is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DeviceError {
+    /// The link record around it is not to be trusted, or its time is over.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Not what a device leaves.
+    #[error("this is no device's record: {0}")]
+    Malformed(&'static str),
+    /// Not signed by the device it is of.
+    #[error("the record is not signed by the device it is said to be of")]
+    BadSignature,
+    /// Does not fit.
+    #[error("what this device has to say does not fit a record ({0} bytes)")]
+    TooBig(usize),
+}
+
+impl DeviceRecord {
+    /// Signs and encrypts it for the group. Sessions that a record has no room for are left out, and
+    /// counted. `nonce` is random, and never used twice.
+    ///
+    /// # Errors
+    /// Too much to say beside the sessions.
+    pub fn seal(
+        mut self,
+        key: &DeviceKey,
+        group: &GroupSecret,
+        times: Times,
+        nonce: [u8; 24],
+    ) -> Result<LinkRecord, DeviceError> {
+        let place = group.record(&key.id());
+        let surplus = self.sessions.len().saturating_sub(MAX_LISTED);
+        self.sessions.truncate(MAX_LISTED);
+        self.more = self
+            .more
+            .saturating_add(u16::try_from(surplus).unwrap_or(u16::MAX));
+        loop {
+            match seal(KIND_SESSIONS, &self, key, &place, times, nonce) {
+                Err(DeviceError::TooBig(_)) if self.sessions.pop().is_some() => {
+                    self.more = self.more.saturating_add(1);
+                }
+                sealed => return sealed,
+            }
+        }
+    }
+
+    /// What `device` left for the group, if `bytes` are that and count at `now`; and its times.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn open(
+        bytes: &[u8],
+        device: &DeviceId,
+        group: &GroupSecret,
+        now: u64,
+    ) -> Result<(Times, DeviceRecord), DeviceError> {
+        open(KIND_SESSIONS, bytes, device, &group.record(device), now)
+    }
+}
+
+impl Rotation {
+    /// Signs and encrypts it for one device. `nonce` is random, and never used twice.
+    ///
+    /// # Errors
+    /// `to` is no key.
+    pub fn seal(
+        &self,
+        key: &DeviceKey,
+        to: &DeviceId,
+        times: Times,
+        nonce: [u8; 24],
+    ) -> Result<LinkRecord, DeviceError> {
+        let place = key.rotation(&key.id(), to)?;
+        seal(KIND_ROTATION, self, key, &place, times, nonce)
+    }
+
+    /// What `from` left for the device of `key`, if `bytes` are that and count at `now`.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub fn open(
+        bytes: &[u8],
+        key: &DeviceKey,
+        from: &DeviceId,
+        now: u64,
+    ) -> Result<(Times, Rotation), DeviceError> {
+        let place = key.rotation(from, &key.id())?;
+        open(KIND_ROTATION, bytes, from, &place, now)
+    }
+}
+
+fn seal(
+    kind: u8,
+    body: &impl Serialize,
+    key: &DeviceKey,
+    place: &LinkSecret,
+    times: Times,
+    nonce: [u8; 24],
+) -> Result<LinkRecord, DeviceError> {
+    let body = Zeroizing::new(
+        postcard::to_allocvec(body).map_err(|_| DeviceError::Malformed("it can't be written"))?,
+    );
+    let signature = key.0.sign(&signed(&place.id(), times, kind, &body));
+    let mut payload = Zeroizing::new(Vec::with_capacity(1 + SIGNATURE + body.len()));
+    payload.push(kind);
+    payload.extend_from_slice(&signature.to_bytes());
+    payload.extend_from_slice(&body);
+    if payload.len() > MAX_LINK_PAYLOAD {
+        return Err(DeviceError::TooBig(payload.len()));
+    }
+    Ok(LinkRecord::seal(place, times, &payload, nonce)?)
+}
+
+fn open<T: DeserializeOwned>(
+    kind: u8,
+    bytes: &[u8],
+    device: &DeviceId,
+    place: &LinkSecret,
+    now: u64,
+) -> Result<(Times, T), DeviceError> {
+    let record = LinkRecord::verify(bytes, &place.id(), now)?;
+    let payload = record.open(place.key())?;
+    let short = DeviceError::Malformed("it is cut short");
+    let (found, rest) = payload.split_first().ok_or(short.clone())?;
+    let (signature, body) = rest.split_first_chunk::<SIGNATURE>().ok_or(short)?;
+    if *found != kind {
+        return Err(DeviceError::Malformed("it is of another kind"));
+    }
+    let signature = Signature::from_bytes(signature);
+    let message = signed(&place.id(), record.times(), kind, body);
+    VerifyingKey::from_bytes(&device.0)
+        .and_then(|key| key.verify_strict(&message, &signature))
+        .map_err(|_| DeviceError::BadSignature)?;
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok((record.times(), value)),
+        _ => Err(DeviceError::Malformed("its content has no known form")),
+    }
+}
+
+fn signed(place: &LinkId, times: Times, kind: u8, body: &[u8]) -> Vec<u8> {
+    let seq = times.seq.to_be_bytes();
+    [SIGNED_PREFIX, place.as_bytes(), &seq, &[kind], body].concat()
+}
+
+/// What two devices that are being linked show, to be compared: both saw the same messages. Nobody in
+/// between who knew the code could have made both the same in reasonable time.
+pub fn comparison(offer: &[u8], guess: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"pillion device comparison v1\0");
+    hash.update((offer.len() as u64).to_be_bytes());
+    hash.update(offer);
+    hash.update(guess);
+    let digits = data_encoding::HEXLOWER.encode(&hash.finalize()[..8]);
+    let groups = [&digits[..4], &digits[4..8], &digits[8..12], &digits[12..]];
+    groups.join("-")
+}
+
+fn at_most_devices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Member>, D::Error> {
+    bounded(Vec::deserialize(deserializer)?, MAX_DEVICES)
+}
+
+fn at_most_listed<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<ListedSession>, D::Error> {
+    bounded(Vec::deserialize(deserializer)?, MAX_LISTED)
+}
+
+fn bounded<T, E: de::Error>(values: Vec<T>, most: usize) -> Result<Vec<T>, E> {
+    match values.len() <= most {
+        true => Ok(values),
+        false => Err(E::custom("more of them than there can be")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_777_636_807_000;
+
+    fn key(seed: u8) -> DeviceKey {
+        DeviceKey::from_bytes(&[seed; 32])
+    }
+
+    fn group() -> GroupSecret {
+        GroupSecret::from_bytes([9; 32])
+    }
+
+    fn member(seed: u8, name: &str) -> Member {
+        Member {
+            id: key(seed).id(),
+            name: Text::cut(name),
+        }
+    }
+
+    fn record(sessions: usize) -> DeviceRecord {
+        let session = |n: usize| ListedSession {
+            name: Text::cut(&format!("session {n}")),
+            ticket: vec![n as u8; 200],
+        };
+        DeviceRecord {
+            name: Text::cut("laptop"),
+            members: vec![member(2, "desk")],
+            sessions: (0..sessions).map(session).collect(),
+            more: 0,
+        }
+    }
+
+    fn sealed(record: DeviceRecord) -> LinkRecord {
+        record
+            .seal(&key(1), &group(), Times::starting(NOW, 0), [7; 24])
+            .unwrap()
+    }
+
+    #[test]
+    fn golden_places() {
+        let place = group().record(&key(1).id());
+        assert_eq!(
+            place.id().to_string(),
+            "JwSmsXetKsGv9Mtd2H3gVRPNUfhRDw339VIvMGHsJfY"
+        );
+        assert_eq!(
+            HEXLOWER.encode(&group().name()),
+            "4471de819bb344c221fd257cec1944caef3611e18889508eb1703059e33691b8"
+        );
+        assert_eq!(comparison(b"offer", b"guess"), "e9f0-b39a-6fe5-0fe6");
+    }
+
+    #[test]
+    fn what_a_device_says_comes_through_to_its_group_and_to_nobody_else() {
+        let said = record(2);
+        let bytes = sealed(said.clone());
+        let (device, bytes) = (key(1).id(), bytes.as_bytes());
+        let (times, read) = DeviceRecord::open(bytes, &device, &group(), NOW).unwrap();
+        assert_eq!((times.issued, read), (NOW, said));
+        let other = GroupSecret::from_bytes([8; 32]);
+        assert_eq!(
+            DeviceRecord::open(bytes, &device, &other, NOW),
+            Err(RecordError::OtherId.into())
+        );
+        assert!(DeviceRecord::open(bytes, &key(2).id(), &group(), NOW).is_err());
+        let late = NOW + 13 * 60_000;
+        assert!(matches!(
+            DeviceRecord::open(bytes, &device, &group(), late),
+            Err(DeviceError::Record(RecordError::Expired { .. }))
+        ));
+    }
+
+    #[test]
+    fn a_device_cant_speak_for_another_one_of_its_group() {
+        // It knows where the other one's record is and how it is encrypted, but not how it is signed.
+        let (place, times) = (group().record(&key(1).id()), Times::starting(NOW, 0));
+        let forged = seal(KIND_SESSIONS, &record(0), &key(2), &place, times, [7; 24]).unwrap();
+        assert_eq!(
+            DeviceRecord::open(forged.as_bytes(), &key(1).id(), &group(), NOW),
+            Err(DeviceError::BadSignature)
+        );
+        // Nor does what it signed count under another number.
+        let (old, later) = (record(0), Times::starting(NOW + 1, 0));
+        let body = postcard::to_allocvec(&old).unwrap();
+        let signature = key(1)
+            .0
+            .sign(&signed(&place.id(), times, KIND_SESSIONS, &body));
+        let payload = [&[KIND_SESSIONS][..], &signature.to_bytes(), &body].concat();
+        let replayed = LinkRecord::seal(&place, later, &payload, [7; 24]).unwrap();
+        assert_eq!(
+            DeviceRecord::open(replayed.as_bytes(), &key(1).id(), &group(), NOW),
+            Err(DeviceError::BadSignature)
+        );
+    }
+
+    #[test]
+    fn sessions_without_room_are_counted() {
+        let bytes = sealed(record(20));
+        let (_, read) = DeviceRecord::open(bytes.as_bytes(), &key(1).id(), &group(), NOW).unwrap();
+        assert!((5..=MAX_LISTED).contains(&read.sessions.len()), "{read:?}");
+        assert_eq!(read.sessions.len() + usize::from(read.more), 20);
+    }
+
+    #[test]
+    fn a_rotation_is_for_one_device_and_from_one() {
+        let new = GroupSecret::from_bytes([3; 32]);
+        let rotation = Rotation::new(group().name(), &new, vec![member(2, "desk")]);
+        let times = Times::starting(NOW, 0);
+        let bytes = rotation
+            .seal(&key(1), &key(2).id(), times, [5; 24])
+            .unwrap();
+        let bytes = bytes.as_bytes();
+        let (_, read) = Rotation::open(bytes, &key(2), &key(1).id(), NOW).unwrap();
+        assert_eq!((read.secret(), &read), (new, &rotation));
+        // Neither a third device, who may be the one that is taken out, nor another sender.
+        assert!(Rotation::open(bytes, &key(3), &key(1).id(), NOW).is_err());
+        assert!(Rotation::open(bytes, &key(2), &key(3).id(), NOW).is_err());
+        assert!(
+            rotation
+                .seal(&key(1), &DeviceId([0; 32]), times, [5; 24])
+                .is_err()
+        );
+        // A device's record is no rotation.
+        let place = key(1).rotation(&key(1).id(), &key(2).id()).unwrap();
+        let other = seal(KIND_SESSIONS, &record(0), &key(1), &place, times, [7; 24]).unwrap();
+        assert_eq!(
+            Rotation::open(other.as_bytes(), &key(2), &key(1).id(), NOW),
+            Err(DeviceError::Malformed("it is of another kind"))
+        );
+    }
+
+    #[test]
+    fn claimed_counts_are_bounded() {
+        let mut crowd = record(0);
+        crowd.members = vec![member(2, "desk"); MAX_DEVICES + 1];
+        let place = group().record(&key(1).id());
+        let times = Times::starting(NOW, 0);
+        let bytes = seal(KIND_SESSIONS, &crowd, &key(1), &place, times, [7; 24]).unwrap();
+        assert!(matches!(
+            DeviceRecord::open(bytes.as_bytes(), &key(1).id(), &group(), NOW),
+            Err(DeviceError::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn secrets_are_in_no_debug_text() {
+        let said = format!(
+            "{:?} {:?} {:?} {:?}",
+            key(1),
+            group(),
+            record(1),
+            Rotation::new([0; 32], &group(), Vec::new())
+        );
+        assert!(
+            !said.contains("[9, 9") && !said.contains("[1, 1") && !said.contains("[0, 0"),
+            "{said}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn changed_bytes_are_refused(at in 0..700_usize, bit in 0..8_u8) {
+            let record = sealed(record(2));
+            let mut bytes = record.as_bytes().to_vec();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(DeviceRecord::open(&bytes, &key(1).id(), &group(), NOW).is_err());
+        }
+
+        #[test]
+        fn any_payload_is_read_without_harm(payload in prop::collection::vec(any::<u8>(), 0..300)) {
+            // Signed rightly all the way: what a device of the group that means harm can do.
+            let place = group().record(&key(1).id());
+            let times = Times::starting(NOW, 0);
+            let signature = key(1).0.sign(&signed(&place.id(), times, KIND_SESSIONS, &payload));
+            let whole = [&[KIND_SESSIONS][..], &signature.to_bytes(), &payload].concat();
+            for payload in [&payload, &whole] {
+                let record = LinkRecord::seal(&place, times, payload, [7; 24]).unwrap();
+                let _ = DeviceRecord::open(record.as_bytes(), &key(1).id(), &group(), NOW);
+            }
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! What one core serves: `cargo run --release -p pillion-signal --features load --bin pillion-signal-load -- all`.
+//!
+//! `fill` writes a million records into a store; `run` starts the real binary on it, pinned to one
+//! core, and asks it over HTTP from the other ones, beside nginx with a static file on the same core.
+//! Both fit in two minutes each. The folder (`--data`, default `load-data`) is kept between them.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, ValueEnum};
+use pillion_proto::{LinkRecord, LinkSecret, Times};
+use pillion_signal::{
+    metrics::StoreMetrics,
+    store::{Embedded, Entry, Key, Kind, Store as _},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// Payload that makes a record of about 400 bytes.
+const PAYLOAD: [u8; 220] = [5; 220];
+
+#[derive(Parser)]
+struct Flags {
+    /// What to do.
+    #[arg(value_enum)]
+    phase: Phase,
+    /// Records in the store.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u32,
+    /// Of these, how many have real hosts, who publish.
+    #[arg(long, default_value_t = 100_000)]
+    hosts: u32,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Where the records are.
+    #[arg(long, default_value = "load-data")]
+    data: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Phase {
+    Fill,
+    Run,
+    All,
+}
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    if flags.phase != Phase::Run {
+        runtime.block_on(fill(&flags))?;
+    }
+    if flags.phase != Phase::Fill {
+        runtime.block_on(run(&flags))?;
+    }
+    Ok(())
+}
+
+async fn fill(flags: &Flags) -> Result<()> {
+    let store = Embedded::open(&flags.data, u64::MAX, 48 << 20, StoreMetrics::default())?;
+    let started = Instant::now();
+    let day = now() + 24 * 60 * 60 * 1000;
+    let model = LinkRecord::seal(&host(0), Times::starting(now(), 0), &PAYLOAD, [1; 24])?;
+    let bytes = bytes::Bytes::copy_from_slice(model.as_bytes());
+    for chunk in 0..flags.records.div_ceil(4096) {
+        let range = chunk * 4096..flags.records.min((chunk + 1) * 4096);
+        let mut waiting = Vec::with_capacity(4096);
+        for n in range {
+            let key = Key {
+                kind: Kind::Link,
+                id: id(n, flags.hosts),
+            };
+            let entry = Entry {
+                seq: 1,
+                expires: day,
+                live: true,
+                bytes: bytes.clone(),
+            };
+            waiting.push(store.put(key, entry, now()));
+        }
+        for put in waiting {
+            put.await?;
+        }
+    }
+    println!(
+        "filled {} records of {} B in {:.1} s ({:.0}/s into the store, unverified)",
+        flags.records,
+        bytes.len(),
+        started.elapsed().as_secs_f64(),
+        f64::from(flags.records) / started.elapsed().as_secs_f64(),
+    );
+    drop(store);
+    println!("disk: {:.0} MB (target 1000)", disk(&flags.data)?);
+    Ok(())
+}
+
+async fn run(flags: &Flags) -> Result<()> {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: u32| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % u64::from(below)) as u32
+    };
+    let resolves: Vec<Vec<u8>> = (0..100_000)
+        .map(|_| {
+            let id = pillion_proto::LinkId::from_bytes(id(next(flags.records), flags.hosts));
+            format!("GET /v1/links/{id} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes()
+        })
+        .collect();
+    let started = Instant::now();
+    let publishes: Vec<Vec<u8>> = (0..flags.hosts).map(publish).collect::<Result<_>>()?;
+    println!(
+        "signed {} records in {:.1} s",
+        flags.hosts,
+        started.elapsed().as_secs_f64()
+    );
+    let (first, rest) = publishes.split_at(publishes.len() * 7 / 10);
+
+    let service = Server::pillion(&flags.data)?;
+    let opened = Instant::now();
+    let length = Duration::from_secs(flags.seconds);
+    measure(service.addr, &resolves, 64, None, Duration::from_secs(2)).await?;
+    println!(
+        "first answers after {:.1} s\n",
+        opened.elapsed().as_secs_f64() - 2.0
+    );
+    println!(
+        "{:<34}{:>10}{:>10}{:>9}{:>9}{:>9}",
+        "one core", "a second", "target", "p50 ms", "p99 ms", "≤ ms"
+    );
+
+    let read = measure(service.addr, &resolves, 64, None, length).await?;
+    read.print("resolves, as many as go", Some(20_000));
+    let written = measure(service.addr, first, 256, None, length).await?;
+    written.print("publishes, as many as go", Some(5_000));
+    // A million hosts renewing every five minutes, and as many resolves.
+    let (reads, writes) = tokio::join!(
+        measure(service.addr, &resolves, 64, Some(3_400), length),
+        measure(service.addr, rest, 64, Some(3_400), length),
+    );
+    reads?.print("resolves at 3,400/s, with …", Some(3_400));
+    writes?.print("… publishes at 3,400/s", Some(3_333));
+    let (hwm, anon) = service.memory()?;
+    println!("memory: {hwm:.0} MB at most, {anon:.0} MB now (target 200)");
+    println!("disk: {:.0} MB (target 1000)", disk(&flags.data)?);
+    drop(service);
+
+    match Server::nginx()? {
+        Some((nginx, _folder)) => {
+            let asked = [b"GET /record HTTP/1.1\r\nhost: x\r\n\r\n".to_vec()];
+            measure(nginx.addr, &asked, 64, None, Duration::from_secs(1)).await?;
+            let read = measure(nginx.addr, &asked, 64, None, length).await?;
+            read.print("yardstick: nginx, one static file", None);
+        }
+        None => println!("no yardstick: nginx is not installed"),
+    }
+    Ok(())
+}
+
+fn publish(n: u32) -> Result<Vec<u8>> {
+    let secret = host(n);
+    let record = LinkRecord::seal(&secret, Times::starting(now(), 1), &PAYLOAD, [1; 24])?;
+    let body = record.as_bytes();
+    let head = format!(
+        "PUT /v1/links/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        secret.id(),
+        body.len()
+    );
+    Ok([head.as_bytes(), body].concat())
+}
+
+/// What came of asking for a while.
+struct Figures {
+    rate: f64,
+    p50: f64,
+    p99: f64,
+}
+
+impl Figures {
+    fn print(&self, what: &str, target: Option<u32>) {
+        let target = target.map_or(String::new(), |target| target.to_string());
+        println!(
+            "{what:<34}{:>10.0}{target:>10}{:>9.2}{:>9.2}{:>9}",
+            self.rate, self.p50, self.p99, 10
+        );
+    }
+}
+
+/// Sends each request in turn over `connections`; at `rate` a second by the clock, a late answer
+/// counted from when its request was due, or each as soon as the one before is answered.
+async fn measure(
+    addr: SocketAddr,
+    requests: &[Vec<u8>],
+    connections: usize,
+    rate: Option<u32>,
+    length: Duration,
+) -> Result<Figures> {
+    // The same record again would cost no write.
+    let once = requests
+        .first()
+        .is_some_and(|first| first.starts_with(b"PUT"));
+    let requests: Arc<[Vec<u8>]> = requests.into();
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for first in 0..connections {
+        let requests = requests.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut stream = TcpStream::connect(addr).await?;
+            stream.set_nodelay(true)?;
+            let mut answer = Vec::new();
+            let mut times = Vec::new();
+            let mut at = first;
+            while started.elapsed() < length {
+                let mut due = Instant::now();
+                if let Some(rate) = rate {
+                    due = started + Duration::from_secs_f64(at as f64 / f64::from(rate));
+                    tokio::time::sleep_until(due.into()).await;
+                }
+                if once && at >= requests.len() {
+                    break;
+                }
+                stream.write_all(&requests[at % requests.len()]).await?;
+                let status = read(&mut stream, &mut answer).await?;
+                if status != 200 && status != 204 {
+                    bail!("answered {status}: {}", String::from_utf8_lossy(&answer));
+                }
+                times.push(due.elapsed());
+                at += connections;
+            }
+            Ok(times)
+        }));
+    }
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    times.sort_unstable();
+    let took = started.elapsed().as_secs_f64();
+    let at = |part: f64| {
+        let index = (times.len() as f64 * part) as usize;
+        times
+            .get(index)
+            .map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+    };
+    Ok(Figures {
+        rate: times.len() as f64 / took,
+        p50: at(0.5),
+        p99: at(0.99),
+    })
+}
+
+/// One answer of HTTP/1.1 with a length; returns its status.
+async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<u16> {
+    answer.clear();
+    loop {
+        if stream.read_buf(answer).await? == 0 {
+            bail!("the connection was closed");
+        }
+        let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = std::str::from_utf8(&answer[..end])?;
+        let status = head.get(9..12).context("no status")?.parse()?;
+        let length = head
+            .lines()
+            .find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse::<usize>())
+            })
+            .transpose()?
+            .unwrap_or(0);
+        if answer.len() >= end + 4 + length {
+            return Ok(status);
+        }
+    }
+}
+
+/// A server pinned to the first core; killed when dropped.
+struct Server {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Server {
+    fn pillion(data: &Path) -> Result<Self> {
+        let here = std::env::current_exe()?;
+        let binary = here
+            .ancestors()
+            .nth(1)
+            .context("the build's folder")?
+            .join("pillion-signal");
+        let mut child = Command::new("taskset")
+            .args(["-c", "0"])
+            .arg(&binary)
+            .args(["--listen", "127.0.0.1:0", "--threads", "1", "--data"])
+            .arg(data)
+            .args(["--publish-rate", "0", "--read-rate", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("taskset {}: build it first", binary.display()))?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().context("its output")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let addr = line.trim().strip_prefix("listening on ");
+        let addr = addr.context("the service did not start")?.parse()?;
+        Ok(Self { child, addr })
+    }
+
+    /// nginx with one file of a record's size, one worker.
+    fn nginx() -> Result<Option<(Self, Folder)>> {
+        let nginx = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
+        let Some(nginx) = nginx.iter().find(|path| Path::new(path).exists()) else {
+            return Ok(None);
+        };
+        let folder = Folder::new()?;
+        let at = folder.0.display();
+        std::fs::write(folder.0.join("record"), [5; 420])?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let config = format!(
+            "daemon off; worker_processes 1; user root; pid {at}/pid; error_log stderr crit;\n\
+             events {{}}\nhttp {{ access_log off; sendfile on; tcp_nodelay on; keepalive_requests 100000000;\n\
+             open_file_cache max=10; server {{ listen 127.0.0.1:{port}; root {at}; }} }}\n"
+        );
+        let file = folder.0.join("nginx.conf");
+        std::fs::write(&file, config)?;
+        let child = Command::new("taskset")
+            .args(["-c", "0", nginx, "-p"])
+            .arg(&folder.0)
+            .arg("-c")
+            .arg(&file)
+            .spawn()?;
+        let server = Self {
+            child,
+            addr: ([127, 0, 0, 1], port).into(),
+        };
+        let started = Instant::now();
+        while std::net::TcpStream::connect(server.addr).is_err() {
+            if started.elapsed() > Duration::from_secs(5) {
+                bail!("nginx does not answer");
+            }
+        }
+        Ok(Some((server, folder)))
+    }
+
+    /// Its resident memory in MB: the most there was, and what is its own now.
+    fn memory(&self) -> Result<(f64, f64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<f64>().ok()
+        };
+        let (hwm, anon) = field("VmHWM:")
+            .zip(field("RssAnon:"))
+            .context("its memory")?;
+        Ok((hwm / 1000.0, anon / 1000.0))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // nginx's worker ends with its master only if that is asked to.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder for nginx, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("pillion-signal-load-{}", std::process::id()));
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Megabytes a folder's files take on the disk.
+fn disk(folder: &Path) -> Result<f64> {
+    let mut blocks = 0;
+    for file in std::fs::read_dir(folder)? {
+        blocks += file?.metadata()?.blocks();
+    }
+    Ok(blocks as f64 * 512.0 / 1e6)
+}
+
+/// The id of record `n`: a real host's, or just any.
+fn id(n: u32, hosts: u32) -> [u8; 32] {
+    match n < hosts {
+        true => *host(n).id().as_bytes(),
+        false => {
+            use sha2::{Digest as _, Sha256};
+            Sha256::digest(n.to_be_bytes()).into()
+        }
+    }
+}
+
+fn host(n: u32) -> LinkSecret {
+    let mut seed = [0; 32];
+    seed[..4].copy_from_slice(&n.to_be_bytes());
+    LinkSecret::derive(&[1; 32], &seed)
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,35 @@
+//! `pillion-signal`: keeps link records and address records until they expire, and is trusted with
+//! nothing.
+//!
+//! ```text
+//! PUT GET DELETE /v1/links/ID      a host's encrypted ticket, signed      (pillion_proto::link)
+//! PUT GET        /pkarr/KEY        a host's addresses, signed             (pkarr relay, BEP 44)
+//! POST /v1/mail, PUT GET …/N/SIDE/SEQ    a few messages for a spoken code (mail)
+//! GET /s/ID                        says how to join, to a browser         (page)
+//! GET /healthz, /metrics
+//! ```
+//!
+//! ```text
+//! connection ─▶ serve ─▶ http: rate, size ─▶ links, pkarr: verify ─▶ Store ─▶ one writer, many at a commit
+//! ```
+//!
+//! What it sees are addresses, timing and sizes, and which ids are asked for. What it keeps, it can
+//! neither read nor change without readers noticing. It writes no addresses and no ids to its logs.
+//!
+//! Start reading at [`Service::start`].
+
+mod clock;
+mod config;
+mod http;
+mod limit;
+mod links;
+mod mail;
+pub mod metrics;
+mod page;
+mod pkarr;
+mod relay;
+mod serve;
+pub mod store;
+
+pub use config::{Config, RelayConfig, StoreConfig, Tls};
+pub use serve::Service;

@@ -1,0 +1,156 @@
+//! `pillion-signal`: flags, logs and signals around the service.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use pillion_signal::{Config, RelayConfig, Service, StoreConfig, Tls};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Keeps Pillion's link records and address records; trusted with nothing.
+#[derive(Parser)]
+#[command(version)]
+struct Flags {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Where records are kept; made when missing.
+    #[arg(long, default_value = "pillion-signal-data", value_name = "FOLDER")]
+    data: PathBuf,
+    /// The certificate chain to serve with, in PEM.
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM.
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// A proxy stands before this service: believe the last address of X-Forwarded-For.
+    #[arg(long)]
+    behind_proxy: bool,
+    /// Most records kept.
+    #[arg(long, default_value_t = 4_000_000, value_name = "COUNT")]
+    max_records: u64,
+    /// The store's cache, in MiB.
+    #[arg(long, default_value_t = 48, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..))]
+    cache: u16,
+    /// Publishes a second from one address; 0 is no limit.
+    #[arg(long, default_value_t = 50, value_name = "COUNT")]
+    publish_rate: u32,
+    /// Reads a second from one address; 0 is no limit.
+    #[arg(long, default_value_t = 500, value_name = "COUNT")]
+    read_rate: u32,
+    /// Mailbox requests a second from one address; 0 is no limit.
+    #[arg(long, default_value_t = 10, value_name = "COUNT")]
+    mail_rate: u32,
+    /// Connections at a time.
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    max_connections: u32,
+    /// Threads that serve; as many as there are processors unless told otherwise.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Also run a relay here, for hosts with a live link and their viewers.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    relay: Option<SocketAddr>,
+    /// Answer QUIC address discovery here (7842 is where hosts look).
+    #[arg(
+        long,
+        requires = "relay",
+        requires = "tls_cert",
+        value_name = "ADDRESS:PORT"
+    )]
+    relay_quic: Option<SocketAddr>,
+    /// A file with a secret; whoever shows it may use the relay without a link.
+    #[arg(long, requires = "relay", value_name = "FILE")]
+    relay_secret_file: Option<PathBuf>,
+    /// A file that says how to reach a PostgreSQL server, in place of --data (`host=… user=…`).
+    #[cfg(feature = "postgres")]
+    #[arg(long, value_name = "FILE")]
+    postgres_file: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let filter = EnvFilter::try_from_env("PILLION_SIGNAL_LOG")
+        // The relay names addresses and endpoints in its own log.
+        .unwrap_or_else(|_| EnvFilter::new("error,pillion_signal=info"));
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pillion-signal: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> anyhow::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = flags.threads {
+        runtime.worker_threads(usize::from(threads));
+    }
+    let runtime = runtime.enable_all().build().context("the runtime")?;
+    let config = config(flags)?;
+    runtime.block_on(async {
+        // Before anything is served, so that no signal is missed.
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+        let service = Service::start(config).await?;
+        println!("listening on {}", service.addr());
+        if let Some(relay) = service.relay_addr() {
+            println!("relay on {relay}");
+        }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        service.stop().await;
+        Ok(())
+    })
+}
+
+fn config(flags: Flags) -> anyhow::Result<Config> {
+    let mut config = Config::new(flags.listen, &flags.data);
+    config.store = store(&flags)?;
+    config.tls = match (&flags.tls_cert, &flags.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls::from_files(cert, key)?),
+        _ => None,
+    };
+    config.behind_proxy = flags.behind_proxy;
+    config.publish_rate = flags.publish_rate;
+    config.read_rate = flags.read_rate;
+    config.mail_rate = flags.mail_rate;
+    config.max_connections = flags.max_connections.max(1) as usize;
+    let secret = flags.relay_secret_file.as_deref().map(line).transpose()?;
+    config.relay = flags.relay.map(|listen| RelayConfig {
+        listen,
+        quic: flags.relay_quic,
+        secret,
+    });
+    Ok(config)
+}
+
+fn store(flags: &Flags) -> anyhow::Result<StoreConfig> {
+    #[cfg(feature = "postgres")]
+    if let Some(file) = &flags.postgres_file {
+        let connection = line(file)?;
+        return Ok(StoreConfig::Postgres { connection });
+    }
+    Ok(StoreConfig::Embedded {
+        folder: flags.data.clone(),
+        max_records: flags.max_records,
+        cache_bytes: usize::from(flags.cache) << 20,
+    })
+}
+
+/// A file's one line; secrets stand in files, never among the flags.
+fn line(file: &std::path::Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    let text = text.trim();
+    ensure!(!text.is_empty(), "{} is empty", file.display());
+    Ok(text.to_owned())
+}

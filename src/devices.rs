@@ -1,0 +1,398 @@
+//! A person's own devices: which there are, and the sessions that run on them.
+//!
+//! What this device knows is in one file of the configuration directory ([`Devices`]); what the others
+//! say comes from a link service ([`Directory`]), which can read none of it
+//! (`pillion_proto::device`).
+
+mod directory;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use pillion_proto::{
+    Text,
+    device::{DeviceId, DeviceKey, GroupSecret, MAX_DEVICES, Member},
+    limits::MAX_NAME,
+};
+use pillion_screen::clean::clean_name;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+pub use directory::{Directory, Running, Seen};
+
+use crate::paths::{Paths, private_dir};
+
+/// The file, and what holds others off while it is changed.
+const FILE: &str = "devices.json";
+const LOCK: &str = "devices.lock";
+/// Format of the file; raised when an older Pillion would misread it.
+const VERSION: u32 = 1;
+/// Longest file read, in bytes.
+const MAX_FILE: u64 = 64 << 10;
+
+/// What this device is and which others it is linked with.
+#[derive(Debug, Clone)]
+pub struct Devices {
+    /// This device's own key, which never leaves it.
+    pub key: DeviceKey,
+    /// What its person calls it.
+    pub name: String,
+    /// The group it is in, if it is linked with any other.
+    pub group: Option<Group>,
+}
+
+/// Devices that share a secret.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The secret.
+    pub secret: GroupSecret,
+    /// The other devices.
+    pub members: Vec<Member>,
+    /// Those who may not know the secret yet: it was changed here while they were away.
+    pub pending: Vec<Pending>,
+}
+
+/// A device that may know only an earlier secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Which.
+    pub to: DeviceId,
+    /// The name of the secret it knows.
+    pub before: [u8; 32],
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    key: [u8; 32],
+    name: String,
+    group: Option<StoredGroup>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredGroup {
+    secret: [u8; 32],
+    members: Vec<Member>,
+    pending: Vec<Pending>,
+}
+
+impl Devices {
+    /// What is known here; `None` where nothing was ever linked.
+    ///
+    /// # Errors
+    /// The file is another user's, open to others, or damaged.
+    pub fn load(paths: &Paths) -> Result<Option<Devices>> {
+        read(&paths.config.join(FILE))
+    }
+
+    /// Changes what is known here: durable when this returns, and one or the other whatever happens.
+    /// The first time, this device gets its key.
+    ///
+    /// # Errors
+    /// The file can't be read or written, or `change` refuses.
+    pub fn update<T>(paths: &Paths, change: impl FnOnce(&mut Devices) -> Result<T>) -> Result<T> {
+        private_dir(&paths.config)?;
+        let lock = paths.config.join(LOCK);
+        let held = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock);
+        let held = held.with_context(|| format!("{} could not be opened", lock.display()))?;
+        held.lock()
+            .with_context(|| format!("{} could not be locked", lock.display()))?;
+        let file = paths.config.join(FILE);
+        let mut devices = match read(&file)? {
+            Some(devices) => devices,
+            None => Devices {
+                key: DeviceKey::from_bytes(&pillion_net::random_bytes()?),
+                name: machine_name(),
+                group: None,
+            },
+        };
+        let result = change(&mut devices)?;
+        write(&file, &devices)
+            .with_context(|| format!("{} could not be written", file.display()))?;
+        Ok(result)
+    }
+
+    /// When the file was changed last, to see whether to look again.
+    pub fn changed_at(paths: &Paths) -> Option<(i64, i64)> {
+        let meta = fs::symlink_metadata(paths.config.join(FILE)).ok()?;
+        Some((meta.mtime(), meta.mtime_nsec()))
+    }
+
+    /// This device, as the others know it.
+    pub fn own(&self) -> Member {
+        Member {
+            id: self.key.id(),
+            name: Text::cut(&self.name),
+        }
+    }
+
+    /// The one other device that `wanted` names: its name, or the beginning of its id.
+    ///
+    /// # Errors
+    /// None, or more than one, fits.
+    pub fn find(&self, wanted: &str) -> Result<Member> {
+        let members = self.group.iter().flat_map(|group| &group.members);
+        let fits = |member: &&Member| {
+            member.name.as_str() == wanted
+                || (wanted.len() >= 4 && member.id.to_string().starts_with(wanted))
+        };
+        let found: Vec<&Member> = members.filter(fits).collect();
+        match &found[..] {
+            [one] => Ok((*one).clone()),
+            [] => bail!(
+                "no device \"{}\" is linked with this one; `pillion device ls` lists those that are",
+                clean_name(wanted, MAX_NAME)
+            ),
+            _ => {
+                let ids: Vec<String> = found
+                    .iter()
+                    .map(|member| member.id.to_string().chars().take(8).collect())
+                    .collect();
+                bail!(
+                    "more than one device is called \"{}\"; say which by the beginning of its id: {}",
+                    clean_name(wanted, MAX_NAME),
+                    ids.join(", ")
+                )
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Notes a device, or a new name of one; whether that changed anything. What is one too many is not
+    /// noted.
+    pub fn note(&mut self, member: Member) -> bool {
+        if let Some(known) = self.members.iter_mut().find(|known| known.id == member.id) {
+            let changed = known.name != member.name;
+            known.name = member.name;
+            return changed;
+        }
+        let room = self.members.len() + 1 < MAX_DEVICES;
+        if room {
+            self.members.push(member);
+        }
+        room
+    }
+
+    /// Takes a device out: those that stay get another secret, as soon as they are there.
+    pub fn take_out(&mut self, device: &DeviceId, secret: GroupSecret) {
+        let before = self.secret.name();
+        self.members.retain(|member| member.id != *device);
+        self.pending.retain(|pending| pending.to != *device);
+        for member in &self.members {
+            // Who does not know this secret yet still waits for it by the one it knows.
+            if !self.pending.iter().any(|pending| pending.to == member.id) {
+                self.pending.push(Pending {
+                    to: member.id,
+                    before,
+                });
+            }
+        }
+        self.secret = secret;
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Devices>> {
+    let damaged = || {
+        format!(
+            "{} is damaged or was written by a newer pillion; move it away and link this device again",
+            file.display()
+        )
+    };
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+        .open(file);
+    let opened = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.with_context(|| format!("{} could not be read", file.display()))?,
+    };
+    let meta = opened.metadata()?;
+    if meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o077 != 0 {
+        bail!(
+            "{0} can be read or changed by other users; run: chmod 600 {0}",
+            file.display()
+        );
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    opened.take(MAX_FILE).read_to_end(&mut bytes)?;
+    let stored: Stored = serde_json::from_slice(&bytes).with_context(damaged)?;
+    let group = stored.group.map(|group| Group {
+        secret: GroupSecret::from_bytes(group.secret),
+        members: group.members,
+        pending: group.pending,
+    });
+    let too_many = group
+        .as_ref()
+        .is_some_and(|group| group.members.len() >= MAX_DEVICES);
+    if stored.version != VERSION || too_many {
+        bail!(damaged());
+    }
+    Ok(Some(Devices {
+        key: DeviceKey::from_bytes(&stored.key),
+        name: clean_name(&stored.name, MAX_NAME),
+        group,
+    }))
+}
+
+fn write(file: &Path, devices: &Devices) -> Result<()> {
+    let stored = Stored {
+        version: VERSION,
+        key: *devices.key.to_bytes(),
+        name: devices.name.clone(),
+        group: devices.group.as_ref().map(|group| StoredGroup {
+            secret: *group.secret.as_bytes(),
+            members: group.members.clone(),
+            pending: group.pending.clone(),
+        }),
+    };
+    let bytes = Zeroizing::new(serde_json::to_vec(&stored)?);
+    let part = PathBuf::from(format!("{}.tmp", file.display()));
+    // Left by one that was killed; the lock is ours.
+    let _ = fs::remove_file(&part);
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)?;
+    out.write_all(&bytes)?;
+    out.sync_all()?;
+    fs::rename(&part, file)?;
+    if let Some(dir) = file.parent() {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// What the machine is called.
+fn machine_name() -> String {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    match clean_name(&name, MAX_NAME) {
+        empty if empty.is_empty() => "device".to_owned(),
+        name => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn paths(dir: &Path) -> Paths {
+        Paths {
+            config: dir.join("config"),
+            sessions: dir.join("sessions"),
+            runtime: dir.join("run"),
+        }
+    }
+
+    fn member(seed: u8, name: &str) -> Member {
+        Member {
+            id: DeviceKey::from_bytes(&[seed; 32]).id(),
+            name: Text::cut(name),
+        }
+    }
+
+    fn group() -> Group {
+        Group {
+            secret: GroupSecret::from_bytes([9; 32]),
+            members: vec![member(2, "desk"), member(3, "laptop"), member(4, "laptop")],
+            pending: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_kept_for_its_owner_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let paths = paths(temp.path());
+        assert!(Devices::load(&paths).unwrap().is_none());
+        let id = Devices::update(&paths, |devices| {
+            devices.group = Some(group());
+            Ok(devices.key.id())
+        })
+        .unwrap();
+        let read = Devices::load(&paths).unwrap().unwrap();
+        assert_eq!(read.key.id(), id);
+        assert_eq!(read.group.unwrap().members, group().members);
+        let file = paths.config.join(FILE);
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        // A refused change changes nothing.
+        let refused: Result<()> = Devices::update(&paths, |devices| {
+            devices.group = None;
+            bail!("no")
+        });
+        assert!(refused.is_err());
+        assert!(Devices::load(&paths).unwrap().unwrap().group.is_some());
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let said = Devices::load(&paths).unwrap_err().to_string();
+        assert!(said.contains("chmod 600"), "{said}");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&file, b"{\"version\":2}").unwrap();
+        let said = Devices::load(&paths).unwrap_err().to_string();
+        assert!(said.contains("link this device again"), "{said}");
+    }
+
+    #[test]
+    fn a_device_is_named_by_its_name_or_the_beginning_of_its_id() {
+        let devices = Devices {
+            key: DeviceKey::from_bytes(&[1; 32]),
+            name: "own".to_owned(),
+            group: Some(group()),
+        };
+        assert_eq!(devices.find("desk").unwrap(), member(2, "desk"));
+        let said = devices.find("laptop").unwrap_err().to_string();
+        let id = member(4, "").id.to_string();
+        assert!(said.contains(&id[..8]), "{said}");
+        assert_eq!(devices.find(&id[..8]).unwrap(), member(4, "laptop"));
+        let said = devices.find("phone").unwrap_err().to_string();
+        assert!(said.contains("pillion device ls"), "{said}");
+    }
+
+    #[test]
+    fn who_stays_waits_for_the_new_secret_by_the_one_it_knows() {
+        let mut group = group();
+        let first = group.secret.name();
+        let [desk, old, new] = [2, 3, 4].map(|seed| member(seed, "").id);
+        group.take_out(&old, GroupSecret::from_bytes([10; 32]));
+        let waits = |group: &Group, id: DeviceId| {
+            let found = group.pending.iter().find(|pending| pending.to == id);
+            found.map(|pending| pending.before)
+        };
+        assert_eq!(waits(&group, desk), Some(first));
+        assert_eq!(waits(&group, old), None);
+        // The desk has heard of it, the other one has not.
+        group.pending.retain(|pending| pending.to != desk);
+        group.members.push(member(5, "phone"));
+        let second = group.secret.name();
+        group.take_out(&member(5, "").id, GroupSecret::from_bytes([11; 32]));
+        assert_eq!(waits(&group, desk), Some(second));
+        assert_eq!(waits(&group, new), Some(first));
+        assert_eq!(group.members.len(), 2);
+    }
+
+    #[test]
+    fn no_more_devices_are_noted_than_there_can_be() {
+        let mut group = group();
+        for seed in 10..30 {
+            group.note(member(seed, "one more"));
+        }
+        assert_eq!(group.members.len(), MAX_DEVICES - 1);
+        assert!(group.note(member(2, "renamed")));
+        assert!(!group.note(member(2, "renamed")));
+    }
+}

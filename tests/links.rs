@@ -1,0 +1,573 @@
+//! Links and codes, told with the real binary in real terminals: with the real service, and with one
+//! that is not to be trusted, what it sees and what it can do.
+
+mod harness;
+#[path = "harness/service.rs"]
+mod service;
+#[path = "harness/untrusted.rs"]
+mod untrusted;
+
+use std::process::Output;
+
+use harness::{Machine, Piped, SIZE, Term, VIEWER, until, wait_for_file};
+use pillion::{
+    clock::unix_ms,
+    net::signal::{JoinError, Resolver},
+};
+use pillion_proto::{LinkRecord, LinkSecret, LinkUrl, Ticket, Times};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
+use service::Service;
+use untrusted::{Tamper, Untrusted};
+
+/// What the host was shown.
+struct Shared {
+    host: Term,
+    ticket: String,
+    link: Option<String>,
+    code: Option<String>,
+}
+
+/// `pillion --share --json ARGS` in a terminal, with a shell at its prompt.
+fn share(machine: &Machine, args: &[&str]) -> Shared {
+    let file = machine.fresh("shared");
+    let mut all = vec!["--share", "--json", "--name", "secretname", "--ticket-file"];
+    all.push(file.to_str().unwrap());
+    all.extend(args);
+    all.extend(["--", "bash", "--norc", "--noprofile"]);
+    let host = Term::start(machine.pillion(&all), SIZE);
+    let object: serde_json::Value = serde_json::from_str(&wait_for_file(&file)).unwrap();
+    host.wait_for("$ ");
+    let text = |name: &str| Some(object[name].as_str()?.to_owned());
+    Shared {
+        host,
+        ticket: text("ticket").unwrap(),
+        link: text("link"),
+        code: text("code"),
+    }
+}
+
+fn join_text(machine: &Machine, what: &str, args: &[&str]) -> Output {
+    let mut command = machine.pillion(&["join", "--text"]);
+    command.args(args).env("PILLION_TICKET", what);
+    Piped::start(command).wait()
+}
+
+/// Joins; must be refused with this exit code. What was said.
+fn refused(machine: &Machine, code: i32, what: &str, args: &[&str]) -> String {
+    let output = join_text(machine, what, args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+/// Joins until that works: the record may be on its way.
+fn joined(machine: &Machine, what: &str) -> String {
+    until("the link to work", || {
+        let output = join_text(machine, what, &[]);
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap())
+    })
+}
+
+fn link_of(text: &str) -> LinkUrl {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_link_works_like_a_ticket_until_it_is_replaced_or_the_sharing_stops() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    // In the settings it needs no flag; to join by a link a machine needs to know of nothing but, here,
+    // the service's certificate.
+    service.known_to(&anna);
+    let mut shared = share(&anna, &[]);
+    let link = shared.link.clone().unwrap();
+    assert!(link.starts_with(&format!("{}/s/", service.url())), "{link}");
+    shared.host.send("echo seen-$((1+1))\r");
+    shared.host.wait_for("seen-2");
+    let said = refused(&bert, 5, &link, &[]);
+    assert!(said.contains("certificate"), "{said}");
+    service.trusted_by(&bert);
+    assert!(joined(&bert, &link).contains("seen-2"));
+    // In a terminal, and as people paste it.
+    let viewer = bert.join(
+        VIEWER,
+        &format!(" pillion join '{link}'\n"),
+        &["--name", "bert"],
+    );
+    viewer.wait_for(" direct");
+
+    assert_eq!(anna.run(&["ticket", "--link"]).trim(), link);
+    assert_eq!(anna.run(&["ticket"]).trim(), shared.ticket);
+    let new = anna.run(&["ticket", "--new", "--link"]).trim().to_owned();
+    assert_ne!(new, link);
+    until("the old link's end", || {
+        let output = join_text(&bert, &link, &[]);
+        (output.status.code() == Some(4)).then_some(())
+    });
+    let said = refused(&bert, 4, &link, &[]);
+    assert!(
+        said.contains("has ended, or the link service withholds it"),
+        "{said}"
+    );
+    joined(&bert, &new);
+
+    anna.run(&["stop"]);
+    until("the link's end", || {
+        let output = join_text(&bert, &new, &[]);
+        (output.status.code() == Some(4)).then_some(())
+    });
+    // Ended it is, and the session's program goes on.
+    shared.host.send("echo on-$((1+1))\r");
+    shared.host.wait_for("on-2");
+}
+
+#[test]
+fn a_link_ends_with_the_program() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    service.trusted_by(&anna);
+    service.trusted_by(&bert);
+    let mut shared = share(&anna, &["--link", "--signal", service.url()]);
+    let link = shared.link.clone().unwrap();
+    joined(&bert, &link);
+    shared.host.send("exit\r");
+    assert_eq!(shared.host.wait_code(), Some(0));
+    let said = refused(&bert, 4, &link, &[]);
+    assert!(said.contains("has ended, or"), "{said}");
+}
+
+#[test]
+fn a_session_started_again_keeps_its_link() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    service.known_to(&anna);
+    service.trusted_by(&bert);
+    let mut first = share(&anna, &[]);
+    let link = first.link.clone().unwrap();
+    joined(&bert, &link);
+    // As in a power cut: nothing is said to the service, or to anybody.
+    first.host.kill();
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    let again = share(&anna, &["--restart", &id]);
+    assert_eq!(again.link, Some(link.clone()));
+    joined(&bert, &link);
+}
+
+#[test]
+fn a_link_that_is_cut_short_or_changed_is_told_so() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    service.known_to(&anna);
+    service.trusted_by(&bert);
+    let link = share(&anna, &[]).link.unwrap();
+    let (bare, key) = link.split_once('#').unwrap();
+    let said = refused(&bert, 1, bare, &[]);
+    assert!(said.contains("the part from # on is missing"), "{said}");
+    let said = refused(&bert, 1, &format!("{bare}#{}", &key[..10]), &[]);
+    assert!(said.contains("after # there must be 22"), "{said}");
+    let wrong = format!("{bare}#AAAAAAAAAAAAAAAAAAAAAA");
+    let said = until("the record to be there, and not to open", || {
+        let output = join_text(&bert, &wrong, &[]);
+        (output.status.code() == Some(3)).then_some(output.stderr)
+    });
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("the key in this link (after #)"), "{said}");
+    let nobody = format!("{}/s/{}#{key}", service.url(), "A".repeat(43));
+    let said = refused(&bert, 4, &nobody, &[]);
+    assert!(said.contains("withholds"), "{said}");
+}
+
+#[test]
+fn with_the_service_down_the_session_starts_and_says_so() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let addr = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let url = format!("http://{addr}");
+    let mut shared = share(&anna, &["--link", "--code", "--signal", &url]);
+    assert_eq!(shared.code, None);
+    shared
+        .host
+        .wait_for("the link does not work yet, the ticket does");
+    shared.host.send("echo seen-$((1+1))\r");
+    shared.host.wait_for("seen-2");
+    assert!(joined(&bert, &shared.ticket).contains("seen-2"));
+    let link = shared.link.unwrap();
+    let said = refused(&bert, 5, &link, &[]);
+    assert!(said.contains("cannot be reached"), "{said}");
+    let said = anna.fails(1, &["ticket", "--code"]);
+    assert!(said.contains("cannot be reached"), "{said}");
+
+    // And when it is over.
+    let _service = Untrusted::on(std::net::TcpListener::bind(addr).unwrap());
+    shared
+        .host
+        .wait_for("the link service has this session's link again");
+    joined(&bert, &link);
+}
+
+#[test]
+fn a_link_or_code_without_a_service_is_told_what_it_needs() {
+    let machine = Machine::new();
+    let said = machine.fails(1, &["--share", "--link", "--", "true"]);
+    assert!(said.contains("--signal"), "{said}");
+    let said = refused(&machine, 1, "7-guitar-lantern", &[]);
+    assert!(said.contains("--signal"), "{said}");
+}
+
+#[test]
+fn the_service_learns_no_ticket_no_key_and_no_name() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Untrusted::start();
+    let url = service.url();
+    let shared = share(&anna, &["--link", "--code", "--signal", &url]);
+    let (link, code) = (shared.link.clone().unwrap(), shared.code.clone().unwrap());
+    joined(&bert, &link);
+    // One request, so one round trip once there is a connection to the service.
+    let before = service.resolved();
+    assert!(join_text(&bert, &link, &[]).status.success());
+    assert_eq!(service.resolved(), before + 1);
+    let output = join_text(&bert, &code, &["--signal", &url, "--name", "secretbert"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    let ticket: Ticket = shared.ticket.parse().unwrap();
+    let parsed = link_of(&link);
+    // What a service must see shows that looking finds things at all.
+    assert!(service.saw(parsed.id.to_string().as_bytes()));
+    let words: Vec<&str> = code.split('-').collect();
+    let key = link.split_once('#').unwrap().1;
+    let port = ticket.addr.ip_addrs().next().unwrap().port().to_string();
+    for (what, secret) in [
+        ("the ticket", shared.ticket.as_bytes()),
+        ("the ticket's bytes", &ticket.to_bytes()[..]),
+        ("the ticket's secret", &ticket.link[..]),
+        ("the session's key", &ticket.addr.id.as_bytes()[..]),
+        ("the host's addresses", format!(":{port}").as_bytes()),
+        ("the link's key", key.as_bytes()),
+        ("the link's key", &parsed.key.as_bytes()[..]),
+        ("the code", code.as_bytes()),
+        ("a word", words[1].as_bytes()),
+        ("a word", words[2].as_bytes()),
+        ("a session's name", b"secretname"),
+        ("a person's name", b"secretbert"),
+    ] {
+        assert!(!service.saw(secret), "the service saw {what}");
+    }
+    // Nor do logs.
+    for machine in [&anna, &bert] {
+        for secret in [key, &shared.ticket] {
+            assert!(!machine.log().contains(secret));
+        }
+    }
+}
+
+#[test]
+fn a_service_that_lies_about_a_link_is_not_believed() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let service = Untrusted::start();
+    let url = service.url();
+    let shared = share(&anna, &["--link", "--signal", &url]);
+    let other = share(&carl, &["--link", "--signal", &url]);
+    let link = shared.link.clone().unwrap();
+    joined(&bert, &link);
+    joined(&bert, &other.link.clone().unwrap());
+
+    service.tamper(Tamper::Swap);
+    let said = refused(&bert, 3, &link, &[]);
+    assert!(said.contains("the record of another link"), "{said}");
+    // Any bit, from the version to the signature.
+    let bits = service
+        .newest(&link_of(&link).id.to_string())
+        .unwrap()
+        .len()
+        * 8;
+    for bit in [0, 9, 20, 300, 340, 420, 500, 700, 1000, bits - 1] {
+        service.tamper(Tamper::Flip(bit));
+        let said = refused(&bert, 3, &link, &[]);
+        assert!(said.contains("is not to be trusted"), "bit {bit}: {said}");
+    }
+    service.tamper(Tamper::Withhold);
+    let said = refused(&bert, 4, &link, &[]);
+    assert!(said.contains("withholds"), "{said}");
+    service.tamper(Tamper::Page);
+    let said = refused(&bert, 3, &link, &[]);
+    assert!(said.contains("is not to be trusted"), "{said}");
+    assert!(!said.contains("doctype"), "{said}");
+    service.tamper(Tamper::Redirect);
+    let said = refused(&bert, 5, &link, &[]);
+    assert!(said.contains("sends elsewhere"), "{said}");
+
+    // The other link, and this one once the service behaves, are none the worse.
+    service.tamper(Tamper::Nothing);
+    joined(&bert, &other.link.clone().unwrap());
+    joined(&bert, &link);
+}
+
+#[test]
+fn a_code_brings_one_person_in() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let service = Service::start();
+    for machine in [&anna, &bert, &carl] {
+        service.trusted_by(machine);
+    }
+    let url = service.url().to_owned();
+    let mut shared = share(&anna, &["--code", "--signal", &url]);
+    assert_eq!(
+        shared.link, None,
+        "a service named for a code gives no link"
+    );
+    let code = shared.code.clone().unwrap();
+    shared.host.send("echo seen-$((1+1))\r");
+    shared.host.wait_for("seen-2");
+    // As people write down what they are told.
+    let spoken = format!(" {}\n", code.replace('-', " ").to_uppercase());
+    let output = join_text(&bert, &spoken, &["--signal", &url]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("seen-2"),
+        "{said}"
+    );
+    shared.host.wait_for("was used; it works for nobody else");
+    let said = refused(&carl, 3, &code, &["--signal", &url]);
+    assert!(
+        said.contains("somebody has used this code already"),
+        "{said}"
+    );
+
+    // Another one for the next.
+    let next = anna.run(&["ticket", "--code"]);
+    let output = join_text(&carl, &next, &["--signal", &url]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn a_wrong_guess_burns_the_code_and_the_host_is_told() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    for machine in [&anna, &bert] {
+        service.trusted_by(machine);
+    }
+    let url = service.url().to_owned();
+    let shared = share(&anna, &["--code", "--signal", &url]);
+    let code = shared.code.clone().unwrap();
+    let number = code.split('-').next().unwrap();
+    let wrong = match code.contains("zebra") {
+        true => format!("{number}-walnut-yogurt"),
+        false => format!("{number}-zebra-zebra"),
+    };
+    let said = refused(&bert, 3, &wrong, &["--signal", &url]);
+    assert!(
+        said.contains("the host says that the code was wrong"),
+        "{said}"
+    );
+    shared.host.wait_for("somebody tried code");
+    let said = refused(&bert, 3, &code, &["--signal", &url]);
+    assert!(said.contains("used this code already"), "{said}");
+    // A slip that is in no code costs nothing: it is not sent.
+    let said = refused(
+        &bert,
+        1,
+        &format!("{number}-zebrra-zebra"),
+        &["--signal", &url],
+    );
+    assert!(said.contains("\"zebra\" would be"), "{said}");
+}
+
+#[test]
+fn a_service_that_plays_a_part_in_the_exchange_gets_nothing() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Untrusted::start();
+    let url = service.url();
+
+    // It guesses for itself, before anybody else can.
+    service.tamper(Tamper::Guess(|offer| {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let code = "7-zebra-zebra".parse().unwrap();
+        let guess = pillion_code::Guess::new(&code, &[1; 32], offer, &mut rng).unwrap();
+        guess.message().to_vec()
+    }));
+    let shared = share(&anna, &["--code", "--signal", &url]);
+    shared.host.wait_for("somebody tried code");
+    let code = shared.code.clone().unwrap();
+    let said = refused(&bert, 3, &code, &["--signal", &url]);
+    assert!(
+        said.contains("somebody has used this code already"),
+        "{said}"
+    );
+
+    // It gives the guest an offer of its own making, for words it made up.
+    service.tamper(Tamper::Nothing);
+    let code = anna.run(&["ticket", "--code"]).trim().to_owned();
+    let mut rng = ChaCha20Rng::from_seed([2; 32]);
+    let forged = pillion_code::Offer::new(&"7-zebra-zebra".parse().unwrap(), &mut rng);
+    service.tamper(Tamper::Host(0, forged.message().to_vec()));
+    let said = refused(&bert, 3, &code, &["--signal", &url]);
+    assert!(said.contains("the code was wrong"), "{said}");
+
+    // It makes up the answer.
+    service.tamper(Tamper::Nothing);
+    let code = anna.run(&["ticket", "--code"]).trim().to_owned();
+    service.tamper(Tamper::Host(1, [vec![1, 1], vec![7; 200]].concat()));
+    let said = refused(&bert, 3, &code, &["--signal", &url]);
+    assert!(said.contains("the service in between changed"), "{said}");
+
+    let ticket: Ticket = shared.ticket.parse().unwrap();
+    assert!(!service.saw(&ticket.link[..]));
+    assert!(!service.saw(shared.ticket.as_bytes()));
+}
+
+/// A link of the test's own making.
+struct Made {
+    secret: LinkSecret,
+    link: LinkUrl,
+}
+
+impl Made {
+    fn at(service: &Untrusted) -> Made {
+        let secret = LinkSecret::derive(&[1; 32], &[2; 32]);
+        let link = LinkUrl::new(&service.url(), secret.id(), secret.key().clone()).unwrap();
+        Made { secret, link }
+    }
+
+    fn put(&self, service: &Untrusted, times: Times, ticket: &Ticket) {
+        let record = LinkRecord::seal(&self.secret, times, &ticket.to_bytes(), [3; 24]).unwrap();
+        service.put(&self.secret.id().to_string(), record.as_bytes());
+    }
+}
+
+const MINUTE: u64 = 60_000;
+
+#[test]
+fn old_records_end_with_their_time_and_never_come_after_newer_ones() {
+    let anna = Machine::new();
+    let service = Untrusted::start();
+    let ticket: Ticket = share(&anna, &[]).ticket.parse().unwrap();
+    let made = Made::at(&service);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut resolver = Resolver::new(made.link.clone(), None).unwrap();
+    let mut resolve = |now: u64| runtime.block_on(resolver.resolve(move || now));
+
+    let now = unix_ms();
+    made.put(&service, Times::starting(now, 0), &ticket);
+    assert_eq!(resolve(now).unwrap(), ticket);
+    // Ten minutes it counts, and two minutes clocks may differ.
+    assert_eq!(resolve(now + 11 * MINUTE).unwrap(), ticket);
+    let error = resolve(now + 13 * MINUTE).unwrap_err();
+    assert!(
+        matches!(error, JoinError::EndedOrWithheld { .. }),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("expired 3 minutes ago"),
+        "{error}"
+    );
+    // A clock that is an hour behind says so.
+    let error = resolve(now - 60 * MINUTE).unwrap_err().to_string();
+    assert!(error.contains("60 minutes from now"), "{error}");
+    assert!(error.contains("set the clocks"), "{error}");
+
+    // The host has moved on; the service hands out what was there before.
+    made.put(&service, Times::starting(now + 1, now + 7), &ticket);
+    assert_eq!(resolve(now).unwrap(), ticket);
+    service.tamper(Tamper::Replay);
+    let error = resolve(now).unwrap_err();
+    assert!(matches!(error, JoinError::Replayed { .. }), "{error}");
+}
+
+#[test]
+fn a_viewer_that_cannot_find_the_host_asks_the_link_again() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Untrusted::start();
+    let mut shared = share(&anna, &[]);
+    let ticket: Ticket = shared.ticket.parse().unwrap();
+    let made = Made::at(&service);
+    let mut nowhere = ticket.clone();
+    nowhere.addr.addrs.clear();
+    made.put(&service, Times::starting(unix_ms(), 0), &nowhere);
+    let viewer = bert.join_piped(&made.link.to_string(), &["--follow"]);
+    viewer.err.wait_for("nowhere to be found");
+
+    made.put(&service, Times::starting(unix_ms(), unix_ms()), &ticket);
+    until("the viewer", || (!anna.who().is_empty()).then_some(()));
+    shared.host.send("echo found-$((1+1))\rexit\r");
+    viewer.out.wait_for("found-2");
+    assert!(service.resolved() >= 2);
+}
+
+#[test]
+fn a_ticket_finds_its_host_by_the_services_address_records() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    service.known_to(&anna);
+    service.known_to(&bert);
+    let file = anna.fresh("ticket");
+    let args = [
+        "--share",
+        "--ticket-file",
+        file.to_str().unwrap(),
+        "--",
+        "cat",
+    ];
+    let mut host = anna.pillion(&args);
+    // Without a relay there is nothing else to publish.
+    host.env("PILLION_PUBLISH_ADDRESSES", "true");
+    let _host = Piped::start_with_input(host);
+    let mut ticket: Ticket = wait_for_file(&file).parse().unwrap();
+    ticket.addr.addrs.clear();
+    joined(&bert, &ticket.to_string());
+    // Where nobody looks, nobody is found.
+    let said = refused(&bert, 5, &ticket.to_string(), &["--resolve", "none"]);
+    assert!(said.contains("nowhere to be found"), "{said}");
+}
+
+#[test]
+fn a_qr_code_is_drawn_with_the_ways_to_join() {
+    let anna = Machine::new();
+    let service = Untrusted::start();
+    let args = [
+        "--share",
+        "--link",
+        "--qr",
+        "--signal",
+        &service.url(),
+        "--",
+        "sh",
+        "-c",
+        "echo ready; read line",
+    ];
+    let mut host = Term::start(anna.pillion(&args), (100, 50));
+    host.wait_for("/s/");
+    // Half blocks, black on white, with a quiet zone above.
+    host.wait_until("a QR code", |screen| {
+        let text = screen.contents();
+        text.lines()
+            .any(|line| line.trim().chars().filter(|c| "█▀▄".contains(*c)).count() > 30)
+    });
+    host.wait_for("ready");
+    host.send("\r");
+    assert_eq!(host.wait_code(), Some(0));
+
+    let mut dumb = anna.pillion(&args);
+    dumb.env("TERM", "dumb");
+    let mut host = Term::start(dumb, (120, 70));
+    host.wait_for("################");
+    assert!(!host.raw_text().contains('█'));
+    host.wait_for("ready");
+    host.send("\r");
+    assert_eq!(host.wait_code(), Some(0));
+}
