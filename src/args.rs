@@ -195,6 +195,7 @@ Examples:
   pillion allow invited              people on the list; others who have the ticket knock
   pillion allow anna@example.org     put somebody on the list, who may watch
   pillion allow \"ssh-ed25519 AAAA…\" --edit
+  pillion allow forge:anna           by the SSH keys of a forge's user, as they are now
   pillion allow team:KEY             every member of a team
   pillion allow 3 --manage           participant 3 of `pillion who` manages the session with you
 

@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use pillion_caps::PublicKey;
 use pillion_people::{Invited, Who};
 use pillion_prove::private;
 use pillion_screen::clean::clean_name;
@@ -39,7 +38,7 @@ pub struct Book {
 pub enum Known {
     /// This is who the book calls so.
     As(String),
-    /// They give a name that the book has with other keys.
+    /// They give a name of the book's, and are not who has it there.
     Another(String),
     /// Nothing.
     No,
@@ -116,30 +115,37 @@ impl Book {
         self.write()
     }
 
-    /// What the book says of somebody who is here, by their key's fingerprint.
-    pub fn look_up(&self, name: &str, fingerprint: &str) -> Known {
-        let key = |entry: &&Entry| match &entry.who {
-            Invited::One(Who::Key(key)) => Some(PublicKey::fingerprint(key)),
-            _ => None,
+    /// What the book says of somebody, by their key's fingerprint and what they proved to be (texts of
+    /// [`Who`], with commas between, as the session tells it).
+    pub fn look_up(&self, name: &str, fingerprint: &str, proof: &str) -> Known {
+        let proved: Vec<Who> = proof
+            .split(", ")
+            .filter_map(|one| one.parse().ok())
+            .collect();
+        let theirs = |entry: &&Entry| match &entry.who {
+            Invited::One(Who::Key(key)) => key.fingerprint() == fingerprint,
+            // A whole team is called something, not somebody in it.
+            Invited::Team(_) => false,
+            who => proved.iter().any(|one| who.covers(one)),
         };
-        let theirs = |entry: &&Entry| key(entry).as_deref() == Some(fingerprint);
         if let Some(entry) = self.entries.iter().find(theirs) {
             return Known::As(entry.name.clone());
         }
-        let same = |entry: &&Entry| entry.name.eq_ignore_ascii_case(name) && key(entry).is_some();
+        let same = |entry: &&Entry| entry.name.to_lowercase() == name.trim().to_lowercase();
         match self.entries.iter().find(same) {
             Some(entry) => Known::Another(entry.name.clone()),
             None => Known::No,
         }
     }
 
-    /// How somebody is called in lists and notices: with the book's name, or a warning.
-    pub fn call(&self, name: &str, fingerprint: &str) -> String {
-        match self.look_up(name, fingerprint) {
-            Known::As(known) if known == name => name.to_owned(),
-            Known::As(known) => format!("{known} (calls themselves {name})"),
-            Known::Another(known) => format!("{name} (NOT the key you know as {known})"),
-            Known::No => name.to_owned(),
+    /// What to say beside somebody's name: whom the book knows them as, or a warning. Nothing if they are
+    /// called as in the book, or not in it.
+    pub fn remark(&self, name: &str, fingerprint: &str, proof: &str) -> Option<String> {
+        match self.look_up(name, fingerprint, proof) {
+            Known::As(known) if known == name => None,
+            Known::As(known) => Some(format!("is {known} in your book")),
+            Known::Another(known) => Some(format!("NOT the {known} you know")),
+            Known::No => None,
         }
     }
 
@@ -159,7 +165,7 @@ fn checked(name: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use pillion_caps::SecretKey;
+    use pillion_caps::{PublicKey, SecretKey};
 
     use super::*;
 
@@ -200,11 +206,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut book = Book::open(dir.path()).unwrap();
         book.add("anna", who(1)).unwrap();
-        let call = |name: &str, seed| book.call(name, &key(seed).fingerprint());
-        assert_eq!(call("anna", 1), "anna");
-        assert_eq!(call("guest", 1), "anna (calls themselves guest)");
-        assert_eq!(call("Anna", 2), "Anna (NOT the key you know as anna)");
-        assert_eq!(call("bert", 2), "bert");
+        book.add("bert", "bert@example.org".parse().unwrap())
+            .unwrap();
+        let remark = |name: &str, seed, proof: &str| {
+            let fingerprint = key(seed).fingerprint();
+            book.remark(name, &fingerprint, proof).unwrap_or_default()
+        };
+        assert_eq!(remark("anna", 1, ""), "");
+        assert_eq!(remark("guest", 1, ""), "is anna in your book");
+        assert_eq!(remark("Anna", 2, ""), "NOT the anna you know");
+        assert_eq!(remark("carl", 2, ""), "");
+        let proof = "the list, bert@example.org via https://i.example";
+        assert_eq!(remark("bert", 2, proof), "");
+        assert_eq!(remark("anna", 2, proof), "is bert in your book");
+        assert_eq!(remark("bert", 2, "key 7f3a"), "NOT the bert you know");
     }
 
     #[test]

@@ -63,7 +63,7 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         Some(Cmd::Who(args)) => commands::who::run(paths, &args).await?,
         Some(Cmd::Grant(args)) => commands::grant::run(paths, &args).await?,
         Some(Cmd::Revoke(args)) => commands::revoke::run(paths, &args).await?,
-        Some(Cmd::Allow(args)) => commands::allow::run(paths, &args).await?,
+        Some(Cmd::Allow(args)) => commands::allow::run(paths, &config()?, &args).await?,
         Some(Cmd::Admit(args)) => commands::admit::run(paths, &args).await?,
         Some(Cmd::Refuse(args)) => commands::refuse::run(paths, &args).await?,
         Some(Cmd::Ban(args)) => commands::ban::run(paths, &args).await?,

@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 use pillion::{
+    config::Config,
     paths::Paths,
     proto::{Allow, Right},
+    prove::keys::{invited, is_list},
     session::{Command, Done, Target},
 };
 
@@ -13,12 +15,20 @@ use crate::{
 };
 
 /// Runs it.
-pub async fn run(paths: &Paths, args: &AllowArgs) -> Result<()> {
+pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()> {
     let right = match (args.edit, args.manage) {
         (_, true) => Right::Manage,
         (true, _) => Right::Edit,
         _ => Right::View,
     };
+    if let Some(list) = args.what.as_deref().filter(|what| is_list(what)) {
+        for who in invited(list, config.forge()).await? {
+            let target = Target::Named(who.to_string());
+            let command = Command::Allow { target, right };
+            say(&ask(paths, args.session.session.as_deref(), command).await?);
+        }
+        return Ok(());
+    }
     let mode = args.what.as_deref().map(str::parse::<Allow>);
     let command = match (&args.what, mode) {
         (Some(_), Some(Ok(allow))) => Command::Open { allow: Some(allow) },

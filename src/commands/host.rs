@@ -15,9 +15,11 @@ use pillion::{
     net::load_or_create_identity,
     paths::{Paths, private_dir},
     proto::{Allow, limits::MAX_NAME},
+    proving,
     screen::clean::clean_name,
     select,
     source::{Program, SpawnError},
+    teams,
     tui::{Multiplexer, clipboard},
 };
 
@@ -74,6 +76,8 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
         allow_said: args.allow.is_some(),
         teams: args.team.clone(),
         knock_wait: config.knock_wait().0,
+        issuer: proving::client(config)?,
+        removals: teams::removals(&paths.config)?,
         ..Options::new(program, identity)
     };
     let prefix = options.prefix.to_string();

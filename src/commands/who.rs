@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use pillion::{
+    book::Book,
     clock,
     paths::Paths,
     proto::{PathKind, Right},
@@ -16,20 +17,21 @@ pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
     let Done::Who(people) = done else {
         return Ok(());
     };
+    let book = Book::open(&paths.config)?;
     if args.json {
         println!(
             "{}",
-            serde_json::Value::Array(people.iter().map(json).collect())
+            serde_json::Value::Array(people.iter().map(|one| json(one, &book)).collect())
         );
     } else if people.is_empty() {
         eprintln!("Nobody is here. `pillion ticket` prints what to join with.");
     } else {
-        table(&people);
+        table(&people, &book);
     }
     Ok(())
 }
 
-fn json(person: &ParticipantStatus) -> serde_json::Value {
+fn json(person: &ParticipantStatus, book: &Book) -> serde_json::Value {
     serde_json::json!({
         "id": person.id.0,
         "name": person.name,
@@ -40,13 +42,14 @@ fn json(person: &ParticipantStatus) -> serde_json::Value {
         "asking": person.asking,
         "state": state(person),
         "proof": person.proof,
+        "remark": book.remark(&person.name, &person.fingerprint, &person.proof),
         "path": path(person.path),
         "rtt_ms": person.rtt_us.map(|us| f64::from(us) / 1000.0),
         "lag_frames": person.lag_frames,
     })
 }
 
-fn table(people: &[ParticipantStatus]) {
+fn table(people: &[ParticipantStatus], book: &Book) {
     println!(
         "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  NOTE",
         "ID", "NAME", "KEY", "RIGHT", "PATH", "RTT"
@@ -55,7 +58,8 @@ fn table(people: &[ParticipantStatus]) {
         let rtt = person.rtt_us.map_or_else(String::new, |us| {
             format!("{:.1} ms", f64::from(us) / 1000.0)
         });
-        let mut notes = Vec::new();
+        let remark = book.remark(&person.name, &person.fingerprint, &person.proof);
+        let mut notes: Vec<String> = remark.into_iter().collect();
         if person.asking {
             notes.push(format!(
                 "asks to type: pillion grant {} --edit",

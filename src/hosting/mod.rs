@@ -18,6 +18,7 @@ mod link;
 mod overlay;
 mod place;
 mod pty;
+mod trust;
 
 use std::{
     collections::HashMap,
@@ -28,11 +29,13 @@ use std::{
 use anyhow::{Context, Result};
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_net::{HostNet, NetError, NetOptions, RelayChoice, signal::News};
-use pillion_people::{Issuer, Trust};
+use pillion_people::{Issuer, Removals, Trust};
 use pillion_proto::{Allow, Right, TrackId, TrackState};
+use pillion_prove::oidc::Client;
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostOutput, Stream, Target,
+    Actor, Command, CommandError, Done, Host, HostConfig, HostInput, HostNotice, HostOutput,
+    Stream, Target,
 };
 use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
 use pillion_store::{SessionLog, SessionMeta};
@@ -40,11 +43,12 @@ use pillion_tui::Prefix;
 use tokio::sync::oneshot;
 
 use crate::{
+    book::Book,
     clock::{Clock, unix_ms},
     control::{Request, Response, Server},
     hosting::{
         clients::Clients, devices::Publisher, kept::Kept, link::Links, overlay::Overlay,
-        pty::Program as RunningProgram,
+        pty::Program as RunningProgram, trust::Believed,
     },
     keep::Keep,
     paths::{Paths, private_dir},
@@ -108,6 +112,10 @@ pub struct Options {
     pub teams: Vec<PublicKey>,
     /// How long somebody who knocks waits for an answer.
     pub knock_wait: Duration,
+    /// Whose word for e-mail addresses is taken.
+    pub issuer: Option<Client>,
+    /// What teams took back.
+    pub removals: Vec<Removals>,
 }
 
 impl Options {
@@ -137,6 +145,8 @@ impl Options {
             allow_said: false,
             teams: Vec::new(),
             knock_wait: Duration::from_secs(2 * 60),
+            issuer: None,
+            removals: Vec::new(),
         }
     }
 }
@@ -161,6 +171,7 @@ pub struct Hosting {
     sockets: Vec<SocketAddr>,
     log_failed: bool,
     clients: Clients,
+    believed: Believed,
     tty: Option<HostTty>,
     /// The network after sharing has ended: viewers are being told.
     closing: Option<tokio::task::JoinHandle<()>>,
@@ -188,6 +199,7 @@ enum Woken {
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
     Client(clients::Asked),
+    Trust(Box<Trust>),
     Resized(std::io::Result<pillion_source::Size>),
     Signal,
     Held(pillion_source::Hold),
@@ -235,7 +247,7 @@ impl Hosting {
         inherit(&mut options.program, &id, &key);
         let server = Server::bind(paths.socket(&id))?;
         let clock = Clock::start();
-        let host = Host::new(
+        let mut host = Host::new(
             HostConfig {
                 session_key: key.clone(),
                 identity: options.identity.clone(),
@@ -254,6 +266,8 @@ impl Hosting {
             },
             clock.now(),
         );
+        let believed = Believed::new(options.issuer.take(), std::mem::take(&mut options.removals));
+        tell(&mut host, clock.now(), HostInput::Trust(believed.trust()));
         Ok(Hosting {
             links: Links::new(options.link.clone(), key.clone(), link),
             devices: None,
@@ -269,6 +283,7 @@ impl Hosting {
             sockets,
             log_failed: false,
             clients: Clients::serve(server),
+            believed,
             tty,
             closing: None,
             waiting: HashMap::new(),
@@ -430,6 +445,7 @@ impl Hosting {
                     }
                 }
                 Woken::Client(asked) => self.client(asked).await,
+                Woken::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 Woken::Resized(Ok(size)) => {
                     let size = Size::clamped(size.cols(), size.rows());
                     resize = Some((size, Instant::now() + RESIZE_SETTLES));
@@ -480,6 +496,7 @@ impl Hosting {
             key = async { match keys { Some(keys) => keys.read().await, None => std::future::pending().await } } => Woken::Keys(key),
             hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
             asked = self.clients.next() => Woken::Client(asked),
+            trust = self.believed.news() => Woken::Trust(trust),
             event = program.next() => Woken::Source(event),
             news = links.news() => Woken::Link(news),
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
@@ -543,7 +560,7 @@ impl Hosting {
                     self.tell(HostInput::History { request, chunks });
                 }
                 HostOutput::Notice(notice) => match overlay.as_deref_mut() {
-                    Some(overlay) => overlay.notice(self.clock.now(), notice),
+                    Some(overlay) => overlay.notice(self.clock.now(), self.with_remark(notice)),
                     None => tracing::info!(?notice, "notice"),
                 },
                 HostOutput::Done { request, result } => match self.waiting.remove(&request) {
@@ -691,10 +708,31 @@ impl Hosting {
         }
     }
 
-    /// Says whom to believe: no issuer is trusted yet, so there is nobody to ask.
+    /// A knock with what the contact book says of whoever knocks, first of all.
+    fn with_remark(&self, mut notice: HostNotice) -> HostNotice {
+        if let HostNotice::Knocked {
+            name,
+            fingerprint,
+            proof,
+            ..
+        } = &mut notice
+        {
+            // A book that can't be read is no reason not to hear the knock.
+            let book = Book::open(&self.paths.config).ok();
+            let remark = book.and_then(|book| book.remark(name, fingerprint, proof));
+            if let Some(remark) = remark {
+                *proof = format!("{remark}; {proof}");
+            }
+        }
+        notice
+    }
+
+    /// Fetches keys, or says at once that there is nobody to ask.
     fn fetch_keys(&mut self, issuer: &Issuer) {
         tracing::info!(%issuer, "the keys of an issuer are wanted");
-        self.tell(HostInput::Trust(Box::<Trust>::default()));
+        if !self.believed.fetch() {
+            self.tell(HostInput::Trust(self.believed.trust()));
+        }
     }
 
     /// Opens the endpoint, if it is not open: before the session is shared, so that its ticket says

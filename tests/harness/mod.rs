@@ -71,6 +71,8 @@ impl Machine {
         for name in [
             "TMUX",
             "STY",
+            "SSH_AUTH_SOCK",
+            "BROWSER",
             "NO_COLOR",
             "PROMPT_COMMAND",
             "COLUMNS",

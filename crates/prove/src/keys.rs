@@ -62,6 +62,13 @@ pub async fn invited(text: &str, forge: &str) -> Result<Vec<Invited>, InviteErro
     Ok(vec![text.parse()?])
 }
 
+/// Whether a text means a list of keys that is elsewhere, rather than somebody by themselves.
+pub fn is_list(text: &str) -> bool {
+    let text = text.trim();
+    let elsewhere = ["forge:", "https://", "http://"];
+    elsewhere.iter().any(|start| text.starts_with(start)) || as_path(text).is_some()
+}
+
 async fn fetch(url: &str) -> Result<Vec<Invited>, InviteError> {
     let bytes = Http::new()?.get(url, MAX_KEY_LIST).await?;
     everyone(&bytes, url)

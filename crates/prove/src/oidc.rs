@@ -418,6 +418,13 @@ impl Issuers {
         }
     }
 
+    /// Forgets the keys if they are older than an hour: the issuer may have withdrawn them since.
+    pub fn forget_stale(&mut self) {
+        if self.is_stale() {
+            self.fetched = None;
+        }
+    }
+
     /// Fetches the keys, because a token names one that isn't known. Asked again within a minute it
     /// does nothing: a key that wasn't there then is not there now.
     ///
@@ -429,10 +436,7 @@ impl Issuers {
             return Ok(());
         }
         self.tried = Some(now);
-        // Keys that the issuer withdrew must not be good for ever because it is down.
-        if self.is_stale() {
-            self.fetched = None;
-        }
+        self.forget_stale();
         let http = Http::new()?;
         let found = Discovery::fetch(&http, &self.client.issuer).await?;
         let keys = found.keys(&http, &self.client.issuer).await?;
@@ -440,9 +444,13 @@ impl Issuers {
         Ok(())
     }
 
+    /// When the keys will be an hour old; `None` if there are none.
+    pub fn stale_at(&self) -> Option<Instant> {
+        self.fetched.as_ref().map(|(at, _)| *at + KEYS_LIFE)
+    }
+
     /// Whether the keys are older than an hour, or were never fetched.
     pub fn is_stale(&self) -> bool {
-        let at = self.fetched.as_ref().map(|(at, _)| *at);
-        at.is_none_or(|at| Instant::now() >= at + KEYS_LIFE)
+        self.stale_at().is_none_or(|at| Instant::now() >= at)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use pillion_caps::SecretKey;
 use pillion_people::{Invited, SshKey, Who};
-use pillion_prove::keys::invited;
+use pillion_prove::keys::{invited, is_list};
 
 fn key(seed: u8) -> SshKey {
     SshKey::new(SecretKey::from_bytes(&[seed; 32]).public())
@@ -123,6 +123,18 @@ async fn a_file_of_keys_and_single_lines_are_read() {
     assert_eq!(invited(&line, "").await.unwrap(), keys(&[1]));
     let one = invited("anna@example.org", "").await.unwrap();
     assert_eq!(one[0].to_string(), "anna@example.org");
+    for text in [path, "forge:anna", "https://forge.example/anna.keys"] {
+        assert!(is_list(text), "{text}");
+    }
+    for text in [
+        line.as_str(),
+        "anna",
+        "3",
+        "anna@example.org",
+        "team:8a88/anna",
+    ] {
+        assert!(!is_list(text), "{text}");
+    }
     let gone = invited("/no/such/file", "").await.unwrap_err().to_string();
     assert!(gone.contains("/no/such/file"), "{gone}");
 }

@@ -1,0 +1,323 @@
+//! People by what they already have: a key in a real ssh-agent, an address at a real OpenID Connect
+//! provider, a team. The real binary on both sides.
+
+mod harness;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use harness::{Machine, Piped, until};
+
+/// Something that runs beside the test, and ends with it.
+struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An ssh-agent with a fresh key; its socket, and the key's line.
+fn agent(machine: &Machine) -> (Beside, PathBuf, String) {
+    let (socket, key) = (machine.fresh("agent"), machine.fresh("key"));
+    let mut command = Command::new("ssh-agent");
+    command
+        .arg("-D")
+        .arg("-a")
+        .arg(&socket)
+        .stdout(Stdio::null());
+    let agent = Beside(command.spawn().expect("tests/setup installs ssh-agent"));
+    until("ssh-agent", || {
+        std::os::unix::net::UnixStream::connect(&socket).ok()
+    });
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-q", "-t", "ed25519", "-N", "", "-C", "bert@laptop", "-f"]);
+    assert!(command.arg(&key).status().unwrap().success());
+    let mut command = Command::new("ssh-add");
+    command.arg(&key).env("SSH_AUTH_SOCK", &socket);
+    assert!(command.stderr(Stdio::null()).status().unwrap().success());
+    let line = std::fs::read_to_string(key.with_added_extension("pub")).unwrap();
+    (agent, socket, line.trim().to_owned())
+}
+
+/// An OpenID Connect provider; its issuer.
+fn provider(args: &[&str]) -> (Beside, BufReader<ChildStdout>, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc/provider.mjs");
+    let mut command = Command::new("node");
+    command.arg(script).args(args);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut process = command.spawn().expect("Node.js is there");
+    let mut out = BufReader::new(process.stdout.take().unwrap());
+    let mut issuer = String::new();
+    out.read_line(&mut issuer).unwrap();
+    assert!(issuer.starts_with("http://"), "run tests/setup first");
+    (Beside(process), out, issuer.trim().to_owned())
+}
+
+/// A command with the settings of an issuer.
+fn with_issuer(mut command: Command, issuer: &str) -> Command {
+    command
+        .env("PILLION_OIDC_ISSUER", issuer)
+        .env("PILLION_OIDC_CLIENT_ID", "pillion");
+    command
+}
+
+/// `pillion join ARGS`.
+fn joins(machine: &Machine, ticket: &str, args: &[&str]) -> Command {
+    let mut command = machine.pillion(&["join"]);
+    command.args(args).env("PILLION_TICKET", ticket);
+    command
+}
+
+/// What a viewer that stays is said to have proved, once it is here.
+fn proof(host: &Machine, mut viewer: Command, name: &str) -> String {
+    viewer.args(["--follow", "--name", name]);
+    let _viewer = Piped::start(viewer);
+    until(&format!("{name} to be here"), || {
+        let who = host.who();
+        let found = who.iter().find(|one| one["name"] == name)?;
+        (found["state"] == "here").then(|| found["proof"].as_str().unwrap().to_owned())
+    })
+}
+
+/// `join --text`, to its end.
+fn ends(mut command: Command) -> std::process::Output {
+    command.arg("--text");
+    Piped::start(command).wait()
+}
+
+/// Let in; what was said.
+fn enters(command: Command) -> String {
+    let output = ends(command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("is being asked"), "{said}");
+    said
+}
+
+/// Knocks, and nobody answers; what was said.
+fn knocks(command: Command) -> String {
+    let output = ends(command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("the host is being asked"), "{said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+/// A shared shell with these settings, where a knock waits for two seconds only.
+fn share(machine: &Machine, issuer: &str, args: &[&str]) -> (Piped, String) {
+    let file = machine.fresh("ticket");
+    let mut all = vec!["--share", "--ticket-file", file.to_str().unwrap()];
+    all.extend(args);
+    all.extend(["--", "bash", "--norc", "--noprofile"]);
+    let mut command = machine.pillion(&all);
+    command.env("PILLION_KNOCK_WAIT", "2s");
+    if !issuer.is_empty() {
+        command = with_issuer(command, issuer);
+    }
+    let host = Piped::start_with_input(command);
+    let ticket = harness::wait_for_file(&file).trim().to_owned();
+    (host, ticket)
+}
+
+#[test]
+fn who_holds_an_allowed_ssh_key_enters_with_the_agent_and_another_knocks() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let (_agent, socket, line) = agent(&bert);
+    let (_other, other_socket, _) = agent(&carl);
+    let (_host, ticket) = share(&anna, "", &["--allow", "invited"]);
+    anna.run(&["allow", &line]);
+
+    let with = |machine, socket: &Path| {
+        let mut command = joins(machine, &ticket, &["--as", "ssh"]);
+        command.env("SSH_AUTH_SOCK", socket);
+        command
+    };
+    enters(with(&bert, &socket));
+    let proof = proof(&anna, with(&bert, &socket), "bert");
+    let key = line.rsplit_once(' ').unwrap().0;
+    assert!(proof.contains(key), "{proof}");
+    knocks(with(&carl, &other_socket));
+    // Nor does bert without proving it.
+    let dora = Machine::new();
+    knocks(joins(&dora, &ticket, &[]));
+
+    // Barred by the key, whatever identity and name come with it.
+    anna.run(&["ban", &line]);
+    let eve = Machine::new();
+    let output = ends(with(&eve, &socket));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("removed you"), "{said}");
+}
+
+#[test]
+fn a_file_of_keys_is_allowed_at_once_and_a_key_file_proves_one() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_agent, _, line) = agent(&bert);
+    let list = anna.path("team_keys");
+    std::fs::write(&list, format!("# team\n{line}\n")).unwrap();
+    let (_host, ticket) = share(&anna, "", &["--allow", "invited"]);
+    anna.run(&["allow", list.to_str().unwrap(), "--edit"]);
+    let key = std::fs::read_dir(bert.path("")).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        let name = path.file_name()?.to_str()?;
+        (name.starts_with("key-") && path.extension().is_none()).then_some(path)
+    });
+    let choice = format!("ssh:{}", key.unwrap().display());
+    enters(joins(&bert, &ticket, &["--as", &choice]));
+    let who = anna.who();
+    assert_eq!(who[0]["right"], "edit", "{who:?}");
+    let said = anna.fails(1, &["allow", "./nothing_keys"]);
+    assert!(said.contains("nothing_keys"), "{said}");
+}
+
+#[test]
+fn who_reads_the_mail_of_an_allowed_address_enters_and_another_knocks() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let (_provider, _out, issuer) = provider(&["ES256"]);
+    let (_host, ticket) = share(&anna, &issuer, &["--allow", "invited"]);
+    anna.run(&["allow", "Bert@Example.org"]);
+
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc/browser.mjs");
+    let with = |machine: &Machine, login: &str| {
+        let mut command = with_issuer(joins(machine, &ticket, &["--as", "email"]), &issuer);
+        command
+            .env("BROWSER", format!("node {}", script.display()))
+            .env("LOGIN", login);
+        command
+    };
+    let said = enters(with(&bert, "bert"));
+    assert!(said.contains("Signed in: bert@example.org"), "{said}");
+    let proof = proof(&anna, with(&bert, ""), "bert");
+    assert!(
+        proof.contains(&format!("bert@example.org via {issuer}")),
+        "{proof}"
+    );
+    // The token is kept: nobody signs in again, and what is kept is its owner's alone.
+    let mut again = with(&bert, "");
+    again.env("BROWSER", "false");
+    assert!(!enters(again).contains("Sign in"));
+    use std::os::unix::fs::MetadataExt;
+    let kept = bert.path("config/pillion/id-token");
+    assert_eq!(std::fs::metadata(&kept).unwrap().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&kept).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let token = kept["token"].as_str().unwrap();
+    for machine in [&anna, &bert] {
+        assert!(!machine.log().contains(token), "tokens are never logged");
+    }
+
+    knocks(with(&carl, "carl"));
+    // An address that isn't verified gets nobody as far as the door.
+    let dora = Machine::new();
+    let output = ends(with(&dora, "unverified"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("email_verified"), "{said}");
+}
+
+#[test]
+fn a_host_whose_issuer_is_down_lets_them_knock() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (provider, _out, issuer) = provider(&["EdDSA"]);
+    let (_host, ticket) = share(&anna, &issuer, &["--allow", "invited"]);
+    anna.run(&["allow", "bert@example.org"]);
+    // He signs in for another session first, while the issuer is up.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc/browser.mjs");
+    let other = Machine::new();
+    let (_other_host, other_ticket) = share(&other, &issuer, &[]);
+    let with = |ticket| {
+        let mut command = with_issuer(joins(&bert, ticket, &["--as", "email"]), &issuer);
+        command
+            .env("BROWSER", format!("node {}", script.display()))
+            .env("LOGIN", "bert");
+        command
+    };
+    enters(with(&other_ticket));
+    drop(provider);
+    knocks(with(&ticket));
+}
+
+#[test]
+fn a_teams_member_enters_until_the_team_takes_them_out() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let team = anna.run(&["team", "new", "core"]).trim().to_owned();
+    let id = bert.run(&["id"]).trim().to_owned();
+    let line = anna.run(&["team", "add", "core", "bert", &id, "--expires", "1d"]);
+    bert.output(&["team", "join", line.trim()]);
+    let said = carl.fails(1, &["team", "join", line.trim()]);
+    assert!(said.contains("another Pillion key"), "{said}");
+    let key = team.strip_prefix("team:").unwrap();
+    let shown: serde_json::Value =
+        serde_json::from_str(&anna.run(&["team", "show", "--json"])).unwrap();
+    assert_eq!(shown["teams"][0]["members"][0]["member"], "bert");
+
+    let (host, ticket) = share(&anna, "", &["--allow", "team", "--team", key]);
+    enters(joins(&bert, &ticket, &["--as", "team"]));
+    let proof = proof(&anna, joins(&bert, &ticket, &["--as", "team"]), "bert");
+    assert!(proof.contains(&format!("{team}/bert")), "{proof}");
+    let refused = |machine: &Machine, ticket: &str, args: &[&str]| {
+        let output = ends(joins(machine, ticket, args));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        said
+    };
+    let said = refused(&carl, &ticket, &[]);
+    assert!(said.contains("only members of a team"), "{said}");
+    drop(host);
+
+    anna.run(&["team", "remove", "core", "bert"]);
+    let (_host, ticket) = share(&anna, "", &["--allow", "team", "--team", key]);
+    let said = refused(&bert, &ticket, &["--as", "team"]);
+    assert!(said.contains("took your membership back"), "{said}");
+}
+
+#[test]
+fn the_book_names_people_and_warns_of_a_known_name_with_another_key() {
+    let (anna, bert, eve) = (Machine::new(), Machine::new(), Machine::new());
+    let id: serde_json::Value = serde_json::from_str(&bert.run(&["id", "--json"])).unwrap();
+    anna.run(&["people", "add", "bert", id["key"].as_str().unwrap()]);
+    assert!(anna.run(&["people"]).starts_with("bert  "));
+    let said = anna.fails(1, &["people", "add", "other", id["key"].as_str().unwrap()]);
+    assert!(said.contains("bert already"), "{said}");
+
+    let (host, ticket) = anna.share_shell(&["--allow", "invited"]);
+    let _eve = eve.join(harness::VIEWER, &ticket, &["--name", "bert"]);
+    host.wait_for("NOT the bert you know");
+    let who = anna.who();
+    assert_eq!(who[0]["remark"], "NOT the bert you know");
+    anna.run(&["allow", id["key"].as_str().unwrap()]);
+    let _bert = bert.watch(&ticket, &["--name", "guest"]);
+    let who = anna.who();
+    let guest = who.iter().find(|one| one["name"] == "guest").unwrap();
+    assert_eq!(guest["remark"], "is bert in your book");
+    assert!(anna.run(&["who"]).contains("is bert in your book"));
+}
+
+#[test]
+fn what_cannot_be_proved_says_what_to_do() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_host, ticket) = share(&anna, "", &[]);
+    for (what, word) in [
+        ("ssh", "ssh-keygen -t ed25519"),
+        ("ssh:SHA256:abc", "no ssh-agent runs here"),
+        ("ssh:./gone", "gone"),
+        ("email", "oidc_issuer"),
+        ("team", "pillion team join"),
+    ] {
+        let output = ends(joins(&bert, &ticket, &["--as", what]));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(word), "{what}: {said}");
+    }
+    bert.fails(2, &["join", "--as", "gpg", &ticket]);
+}
