@@ -44,6 +44,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Kind and id to seq, expiry, liveness and record.
 const RECORDS: TableDefinition<&[u8; 33], &[u8]> = TableDefinition::new("records");
 
+/// A key of the table: the kind and the id.
+type Flat = [u8; 33];
+
 /// What comes before a record's bytes: seq, expiry, liveness.
 const HEADER: usize = 8 + 8 + 1;
 
@@ -135,11 +138,7 @@ impl Embedded {
     }
 
     /// Up to a step's worth of keys from `from` on that have expired, and where to go on.
-    fn expired(
-        &self,
-        from: [u8; 33],
-        now: u64,
-    ) -> Result<(Vec<[u8; 33]>, Option<[u8; 33]>), StoreError> {
+    fn expired(&self, from: Flat, now: u64) -> Result<(Vec<Flat>, Option<Flat>), StoreError> {
         self.read(|table| {
             let mut keys = Vec::new();
             for (count, item) in table.range::<&[u8; 33]>(&from..)?.enumerate() {
@@ -453,7 +452,7 @@ fn judge(
     }
 }
 
-fn flat(key: Key) -> [u8; 33] {
+fn flat(key: Key) -> Flat {
     let mut flat = [0; 33];
     flat[0] = key.kind as u8;
     flat[1..].copy_from_slice(&key.id);
