@@ -147,7 +147,7 @@ async fn run(flags: &Flags) -> Result<()> {
     read.print("resolves, as many as go", Some(20_000));
     let written = measure(service.addr, first, 256, None, length).await?;
     written.print("publishes, as many as go", Some(5_000));
-    // A million hosts renewing every five minutes, and as many resolves.
+    // Some 700,000 hosts, which renew every three to four minutes, and as many resolves.
     let (reads, writes) = tokio::join!(
         measure(service.addr, &resolves, 64, Some(3_400), length),
         measure(service.addr, rest, 64, Some(3_400), length),
