@@ -33,7 +33,7 @@ impl Entry {
             Entry::Grant => "a grant",
             Entry::List => "the access list",
             Entry::Team => "a team",
-            Entry::Admitted => "admitted after knocking",
+            Entry::Admitted => "an answer to a knock",
         }
     }
 }
