@@ -173,6 +173,8 @@ pub struct Hosting {
     clients: Clients,
     believed: Believed,
     tty: Option<HostTty>,
+    /// The terminal's size as the session knows it.
+    size: Size,
     /// The network after sharing has ended: viewers are being told.
     closing: Option<tokio::task::JoinHandle<()>>,
     waiting: HashMap<u64, Answer>,
@@ -285,6 +287,7 @@ impl Hosting {
             clients: Clients::serve(server),
             believed,
             tty,
+            size,
             closing: None,
             waiting: HashMap::new(),
             requests: 0,
@@ -433,6 +436,12 @@ impl Hosting {
                 Woken::Source(None) => self.ended = Some(program.status()),
                 Woken::Keys(Ok(Some(bytes))) => match &mut overlay {
                     Some(overlay) => {
+                        if overlay.has_panel()
+                            && let Some(size) = self.other_size()
+                        {
+                            resize = None;
+                            self.resize(size, &program, Some(overlay));
+                        }
                         let actions = overlay.keys(self.clock.now(), &bytes);
                         self.overlay_actions(actions, &mut program);
                     }
@@ -463,14 +472,7 @@ impl Hosting {
                 && at <= Instant::now()
             {
                 resize = None;
-                program.resize(size);
-                self.tell(HostInput::Resized {
-                    track: TERMINAL,
-                    size,
-                });
-                if let Some(overlay) = &mut overlay {
-                    overlay.resized();
-                }
+                self.resize(size, &program, overlay.as_mut());
             }
             self.on_time(&mut program, overlay.as_mut());
         }
@@ -688,6 +690,27 @@ impl Hosting {
                 }
                 self.command(Actor::Socket, command, Answer::Client(asked.answer));
             }
+        }
+    }
+
+    /// The terminal's size, if the session has not taken it in yet. A key may take the panel away, and that
+    /// paints the size of now: a change that still settles, or was not heard of, can't wait then.
+    fn other_size(&self) -> Option<Size> {
+        let size = self.tty.as_ref()?.size().ok()?;
+        let size = Size::clamped(size.cols(), size.rows());
+        (size != self.size).then_some(size)
+    }
+
+    /// The terminal has another size: so have the program's, and what viewers see.
+    fn resize(&mut self, size: Size, program: &RunningProgram, overlay: Option<&mut Overlay>) {
+        self.size = size;
+        program.resize(size);
+        self.tell(HostInput::Resized {
+            track: TERMINAL,
+            size,
+        });
+        if let Some(overlay) = overlay {
+            overlay.resized();
         }
     }
 

@@ -92,6 +92,11 @@ impl Overlay {
         self.ui.done(now, result);
     }
 
+    /// Whether a panel covers the terminal.
+    pub fn has_panel(&self) -> bool {
+        self.behind_panel.is_some()
+    }
+
     /// The terminal has another size.
     pub fn resized(&mut self) {
         if let Some(behind) = &mut self.behind_panel {
