@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_net::{NetOptions, RelayChoice, ViewerNet, signal::Resolver};
+use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resolver};
 use pillion_proto::{GrantToken, JoinId, Ticket};
 use pillion_screen::Size;
 use pillion_session::{
@@ -88,7 +88,12 @@ impl Viewing {
     /// No randomness, a token for another session.
     pub fn start(options: Options) -> Result<Viewing> {
         // First of all: the sockets open while the rest is put together.
-        let mut net = ViewerNet::with_key(options.relay, options.net, options.endpoint);
+        let mut network = options.net;
+        network.their_relay = options
+            .ticket
+            .relay()
+            .map(|(url, token)| (url.clone(), RelaySecret::token(token)));
+        let mut net = ViewerNet::with_key(options.relay, network, options.endpoint);
         net.set_host(options.ticket.addr.clone());
         let session = PublicKey::from_bytes(options.ticket.addr.id.as_bytes())
             .context("this ticket is damaged: copy it again, whole")?;

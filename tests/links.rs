@@ -211,6 +211,36 @@ fn with_the_service_down_the_session_starts_and_says_so() {
 }
 
 #[test]
+fn a_relay_of_ones_own_counts_on_a_record_that_ends_with_the_sharing() {
+    let anna = Machine::new();
+    let service = Untrusted::start();
+    let (url, relay) = (service.url(), "https://127.0.0.1:9");
+    // A code alone asks for no link, and the relay's token is wanted all the same.
+    let shared = share(&anna, &["--code", "--signal", &url, "--relay", relay]);
+    let token = |ticket: &str| ticket.parse::<Ticket>().unwrap().relay.unwrap();
+    let first = token(&shared.ticket);
+    let id = first.verify().unwrap();
+    let record = |live: bool| {
+        until("the record for the relay", || {
+            let bytes = service.newest(&id.to_string())?;
+            let record = LinkRecord::verify(&bytes, &id, unix_ms()).unwrap();
+            (record.is_live() == live).then_some(())
+        });
+    };
+    record(true);
+    // The host comes back to its relay with what it showed first, whatever became of its ticket.
+    let new = anna.run(&["ticket", "--new"]);
+    assert!(token(new.trim()) == first);
+    record(true);
+    anna.run(&["stop"]);
+    record(false);
+
+    // Without a relay of its own, a ticket carries nothing for one.
+    let plain = share(&anna, &["--signal", &url]);
+    assert_eq!(plain.ticket.parse::<Ticket>().unwrap().relay, None);
+}
+
+#[test]
 fn a_link_or_code_without_a_service_is_told_what_it_needs() {
     let machine = Machine::new();
     let said = machine.fails(1, &["--share", "--link", "--", "true"]);

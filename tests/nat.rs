@@ -5,11 +5,14 @@
 //! namespaces can't be had, says so and passes. Not under the usual test harness: the namespace must
 //! be entered before there is a second thread.
 
+#[path = "nat/links.rs"]
+mod links;
 #[path = "../crates/net/tests/common/relay.rs"]
 mod relay;
 
 use std::{
     io::Write,
+    path::Path,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
         let mut filters = args.iter().filter(|arg| !arg.starts_with('-')).peekable();
         filters.peek().is_none() || filters.any(|filter| name.contains(filter.as_str()))
     };
-    let cases: [(&str, Nat, End, Who); 7] = [
+    let cases: [(&str, Nat, End, Who); 9] = [
         (
             "two_behind_home_routers_become_direct",
             Nat::Moderate,
@@ -89,6 +92,18 @@ fn main() -> ExitCode {
             End::Direct,
             Who::Neighbours,
         ),
+        (
+            "links_tickets_and_codes_lead_through_home_routers",
+            Nat::Moderate,
+            End::Direct,
+            Who::Links,
+        ),
+        (
+            "links_tickets_and_codes_carry_the_relays_token",
+            Nat::Strict,
+            End::Relayed,
+            Who::Links,
+        ),
     ];
     let mut failed = false;
     for (name, nat, end, who) in cases.into_iter().filter(|(name, ..)| wanted(name)) {
@@ -99,6 +114,8 @@ fn main() -> ExitCode {
             Who::Drivers => runtime.block_on(story(nat, end)),
             Who::Command => runtime.block_on(commands(nat, end)),
             Who::Neighbours => runtime.block_on(neighbours(nat)),
+            Who::Links if end == End::Direct => runtime.block_on(links::story(nat, "direct")),
+            Who::Links => runtime.block_on(links::story(nat, "relayed")),
         });
         match result {
             Ok(told) => println!("test {name} ... ok ({told})"),
@@ -134,6 +151,8 @@ enum Who {
     Command,
     /// The network's two ends behind one router, with a ticket that says no address.
     Neighbours,
+    /// `pillion` with a link service and its relay.
+    Links,
 }
 
 /// Shares behind one router and joins behind another, with the ticket as it is at the start.
@@ -211,16 +230,7 @@ struct Open {
 }
 
 async fn relay_on_the_open_network(lab: &Lab) -> Result<Open> {
-    let datacenter = lab
-        .add_router("datacenter")
-        .ip_support(IpSupport::V4Only)
-        .build()
-        .await?;
-    let machine = lab
-        .add_device("relay")
-        .uplink(datacenter.id())
-        .build()
-        .await?;
+    let machine = on_the_open_network(lab, "relay").await?;
     let ip = machine.ip().context("the relay's address")?;
     let (tell, told) = oneshot::channel();
     machine.spawn(move |_| async move {
@@ -236,6 +246,31 @@ async fn relay_on_the_open_network(lab: &Lab) -> Result<Open> {
     told.await.context("the relay did not start")
 }
 
+/// A machine that everybody reaches.
+async fn on_the_open_network(lab: &Lab, name: &str) -> Result<Device> {
+    let datacenter = lab
+        .add_router("datacenter")
+        .ip_support(IpSupport::V4Only)
+        .build()
+        .await?;
+    lab.add_device(name).uplink(datacenter.id()).build().await
+}
+
+/// The command, in a home of its own under `home`.
+fn pillion(home: &Path, who: &str) -> Result<Command> {
+    let at = home.join(who);
+    std::fs::create_dir_all(at.join("run"))?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+    command
+        .env("HOME", &at)
+        .env("XDG_CONFIG_HOME", at.join("config"))
+        .env("XDG_STATE_HOME", at.join("state"))
+        .env("XDG_RUNTIME_DIR", at.join("run"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    Ok(command)
+}
+
 /// The same with the command itself: a program is shared behind one router and followed behind another.
 async fn commands(nat: Nat, end: End) -> Result<String> {
     let lab = Lab::new()
@@ -247,18 +282,10 @@ async fn commands(nat: Nat, end: End) -> Result<String> {
     let home = tempfile::tempdir()?;
     std::fs::write(home.path().join("ca.pem"), &open.ca_pem)?;
     let pillion = |who: &str| -> Result<Command> {
-        let at = home.path().join(who);
-        std::fs::create_dir_all(at.join("run"))?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let mut command = self::pillion(home.path(), who)?;
         command
-            .env("HOME", &at)
-            .env("XDG_CONFIG_HOME", at.join("config"))
-            .env("XDG_STATE_HOME", at.join("state"))
-            .env("XDG_RUNTIME_DIR", at.join("run"))
             .env("PILLION_RELAY", &open.url)
-            .env("PILLION_RELAY_CA", home.path().join("ca.pem"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .env("PILLION_RELAY_CA", home.path().join("ca.pem"));
         Ok(command)
     };
 

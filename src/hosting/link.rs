@@ -2,7 +2,7 @@
 
 use pillion_caps::SecretKey;
 use pillion_net::signal::{Keeper, News, Shared, SignalService};
-use pillion_proto::{LinkSecret, LinkUrl, Ticket};
+use pillion_proto::{LinkSecret, LinkUrl, RelayToken, Ticket};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -22,19 +22,34 @@ pub struct Links {
     /// Seed of the ticket's link key, while there is a ticket.
     seed: Option<Zeroizing<[u8; 32]>>,
     addr: Option<iroh_base::EndpointAddr>,
+    /// Secret of the record that lets this session use the service's relay, if it has to.
+    relay: Option<LinkSecret>,
     keeper: Option<Keeper>,
 }
 
 impl Links {
-    /// Nothing is shared yet. `seed` is the link key's of an earlier run, whose link this one keeps.
-    pub fn new(wanted: Option<Wanted>, session: SecretKey, seed: Option<[u8; 32]>) -> Links {
+    /// Nothing is shared yet. `seed` is the link key's of an earlier run, whose link this one keeps;
+    /// `relay` says that the relay is one's own and has no other secret.
+    pub fn new(
+        wanted: Option<Wanted>,
+        session: SecretKey,
+        seed: Option<[u8; 32]>,
+        relay: bool,
+    ) -> Links {
+        let relay = relay && wanted.is_some();
         Links {
             wanted,
+            relay: relay.then(|| LinkSecret::for_relay(&session.to_bytes())),
             session,
             seed: seed.map(Zeroizing::new),
             addr: None,
             keeper: None,
         }
+    }
+
+    /// What the host shows its relay, and its tickets carry.
+    pub fn relay_token(&self) -> Option<RelayToken> {
+        self.relay.as_ref().map(LinkSecret::relay_token)
     }
 
     /// The ticket is another one from now on.
@@ -125,12 +140,10 @@ impl Links {
         };
         let shared = Shared {
             secret: LinkSecret::derive(&self.session.to_bytes(), seed),
-            ticket: Ticket {
-                addr: addr.clone(),
-                link: seed.clone(),
-            },
+            ticket: Ticket::new(addr.clone(), seed.clone(), self.relay_token()),
             session: *self.session.public().as_bytes(),
             publish: wanted.link,
+            relay: self.relay.clone(),
         };
         if self.keeper.is_none() {
             self.keeper = match Keeper::start(wanted.service.clone()) {

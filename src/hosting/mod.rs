@@ -28,7 +28,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_net::{HostNet, NetError, NetOptions, RelayChoice, signal::News};
+use pillion_net::{HostNet, NetError, NetOptions, RelayChoice, RelaySecret, signal::News};
 use pillion_people::{Issuer, Removals, Trust};
 use pillion_proto::{Allow, Right, TrackId, TrackState};
 use pillion_prove::oidc::Client;
@@ -249,6 +249,13 @@ impl Hosting {
         inherit(&mut options.program, &id, &key);
         let server = Server::bind(paths.socket(&id))?;
         let clock = Clock::start();
+        let own_relay =
+            matches!(options.relay, RelayChoice::Url(_)) && options.net.relay_secret.is_none();
+        let links = Links::new(options.link.clone(), key.clone(), link, own_relay);
+        let relay_token = links.relay_token();
+        if let Some(token) = &relay_token {
+            options.net.relay_secret = Some(RelaySecret::token(token));
+        }
         let mut host = Host::new(
             HostConfig {
                 session_key: key.clone(),
@@ -263,6 +270,7 @@ impl Hosting {
                 has_tty: tty.is_some(),
                 ledger,
                 link,
+                relay_token,
                 allow: options.allow,
                 knock_wait_ms: options.knock_wait.as_millis() as u64,
             },
@@ -271,7 +279,7 @@ impl Hosting {
         let believed = Believed::new(options.issuer.take(), std::mem::take(&mut options.removals));
         tell(&mut host, clock.now(), HostInput::Trust(believed.trust()));
         Ok(Hosting {
-            links: Links::new(options.link.clone(), key.clone(), link),
+            links,
             devices: None,
             options,
             paths: paths.clone(),

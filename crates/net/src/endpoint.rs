@@ -1,9 +1,9 @@
 //! The iroh endpoint, set up for a host or a viewer.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use iroh::{
-    Endpoint, RelayConfig, RelayMap, RelayMode, SecretKey,
+    Endpoint, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey,
     address_lookup::{AddrFilter, DnsAddressLookup, PkarrPublisher, PkarrResolver},
     endpoint::{
         AckFrequencyConfig, BindError, Builder, PortmapperConfig, QuicTransportConfig, VarInt,
@@ -35,6 +35,9 @@ pub struct NetOptions {
     pub relay_ca: Option<RelayCa>,
     /// What one's own relay asks for.
     pub relay_secret: Option<RelaySecret>,
+    /// The relay that a ticket names, and what it asks for. A secret of one's own for the same relay
+    /// goes first.
+    pub their_relay: Option<(RelayUrl, RelaySecret)>,
     /// Addresses to listen on; every interface, on ports the system picks, when empty.
     pub bind: Vec<SocketAddr>,
     /// Publish the host's IP addresses in its public record, and not only its relay. Shortens a join
@@ -61,17 +64,7 @@ pub(crate) async fn bind(
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key.clone())
         .transport_config(transport(role))
-        .relay_mode(match relay {
-            RelayChoice::Default => RelayMode::Default,
-            RelayChoice::None => RelayMode::Disabled,
-            RelayChoice::Url(url) => RelayMode::Custom(match &options.relay_secret {
-                None => RelayMap::from(url.clone()),
-                Some(secret) => {
-                    let relay = RelayConfig::from(url.clone());
-                    RelayMap::from(relay.with_auth_token(secret.as_str()))
-                }
-            }),
-        });
+        .relay_mode(relays(relay, options));
     if let Some(ca) = &options.relay_ca {
         builder = builder.ca_tls_config(ca.tls_config(relay));
     }
@@ -93,6 +86,33 @@ pub(crate) async fn bind(
         }
     }
     builder.bind().await.map_err(why_not_bound)
+}
+
+/// The relays that may be used, and what they are shown.
+fn relays(choice: &RelayChoice, options: &NetOptions) -> RelayMode {
+    let asked = |url: &RelayUrl, secret: Option<&RelaySecret>| {
+        let relay = RelayConfig::from(url.clone());
+        Arc::new(match secret {
+            Some(secret) => relay.with_auth_token(secret.as_str()),
+            None => relay,
+        })
+    };
+    let map = match choice {
+        RelayChoice::None => return RelayMode::Disabled,
+        RelayChoice::Default if options.their_relay.is_none() => return RelayMode::Default,
+        RelayChoice::Default => RelayMode::Default.relay_map(),
+        RelayChoice::Url(url) => {
+            let map = RelayMap::empty();
+            map.insert(url.clone(), asked(url, options.relay_secret.as_ref()));
+            map
+        }
+    };
+    if let Some((url, secret)) = &options.their_relay
+        && !(map.contains(url) && options.relay_secret.is_some())
+    {
+        map.insert(url.clone(), asked(url, Some(secret)));
+    }
+    RelayMode::Custom(map)
 }
 
 /// How a host whose addresses have changed is found by its ticket: hosts publish where they are,

@@ -6,6 +6,7 @@ use iroh::{
     RelayUrl,
     tls::{CaTlsConfig, default_provider},
 };
+use pillion_proto::RelayToken;
 use rustls::ClientConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
@@ -107,7 +108,8 @@ impl fmt::Display for RelayChoice {
     }
 }
 
-/// What one's own relay asks for before it carries anything: `pillion-signal --relay-secret-file`.
+/// What a relay asks for before it carries anything: the secret of `pillion-signal
+/// --relay-secret-file`, or the token of a session.
 #[derive(Clone)]
 pub struct RelaySecret(Zeroizing<String>);
 
@@ -143,6 +145,11 @@ impl RelaySecret {
             return Err(fail(text));
         }
         Ok(RelaySecret(Zeroizing::new(secret.to_owned())))
+    }
+
+    /// A session's token, which its own host shows, and its ticket hands to viewers.
+    pub fn token(token: &RelayToken) -> RelaySecret {
+        RelaySecret(Zeroizing::new(token.to_string()))
     }
 
     pub(crate) fn as_str(&self) -> &str {

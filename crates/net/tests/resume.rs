@@ -286,6 +286,7 @@ impl Session {
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             link: None,
+            relay_token: None,
         };
         let mut session = Session {
             host: Host::new(config, Now::default()),

@@ -30,9 +30,12 @@ use chacha20poly1305::{
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use crate::message::{KeyBytes, SignatureBytes};
 
 /// Longest record, in bytes.
 pub const MAX_LINK_RECORD: usize = 2048;
@@ -148,6 +151,18 @@ impl LinkSecret {
     pub fn derive(session_secret: &[u8; 32], ticket_seed: &[u8; 32]) -> Self {
         let seed = expand(ticket_seed, session_secret, b"pillion link signing key v1");
         let key = expand(ticket_seed, session_secret, b"pillion link key v1");
+        Self {
+            signing: SigningKey::from_bytes(&seed),
+            key: LinkKey(key),
+        }
+    }
+
+    /// The secret of the record that stands for a session at a relay: it carries nothing, and while it
+    /// is live the session's [`RelayToken`] counts. One for the whole session, because a host shows
+    /// its relay the same token whenever it comes back, whatever became of its tickets meanwhile.
+    pub fn for_relay(session_secret: &[u8; 32]) -> Self {
+        let seed = expand(b"", session_secret, b"pillion relay signing key v1");
+        let key = expand(b"", session_secret, b"pillion relay key v1");
         Self {
             signing: SigningKey::from_bytes(&seed),
             key: LinkKey(key),
@@ -518,12 +533,16 @@ pub enum RecordError {
     OtherKey,
 }
 
-/// What a relay of the same service lets its holder in by: signed by a link's host, and good while
-/// that link has a live record. A host shows its own; its ticket hands it to viewers.
+/// What a relay of the same service lets its holder in by: signed by a record's host, and good while
+/// that record is live ([`LinkSecret::for_relay`]). A host shows its own; its ticket hands it to viewers.
 ///
 /// 96 bytes, the id and a signature; 128 characters of base64url. A secret among those who hold the
 /// ticket: it opens no session, but spends the relay's bandwidth in the host's name.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    from = "(KeyBytes, SignatureBytes)",
+    into = "(KeyBytes, SignatureBytes)"
+)]
 pub struct RelayToken {
     id: LinkId,
     signature: [u8; SIGNATURE],
@@ -563,6 +582,21 @@ impl FromStr for RelayToken {
             id: LinkId(id.try_into().expect("split at 32")),
             signature: signature.try_into().expect("64 of 96 are left"),
         })
+    }
+}
+
+impl From<(KeyBytes, SignatureBytes)> for RelayToken {
+    fn from((id, signature): (KeyBytes, SignatureBytes)) -> Self {
+        Self {
+            id: LinkId(id),
+            signature: signature.into(),
+        }
+    }
+}
+
+impl From<RelayToken> for (KeyBytes, SignatureBytes) {
+    fn from(token: RelayToken) -> Self {
+        (token.id.0, token.signature.into())
     }
 }
 

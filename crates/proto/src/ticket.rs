@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use iroh_base::{EndpointAddr, EndpointId, TransportAddr};
+use iroh_base::{EndpointAddr, EndpointId, RelayUrl, TransportAddr};
 use iroh_tickets::{ParseError, Ticket as Kind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     limits::{MAX_GRANT, MAX_TICKET_ADDRS, MAX_TICKET_CHARS},
+    link::RelayToken,
     message::KeyBytes,
 };
 
@@ -26,6 +27,8 @@ pub struct Ticket {
     pub addr: EndpointAddr,
     /// Seed of the link key.
     pub link: Zeroizing<[u8; 32]>,
+    /// What the host's relay lets the joiner in by, where it asks for something.
+    pub relay: Option<RelayToken>,
 }
 
 /// What one presents beside a ticket to be given a right: a signed grant, and the secret of the link
@@ -96,6 +99,7 @@ struct TicketBody {
     id: EndpointId,
     addrs: BTreeSet<TransportAddr>,
     link: KeyBytes,
+    relay: Option<RelayToken>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,6 +123,7 @@ impl Kind for Ticket {
                 .cloned()
                 .collect(),
             link: *self.link,
+            relay: self.relay.clone(),
         })
     }
 
@@ -133,6 +138,7 @@ impl Kind for Ticket {
                 addrs: body.addrs,
             },
             link: Zeroizing::new(body.link),
+            relay: body.relay,
         })
     }
 }
@@ -162,6 +168,17 @@ impl Kind for GrantToken {
 }
 
 impl Ticket {
+    /// A session's ticket. The relay's token goes along only if there is a relay to show it to.
+    pub fn new(addr: EndpointAddr, link: Zeroizing<[u8; 32]>, relay: Option<RelayToken>) -> Ticket {
+        let relay = relay.filter(|_| addr.relay_urls().next().is_some());
+        Ticket { addr, link, relay }
+    }
+
+    /// The relay that asks for something, and what to show it.
+    pub fn relay(&self) -> Option<(&RelayUrl, &RelayToken)> {
+        Some((self.addr.relay_urls().next()?, self.relay.as_ref()?))
+    }
+
     /// The ticket where it is not text: in a link's record, behind a code.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.encode_bytes())
@@ -313,6 +330,7 @@ fn checksum(bytes: &[u8]) -> [u8; CHECK] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LinkSecret;
     use proptest::prelude::*;
 
     /// The public key of the secret made of ones.
@@ -324,10 +342,14 @@ mod tests {
         let addr = EndpointAddr::new(session())
             .with_ip_addr("192.0.2.1:4433".parse().unwrap())
             .with_relay_url("https://relay.example".parse().unwrap());
-        Ticket {
-            addr,
-            link: Zeroizing::new([7; 32]),
-        }
+        Ticket::new(addr, Zeroizing::new([7; 32]), None)
+    }
+
+    /// The same of a host whose relay asks for a token.
+    fn relayed() -> Ticket {
+        let token = LinkSecret::for_relay(&[1; 32]).relay_token();
+        let Ticket { addr, link, .. } = ticket();
+        Ticket::new(addr, link, Some(token))
     }
 
     fn token() -> GrantToken {
@@ -342,7 +364,11 @@ mod tests {
     fn golden_strings() {
         assert_eq!(
             ticket().to_string(),
-            "pillionagfiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvyaqaczuhi5dqom5c6l3smvwgc6jomv4gc3lqnrss6aiayaaaeaoreidqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqpckeauya"
+            "pillionagfiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvyaqaczuhi5dqom5c6l3smvwgc6jomv4gc3lqnrss6aiayaaaeaoreidqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqoacgcqvja"
+        );
+        assert_eq!(
+            relayed().to_string(),
+            "pillionagfiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvyaqaczuhi5dqom5c6l3smvwgc6jomv4gc3lqnrss6aiayaaaeaoreidqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqoalouhlrkwptl55wknfshkge4mvuoxmh7ery2kojcnuattodztlivb42mawwi5afq2bcrfrqkr3mqbgah5ay626xhwtabd3zpxg2im6ribo2cc54bl7ohwhb5lw32bynil5soeklx6jzmsnqv5lh2ewjebqgf23uzta"
         );
         assert_eq!(
             token().to_string(),
@@ -360,6 +386,18 @@ mod tests {
             ..ticket()
         };
         assert_eq!(bare.to_string().parse(), Ok(bare));
+        assert_eq!(relayed().to_string().parse(), Ok(relayed()));
+    }
+
+    #[test]
+    fn a_relays_token_goes_with_its_relay() {
+        let (ticket, token) = (relayed(), LinkSecret::for_relay(&[1; 32]).relay_token());
+        let (url, shown) = ticket.relay().unwrap();
+        assert_eq!(url.host_str(), Some("relay.example"));
+        assert_eq!(shown, &token);
+        let direct = EndpointAddr::new(session()).with_ip_addr("192.0.2.1:4433".parse().unwrap());
+        let direct = Ticket::new(direct, ticket.link.clone(), Some(token));
+        assert!(direct.relay.is_none() && direct.relay().is_none());
     }
 
     #[test]
@@ -505,7 +543,7 @@ mod tests {
             for port in ports {
                 addr = addr.with_ip_addr(([10, 0, 0, 1], port).into());
             }
-            let ticket = Ticket { addr, link: Zeroizing::new(link) };
+            let ticket = Ticket::new(addr, Zeroizing::new(link), None);
             prop_assert_eq!(ticket.to_string().parse(), Ok(ticket));
         }
     }

@@ -47,6 +47,7 @@ impl Session {
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             link: Some([9; 32]),
+            relay_token: None,
         };
         let mut session = Session {
             now,

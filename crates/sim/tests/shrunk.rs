@@ -79,6 +79,7 @@ impl Room {
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             link,
+            relay_token: None,
         };
         let mut host = Host::new(config, now);
         let id = iroh_base::EndpointId::from_bytes(secret(1).public().as_bytes()).unwrap();

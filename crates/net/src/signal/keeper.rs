@@ -49,6 +49,32 @@ pub struct Shared {
     pub session: [u8; 32],
     /// Publish the link; without, only codes are answered.
     pub publish: bool,
+    /// Secret of the record that lets the session's token count at the service's relay, if it is
+    /// wanted ([`LinkSecret::for_relay`]).
+    pub relay: Option<LinkSecret>,
+}
+
+impl Shared {
+    fn link_record(&self) -> Option<Wanted> {
+        self.publish.then(|| Wanted {
+            secret: self.secret.clone(),
+            ticket: Some(self.ticket.clone()),
+        })
+    }
+
+    fn relay_record(&self) -> Option<Wanted> {
+        Some(Wanted {
+            secret: self.relay.clone()?,
+            ticket: None,
+        })
+    }
+}
+
+/// A record to be kept.
+struct Wanted {
+    secret: LinkSecret,
+    /// What it carries: nothing if it only has to be there.
+    ticket: Option<Ticket>,
 }
 
 /// What the host's person should hear.
@@ -158,7 +184,8 @@ async fn run(
         Ok(client) => client,
         Err(error) => return news.tell(News::Said(trouble(&error.to_string()))),
     };
-    let mut link = Published::new(client.clone(), news.clone());
+    let mut link = Published::new(Purpose::Link, client.clone(), news.clone());
+    let mut relay = Published::new(Purpose::Relay, client.clone(), news.clone());
     let mut offers = JoinSet::new();
     let mut wake = Instant::now();
     loop {
@@ -168,33 +195,81 @@ async fn run(
                     break;
                 }
                 // The first record, and a link's end, wait for nothing.
-                let settle = if link.is_of(shared.borrow().as_ref()) { SETTLE } else { Duration::ZERO };
+                let known = {
+                    let now = shared.borrow();
+                    let (for_link, for_relay) = wanted(now.as_ref());
+                    link.is_of(for_link.as_ref()) && relay.is_of(for_relay.as_ref())
+                };
+                let settle = if known { SETTLE } else { Duration::ZERO };
                 wake = wake.min(Instant::now() + settle);
             }
             Some(reply) = codes.recv() => {
                 offers.spawn(mailbox::offer(client.clone(), shared.clone(), reply, news.clone()));
             }
             () = tokio::time::sleep_until(wake) => {
-                let now = shared.borrow_and_update().clone();
-                wake = Instant::now() + link.update(now.filter(|now| now.publish)).await;
+                let (for_link, for_relay) = wanted(shared.borrow_and_update().as_ref());
+                let (link, relay) = tokio::join!(link.update(for_link), relay.update(for_relay));
+                wake = Instant::now() + link.min(relay);
             }
         }
         while offers.try_join_next().is_some() {}
     }
     let farewell = async {
-        tokio::join!(link.update(None), offers.join_all());
+        tokio::join!(link.update(None), relay.update(None), offers.join_all());
     };
     let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
-/// The record as the service has it.
+/// The records that are to be kept: the link's, and the one for the relay.
+fn wanted(shared: Option<&Shared>) -> (Option<Wanted>, Option<Wanted>) {
+    (
+        shared.and_then(Shared::link_record),
+        shared.and_then(Shared::relay_record),
+    )
+}
+
+/// What a record is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Link,
+    Relay,
+}
+
+impl Purpose {
+    fn trouble(self, error: &str) -> String {
+        match self {
+            Purpose::Link => trouble(error),
+            Purpose::Relay => {
+                format!("the relay may not let this session in yet: {error}; it is tried again")
+            }
+        }
+    }
+
+    fn well_again(self) -> &'static str {
+        match self {
+            Purpose::Link => "the link service has this session's link again",
+            Purpose::Relay => "the relay lets this session in again",
+        }
+    }
+}
+
+/// One record as the service has it.
 struct Published {
+    purpose: Purpose,
     client: SignalClient,
     news: Told,
     live: Option<Live>,
     /// Links that have ended and the service does not know of it yet.
     retired: Vec<Live>,
     failures: u32,
+}
+
+/// What is said about a record's link.
+#[derive(Clone, Copy)]
+enum Record<'a> {
+    /// It is live, and this is what it carries.
+    Live(Option<&'a Ticket>),
+    Ended,
 }
 
 struct Live {
@@ -205,8 +280,9 @@ struct Live {
 }
 
 impl Published {
-    fn new(client: SignalClient, news: Told) -> Published {
+    fn new(purpose: Purpose, client: SignalClient, news: Told) -> Published {
         Published {
+            purpose,
             client,
             news,
             live: None,
@@ -216,16 +292,16 @@ impl Published {
     }
 
     /// Whether what is published is the link of this.
-    fn is_of(&self, shared: Option<&Shared>) -> bool {
-        match (&self.live, shared) {
-            (Some(live), Some(shared)) => live.secret.id() == shared.secret.id(),
+    fn is_of(&self, wanted: Option<&Wanted>) -> bool {
+        match (&self.live, wanted) {
+            (Some(live), Some(wanted)) => live.secret.id() == wanted.secret.id(),
             (None, None) => true,
             _ => false,
         }
     }
 
     /// Brings the service up to date; when to come again.
-    async fn update(&mut self, wanted: Option<Shared>) -> Duration {
+    async fn update(&mut self, wanted: Option<Wanted>) -> Duration {
         if !self.is_of(wanted.as_ref()) {
             self.retired.extend(self.live.take());
         }
@@ -233,7 +309,7 @@ impl Published {
         // known: a few tries are enough.
         let mut failed = None;
         for mut old in std::mem::take(&mut self.retired) {
-            if let Err(error) = self.send(&mut old, None).await {
+            if let Err(error) = self.send(&mut old, Record::Ended).await {
                 failed = Some(error);
                 self.retired.push(old);
             }
@@ -244,9 +320,11 @@ impl Published {
                 seq: 0,
                 told: false,
             });
-            match self.send(&mut live, Some(&wanted.ticket)).await {
+            let record = Record::Live(wanted.ticket.as_ref());
+            match self.send(&mut live, record).await {
                 Ok(()) => {
-                    if !std::mem::replace(&mut live.told, true) {
+                    let told = std::mem::replace(&mut live.told, true);
+                    if !told && self.purpose == Purpose::Link {
                         self.news.tell(News::Published);
                     }
                 }
@@ -261,14 +339,14 @@ impl Published {
         match failed {
             None => {
                 if std::mem::take(&mut self.failures) > 0 && shared {
-                    let said = "the link service has this session's link again".to_owned();
+                    let said = self.purpose.well_again().to_owned();
                     self.news.tell(News::Said(said));
                 }
                 jittered(RENEW, RENEW_SPREAD)
             }
             Some(error) => {
                 if self.failures == 0 && shared {
-                    self.news.tell(News::Said(trouble(&error)));
+                    self.news.tell(News::Said(self.purpose.trouble(&error)));
                 }
                 if self.failures >= 8 {
                     self.retired.clear();
@@ -282,9 +360,9 @@ impl Published {
         }
     }
 
-    /// Publishes a record, or the link's end.
-    async fn send(&self, live: &mut Live, ticket: Option<&Ticket>) -> Result<(), String> {
-        match self.send_once(live, ticket).await {
+    /// Publishes a record, or its end.
+    async fn send(&self, live: &mut Live, record: Record<'_>) -> Result<(), String> {
+        match self.send_once(live, record).await {
             Err(SignalError::Conflict { .. }) => {}
             done => return done.map_err(|error| error.to_string()),
         }
@@ -298,16 +376,16 @@ impl Published {
         {
             live.seq = live.seq.max(record.times().seq);
         }
-        let sent = self.send_once(live, ticket).await;
+        let sent = self.send_once(live, record).await;
         sent.map_err(|error| error.to_string())
     }
 
-    async fn send_once(&self, live: &mut Live, ticket: Option<&Ticket>) -> Result<(), SignalError> {
+    async fn send_once(&self, live: &mut Live, record: Record<'_>) -> Result<(), SignalError> {
         let times = Times::starting(unix_ms(), live.seq);
         live.seq = times.seq;
-        let (method, record) = match ticket {
-            Some(ticket) => (Method::PUT, seal(&live.secret, times, ticket)?),
-            None => (Method::DELETE, LinkRecord::tombstone(&live.secret, times)),
+        let (method, record) = match record {
+            Record::Live(ticket) => (Method::PUT, seal(&live.secret, times, ticket)?),
+            Record::Ended => (Method::DELETE, LinkRecord::tombstone(&live.secret, times)),
         };
         let path = format!("/v1/links/{}", live.secret.id());
         let asked = self
@@ -317,21 +395,31 @@ impl Published {
     }
 }
 
-/// Seals the ticket, with as many of its addresses as a record has room for.
-fn seal(secret: &LinkSecret, times: Times, ticket: &Ticket) -> Result<LinkRecord, SignalError> {
+/// Seals the ticket, with as many of its addresses as a record has room for; or nothing.
+fn seal(
+    secret: &LinkSecret,
+    times: Times,
+    ticket: Option<&Ticket>,
+) -> Result<LinkRecord, SignalError> {
     let own = |reason: String| SignalError::Refused {
         service: "(not asked)".to_owned(),
         reason,
     };
-    let mut ticket = ticket.clone();
+    let mut ticket = ticket.cloned();
     loop {
         let nonce = random_bytes().map_err(|error| own(error.to_string()))?;
-        match LinkRecord::seal(secret, times, &ticket.to_bytes(), nonce) {
-            Err(RecordError::PayloadTooBig { .. }) if !ticket.addr.addrs.is_empty() => {
+        let payload = ticket.as_ref().map(Ticket::to_bytes).unwrap_or_default();
+        match (
+            LinkRecord::seal(secret, times, &payload, nonce),
+            &mut ticket,
+        ) {
+            (Err(RecordError::PayloadTooBig { .. }), Some(ticket))
+                if !ticket.addr.addrs.is_empty() =>
+            {
                 ticket.addr.addrs.pop_last();
             }
-            Err(error) => return Err(own(error.to_string())),
-            Ok(record) => return Ok(record),
+            (Err(error), _) => return Err(own(error.to_string())),
+            (Ok(record), _) => return Ok(record),
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_people::{Issuer, Trust};
-use pillion_proto::{Allow, ParticipantId, PathKind, Right, TrackId, TrackState};
+use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
@@ -38,6 +38,8 @@ pub struct HostConfig {
     pub ledger: Vec<Bytes>,
     /// The link key's seed of an earlier run, so that tickets stay valid.
     pub link: Option<[u8; 32]>,
+    /// What tickets carry for the relay, where it asks for something.
+    pub relay_token: Option<RelayToken>,
     /// Who may come in, unless the ledger says otherwise.
     pub allow: Allow,
     /// How long somebody who knocks waits for an answer at most, in milliseconds (2 min by default).

@@ -142,7 +142,7 @@ impl Host {
             out: VecDeque::new(),
             timer_us: u64::MAX,
             expiry_at_us: None,
-            sharing: sharing::Sharing::new(EndpointAddr::new(endpoint), link),
+            sharing: sharing::Sharing::new(EndpointAddr::new(endpoint), link, config.relay_token),
             rights,
             conns: BTreeMap::new(),
             members: 0,

@@ -2,7 +2,7 @@
 
 use iroh_base::EndpointAddr;
 use pillion_caps::SecretKey;
-use pillion_proto::{Ended, FromHost, RefusedCode, Ticket, TrackState};
+use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket, TrackState};
 use pillion_screen::LineId;
 
 use crate::words::sentence;
@@ -26,18 +26,24 @@ pub(super) struct Sharing {
     /// First line viewers may read.
     pub(super) visible_from: LineId,
     addr: EndpointAddr,
+    relay_token: Option<RelayToken>,
     /// Who waits for a ticket, and until when it may take.
     waiting: Vec<u64>,
     waiting_until_us: u64,
 }
 
 impl Sharing {
-    pub(super) fn new(addr: EndpointAddr, link: Option<SecretKey>) -> Sharing {
+    pub(super) fn new(
+        addr: EndpointAddr,
+        link: Option<SecretKey>,
+        relay_token: Option<RelayToken>,
+    ) -> Sharing {
         Sharing {
             on: false,
             link,
             visible_from: LineId(0),
             addr,
+            relay_token,
             waiting: Vec::new(),
             waiting_until_us: 0,
         }
@@ -151,14 +157,11 @@ impl Host {
 
     /// The ticket, as the endpoint can be reached now.
     pub(super) fn ticket(&self) -> Option<String> {
+        let Sharing {
+            addr, relay_token, ..
+        } = &self.sharing;
         let link = self.sharing.link.as_ref()?.to_bytes();
-        Some(
-            Ticket {
-                addr: self.sharing.addr.clone(),
-                link,
-            }
-            .to_string(),
-        )
+        Some(Ticket::new(addr.clone(), link, relay_token.clone()).to_string())
     }
 
     /// `pillion ticket [--new]`.

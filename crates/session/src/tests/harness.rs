@@ -103,6 +103,7 @@ pub(super) fn config() -> HostConfig {
         has_tty: true,
         ledger: Vec::new(),
         link: None,
+        relay_token: None,
         allow: pillion_proto::Allow::Link,
         knock_wait_ms: 120_000,
     }

@@ -104,6 +104,7 @@ impl World {
             },
             knock_wait_ms: KNOCK_WAIT_MS,
             link: self.link,
+            relay_token: None,
         };
         let host = Host::new(config, now);
         self.host = Some(HostSide {
