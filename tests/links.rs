@@ -14,7 +14,7 @@ use pillion::{
     clock::unix_ms,
     net::signal::{JoinError, Resolver},
 };
-use pillion_proto::{LinkRecord, LinkSecret, LinkUrl, Ticket, Times};
+use pillion_proto::{LinkRecord, LinkSecret, LinkUrl, Ticket, Times, lookup};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use service::Service;
 use untrusted::{Tamper, Untrusted};
@@ -79,17 +79,14 @@ fn link_of(text: &str) -> LinkUrl {
 fn a_link_works_like_a_ticket_until_it_is_replaced_or_the_sharing_stops() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let service = Service::start();
-    // In the settings it needs no flag; to join by a link a machine needs to know of nothing but, here,
-    // the service's certificate.
+    // In the settings it needs no flag.
     service.known_to(&anna);
     let mut shared = share(&anna, &[]);
     let link = shared.link.clone().unwrap();
     assert!(link.starts_with(&format!("{}/s/", service.url())), "{link}");
     shared.host.send("echo seen-$((1+1))\r");
     shared.host.wait_for("seen-2");
-    let said = refused(&bert, 5, &link, &[]);
-    assert!(said.contains("certificate"), "{said}");
-    service.trusted_by(&bert);
+    // To join by it a machine needs to know of nothing: the record speaks for itself, whoever brings it.
     assert!(joined(&bert, &link).contains("seen-2"));
     // In a terminal, and as people paste it.
     let viewer = bert.join(
@@ -103,6 +100,13 @@ fn a_link_works_like_a_ticket_until_it_is_replaced_or_the_sharing_stops() {
     assert_eq!(anna.run(&["ticket"]).trim(), shared.ticket);
     let new = anna.run(&["ticket", "--new", "--link"]).trim().to_owned();
     assert_ne!(new, link);
+    // That there is no record is believed only of the service itself.
+    until("a word on the certificate", || {
+        let output = join_text(&bert, &link, &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code() == Some(5) && said.contains("certificate")).then_some(())
+    });
+    service.trusted_by(&bert);
     until("the old link's end", || {
         let output = join_text(&bert, &link, &[]);
         (output.status.code() == Some(4)).then_some(())
@@ -208,6 +212,70 @@ fn with_the_service_down_the_session_starts_and_says_so() {
         .host
         .wait_for("the link service has this session's link again");
     joined(&bert, &link);
+}
+
+/// Answers each datagram with these, until the test is over.
+fn answering(socket: std::net::UdpSocket, answers: Vec<Vec<u8>>) {
+    std::thread::spawn(move || {
+        let mut question = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut question) {
+            assert!(lookup::asked(&question[..length]).is_some());
+            for answer in &answers {
+                let _ = socket.send_to(answer, from);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_link_is_resolved_by_a_datagram_while_nothing_else_answers() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Untrusted::start();
+    let shared = share(&anna, &["--link", "--signal", &service.url()]);
+    let link = link_of(&shared.link.clone().unwrap());
+    let record = until("the record", || service.newest(&link.id.to_string()));
+    // Connections to this one are never taken, so that a request waits until it gives up.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = mute.local_addr().unwrap();
+    let answer = lookup::answer(&record, [1; 24]).unwrap();
+    answering(std::net::UdpSocket::bind(addr).unwrap(), vec![answer]);
+    let there = LinkUrl::new(&format!("http://{addr}"), link.id, link.key).unwrap();
+    let output = join_text(&bert, &there.to_string(), &[]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn answers_by_datagram_that_are_not_the_hosts_change_nothing() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let service = Untrusted::start();
+    let url = service.url();
+    let shared = share(&anna, &["--link", "--signal", &url]);
+    let other = share(&carl, &["--link", "--signal", &url]);
+    let link = link_of(&shared.link.clone().unwrap());
+    let other = link_of(&other.link.clone().unwrap());
+    let newest = |link: &LinkUrl| until("the record", || service.newest(&link.id.to_string()));
+    let (own, swapped) = (newest(&link), newest(&other));
+    // Who knows the link's id can make an answer, but no record.
+    let mut forged = own.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let secret = LinkSecret::derive(&[1; 32], &[2; 32]);
+    let mut renamed = LinkRecord::seal(&secret, Times::starting(unix_ms(), 0), b"x", [3; 24])
+        .unwrap()
+        .as_bytes()
+        .to_vec();
+    renamed[2..34].copy_from_slice(link.id.as_bytes());
+    let mut answers = vec![b"pillion!".to_vec(), vec![0; 1200], own.to_vec()];
+    for record in [swapped.as_ref(), &forged, &renamed] {
+        answers.push(lookup::answer(record, [1; 24]).unwrap());
+    }
+    let at = url.strip_prefix("http://").unwrap();
+    answering(std::net::UdpSocket::bind(at).unwrap(), answers);
+    joined(&bert, &link.to_string());
+    assert!(service.resolved() > 0);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pillion_proto::{LinkId, LinkKey, LinkRecord, LinkSecret, LinkUrl, RelayToken, Times};
+use pillion_proto::{
+    LinkId, LinkKey, LinkRecord, LinkSecret, LinkUrl, RelayToken, Times,
+    lookup::{answer, answered, asked, question},
+};
 
 const NOW: u64 = 1_777_636_807_000;
 
@@ -14,6 +17,15 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(record) = LinkRecord::verify(bytes, &id, NOW) {
         assert_eq!(record.as_bytes(), bytes);
         let _ = record.open(&LinkKey::from_bytes([3; 16]));
+    }
+    // By datagram: as a question, as an answer, as a record to answer with.
+    if let Some(tag) = asked(bytes) {
+        assert_eq!(&bytes[8..40], tag.as_bytes());
+    }
+    assert_eq!(asked(&question(&id)), Some(id.tag()));
+    assert_eq!(answered(&id, bytes), None);
+    if let Some(says) = answer(bytes, [4; 24]) {
+        assert_eq!(answered(&id, &says).as_deref(), Some(bytes));
     }
     // As what a host says: comes back, or was too big to say.
     if let Ok(record) = LinkRecord::seal(&secret, Times::starting(NOW, 0), bytes, [4; 24]) {

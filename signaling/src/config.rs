@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where links are looked up by UDP, if anywhere: as `listen` unless told otherwise, on the same port.
+    pub lookup: Option<SocketAddr>,
     /// The certificate to serve with; without one, plain HTTP (behind a proxy, or on loopback).
     pub tls: Option<Tls>,
     /// Whether a proxy stands before it, whose `X-Forwarded-For` says who asks.
@@ -35,6 +37,7 @@ impl Config {
     pub fn new(listen: SocketAddr, data: impl Into<PathBuf>) -> Self {
         Self {
             listen,
+            lookup: Some(listen),
             tls: None,
             behind_proxy: false,
             store: StoreConfig::Embedded {

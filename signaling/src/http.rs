@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) page: page::Page,
     pub(crate) publishes: Limiter,
     pub(crate) reads: Limiter,
+    /// Reads by datagram, whose sender anybody can claim to be: they take nothing from the others.
+    pub(crate) lookups: Limiter,
     pub(crate) mails: Limiter,
     pub(crate) behind_proxy: bool,
     /// Turns true when the service ends; who waits for mail then stops.

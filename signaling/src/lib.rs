@@ -7,6 +7,7 @@
 //! POST /v1/mail, PUT GET …/N/SIDE/SEQ    a few messages for a spoken code (mail)
 //! GET /s/ID                        says how to join, to a browser         (page)
 //! GET /healthz, /metrics
+//! UDP: a link's record by datagram, in one round trip                     (lookup)
 //! ```
 //!
 //! ```text
@@ -23,6 +24,7 @@ mod config;
 mod http;
 mod limit;
 mod links;
+mod lookup;
 mod mail;
 pub mod metrics;
 mod page;

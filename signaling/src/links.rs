@@ -11,6 +11,7 @@ use axum::{
 use pillion_proto::{
     LinkId, LinkRecord, RecordError, VerifiedRecord,
     link::{LINK_CLOCK_SKEW_MILLIS, MAX_LINK_RECORD},
+    lookup::LinkTag,
 };
 
 use crate::{
@@ -51,7 +52,7 @@ pub(crate) async fn resolve(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let id = parse(&id)?;
-    let found = app.store.get(key(&id), clock::now()).await;
+    let found = app.store.get(key(&id.tag()), clock::now()).await;
     match found.map_err(Refusal::Store)? {
         Some(entry) if entry.live => Ok(octets(entry.bytes)),
         _ => Err(Refusal::NotFound("this link has ended, or never was")),
@@ -60,7 +61,7 @@ pub(crate) async fn resolve(
 
 /// Whether a link has a live record now.
 pub(crate) async fn is_live(store: &dyn Store, id: &LinkId) -> Result<bool, StoreError> {
-    let found = store.get(key(id), clock::now()).await?;
+    let found = store.get(key(&id.tag()), clock::now()).await?;
     Ok(found.is_some_and(|entry| entry.live))
 }
 
@@ -82,7 +83,8 @@ async fn keep(app: &App, record: VerifiedRecord) -> Result<StatusCode, Refusal> 
         live: record.is_live(),
         bytes: Bytes::copy_from_slice(record.as_bytes()),
     };
-    let put = app.store.put(key(&record.id()), entry, clock::now()).await;
+    let key = key(&record.id().tag());
+    let put = app.store.put(key, entry, clock::now()).await;
     match put.map_err(Refusal::Store)? {
         Put::Stored | Put::Same => Ok(StatusCode::NO_CONTENT),
         Put::Lower => Err(Refusal::Conflict("a newer record of this link is kept")),
@@ -94,9 +96,10 @@ fn parse(id: &str) -> Result<LinkId, Refusal> {
         .map_err(|error: pillion_proto::LinkError| Refusal::Unacceptable(error.to_string()))
 }
 
-fn key(id: &LinkId) -> Key {
+/// Records are kept under a hash of their id, so that a datagram can ask for one without naming it.
+pub(crate) fn key(tag: &LinkTag) -> Key {
     Key {
         kind: Kind::Link,
-        id: *id.as_bytes(),
+        id: *tag.as_bytes(),
     }
 }

@@ -15,6 +15,9 @@ struct Flags {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+    /// Where links are looked up by UDP; as --listen, but nowhere behind a proxy unless told.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    lookup: Option<SocketAddr>,
     /// Where records are kept; made when missing.
     #[arg(long, default_value = "pillion-signal-data", value_name = "FOLDER")]
     data: PathBuf,
@@ -120,6 +123,10 @@ fn config(flags: Flags) -> anyhow::Result<Config> {
         _ => None,
     };
     config.behind_proxy = flags.behind_proxy;
+    config.lookup = flags.lookup.or(match flags.behind_proxy {
+        true => None,
+        false => Some(flags.listen),
+    });
     config.publish_rate = flags.publish_rate;
     config.read_rate = flags.read_rate;
     config.mail_rate = flags.mail_rate;

@@ -42,6 +42,7 @@ impl Default for StoreMetrics {
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) requests: Family<Request, Counter>,
+    pub(crate) lookups: Counter,
     pub(crate) seconds: Histogram,
     pub(crate) connections: Gauge<i64, AtomicI64>,
     pub(crate) records: Gauge<i64, AtomicI64>,
@@ -57,6 +58,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("pillion_signal");
         let metrics = Self {
             requests: Family::default(),
+            lookups: Counter::default(),
             seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
             connections: Gauge::default(),
             records: Gauge::default(),
@@ -68,6 +70,8 @@ impl Metrics {
             registry: Registry::default(),
         };
         registry.register("requests", "Requests answered", metrics.requests.clone());
+        let by_datagram = "Links resolved by datagram";
+        registry.register("lookups", by_datagram, metrics.lookups.clone());
         let time = "From a request's headers to its answer, waits for mail left out";
         registry.register_with_unit("request", time, Unit::Seconds, metrics.seconds.clone());
         let open = "Connections open now";

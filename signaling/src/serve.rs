@@ -29,6 +29,7 @@ use crate::{
     config::{Config, StoreConfig, Tls},
     http::{App, Peer, router},
     limit::Limiter,
+    lookup,
     mail::Mail,
     metrics::Metrics,
     page::Page,
@@ -49,6 +50,7 @@ pub struct Service {
     closing: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    answering: Option<JoinHandle<()>>,
     relay: Option<Relay>,
 }
 
@@ -57,9 +59,7 @@ impl Service {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let store = open(&config.store, &metrics).await?;
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let (listener, questions) = lookup::bind(&config).await?;
         let addr = listener.local_addr().context("the listener's address")?;
         let (closing, closed) = watch::channel(false);
         let now = Instant::now();
@@ -70,6 +70,7 @@ impl Service {
             page: Page::new(),
             publishes: Limiter::new(config.publish_rate, now),
             reads: Limiter::new(config.read_rate, now),
+            lookups: Limiter::new(config.read_rate, now),
             mails: Limiter::new(config.mail_rate, now),
             behind_proxy: config.behind_proxy,
             closing: closed.clone(),
@@ -79,6 +80,8 @@ impl Service {
             None => None,
         };
         let sweeping = tokio::spawn(sweep(app.clone(), config.sweep_every, closed.clone()));
+        let answering = questions
+            .map(|socket| tokio::spawn(lookup::serve(socket, app.clone(), closed.clone())));
         let accepting = tokio::spawn(accept(listener, app, config, closed));
         info!(%addr, relay = relay.is_some(), "serving");
         Ok(Self {
@@ -86,6 +89,7 @@ impl Service {
             closing,
             accepting,
             sweeping,
+            answering,
             relay,
         })
     }
@@ -110,7 +114,8 @@ impl Service {
         {
             warn!(%error, "the relay did not end well");
         }
-        for task in [&mut self.accepting, &mut self.sweeping] {
+        let tasks = [&mut self.accepting, &mut self.sweeping];
+        for task in tasks.into_iter().chain(&mut self.answering) {
             if let Err(error) = task.await {
                 warn!(%error, "a task did not end well");
             }
@@ -123,6 +128,9 @@ impl Drop for Service {
         self.closing.send_replace(true);
         self.accepting.abort();
         self.sweeping.abort();
+        if let Some(answering) = &self.answering {
+            answering.abort();
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Kind {
 pub struct Key {
     /// What it is.
     pub kind: Kind,
-    /// The public key it is signed with.
+    /// The public key it is signed with, or for a link that key's hash (`pillion_proto::lookup`).
     pub id: [u8; 32],
 }
 

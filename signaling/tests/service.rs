@@ -5,7 +5,10 @@ mod common;
 use std::{net::SocketAddr, time::Duration};
 
 use common::*;
-use pillion_proto::LinkRecord;
+use pillion_proto::{
+    LinkRecord,
+    lookup::{LOOKUP_LEN, answer as answer_with, answered, question},
+};
 use reqwest::Method;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -37,6 +40,92 @@ async fn a_record_is_kept_replaced_and_removed() {
     // Nobody brings an old record back.
     assert_eq!(asker.publish(&host, &first).await.0, 409);
     assert_eq!(asker.resolve(&host).await, None);
+}
+
+/// A socket that asks the world's service by datagram.
+async fn questioner(world: &World, from: &str) -> tokio::net::UdpSocket {
+    let socket = tokio::net::UdpSocket::bind(from).await.unwrap();
+    socket.connect(world.service.addr()).await.unwrap();
+    socket
+}
+
+/// The next datagram the service sends.
+async fn answer(socket: &tokio::net::UdpSocket) -> Vec<u8> {
+    let mut datagram = vec![0; 2048];
+    let received = tokio::time::timeout(Duration::from_secs(30), socket.recv(&mut datagram));
+    let length = received.await.expect("an answer").unwrap();
+    datagram.truncate(length);
+    datagram
+}
+
+#[tokio::test]
+async fn a_datagram_gets_a_live_record_in_one_round_trip_and_nothing_else() {
+    let world = World::new().await;
+    let (asker, live, ended) = (&world.asker, host(1), host(2));
+    let kept = record(&live, now(), b"a ticket");
+    assert_eq!(asker.publish(&live, &kept).await.0, 204);
+    let gone = record(&ended, now(), b"gone");
+    assert_eq!(asker.publish(&ended, &gone).await.0, 204);
+    let end = tombstone(&ended, now() + 1000);
+    assert_eq!(asker.delete(&path(&ended), end).await.0, 204);
+    let long = record(&host(3), now(), &[7; 1500]);
+    assert_eq!(asker.publish(&host(3), &long).await.0, 204);
+
+    let socket = questioner(&world, "127.0.0.1:0").await;
+    let (good, id) = (question(&live.id()), live.id());
+    // One that ended, one that never was, one too long for an answer, and what is no question at all.
+    let mut bad = vec![
+        question(&ended.id()).to_vec(),
+        question(&host(4).id()).to_vec(),
+        question(&host(3).id()).to_vec(),
+        good[..good.len() - 1].to_vec(),
+        [&good[..], &[0]].concat(),
+        Vec::new(),
+    ];
+    bad.push(answer_with(&kept, [0; 24]).unwrap());
+    for datagram in bad {
+        socket.send(&datagram).await.unwrap();
+        socket.send(&good).await.unwrap();
+        let says = answer(&socket).await;
+        assert!(says.len() <= LOOKUP_LEN);
+        assert_eq!(answered(&id, &says).as_deref(), Some(&kept[..]));
+    }
+    let metrics = String::from_utf8(asker.get("/metrics").await.unwrap()).unwrap();
+    assert!(
+        metrics.contains("pillion_signal_lookups_total 7"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_datagrams_is_not_answered_and_takes_nothing_from_requests() {
+    let world = World::with(|config| config.read_rate = 1).await;
+    let host = host(1);
+    let kept = record(&host, now(), b"a ticket");
+    assert_eq!(world.asker.publish(&host, &kept).await.0, 204);
+    let begun = std::time::Instant::now();
+    let socket = questioner(&world, "127.0.0.1:0").await;
+    for _ in 0..20 {
+        socket.send(&question(&host.id())).await.unwrap();
+    }
+    // Somebody else's comes after them all, and is answered.
+    let other = questioner(&world, "127.0.0.2:0").await;
+    other.send(&question(&host.id())).await.unwrap();
+    assert!(answered(&host.id(), &answer(&other).await).is_some());
+    // Anybody can send a flood in somebody's name: their requests are none the worse.
+    assert_eq!(world.asker.resolve(&host).await, Some(kept));
+
+    let count = async || {
+        let metrics = String::from_utf8(world.asker.get("/metrics").await.unwrap()).unwrap();
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("pillion_signal_lookups_total "))
+            .map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    // Four seconds' worth at once, so four; and one more for each second it took.
+    eventually(async || count().await >= 5).await;
+    let most = 6 + begun.elapsed().as_secs();
+    assert!(count().await <= most);
 }
 
 #[tokio::test]

@@ -35,6 +35,41 @@ pub fn run(bench: &Bench, what: &str, wire: Wire, target: f64) -> Result<Row> {
     Ok(row)
 }
 
+/// Measures at 50 ms what a link adds to a join: the service is as far away as the host.
+pub fn by_link(bench: &Bench) -> Result<Row> {
+    let mut row = Row::default();
+    let ways = bench.ours().into_iter().flat_map(|ours| match ours {
+        System::Pillion(binary) => vec![
+            (false, System::Pillion(binary.clone())),
+            (true, System::PillionByLink(binary)),
+        ],
+        _ => Vec::new(),
+    });
+    let (mut by_ticket, mut by_link) = (BySystem::default(), BySystem::default());
+    let joins = bench.choose(4, 2);
+    for (linked, system) in ways {
+        let all = if linked { &mut by_link } else { &mut by_ticket };
+        bench.take_turns(
+            &[system],
+            bench.choose(4, 2),
+            &mut row.notes,
+            |system, seed| one(bench, system, Wire::FAR, seed, joins),
+            |system, samples| all.of(system).extend(&samples),
+        );
+    }
+    for (what, target, all) in [
+        ("join at 50 ms by ticket", 115.0, by_ticket),
+        ("join at 50 ms by link", 165.0, by_link),
+    ] {
+        let mut line = Line::new(what, "ms", Some(target));
+        for (system, samples) in &all.0 {
+            line.median(system, samples);
+        }
+        row.lines.push(line);
+    }
+    Ok(row)
+}
+
 fn one(bench: &Bench, system: &System, wire: Wire, seed: u64, joins: usize) -> Result<Samples> {
     let mut session = system.share(wire, seed, &bench.dir, Shared::Echo)?;
     let _program = session.actor()?;

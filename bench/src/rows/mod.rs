@@ -30,6 +30,8 @@ pub enum Which {
     JoinLan,
     /// The same with a round trip of 50 ms.
     JoinFar,
+    /// The same by a link, whose service is as far away, beside the ticket.
+    JoinLink,
     /// From losing the connection to the screen again, in the same process, at 50 ms.
     Reconnect,
     /// 50 MB of output with one viewer: time, processor time, bytes.
@@ -72,6 +74,7 @@ impl Which {
             Which::EchoFar => echo::run(bench, "echo at 50 ms", Wire::FAR, (50.5, 55.0)),
             Which::JoinLan => join::run(bench, "join on a LAN", Wire::Direct, 15.0),
             Which::JoinFar => join::run(bench, "join at 50 ms", Wire::FAR, 115.0),
+            Which::JoinLink => join::by_link(bench),
             Which::Reconnect => reconnect::run(bench),
             Which::Bulk => bulk::one(bench),
             Which::Ten => bulk::ten(bench),

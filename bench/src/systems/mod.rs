@@ -31,6 +31,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub enum System {
     /// This repository's, and where its binary is.
     Pillion(PathBuf),
+    /// The same, joined by a link that a `pillion-signal` beside it on the host's side resolves.
+    PillionByLink(PathBuf),
     /// A tmux session in the host's terminal; viewers attach to it by ssh.
     SshTmux,
     /// mosh, which shares nothing by itself: the program runs under mosh-server, for one viewer.
@@ -43,7 +45,7 @@ impl System {
     /// Its name in reports. Both ways to use mosh are one column.
     pub fn name(&self) -> &'static str {
         match self {
-            System::Pillion(_) => "pillion",
+            System::Pillion(_) | System::PillionByLink(_) => "pillion",
             System::SshTmux => "ssh+tmux",
             System::Mosh | System::MoshTmux => "mosh",
         }
@@ -51,13 +53,13 @@ impl System {
 
     /// Whether the others are measured against it.
     pub fn is_ours(&self) -> bool {
-        matches!(self, System::Pillion(_))
+        matches!(self, System::Pillion(_) | System::PillionByLink(_))
     }
 
     /// What it needs that is not here, as Debian packages.
     pub fn missing(&self) -> Vec<&'static str> {
         let needs: &[(&str, &str)] = match self {
-            System::Pillion(_) => &[],
+            System::Pillion(_) | System::PillionByLink(_) => &[],
             System::SshTmux => &[
                 ("ssh", "openssh-client"),
                 ("sshd", "openssh-server"),
@@ -115,7 +117,18 @@ impl System {
                 &world,
                 dir.path(),
                 &program,
+                None,
             )?),
+            System::PillionByLink(binary) => {
+                let service = pillion::Service::start(binary, &world, dir.path())?;
+                Box::new(pillion::Pillion::share(
+                    binary,
+                    &world,
+                    dir.path(),
+                    &program,
+                    Some(service),
+                )?)
+            }
             System::SshTmux => Box::new(ssh_tmux::SshTmux::share(&world, dir.path(), &program)?),
             System::Mosh => Box::new(mosh::Mosh::alone(&world, dir.path(), &program)?),
             System::MoshTmux => Box::new(mosh::Mosh::with_tmux(&world, dir.path(), &program)?),

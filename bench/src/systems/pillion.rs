@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Child,
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{PATIENCE, Right, Running, SIZE, host_terminal};
 use crate::{
-    net::{Side, World},
+    net::{HOST, Side, World},
     terminal::{Call, Look, Terminal},
 };
 
@@ -23,12 +24,64 @@ pub struct Pillion {
     dir: PathBuf,
     host: Terminal,
     session: String,
-    ticket: String,
+    /// What one joins with: the ticket, or a link.
+    way: String,
+    _service: Option<Service>,
+}
+
+/// The link service, on the host's side. Killed when dropped.
+pub struct Service {
+    child: Child,
+    url: String,
+}
+
+impl Service {
+    /// Starts the one beside `binary`.
+    pub fn start(binary: &Path, world: &World, dir: &Path) -> Result<Service> {
+        let service = binary.with_file_name("pillion-signal");
+        if !service.is_file() {
+            bail!(
+                "there is no {}: `cargo build --release --workspace` makes it",
+                service.display()
+            );
+        }
+        let at = format!("{HOST}:8080");
+        let log = dir.join("service");
+        let call = Call::new(service, dir)
+            .args(["--listen", &at, "--data"])
+            .arg(dir.join("records"));
+        let child = call.start(world, Side::Host, &log)?;
+        let service = Service {
+            child,
+            url: format!("http://{at}"),
+        };
+        let end = Instant::now() + PATIENCE;
+        while !fs::read_to_string(&log).is_ok_and(|said| said.contains("listening on")) {
+            if Instant::now() > end {
+                bail!("pillion-signal does not listen");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(service)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Pillion {
-    /// Shares `program`.
-    pub fn share(binary: &Path, world: &World, dir: &Path, program: &Call) -> Result<Pillion> {
+    /// Shares `program`; with a service, viewers join by its link.
+    pub fn share(
+        binary: &Path,
+        world: &World,
+        dir: &Path,
+        program: &Call,
+        service: Option<Service>,
+    ) -> Result<Pillion> {
         let file = dir.join("ticket");
         let mut call = call(binary, dir, "host")?
             .args([
@@ -39,8 +92,11 @@ impl Pillion {
                 "bench",
                 "--ticket-file",
             ])
-            .arg(&file)
-            .arg("--");
+            .arg(&file);
+        if let Some(service) = &service {
+            call = call.args(["--link", "--signal", &service.url]);
+        }
+        call = call.arg("--");
         call = call.args(super::ssh_tmux::as_words(program));
         let host = host_terminal(world, &call)?;
         let end = Instant::now() + PATIENCE;
@@ -71,7 +127,8 @@ impl Pillion {
             dir: dir.to_owned(),
             host,
             session: field("session")?,
-            ticket: field("ticket")?,
+            way: field(if service.is_some() { "link" } else { "ticket" })?,
+            _service: service,
         })
     }
 
@@ -100,7 +157,7 @@ impl Running for Pillion {
     fn join(&mut self, world: &World, seat: usize, right: Right, look: Look) -> Result<Terminal> {
         let mut call = call(&self.binary, &self.dir, &format!("viewer{seat}"))?
             .args(["join", "--name", &format!("viewer{seat}")])
-            .env("PILLION_TICKET", &self.ticket);
+            .env("PILLION_TICKET", &self.way);
         if right == Right::Edit {
             let output = self
                 .about(&["grant", "--link", "--edit"])?
@@ -124,6 +181,6 @@ impl Running for Pillion {
     }
 
     fn ticket(&self) -> Option<String> {
-        Some(self.ticket.clone())
+        Some(self.way.clone())
     }
 }

@@ -20,6 +20,7 @@ pub mod device;
 pub mod framer;
 pub mod limits;
 pub mod link;
+pub mod lookup;
 pub mod message;
 pub mod tag;
 pub mod text;

@@ -62,7 +62,7 @@ const VERSION: u8 = 1;
 const KIND_LIVE: u8 = 1;
 const KIND_TOMBSTONE: u8 = 2;
 
-const NONCE: usize = 24;
+pub(crate) const NONCE: usize = 24;
 const AUTHENTICATOR: usize = 16;
 const SIGNATURE: usize = 64;
 /// Version, kind, id, seq, issued, expires: the ciphertext's associated data.
@@ -602,6 +602,14 @@ impl From<RelayToken> for (KeyBytes, SignatureBytes) {
 
 fn relay_message(id: &LinkId) -> Vec<u8> {
     [b"pillion relay token v1\0".as_slice(), &id.0].concat()
+}
+
+/// The link that a record says it is of, unverified.
+pub(crate) fn named(record: &[u8]) -> Option<LinkId> {
+    if record.len() > MAX_LINK_RECORD {
+        return None;
+    }
+    Parts::cut(record).ok().map(|parts| LinkId(parts.id))
 }
 
 /// A record's fields, unverified.

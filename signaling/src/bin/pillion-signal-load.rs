@@ -16,14 +16,17 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, ValueEnum};
-use pillion_proto::{LinkRecord, LinkSecret, Times};
+use pillion_proto::{
+    LinkId, LinkRecord, LinkSecret, Times,
+    lookup::{LOOKUP_LEN, question},
+};
 use pillion_signal::{
     metrics::StoreMetrics,
     store::{Embedded, Entry, Key, Kind, Store as _},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
 };
 
 /// Payload that makes a record of about 400 bytes.
@@ -81,7 +84,7 @@ async fn fill(flags: &Flags) -> Result<()> {
         for n in range {
             let key = Key {
                 kind: Kind::Link,
-                id: id(n, flags.hosts),
+                id: *LinkId::from_bytes(id(n, flags.hosts)).tag().as_bytes(),
             };
             let entry = Entry {
                 seq: 1,
@@ -115,11 +118,12 @@ async fn run(flags: &Flags) -> Result<()> {
         random ^= random << 17;
         (random % u64::from(below)) as u32
     };
-    let resolves: Vec<Vec<u8>> = (0..100_000)
-        .map(|_| {
-            let id = pillion_proto::LinkId::from_bytes(id(next(flags.records), flags.hosts));
-            format!("GET /v1/links/{id} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes()
-        })
+    let ids: Vec<LinkId> = (0..100_000)
+        .map(|_| LinkId::from_bytes(id(next(flags.records), flags.hosts)))
+        .collect();
+    let resolves: Vec<Vec<u8>> = ids
+        .iter()
+        .map(|id| format!("GET /v1/links/{id} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes())
         .collect();
     let started = Instant::now();
     let publishes: Vec<Vec<u8>> = (0..flags.hosts).map(publish).collect::<Result<_>>()?;
@@ -145,6 +149,8 @@ async fn run(flags: &Flags) -> Result<()> {
 
     let read = measure(service.addr, &resolves, 64, None, length).await?;
     read.print("resolves, as many as go", Some(20_000));
+    let looked_up = measure_lookups(service.addr, &ids, 64, length).await?;
+    looked_up.print("resolves by datagram", None);
     let written = measure(service.addr, first, 256, None, length).await?;
     written.print("publishes, as many as go", Some(5_000));
     // Some 700,000 hosts, which renew every three to four minutes, and as many resolves.
@@ -191,6 +197,21 @@ struct Figures {
 }
 
 impl Figures {
+    fn of(mut times: Vec<Duration>, took: Duration) -> Figures {
+        times.sort_unstable();
+        let at = |part: f64| {
+            let index = (times.len() as f64 * part) as usize;
+            times
+                .get(index)
+                .map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+        };
+        Figures {
+            rate: times.len() as f64 / took.as_secs_f64(),
+            p50: at(0.5),
+            p99: at(0.99),
+        }
+    }
+
     fn print(&self, what: &str, target: Option<u32>) {
         let target = target.map_or(String::new(), |target| target.to_string());
         println!(
@@ -248,19 +269,44 @@ async fn measure(
     for task in tasks {
         times.extend(task.await??);
     }
-    times.sort_unstable();
-    let took = started.elapsed().as_secs_f64();
-    let at = |part: f64| {
-        let index = (times.len() as f64 * part) as usize;
-        times
-            .get(index)
-            .map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
-    };
-    Ok(Figures {
-        rate: times.len() as f64 / took,
-        p50: at(0.5),
-        p99: at(0.99),
-    })
+    Ok(Figures::of(times, started.elapsed()))
+}
+
+/// Asks by datagram from so many sockets, each as soon as the answer before is there. One that is lost
+/// is counted with the time until it was given up.
+async fn measure_lookups(
+    addr: SocketAddr,
+    ids: &[LinkId],
+    sockets: usize,
+    length: Duration,
+) -> Result<Figures> {
+    let ids: Arc<[LinkId]> = ids.into();
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for first in 0..sockets {
+        let ids = ids.clone();
+        tasks.push(tokio::spawn(async move {
+            let socket = UdpSocket::bind("127.0.0.1:0").await?;
+            socket.connect(addr).await?;
+            let (mut times, mut datagram) = (Vec::new(), [0; LOOKUP_LEN]);
+            for id in ids.iter().cycle().skip(first * 1009) {
+                if started.elapsed() >= length {
+                    break;
+                }
+                let asked = Instant::now();
+                socket.send(&question(id)).await?;
+                let answer = socket.recv(&mut datagram);
+                let _ = tokio::time::timeout(Duration::from_millis(200), answer).await;
+                times.push(asked.elapsed());
+            }
+            anyhow::Ok(times)
+        }));
+    }
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    Ok(Figures::of(times, started.elapsed()))
 }
 
 /// One answer of HTTP/1.1 with a length; returns its status.

@@ -10,6 +10,7 @@
 
 mod client;
 mod keeper;
+mod lookup;
 mod mailbox;
 mod pairing;
 mod records;

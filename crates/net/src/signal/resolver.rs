@@ -6,8 +6,15 @@ use pillion_proto::{LinkRecord, LinkUrl, RecordError, Ticket, TicketError};
 use reqwest::Method;
 use thiserror::Error;
 
-use super::client::{SignalClient, SignalError, SignalService};
+use super::{
+    client::{SignalClient, SignalError, SignalService},
+    lookup::Lookup,
+};
 use crate::relay::RelayCa;
+
+/// So long an answer by datagram is waited for before a request goes out as well: most links are
+/// resolved within, and cost the service no TLS handshake.
+const HEAD_START: Duration = Duration::from_millis(25);
 
 /// Why a link or a code did not lead to a session.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -78,26 +85,52 @@ impl Resolver {
         })
     }
 
-    /// Asks the service, one request, and checks all it says. `now` is the time in milliseconds since
-    /// 1970. The link's key stays here.
+    /// Asks the service, and checks all it says. `now` is the time in milliseconds since 1970. The
+    /// link's key stays here.
+    ///
+    /// A datagram asks first, because its answer takes one round trip; a request does where none comes
+    /// soon, and it alone is believed that there is nothing.
     ///
     /// # Errors
     /// See [`JoinError`].
     pub async fn resolve(&mut self, now: impl Fn() -> u64) -> Result<Ticket, JoinError> {
-        let path = format!("/v1/links/{}", self.link.id);
-        let asked = self
-            .client
-            .ask(Method::GET, &path, &[], None, Duration::ZERO);
-        let bytes = match asked.await {
-            Ok(bytes) => bytes,
-            Err(SignalError::NotFound { .. }) => return Err(ended("")),
-            Err(error) => return Err(error.into()),
+        let mut lookup = Lookup::start(self.link.service(), self.link.id);
+        let soon = self.by_datagram(&mut lookup, &now);
+        if let Ok(Some(ticket)) = tokio::time::timeout(HEAD_START, soon).await {
+            return Ok(ticket);
+        }
+        let (client, path) = (self.client.clone(), format!("/v1/links/{}", self.link.id));
+        let asked = client.ask(Method::GET, &path, &[], None, Duration::ZERO);
+        let answer = tokio::select! {
+            Some(ticket) = self.by_datagram(&mut lookup, &now) => return Ok(ticket),
+            answer = asked => answer,
         };
+        match answer {
+            Ok(bytes) => self.read(&bytes, now()),
+            Err(SignalError::NotFound { .. }) => Err(ended("")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The ticket of the first answer that is good; nothing if there can be none. Others are left
+    /// aside: whoever is on the way could have sent them.
+    async fn by_datagram(&mut self, lookup: &mut Lookup, now: impl Fn() -> u64) -> Option<Ticket> {
+        loop {
+            let record = lookup.next().await?;
+            match self.read(&record, now()) {
+                Ok(ticket) => return Some(ticket),
+                Err(error) => tracing::debug!(%error, "an answer by datagram is left aside"),
+            }
+        }
+    }
+
+    /// Checks a record, and reads the ticket in it.
+    fn read(&mut self, bytes: &[u8], now: u64) -> Result<Ticket, JoinError> {
         let untrusted = |reason| JoinError::Untrusted {
             service: self.client.service(),
             reason,
         };
-        let record = match LinkRecord::verify(&bytes, &self.link.id, now()) {
+        let record = match LinkRecord::verify(bytes, &self.link.id, now) {
             Ok(record) => record,
             Err(error @ RecordError::Expired { .. }) => {
                 return Err(ended(&format!(" ({error})")));
