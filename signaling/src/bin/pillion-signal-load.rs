@@ -24,10 +24,12 @@ use pillion_signal::{
     metrics::StoreMetrics,
     store::{Embedded, Entry, Key, Kind, Store as _},
 };
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UdpSocket},
 };
+use tokio_rustls::TlsConnector;
 
 /// Payload that makes a record of about 400 bytes.
 const PAYLOAD: [u8; 220] = [5; 220];
@@ -49,6 +51,11 @@ struct Flags {
     /// Where the records are.
     #[arg(long, default_value = "load-data")]
     data: PathBuf,
+    /// Measures a service on the PostgreSQL server that this file names, which begins empty, in place
+    /// of the store in --data.
+    #[cfg(feature = "postgres")]
+    #[arg(long)]
+    postgres_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -63,6 +70,10 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    #[cfg(feature = "postgres")]
+    if let Some(file) = &flags.postgres_file {
+        return runtime.block_on(run_on_postgres(&flags, file));
+    }
     if flags.phase != Phase::Run {
         runtime.block_on(fill(&flags))?;
     }
@@ -121,20 +132,11 @@ async fn run(flags: &Flags) -> Result<()> {
     let ids: Vec<LinkId> = (0..100_000)
         .map(|_| LinkId::from_bytes(id(next(flags.records), flags.hosts)))
         .collect();
-    let resolves: Vec<Vec<u8>> = ids
-        .iter()
-        .map(|id| format!("GET /v1/links/{id} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes())
-        .collect();
-    let started = Instant::now();
-    let publishes: Vec<Vec<u8>> = (0..flags.hosts).map(publish).collect::<Result<_>>()?;
-    println!(
-        "signed {} records in {:.1} s",
-        flags.hosts,
-        started.elapsed().as_secs_f64()
-    );
+    let resolves: Vec<Vec<u8>> = ids.iter().map(get).collect();
+    let publishes = publishes(flags)?;
     let (first, rest) = publishes.split_at(publishes.len() * 7 / 10);
 
-    let service = Server::pillion(&flags.data)?;
+    let service = Server::pillion(&flags.data, &[])?;
     let opened = Instant::now();
     let length = Duration::from_secs(flags.seconds);
     measure(service.addr, &resolves, 64, None, Duration::from_secs(2)).await?;
@@ -153,16 +155,25 @@ async fn run(flags: &Flags) -> Result<()> {
     looked_up.print("resolves by datagram", None);
     let written = measure(service.addr, first, 256, None, length).await?;
     written.print("publishes, as many as go", Some(5_000));
-    // Some 700,000 hosts, which renew every three to four minutes, and as many resolves.
-    let (reads, writes) = tokio::join!(
-        measure(service.addr, &resolves, 64, Some(3_400), length),
-        measure(service.addr, rest, 64, Some(3_400), length),
-    );
-    reads?.print("resolves at 3,400/s, with …", Some(3_400));
-    writes?.print("… publishes at 3,400/s", Some(3_333));
+    // Some 700,000 hosts, which renew every three to four minutes, or a million; and as many resolves.
+    let (some, more) = rest.split_at(rest.len() / 2);
+    mixed(&service, &resolves, some, 3_400, length).await?;
+    mixed(&service, &resolves, more, 4_800, length).await?;
     let (hwm, anon) = service.memory()?;
     println!("memory: {hwm:.0} MB at most, {anon:.0} MB now (target 200)");
     println!("disk: {:.0} MB (target 1000)", disk(&flags.data)?);
+    drop(service);
+
+    let (certificate, folder) = certificate()?;
+    let (cert, key) = (folder.0.join("cert.pem"), folder.0.join("key.pem"));
+    let tls = [("--tls-cert", cert), ("--tls-key", key)];
+    let tls: Vec<_> = tls
+        .iter()
+        .flat_map(|(flag, path)| [Path::new(flag), path.as_path()])
+        .collect();
+    let service = Server::pillion(&flags.data, &tls)?;
+    let shaken = measure_tls(service.addr, &resolves, certificate, 64, length).await?;
+    shaken.print("resolves, a TLS connection each", None);
     drop(service);
 
     match Server::nginx()? {
@@ -175,6 +186,59 @@ async fn run(flags: &Flags) -> Result<()> {
         None => println!("no yardstick: nginx is not installed"),
     }
     Ok(())
+}
+
+/// The same on a PostgreSQL server, which is on this machine and has both cores.
+#[cfg(feature = "postgres")]
+async fn run_on_postgres(flags: &Flags, file: &Path) -> Result<()> {
+    let publishes = publishes(flags)?;
+    let (first, rest) = publishes.split_at(publishes.len() * 7 / 10);
+    let length = Duration::from_secs(flags.seconds);
+    let service = Server::pillion(&flags.data, &[Path::new("--postgres-file"), file])?;
+    let written = measure(service.addr, first, 256, None, length).await?;
+    written.print("publishes, as many as go", None);
+    let known = (written.rate * length.as_secs_f64()) as u32;
+    let resolves: Vec<Vec<u8>> = (0..known.min(first.len() as u32))
+        .map(|n| get(&host(n).id()))
+        .collect();
+    let read = measure(service.addr, &resolves, 64, None, length).await?;
+    read.print("resolves, as many as go", None);
+    mixed(&service, &resolves, rest, 1_000, length).await?;
+    let (hwm, _) = service.memory()?;
+    println!("memory of the service: {hwm:.0} MB at most");
+    Ok(())
+}
+
+/// Resolves and publishes at the same time, so many a second of each.
+async fn mixed(
+    service: &Server,
+    resolves: &[Vec<u8>],
+    publishes: &[Vec<u8>],
+    rate: u32,
+    length: Duration,
+) -> Result<()> {
+    let (reads, writes) = tokio::join!(
+        measure(service.addr, resolves, 64, Some(rate), length),
+        measure(service.addr, publishes, 64, Some(rate), length),
+    );
+    reads?.print(&format!("resolves at {rate}/s, with …"), Some(rate));
+    writes?.print(&format!("… publishes at {rate}/s"), Some(rate));
+    Ok(())
+}
+
+fn publishes(flags: &Flags) -> Result<Vec<Vec<u8>>> {
+    let started = Instant::now();
+    let publishes = (0..flags.hosts).map(publish).collect::<Result<_>>()?;
+    println!(
+        "signed {} records in {:.1} s",
+        flags.hosts,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(publishes)
+}
+
+fn get(id: &LinkId) -> Vec<u8> {
+    format!("GET /v1/links/{id} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes()
 }
 
 fn publish(n: u32) -> Result<Vec<u8>> {
@@ -309,8 +373,67 @@ async fn measure_lookups(
     Ok(Figures::of(times, started.elapsed()))
 }
 
+/// Resolves over a new connection and a new TLS handshake each time.
+async fn measure_tls(
+    addr: SocketAddr,
+    requests: &[Vec<u8>],
+    certificate: CertificateDer<'static>,
+    connections: usize,
+    length: Duration,
+) -> Result<Figures> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Everybody comes for the first time.
+    config.resumption = rustls::client::Resumption::disabled();
+    let connector = TlsConnector::from(Arc::new(config));
+    let requests: Arc<[Vec<u8>]> = requests.into();
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for first in 0..connections {
+        let (requests, connector) = (requests.clone(), connector.clone());
+        tasks.push(tokio::spawn(async move {
+            let (mut times, mut answer) = (Vec::new(), Vec::new());
+            for request in requests.iter().cycle().skip(first * 1009) {
+                if started.elapsed() >= length {
+                    break;
+                }
+                let asked = Instant::now();
+                let stream = TcpStream::connect(addr).await?;
+                let name = ServerName::IpAddress(addr.ip().into());
+                let mut stream = connector.connect(name, stream).await?;
+                stream.write_all(request).await?;
+                let status = read(&mut stream, &mut answer).await?;
+                if status != 200 {
+                    bail!("answered {status}");
+                }
+                times.push(asked.elapsed());
+            }
+            anyhow::Ok(times)
+        }));
+    }
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    Ok(Figures::of(times, started.elapsed()))
+}
+
+/// A certificate for loopback, and a folder with it and its key.
+fn certificate() -> Result<(CertificateDer<'static>, Folder)> {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
+    let folder = Folder::new("tls")?;
+    std::fs::write(folder.0.join("cert.pem"), made.cert.pem())?;
+    std::fs::write(folder.0.join("key.pem"), made.signing_key.serialize_pem())?;
+    Ok((made.cert.der().clone(), folder))
+}
+
 /// One answer of HTTP/1.1 with a length; returns its status.
-async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<u16> {
+async fn read(stream: &mut (impl AsyncRead + Unpin), answer: &mut Vec<u8>) -> Result<u16> {
     answer.clear();
     loop {
         if stream.read_buf(answer).await? == 0 {
@@ -343,7 +466,7 @@ struct Server {
 }
 
 impl Server {
-    fn pillion(data: &Path) -> Result<Self> {
+    fn pillion(data: &Path, more: &[&Path]) -> Result<Self> {
         let here = std::env::current_exe()?;
         let binary = here
             .ancestors()
@@ -356,6 +479,7 @@ impl Server {
             .args(["--listen", "127.0.0.1:0", "--threads", "1", "--data"])
             .arg(data)
             .args(["--publish-rate", "0", "--read-rate", "0"])
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("taskset {}: build it first", binary.display()))?;
@@ -373,7 +497,7 @@ impl Server {
         let Some(nginx) = nginx.iter().find(|path| Path::new(path).exists()) else {
             return Ok(None);
         };
-        let folder = Folder::new()?;
+        let folder = Folder::new("nginx")?;
         let at = folder.0.display();
         std::fs::write(folder.0.join("record"), [5; 420])?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
@@ -428,12 +552,13 @@ impl Drop for Server {
     }
 }
 
-/// A folder for nginx, removed when dropped.
+/// A folder for a server's files, removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("pillion-signal-load-{}", std::process::id()));
+    fn new(what: &str) -> Result<Self> {
+        let name = format!("pillion-signal-load-{}-{what}", std::process::id());
+        let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path)?;
         Ok(Self(path))
     }
