@@ -56,6 +56,13 @@ pub struct Shared {
 pub enum News {
     /// The record is at the service: the link works from now on. Told once for each link.
     Published,
+    /// Somebody gave the right code. Told before they have the ticket, so before they can come.
+    CodeUsed {
+        /// The code's number.
+        number: u32,
+        /// The endpoint id they come with.
+        guest: [u8; 32],
+    },
     /// A sentence.
     Said(String),
 }
