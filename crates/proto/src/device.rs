@@ -7,9 +7,9 @@
 //! secret can neither find nor read nor make one. Inside, what a device says is signed by its own key:
 //! one device can't speak for another.
 //!
-//! When a device is taken out of the group, the one that does it makes a new secret and leaves it for
-//! each of those that stay under a name, and encrypted by a key, that only these two derive
-//! (X25519 of their keys).
+//! When a device is taken out of the group, the one that does it makes a new secret ([`Group`]). Whoever
+//! knows it leaves it for each of those that stay under a name, and encrypted by a key, that only these
+//! two derive (X25519 of their keys).
 //!
 //! ```text
 //! kind 1 (sessions) or 2 (rotation) · signature by the device 64 · postcard of DeviceRecord or Rotation
@@ -17,6 +17,8 @@
 //!
 //! The signature is over [`SIGNED_PREFIX`], the record's id, its number (8 bytes, big endian), the kind
 //! and the postcard bytes. All of it is the payload of a link record.
+
+mod group;
 
 use std::{fmt, str::FromStr};
 
@@ -32,6 +34,8 @@ use crate::{
     link::{LinkId, LinkRecord, LinkSecret, MAX_LINK_PAYLOAD, RecordError, Times, decode, expand},
     text::Text,
 };
+
+pub use group::{Group, MAX_OUT, Removal};
 
 /// Devices of one person that can be linked. What every device says of the others must fit a record.
 pub const MAX_DEVICES: usize = 8;
@@ -131,7 +135,7 @@ impl fmt::Debug for DeviceKey {
 }
 
 /// What the devices of a group share.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupSecret(Zeroizing<[u8; 32]>);
 
 impl GroupSecret {
@@ -151,7 +155,7 @@ impl GroupSecret {
         LinkSecret::derive(&seed, &device.0)
     }
 
-    /// Names the secret without telling it: which one a rotation takes the place of.
+    /// Names the secret without telling it: of two the later name is the later one.
     pub fn name(&self) -> [u8; 32] {
         *expand(&[], self.0.as_slice(), b"pillion device group name v1")
     }
@@ -202,37 +206,25 @@ pub struct DeviceRecord {
     pub more: u16,
 }
 
-/// A group's new secret, for one of those that stay.
+/// A group's secret, for one of those that may not know it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
-    /// The name of the secret it takes the place of.
-    pub before: [u8; 32],
-    /// The new secret.
-    secret: [u8; 32],
-    /// Who stays, the receiver too.
+    /// How many secrets came before it.
+    pub generation: u32,
+    /// The secret.
+    pub secret: GroupSecret,
+    /// Who stays: the sender and the receiver, too.
     #[serde(deserialize_with = "at_most_devices")]
     pub members: Vec<Member>,
-}
-
-impl Rotation {
-    /// A rotation to `secret`.
-    pub fn new(before: [u8; 32], secret: &GroupSecret, members: Vec<Member>) -> Self {
-        Self {
-            before,
-            secret: *secret.as_bytes(),
-            members,
-        }
-    }
-
-    /// The new secret.
-    pub fn secret(&self) -> GroupSecret {
-        GroupSecret::from_bytes(self.secret)
-    }
+    /// Who was taken out before the secret was made.
+    #[serde(deserialize_with = "group::at_most_out")]
+    pub out: Vec<Removal>,
 }
 
 impl fmt::Debug for Rotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rotation(for {} members)", self.members.len())
+        let (generation, members) = (self.generation, self.members.len());
+        write!(f, "Rotation({generation}, for {members} members)")
     }
 }
 

@@ -33,6 +33,14 @@ fn record(sessions: usize) -> DeviceRecord {
     }
 }
 
+/// What the first device leaves for the second, after it took out the third.
+fn rotation() -> Rotation {
+    let mut group = Group::new(group());
+    group.add(member(2, "desk"));
+    group.take_out(&key(3).id(), GroupSecret::from_bytes([3; 32]));
+    group.rotation(&member(1, "laptop"))
+}
+
 fn sealed(record: DeviceRecord) -> LinkRecord {
     record
         .seal(&key(1), &group(), Times::starting(NOW, 0), [7; 24])
@@ -51,6 +59,36 @@ fn golden_places() {
         "4471de819bb344c221fd257cec1944caef3611e18889508eb1703059e33691b8"
     );
     assert_eq!(comparison(b"offer", b"guess"), "e9f0-b39a-6fe5-0fe6");
+}
+
+#[test]
+fn golden_rotation() {
+    let place = key(1).rotation(&key(1).id(), &key(2).id()).unwrap();
+    assert_eq!(
+        place.id().to_string(),
+        "eF9q9-xCfLRMLPnuK_qrZRE8BktjsHW3PUVcJU_5Bbs"
+    );
+    assert_eq!(
+        HEXLOWER.encode(place.key().as_bytes()),
+        "fd4ed1100b280112508d6c0d26290d27"
+    );
+    // The receiver finds the same, and what goes the other way is elsewhere.
+    let same = key(2).rotation(&key(1).id(), &key(2).id()).unwrap();
+    assert_eq!(
+        (same.id(), same.key().as_bytes()),
+        (place.id(), place.key().as_bytes())
+    );
+    let back = key(1).rotation(&key(2).id(), &key(1).id()).unwrap();
+    assert_eq!(
+        back.id().to_string(),
+        "W0MriBbSUecZgXhoLJKEKzwdKWas9q49WjN0tDpnOl0"
+    );
+    assert_eq!(
+        HEXLOWER.encode(&postcard::to_allocvec(&rotation()).unwrap()),
+        "010303030303030303030303030303030303030303030303030303030303030303028139770ea87d\
+         175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394046465736b8a88e3dd7409f195fd\
+         52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c066c6170746f700101ed4928c628d1c2c6"
+    );
 }
 
 #[test]
@@ -107,14 +145,17 @@ fn sessions_without_room_are_counted() {
 #[test]
 fn a_rotation_is_for_one_device_and_from_one() {
     let new = GroupSecret::from_bytes([3; 32]);
-    let rotation = Rotation::new(group().name(), &new, vec![member(2, "desk")]);
+    let rotation = Rotation {
+        secret: new.clone(),
+        ..rotation()
+    };
     let times = Times::starting(NOW, 0);
     let bytes = rotation
         .seal(&key(1), &key(2).id(), times, [5; 24])
         .unwrap();
     let bytes = bytes.as_bytes();
     let (_, read) = Rotation::open(bytes, &key(2), &key(1).id(), NOW).unwrap();
-    assert_eq!((read.secret(), &read), (new, &rotation));
+    assert_eq!((&read.secret, &read), (&new, &rotation));
     // Neither a third device, who may be the one that is taken out, nor another sender.
     assert!(Rotation::open(bytes, &key(3), &key(1).id(), NOW).is_err());
     assert!(Rotation::open(bytes, &key(2), &key(3).id(), NOW).is_err());
@@ -152,7 +193,7 @@ fn secrets_are_in_no_debug_text() {
         key(1),
         group(),
         record(1),
-        Rotation::new([0; 32], &group(), Vec::new())
+        rotation()
     );
     assert!(
         !said.contains("[9, 9") && !said.contains("[1, 1") && !said.contains("[0, 0"),
