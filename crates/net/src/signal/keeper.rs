@@ -20,20 +20,12 @@ use tokio::{
 use super::{
     client::{SignalClient, SignalError, SignalService},
     mailbox,
+    pace::Pace,
 };
 use crate::{error::NetError, identity::random_bytes};
 
-/// A record is renewed after three to four minutes, of the ten it counts for: one renewal may fail and
-/// be tried again before it is missed. The spread keeps hosts that started together apart.
-const RENEW: Duration = Duration::from_secs(180);
-const RENEW_SPREAD: Duration = Duration::from_secs(60);
-
 /// Addresses come in bursts while an endpoint starts; so long is waited for the next.
 const SETTLE: Duration = Duration::from_millis(200);
-
-/// First wait after a failure; it doubles up to the longest.
-const RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// How long saying that a link has ended may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -96,6 +88,14 @@ impl Keeper {
     /// # Errors
     /// The system gives no thread.
     pub fn start(service: SignalService) -> Result<Keeper, NetError> {
+        Keeper::start_with(service, Pace::default())
+    }
+
+    /// The same at a pace of the caller's.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start_with(service: SignalService, pace: Pace) -> Result<Keeper, NetError> {
         let (shared, shared_now) = watch::channel(None);
         let (codes, codes_asked) = mpsc::channel(4);
         let (told, news) = mpsc::unbounded_channel();
@@ -108,7 +108,7 @@ impl Keeper {
         let thread = std::thread::Builder::new()
             .name("links".to_owned())
             .spawn(move || {
-                runtime.block_on(run(service, shared_now, codes_asked, Told(told)));
+                runtime.block_on(run(service, pace, shared_now, codes_asked, Told(told)));
                 runtime.shutdown_background();
                 let _ = done.send(());
             })
@@ -157,6 +157,7 @@ impl Keeper {
 
 async fn run(
     service: SignalService,
+    pace: Pace,
     mut shared: watch::Receiver<Option<Shared>>,
     mut codes: mpsc::Receiver<Reply>,
     news: Told,
@@ -165,7 +166,7 @@ async fn run(
         Ok(client) => client,
         Err(error) => return news.tell(News::Said(trouble(&error.to_string()))),
     };
-    let mut link = Published::new(client.clone(), news.clone());
+    let mut link = Published::new(client.clone(), pace, news.clone());
     let mut offers = JoinSet::new();
     let mut wake = Instant::now();
     loop {
@@ -179,7 +180,7 @@ async fn run(
                 wake = wake.min(Instant::now() + settle);
             }
             Some(reply) = codes.recv() => {
-                offers.spawn(mailbox::offer(client.clone(), shared.clone(), reply, news.clone()));
+                offers.spawn(mailbox::offer(client.clone(), pace, shared.clone(), reply, news.clone()));
             }
             () = tokio::time::sleep_until(wake) => {
                 let now = shared.borrow_and_update().clone();
@@ -197,6 +198,7 @@ async fn run(
 /// The record as the service has it.
 struct Published {
     client: SignalClient,
+    pace: Pace,
     news: Told,
     live: Option<Live>,
     /// Links that have ended and the service does not know of it yet.
@@ -212,9 +214,10 @@ struct Live {
 }
 
 impl Published {
-    fn new(client: SignalClient, news: Told) -> Published {
+    fn new(client: SignalClient, pace: Pace, news: Told) -> Published {
         Published {
             client,
+            pace,
             news,
             live: None,
             retired: Vec::new(),
@@ -271,7 +274,7 @@ impl Published {
                     let said = "the link service has this session's link again".to_owned();
                     self.news.tell(News::Said(said));
                 }
-                jittered(RENEW, RENEW_SPREAD)
+                jittered(self.pace.renew, self.pace.renew_spread)
             }
             Some(error) => {
                 if self.failures == 0 && shared {
@@ -280,9 +283,11 @@ impl Published {
                 if self.failures >= 8 {
                     self.retired.clear();
                 }
-                let wait = RETRY
+                let wait = self
+                    .pace
+                    .retry
                     .saturating_mul(1 << self.failures.min(6))
-                    .min(LONGEST_RETRY);
+                    .min(self.pace.longest_retry);
                 self.failures += 1;
                 jittered(wait, wait / 2)
             }

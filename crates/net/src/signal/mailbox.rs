@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     client::{SignalClient, SignalError, SignalService},
     keeper::{News, Shared, Told},
+    pace::Pace,
     resolver::JoinError,
 };
 
@@ -44,6 +45,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// `reply` as soon as there is one; what becomes of it is told as news.
 pub(super) async fn offer(
     client: SignalClient,
+    pace: Pace,
     mut shared: watch::Receiver<Option<Shared>>,
     reply: oneshot::Sender<Result<String, String>>,
     news: Told,
@@ -61,12 +63,16 @@ pub(super) async fn offer(
     }
     let over = async { shared.wait_for(Option::is_none).await.is_ok() };
     let guess = tokio::select! {
-        guess = mailbox.wait("guest", 0, Instant::now() + CODE_LIFE) => guess,
+        guess = mailbox.wait("guest", 0, Instant::now() + pace.code_life) => guess,
         _ = over => return mailbox.remove().await,
     };
     let said = match guess {
         Ok(guess) => answer(&mailbox, offer, &guess, &shared, &news).await,
-        Err(_) => format!("code {} has expired, unused", code.number()),
+        Err(_) => {
+            // Nobody answers there any more: whoever comes late is told so at once.
+            mailbox.remove().await;
+            format!("code {} has expired, unused", code.number())
+        }
     };
     news.tell(News::Said(said));
 }

@@ -11,6 +11,7 @@
 mod client;
 mod keeper;
 mod mailbox;
+mod pace;
 mod pairing;
 mod records;
 mod resolver;
@@ -18,6 +19,7 @@ mod resolver;
 pub use client::{SignalError, SignalService, SignalUrl};
 pub use keeper::{Keeper, News, Shared};
 pub use mailbox::redeem;
+pub use pace::Pace;
 pub use pairing::{Guessing, Guest, Invitation, Linked};
 pub use records::Records;
 pub use resolver::{JoinError, Resolver};
