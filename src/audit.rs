@@ -204,6 +204,10 @@ impl Entry {
             "joined" => (self.person(), format!("came in{}", by_proof())),
             "left" => (self.person(), "left".to_owned()),
             "knocked" => (self.person(), format!("knocked{}", by_proof())),
+            "code_used" => {
+                let what = format!("used code {}", self.number("code"));
+                ("somebody".to_owned(), what)
+            }
             "admitted" => (self.by(), format!("let in {}", self.person())),
             "turned_away" => {
                 let others = match self.number("others") {

@@ -16,14 +16,14 @@ use std::{
 use anyhow::{Context, Result, bail};
 use pillion_proto::{
     Text,
-    device::{DeviceId, DeviceKey, GroupSecret, MAX_DEVICES, Member},
+    device::{DeviceKey, Group, MAX_DEVICES, Member},
     limits::MAX_NAME,
 };
 use pillion_screen::clean::clean_name;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-pub use directory::{Directory, Running, Seen};
+pub use directory::{Directory, Running, Seen, silence};
 
 use crate::paths::{Paths, private_dir};
 
@@ -46,39 +46,12 @@ pub struct Devices {
     pub group: Option<Group>,
 }
 
-/// Devices that share a secret.
-#[derive(Debug, Clone)]
-pub struct Group {
-    /// The secret.
-    pub secret: GroupSecret,
-    /// The other devices.
-    pub members: Vec<Member>,
-    /// Those who may not know the secret yet: it was changed here while they were away.
-    pub pending: Vec<Pending>,
-}
-
-/// A device that may know only an earlier secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
-    /// Which.
-    pub to: DeviceId,
-    /// The name of the secret it knows.
-    pub before: [u8; 32],
-}
-
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
     key: [u8; 32],
     name: String,
-    group: Option<StoredGroup>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredGroup {
-    secret: [u8; 32],
-    members: Vec<Member>,
-    pending: Vec<Pending>,
+    group: Option<Group>,
 }
 
 impl Devices {
@@ -141,7 +114,7 @@ impl Devices {
     /// # Errors
     /// None, or more than one, fits.
     pub fn find(&self, wanted: &str) -> Result<Member> {
-        let members = self.group.iter().flat_map(|group| &group.members);
+        let members = self.group.iter().flat_map(Group::members);
         let fits = |member: &&Member| {
             member.name.as_str() == wanted
                 || (wanted.len() >= 4 && member.id.to_string().starts_with(wanted))
@@ -165,40 +138,6 @@ impl Devices {
                 )
             }
         }
-    }
-}
-
-impl Group {
-    /// Notes a device, or a new name of one; whether that changed anything. What is one too many is not
-    /// noted.
-    pub fn note(&mut self, member: Member) -> bool {
-        if let Some(known) = self.members.iter_mut().find(|known| known.id == member.id) {
-            let changed = known.name != member.name;
-            known.name = member.name;
-            return changed;
-        }
-        let room = self.members.len() + 1 < MAX_DEVICES;
-        if room {
-            self.members.push(member);
-        }
-        room
-    }
-
-    /// Takes a device out: those that stay get another secret, as soon as they are there.
-    pub fn take_out(&mut self, device: &DeviceId, secret: GroupSecret) {
-        let before = self.secret.name();
-        self.members.retain(|member| member.id != *device);
-        self.pending.retain(|pending| pending.to != *device);
-        for member in &self.members {
-            // Who does not know this secret yet still waits for it by the one it knows.
-            if !self.pending.iter().any(|pending| pending.to == member.id) {
-                self.pending.push(Pending {
-                    to: member.id,
-                    before,
-                });
-            }
-        }
-        self.secret = secret;
     }
 }
 
@@ -227,14 +166,10 @@ fn read(file: &Path) -> Result<Option<Devices>> {
     let mut bytes = Zeroizing::new(Vec::new());
     opened.take(MAX_FILE).read_to_end(&mut bytes)?;
     let stored: Stored = serde_json::from_slice(&bytes).with_context(damaged)?;
-    let group = stored.group.map(|group| Group {
-        secret: GroupSecret::from_bytes(group.secret),
-        members: group.members,
-        pending: group.pending,
-    });
+    let group = stored.group;
     let too_many = group
         .as_ref()
-        .is_some_and(|group| group.members.len() >= MAX_DEVICES);
+        .is_some_and(|group| group.members().len() >= MAX_DEVICES);
     if stored.version != VERSION || too_many {
         bail!(damaged());
     }
@@ -250,11 +185,7 @@ fn write(file: &Path, devices: &Devices) -> Result<()> {
         version: VERSION,
         key: *devices.key.to_bytes(),
         name: devices.name.clone(),
-        group: devices.group.as_ref().map(|group| StoredGroup {
-            secret: *group.secret.as_bytes(),
-            members: group.members.clone(),
-            pending: group.pending.clone(),
-        }),
+        group: devices.group.clone(),
     };
     let bytes = Zeroizing::new(serde_json::to_vec(&stored)?);
     let part = PathBuf::from(format!("{}.tmp", file.display()));
@@ -290,6 +221,8 @@ fn machine_name() -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use pillion_proto::device::GroupSecret;
+
     use super::*;
 
     fn paths(dir: &Path) -> Paths {
@@ -308,11 +241,12 @@ mod tests {
     }
 
     fn group() -> Group {
-        Group {
-            secret: GroupSecret::from_bytes([9; 32]),
-            members: vec![member(2, "desk"), member(3, "laptop"), member(4, "laptop")],
-            pending: Vec::new(),
+        let mut group = Group::new(GroupSecret::from_bytes([9; 32]));
+        for (seed, name) in [(2, "desk"), (3, "laptop"), (4, "laptop"), (5, "phone")] {
+            assert!(group.add(member(seed, name)));
         }
+        group.take_out(&member(5, "").id, GroupSecret::from_bytes([10; 32]));
+        group
     }
 
     #[test]
@@ -327,7 +261,7 @@ mod tests {
         .unwrap();
         let read = Devices::load(&paths).unwrap().unwrap();
         assert_eq!(read.key.id(), id);
-        assert_eq!(read.group.unwrap().members, group().members);
+        assert_eq!(read.group.unwrap(), group());
         let file = paths.config.join(FILE);
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         // A refused change changes nothing.
@@ -361,38 +295,5 @@ mod tests {
         assert_eq!(devices.find(&id[..8]).unwrap(), member(4, "laptop"));
         let said = devices.find("phone").unwrap_err().to_string();
         assert!(said.contains("pillion device ls"), "{said}");
-    }
-
-    #[test]
-    fn who_stays_waits_for_the_new_secret_by_the_one_it_knows() {
-        let mut group = group();
-        let first = group.secret.name();
-        let [desk, old, new] = [2, 3, 4].map(|seed| member(seed, "").id);
-        group.take_out(&old, GroupSecret::from_bytes([10; 32]));
-        let waits = |group: &Group, id: DeviceId| {
-            let found = group.pending.iter().find(|pending| pending.to == id);
-            found.map(|pending| pending.before)
-        };
-        assert_eq!(waits(&group, desk), Some(first));
-        assert_eq!(waits(&group, old), None);
-        // The desk has heard of it, the other one has not.
-        group.pending.retain(|pending| pending.to != desk);
-        group.members.push(member(5, "phone"));
-        let second = group.secret.name();
-        group.take_out(&member(5, "").id, GroupSecret::from_bytes([11; 32]));
-        assert_eq!(waits(&group, desk), Some(second));
-        assert_eq!(waits(&group, new), Some(first));
-        assert_eq!(group.members.len(), 2);
-    }
-
-    #[test]
-    fn no_more_devices_are_noted_than_there_can_be() {
-        let mut group = group();
-        for seed in 10..30 {
-            group.note(member(seed, "one more"));
-        }
-        assert_eq!(group.members.len(), MAX_DEVICES - 1);
-        assert!(group.note(member(2, "renamed")));
-        assert!(!group.note(member(2, "renamed")));
     }
 }

@@ -6,7 +6,7 @@ mod service;
 
 use std::os::unix::fs::PermissionsExt;
 
-use harness::{Machine, Piped, SIZE, Term, VIEWER};
+use harness::{Machine, Piped, SIZE, Term, VIEWER, until};
 use service::Service;
 
 /// A device that knows the service.
@@ -153,6 +153,149 @@ fn an_unlinked_device_finds_nothing_any_more_and_the_others_do() {
     phone.run(&["device", "unlink", "phone"]);
     link((&desk, "desk"), (&phone, "phone"));
     lists(&phone, &["desk/build", "laptop/notes"]);
+}
+
+/// The names of the devices that one knows, its own too.
+fn knows(machine: &Machine) -> Vec<String> {
+    let all: Vec<serde_json::Value> =
+        serde_json::from_str(&machine.run(&["device", "ls", "--json"])).unwrap();
+    let name = |one: &serde_json::Value| one["name"].as_str().unwrap().to_owned();
+    let mut all: Vec<String> = all.iter().map(name).collect();
+    all.sort();
+    all
+}
+
+/// Waits until a device knows exactly these.
+fn knows_in_the_end(machine: &Machine, wanted: &[&str]) {
+    until(&format!("{wanted:?} to be known"), || {
+        (knows(machine) == wanted).then_some(())
+    });
+}
+
+/// Whether a device waits until another one was seen with the new secret.
+fn waits_for(machine: &Machine, name: &str) -> bool {
+    let all: Vec<serde_json::Value> =
+        serde_json::from_str(&machine.run(&["device", "ls", "--json"])).unwrap();
+    let one = all.iter().find(|one| one["name"] == name).unwrap();
+    one["waits"].as_bool().unwrap()
+}
+
+/// `pillion ls --all-devices` once; what it said beside the list.
+fn looks(machine: &Machine) -> String {
+    let output = machine.output(&["ls", "--all-devices", "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// A laptop linked with a desk, a phone and a tablet, all of which know each other.
+fn four(service: &Service) -> [Machine; 4] {
+    let [laptop, desk, phone, tablet] = [(); 4].map(|()| device(service));
+    link((&laptop, "laptop"), (&desk, "desk"));
+    link((&laptop, "laptop"), (&phone, "phone"));
+    link((&laptop, "laptop"), (&tablet, "tablet"));
+    for machine in [&laptop, &desk, &phone, &tablet] {
+        knows_in_the_end(machine, &["desk", "laptop", "phone", "tablet"]);
+    }
+    [laptop, desk, phone, tablet]
+}
+
+#[test]
+fn a_device_that_was_away_gets_the_new_secret_whenever_it_meets_the_one_that_made_it() {
+    let mut service = Service::start();
+    let [laptop, desk, phone, _tablet] = four(&service);
+    laptop.run(&["device", "unlink", "phone"]);
+    // Much later: nothing of what was left is there any more.
+    service.forget_everything();
+    let said = looks(&desk);
+    assert!(said.contains("waits for the new secret"), "{said}");
+    assert!(said.contains("laptop"), "{said}");
+    assert_eq!(knows(&desk), ["desk", "laptop", "phone", "tablet"]);
+
+    // Any command that asks the service leaves it again.
+    assert!(waits_for(&laptop, "desk"));
+    looks(&desk);
+    assert_eq!(knows(&desk), ["desk", "laptop", "tablet"]);
+    assert!(!waits_for(&laptop, "desk"), "it was seen");
+    assert!(waits_for(&laptop, "tablet"), "it was not");
+    let _build = share(&desk, "build");
+    lists(&laptop, &["desk/build"]);
+    assert!(!phone.run(&["ls", "--all-devices"]).contains("build"));
+}
+
+#[test]
+fn every_device_that_knows_the_new_secret_leaves_it_for_those_that_do_not() {
+    let mut service = Service::start();
+    let [laptop, desk, phone, tablet] = four(&service);
+    laptop.run(&["device", "unlink", "phone"]);
+    looks(&tablet);
+    assert_eq!(knows(&tablet), ["desk", "laptop", "tablet"]);
+    service.forget_everything();
+    // The laptop never comes back. A shared session of the other one is enough.
+    let notes = share(&tablet, "notes");
+    lists(&desk, &["tablet/notes"]);
+    assert_eq!(knows(&desk), ["desk", "laptop", "tablet"]);
+    until("the tablet to have seen the desk", || {
+        looks(&desk);
+        (!waits_for(&tablet, "desk")).then_some(())
+    });
+    assert!(!waits_for(&tablet, "laptop"), "it made the secret");
+    assert!(!phone.run(&["ls", "--all-devices"]).contains("notes"));
+    drop(notes);
+    drop(laptop);
+}
+
+#[test]
+fn of_two_unlinked_at_once_neither_finds_anything_any_more() {
+    let mut service = Service::start();
+    let [laptop, desk, phone, tablet] = four(&service);
+    let watch = device(&service);
+    link((&laptop, "laptop"), (&watch, "watch"));
+    let all = ["desk", "laptop", "phone", "tablet", "watch"];
+    for machine in [&desk, &tablet] {
+        knows_in_the_end(machine, &all);
+    }
+    // Neither hears of what the other one does.
+    laptop.run(&["device", "unlink", "phone"]);
+    service.forget_everything();
+    desk.run(&["device", "unlink", "tablet"]);
+
+    let stay = ["desk", "laptop", "watch"];
+    for machine in [&laptop, &desk, &watch] {
+        looks(&laptop);
+        knows_in_the_end(machine, &stay);
+    }
+    let _build = share(&laptop, "build");
+    let _notes = share(&watch, "notes");
+    lists(&desk, &["laptop/build", "watch/notes"]);
+    lists(&watch, &["laptop/build"]);
+    lists(&laptop, &["watch/notes"]);
+    for machine in [&phone, &tablet] {
+        let found = machine.run(&["ls", "--all-devices"]);
+        assert!(
+            !found.contains("build") && !found.contains("notes"),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn a_device_that_left_comes_back_as_another_one() {
+    let service = Service::start();
+    let (laptop, desk) = (device(&service), device(&service));
+    link((&laptop, "laptop"), (&desk, "desk"));
+    let id = |machine: &Machine| {
+        let all = machine.run(&["device", "ls", "--json"]);
+        let all: Vec<serde_json::Value> = serde_json::from_str(&all).unwrap();
+        let own = all.iter().find(|one| one["this"] == true).unwrap();
+        own["id"].as_str().unwrap().to_owned()
+    };
+    let before = id(&desk);
+    desk.run(&["device", "unlink", "desk"]);
+    assert_eq!(desk.run(&["device", "ls", "--json"]).trim(), "[]");
+    laptop.run(&["device", "unlink", "desk"]);
+    link((&laptop, "laptop"), (&desk, "desk"));
+    assert_ne!(id(&desk), before);
 }
 
 #[test]

@@ -11,8 +11,13 @@ use std::process::Output;
 
 use harness::{Machine, Piped, SIZE, Term, VIEWER, until, wait_for_file};
 use pillion::{
+    caps::SecretKey,
     clock::unix_ms,
-    net::signal::{JoinError, Resolver},
+    net::{
+        NetOptions, RelayChoice,
+        signal::{JoinError, Resolver, SignalService, redeem},
+    },
+    viewing::{Options, Outcome, Viewing},
 };
 use pillion_proto::{LinkRecord, LinkSecret, LinkUrl, Ticket, Times, lookup};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
@@ -447,6 +452,85 @@ fn a_code_brings_one_person_in() {
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Joins by a ticket with this endpoint key, and leaves once the screen was shown.
+async fn come_with(ticket: &Ticket, endpoint: Option<SecretKey>, seed: u8) -> Outcome {
+    let options = Options {
+        ticket: ticket.clone(),
+        grants: Vec::new(),
+        claims: Vec::new(),
+        identity: SecretKey::from_bytes(&[seed; 32]),
+        name: format!("person {seed}"),
+        read_only: false,
+        relay: RelayChoice::None,
+        net: NetOptions::default(),
+        inside: Vec::new(),
+        resolver: None,
+        endpoint,
+    };
+    Viewing::start(options).unwrap().text().await.unwrap()
+}
+
+#[test]
+fn what_a_code_gives_is_for_the_viewer_that_typed_it_and_the_audit_says_so() {
+    let anna = Machine::new();
+    let service = Untrusted::start();
+    let url = service.url();
+    let shared = share(&anna, &["--code", "--signal", &url]);
+    let code: pillion_code::Code = shared.code.clone().unwrap().parse().unwrap();
+    let number = code.number();
+    let url = url.parse().unwrap();
+    let service = SignalService { url, ca: None };
+    let endpoint = SecretKey::from_bytes(&[77; 32]);
+    let own = endpoint.public();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let ticket = redeem(&service, &code, own.as_bytes()).await.unwrap();
+        // Passed on, it opens nothing: a viewer with any other endpoint key is refused.
+        match come_with(&ticket, None, 60).await {
+            Outcome::Refused(text) => {
+                assert!(text.contains("given by a code to another viewer"), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+        shared
+            .host
+            .wait_for(&format!("by what code {number} gave, and"));
+        let came = come_with(&ticket, Some(endpoint.clone()), 61).await;
+        assert_eq!(came, Outcome::Left);
+        let whole: Ticket = shared.ticket.parse().unwrap();
+        assert_eq!(come_with(&whole, None, 62).await, Outcome::Left);
+        // And it ends with the ticket it comes of.
+        anna.run(&["ticket", "--new"]);
+        match come_with(&ticket, Some(endpoint), 61).await {
+            Outcome::Refused(text) => {
+                assert!(text.contains("does not open this session"), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+    let audit = anna.run_until(&["audit"], "everybody", |out| out.contains("person 62"));
+    let line = |part: &str| {
+        let mut lines = audit.lines();
+        lines
+            .find(|line| line.contains(part))
+            .unwrap_or_else(|| panic!("{part}: {audit}"))
+    };
+    line(&format!("used code {number}"));
+    assert!(line("person 60").contains("was turned away"), "{audit}");
+    let came = line("person 61");
+    assert!(
+        came.contains(&format!("came in, by code {number}")),
+        "{audit}"
+    );
+    assert!(
+        line("person 62").contains("came in, by the ticket"),
+        "{audit}"
     );
 }
 

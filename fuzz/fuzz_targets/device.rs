@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use pillion_proto::{
     LinkRecord, Times,
-    device::{DeviceKey, DeviceRecord, GroupSecret, Rotation},
+    device::{DeviceKey, DeviceRecord, Group, GroupSecret, Rotation},
 };
 
 const NOW: u64 = 1_777_636_807_000;
@@ -13,6 +13,12 @@ const NOW: u64 = 1_777_636_807_000;
 fuzz_target!(|bytes: &[u8]| {
     let (key, other) = (DeviceKey::from_bytes(&[1; 32]), DeviceKey::from_bytes(&[2; 32]));
     let group = GroupSecret::from_bytes([9; 32]);
+    if let Some(joined) = Group::welcomed(bytes, &other.id())
+        && joined.has_room()
+    {
+        let again = Group::welcomed(&joined.welcome().unwrap(), &other.id());
+        assert_eq!(again.map(|again| again.secret().clone()), Some(joined.secret().clone()));
+    }
     let times = Times::starting(NOW, 0);
     let place = group.record(&key.id());
     let sealed = LinkRecord::seal(&place, times, bytes, [4; 24]);

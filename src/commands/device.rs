@@ -5,49 +5,30 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{
+    args::{DeviceCmd, DeviceLinkArgs},
+    commands::signal_service,
+};
 use anyhow::{Context, Result, bail};
 use pillion::{
     code::Code,
     config::Config,
-    devices::{Devices, Directory, Group},
+    devices::{Devices, Directory},
     net::{
         random_bytes,
         signal::{Guessing, Invitation, SignalService, SignalUrl},
     },
     paths::Paths,
     proto::{
-        Text,
-        device::{DeviceId, GroupSecret, MAX_DEVICES, Member},
+        device::{DeviceId, DeviceKey, Group, GroupSecret, MAX_DEVICES, Member},
         limits::MAX_NAME,
     },
     screen::clean::clean_name,
-};
-use zeroize::Zeroizing;
-
-use crate::{
-    args::{DeviceCmd, DeviceLinkArgs},
-    commands::signal_service,
 };
 
 /// How long the other device has to say its name once it is linked, and between two looks at that.
 const NAME_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// What the device that invites sends: the group's secret, and the keys of the devices in it but its
-/// own, 32 bytes each.
-fn welcome(group: &GroupSecret, members: &[Member]) -> Zeroizing<Vec<u8>> {
-    let keys = members.iter().flat_map(|member| *member.id.as_bytes());
-    Zeroizing::new(group.as_bytes().iter().copied().chain(keys).collect())
-}
-
-/// Reads [`welcome`].
-fn welcomed(bytes: &[u8]) -> Option<(GroupSecret, Vec<DeviceId>)> {
-    let (parts, rest) = bytes.as_chunks::<32>();
-    let (secret, members) = parts.split_first()?;
-    let sound = rest.is_empty() && members.len() + 1 < MAX_DEVICES;
-    let members = members.iter().map(|id| DeviceId::from_bytes(*id));
-    sound.then(|| (GroupSecret::from_bytes(*secret), members.collect()))
-}
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, command: DeviceCmd) -> Result<()> {
@@ -81,7 +62,7 @@ async fn link(paths: &Paths, config: &Config, args: DeviceLinkArgs) -> Result<()
         Ok(devices.clone())
     })?;
     match args.code {
-        None => invite(paths, &service, &devices).await,
+        None => invite(paths, &service).await,
         Some(code) => {
             let code: Code = code.parse()?;
             accept(paths, &service, &devices, &code).await
@@ -89,17 +70,22 @@ async fn link(paths: &Paths, config: &Config, args: DeviceLinkArgs) -> Result<()
     }
 }
 
-async fn invite(paths: &Paths, service: &SignalService, devices: &Devices) -> Result<()> {
-    let (group, members) = match &devices.group {
-        Some(group) => (group.secret.clone(), group.members.clone()),
-        None => (GroupSecret::from_bytes(random_bytes()?), Vec::new()),
+async fn invite(paths: &Paths, service: &SignalService) -> Result<()> {
+    // Whoever joins gets the secret of now.
+    Directory::new(service, paths)?.catch_up().await?;
+    let devices = Devices::load(paths)?.context("this device's key is gone; try again")?;
+    let group = match devices.group {
+        Some(group) => group,
+        None => Group::new(GroupSecret::from_bytes(random_bytes()?)),
     };
-    if members.len() + 1 >= MAX_DEVICES {
+    if !group.has_room() {
         bail!(
             "{MAX_DEVICES} devices are linked, which is as many as there can be; `pillion device unlink` takes one out"
         );
     }
-    let welcome = welcome(&group, &members);
+    let welcome = group
+        .welcome()
+        .context("the group can't be written; this is a defect of pillion")?;
     let invitation = Invitation::open(service).await?;
     eprintln!("On the other device, within ten minutes:\n");
     println!("pillion device link {}", invitation.code());
@@ -107,25 +93,23 @@ async fn invite(paths: &Paths, service: &SignalService, devices: &Devices) -> Re
     let own = devices.key.id();
     let guest = invitation.guest(own.as_bytes(), &welcome).await?;
     let other = DeviceId::from_bytes(guest.device);
+    if group.is_out(&other) {
+        guest.refuse().await;
+        bail!(
+            "the other device was unlinked from this one: run `pillion device unlink` with its own name there, and link it then"
+        );
+    }
     if !confirmed(&guest.comparison)? {
         guest.refuse().await;
         bail!("not linked: nothing was sent to the other device");
     }
     guest.accept().await?;
-    let known = Member {
-        id: other,
-        name: Text::cut(&other.to_string()[..8]),
-    };
     Devices::update(paths, |devices| {
-        let now = devices.group.get_or_insert_with(|| Group {
-            secret: group.clone(),
-            members: Vec::new(),
-            pending: Vec::new(),
-        });
-        if now.secret != group {
+        let now = devices.group.get_or_insert_with(|| group.clone());
+        if now.secret() != group.secret() {
             bail!("the devices were changed meanwhile; link the other one again");
         }
-        now.note(known.clone());
+        now.add(Member::unnamed(other));
         Ok(())
     })?;
     // The other one learns this one's name by its record, as this one does the other's.
@@ -156,19 +140,10 @@ async fn accept(
     }
     eprintln!("Waiting for the yes at the other device.");
     let linked = guessing.accept().await?;
-    let (secret, members) =
-        welcomed(&linked.secret).context("the other device uses another pillion: upgrade both")?;
     let other = DeviceId::from_bytes(linked.device);
+    let group = Group::welcomed(&linked.secret, &other)
+        .context("the other device uses another pillion: upgrade both")?;
     Devices::update(paths, |devices| {
-        let mut group = Group {
-            secret: secret.clone(),
-            members: Vec::new(),
-            pending: Vec::new(),
-        };
-        for id in [other].into_iter().chain(members) {
-            let name = Text::cut(&id.to_string()[..8]);
-            group.note(Member { id, name });
-        }
         devices.group = Some(group);
         Ok(())
     })?;
@@ -205,6 +180,16 @@ async fn name_of(paths: &Paths, service: &SignalService, device: &DeviceId) -> S
     device.to_string()[..8].to_owned()
 }
 
+/// One device, as it is listed.
+#[derive(serde::Serialize)]
+struct Row {
+    name: String,
+    id: String,
+    this: bool,
+    /// May not know the secret that was made when another one was unlinked.
+    waits: bool,
+}
+
 async fn ls(paths: &Paths, config: &Config, json: bool) -> Result<()> {
     // Names are told by records; without a service those known here have to do.
     if let Ok(mut directory) = directory(paths, config, None)
@@ -222,25 +207,32 @@ async fn ls(paths: &Paths, config: &Config, json: bool) -> Result<()> {
         }
         return Ok(());
     };
-    let members = devices.group.iter().flat_map(|group| &group.members);
+    let members = devices.group.iter().flat_map(Group::members);
     let all = [devices.own()].into_iter().chain(members.cloned());
-    let rows: Vec<(String, String, bool)> = all
-        .map(|member| {
-            let name = clean_name(member.name.as_str(), MAX_NAME);
-            (name, member.id.to_string(), member.id == devices.key.id())
+    let waits = |id: &DeviceId| {
+        let mut groups = devices.group.iter();
+        groups.any(|group| group.pending().contains(id))
+    };
+    let rows: Vec<Row> = all
+        .map(|member| Row {
+            name: clean_name(member.name.as_str(), MAX_NAME),
+            id: member.id.to_string(),
+            this: member.id == devices.key.id(),
+            waits: waits(&member.id),
         })
         .collect();
     if json {
-        let all = rows
-            .iter()
-            .map(|(name, id, this)| serde_json::json!({ "name": name, "id": id, "this": this }));
-        println!("{}", serde_json::Value::Array(all.collect()));
+        println!("{}", serde_json::to_string(&rows)?);
         return Ok(());
     }
     println!("{:<24} {:<10} NOTE", "DEVICE", "ID");
-    for (name, id, this) in rows {
-        let note = if this { "this device" } else { "" };
-        println!("{name:<24} {:<10} {note}", &id[..8]);
+    for row in rows {
+        let note = match (row.this, row.waits) {
+            (true, _) => "this device",
+            (_, true) => "not seen since another one was unlinked",
+            _ => "",
+        };
+        println!("{:<24} {:<10} {note}", row.name, &row.id[..8]);
     }
     Ok(())
 }
@@ -253,15 +245,18 @@ async fn unlink(
 ) -> Result<()> {
     let mut directory = directory(paths, config, signal)?;
     // A secret that another device changed must not be changed back.
-    directory.adopt().await?;
+    directory.catch_up().await?;
     let alone = "no other device is linked with this one; `pillion device link` does that";
     let before = Devices::load(paths)?.context(alone)?;
     let group = before.group.clone().context(alone)?;
-    let own_place = group.secret.record(&before.key.id());
+    let own_place = group.secret().record(&before.key.id());
     let is_own = name == before.name || before.key.id().to_string().starts_with(name);
     if is_own && before.find(name).is_err() {
+        // It comes back as another device: the others remember this one as taken out.
+        let key = DeviceKey::from_bytes(&random_bytes()?);
         Devices::update(paths, |devices| {
             devices.group = None;
+            devices.key = key;
             Ok(())
         })?;
         directory.withdraw(&own_place).await?;
@@ -272,62 +267,58 @@ async fn unlink(
     }
     let member = before.find(name)?;
     let secret = GroupSecret::from_bytes(random_bytes()?);
-    let after = Devices::update(paths, |devices| {
+    Devices::update(paths, |devices| {
         match &mut devices.group {
-            Some(now) if now.secret == group.secret => now.take_out(&member.id, secret),
+            Some(now) if now.secret() == group.secret() => now.take_out(&member.id, secret),
             _ => bail!("the devices were changed meanwhile; try again"),
         }
         if devices
             .group
             .as_ref()
-            .is_some_and(|group| group.members.is_empty())
+            .is_some_and(|group| group.members().is_empty())
         {
             devices.group = None;
         }
-        Ok(devices.clone())
+        Ok(())
     })?;
     // What this device said under the secret of before is taken away, and said under the new one.
     let told = async {
         directory.withdraw(&own_place).await?;
-        match &after.group {
-            Some(group) => {
-                directory.rotate(&after, group).await?;
-                directory.publish(None, false).await
-            }
-            None => Ok(()),
-        }
+        directory.publish(None, false).await
     };
     let name = clean_name(member.name.as_str(), MAX_NAME);
     if let Err(error) = told.await {
         eprintln!(
-            "pillion: the others don't know of it yet ({error:#}); they are told while a session is shared here"
+            "pillion: the others don't know of it yet ({error:#}); they are told while a session is shared here, and whenever `pillion ls --all-devices` runs here"
         );
     }
     eprintln!(
-        "{name} is unlinked: it finds no session of yours any more. Others linked with this device get the new secret when they are next online together with it."
+        "{name} is unlinked: it finds no session of yours any more. Your other devices get the new secret from this one or from each other; `pillion device ls` says which were not seen with it yet."
     );
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use pillion::code::MAX_SECRET;
+
     use super::*;
 
     #[test]
-    fn a_welcome_is_read_as_it_was_written_or_not_at_all() {
-        let member = |seed: u8| Member {
-            id: DeviceId::from_bytes([seed; 32]),
-            name: Text::cut("a name stays here"),
-        };
-        let group = GroupSecret::from_bytes([9; 32]);
-        for count in 0..MAX_DEVICES as u8 {
-            let members: Vec<Member> = (0..count).map(member).collect();
-            let bytes = welcome(&group, &members);
-            let ids: Vec<DeviceId> = members.iter().map(|member| member.id).collect();
-            let fits = members.len() + 1 < MAX_DEVICES;
-            assert_eq!(welcomed(&bytes), fits.then(|| (group.clone(), ids)));
-            assert!(welcomed(&bytes[1..]).is_none());
+    fn the_longest_welcome_fits_the_answer_to_a_code() {
+        let mut group = Group::new(GroupSecret::from_bytes([9; 32]));
+        let member = |seed: u8| Member::unnamed(DeviceKey::from_bytes(&[seed; 32]).id());
+        for seed in 0..20 {
+            group.note(member(seed));
+            group.take_out(&member(seed).id, GroupSecret::from_bytes([seed; 32]));
         }
-        assert!(welcomed(&[]).is_none());
+        for seed in 50..50 + MAX_DEVICES as u8 - 2 {
+            group.note(member(seed));
+        }
+        assert!(group.has_room());
+        let welcome = group.welcome().unwrap();
+        assert!(welcome.len() <= MAX_SECRET, "{}", welcome.len());
+        let new = Group::welcomed(&welcome, &member(99).id).unwrap();
+        assert_eq!(new.members().len(), MAX_DEVICES - 1);
     }
 }

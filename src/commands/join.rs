@@ -8,7 +8,7 @@ use pillion::{
     clock::unix_ms,
     code::Code,
     config::Config,
-    devices::{Devices, Directory, Running},
+    devices::{Devices, Directory, Running, Seen, silence},
     net::{
         NetOptions, RelayCa, load_or_create_identity, random_bytes,
         signal::{JoinError, Resolver, SignalService, redeem},
@@ -173,22 +173,30 @@ async fn by_name(given: &str, net: &NetOptions, paths: &Paths) -> Result<Option<
     let Some(service) = &net.signal else {
         return Ok(None);
     };
-    let running = Directory::new(service, paths)?.running().await?;
+    let seen = Directory::new(service, paths)?.others().await?;
+    let running = seen.iter().flat_map(Seen::running);
     let full = |session: &Running| format!("{}/{}", session.device, session.name);
     let mut fitting: Vec<Running> = running
-        .into_iter()
         .filter(|session| session.name == given || full(session) == given)
         .collect();
     let shown = clean_name(given, MAX_NAME);
     match fitting.len() {
-        0 => Err(NoSuchSession::named(&format!(
-            "\"{shown}\" is no ticket, and no session of that name is shared on another device of yours; `pillion ls --all-devices` lists those that are"
-        ))
-        .into()),
+        0 => {
+            if let Some(why) = silence(&seen) {
+                eprintln!("pillion: {why}");
+            }
+            Err(NoSuchSession::named(&format!(
+                "\"{shown}\" is no ticket, and no session of that name is shared on another device of yours; `pillion ls --all-devices` lists those that are"
+            ))
+            .into())
+        }
         1 => Ok(Some(fitting.remove(0).ticket)),
         _ => {
             let choices: Vec<String> = fitting.iter().map(full).collect();
-            bail!("\"{shown}\" could be any of {}; say which", choices.join(", "))
+            bail!(
+                "\"{shown}\" could be any of {}; say which",
+                choices.join(", ")
+            )
         }
     }
 }

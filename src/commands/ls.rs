@@ -5,7 +5,7 @@ use pillion::{
     clock,
     config::Config,
     control::{self, Request},
-    devices::{Running, Seen},
+    devices::{Running, Seen, silence},
     paths::Paths,
     proto::limits::MAX_NAME,
     screen::clean::{clean_name, clean_title},
@@ -55,6 +55,9 @@ pub async fn all_devices(paths: &Paths, config: &Config, args: &LsArgs) -> Resul
             let name = clean_name(device.member.name.as_str(), MAX_NAME);
             eprintln!("pillion: {more} more sessions run on {name} than it could list");
         }
+    }
+    if let Some(why) = silence(&seen) {
+        eprintln!("pillion: {why}");
     }
     let running: Vec<Running> = seen.iter().flat_map(Seen::running).collect();
     if args.json {

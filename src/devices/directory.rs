@@ -6,13 +6,17 @@ use anyhow::{Context, Result};
 use pillion_net::signal::{Records, SignalError, SignalService};
 use pillion_proto::{
     LinkRecord, LinkSecret, RecordError, Text, Ticket, Times,
-    device::{DeviceError, DeviceId, DeviceRecord, ListedSession, Member, Rotation},
+    device::{
+        DeviceError, DeviceId, DeviceKey, DeviceRecord, Group, GroupSecret, ListedSession,
+        MAX_DEVICES, Member, Rotation,
+    },
+    limits::MAX_NAME,
 };
 use pillion_screen::clean::clean_name;
 use pillion_session::{Command, Done};
 use pillion_store::{SessionState, list};
 
-use super::{Devices, Group};
+use super::Devices;
 use crate::{
     clock::unix_ms,
     control::{self, Request},
@@ -40,6 +44,8 @@ pub struct Seen {
     pub record: Option<DeviceRecord>,
     /// Why what is there is not taken.
     pub refused: Option<DeviceError>,
+    /// It left something under the secret that this device knows, and be it that nothing runs there.
+    pub knows: bool,
 }
 
 /// A session on another device.
@@ -67,106 +73,138 @@ impl Directory {
         })
     }
 
-    /// Takes over a new secret of the group's that another device made, if there is one.
+    /// Takes in what the others left of the group's secret; whether it is another one now.
     ///
     /// # Errors
     /// The service does not answer, or the file can't be changed.
-    pub async fn adopt(&mut self) -> Result<()> {
-        let Some((devices, group)) = self.group()? else {
-            return Ok(());
-        };
-        for member in &group.members {
-            let Ok(place) = devices.key.rotation(&member.id, &devices.key.id()) else {
-                continue;
+    pub async fn catch_up(&mut self) -> Result<bool> {
+        let mut changed = false;
+        // Somebody who is heard of by what another one left may have left something, too.
+        for _ in 0..MAX_DEVICES {
+            let Some((devices, group)) = self.group()? else {
+                break;
             };
-            let Some(bytes) = self.records.get(&place.id()).await? else {
-                continue;
-            };
-            match Rotation::open(&bytes, &devices.key, &member.id, unix_ms()) {
-                Ok((_, rotation)) if self.take_over(&member.id, &rotation)? => {
+            let mut again = false;
+            for member in group.members() {
+                let Some(told) = self.left_by(&devices.key, &member.id).await? else {
+                    continue;
+                };
+                if let Some(old) = self.learn(&member.id, &told)? {
                     // What this device said under the secret of before is for nobody any more.
-                    let old = group.secret.record(&devices.key.id());
-                    return self.withdraw(&old).await;
+                    self.withdraw(&old.record(&devices.key.id())).await?;
+                    again = true;
                 }
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "a new secret is not taken"),
+            }
+            if !again {
+                break;
+            }
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// What another device left for this one.
+    async fn left_by(&self, key: &DeviceKey, from: &DeviceId) -> Result<Option<Rotation>> {
+        let Ok(place) = key.rotation(from, &key.id()) else {
+            return Ok(None);
+        };
+        let Some(bytes) = self.records.get(&place.id()).await? else {
+            return Ok(None);
+        };
+        match Rotation::open(&bytes, key, from, unix_ms()) {
+            Ok((_, told)) => Ok(Some(told)),
+            Err(error) => {
+                tracing::debug!(%error, "what a device left is not taken");
+                Ok(None)
             }
         }
-        Ok(())
     }
 
-    /// Whether it was for the group as it is known here.
-    fn take_over(&self, from: &DeviceId, rotation: &Rotation) -> Result<bool> {
-        Devices::update(&self.paths, |devices| {
+    /// Takes one of them in; the secret of before, if there is another one now.
+    fn learn(&self, from: &DeviceId, told: &Rotation) -> Result<Option<GroupSecret>> {
+        let fresh = GroupSecret::from_bytes(pillion_net::random_bytes()?);
+        let learn = |devices: &mut Devices| {
             let own = devices.key.id();
-            // It may have changed since; only who is in the group now says what comes after now.
-            if let Some(group) = &mut devices.group
-                && group.secret.name() == rotation.before
-                && group.members.iter().any(|member| member.id == *from)
-            {
-                group.secret = rotation.secret();
-                group.members = rotation.members.clone();
-                group.members.retain(|member| member.id != own);
-                group.pending.clear();
-                return Ok(true);
-            }
-            Ok(false)
-        })
+            let group = devices.group.as_mut()?;
+            let before = group.secret().clone();
+            let changed = group.learn(&own, from, told, fresh);
+            changed.then_some(before)
+        };
+        // Most of the time it is known, and the file need not be written.
+        let Some(known) = Devices::load(&self.paths)? else {
+            return Ok(None);
+        };
+        let mut tried = known.clone();
+        learn.clone()(&mut tried);
+        match tried.group == known.group {
+            true => Ok(None),
+            false => Devices::update(&self.paths, |devices| Ok(learn(devices))),
+        }
     }
 
-    /// What each of the other devices says now. Names and devices that come up are noted.
+    /// What each of the other devices says now. Names and devices that come up are noted, and whoever
+    /// may not know the group's secret is left it.
     ///
     /// # Errors
-    /// The service does not answer, or the file can't be changed.
+    /// The service does not answer or refuses, or the file can't be changed.
     pub async fn others(&mut self) -> Result<Vec<Seen>> {
-        self.adopt().await?;
-        let Some((devices, group)) = self.group()? else {
+        if self.catch_up().await? {
+            // So that whoever left it sees that it was found.
+            self.publish(None, true).await?;
+        }
+        let Some((_, group)) = self.group()? else {
             return Ok(Vec::new());
         };
         let mut all = Vec::new();
-        for member in &group.members {
+        for member in group.members() {
             all.push(self.see(&group, member).await?);
         }
-        let own = devices.key.id();
-        let said: Vec<Member> = all.iter().flat_map(Seen::members).collect();
-        let heard: Vec<DeviceId> = all
-            .iter()
-            .filter(|seen| seen.record.is_some())
-            .map(|seen| seen.member.id)
-            .collect();
-        let is_news = said.iter().any(|member| !group.members.contains(member))
-            || group
-                .pending
-                .iter()
-                .any(|pending| heard.contains(&pending.to));
-        if is_news {
-            Devices::update(&self.paths, |devices| {
-                let same = devices
-                    .group
-                    .as_mut()
-                    .filter(|now| now.secret == group.secret);
-                if let Some(now) = same {
-                    for member in said.into_iter().filter(|member| member.id != own) {
-                        now.note(member);
-                    }
-                    // Who uses the new secret knows it.
-                    now.pending.retain(|pending| !heard.contains(&pending.to));
-                }
-                Ok(())
-            })?;
-        }
+        self.note(&group, &all)?;
+        self.hand_over().await?;
         Ok(all)
     }
 
+    /// Writes down what devices said for the group, if that is news.
+    fn note(&self, group: &Group, all: &[Seen]) -> Result<()> {
+        let note = |own: DeviceId, group: &mut Group| {
+            let mut is_news = false;
+            for seen in all.iter().filter(|seen| seen.knows) {
+                is_news |= group.heard(&seen.member);
+                let others = seen.record.iter().flat_map(|record| &record.members);
+                for other in others.filter(|other| other.id != own) {
+                    is_news |= group.note(other.clone());
+                }
+            }
+            is_news
+        };
+        let Some((devices, mut now)) = self.group()? else {
+            return Ok(());
+        };
+        if !note(devices.key.id(), &mut now) {
+            return Ok(());
+        }
+        Devices::update(&self.paths, |devices| {
+            let own = devices.key.id();
+            let known = devices.group.as_mut();
+            // What was said for another secret says nothing of who knows this one.
+            if let Some(known) = known.filter(|known| known.secret() == group.secret()) {
+                note(own, known);
+            }
+            Ok(())
+        })
+    }
+
     async fn see(&self, group: &Group, member: &Member) -> Result<Seen> {
-        let place = group.secret.record(&member.id);
+        let secret = group.secret();
+        let place = secret.record(&member.id);
         let bytes = self.records.get(&place.id()).await?;
-        let opened =
-            bytes.map(|bytes| DeviceRecord::open(&bytes, &member.id, &group.secret, unix_ms()));
-        let (record, refused) = match opened {
-            None | Some(Err(DeviceError::Record(RecordError::Ended))) => (None, None),
-            Some(Ok((_, record))) => (Some(record), None),
-            Some(Err(error)) => (None, Some(error)),
+        let opened = bytes.map(|bytes| DeviceRecord::open(&bytes, &member.id, secret, unix_ms()));
+        let (record, refused, knows) = match opened {
+            None => (None, None, false),
+            // Only with the secret is a record ended as well as made.
+            Some(Err(DeviceError::Record(RecordError::Ended))) => (None, None, true),
+            Some(Ok((_, record))) => (Some(record), None, true),
+            Some(Err(error)) => (None, Some(error), false),
         };
         let mut member = member.clone();
         if let Some(record) = &record {
@@ -176,19 +214,12 @@ impl Directory {
             member,
             record,
             refused,
+            knows,
         })
     }
 
-    /// Every session that runs on another device.
-    ///
-    /// # Errors
-    /// As for [`Directory::others`].
-    pub async fn running(&mut self) -> Result<Vec<Running>> {
-        let seen = self.others().await?;
-        Ok(seen.iter().flat_map(Seen::running).collect())
-    }
-
-    /// Says what runs here, but for the session `without`; with nothing to say, only if `always`.
+    /// Says what runs here, but for the session `without`; with nothing to say, only if `always`. Whoever
+    /// may not know the group's secret is left it.
     ///
     /// # Errors
     /// The service does not answer or refuses, or the file can't be read.
@@ -197,13 +228,14 @@ impl Directory {
             return Ok(());
         };
         let sessions = sessions(&self.paths, without).await?;
-        let place = group.secret.record(&devices.key.id());
+        let place = group.secret().record(&devices.key.id());
         if sessions.is_empty() && !always {
-            return self.withdraw(&place).await;
+            self.withdraw(&place).await?;
+            return self.hand_over().await;
         }
         let record = DeviceRecord {
             name: Text::cut(&devices.name),
-            members: group.members.clone(),
+            members: group.listed(),
             sessions,
             more: 0,
         };
@@ -211,10 +243,10 @@ impl Directory {
             let nonce = pillion_net::random_bytes()?;
             Ok(record
                 .clone()
-                .seal(&devices.key, &group.secret, times, nonce)?)
+                .seal(&devices.key, group.secret(), times, nonce)?)
         };
         self.leave(&place, sealed).await?;
-        self.rotate(&devices, &group).await
+        self.hand_over().await
     }
 
     /// Takes this device's record away.
@@ -234,27 +266,29 @@ impl Directory {
         }
     }
 
-    /// Leaves the group's new secret for those that may not know it.
-    ///
-    /// # Errors
-    /// The service does not answer or refuses.
-    pub async fn rotate(&mut self, devices: &Devices, group: &Group) -> Result<()> {
-        let everybody: Vec<Member> = group
-            .members
-            .iter()
-            .cloned()
-            .chain([devices.own()])
-            .collect();
-        for pending in &group.pending {
-            let rotation = Rotation::new(pending.before, &group.secret, everybody.clone());
-            let place = devices.key.rotation(&devices.key.id(), &pending.to)?;
-            let sealed = |times| -> Result<LinkRecord> {
-                let nonce = pillion_net::random_bytes()?;
-                Ok(rotation.seal(&devices.key, &pending.to, times, nonce)?)
-            };
-            self.leave(&place, sealed).await?;
+    /// Leaves the group's secret for those that may not know it, until each was seen to: records last
+    /// ten minutes, and a device may be away for weeks.
+    async fn hand_over(&mut self) -> Result<()> {
+        let Some((devices, group)) = self.group()? else {
+            return Ok(());
+        };
+        let rotation = group.rotation(&devices.own());
+        let mut seen = Vec::new();
+        let waits = |member: &&Member| group.pending().contains(&member.id);
+        for member in group.members().iter().filter(waits) {
+            let one = self.see(&group, member).await?;
+            if !one.knows
+                && let Ok(place) = devices.key.rotation(&devices.key.id(), &member.id)
+            {
+                let sealed = |times| -> Result<LinkRecord> {
+                    let nonce = pillion_net::random_bytes()?;
+                    Ok(rotation.seal(&devices.key, &member.id, times, nonce)?)
+                };
+                self.leave(&place, sealed).await?;
+            }
+            seen.push(one);
         }
-        Ok(())
+        self.note(&group, &seen)
     }
 
     /// Leaves a record, behind whatever is there.
@@ -295,13 +329,25 @@ impl Directory {
     }
 }
 
-impl Seen {
-    /// The device, by the name it gives itself, and those it knows.
-    fn members(&self) -> Vec<Member> {
-        let known = self.record.iter().flat_map(|record| record.members.clone());
-        [self.member.clone()].into_iter().chain(known).collect()
+/// Why nothing may be there, where nothing is there from any of the others: for people.
+pub fn silence(all: &[Seen]) -> Option<String> {
+    let silent = all.iter().all(|seen| !seen.knows && seen.refused.is_none());
+    if all.is_empty() || !silent {
+        return None;
     }
+    let names: Vec<String> = all
+        .iter()
+        .map(|seen| clean_name(seen.member.name.as_str(), MAX_NAME))
+        .collect();
+    Some(format!(
+        "nothing is there from {}. Nothing is shared on them now; or a device was unlinked while this one \
+         was away: then this one waits for the new secret, which each of them leaves for it while a session \
+         is shared there and whenever `pillion ls --all-devices` runs there",
+        names.join(" or ")
+    ))
+}
 
+impl Seen {
     /// The sessions it lists, of which what is no ticket is left out.
     pub fn running(&self) -> Vec<Running> {
         let listed = self.record.iter().flat_map(|record| &record.sessions);

@@ -104,8 +104,8 @@ async fn run(service: SignalService, paths: Paths, id: String, mut changed: mpsc
         }
         known = now;
         let told = async {
-            directory.adopt().await?;
-            directory.publish(None, false).await
+            let caught_up = directory.catch_up().await?;
+            directory.publish(None, caught_up).await
         };
         let wait = match told.await {
             Ok(()) => REFRESH,

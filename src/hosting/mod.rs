@@ -502,13 +502,14 @@ impl Hosting {
         tokio::select! {
             biased;
             _ = signals.next() => Woken::Signal,
+            // Before the network: whoever used a code is known before they come.
+            news = links.news() => Woken::Link(news),
             input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => Woken::Net(input),
             key = async { match keys { Some(keys) => keys.read().await, None => std::future::pending().await } } => Woken::Keys(key),
             hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
             asked = self.clients.next() => Woken::Client(asked),
             trust = self.believed.news() => Woken::Trust(trust),
             event = program.next() => Woken::Source(event),
-            news = links.news() => Woken::Link(news),
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
             () = tokio::time::sleep_until(wake.into()) => Woken::Time,
         }
@@ -782,9 +783,16 @@ impl Hosting {
     }
 
     /// What became of the link or a code: at the terminal, or where a headless host is looked after.
-    fn link_news(&self, news: News, overlay: Option<&mut Overlay>) {
+    fn link_news(&mut self, news: News, overlay: Option<&mut Overlay>) {
         match (news, overlay) {
             (News::Published, _) => tracing::info!("the link is published"),
+            (News::CodeUsed { number, guest }, _) => match PublicKey::from_bytes(&guest) {
+                Ok(guest) => self.tell(HostInput::CodeUsed { number, guest }),
+                // Nobody can connect with it.
+                Err(error) => {
+                    tracing::info!(%error, "a code was used for an endpoint that is no key")
+                }
+            },
             (News::Said(text), Some(overlay)) => {
                 overlay.notice(self.clock.now(), pillion_session::HostNotice::Said(text));
             }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::{os::unix::fs::DirBuilderExt, path::PathBuf};
+use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path};
 
 use pillion_signal::{Config, Tls};
 use tokio::sync::oneshot;
@@ -12,43 +12,35 @@ use super::harness::Machine;
 /// One, listening on loopback. Ended with the test.
 pub struct Service {
     url: String,
-    ca: PathBuf,
-    _dir: tempfile::TempDir,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    dir: tempfile::TempDir,
+    running: Option<Running>,
+}
+
+struct Running {
+    addr: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Service {
     pub fn start() -> Service {
         let dir = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-        let (ca, key) = (dir.path().join("ca.pem"), dir.path().join("key.pem"));
-        std::fs::write(&ca, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), dir.path().join("data"));
-        config.tls = Some(Tls::from_files(&ca, &key).unwrap());
-        let (started, address) = std::sync::mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let service = pillion_signal::Service::start(config).await.unwrap();
-                started.send(service.addr()).unwrap();
-                let _ = stopped.await;
-                drop(service);
-            });
-        });
-        let url = format!("https://{}", address.recv().unwrap());
+        std::fs::write(dir.path().join("ca.pem"), made.cert.pem()).unwrap();
+        std::fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let running = Running::on("127.0.0.1:0".parse().unwrap(), dir.path());
         Service {
-            url,
-            ca,
-            _dir: dir,
-            stop: Some(stop),
-            thread: Some(thread),
+            url: format!("https://{}", running.addr),
+            dir,
+            running: Some(running),
         }
+    }
+
+    /// Starts it anew where it was, with nothing of what it was given: as when all that has expired.
+    pub fn forget_everything(&mut self) {
+        let addr = self.running.take().unwrap().end();
+        std::fs::remove_dir_all(self.dir.path().join("data")).unwrap();
+        self.running = Some(Running::on(addr, self.dir.path()));
     }
 
     pub fn url(&self) -> &str {
@@ -72,7 +64,7 @@ impl Service {
             .mode(0o700)
             .create(&dir)
             .unwrap();
-        let ca = self.ca.display().to_string();
+        let ca = self.dir.path().join("ca.pem").display().to_string();
         std::fs::write(
             dir.join("config.toml"),
             format!("signal_ca = {ca:?}\n{more}"),
@@ -81,11 +73,43 @@ impl Service {
     }
 }
 
+impl Running {
+    fn on(listen: SocketAddr, dir: &Path) -> Running {
+        let mut config = Config::new(listen, dir.join("data"));
+        let tls = Tls::from_files(&dir.join("ca.pem"), &dir.join("key.pem"));
+        config.tls = Some(tls.unwrap());
+        let (started, address) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let service = pillion_signal::Service::start(config).await.unwrap();
+                started.send(service.addr()).unwrap();
+                let _ = stopped.await;
+                drop(service);
+            });
+        });
+        Running {
+            addr: address.recv().unwrap(),
+            stop,
+            thread,
+        }
+    }
+
+    fn end(self) -> SocketAddr {
+        drop(self.stop);
+        let _ = self.thread.join();
+        self.addr
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Some(running) = self.running.take() {
+            running.end();
         }
     }
 }

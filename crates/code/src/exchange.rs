@@ -85,13 +85,11 @@ pub struct Offer {
     message: [u8; OFFER_LEN],
 }
 
-/// What a right guess brought.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// The guest's endpoint id, proved to be the one that knew the code.
-    pub guest: [u8; 32],
-    /// The answer to send.
-    pub message: Vec<u8>,
+/// A right guess, to be answered.
+pub struct Guessed {
+    keys: Keys,
+    transcript: Vec<u8>,
+    guest: [u8; 32],
 }
 
 impl Offer {
@@ -109,22 +107,43 @@ impl Offer {
         &self.message
     }
 
-    /// Answers a guess with `secret` (a ticket), if it is right. Either way the code is used up.
+    /// Looks at a guess. Whether it is right or not, the code is used up.
     ///
     /// # Errors
     /// The guess is wrong ([`refusal`] is the answer then), or no guess at all.
-    pub fn answer(
-        self,
-        guess: &[u8],
-        session: &[u8; 32],
-        secret: &[u8],
-    ) -> Result<Answered, ExchangeError> {
+    pub fn check(self, guess: &[u8]) -> Result<Guessed, ExchangeError> {
         version(guess)?;
         let guess: &[u8; GUESS_LEN] = guess.try_into().map_err(|_| ExchangeError::Malformed)?;
         let (said, proof) = guess.split_at(GUESS_LEN - PROOF);
         let keys = Keys::finish(self.pake, &said[1..1 + PAKE])?;
-        let mut transcript = [&self.message[..], said].concat();
+        let transcript = [&self.message[..], said].concat();
         check(&keys.guest, &transcript, proof)?;
+        let mut guest = [0; ID];
+        guest.copy_from_slice(&said[1 + PAKE..]);
+        Ok(Guessed {
+            keys,
+            transcript,
+            guest,
+        })
+    }
+}
+
+impl Guessed {
+    /// The guest's endpoint id, proved to be of whoever knew the code.
+    pub fn guest(&self) -> &[u8; 32] {
+        &self.guest
+    }
+
+    /// The answer that brings the guest `secret` (a ticket).
+    ///
+    /// # Errors
+    /// The secret does not fit.
+    pub fn answer(self, session: &[u8; 32], secret: &[u8]) -> Result<Vec<u8>, ExchangeError> {
+        let Guessed {
+            keys,
+            mut transcript,
+            ..
+        } = self;
         if secret.len() > MAX_SECRET {
             return Err(ExchangeError::TooLong);
         }
@@ -132,23 +151,20 @@ impl Offer {
         plain.extend((secret.len() as u16).to_be_bytes());
         plain.extend(secret);
         plain.resize(ID + (2 + secret.len()).next_multiple_of(PAD), 0);
-        transcript.extend(session);
-        let proof = mac(&keys.host, &transcript);
         let sealed = ChaCha20Poly1305::new((&*keys.seal).into())
             .encrypt(
                 &Default::default(),
                 Payload {
                     msg: &plain,
-                    aad: &transcript[..transcript.len() - ID],
+                    aad: &transcript,
                 },
             )
             .map_err(|_| ExchangeError::TooLong)?;
+        transcript.extend(session);
         let mut message = vec![VERSION, 1];
-        message.extend(proof);
+        message.extend(mac(&keys.host, &transcript));
         message.extend(sealed);
-        let mut guest = [0; ID];
-        guest.copy_from_slice(&said[1 + PAKE..]);
-        Ok(Answered { guest, message })
+        Ok(message)
     }
 }
 

@@ -23,6 +23,6 @@ mod exchange;
 
 pub use code::{Code, CodeError};
 pub use exchange::{
-    Answered, ExchangeError, GUESS_LEN, Guess, MAX_ANSWER, MAX_SECRET, OFFER_LEN, Offer, Opened,
+    ExchangeError, GUESS_LEN, Guess, Guessed, MAX_ANSWER, MAX_SECRET, OFFER_LEN, Offer, Opened,
     answer_len, refusal,
 };

@@ -7,9 +7,9 @@
 //! secret can neither find nor read nor make one. Inside, what a device says is signed by its own key:
 //! one device can't speak for another.
 //!
-//! When a device is taken out of the group, the one that does it makes a new secret and leaves it for
-//! each of those that stay under a name, and encrypted by a key, that only these two derive
-//! (X25519 of their keys).
+//! When a device is taken out of the group, the one that does it makes a new secret ([`Group`]). Whoever
+//! knows it leaves it for each of those that stay under a name, and encrypted by a key, that only these
+//! two derive (X25519 of their keys).
 //!
 //! ```text
 //! kind 1 (sessions) or 2 (rotation) · signature by the device 64 · postcard of DeviceRecord or Rotation
@@ -17,6 +17,8 @@
 //!
 //! The signature is over [`SIGNED_PREFIX`], the record's id, its number (8 bytes, big endian), the kind
 //! and the postcard bytes. All of it is the payload of a link record.
+
+mod group;
 
 use std::{fmt, str::FromStr};
 
@@ -32,6 +34,8 @@ use crate::{
     link::{LinkId, LinkRecord, LinkSecret, MAX_LINK_PAYLOAD, RecordError, Times, decode, expand},
     text::Text,
 };
+
+pub use group::{Group, MAX_OUT, Removal};
 
 /// Devices of one person that can be linked. What every device says of the others must fit a record.
 pub const MAX_DEVICES: usize = 8;
@@ -131,7 +135,7 @@ impl fmt::Debug for DeviceKey {
 }
 
 /// What the devices of a group share.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupSecret(Zeroizing<[u8; 32]>);
 
 impl GroupSecret {
@@ -151,7 +155,7 @@ impl GroupSecret {
         LinkSecret::derive(&seed, &device.0)
     }
 
-    /// Names the secret without telling it: which one a rotation takes the place of.
+    /// Names the secret without telling it: of two the later name is the later one.
     pub fn name(&self) -> [u8; 32] {
         *expand(&[], self.0.as_slice(), b"pillion device group name v1")
     }
@@ -202,37 +206,25 @@ pub struct DeviceRecord {
     pub more: u16,
 }
 
-/// A group's new secret, for one of those that stay.
+/// A group's secret, for one of those that may not know it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
-    /// The name of the secret it takes the place of.
-    pub before: [u8; 32],
-    /// The new secret.
-    secret: [u8; 32],
-    /// Who stays, the receiver too.
+    /// How many secrets came before it.
+    pub generation: u32,
+    /// The secret.
+    pub secret: GroupSecret,
+    /// Who stays: the sender and the receiver, too.
     #[serde(deserialize_with = "at_most_devices")]
     pub members: Vec<Member>,
-}
-
-impl Rotation {
-    /// A rotation to `secret`.
-    pub fn new(before: [u8; 32], secret: &GroupSecret, members: Vec<Member>) -> Self {
-        Self {
-            before,
-            secret: *secret.as_bytes(),
-            members,
-        }
-    }
-
-    /// The new secret.
-    pub fn secret(&self) -> GroupSecret {
-        GroupSecret::from_bytes(self.secret)
-    }
+    /// Who was taken out before the secret was made.
+    #[serde(deserialize_with = "group::at_most_out")]
+    pub out: Vec<Removal>,
 }
 
 impl fmt::Debug for Rotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rotation(for {} members)", self.members.len())
+        let (generation, members) = (self.generation, self.members.len());
+        write!(f, "Rotation({generation}, for {members} members)")
     }
 }
 
@@ -411,190 +403,4 @@ fn bounded<T, E: de::Error>(values: Vec<T>, most: usize) -> Result<Vec<T>, E> {
 }
 
 #[cfg(test)]
-mod tests {
-    use data_encoding::HEXLOWER;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NOW: u64 = 1_777_636_807_000;
-
-    fn key(seed: u8) -> DeviceKey {
-        DeviceKey::from_bytes(&[seed; 32])
-    }
-
-    fn group() -> GroupSecret {
-        GroupSecret::from_bytes([9; 32])
-    }
-
-    fn member(seed: u8, name: &str) -> Member {
-        Member {
-            id: key(seed).id(),
-            name: Text::cut(name),
-        }
-    }
-
-    fn record(sessions: usize) -> DeviceRecord {
-        let session = |n: usize| ListedSession {
-            name: Text::cut(&format!("session {n}")),
-            ticket: vec![n as u8; 200],
-        };
-        DeviceRecord {
-            name: Text::cut("laptop"),
-            members: vec![member(2, "desk")],
-            sessions: (0..sessions).map(session).collect(),
-            more: 0,
-        }
-    }
-
-    fn sealed(record: DeviceRecord) -> LinkRecord {
-        record
-            .seal(&key(1), &group(), Times::starting(NOW, 0), [7; 24])
-            .unwrap()
-    }
-
-    #[test]
-    fn golden_places() {
-        let place = group().record(&key(1).id());
-        assert_eq!(
-            place.id().to_string(),
-            "JwSmsXetKsGv9Mtd2H3gVRPNUfhRDw339VIvMGHsJfY"
-        );
-        assert_eq!(
-            HEXLOWER.encode(&group().name()),
-            "4471de819bb344c221fd257cec1944caef3611e18889508eb1703059e33691b8"
-        );
-        assert_eq!(comparison(b"offer", b"guess"), "e9f0-b39a-6fe5-0fe6");
-    }
-
-    #[test]
-    fn what_a_device_says_comes_through_to_its_group_and_to_nobody_else() {
-        let said = record(2);
-        let bytes = sealed(said.clone());
-        let (device, bytes) = (key(1).id(), bytes.as_bytes());
-        let (times, read) = DeviceRecord::open(bytes, &device, &group(), NOW).unwrap();
-        assert_eq!((times.issued, read), (NOW, said));
-        let other = GroupSecret::from_bytes([8; 32]);
-        assert_eq!(
-            DeviceRecord::open(bytes, &device, &other, NOW),
-            Err(RecordError::OtherId.into())
-        );
-        assert!(DeviceRecord::open(bytes, &key(2).id(), &group(), NOW).is_err());
-        let late = NOW + 13 * 60_000;
-        assert!(matches!(
-            DeviceRecord::open(bytes, &device, &group(), late),
-            Err(DeviceError::Record(RecordError::Expired { .. }))
-        ));
-    }
-
-    #[test]
-    fn a_device_cant_speak_for_another_one_of_its_group() {
-        // It knows where the other one's record is and how it is encrypted, but not how it is signed.
-        let (place, times) = (group().record(&key(1).id()), Times::starting(NOW, 0));
-        let forged = seal(KIND_SESSIONS, &record(0), &key(2), &place, times, [7; 24]).unwrap();
-        assert_eq!(
-            DeviceRecord::open(forged.as_bytes(), &key(1).id(), &group(), NOW),
-            Err(DeviceError::BadSignature)
-        );
-        // Nor does what it signed count under another number.
-        let (old, later) = (record(0), Times::starting(NOW + 1, 0));
-        let body = postcard::to_allocvec(&old).unwrap();
-        let signature = key(1)
-            .0
-            .sign(&signed(&place.id(), times, KIND_SESSIONS, &body));
-        let payload = [&[KIND_SESSIONS][..], &signature.to_bytes(), &body].concat();
-        let replayed = LinkRecord::seal(&place, later, &payload, [7; 24]).unwrap();
-        assert_eq!(
-            DeviceRecord::open(replayed.as_bytes(), &key(1).id(), &group(), NOW),
-            Err(DeviceError::BadSignature)
-        );
-    }
-
-    #[test]
-    fn sessions_without_room_are_counted() {
-        let bytes = sealed(record(20));
-        let (_, read) = DeviceRecord::open(bytes.as_bytes(), &key(1).id(), &group(), NOW).unwrap();
-        assert!((5..=MAX_LISTED).contains(&read.sessions.len()), "{read:?}");
-        assert_eq!(read.sessions.len() + usize::from(read.more), 20);
-    }
-
-    #[test]
-    fn a_rotation_is_for_one_device_and_from_one() {
-        let new = GroupSecret::from_bytes([3; 32]);
-        let rotation = Rotation::new(group().name(), &new, vec![member(2, "desk")]);
-        let times = Times::starting(NOW, 0);
-        let bytes = rotation
-            .seal(&key(1), &key(2).id(), times, [5; 24])
-            .unwrap();
-        let bytes = bytes.as_bytes();
-        let (_, read) = Rotation::open(bytes, &key(2), &key(1).id(), NOW).unwrap();
-        assert_eq!((read.secret(), &read), (new, &rotation));
-        // Neither a third device, who may be the one that is taken out, nor another sender.
-        assert!(Rotation::open(bytes, &key(3), &key(1).id(), NOW).is_err());
-        assert!(Rotation::open(bytes, &key(2), &key(3).id(), NOW).is_err());
-        assert!(
-            rotation
-                .seal(&key(1), &DeviceId([0; 32]), times, [5; 24])
-                .is_err()
-        );
-        // A device's record is no rotation.
-        let place = key(1).rotation(&key(1).id(), &key(2).id()).unwrap();
-        let other = seal(KIND_SESSIONS, &record(0), &key(1), &place, times, [7; 24]).unwrap();
-        assert_eq!(
-            Rotation::open(other.as_bytes(), &key(2), &key(1).id(), NOW),
-            Err(DeviceError::Malformed("it is of another kind"))
-        );
-    }
-
-    #[test]
-    fn claimed_counts_are_bounded() {
-        let mut crowd = record(0);
-        crowd.members = vec![member(2, "desk"); MAX_DEVICES + 1];
-        let place = group().record(&key(1).id());
-        let times = Times::starting(NOW, 0);
-        let bytes = seal(KIND_SESSIONS, &crowd, &key(1), &place, times, [7; 24]).unwrap();
-        assert!(matches!(
-            DeviceRecord::open(bytes.as_bytes(), &key(1).id(), &group(), NOW),
-            Err(DeviceError::Malformed(_))
-        ));
-    }
-
-    #[test]
-    fn secrets_are_in_no_debug_text() {
-        let said = format!(
-            "{:?} {:?} {:?} {:?}",
-            key(1),
-            group(),
-            record(1),
-            Rotation::new([0; 32], &group(), Vec::new())
-        );
-        assert!(
-            !said.contains("[9, 9") && !said.contains("[1, 1") && !said.contains("[0, 0"),
-            "{said}"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn changed_bytes_are_refused(at in 0..700_usize, bit in 0..8_u8) {
-            let record = sealed(record(2));
-            let mut bytes = record.as_bytes().to_vec();
-            let at = at % bytes.len();
-            bytes[at] ^= 1 << bit;
-            prop_assert!(DeviceRecord::open(&bytes, &key(1).id(), &group(), NOW).is_err());
-        }
-
-        #[test]
-        fn any_payload_is_read_without_harm(payload in prop::collection::vec(any::<u8>(), 0..300)) {
-            // Signed rightly all the way: what a device of the group that means harm can do.
-            let place = group().record(&key(1).id());
-            let times = Times::starting(NOW, 0);
-            let signature = key(1).0.sign(&signed(&place.id(), times, KIND_SESSIONS, &payload));
-            let whole = [&[KIND_SESSIONS][..], &signature.to_bytes(), &payload].concat();
-            for payload in [&payload, &whole] {
-                let record = LinkRecord::seal(&place, times, payload, [7; 24]).unwrap();
-                let _ = DeviceRecord::open(record.as_bytes(), &key(1).id(), &group(), NOW);
-            }
-        }
-    }
-}
+mod tests;

@@ -41,5 +41,5 @@ pub use message::{
     Welcome,
 };
 pub use text::Text;
-pub use ticket::{GrantToken, Ticket, TicketError};
+pub use ticket::{GrantToken, Ticket, TicketError, link_for_endpoint};
 pub use version::{ALPN, Version, VersionRange};

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     limits::{MAX_GRANT, MAX_TICKET_ADDRS, MAX_TICKET_CHARS},
-    link::RelayToken,
+    link::{RelayToken, expand},
     message::KeyBytes,
 };
 
@@ -179,6 +179,13 @@ impl Ticket {
         Some((self.addr.relay_urls().next()?, self.relay.as_ref()?))
     }
 
+    /// The ticket as a spoken code gives it to whoever joins with the endpoint key `endpoint`: to anybody
+    /// else it opens nothing.
+    pub fn for_endpoint(mut self, endpoint: &KeyBytes) -> Ticket {
+        self.link = link_for_endpoint(&self.link, endpoint);
+        self
+    }
+
     /// The ticket where it is not text: in a link's record, behind a code.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.encode_bytes())
@@ -188,6 +195,12 @@ impl Ticket {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TicketError> {
         Self::decode_bytes(bytes).map_err(|error| why_not(error, TICKET_WORD, TICKET))
     }
+}
+
+/// Seed of the link key in the ticket that is for one endpoint alone, from the seed in the whole ticket. A
+/// host accepts that key from this endpoint only, and need not remember to whom it gave one.
+pub fn link_for_endpoint(link: &[u8; 32], endpoint: &KeyBytes) -> Zeroizing<[u8; 32]> {
+    expand(endpoint, link, b"pillion ticket for one endpoint v1")
 }
 
 impl FromStr for Ticket {
@@ -374,6 +387,17 @@ mod tests {
             token().to_string(),
             "pilliongrantaebqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambqgb3bebtxeylooqeqscijbeeqscijbeeqscijbeeqscijbeeqscijbeeqscijbeeqsa332j3a"
         );
+    }
+
+    #[test]
+    fn golden_key_for_one_endpoint() {
+        let one = ticket().for_endpoint(&[5; 32]);
+        assert_eq!(one.addr, ticket().addr);
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&one.link[..]),
+            "543b02258fa2d69e02a23ee7f192516c88d2af239d67551e9a8379793eb5113b"
+        );
+        assert_ne!(one.link, ticket().for_endpoint(&[6; 32]).link);
     }
 
     #[test]

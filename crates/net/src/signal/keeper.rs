@@ -20,20 +20,12 @@ use tokio::{
 use super::{
     client::{SignalClient, SignalError, SignalService},
     mailbox,
+    pace::Pace,
 };
 use crate::{error::NetError, identity::random_bytes};
 
-/// A record is renewed after three to four minutes, of the ten it counts for: one renewal may fail and
-/// be tried again before it is missed. The spread keeps hosts that started together apart.
-const RENEW: Duration = Duration::from_secs(180);
-const RENEW_SPREAD: Duration = Duration::from_secs(60);
-
 /// Addresses come in bursts while an endpoint starts; so long is waited for the next.
 const SETTLE: Duration = Duration::from_millis(200);
-
-/// First wait after a failure; it doubles up to the longest.
-const RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// How long saying that a link has ended may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -82,6 +74,13 @@ struct Wanted {
 pub enum News {
     /// The record is at the service: the link works from now on. Told once for each link.
     Published,
+    /// Somebody gave the right code. Told before they have the ticket, so before they can come.
+    CodeUsed {
+        /// The code's number.
+        number: u32,
+        /// The endpoint id they come with.
+        guest: [u8; 32],
+    },
     /// A sentence.
     Said(String),
 }
@@ -115,6 +114,14 @@ impl Keeper {
     /// # Errors
     /// The system gives no thread.
     pub fn start(service: SignalService) -> Result<Keeper, NetError> {
+        Keeper::start_with(service, Pace::default())
+    }
+
+    /// The same at a pace of the caller's.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start_with(service: SignalService, pace: Pace) -> Result<Keeper, NetError> {
         let (shared, shared_now) = watch::channel(None);
         let (codes, codes_asked) = mpsc::channel(4);
         let (told, news) = mpsc::unbounded_channel();
@@ -127,7 +134,7 @@ impl Keeper {
         let thread = std::thread::Builder::new()
             .name("links".to_owned())
             .spawn(move || {
-                runtime.block_on(run(service, shared_now, codes_asked, Told(told)));
+                runtime.block_on(run(service, pace, shared_now, codes_asked, Told(told)));
                 runtime.shutdown_background();
                 let _ = done.send(());
             })
@@ -176,6 +183,7 @@ impl Keeper {
 
 async fn run(
     service: SignalService,
+    pace: Pace,
     mut shared: watch::Receiver<Option<Shared>>,
     mut codes: mpsc::Receiver<Reply>,
     news: Told,
@@ -184,8 +192,8 @@ async fn run(
         Ok(client) => client,
         Err(error) => return news.tell(News::Said(trouble(&error.to_string()))),
     };
-    let mut link = Published::new(Purpose::Link, client.clone(), news.clone());
-    let mut relay = Published::new(Purpose::Relay, client.clone(), news.clone());
+    let mut link = Published::new(Purpose::Link, client.clone(), pace, news.clone());
+    let mut relay = Published::new(Purpose::Relay, client.clone(), pace, news.clone());
     let mut offers = JoinSet::new();
     let mut wake = Instant::now();
     loop {
@@ -204,7 +212,7 @@ async fn run(
                 wake = wake.min(Instant::now() + settle);
             }
             Some(reply) = codes.recv() => {
-                offers.spawn(mailbox::offer(client.clone(), shared.clone(), reply, news.clone()));
+                offers.spawn(mailbox::offer(client.clone(), pace, shared.clone(), reply, news.clone()));
             }
             () = tokio::time::sleep_until(wake) => {
                 let (for_link, for_relay) = wanted(shared.borrow_and_update().as_ref());
@@ -257,6 +265,7 @@ impl Purpose {
 struct Published {
     purpose: Purpose,
     client: SignalClient,
+    pace: Pace,
     news: Told,
     live: Option<Live>,
     /// Links that have ended and the service does not know of it yet.
@@ -280,10 +289,11 @@ struct Live {
 }
 
 impl Published {
-    fn new(purpose: Purpose, client: SignalClient, news: Told) -> Published {
+    fn new(purpose: Purpose, client: SignalClient, pace: Pace, news: Told) -> Published {
         Published {
             purpose,
             client,
+            pace,
             news,
             live: None,
             retired: Vec::new(),
@@ -342,7 +352,7 @@ impl Published {
                     let said = self.purpose.well_again().to_owned();
                     self.news.tell(News::Said(said));
                 }
-                jittered(RENEW, RENEW_SPREAD)
+                jittered(self.pace.renew, self.pace.renew_spread)
             }
             Some(error) => {
                 if self.failures == 0 && shared {
@@ -351,9 +361,11 @@ impl Published {
                 if self.failures >= 8 {
                     self.retired.clear();
                 }
-                let wait = RETRY
+                let wait = self
+                    .pace
+                    .retry
                     .saturating_mul(1 << self.failures.min(6))
-                    .min(LONGEST_RETRY);
+                    .min(self.pace.longest_retry);
                 self.failures += 1;
                 jittered(wait, wait / 2)
             }

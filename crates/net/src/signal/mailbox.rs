@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     client::{SignalClient, SignalError, SignalService},
     keeper::{News, Shared, Told},
+    pace::Pace,
     resolver::JoinError,
 };
 
@@ -44,6 +45,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// `reply` as soon as there is one; what becomes of it is told as news.
 pub(super) async fn offer(
     client: SignalClient,
+    pace: Pace,
     mut shared: watch::Receiver<Option<Shared>>,
     reply: oneshot::Sender<Result<String, String>>,
     news: Told,
@@ -61,12 +63,16 @@ pub(super) async fn offer(
     }
     let over = async { shared.wait_for(Option::is_none).await.is_ok() };
     let guess = tokio::select! {
-        guess = mailbox.wait("guest", 0, Instant::now() + CODE_LIFE) => guess,
+        guess = mailbox.wait("guest", 0, Instant::now() + pace.code_life) => guess,
         _ = over => return mailbox.remove().await,
     };
     let said = match guess {
-        Ok(guess) => answer(&mailbox, offer, &guess, &shared).await,
-        Err(_) => format!("code {} has expired, unused", code.number()),
+        Ok(guess) => answer(&mailbox, offer, &guess, &shared, &news).await,
+        Err(_) => {
+            // Nobody answers there any more: whoever comes late is told so at once.
+            mailbox.remove().await;
+            format!("code {} has expired, unused", code.number())
+        }
     };
     news.tell(News::Said(said));
 }
@@ -85,17 +91,27 @@ async fn answer(
     offer: Offer,
     guess: &[u8],
     shared: &watch::Receiver<Option<Shared>>,
+    news: &Told,
 ) -> String {
     let number = mailbox.number;
     let Some(shared) = shared.borrow().clone() else {
         return format!("code {number} was withdrawn: sharing has ended");
     };
-    let secret = compact(shared.ticket).to_bytes();
-    match offer.answer(guess, &shared.session, &secret) {
-        Ok(answered) => match mailbox.put("host", 1, &answered.message).await {
-            Ok(()) => format!("code {number} was used; it works for nobody else"),
-            Err(error) => format!("code {number} was used, and the answer is lost: {error}"),
-        },
+    let answered = offer.check(guess).and_then(|guessed| {
+        let guest = *guessed.guest();
+        let ticket = compact(shared.ticket).for_endpoint(&guest);
+        let message = guessed.answer(&shared.session, &ticket.to_bytes())?;
+        Ok((guest, message))
+    });
+    match answered {
+        Ok((guest, message)) => {
+            // First, so that the host knows them when they come.
+            news.tell(News::CodeUsed { number, guest });
+            match mailbox.put("host", 1, &message).await {
+                Ok(()) => format!("code {number} was used; it works for nobody else"),
+                Err(error) => format!("code {number} was used, and the answer is lost: {error}"),
+            }
+        }
         Err(ExchangeError::TooLong) => {
             format!("code {number} was right, and the ticket is too long for it: use the ticket")
         }
@@ -125,7 +141,8 @@ fn compact(mut ticket: Ticket) -> Ticket {
     ticket
 }
 
-/// Turns a code into a ticket. `own` is the endpoint id the caller will join with.
+/// Turns a code into a ticket, which opens the session for the endpoint `own` alone: the caller joins with
+/// the key of that.
 ///
 /// # Errors
 /// The code is wrong, used up or expired, the service does not answer, or something in between changed

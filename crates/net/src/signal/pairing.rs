@@ -75,11 +75,15 @@ impl Invitation {
                 error => error.into(),
             })?;
         let comparison = comparison(offer.message(), &guess);
-        match offer.answer(&guess, own, secret) {
-            Ok(answered) => Ok(Guest {
+        let answered = offer.check(&guess).and_then(|guessed| {
+            let device = *guessed.guest();
+            Ok((device, guessed.answer(own, secret)?))
+        });
+        match answered {
+            Ok((device, answer)) => Ok(Guest {
                 mailbox,
-                answer: answered.message,
-                device: answered.guest,
+                answer,
+                device,
                 comparison,
             }),
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Who may come in: what the door says to somebody who proved who they are, and who they are.
 
+use std::fmt;
+
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{ClaimError, Invited, Issuer, Trust, verify};
 use pillion_proto::{Allow, Hello, RefusedCode, Right};
@@ -18,6 +20,8 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
     Ticket,
+    /// The ticket, given to this endpoint by the spoken code of that number.
+    Code(u32),
     Grant,
     List,
     Team,
@@ -25,15 +29,16 @@ pub(super) enum Entry {
     Admitted,
 }
 
-impl Entry {
-    /// For people, and the log.
-    pub(super) fn as_str(self) -> &'static str {
+/// For people, and the log.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Entry::Ticket => "the ticket",
-            Entry::Grant => "a grant",
-            Entry::List => "the access list",
-            Entry::Team => "a team",
-            Entry::Admitted => "an answer to a knock",
+            Entry::Ticket => f.write_str("the ticket"),
+            Entry::Code(number) => write!(f, "code {number}"),
+            Entry::Grant => f.write_str("a grant"),
+            Entry::List => f.write_str("the access list"),
+            Entry::Team => f.write_str("a team"),
+            Entry::Admitted => f.write_str("an answer to a knock"),
         }
     }
 }
@@ -53,7 +58,8 @@ pub(super) enum Answer {
 /// What somebody showed, beside who they are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown {
-    pub(super) ticket: bool,
+    /// What the ticket counts as, if they hold it.
+    pub(super) ticket: Option<Entry>,
     pub(super) grant: bool,
 }
 
@@ -66,14 +72,16 @@ impl Host {
     /// What the door says to somebody who is all of `who`.
     pub(super) fn at_the_door(&self, who: &[Subject], shown: Shown) -> Answer {
         let listed = self.rights.listed(who).is_some();
-        match self.door() {
-            Allow::Link if shown.ticket => Answer::In(Entry::Ticket),
-            Allow::Team if self.rights.listed_as_member(who).is_some() => Answer::In(Entry::Team),
-            Allow::Team => Answer::NoMember,
-            Allow::Link | Allow::Invited if listed => Answer::In(Entry::List),
-            Allow::Link | Allow::Invited if shown.grant => Answer::In(Entry::Grant),
-            Allow::Invited if shown.ticket => Answer::Knock,
-            Allow::Link | Allow::Invited => Answer::Nothing,
+        match (self.door(), shown.ticket) {
+            (Allow::Link, Some(entry)) => Answer::In(entry),
+            (Allow::Team, _) if self.rights.listed_as_member(who).is_some() => {
+                Answer::In(Entry::Team)
+            }
+            (Allow::Team, _) => Answer::NoMember,
+            (Allow::Link | Allow::Invited, _) if listed => Answer::In(Entry::List),
+            (Allow::Link | Allow::Invited, _) if shown.grant => Answer::In(Entry::Grant),
+            (Allow::Invited, Some(_)) => Answer::Knock,
+            (Allow::Link | Allow::Invited, None) => Answer::Nothing,
         }
     }
 

@@ -165,6 +165,14 @@ pub enum HostInput {
     /// Whom to believe when somebody says who they are. Told at the start and on every change, and in
     /// answer to every [`HostOutput::FetchKeys`], whatever came of it.
     Trust(Box<Trust>),
+    /// Somebody gave the right spoken code, and is being given a ticket for their endpoint alone
+    /// ([`pillion_proto::Ticket::for_endpoint`]).
+    CodeUsed {
+        /// The code's number.
+        number: u32,
+        /// The endpoint id they proved to come with.
+        guest: PublicKey,
+    },
     /// Time passed.
     Tick,
 }

@@ -1,8 +1,8 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Role, Subject,
-    UnixMillis, VerifiedIdentity,
+    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Subject, UnixMillis,
+    VerifiedIdentity,
 };
 use pillion_people::Issuer;
 use pillion_proto::{
@@ -170,17 +170,9 @@ impl Host {
         who.extend(claims.iter().cloned());
         self.check_claims(&who)?;
 
-        let link = match (&hello.link, &self.sharing.link) {
-            (Some((link, proof)), Some(current)) if *link == *current.public().as_bytes() => {
-                Proof::from_bytes((*proof).into())
-                    .verify(&current.public(), &binding, None, Role::Link)
-                    .map_err(bad_proof)?;
-                Some(current.public())
-            }
-            _ => None,
-        };
+        let link = self.shown_link(hello, &binding).map_err(bad_proof)?;
         let shown = Shown {
-            ticket: link.is_some(),
+            ticket: link.map(|_| self.entry_by_ticket(&binding.viewer_endpoint)),
             grant: false,
         };
         if self.at_the_door(&who, shown) == Answer::NoMember {
@@ -220,12 +212,16 @@ impl Host {
         };
         match (answer, refusal) {
             (Answer::In(entry), _) => Ok(Verdict::In(admitted(entry))),
-            (Answer::Knock, _) => Ok(Verdict::Knock(admitted(Entry::Admitted))),
+            (Answer::Knock, _) => {
+                let entry = shown.ticket.unwrap_or(Entry::Ticket);
+                Ok(Verdict::Knock(admitted(entry)))
+            }
             (Answer::NoMember, _) => Err(Host::no_member()),
             (Answer::Nothing, Some(refusal)) => {
                 Err(Fault::new(RefusedCode::GRANT, refusal.to_string()))
             }
             (Answer::Nothing, None) => {
+                self.check_given_to(hello, &binding)?;
                 let text = "this ticket does not open this session (any more): the host may have \
                             replaced it. Ask the host for the new one (pillion ticket)";
                 Err(Fault::new(RefusedCode::TICKET, text))
@@ -362,7 +358,8 @@ impl Host {
         };
         // What was shown before has a stream of its own, and nobody acknowledges it.
         let epoch = u32::from(state.early == Early::Shown);
-        self.known.note(state.peer, join, pass);
+        let peer = state.peer;
+        self.known.note(peer, join, pass);
         state.become_member(Member {
             id,
             join,
@@ -375,6 +372,7 @@ impl Host {
         });
         self.members += 1;
         self.live_joins.insert(join, conn);
+        self.codes.came(&peer);
 
         let welcome = Welcome {
             version,
@@ -406,7 +404,7 @@ impl Host {
             let claims: Vec<&str> = claims.iter().map(Subject::as_str).collect();
             self.log_event(serde_json::json!({
                 "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
-                "proof": entry.as_str(), "claims": claims,
+                "proof": entry.to_string(), "claims": claims,
             }));
             self.notice(HostNotice::Joined { id, name });
         }

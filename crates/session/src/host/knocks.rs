@@ -51,6 +51,8 @@ pub(super) struct Knock {
     pub(super) name: String,
     /// What they proved to be beside their key.
     pub(super) claims: Vec<Subject>,
+    /// What the ticket they hold counts as.
+    ticket: Entry,
     conns: BTreeSet<ConnId>,
     since_us: u64,
     until_us: u64,
@@ -67,11 +69,14 @@ impl Knock {
         )
     }
 
-    /// How they proved who they are, for people.
+    /// How they proved who they are, and by which code they came; for people.
     fn proof(&self) -> String {
-        let claims = self.claims.iter().map(Subject::as_str);
-        claims
-            .map(str::to_owned)
+        let code = match self.ticket {
+            Entry::Code(_) => Some(self.ticket.to_string()),
+            _ => None,
+        };
+        code.into_iter()
+            .chain(self.claims.iter().map(Subject::to_string))
             .chain([format!("key {}", self.identity.fingerprint())])
             .collect::<Vec<_>>()
             .join(", ")
@@ -169,11 +174,13 @@ impl Host {
             name => name,
         };
         let claims = admitted.pass.claims.clone();
+        let ticket = admitted.entry;
         let knock = self.knocks.waiting.entry(id).or_insert_with(|| Knock {
             id,
             identity: key,
             name,
             claims,
+            ticket,
             conns: BTreeSet::new(),
             since_us: now,
             until_us,
@@ -275,7 +282,7 @@ impl Host {
             return;
         };
         let mut event = event_of("admitted", &knock);
-        event["proof"] = entry.as_str().into();
+        event["proof"] = entry.to_string().into();
         self.log_by(by, event);
         for conn in knock.conns {
             let kept = self
@@ -399,7 +406,7 @@ impl Host {
                 barred => barred,
             };
             let shown = Shown {
-                ticket: true,
+                ticket: Some(knock.ticket),
                 grant: false,
             };
             let fault = match (out, self.at_the_door(&who, shown)) {

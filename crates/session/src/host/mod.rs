@@ -2,7 +2,7 @@
 //!
 //! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and
 //! what goes to whom, `join` who gets in, `admission` what the
-//! door says to whom, `knocks` those who wait for an answer, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
+//! door says to whom, `codes` who used a spoken code, `knocks` those who wait for an answer, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
 //! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
 //! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
 //! `requests` what viewers ask for, `sharing` when any of it is open, `attribution` what the log says of
@@ -12,6 +12,7 @@ mod admission;
 mod api;
 mod attribution;
 mod by;
+mod codes;
 mod commands;
 mod conn;
 mod fanout;
@@ -88,6 +89,7 @@ pub struct Host {
     allow: Allow,
     trust: Trust,
     knocks: knocks::Knocks,
+    codes: codes::Codes,
     attribution: attribution::Attribution,
 }
 
@@ -159,6 +161,7 @@ impl Host {
             allow: config.allow,
             trust: Trust::default(),
             knocks: knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
+            codes: codes::Codes::default(),
             attribution: attribution::Attribution::new(now.mono_us),
         };
         if let Some(problem) = problem {
@@ -206,6 +209,7 @@ impl Host {
             HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
             HostInput::History { request, chunks } => self.on_history(request, chunks),
             HostInput::Trust(trust) => self.on_trust(*trust),
+            HostInput::CodeUsed { number, guest } => self.on_code_used(number, guest),
             HostInput::Tick => {}
         }
         self.run_due();
@@ -244,6 +248,7 @@ impl Host {
         self.timer_us = u64::MAX;
         self.expire_joiners();
         self.expire_knocks();
+        self.expire_codes();
         self.expire_rights();
         self.expire_confirms();
         self.expire_tickets();

@@ -16,7 +16,7 @@ use crate::types::{ConnId, Stream};
 
 use super::{
     Host,
-    admission::{Answer, Shown},
+    admission::{Answer, Entry, Shown},
     api::HostOutput,
     conn::{Early, Fault},
     track::TERMINAL,
@@ -104,7 +104,7 @@ impl Host {
         // What a claim says is not proved again before the hello: it may have run out. So it can keep
         // somebody out here, and lets nobody in.
         let shown = Shown {
-            ticket: pass.link.is_some() && pass.link == current,
+            ticket: (pass.link.is_some() && pass.link == current).then_some(Entry::Ticket),
             grant: self.rights.holds_any(&join.0, &pass.grants, now),
         };
         self.check_open(resume.versions).is_ok()

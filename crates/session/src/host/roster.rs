@@ -71,8 +71,8 @@ impl Person {
 
     /// What let them in, and what else they proved to be; for people.
     pub(super) fn proof(&self) -> String {
-        let claims = self.claims.iter().map(Subject::as_str);
-        let all: Vec<&str> = [self.entry.as_str()].into_iter().chain(claims).collect();
+        let claims = self.claims.iter().map(Subject::to_string);
+        let all: Vec<String> = [self.entry.to_string()].into_iter().chain(claims).collect();
         all.join(", ")
     }
 

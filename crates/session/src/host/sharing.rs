@@ -109,6 +109,7 @@ impl Host {
         let now = self.now;
         self.sharing.on = false;
         self.sharing.link = None;
+        self.codes.forget();
         let ended = FromHost::Ended(Ended {
             text: sentence(text),
             at_unix_ms: now.unix_ms,
@@ -181,6 +182,7 @@ impl Host {
     fn renew_link(&mut self) {
         let seed = self.random();
         self.sharing.link = Some(SecretKey::from_bytes(&seed));
+        self.codes.forget();
         self.out.push_back(HostOutput::KeepLink(seed));
     }
 

@@ -2,6 +2,7 @@
 
 mod admission;
 mod attribution;
+mod codes;
 mod harness;
 mod history;
 mod hostile;
