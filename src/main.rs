@@ -74,7 +74,7 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         }
         Some(Cmd::Id(args)) => commands::id::run(paths, &config()?, &args)?,
         Some(Cmd::People(args)) => commands::people::run(paths, &config()?, args).await?,
-        Some(Cmd::Team(command)) => commands::team::run(paths, command)?,
+        Some(Cmd::Team(command)) => commands::team::run(paths, command).await?,
         Some(Cmd::Ls(args)) => commands::ls::run(paths, &args).await?,
         Some(Cmd::Export(args)) => commands::export::run(paths, &args).await?,
         Some(Cmd::Device(command)) => commands::device::run(paths, &config()?, command).await?,

@@ -282,6 +282,90 @@ fn a_teams_member_enters_until_the_team_takes_them_out() {
 }
 
 #[test]
+fn a_member_who_is_taken_out_leaves_every_running_session_at_once() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let team = anna.run(&["team", "new", "core"]).trim().to_owned();
+    let key = team.strip_prefix("team:").unwrap();
+    for (machine, name) in [(&bert, "bert"), (&carl, "carl")] {
+        let id = machine.run(&["id"]).trim().to_owned();
+        let line = anna.run(&["team", "add", "core", name, &id]);
+        machine.output(&["team", "join", line.trim()]);
+    }
+    let as_team = ["--as", "team"];
+    let watch = |machine: &Machine, ticket: &str, name: &str| {
+        machine.watch(ticket, &["--as", "team", "--name", name])
+    };
+    // One session of the team, and one that whoever has the ticket may watch and members type in.
+    let (host, ticket) = anna.share_shell(&["--name", "inner", "--allow", "team", "--team", key]);
+    let (_open, open_ticket) = anna.share_shell(&["--name", "open"]);
+    anna.run(&["allow", &team, "--edit", "--session", "open"]);
+    let mut member = watch(&bert, &ticket, "bert");
+    let other = watch(&carl, &ticket, "carl");
+    let guest = watch(&bert, &open_ticket, "bert");
+    guest.wait_for("edit for");
+
+    let said = anna.output(&["team", "remove", "core", "bert"]);
+    let line = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success());
+    assert_eq!(member.wait_code(), Some(3));
+    assert!(member.raw_text().contains("took back the membership"));
+    host.wait_for("is out of their team");
+    guest.wait_for("view only");
+    other.wait_for(" direct");
+    let output = ends(joins(&bert, &ticket, &as_team));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("took your membership back"), "{said}");
+    assert!(
+        anna.run(&["audit", "inner"]).contains("was put out"),
+        "the audit says so"
+    );
+
+    // Another host hears of it, and so do its sessions.
+    let dora = Machine::new();
+    let (_host, ticket) = dora.share_shell(&["--allow", "team", "--team", key]);
+    let mut member = watch(&bert, &ticket, "bert");
+    let heard = dora.output(&["team", "hear", line.trim()]);
+    let said = String::from_utf8_lossy(&heard.stderr).into_owned();
+    assert!(heard.status.success() && said.contains("Heard"), "{said}");
+    assert_eq!(member.wait_code(), Some(3));
+    assert!(member.raw_text().contains("took back the membership"));
+    // Whoever takes the file away brings nobody back.
+    std::fs::remove_file(dora.path("config/pillion/removals")).unwrap();
+    anna.run(&["team", "new", "other"]);
+    let id = carl.run(&["id"]).trim().to_owned();
+    anna.run(&["team", "add", "other", "carl", &id]);
+    let line = anna.run(&["team", "remove", "other", "carl"]);
+    assert!(dora.output(&["team", "hear", line.trim()]).status.success());
+    assert_eq!(ends(joins(&bert, &ticket, &as_team)).status.code(), Some(3));
+}
+
+#[test]
+fn a_session_that_cannot_be_told_is_named() {
+    let anna = Machine::new();
+    anna.run(&["team", "new", "core"]);
+    let id = anna.run(&["id"]).trim().to_owned();
+    anna.run(&["team", "add", "core", "bert", &id]);
+    let (host, _) = anna.share_shell(&[]);
+    let session = anna.session()["session"].as_str().unwrap().to_owned();
+    let signal = |name: &str| {
+        let mut command = Command::new("kill");
+        command.args([name, &host.pid().to_string()]);
+        assert!(command.status().unwrap().success());
+    };
+    signal("-STOP");
+    let output = anna.output(&["team", "remove", "core", "bert"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&session), "{said}");
+    // Said again, it is heard.
+    signal("-CONT");
+    let line = String::from_utf8(output.stdout).unwrap();
+    let again = anna.output(&["team", "hear", line.trim()]);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(again.status.success() && said.contains("known"), "{said}");
+}
+
+#[test]
 fn the_book_names_people_and_warns_of_a_known_name_with_another_key() {
     let (anna, bert, eve) = (Machine::new(), Machine::new(), Machine::new());
     let id: serde_json::Value = serde_json::from_str(&bert.run(&["id", "--json"])).unwrap();

@@ -29,7 +29,7 @@ use std::{
 use anyhow::{Context, Result};
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_net::{HostNet, NetError, NetOptions, RelayChoice, signal::News};
-use pillion_people::{Issuer, Removals, Trust};
+use pillion_people::{Issuer, Trust};
 use pillion_proto::{Allow, Right, TrackId, TrackState};
 use pillion_prove::oidc::Client;
 use pillion_screen::Size;
@@ -53,6 +53,7 @@ use crate::{
     keep::Keep,
     paths::{Paths, private_dir},
     recording::{self, Run},
+    teams,
 };
 
 pub use link::Wanted as LinkWanted;
@@ -114,8 +115,6 @@ pub struct Options {
     pub knock_wait: Duration,
     /// Whose word for e-mail addresses is taken.
     pub issuer: Option<Client>,
-    /// What teams took back.
-    pub removals: Vec<Removals>,
 }
 
 impl Options {
@@ -146,7 +145,6 @@ impl Options {
             teams: Vec::new(),
             knock_wait: Duration::from_secs(2 * 60),
             issuer: None,
-            removals: Vec::new(),
         }
     }
 }
@@ -213,7 +211,7 @@ impl Hosting {
     ///
     /// # Errors
     /// Directories that cannot be made or are not private, no terminal settings, a session to start
-    /// again that runs or that is not there whole.
+    /// again that runs or that is not there whole, a damaged list of what teams took back.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
         private_dir(&paths.runtime)?;
         let tty = HostTty::open()?;
@@ -268,7 +266,9 @@ impl Hosting {
             },
             clock.now(),
         );
-        let believed = Believed::new(options.issuer.take(), std::mem::take(&mut options.removals));
+        // Behind the socket: who is taken out from here on is told through it.
+        let removals = teams::removals(&paths.config)?;
+        let believed = Believed::new(options.issuer.take(), removals);
         tell(&mut host, clock.now(), HostInput::Trust(believed.trust()));
         Ok(Hosting {
             links: Links::new(options.link.clone(), key.clone(), link),
@@ -663,6 +663,17 @@ impl Hosting {
             Request::Flush => {
                 self.log.flush(Instant::now());
                 let _ = asked.answer.send(Response::Done(Done::Said(String::new())));
+            }
+            Request::Removals => {
+                let response = match teams::removals(&self.paths.config) {
+                    Ok(told) => {
+                        let removals = self.believed.hear(told);
+                        self.tell(HostInput::Removals(removals));
+                        Response::Done(Done::Said(String::new()))
+                    }
+                    Err(error) => Response::Failed(CommandError::NotNow(format!("{error:#}"))),
+                };
+                let _ = asked.answer.send(response);
             }
             Request::Link => {
                 let _ = asked.answer.send(response(self.links.url()));

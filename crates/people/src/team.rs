@@ -37,6 +37,15 @@ const REMOVALS_WORD: &str = "pillionremovals";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Serial(pub u64);
 
+/// Which membership: whose, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MembershipId {
+    /// The team's key.
+    pub team: PublicKey,
+    /// Its number.
+    pub serial: Serial,
+}
+
 /// The key a team is.
 #[derive(Debug, Clone)]
 pub struct TeamKey(SecretKey);
@@ -126,9 +135,12 @@ impl Membership {
         &self.member
     }
 
-    /// Its number.
-    pub const fn serial(&self) -> Serial {
-        self.serial
+    /// Which one it is.
+    pub const fn id(&self) -> MembershipId {
+        MembershipId {
+            team: self.team,
+            serial: self.serial,
+        }
     }
 
     /// When it ends.
@@ -163,7 +175,7 @@ impl Membership {
         if now >= expires.saturating_add(CLOCK_SKEW_MILLIS) {
             return Err(ClaimError::Expired { expires, now });
         }
-        match removals.iter().any(|list| list.removes(self)) {
+        match removals.iter().any(|list| list.names(self.id())) {
             true => Err(ClaimError::Removed),
             false => Ok(()),
         }
@@ -250,8 +262,20 @@ impl Removals {
         &self.serials
     }
 
-    fn removes(&self, membership: &Membership) -> bool {
-        self.team == membership.team && self.serials.binary_search(&membership.serial).is_ok()
+    /// Whether it takes this membership back.
+    pub fn names(&self, id: MembershipId) -> bool {
+        self.team == id.team && self.serials.binary_search(&id.serial).is_ok()
+    }
+
+    /// Takes this list in among `all`, which hold one of each team. `false` if the one that is there is as
+    /// new or newer: so nobody who tells old lists brings a membership back.
+    pub fn take_in(self, all: &mut Vec<Removals>) -> bool {
+        match all.iter_mut().find(|held| held.team == self.team) {
+            Some(held) if held.issued >= self.issued => return false,
+            Some(held) => *held = self,
+            None => all.push(self),
+        }
+        true
     }
 
     fn signed(&self) -> Vec<u8> {

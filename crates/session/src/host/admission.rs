@@ -1,7 +1,7 @@
 //! Who may come in: what the door says to somebody who proved who they are, and who they are.
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
-use pillion_people::{ClaimError, Invited, Issuer, Trust, verify};
+use pillion_people::{Claim, ClaimError, Invited, Issuer, MembershipId, Trust, verify};
 use pillion_proto::{Allow, Hello, RefusedCode, Right};
 
 use crate::types::ConnId;
@@ -50,6 +50,30 @@ pub(super) enum Answer {
     NoMember,
 }
 
+/// Something somebody proved to be beside their key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Proved {
+    pub(super) who: Subject,
+    /// The membership that says so: its team may take it back.
+    pub(super) membership: Option<MembershipId>,
+}
+
+impl Proved {
+    /// Whether a team took back what says so.
+    pub(super) fn is_taken_back(&self, trust: &Trust) -> bool {
+        self.membership.is_some_and(|id| trust.took_back(id))
+    }
+}
+
+/// All that somebody is.
+pub(super) fn all_of<'a>(
+    key: &PublicKey,
+    claims: impl IntoIterator<Item = &'a Proved>,
+) -> Vec<Subject> {
+    let claims = claims.into_iter().map(|claim| claim.who.clone());
+    [Subject::key(key)].into_iter().chain(claims).collect()
+}
+
 /// What somebody showed, beside who they are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown {
@@ -85,8 +109,8 @@ impl Host {
     }
 
     /// Whether somebody is kept out by a thing they proved.
-    pub(super) fn check_claims(&self, claims: &[Subject]) -> Result<(), Fault> {
-        match self.rights.is_banned(claims) {
+    pub(super) fn check_claims(&self, who: &[Subject]) -> Result<(), Fault> {
+        match self.rights.is_banned(who) {
             true => Err(Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string())),
             false => Ok(()),
         }
@@ -98,12 +122,17 @@ impl Host {
         &self,
         hello: &Hello,
         identity: &PublicKey,
-    ) -> (Vec<Subject>, Option<ClaimError>, Vec<Issuer>) {
+    ) -> (Vec<Proved>, Option<ClaimError>, Vec<Issuer>) {
         let (now, session) = (UnixMillis(self.now.unix_ms), self.keys.session.public());
         let (mut claims, mut problem, mut wanted) = (Vec::new(), None, Vec::new());
         for claim in &hello.claims {
             match verify(claim, identity, &session, now, &self.trust) {
-                Ok(who) => claims.extend(who.to_string().parse::<Subject>()),
+                Ok(who) => {
+                    let read = Claim::from_bytes(claim).ok();
+                    let membership = read.and_then(|claim| claim.membership());
+                    let who = who.to_string().parse();
+                    claims.extend(who.map(|who| Proved { who, membership }));
+                }
                 Err(ClaimError::KeysWanted { issuer }) => {
                     problem = Some(ClaimError::KeysWanted {
                         issuer: issuer.clone(),
@@ -119,6 +148,7 @@ impl Host {
     /// Whom to believe changed; whoever waited for that is looked at again.
     pub(super) fn on_trust(&mut self, trust: Trust) {
         self.trust = trust;
+        self.end_taken_back();
         let parked = self.conns.iter_mut().filter_map(|(conn, state)| {
             let hello = state.parked.take()?;
             Some((*conn, hello))
@@ -162,9 +192,8 @@ impl Host {
         if self.read_only || right <= has {
             return;
         }
-        let ttl = self.edit_ttl_ms;
         // Full records give nobody more; the host is told when it gives somebody a right itself.
-        if let Err(error) = self.grant_to(&By::Rule, identity, right, ttl) {
+        if let Err(error) = self.give_listed(&By::Rule, identity, right) {
             self.notice(super::api::HostNotice::Said(format!(
                 "somebody on your list could not be given their right: {error}"
             )));
@@ -279,7 +308,7 @@ impl Host {
             self.refresh_standings(super::requests::Why::Revoked);
         }
         if let Some(identity) = identity.filter(|_| right > Right::View && right != has) {
-            let given = self.grant_to(by, &identity, right, self.edit_ttl_ms);
+            let given = self.give_listed(by, &identity, right);
             if given.is_ok() {
                 let text = format!(
                     "{} gave you the right to {}",

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_people::{Issuer, Trust};
+use pillion_people::{Issuer, Removals, Trust};
 use pillion_proto::{Allow, ParticipantId, PathKind, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,8 @@ pub enum HostInput {
     /// Whom to believe when somebody says who they are. Told at the start and on every change, and in
     /// answer to every [`HostOutput::FetchKeys`], whatever came of it.
     Trust(Box<Trust>),
+    /// What teams took back is more than when [`HostInput::Trust`] was told: memberships among it end now.
+    Removals(Vec<Removals>),
     /// Time passed.
     Tick,
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use pillion_caps::{
-    Audience, PublicKey, Refusal, SecretKey, Subject, UnixMillis, VerifiedIdentity,
+    Audience, Grant, PublicKey, Refusal, SecretKey, Subject, Terms, UnixMillis, VerifiedIdentity,
 };
 use pillion_proto::{
     Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right, limits::MAX_SUBJECT,
@@ -300,14 +300,8 @@ impl Host {
         right: Right,
         ttl: u64,
     ) -> Result<UnixMillis, CommandError> {
-        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
-        let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
-        let grant = self.issue(by, terms)?;
-        let redeemed = self.rights.redeem(&grant, identity, None, now);
-        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
-            self.record(&event);
-        }
-        self.arm_expiry();
+        let grant = self.give(by, identity, right, ttl)?;
+        let key = identity.key();
         let push = FromHost::Grant(GrantPush {
             grant: grant.to_bytes().into(),
         });
@@ -316,6 +310,38 @@ impl Host {
             self.send(conn, &push);
         }
         Ok(grant.terms().expires)
+    }
+
+    /// Gives somebody what the list says. Their viewers don't keep it: it is given anew whenever they come,
+    /// for as long as the list says so.
+    pub(super) fn give_listed(
+        &mut self,
+        by: &By,
+        identity: &VerifiedIdentity,
+        right: Right,
+    ) -> Result<(), CommandError> {
+        let grant = self.give(by, identity, right, self.edit_ttl_ms)?;
+        self.rights.note_listed(&identity.key(), grant.id());
+        Ok(())
+    }
+
+    /// Issues a grant to somebody, and redeems it for them.
+    fn give(
+        &mut self,
+        by: &By,
+        identity: &VerifiedIdentity,
+        right: Right,
+        ttl: u64,
+    ) -> Result<Grant, CommandError> {
+        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
+        let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
+        let grant = self.issue(by, terms)?;
+        let redeemed = self.rights.redeem(&grant, identity, None, now);
+        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
+            self.record(&event);
+        }
+        self.arm_expiry();
+        Ok(grant)
     }
 
     /// For how long: what a co-host gives ends with what they have.
@@ -358,11 +384,7 @@ impl Host {
     }
 
     /// Signs and records a grant.
-    fn issue(
-        &mut self,
-        by: &By,
-        terms: pillion_caps::Terms,
-    ) -> Result<pillion_caps::Grant, CommandError> {
+    fn issue(&mut self, by: &By, terms: Terms) -> Result<Grant, CommandError> {
         let seed = self.random();
         let [seed, _] = [0, 16].map(|at| {
             let mut half = [0; 16];
@@ -455,7 +477,7 @@ impl Host {
         self.check_over(by, id)?;
         let person = self.person(id)?;
         let (label, name, key) = (person.label(), person.name.clone(), person.identity);
-        let claims: Vec<Subject> = person.claims.iter().cloned().collect();
+        let claims = person.proved();
         let texts: Vec<&str> = claims.iter().map(Subject::as_str).collect();
         let event = serde_json::json!({
             "event": "kicked", "id": id.0, "name": name, "identity": key.to_string(),

@@ -21,6 +21,7 @@ use super::{
     input::InputReader,
     knocks::Kept,
     rate::Bucket,
+    resume::Pass,
     track::TERMINAL,
 };
 
@@ -73,6 +74,8 @@ pub(super) struct Member {
     pub(super) read_only: bool,
     /// What let it in.
     pub(super) entry: Entry,
+    /// What it showed.
+    pub(super) pass: Pass,
     pub(super) lane: Lane,
     pub(super) input: InputReader,
     pub(super) requests: Requests,

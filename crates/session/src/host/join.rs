@@ -1,8 +1,8 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Role, Subject,
-    UnixMillis, VerifiedIdentity,
+    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Role, UnixMillis,
+    VerifiedIdentity,
 };
 use pillion_people::Issuer;
 use pillion_proto::{
@@ -14,7 +14,7 @@ use crate::{types::ConnId, words::sentence};
 
 use super::{
     Host,
-    admission::{Answer, Entry, Shown},
+    admission::{Answer, Entry, Shown, all_of},
     api::{HostNotice, HostOutput},
     conn::{Conn, Early, Fault, Member},
     fanout::Lane,
@@ -166,8 +166,7 @@ impl Host {
         if !wanted.is_empty() && !again {
             return Ok(Verdict::Wait(wanted));
         }
-        let mut who = vec![Subject::key(&key)];
-        who.extend(claims.iter().cloned());
+        let who = all_of(&key, &claims);
         self.check_claims(&who)?;
 
         let link = match (&hello.link, &self.sharing.link) {
@@ -333,8 +332,7 @@ impl Host {
 
         let now = self.now;
         let claims = pass.claims.clone();
-        let mut who = vec![Subject::key(&key)];
-        who.extend(claims.iter().cloned());
+        let who = all_of(&key, &claims);
         self.give_listed_right(&identity, &who);
         let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
         self.knocks.changed |= standing.right == Right::Manage;
@@ -362,13 +360,14 @@ impl Host {
         };
         // What was shown before has a stream of its own, and nobody acknowledges it.
         let epoch = u32::from(state.early == Early::Shown);
-        self.known.note(state.peer, join, pass);
+        self.known.note(state.peer, join, pass.clone());
         state.become_member(Member {
             id,
             join,
             identity,
             read_only: hello.read_only,
             entry,
+            pass,
             lane: Lane::new(epoch, now.mono_us),
             input: InputReader::new(),
             requests: Requests::new(),
@@ -403,7 +402,7 @@ impl Host {
 
         if is_first {
             let name = self.name_of(id);
-            let claims: Vec<&str> = claims.iter().map(Subject::as_str).collect();
+            let claims: Vec<&str> = claims.iter().map(|claim| claim.who.as_str()).collect();
             self.log_event(serde_json::json!({
                 "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
                 "proof": entry.as_str(), "claims": claims,

@@ -2,7 +2,8 @@
 //!
 //! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and
 //! what goes to whom, `join` who gets in, `admission` what the
-//! door says to whom, `knocks` those who wait for an answer, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
+//! door says to whom, `knocks` those who wait for an answer, `taken_back` memberships that end while
+//! they are used, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
 //! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
 //! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
 //! `requests` what viewers ask for, `sharing` when any of it is open, `attribution` what the log says of
@@ -28,6 +29,7 @@ mod resume;
 mod rights;
 mod roster;
 mod sharing;
+mod taken_back;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -206,6 +208,7 @@ impl Host {
             HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
             HostInput::History { request, chunks } => self.on_history(request, chunks),
             HostInput::Trust(trust) => self.on_trust(*trust),
+            HostInput::Removals(removals) => self.on_removals(removals),
             HostInput::Tick => {}
         }
         self.run_due();

@@ -148,10 +148,33 @@ impl World {
             requests: 0,
             conns: 0,
         };
+        world.is_reached();
+        world
+    }
+
+    fn is_reached(&mut self) {
         let id = iroh_base::EndpointId::from_bytes(secret(1).public().as_bytes()).unwrap();
         let addr = iroh_base::EndpointAddr::new(id).with_ip_addr("127.0.0.1:7777".parse().unwrap());
-        world.host(HostInput::Addresses { addr });
-        world
+        self.host(HostInput::Addresses { addr });
+    }
+
+    /// The host ends as by a power cut and begins again with what was written down; viewers come back by
+    /// themselves.
+    pub(super) fn restart(&mut self, config: HostConfig) {
+        for seat in 0..self.seats.len() {
+            self.unplug(seat);
+        }
+        self.host = Host::new(
+            HostConfig {
+                ledger: self.ledger.clone(),
+                link: self.kept_links.last().copied(),
+                seed: [9; 32],
+                ..config
+            },
+            self.now,
+        );
+        self.is_reached();
+        self.share();
     }
 
     pub(super) fn share(&mut self) {

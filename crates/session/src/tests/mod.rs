@@ -10,5 +10,6 @@ mod props;
 mod resume;
 mod rights;
 mod story;
+mod taken_back;
 mod typing;
 mod watching;

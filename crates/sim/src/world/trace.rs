@@ -35,6 +35,7 @@ pub(super) fn describe(input: &HostInput) -> String {
         HostInput::Confirmed { request, yes } => format!("confirmed {request} {yes}"),
         HostInput::History { request, chunks } => format!("history {request} {}", chunks.len()),
         HostInput::Trust(_) => "trust".into(),
+        HostInput::Removals(_) => "removals".into(),
         HostInput::Tick => "tick".into(),
     }
 }
