@@ -4,7 +4,8 @@
 mod harness;
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -59,6 +60,44 @@ fn provider(args: &[&str]) -> (Beside, BufReader<ChildStdout>, String) {
     out.read_line(&mut issuer).unwrap();
     assert!(issuer.starts_with("http://"), "run tests/setup first");
     (Beside(process), out, issuer.trim().to_owned())
+}
+
+/// A forge on this machine, whose only user is bert.
+struct Forge {
+    address: String,
+}
+
+impl Forge {
+    fn start(keys: &str) -> Forge {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let keys = keys.to_owned();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let first = lines.next().and_then(Result::ok).unwrap_or_default();
+                let head = lines.map_while(Result::ok);
+                head.take_while(|line| !line.is_empty()).for_each(drop);
+                let (status, body) = match first.starts_with("GET /bert.keys ") {
+                    true => ("200 OK", keys.clone()),
+                    false => ("404 Not Found", String::new()),
+                };
+                let len = body.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"
+                );
+            }
+        });
+        Forge { address }
+    }
+
+    /// Has this machine look for users there.
+    fn is_of(&self, machine: &Machine) {
+        let file = machine.path("config/pillion/config.toml");
+        pillion::paths::private_dir(file.parent().unwrap()).unwrap();
+        std::fs::write(file, format!("forge = \"{}\"\n", self.address)).unwrap();
+    }
 }
 
 /// A command with the settings of an issuer.
@@ -178,6 +217,51 @@ fn a_file_of_keys_is_allowed_at_once_and_a_key_file_proves_one() {
     assert_eq!(who[0]["right"], "edit", "{who:?}");
     let said = anna.fails(1, &["allow", "./nothing_keys"]);
     assert!(said.contains("nothing_keys"), "{said}");
+}
+
+#[test]
+fn a_users_or_a_files_keys_are_barred_let_in_and_taken_off_like_one_person() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_agent, socket, line) = agent(&bert);
+    let key = line.rsplit_once(' ').unwrap().0.to_owned();
+    let (_other_agent, _, other) = agent(&anna);
+    let forge = Forge::start(&format!("{key}\n{other}\nssh-rsa AAAA old\n"));
+    forge.is_of(&anna);
+    let list = anna.path("team_keys");
+    std::fs::write(&list, format!("{line}\n")).unwrap();
+    let (_host, ticket) = share(&anna, "", &["--allow", "invited"]);
+    let with = || {
+        let mut command = joins(&bert, &ticket, &["--as", "ssh"]);
+        command.env("SSH_AUTH_SOCK", &socket);
+        command
+    };
+    let (address, path) = (
+        format!("{}/bert.keys", forge.address),
+        list.to_str().unwrap(),
+    );
+    for named in ["forge:bert", &address, path] {
+        anna.run(&["allow", named]);
+        enters(with());
+        anna.run(&["revoke", named]);
+        assert_eq!(anna.run(&["allow"]), "invited\n");
+        anna.run(&["ban", named]);
+        assert!(anna.run(&["allow"]).contains(&format!("barred  {key}")));
+        let output = ends(with());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("removed you"), "{said}");
+        let said = anna.fails(1, &["allow", named]);
+        assert!(said.contains("is barred"), "{said}");
+        anna.run(&["unban", named]);
+        assert_eq!(anna.run(&["allow"]), "invited\n");
+        for command in ["revoke", "unban"] {
+            let said = anna.fails(1, &[command, named]);
+            assert!(said.contains("pillion allow"), "{said}");
+        }
+    }
+    for command in ["allow", "revoke", "ban", "unban"] {
+        let said = anna.fails(1, &[command, "forge:nobody"]);
+        assert!(said.contains("404 Not Found"), "{said}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use pillion_caps::SecretKey;
 use pillion_people::{Invited, SshKey, Who};
-use pillion_prove::keys::{invited, is_list};
+use pillion_prove::keys::{invited, list};
 
 fn key(seed: u8) -> SshKey {
     SshKey::new(SecretKey::from_bytes(&[seed; 32]).public())
@@ -123,9 +123,9 @@ async fn a_file_of_keys_and_single_lines_are_read() {
     assert_eq!(invited(&line, "").await.unwrap(), keys(&[1]));
     let one = invited("anna@example.org", "").await.unwrap();
     assert_eq!(one[0].to_string(), "anna@example.org");
-    for text in [path, "forge:anna", "https://forge.example/anna.keys"] {
-        assert!(is_list(text), "{text}");
-    }
+    let listed = list(path, "").await.unwrap().unwrap();
+    assert_eq!(listed.from, path);
+    assert_eq!(listed.keys, [key(1), key(3)]);
     for text in [
         line.as_str(),
         "anna",
@@ -133,7 +133,7 @@ async fn a_file_of_keys_and_single_lines_are_read() {
         "anna@example.org",
         "team:8a88/anna",
     ] {
-        assert!(!is_list(text), "{text}");
+        assert_eq!(list(text, "").await.unwrap(), None, "{text}");
     }
     let gone = invited("/no/such/file", "").await.unwrap_err().to_string();
     assert!(gone.contains("/no/such/file"), "{gone}");

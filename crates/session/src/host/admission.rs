@@ -1,8 +1,12 @@
 //! Who may come in: what the door says to somebody who proved who they are, and who they are.
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
-use pillion_people::{Claim, ClaimError, Invited, Issuer, MembershipId, Trust, verify};
-use pillion_proto::{Allow, Hello, RefusedCode, Right};
+use pillion_people::{Claim, ClaimError, Invited, Issuer, MembershipId, Trust, Who, verify};
+use pillion_proto::{
+    Allow, Hello, RefusedCode, Right,
+    limits::{MAX_NAME, MAX_SUBJECT},
+};
+use pillion_screen::clean::{clean_name, clean_title};
 
 use crate::types::ConnId;
 
@@ -72,6 +76,23 @@ pub(super) fn all_of<'a>(
 ) -> Vec<Subject> {
     let claims = claims.into_iter().map(|claim| claim.who.clone());
     [Subject::key(key)].into_iter().chain(claims).collect()
+}
+
+/// Whom a command about the list is about.
+pub(super) struct Meant {
+    /// By what they can prove.
+    pub(super) who: Vec<Subject>,
+    /// For people.
+    pub(super) label: String,
+}
+
+impl Meant {
+    fn one(who: Subject, label: String) -> Meant {
+        Meant {
+            who: vec![who],
+            label,
+        }
+    }
 }
 
 /// What somebody showed, beside who they are.
@@ -266,13 +287,30 @@ impl Host {
                 "this session was shared with --read-only: edit can't be given in it".into(),
             ));
         }
-        let (who, label) = self.subject(target)?;
-        if self.is_kept_out(&who) {
+        let Meant { who, label } = self.meant(target)?;
+        if let Some(barred) = who.iter().find(|who| self.is_kept_out(who)) {
+            let named = match who.len() {
+                1 => label,
+                _ => barred.to_string(),
+            };
             return Err(CommandError::NotNow(format!(
-                "{label} is barred; `pillion unban {who}` lifts that first"
+                "{named} is barred; `pillion unban {barred}` lifts that first"
             )));
         }
-        self.check_may_change(by, &who)?;
+        for who in &who {
+            self.check_may_change(by, who)?;
+        }
+        for who in who {
+            self.put_on_list(by, who, right)?;
+        }
+        self.reconsider_knocks();
+        let verb = super::commands::verb(right);
+        Ok(Done::Said(format!(
+            "{label} may come in and {verb}, from now on"
+        )))
+    }
+
+    fn put_on_list(&mut self, by: &By, who: Subject, right: Right) -> Result<(), CommandError> {
         let event = self.rights.allow(who.clone(), right);
         let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
         self.record(&event);
@@ -284,11 +322,7 @@ impl Host {
         for id in self.covered(&who) {
             self.follow_list(by, id, right);
         }
-        self.reconsider_knocks();
-        let verb = super::commands::verb(right);
-        Ok(Done::Said(format!(
-            "{label} may come in and {verb}, from now on"
-        )))
+        Ok(())
     }
 
     /// Somebody who is here gets or loses what the list says now.
@@ -328,18 +362,22 @@ impl Host {
         if let Ok(id) = self.one_knocking(target) {
             return self.turn_away(by, id, true);
         }
-        let (who, label) = self.subject(target)?;
-        self.check_may_change(by, &who)?;
-        let event = self.rights.ban(who.clone());
-        let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
-        self.record(&event);
-        self.log_by(
-            by,
-            serde_json::json!({ "event": "banned", "who": who.as_str() }),
-        );
-        for id in self.covered(&who) {
-            // Their key and what else they proved goes with it.
-            let _ = self.kick_person(by, id);
+        let Meant { who, label } = self.meant(target)?;
+        for who in &who {
+            self.check_may_change(by, who)?;
+        }
+        for who in who {
+            let event = self.rights.ban(who.clone());
+            let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
+            self.record(&event);
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "banned", "who": who.as_str() }),
+            );
+            for id in self.covered(&who) {
+                // Their key and what else they proved goes with it.
+                let _ = self.kick_person(by, id);
+            }
         }
         self.reconsider_knocks();
         Ok(Done::Said(format!("{label} may not come in any more")))
@@ -350,7 +388,7 @@ impl Host {
         let mut lifted = Vec::new();
         let subjects = match self.anybody(target) {
             Some(subjects) => subjects,
-            None => vec![self.subject(target)?.0],
+            None => self.meant(target)?.who,
         };
         for who in subjects {
             if let Some(event) = self.rights.unban(&who) {
@@ -373,24 +411,32 @@ impl Host {
         }
     }
 
-    /// Takes people off the list: what a text names, or what somebody who is here came by. `None` if
-    /// nothing was on it.
-    pub(super) fn disallow(&mut self, by: &By, who: &Subject) -> Option<String> {
-        let event = self.rights.disallow(who)?;
-        self.record(&event);
-        self.log_by(
-            by,
-            serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
-        );
-        for id in self.covered(who) {
-            if let Some(key) = self.roster.get(id).map(|person| person.identity)
-                && let Ok(event) = self.rights.revoke_person(key)
-            {
-                self.record(&event);
+    /// Takes people off the list. `None` if none of them was on it.
+    pub(super) fn disallow(&mut self, by: &By, meant: &Meant) -> Option<String> {
+        let mut was_listed = false;
+        for who in &meant.who {
+            let Some(event) = self.rights.disallow(who) else {
+                continue;
+            };
+            was_listed = true;
+            self.record(&event);
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
+            );
+            for id in self.covered(who) {
+                if let Some(key) = self.roster.get(id).map(|person| person.identity)
+                    && let Ok(event) = self.rights.revoke_person(key)
+                {
+                    self.record(&event);
+                }
             }
         }
+        if !was_listed {
+            return None;
+        }
         self.refresh_standings(super::requests::Why::Revoked);
-        Some(format!("{who} is on the list no more"))
+        Some(format!("on the list no more: {}", meant.label))
     }
 
     /// What the list gives somebody falls to view: else coming back would undo a revocation.
@@ -412,16 +458,26 @@ impl Host {
         }
     }
 
-    /// Whom a text or a target names for the list, and what to call them.
-    pub(super) fn subject(&self, target: &Target) -> Result<(Subject, String), CommandError> {
+    /// Whom a target names for the list, here or not.
+    pub(super) fn meant(&self, target: &Target) -> Result<Meant, CommandError> {
         if let Ok(id) = self.one(target) {
             let person = self.person(id)?;
-            return Ok((Subject::key(&person.identity), person.label()));
+            return Ok(Meant::one(Subject::key(&person.identity), person.label()));
         }
         if let Ok(id) = self.one_knocking(target)
             && let Some(knock) = self.knocks.get(id)
         {
-            return Ok((Subject::key(&knock.identity), knock.label()));
+            return Ok(Meant::one(Subject::key(&knock.identity), knock.label()));
+        }
+        if let Target::Keys { from, keys } = target {
+            let who = keys.iter().map(|key| Who::Ssh(*key).to_string().parse());
+            let who: Vec<Subject> = who.filter_map(Result::ok).collect();
+            let from = clean_title(from, MAX_SUBJECT);
+            let label = match who.len() {
+                1 => format!("the key of {from}"),
+                count => format!("the {count} keys of {from}"),
+            };
+            return Ok(Meant { who, label });
         }
         let Target::Named(text) = target else {
             return Err(CommandError::NotAllowed(
@@ -433,12 +489,12 @@ impl Host {
             .map_err(|error| error.to_string())
             .and_then(|named| named.parse::<Subject>().map_err(|error| error.to_string()));
         match subject {
-            Ok(subject) => Ok((subject.clone(), subject.to_string())),
+            Ok(subject) => Ok(Meant::one(subject.clone(), subject.to_string())),
             Err(error) => match self.one(target) {
                 // Ambiguous: which of them says more than that it is no key.
                 Err(ambiguous @ CommandError::Ambiguous { .. }) => Err(ambiguous),
                 _ => Err(CommandError::UnknownPerson {
-                    name: pillion_screen::clean::clean_name(text, pillion_proto::limits::MAX_NAME),
+                    name: clean_name(text, MAX_NAME),
                     why: error,
                 }),
             },

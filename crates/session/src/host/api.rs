@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_people::{Issuer, Removals, Trust};
+use pillion_people::{Issuer, Removals, SshKey, Trust};
 use pillion_proto::{Allow, ParticipantId, PathKind, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use serde::{Deserialize, Serialize};
@@ -186,6 +186,13 @@ pub enum Target {
     Named(String),
     /// Exactly this participant.
     Id(ParticipantId),
+    /// Whoever holds one of the SSH keys of a list.
+    Keys {
+        /// Where the list is, for people: a file or an address.
+        from: String,
+        /// The keys.
+        keys: Vec<SshKey>,
+    },
     /// Everyone who came by a link grant.
     Links,
     /// Everyone.

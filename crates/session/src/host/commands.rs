@@ -13,6 +13,7 @@ use crate::words::span;
 
 use super::{
     Host,
+    admission::Meant,
     api::{
         Actor, Command, CommandError, Done, HostNotice, ParticipantStatus, SessionStatus, Target,
     },
@@ -172,8 +173,10 @@ impl Host {
                 format!("Let {label} in?")
             }
             Command::Allow { target, right } => {
-                let (who, label) = self.subject(target)?;
-                *target = Target::Named(who.to_string());
+                let Meant { who, label } = self.meant(target)?;
+                if let [who] = &who[..] {
+                    *target = Target::Named(who.to_string());
+                }
                 format!("Let {label} come in and {}, from now on?", verb(*right))
             }
             Command::Unban { target } => match target {
@@ -181,6 +184,7 @@ impl Host {
                     let who = pillion_screen::clean::clean_name(who, MAX_SUBJECT);
                     format!("Let “{who}” come in again?")
                 }
+                Target::Keys { .. } => format!("Let {} come in again?", self.meant(target)?.label),
                 _ => "Let somebody come in again who was barred?".to_owned(),
             },
             Command::Open { allow: Some(allow) } => format!("Open the session: {allow}?"),
@@ -425,11 +429,18 @@ impl Host {
                 "every grant is revoked".to_owned(),
             ),
             Target::Id(id) => return self.revoke_person(by, *id),
+            Target::Keys { .. } => {
+                let meant = self.meant(target)?;
+                return self.disallow(by, &meant).map(Done::Said).ok_or_else(|| {
+                    let label = meant.label;
+                    CommandError::NotNow(format!("none of {label} is on the list (pillion allow)"))
+                });
+            }
             Target::Named(name) => match self.find(name, true) {
                 Err(error) => {
                     // An entry of the list, perhaps.
-                    let (who, _) = self.subject(target).map_err(|_| error.clone())?;
-                    let said = self.disallow(by, &who).ok_or(error)?;
+                    let meant = self.meant(target).map_err(|_| error.clone())?;
+                    let said = self.disallow(by, &meant).ok_or(error)?;
                     return Ok(Done::Said(said));
                 }
                 Ok(Found::Person(id)) => return self.revoke_person(by, id),

@@ -492,7 +492,7 @@ impl Host {
                     || key.fingerprint() == text
                     || (text.len() >= 4 && key.to_string().starts_with(text))
             }
-            Target::Links | Target::All => false,
+            Target::Keys { .. } | Target::Links | Target::All => false,
         };
         let found: Vec<&Knock> = knocks.filter(is_meant).collect();
         let by_number = found.iter().find(|knock| match target {

@@ -6,6 +6,7 @@ mod harness;
 mod history;
 mod hostile;
 mod joining;
+mod lists;
 mod props;
 mod resume;
 mod rights;
