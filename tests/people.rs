@@ -11,6 +11,14 @@ use std::{
 };
 
 use harness::{Machine, Piped, until};
+use pillion::{
+    caps::{SecretKey, UnixMillis},
+    clock::unix_ms,
+    config::Config,
+    people::{Trust, verify},
+    prove::ssh::Choice,
+    proving::{As, Prover},
+};
 
 /// Something that runs beside the test, and ends with it.
 struct Beside(Child);
@@ -469,6 +477,125 @@ fn the_book_names_people_and_warns_of_a_known_name_with_another_key() {
     let guest = who.iter().find(|one| one["name"] == "guest").unwrap();
     assert_eq!(guest["remark"], "is bert in your book");
     assert!(anna.run(&["who"]).contains("is bert in your book"));
+}
+
+/// The host dies as by a power cut and begins again; its viewers come back by themselves.
+fn restart(machine: &Machine, mut host: Piped, issuer: &str) -> Piped {
+    let session = machine.session()["session"].as_str().unwrap().to_owned();
+    host.kill();
+    share(machine, issuer, &["--restart", &session]).0
+}
+
+#[test]
+fn a_viewer_comes_back_with_a_membership_it_was_given_meanwhile() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let team = anna.run(&["team", "new", "core"]).trim().to_owned();
+    let key = team.strip_prefix("team:").unwrap();
+    let id = bert.run(&["id"]).trim().to_owned();
+    let member = |name: &str, life: &str| {
+        let line = anna.run(&["team", "add", "core", name, &id, "--expires", life]);
+        let added = unix_ms();
+        assert!(bert.output(&["team", "join", line.trim()]).status.success());
+        added
+    };
+    let added = member("bert", "20s");
+    let (host, ticket) = share(&anna, "", &["--allow", "team", "--team", key]);
+    let mut command = joins(&bert, &ticket, &["--as", "team", "--follow"]);
+    command.env("PILLION_NAME", "bert");
+    let viewer = Piped::start(command);
+    let is_here = |member: &str| {
+        until(&format!("{member} to be here"), || {
+            let who = anna.who();
+            let here = who.first().filter(|one| one["state"] == "here")?;
+            let proof = here["proof"].as_str().unwrap();
+            proof.contains(&format!("{team}/{member}")).then_some(())
+        });
+    };
+    is_here("bert");
+    let host = restart(&anna, host, "");
+    // It ends, and there is no other: the person is told what to do.
+    viewer.err.wait_for("keep it with `pillion team join`");
+    is_here("bert");
+    member("bertha", "1d");
+    until("the first membership to end", || {
+        (unix_ms() >= added + 20_000).then_some(())
+    });
+    let _host = restart(&anna, host, "");
+    is_here("bertha");
+}
+
+#[test]
+fn a_viewer_whose_sign_in_runs_out_says_what_to_do() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_provider, _out, issuer) = provider(&["ES256", "brief"]);
+    let (host, ticket) = share(&anna, &issuer, &["--allow", "invited"]);
+    anna.run(&["allow", "bert@example.org"]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc/browser.mjs");
+    let args = ["--as", "email", "--follow", "--name", "bert"];
+    let mut command = with_issuer(joins(&bert, &ticket, &args), &issuer);
+    command
+        .env("BROWSER", format!("node {}", script.display()))
+        .env("LOGIN", "bert");
+    let viewer = Piped::start(command);
+    let is_here = || {
+        until("bert to be here", || {
+            let who = anna.who();
+            who.iter().any(|one| one["state"] == "here").then_some(())
+        });
+    };
+    is_here();
+    let _host = restart(&anna, host, &issuer);
+    viewer
+        .err
+        .wait_for("join again with --as email to sign in anew");
+    // The host tolerates clocks that differ: he is still let in.
+    is_here();
+}
+
+#[test]
+fn a_claim_by_an_ssh_key_is_made_anew_without_the_person() {
+    let bert = Machine::new();
+    let (_agent, _, line) = agent(&bert);
+    let key = std::fs::read_dir(bert.path("")).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        let name = path.file_name()?.to_str()?;
+        (name.starts_with("key-") && path.extension().is_none()).then_some(path)
+    });
+    let key = key.unwrap();
+    let [identity, session] = [1, 2].map(|seed| SecretKey::from_bytes(&[seed; 32]).public());
+    let prover = Prover {
+        dir: bert.path("config"),
+        config: Config::load(&bert.path("no-settings")).unwrap(),
+        identity,
+        device: false,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let now = UnixMillis(unix_ms());
+        let later = now.saturating_add(24 * 60 * 60 * 1000);
+        let wanted = [As::Ssh(Choice::File(key.clone()))];
+        let claims = prover.claims(&wanted, &session).await.unwrap();
+        assert!(!claims.have_run_out(now) && claims.have_run_out(later));
+        let old = claims.bytes();
+        let (claims, said) = claims.renewed(later).await;
+        assert!(said.is_empty(), "{said:?}");
+        let new = claims.bytes();
+        assert_ne!(new, old);
+        let trust = Trust::default();
+        let who = verify(&new[0], &identity, &session, later, &trust).unwrap();
+        assert!(line.starts_with(&who.to_string()), "{who}");
+
+        // The key is gone: the claim stays as it is, and the person is told.
+        std::fs::remove_file(&key).unwrap();
+        let last = later.saturating_add(24 * 60 * 60 * 1000);
+        let (claims, said) = claims.renewed(last).await;
+        assert_eq!(claims.bytes(), new);
+        assert!(said[0].contains(&key.display().to_string()), "{said:?}");
+        assert!(said[0].contains("an SSH key"), "{said:?}");
+    });
 }
 
 #[test]

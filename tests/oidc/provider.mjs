@@ -4,7 +4,8 @@
 // name and no password; "NAME" has the address NAME@example.org, verified unless it starts with
 // "unverified". LIE makes it say what no issuer should: "key", "nonce", "audience", "expired",
 // "issuer" (in the discovery document), "html" (in its place), "big" (a key set without end). With
-// "devices" it is honest, and puts the nonce into devices' tokens too, as not every provider does.
+// "devices" it is honest, and puts the nonce into devices' tokens too, as not every provider does; with
+// "brief" its tokens end within a minute.
 import crypto from 'node:crypto';
 import http from 'node:http';
 import { SignJWT, decodeJwt, decodeProtectedHeader } from 'jose';
@@ -47,7 +48,7 @@ server.listen(0, '127.0.0.1', () => {
       devInteractions: { enabled: true },
     },
     cookies: { keys: ['for tests only'] },
-    ttl: { IdToken: 3600, Session: 3600, Grant: 3600, Interaction: 3600, AccessToken: 3600, DeviceCode: 600 },
+    ttl: { IdToken: lie === 'brief' ? 50 : 3600, Session: 3600, Grant: 3600, Interaction: 3600, AccessToken: 3600, DeviceCode: 600 },
     findAccount: (_ctx, id) => ({
       accountId: id,
       claims: () => ({ sub: id, email: `${id}@example.org`, email_verified: !id.startsWith('unverified') }),

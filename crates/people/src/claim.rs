@@ -146,6 +146,15 @@ impl Claim {
         }
     }
 
+    /// When it says it ends; `None` where it doesn't say. Nothing about it was verified.
+    pub fn expires(&self) -> Option<UnixMillis> {
+        match self {
+            Claim::Ssh(claim) => Some(claim.expires),
+            Claim::Email(claim) => claim.expires(),
+            Claim::Team(membership) => Some(membership.expires()),
+        }
+    }
+
     /// The membership it is, if it is one: what a team may take back later.
     pub const fn membership(&self) -> Option<MembershipId> {
         match self {
