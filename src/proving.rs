@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_people::{Claim, MAX_CLAIM, MAX_CLAIMS, Membership};
 use pillion_prove::{
-    oidc::{self, Client},
+    oidc::{self, Client, ClientSecret},
     ssh,
 };
 
@@ -226,10 +226,12 @@ impl Prover {
 
     /// The kept token, or a new one.
     async fn email(&self) -> Result<Claim> {
-        let client = self.client()?;
+        let mut client = self.client()?;
         if let Some(claim) = self.kept(&client, now())? {
             return Ok(claim);
         }
+        let secret = self.config.oidc_client_secret_file();
+        client.secret = secret.map(ClientSecret::load).transpose()?;
         let (claim, who) = if self.device {
             oidc::sign_in_elsewhere(&client, &self.identity, now, |url, code| {
                 eprintln!("Sign in at {url} with the code {code}.");
@@ -276,7 +278,8 @@ impl Prover {
     }
 }
 
-/// The issuer of the configuration; none is set by default.
+/// The issuer of the configuration; none is set by default. Without the client's secret: only who signs in
+/// needs that.
 ///
 /// # Errors
 /// There is one, but no client.
@@ -290,6 +293,7 @@ pub fn client(config: &Config) -> Result<Option<Client>> {
     Ok(Some(Client {
         issuer,
         id: id.to_owned(),
+        secret: None,
     }))
 }
 
