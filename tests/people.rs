@@ -10,7 +10,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use harness::{Machine, Piped, until};
+use harness::{Machine, PREFIX, Piped, until};
 use pillion::{
     caps::{SecretKey, UnixMillis},
     clock::unix_ms,
@@ -471,6 +471,15 @@ fn the_book_names_people_and_warns_of_a_known_name_with_another_key() {
     host.wait_for("NOT the bert you know");
     let who = anna.who();
     assert_eq!(who[0]["remark"], "NOT the bert you know");
+    let (mut open, open_ticket) = anna.share_shell(&["--name", "open"]);
+    let mut impostor = eve.watch(&open_ticket, &["--name", "bert"]);
+    open.wait_for("“bert” (NOT the bert you know) is watching now");
+    impostor.send(&format!("{PREFIX}e"));
+    open.wait_until("the request to be shown with it", |screen| {
+        let text = screen.contents();
+        text.contains("“bert” (NOT the bert you know") && text.contains("asks to type")
+    });
+    open.kill();
     anna.run(&["allow", id["key"].as_str().unwrap()]);
     let _bert = bert.watch(&ticket, &["--name", "guest"]);
     let who = anna.who();

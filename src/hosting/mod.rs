@@ -562,7 +562,10 @@ impl Hosting {
                     self.tell(HostInput::History { request, chunks });
                 }
                 HostOutput::Notice(notice) => match overlay.as_deref_mut() {
-                    Some(overlay) => overlay.notice(self.clock.now(), self.with_remark(notice)),
+                    Some(overlay) => {
+                        let remark = self.remark(&notice);
+                        overlay.notice_of(self.clock.now(), notice, remark);
+                    }
                     None => tracing::info!(?notice, "notice"),
                 },
                 HostOutput::Done { request, result } => match self.waiting.remove(&request) {
@@ -742,23 +745,34 @@ impl Hosting {
         }
     }
 
-    /// A knock with what the contact book says of whoever knocks, first of all.
-    fn with_remark(&self, mut notice: HostNotice) -> HostNotice {
-        if let HostNotice::Knocked {
-            name,
-            fingerprint,
-            proof,
-            ..
-        } = &mut notice
-        {
-            // A book that can't be read is no reason not to hear the knock.
-            let book = Book::open(&self.paths.config).ok();
-            let remark = book.and_then(|book| book.remark(name, fingerprint, proof));
-            if let Some(remark) = remark {
-                *proof = format!("{remark}; {proof}");
+    /// What the contact book says of somebody who comes, knocks or asks for something: first of all that
+    /// they are not whom it knows by their name.
+    fn remark(&self, notice: &HostNotice) -> Option<String> {
+        match notice {
+            HostNotice::Joined {
+                name,
+                fingerprint,
+                proof,
+                ..
             }
+            | HostNotice::EditRequested {
+                name,
+                fingerprint,
+                proof,
+                ..
+            }
+            | HostNotice::Knocked {
+                name,
+                fingerprint,
+                proof,
+                ..
+            } => {
+                // A book that can't be read is no reason not to hear of them.
+                let book = Book::open(&self.paths.config).ok()?;
+                book.remark(name, fingerprint, proof)
+            }
+            _ => None,
         }
-        notice
     }
 
     /// Fetches keys, or says at once that there is nobody to ask.

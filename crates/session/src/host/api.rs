@@ -407,6 +407,8 @@ pub enum HostNotice {
         name: String,
         /// Fingerprint of the identity key.
         fingerprint: String,
+        /// What let them in, and what they proved to be.
+        proof: String,
     },
     /// Knocks; answered by [`Command::Admit`] or [`Command::TurnAway`].
     Knocked {
@@ -442,6 +444,10 @@ pub enum HostNotice {
         id: ParticipantId,
         /// Name, cleaned.
         name: String,
+        /// Fingerprint of the identity key.
+        fingerprint: String,
+        /// What let them in, and what they proved to be.
+        proof: String,
     },
     /// Somebody left.
     Left {

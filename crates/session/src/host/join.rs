@@ -21,6 +21,7 @@ use super::{
     history::Requests,
     input::InputReader,
     resume::Pass,
+    roster::Person,
 };
 
 /// How long a connection may take to say who it is, in microseconds.
@@ -407,7 +408,13 @@ impl Host {
                 "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
                 "proof": entry.as_str(), "claims": claims,
             }));
-            self.notice(HostNotice::Joined { id, name });
+            let proof = self.roster.get(id).map(Person::proof).unwrap_or_default();
+            self.notice(HostNotice::Joined {
+                id,
+                name,
+                fingerprint: key.fingerprint(),
+                proof,
+            });
         }
     }
 

@@ -57,11 +57,13 @@ impl Host {
         } else {
             person.asking = true;
             let (name, fingerprint) = (person.name.clone(), person.identity.fingerprint());
+            let proof = person.proof();
             self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
             return self.notice(HostNotice::EditRequested {
                 id,
                 name,
                 fingerprint,
+                proof,
             });
         };
         self.send(
