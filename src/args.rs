@@ -195,13 +195,14 @@ Examples:
   pillion allow invited              people on the list; others who have the ticket knock
   pillion allow anna@example.org     put somebody on the list, who may watch
   pillion allow \"ssh-ed25519 AAAA…\" --edit
-  pillion allow forge:anna           by the SSH keys of a forge's user, as they are now
+  pillion allow forge:anna           by the SSH keys that a forge lists for a user, now and later
   pillion allow team:KEY             every member of a team
   pillion allow 3 --manage           participant 3 of `pillion who` manages the session with you
 
 PERSON is somebody who is here (name, number, key's fingerprint), a Pillion key as `pillion id` prints
 it, an SSH key, a file of them or the address of such a list, an e-mail address, or a team. `pillion revoke
-PERSON` takes an entry off the list.")]
+PERSON` takes an entry off the list. The list at an address (forge:USER is one) is looked at again when
+somebody comes with an SSH key, every five minutes at most; a file is read once.")]
     Allow(AllowArgs),
 
     /// Let somebody in who knocks, and from now on.

@@ -8,6 +8,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex},
 };
 
 use harness::{Machine, PREFIX, Piped, until};
@@ -70,16 +71,18 @@ fn provider(args: &[&str]) -> (Beside, BufReader<ChildStdout>, String) {
     (Beside(process), out, issuer.trim().to_owned())
 }
 
-/// A forge on this machine, whose only user is bert.
+/// A forge on this machine, whose only user is bert; what it lists for him can change.
 struct Forge {
     address: String,
+    keys: Arc<Mutex<String>>,
 }
 
 impl Forge {
     fn start(keys: &str) -> Forge {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let keys = keys.to_owned();
+        let keys = Arc::new(Mutex::new(keys.to_owned()));
+        let shown = Arc::clone(&keys);
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
@@ -87,7 +90,7 @@ impl Forge {
                 let head = lines.map_while(Result::ok);
                 head.take_while(|line| !line.is_empty()).for_each(drop);
                 let (status, body) = match first.starts_with("GET /bert.keys ") {
-                    true => ("200 OK", keys.clone()),
+                    true => ("200 OK", shown.lock().unwrap().clone()),
                     false => ("404 Not Found", String::new()),
                 };
                 let len = body.len();
@@ -97,7 +100,7 @@ impl Forge {
                 );
             }
         });
-        Forge { address }
+        Forge { address, keys }
     }
 
     /// Has this machine look for users there.
@@ -270,6 +273,54 @@ fn a_users_or_a_files_keys_are_barred_let_in_and_taken_off_like_one_person() {
         let said = anna.fails(1, &[command, "forge:nobody"]);
         assert!(said.contains("404 Not Found"), "{said}");
     }
+}
+
+#[test]
+fn what_a_forge_lists_for_a_user_is_looked_at_again_when_somebody_comes() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let (_agent, socket, line) = agent(&bert);
+    let (_other, other_socket, other) = agent(&carl);
+    let key = |line: &str| line.rsplit_once(' ').unwrap().0.to_owned();
+    let forge = Forge::start(&key(&other));
+    forge.is_of(&anna);
+    let (host, ticket) = share(&anna, "", &["--allow", "invited"]);
+    let said = anna.output(&["allow", "forge:bert", "--edit"]).stderr;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(said.contains("looked at again"), "{said}");
+    let listed = || {
+        let door = anna.run(&["allow"]);
+        assert!(door.contains(&format!("list    {}/bert.keys", forge.address)));
+        door
+    };
+    assert!(listed().contains(&key(&other)));
+
+    // He has another key now, and the forge knows of it.
+    *forge.keys.lock().unwrap() = key(&line);
+    let with = |machine: &Machine, socket: &Path| {
+        let mut command = joins(machine, &ticket, &["--as", "ssh"]);
+        command.env("SSH_AUTH_SOCK", socket);
+        command
+    };
+    enters(with(&bert, &socket));
+    assert_eq!(anna.who()[0]["right"], "edit");
+    let door = listed();
+    assert!(
+        door.contains(&key(&line)) && !door.contains(&key(&other)),
+        "{door}"
+    );
+    knocks(with(&carl, &other_socket));
+
+    // The session begins again and has asked nobody yet: what it knows holds, and it asks again.
+    *forge.keys.lock().unwrap() = "<html>".to_owned();
+    let host = restart(&anna, host, "");
+    enters(with(&bert, &socket));
+    assert!(listed().contains(&key(&line)), "a page says nothing");
+    *forge.keys.lock().unwrap() = key(&other);
+    let _host = restart(&anna, host, "");
+    enters(with(&carl, &other_socket));
+    assert!(!listed().contains(&key(&line)));
+    anna.run(&["revoke", "forge:bert"]);
+    assert_eq!(anna.run(&["allow"]), "invited\n");
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         allow,
         people,
         banned,
+        followed,
     } = &done
     {
         println!("{allow}");
@@ -47,6 +48,9 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         }
         for who in banned {
             println!("barred  {who}");
+        }
+        for address in followed {
+            println!("list    {address}");
         }
     }
     say(&done);

@@ -64,7 +64,15 @@ pub async fn ask(paths: &Paths, wanted: Option<&str>, command: Command) -> Resul
 /// whom the session knows best.
 pub async fn target(config: &Config, word: &str) -> Result<Target> {
     Ok(match keys::list(word, config.forge()).await? {
-        Some(Listed { from, keys }) => Target::Keys { from, keys },
+        Some(Listed {
+            from,
+            is_address,
+            keys,
+        }) => Target::Keys {
+            from,
+            keys,
+            is_address,
+        },
         None => Target::Named(word.to_owned()),
     })
 }

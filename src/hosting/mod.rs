@@ -15,6 +15,7 @@ mod clients;
 mod devices;
 mod kept;
 mod link;
+mod lists;
 mod overlay;
 mod place;
 mod pty;
@@ -47,8 +48,8 @@ use crate::{
     clock::{Clock, unix_ms},
     control::{Request, Response, Server},
     hosting::{
-        clients::Clients, devices::Publisher, kept::Kept, link::Links, overlay::Overlay,
-        pty::Program as RunningProgram, trust::Believed,
+        clients::Clients, devices::Publisher, kept::Kept, link::Links, lists::Fetcher,
+        overlay::Overlay, pty::Program as RunningProgram, trust::Believed,
     },
     keep::Keep,
     paths::{Paths, private_dir},
@@ -170,6 +171,7 @@ pub struct Hosting {
     log_failed: bool,
     clients: Clients,
     believed: Believed,
+    lists: Fetcher,
     tty: Option<HostTty>,
     /// The terminal's size as the session knows it.
     size: Size,
@@ -200,6 +202,7 @@ enum Woken {
     Source(Option<SourceEvent>),
     Client(clients::Asked),
     Trust(Box<Trust>),
+    Lists(lists::Found),
     Resized(std::io::Result<pillion_source::Size>),
     Signal,
     Held(pillion_source::Hold),
@@ -239,6 +242,7 @@ impl Hosting {
             ledger,
             link,
             sockets,
+            lists,
         } = match &options.again {
             Some(id) => Kept::again(&paths.sessions, id, meta)?,
             None => Kept::new(&paths.sessions, meta)?,
@@ -263,6 +267,7 @@ impl Hosting {
                 link,
                 allow: options.allow,
                 knock_wait_ms: options.knock_wait.as_millis() as u64,
+                lists,
             },
             clock.now(),
         );
@@ -286,6 +291,7 @@ impl Hosting {
             log_failed: false,
             clients: Clients::serve(server),
             believed,
+            lists: Fetcher::default(),
             tty,
             size,
             closing: None,
@@ -455,6 +461,7 @@ impl Hosting {
                 }
                 Woken::Client(asked) => self.client(asked).await,
                 Woken::Trust(trust) => self.tell(HostInput::Trust(trust)),
+                Woken::Lists(found) => self.tell(HostInput::Lists(found)),
                 Woken::Resized(Ok(size)) => {
                     let size = Size::clamped(size.cols(), size.rows());
                     resize = Some((size, Instant::now() + RESIZE_SETTLES));
@@ -499,6 +506,7 @@ impl Hosting {
             hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
             asked = self.clients.next() => Woken::Client(asked),
             trust = self.believed.news() => Woken::Trust(trust),
+            found = self.lists.next() => Woken::Lists(found),
             event = program.next() => Woken::Source(event),
             news = links.news() => Woken::Link(news),
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
@@ -587,6 +595,12 @@ impl Hosting {
                     Some(Answer::Nobody) | None => {}
                 },
                 HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
+                HostOutput::FetchLists { from } => self.lists.fetch(from),
+                HostOutput::KeepLists(lists) => {
+                    if let Err(error) = kept::keep_lists(&self.log, &lists) {
+                        self.log_trouble(&format!("{error:#}"), overlay.as_deref_mut());
+                    }
+                }
                 HostOutput::Listen => self.tell_devices(),
                 HostOutput::StopListening => {
                     self.links.stop();

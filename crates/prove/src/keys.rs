@@ -42,6 +42,8 @@ pub enum InviteError {
 pub struct Listed {
     /// The file or address.
     pub from: String,
+    /// Whether it is an address.
+    pub is_address: bool,
     /// The keys, each once.
     pub keys: Vec<SshKey>,
 }
@@ -82,25 +84,50 @@ pub async fn list(text: &str, forge: &str) -> Result<Option<Listed>, InviteError
     as_path(text).map(|path| read(&path)).transpose()
 }
 
+/// The keys that an address lists by now: an address that was a [`list`] before, so that it may list none
+/// by now.
+///
+/// # Errors
+/// See [`InviteError`].
+pub async fn at(url: &str) -> Result<Vec<SshKey>, InviteError> {
+    match fetch(url).await {
+        Ok(listed) => Ok(listed.keys),
+        Err(InviteError::List {
+            why: KeyListError::NoKeys(_),
+            ..
+        }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 async fn fetch(url: &str) -> Result<Listed, InviteError> {
     let bytes = Http::new()?.get(url, MAX_KEY_LIST).await?;
-    everyone(&bytes, url)
+    let (from, is_address) = (url.to_owned(), true);
+    let keys = everyone(&bytes, &from)?;
+    Ok(Listed {
+        from,
+        is_address,
+        keys,
+    })
 }
 
 fn read(path: &Path) -> Result<Listed, InviteError> {
     let bytes = private::read_public(path, MAX_KEY_LIST as u64)?;
-    everyone(&bytes, &path.display().to_string())
+    let (from, is_address) = (path.display().to_string(), false);
+    let keys = everyone(&bytes, &from)?;
+    Ok(Listed {
+        from,
+        is_address,
+        keys,
+    })
 }
 
-fn everyone(bytes: &[u8], from: &str) -> Result<Listed, InviteError> {
-    let from = from.to_owned();
-    match KeyList::parse(bytes) {
-        Ok(list) => Ok(Listed {
-            from,
-            keys: list.keys.into_iter().map(|(key, _)| key).collect(),
-        }),
-        Err(why) => Err(InviteError::List { from, why }),
-    }
+fn everyone(bytes: &[u8], from: &str) -> Result<Vec<SshKey>, InviteError> {
+    let list = KeyList::parse(bytes).map_err(|why| InviteError::List {
+        from: from.to_owned(),
+        why,
+    })?;
+    Ok(list.keys.into_iter().map(|(key, _)| key).collect())
 }
 
 /// Neither keys (whose base64 may have a `/`) nor addresses nor teams are taken for files.

@@ -12,9 +12,9 @@ use crate::types::ConnId;
 
 use super::{
     Host,
-    api::{Command, CommandError, Done, HostOutput, Target},
+    api::{Command, CommandError, Done, Target},
     by::By,
-    conn::Fault,
+    conn::{Fault, Parked, Waits},
     rights::Standing,
 };
 
@@ -87,7 +87,7 @@ pub(super) struct Meant {
 }
 
 impl Meant {
-    fn one(who: Subject, label: String) -> Meant {
+    pub(super) fn one(who: Subject, label: String) -> Meant {
         Meant {
             who: vec![who],
             label,
@@ -170,32 +170,35 @@ impl Host {
     pub(super) fn on_trust(&mut self, trust: Trust) {
         self.trust = trust;
         self.end_taken_back();
+        self.look_again_at(Waits::Keys);
+    }
+
+    /// What some hellos waited for is here.
+    pub(super) fn look_again_at(&mut self, waits: Waits) {
         let parked = self.conns.iter_mut().filter_map(|(conn, state)| {
-            let hello = state.parked.take()?;
-            Some((*conn, hello))
+            let parked = state.parked.take_if(|parked| parked.waits == waits)?;
+            Some((*conn, parked))
         });
-        let parked: Vec<(ConnId, Box<Hello>)> = parked.collect();
-        for (conn, hello) in parked {
-            self.look_again(conn, &hello);
+        let parked: Vec<(ConnId, Box<Parked>)> = parked.collect();
+        for (conn, parked) in parked {
+            self.look_again(conn, &parked.hello);
         }
     }
 
-    /// Takes a hello up again that waited for an issuer's keys; this time with what there is.
+    /// Takes a hello up again that waited; this time with what there is.
     pub(super) fn look_again(&mut self, conn: ConnId, hello: &Hello) {
         if let Err(fault) = self.on_hello(conn, hello, true) {
             self.refuse(conn, &fault);
         }
     }
 
-    /// Puts a hello aside until an issuer's keys are here.
-    pub(super) fn park(&mut self, conn: ConnId, hello: &Hello, wanted: Vec<Issuer>) {
+    /// Puts a hello aside until what it waits for is here.
+    pub(super) fn park(&mut self, conn: ConnId, hello: &Hello, waits: Waits) {
         if let Some(state) = self.conns.get_mut(&conn) {
-            state.parked = Some(Box::new(hello.clone()));
+            let hello = hello.clone();
+            state.parked = Some(Box::new(Parked { hello, waits }));
             let until = state.since_us.saturating_add(super::join::KEYS_WITHIN_US);
             self.arm(until);
-        }
-        for issuer in wanted {
-            self.out.push_back(HostOutput::FetchKeys { issuer });
         }
     }
 
@@ -272,6 +275,7 @@ impl Host {
                 .map(|(who, right)| (who.to_string(), right))
                 .collect(),
             banned: self.rights.banned(),
+            followed: self.lists.addresses(),
         }
     }
 
@@ -300,17 +304,33 @@ impl Host {
         for who in &who {
             self.check_may_change(by, who)?;
         }
+        let mut more = "";
+        if let Target::Keys {
+            from,
+            keys,
+            is_address: true,
+        } = target
+        {
+            self.follow(from, right, keys)?;
+            more = ". The address is looked at again when somebody comes with an SSH key, every 5 minutes at \
+                    most";
+        }
         for who in who {
             self.put_on_list(by, who, right)?;
         }
         self.reconsider_knocks();
         let verb = super::commands::verb(right);
         Ok(Done::Said(format!(
-            "{label} may come in and {verb}, from now on"
+            "{label} may come in and {verb}, from now on{more}"
         )))
     }
 
-    fn put_on_list(&mut self, by: &By, who: Subject, right: Right) -> Result<(), CommandError> {
+    pub(super) fn put_on_list(
+        &mut self,
+        by: &By,
+        who: Subject,
+        right: Right,
+    ) -> Result<(), CommandError> {
         let event = self.rights.allow(who.clone(), right);
         let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
         self.record(&event);
@@ -365,6 +385,9 @@ impl Host {
         let Meant { who, label } = self.meant(target)?;
         for who in &who {
             self.check_may_change(by, who)?;
+        }
+        if let Target::Keys { from, .. } = target {
+            self.unfollow(from);
         }
         for who in who {
             let event = self.rights.ban(who.clone());
@@ -469,7 +492,7 @@ impl Host {
         {
             return Ok(Meant::one(Subject::key(&knock.identity), knock.label()));
         }
-        if let Target::Keys { from, keys } = target {
+        if let Target::Keys { from, keys, .. } = target {
             let who = keys.iter().map(|key| Who::Ssh(*key).to_string().parse());
             let who: Vec<Subject> = who.filter_map(Result::ok).collect();
             let from = clean_title(from, MAX_SUBJECT);
@@ -521,7 +544,7 @@ impl Host {
         }
     }
 
-    fn is_kept_out(&self, who: &Subject) -> bool {
+    pub(super) fn is_kept_out(&self, who: &Subject) -> bool {
         who.as_key().is_some_and(|key| self.rights.is_barred(&key))
             || self.rights.is_banned(std::slice::from_ref(who))
     }

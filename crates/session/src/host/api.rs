@@ -42,6 +42,19 @@ pub struct HostConfig {
     pub allow: Allow,
     /// How long somebody who knocks waits for an answer at most, in milliseconds (2 min by default).
     pub knock_wait_ms: u64,
+    /// Lists of keys that an earlier run followed, as it gave them to be kept.
+    pub lists: Vec<FollowedList>,
+}
+
+/// A list of SSH keys at an address that is looked at again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedList {
+    /// The address.
+    pub from: String,
+    /// What those may do whose keys it lists.
+    pub right: Right,
+    /// Its keys when it was looked at last.
+    pub keys: Vec<SshKey>,
 }
 
 /// What happens to a host.
@@ -165,6 +178,9 @@ pub enum HostInput {
     Trust(Box<Trust>),
     /// What teams took back is more than when [`HostInput::Trust`] was told: memberships among it end now.
     Removals(Vec<Removals>),
+    /// What lists of keys say now, by their addresses: the answer to [`HostOutput::FetchLists`], without
+    /// those that could not be had.
+    Lists(Vec<(String, Vec<SshKey>)>),
     /// Time passed.
     Tick,
 }
@@ -192,6 +208,8 @@ pub enum Target {
         from: String,
         /// The keys.
         keys: Vec<SshKey>,
+        /// Whether it is an address, where keys that are added later are to be found.
+        is_address: bool,
     },
     /// Everyone who came by a link grant.
     Links,
@@ -316,6 +334,8 @@ pub enum Done {
         people: Vec<(String, Right)>,
         /// Who is kept out.
         banned: Vec<String>,
+        /// Addresses of lists that are looked at again.
+        followed: Vec<String>,
     },
 }
 
@@ -598,6 +618,14 @@ pub enum HostOutput {
     FetchKeys {
         /// Whose.
         issuer: Issuer,
+    },
+    /// Keep what lists are followed in the session's directory, in place of what was kept.
+    KeepLists(Vec<FollowedList>),
+    /// Fetch the lists of keys at these addresses and say [`HostInput::Lists`], whatever came of it:
+    /// somebody may wait for it, six seconds at most.
+    FetchLists {
+        /// Where they are.
+        from: Vec<String>,
     },
     /// Start listening for viewers.
     Listen,

@@ -177,7 +177,16 @@ impl Host {
                 if let [who] = &who[..] {
                     *target = Target::Named(who.to_string());
                 }
-                format!("Let {label} come in and {}, from now on?", verb(*right))
+                let later = match target {
+                    Target::Keys {
+                        is_address: true, ..
+                    } => ", and whose keys are added there,",
+                    _ => "",
+                };
+                format!(
+                    "Let {label}{later} come in and {}, from now on?",
+                    verb(*right)
+                )
             }
             Command::Unban { target } => match target {
                 Target::Named(who) => {
@@ -429,12 +438,17 @@ impl Host {
                 "every grant is revoked".to_owned(),
             ),
             Target::Id(id) => return self.revoke_person(by, *id),
-            Target::Keys { .. } => {
+            Target::Keys { from, .. } => {
                 let meant = self.meant(target)?;
-                return self.disallow(by, &meant).map(Done::Said).ok_or_else(|| {
-                    let label = meant.label;
-                    CommandError::NotNow(format!("none of {label} is on the list (pillion allow)"))
-                });
+                let followed = self.unfollow(from);
+                return match self.disallow(by, &meant) {
+                    Some(said) => Ok(Done::Said(said)),
+                    None if followed => Ok(Done::Said(format!("{from} is followed no more"))),
+                    None => Err(CommandError::NotNow(format!(
+                        "none of {} is on the list (pillion allow)",
+                        meant.label
+                    ))),
+                };
             }
             Target::Named(name) => match self.find(name, true) {
                 Err(error) => {

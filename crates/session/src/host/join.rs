@@ -16,7 +16,7 @@ use super::{
     Host,
     admission::{Answer, Entry, Shown, all_of},
     api::{HostNotice, HostOutput},
-    conn::{Conn, Early, Fault, Member},
+    conn::{Conn, Early, Fault, Member, Waits},
     fanout::Lane,
     history::Requests,
     input::InputReader,
@@ -27,8 +27,8 @@ use super::{
 /// How long a connection may take to say who it is, in microseconds.
 pub(super) const HELLO_WITHIN_US: u64 = 10_000_000;
 
-/// How long a hello may wait for an issuer's keys, in microseconds from when its connection stood: less
-/// than a viewer waits for an answer.
+/// How long a hello may wait for an issuer's keys or for lists of keys, in microseconds from when its
+/// connection stood: less than a viewer waits for an answer.
 pub(super) const KEYS_WITHIN_US: u64 = 6_000_000;
 
 /// Connections that may wait to be let in.
@@ -55,8 +55,10 @@ pub(super) struct Admitted {
 enum Verdict {
     In(Admitted),
     Knock(Admitted),
-    /// An issuer's keys are needed to tell who it is.
-    Wait(Vec<Issuer>),
+    /// These issuers' keys are needed to tell who it is.
+    WaitForKeys(Vec<Issuer>),
+    /// Lists of keys may say that they come in.
+    WaitForLists,
 }
 
 impl Host {
@@ -100,9 +102,9 @@ impl Host {
             .collect();
         for (conn, due) in joining {
             let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
-            if let Some(hello) = parked.and_then(|state| state.parked.take()) {
-                // The issuer does not answer: who they are is not known, and that may do.
-                self.look_again(conn, &hello);
+            if let Some(parked) = parked.and_then(|state| state.parked.take()) {
+                // Nobody answers: who they are is not known, and that may do.
+                self.look_again(conn, &parked.hello);
             } else if now >= due {
                 let text =
                     "your side connected but did not say who it is within 10 seconds; try again";
@@ -113,7 +115,7 @@ impl Host {
         }
     }
 
-    /// A hello, `again` if it waited for an issuer's keys: what can't be told now is not believed.
+    /// A hello, `again` if it waited: what can't be told now is not believed.
     pub(super) fn on_hello(
         &mut self,
         conn: ConnId,
@@ -123,7 +125,13 @@ impl Host {
         match self.check_hello(conn, hello, again) {
             Ok(Verdict::In(admitted)) => self.welcome(conn, hello, admitted, None),
             Ok(Verdict::Knock(admitted)) => self.knock(conn, hello, admitted)?,
-            Ok(Verdict::Wait(issuers)) => self.park(conn, hello, issuers),
+            Ok(Verdict::WaitForKeys(issuers)) => {
+                self.park(conn, hello, Waits::Keys);
+                for issuer in issuers {
+                    self.out.push_back(HostOutput::FetchKeys { issuer });
+                }
+            }
+            Ok(Verdict::WaitForLists) => self.park(conn, hello, Waits::Lists),
             Err(fault) => {
                 self.log_turned_away(hello, &fault);
                 return Err(fault);
@@ -165,10 +173,13 @@ impl Host {
 
         let (claims, problem, wanted) = self.verify_claims(hello, &key);
         if !wanted.is_empty() && !again {
-            return Ok(Verdict::Wait(wanted));
+            return Ok(Verdict::WaitForKeys(wanted));
         }
         let who = all_of(&key, &claims);
         self.check_claims(&who)?;
+        if self.look_at_lists(&claims) && !again {
+            return Ok(Verdict::WaitForLists);
+        }
 
         let link = match (&hello.link, &self.sharing.link) {
             (Some((link, proof)), Some(current)) if *link == *current.public().as_bytes() => {

@@ -158,6 +158,14 @@ impl Rights {
         self.ledger.access().right_as_member(who).map(right_in)
     }
 
+    /// What the list's own entry for this text gives.
+    pub(super) fn entry(&self, who: &Subject) -> Option<Right> {
+        let mut entries = self.entries();
+        entries
+            .find(|(entry, _)| *entry == who)
+            .map(|(_, right)| right)
+    }
+
     /// The list.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Subject, Right)> {
         let entries = self.ledger.access().entries();

@@ -11,9 +11,9 @@ use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackS
 use pillion_screen::{LineId, Size};
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, Host, HostConfig, HostInput, HostNotice,
-    HostOutput, LogEntry, Now, Phase, Stream, Target, ViewerConfig, ViewerEvent, ViewerInput,
-    ViewerOutput, viewer::Viewer,
+    Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, Host, HostConfig,
+    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Stream, Target, ViewerConfig,
+    ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
 };
 
 pub(super) const TERMINAL: TrackId = TrackId(0);
@@ -85,6 +85,8 @@ pub(super) struct World {
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
     pub(super) ticket: String,
     pub(super) wanted_keys: Vec<pillion_people::Issuer>,
+    pub(super) wanted_lists: Vec<Vec<String>>,
+    pub(super) kept_lists: Vec<FollowedList>,
     requests: u64,
     conns: u64,
 }
@@ -105,6 +107,7 @@ pub(super) fn config() -> HostConfig {
         link: None,
         allow: pillion_proto::Allow::Link,
         knock_wait_ms: 120_000,
+        lists: Vec::new(),
     }
 }
 
@@ -145,6 +148,8 @@ impl World {
             strangers: BTreeMap::new(),
             ticket: String::new(),
             wanted_keys: Vec::new(),
+            wanted_lists: Vec::new(),
+            kept_lists: Vec::new(),
             requests: 0,
             conns: 0,
         };
@@ -168,6 +173,7 @@ impl World {
             HostConfig {
                 ledger: self.ledger.clone(),
                 link: self.kept_links.last().copied(),
+                lists: self.kept_lists.clone(),
                 seed: [9; 32],
                 ..config
             },
@@ -628,6 +634,8 @@ impl World {
                 self.done.insert(request, result);
             }
             HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
+            HostOutput::FetchLists { from } => self.wanted_lists.push(from),
+            HostOutput::KeepLists(lists) => self.kept_lists = lists,
             HostOutput::Listen => self.listening = true,
             HostOutput::StopListening => self.listening = false,
         }
