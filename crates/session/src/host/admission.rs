@@ -549,10 +549,11 @@ impl Host {
             || self.rights.is_banned(std::slice::from_ref(who))
     }
 
-    /// Everybody here whom an entry means.
+    /// Everybody whom an entry means: who is here, and who is away and holds a right to come back with.
     fn covered(&self, who: &Subject) -> Vec<pillion_proto::ParticipantId> {
-        let here = self.roster.people().filter(|person| person.connections > 0);
-        here.filter(|person| person.subjects().iter().any(|one| who.covers(one)))
+        let people = self.roster.listed();
+        people
+            .filter(|person| person.subjects().iter().any(|one| who.covers(one)))
             .map(|person| person.id)
             .collect()
     }

@@ -7,7 +7,7 @@ use pillion_proto::{Allow, Right};
 use super::harness::*;
 use crate::{
     Actor, Command, CommandError, Done, HostConfig, HostInput, HostNotice, Phase, Target,
-    ViewerConfig,
+    ViewerConfig, ViewerInput,
 };
 
 fn key(seed: u8) -> SshKey {
@@ -193,6 +193,31 @@ fn a_key_that_is_gone_from_a_list_is_off_the_hosts_at_once() {
     assert!(door(&mut world).0.is_empty());
     answer(&mut world, &[30]);
     assert_eq!(door(&mut world).0, texts(&[30]));
+}
+
+#[test]
+fn what_the_list_gave_ends_for_who_is_away_too() {
+    for how in ["taken off", "lowered", "barred"] {
+        let mut world = World::shared();
+        let (target, right) = (list(&[30]), Right::Edit);
+        world.command(Command::Allow { target, right }).unwrap();
+        let bert = comes(&mut world, 30, 20, "bert");
+        assert_eq!(world.seats[bert].right(), Right::Edit);
+        world.viewer(bert, ViewerInput::Leave);
+        let (target, right) = (list(&[30]), Right::View);
+        let command = match how {
+            "taken off" => Command::Revoke { target },
+            "lowered" => Command::Allow { target, right },
+            _ => Command::Ban { target },
+        };
+        world.command(command).unwrap();
+        // By the ticket, without a word of the key.
+        let again = world.join(20, "bert");
+        match how {
+            "barred" => assert!(world.seats[again].ended().is_some()),
+            _ => assert_eq!(world.seats[again].right(), Right::View, "{how}"),
+        }
+    }
 }
 
 #[test]
