@@ -195,12 +195,14 @@ Examples:
   pillion allow invited              people on the list; others who have the ticket knock
   pillion allow anna@example.org     put somebody on the list, who may watch
   pillion allow \"ssh-ed25519 AAAA…\" --edit
-  pillion allow forge:anna           by the SSH keys of a forge's user, as they are now
+  pillion allow forge:anna           by the SSH keys that a forge lists for a user, now and later
   pillion allow team:KEY             every member of a team
   pillion allow 3 --manage           participant 3 of `pillion who` manages the session with you
 
 PERSON is somebody who is here (name, number, key's fingerprint), a Pillion key as `pillion id` prints
-it, an SSH key, an e-mail address, or a team. `pillion revoke PERSON` takes an entry off the list.")]
+it, an SSH key, a file of them or the address of such a list, an e-mail address, or a team. `pillion revoke
+PERSON` takes an entry off the list. The list at an address (forge:USER is one) is looked at again when
+somebody comes with an SSH key, every five minutes at most; a file is read once.")]
     Allow(AllowArgs),
 
     /// Let somebody in who knocks, and from now on.
@@ -213,6 +215,12 @@ it, an SSH key, an e-mail address, or a team. `pillion revoke PERSON` takes an e
     Kick(KickArgs),
 
     /// Keep somebody out who need not be here: by a key, an address, a team.
+    #[command(after_long_help = "\
+Examples:
+  pillion ban eve@example.org        whoever vouches for the address
+  pillion ban forge:eve              by each SSH key that the forge lists for that user now
+  pillion ban ./lost_keys            by each SSH key in a file
+  pillion unban forge:eve            undoes it, for the keys listed now; `pillion allow` prints who is barred")]
     Ban(BanArgs),
 
     /// Let somebody come in again who was barred.
@@ -459,8 +467,8 @@ pub struct GrantArgs {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("whose").required(true).args(["who", "link", "all"]))]
 pub struct RevokeArgs {
-    /// A name, number or key fingerprint from `pillion who`, or a grant's id.
-    #[arg(value_name = "NAME|ID|GRANT")]
+    /// A name, number or key fingerprint from `pillion who`, a grant's id, or whatever `pillion allow` takes.
+    #[arg(value_name = "NAME|ID|GRANT|PERSON")]
     pub who: Option<String>,
 
     /// Every token made with `grant --link`, and who came with one.
@@ -543,8 +551,8 @@ pub struct RefuseArgs {
 /// Flags of `ban` and `unban`.
 #[derive(Debug, Args)]
 pub struct BanArgs {
-    /// A name, number or fingerprint from `pillion who`, a Pillion key, an SSH key, an e-mail address or a
-    /// team.
+    /// A name, number or fingerprint from `pillion who`, or whatever `pillion allow` takes: a Pillion key, an
+    /// SSH key, a file of them or forge:USER, an e-mail address or a team.
     #[arg(value_name = "PERSON")]
     pub who: String,
 

@@ -252,6 +252,14 @@ impl Entry {
                 let what = format!("has the right to {} now{}", right(), self.why());
                 (self.person(), what)
             }
+            "taken_back" => {
+                let what = self.text("what").unwrap_or_default();
+                (
+                    self.person(),
+                    format!("lost what the team took back: {what}"),
+                )
+            }
+            "put_out" => (self.person(), format!("was put out{}", self.why())),
             "kicked" => (self.by(), format!("put out and barred {}", self.person())),
             "allowed" => {
                 let what = format!("put {} on the list: {}", self.whom("who"), right());

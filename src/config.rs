@@ -23,7 +23,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 19] = [
+const KEYS: [Key; 20] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -131,9 +131,15 @@ const KEYS: [Key; 19] = [
     },
     Key {
         name: "oidc_client_id",
-        help: "The client that is registered there: public, with a loopback redirect. Hosts and viewers have the\nsame.",
+        help: "The client that is registered there, with a loopback redirect. Hosts and viewers have the same.",
         default: String::new,
         check: |text| one_line(text, 255),
+    },
+    Key {
+        name: "oidc_client_secret_file",
+        help: "A file (0600) with the client's secret, for an issuer that gives one to desktop clients and asks for it\nwhen one signs in (Google's does). Empty for a public client. Hosts need none.",
+        default: String::new,
+        check: |text| one_line(text, 4096),
     },
     Key {
         name: "forge",
@@ -353,6 +359,13 @@ impl Config {
     /// The client at that issuer.
     pub fn oidc_client_id(&self) -> Option<&str> {
         Some(self.text("oidc_client_id")).filter(|id| !id.is_empty())
+    }
+
+    /// The file with that client's secret.
+    pub fn oidc_client_secret_file(&self) -> Option<&Path> {
+        Some(self.text("oidc_client_secret_file"))
+            .filter(|path| !path.is_empty())
+            .map(Path::new)
     }
 
     /// Where users' SSH keys are.

@@ -34,6 +34,8 @@ pub enum Request {
     Link,
     /// A spoken code for the session.
     Code,
+    /// Keep to what teams took back by now: it was written down before this is asked.
+    Removals,
     /// Write everything recorded so far to disk, for who reads the log next.
     Flush,
 }

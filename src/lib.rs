@@ -17,6 +17,7 @@ pub mod paths;
 pub mod proving;
 pub mod qr;
 pub mod recording;
+pub mod renewing;
 mod seeker;
 pub mod select;
 pub mod span;

@@ -8,7 +8,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use pillion::{
-    config::Config, control::NoSession, paths::Paths, select::NoSuchSession, session::CommandError,
+    config::Config,
+    control::NoSession,
+    paths::Paths,
+    select::NoSuchSession,
+    session::{Command, CommandError},
 };
 
 use crate::{
@@ -62,19 +66,25 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         Some(Cmd::Ticket(args)) => commands::ticket::run(paths, &args).await?,
         Some(Cmd::Who(args)) => commands::who::run(paths, &args).await?,
         Some(Cmd::Grant(args)) => commands::grant::run(paths, &args).await?,
-        Some(Cmd::Revoke(args)) => commands::revoke::run(paths, &args).await?,
+        Some(Cmd::Revoke(args)) => commands::revoke::run(paths, &config()?, &args).await?,
         Some(Cmd::Allow(args)) => commands::allow::run(paths, &config()?, &args).await?,
         Some(Cmd::Admit(args)) => commands::admit::run(paths, &args).await?,
         Some(Cmd::Refuse(args)) => commands::refuse::run(paths, &args).await?,
-        Some(Cmd::Ban(args)) => commands::ban::run(paths, &args).await?,
-        Some(Cmd::Unban(args)) => commands::unban::run(paths, &args).await?,
+        Some(Cmd::Ban(args)) => {
+            let ban = |target| Command::Ban { target };
+            commands::ban::run(paths, &config()?, &args, ban).await?
+        }
+        Some(Cmd::Unban(args)) => {
+            let unban = |target| Command::Unban { target };
+            commands::ban::run(paths, &config()?, &args, unban).await?
+        }
         Some(Cmd::Kick(args)) => commands::kick::run(paths, &args).await?,
         Some(Cmd::Ls(args)) if args.all_devices => {
             commands::ls::all_devices(paths, &config()?, &args).await?
         }
         Some(Cmd::Id(args)) => commands::id::run(paths, &config()?, &args)?,
         Some(Cmd::People(args)) => commands::people::run(paths, &config()?, args).await?,
-        Some(Cmd::Team(command)) => commands::team::run(paths, command)?,
+        Some(Cmd::Team(command)) => commands::team::run(paths, command).await?,
         Some(Cmd::Ls(args)) => commands::ls::run(paths, &args).await?,
         Some(Cmd::Export(args)) => commands::export::run(paths, &args).await?,
         Some(Cmd::Device(command)) => commands::device::run(paths, &config()?, command).await?,

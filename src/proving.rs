@@ -1,13 +1,13 @@
 //! Which proofs of who one is go along when joining, and whom a host believes.
 
-use std::{path::Path, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_people::{Claim, MAX_CLAIM, MAX_CLAIMS, Membership};
 use pillion_prove::{
-    oidc::{self, Client},
+    oidc::{self, Client, ClientSecret},
     ssh,
 };
 
@@ -38,6 +38,16 @@ impl FromStr for As {
     }
 }
 
+impl fmt::Display for As {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            As::Ssh(_) => f.write_str("an SSH key"),
+            As::Email => f.write_str("an e-mail address"),
+            As::Team(_) => f.write_str("a team's membership"),
+        }
+    }
+}
+
 /// Several, with commas between; nothing for none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AllAs(pub Vec<As>);
@@ -59,55 +69,169 @@ impl FromStr for AllAs {
 }
 
 /// Who proves something, and where what they need is.
-pub struct Prover<'a> {
+#[derive(Debug, Clone)]
+pub struct Prover {
     /// The configuration directory.
-    pub dir: &'a Path,
+    pub dir: PathBuf,
     /// The settings.
-    pub config: &'a Config,
+    pub config: Config,
     /// The person's key.
     pub identity: PublicKey,
     /// Sign in on another device.
     pub device: bool,
 }
 
-impl Prover<'_> {
+/// Claims for one session, and how to make them again.
+#[derive(Debug, Default)]
+pub struct Claims {
+    made: Vec<Made>,
+    maker: Option<(Prover, PublicKey)>,
+}
+
+#[derive(Debug)]
+struct Made {
+    bytes: Bytes,
+    /// When it ends, and what it proves; `None` for one that isn't made again.
+    ends: Option<(UnixMillis, As)>,
+}
+
+/// How long before its end a claim counts as run out, in milliseconds: it is on its way for a while, and
+/// clocks differ.
+const SPARE_MILLIS: u64 = 60 * 1000;
+
+impl Made {
+    fn new(what: As, claim: &Claim) -> Result<Made> {
+        let bytes = claim.to_bytes();
+        if bytes.len() > MAX_CLAIM {
+            let len = bytes.len();
+            bail!("the ID token of your issuer is too long ({len} bytes)");
+        }
+        Ok(Made {
+            bytes: bytes.into(),
+            ends: claim.expires().map(|at| (at, what)),
+        })
+    }
+
+    fn has_run_out(&self, now: UnixMillis) -> bool {
+        let soon = now.saturating_add(SPARE_MILLIS);
+        self.ends.as_ref().is_some_and(|(at, _)| *at <= soon)
+    }
+}
+
+/// Claims that are shown as they are, for as long as they hold.
+impl From<Vec<Bytes>> for Claims {
+    fn from(claims: Vec<Bytes>) -> Claims {
+        let made = claims.into_iter().map(|bytes| Made { bytes, ends: None });
+        Claims {
+            made: made.collect(),
+            maker: None,
+        }
+    }
+}
+
+impl Claims {
+    /// For the hello.
+    pub fn bytes(&self) -> Vec<Bytes> {
+        self.made.iter().map(|made| made.bytes.clone()).collect()
+    }
+
+    /// Whether one of them ends within a minute, or has ended.
+    pub fn have_run_out(&self, now: UnixMillis) -> bool {
+        self.maker.is_some() && self.made.iter().any(|made| made.has_run_out(now))
+    }
+
+    /// The same claims, those that have run out made anew where that needs nobody; what to tell the person
+    /// of the others, which stay as they are: the host says whether they still count.
+    pub async fn renewed(mut self, now: UnixMillis) -> (Claims, Vec<String>) {
+        let mut said = Vec::new();
+        if let Some((prover, session)) = &self.maker {
+            for made in self.made.iter_mut().filter(|made| made.has_run_out(now)) {
+                let Some((end, what)) = &made.ends else {
+                    continue;
+                };
+                match prover.again(what, session, now).await {
+                    Ok(new) => *made = new,
+                    // What to do first: a status line may cut the rest.
+                    Err(error) => said.push(format!(
+                        "{error:#} (your proof of {what} holds until {end})"
+                    )),
+                }
+            }
+        }
+        (self, said)
+    }
+}
+
+impl Prover {
     /// Makes the claims for a session.
     ///
     /// # Errors
     /// One of them can't be made; says what to do.
-    pub async fn claims(&self, wanted: &[As], session: &PublicKey) -> Result<Vec<Bytes>> {
-        let mut claims = Vec::new();
-        for one in wanted {
-            let claim = match one {
-                As::Ssh(choice) => {
-                    let places = ssh::Places::from_env();
-                    ssh::claim(choice, &places, &self.identity, session, now()).await?
-                }
+    pub async fn claims(self, wanted: &[As], session: &PublicKey) -> Result<Claims> {
+        let mut made = Vec::new();
+        for what in wanted {
+            let claim = match what {
                 As::Email => self.email().await?,
-                As::Team(name) => Claim::Team(self.membership(name.as_deref())?),
+                As::Ssh(_) | As::Team(_) => self.alone(what, session, now()).await?,
             };
-            let bytes = claim.to_bytes();
-            if bytes.len() > MAX_CLAIM {
-                bail!(
-                    "the ID token of your issuer is too long ({} bytes)",
-                    bytes.len()
-                );
-            }
-            claims.push(bytes.into());
+            made.push(Made::new(what.clone(), &claim)?);
         }
-        Ok(claims)
+        let maker = Some((self, *session));
+        Ok(Claims { made, maker })
+    }
+
+    /// Makes one again, if that needs nobody.
+    async fn again(&self, what: &As, session: &PublicKey, now: UnixMillis) -> Result<Made> {
+        let claim = self.alone(what, session, now).await?;
+        let made = Made::new(what.clone(), &claim)?;
+        match (what, made.has_run_out(now)) {
+            (As::Team(_), true) => bail!(
+                "ask your team's owner for a new membership and keep it with `pillion team join`: this viewer \
+                 shows it when it comes back the next time"
+            ),
+            _ => Ok(made),
+        }
+    }
+
+    /// Makes a claim without the person.
+    async fn alone(&self, what: &As, session: &PublicKey, now: UnixMillis) -> Result<Claim> {
+        Ok(match what {
+            As::Ssh(choice) => {
+                let places = ssh::Places::from_env();
+                ssh::claim(choice, &places, &self.identity, session, now).await?
+            }
+            As::Email => self.kept(&self.client()?, now)?.context(
+                "leave, and join again with --as email to sign in anew: only you can do that. A sign-in made \
+                 so elsewhere on this machine is shown by this viewer, too, when it comes back the next time",
+            )?,
+            As::Team(name) => Claim::Team(self.membership(name.as_deref(), now)?),
+        })
+    }
+
+    fn client(&self) -> Result<Client> {
+        client(&self.config)?.context(
+            "no issuer is set to prove an e-mail address with: set oidc_issuer and oidc_client_id in the \
+             configuration (pillion config edit), to those the host uses",
+        )
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.dir.join("id-token")
+    }
+
+    fn kept(&self, client: &Client, now: UnixMillis) -> Result<Option<Claim>> {
+        let kept = oidc::kept(&self.token_file(), client, &self.identity, now)?;
+        Ok(kept.map(|(claim, _)| claim))
     }
 
     /// The kept token, or a new one.
     async fn email(&self) -> Result<Claim> {
-        let client = client(self.config)?.context(
-            "no issuer is set to prove an e-mail address with: set oidc_issuer and oidc_client_id in the \
-             configuration (pillion config edit), to those the host uses",
-        )?;
-        let file = self.dir.join("id-token");
-        if let Some((claim, _)) = oidc::kept(&file, &client, &self.identity, now())? {
+        let mut client = self.client()?;
+        if let Some(claim) = self.kept(&client, now())? {
             return Ok(claim);
         }
+        let secret = self.config.oidc_client_secret_file();
+        client.secret = secret.map(ClientSecret::load).transpose()?;
         let (claim, who) = if self.device {
             oidc::sign_in_elsewhere(&client, &self.identity, now, |url, code| {
                 eprintln!("Sign in at {url} with the code {code}.");
@@ -121,16 +245,21 @@ impl Prover<'_> {
             .await?
         };
         eprintln!("Signed in: {}.", who.short());
-        oidc::keep(&file, &client, &self.identity, &claim, &who)?;
+        oidc::keep(&self.token_file(), &client, &self.identity, &claim, &who)?;
         Ok(claim)
     }
 
-    fn membership(&self, name: Option<&str>) -> Result<Membership> {
-        let mut all = teams::memberships(self.dir)?;
+    /// The one membership that is meant; of those that have ended only if there is no other.
+    fn membership(&self, name: Option<&str>, now: UnixMillis) -> Result<Membership> {
+        let mut all = teams::memberships(&self.dir)?;
         all.retain(|one| one.identity() == self.identity);
         if let Some(name) = name {
             let team = name.parse().ok();
             all.retain(|one| one.member().as_str() == name || Some(one.team()) == team);
+        }
+        let good = |one: &Membership| one.expires() > now;
+        if all.iter().any(good) {
+            all.retain(good);
         }
         match <[Membership; 1]>::try_from(all) {
             Ok([one]) => Ok(one),
@@ -149,7 +278,8 @@ impl Prover<'_> {
     }
 }
 
-/// The issuer of the configuration; none is set by default.
+/// The issuer of the configuration; none is set by default. Without the client's secret: only who signs in
+/// needs that.
 ///
 /// # Errors
 /// There is one, but no client.
@@ -163,6 +293,7 @@ pub fn client(config: &Config) -> Result<Option<Client>> {
     Ok(Some(Client {
         issuer,
         id: id.to_owned(),
+        secret: None,
     }))
 }
 

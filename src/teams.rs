@@ -6,6 +6,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -14,13 +15,22 @@ use pillion_caps::{PublicKey, SecretKey, UnixMillis};
 use pillion_net::random_bytes;
 use pillion_people::{MemberName, Membership, Removals, Serial, TeamKey};
 use pillion_prove::private;
+use pillion_store::{SessionState, list};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::paths::private_dir;
+use crate::{
+    control,
+    paths::{Paths, private_dir},
+};
 
 /// The longest file, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// How long a session may take to hear that something was taken back: longer than it waits for anything
+/// before it listens.
+const TELL_WITHIN: Duration = Duration::from_secs(10);
 
 /// One membership as its team's owner remembers it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -276,15 +286,42 @@ pub fn removals(config: &Path) -> Result<Vec<Removals>> {
 /// The file can't be read or written.
 pub fn hear(config: &Path, told: &Removals) -> Result<bool> {
     let mut all = removals(config)?;
-    if let Some(held) = all.iter().find(|held| held.team() == told.team())
-        && held.issued() >= told.issued()
-    {
-        return Ok(false);
+    let is_news = told.clone().take_in(&mut all);
+    if is_news {
+        write_lines(&config.join("removals"), &all)?;
     }
-    all.retain(|held| held.team() != told.team());
-    all.push(told.clone());
-    write_lines(&config.join("removals"), &all)?;
-    Ok(true)
+    Ok(is_news)
+}
+
+/// Has every session that runs on this machine keep to what teams took back, which was written down before:
+/// a session that starts meanwhile reads that. Which ones could not be told, and why.
+///
+/// # Errors
+/// The sessions can't be listed.
+pub async fn tell_sessions(paths: &Paths) -> Result<Vec<String>> {
+    let live = || -> Result<Vec<String>> {
+        let mut sessions = list(&paths.sessions)?;
+        sessions.retain(|session| session.state == SessionState::Live);
+        Ok(sessions.into_iter().map(|one| one.meta.id).collect())
+    };
+    let mut untold = Vec::new();
+    for id in live()? {
+        let socket = paths.socket(&id);
+        let asked = control::ask(&socket, &control::Request::Removals);
+        match timeout(TELL_WITHIN, asked).await {
+            Ok(Ok(_)) => {}
+            // It has just ended, or doesn't listen yet: then it reads what was written.
+            Ok(Err(error)) if error.is::<control::NoSession>() => {}
+            Ok(Err(error)) => untold.push((id, format!("{error:#}"))),
+            Err(_) => untold.push((id, "it does not answer".to_owned())),
+        }
+    }
+    if !untold.is_empty() {
+        let live = live()?;
+        untold.retain(|(id, _)| live.contains(id));
+    }
+    let lines = untold.into_iter().map(|(id, why)| format!("{id} ({why})"));
+    Ok(lines.collect())
 }
 
 fn lines<T: std::str::FromStr>(file: &Path) -> Result<Vec<T>>

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{PublicKey, SecretKey, UnixMillis};
 use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resolver};
 use pillion_proto::{GrantToken, JoinId, Ticket};
 use pillion_screen::Size;
@@ -23,7 +23,13 @@ use pillion_session::{
 use pillion_source::{ExitSignals, Hold, HoldMode, HostTty};
 use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig};
 
-use crate::{clock::Clock, hosting::software, seeker::Seeker};
+use crate::{
+    clock::{Clock, unix_ms},
+    hosting::software,
+    proving::Claims,
+    renewing::{Renewed, Renewing},
+    seeker::Seeker,
+};
 
 /// Whom to join, and as whom.
 pub struct Options {
@@ -35,8 +41,8 @@ pub struct Options {
     pub endpoint: Option<SecretKey>,
     /// Grant tokens to present.
     pub grants: Vec<GrantToken>,
-    /// Claims about who they are (`pillion_proto::Hello::claims`), made for this session.
-    pub claims: Vec<bytes::Bytes>,
+    /// Claims about who they are, made for this session.
+    pub claims: Claims,
     /// The person's key.
     pub identity: SecretKey,
     /// What to call them.
@@ -71,12 +77,19 @@ pub struct Viewing {
     net: ViewerNet,
     news: News,
     seeker: Seeker,
+    renewing: Renewing,
+    /// The next connection waits for claims that are made anew.
+    connecting: bool,
+    /// What could not be made anew, and what to do; empty if all could.
+    unrenewed: String,
 }
 
 /// What the state machine has told and nobody has dealt with yet.
 #[derive(Default)]
 struct News {
     said: Vec<String>,
+    /// What this side has to tell beside it.
+    aside: Vec<String>,
     history: Vec<HistoryLines>,
     ended: Option<Outcome>,
 }
@@ -113,7 +126,7 @@ impl Viewing {
                 session,
                 link: Some(SecretKey::from_bytes(&options.ticket.link)),
                 grants,
-                claims: options.claims,
+                claims: options.claims.bytes(),
                 name: options.name,
                 software: software(),
                 join: JoinId(pillion_net::random_bytes()?),
@@ -127,6 +140,9 @@ impl Viewing {
             viewer,
             net,
             news: News::default(),
+            renewing: Renewing::new(options.claims),
+            connecting: false,
+            unrenewed: String::new(),
             seeker: Seeker::new(options.resolver, options.ticket.addr.id),
         })
     }
@@ -181,6 +197,9 @@ impl Viewing {
         let mut told = String::new();
         let outcome = loop {
             let news = self.drain();
+            for said in &news.aside {
+                eprintln!("pillion: {said}");
+            }
             for lines in &news.history {
                 follow.history(lines, &mut out);
             }
@@ -253,7 +272,7 @@ impl Viewing {
             let news = self.drain();
             let now = self.clock.now();
             let mut actions = Vec::new();
-            for said in &news.said {
+            for said in news.said.iter().chain(&news.aside) {
                 actions.extend(ui.handle(now, self.viewer.view(), UiInput::Said(said)));
             }
             for lines in news.history {
@@ -282,6 +301,10 @@ impl Viewing {
                 }
                 addr = self.seeker.found() => {
                     self.net.set_host(addr);
+                    continue;
+                }
+                renewed = self.renewing.next() => {
+                    self.renewed(renewed);
                     continue;
                 }
                 typed = keys.read() => match typed? {
@@ -344,6 +367,7 @@ impl Viewing {
             biased;
             input = self.net.next_input() => self.tell(input),
             addr = self.seeker.found() => self.net.set_host(addr),
+            renewed = self.renewing.next() => self.renewed(renewed),
             () = tokio::time::sleep_until(wake.into()) => self.tell(ViewerInput::Tick),
         }
     }
@@ -352,6 +376,22 @@ impl Viewing {
         let far = Instant::now() + Duration::from_secs(3600);
         let at = [self.viewer.wake_at(), ui].into_iter().flatten().min();
         at.map_or(far, |at| self.clock.instant(at))
+    }
+
+    /// Claims were made anew, or are not waited for any longer: connects, if that waited for them.
+    fn renewed(&mut self, renewed: Renewed) {
+        if let Renewed::Claims(claims, said) = renewed {
+            self.tell(ViewerInput::Claims(claims));
+            let said = said.join(". ");
+            if said != self.unrenewed && !said.is_empty() {
+                self.news.aside.push(said.clone());
+            }
+            self.unrenewed = said;
+        }
+        if std::mem::take(&mut self.connecting) {
+            // A connection that is asked for tells nothing by itself.
+            let _ = self.net.apply(ViewerOutput::Connect);
+        }
     }
 
     fn tell(&mut self, input: ViewerInput) {
@@ -371,6 +411,14 @@ impl Viewing {
     fn send(&mut self) {
         let news = &mut self.news;
         while let Some(output) = self.viewer.poll() {
+            match output {
+                ViewerOutput::Connect if self.renewing.begin(UnixMillis(unix_ms())) => {
+                    self.connecting = true;
+                    continue;
+                }
+                ViewerOutput::Close => self.connecting = false,
+                _ => {}
+            }
             let Some(ViewerOutput::Event(event)) = self.net.apply(output) else {
                 continue;
             };
@@ -385,7 +433,11 @@ impl Viewing {
                 ViewerEvent::Ended {
                     text,
                     regular: false,
-                } => news.ended = Some(Outcome::Refused(text)),
+                } if self.unrenewed.is_empty() => news.ended = Some(Outcome::Refused(text)),
+                ViewerEvent::Ended { text, .. } => {
+                    let text = format!("{text}. {}", self.unrenewed);
+                    news.ended = Some(Outcome::Refused(text));
+                }
             }
         }
     }
@@ -400,7 +452,13 @@ impl Viewing {
 
 impl News {
     fn is_empty(&self) -> bool {
-        self.said.is_empty() && self.history.is_empty() && self.ended.is_none()
+        let News {
+            said,
+            aside,
+            history,
+            ended,
+        } = self;
+        said.is_empty() && aside.is_empty() && history.is_empty() && ended.is_none()
     }
 }
 

@@ -160,7 +160,7 @@ fn come_as(ticket: &str, team: &TeamKey, member: &str, seed: u8) -> Outcome {
     let options = Options {
         ticket,
         grants: Vec::new(),
-        claims: vec![Claim::Team(membership.unwrap()).to_bytes().into()],
+        claims: vec![Claim::Team(membership.unwrap()).to_bytes().into()].into(),
         identity,
         name: format!("person {seed}"),
         read_only: false,

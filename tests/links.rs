@@ -460,7 +460,7 @@ async fn come_with(ticket: &Ticket, endpoint: Option<SecretKey>, seed: u8) -> Ou
     let options = Options {
         ticket: ticket.clone(),
         grants: Vec::new(),
-        claims: Vec::new(),
+        claims: Vec::new().into(),
         identity: SecretKey::from_bytes(&[seed; 32]),
         name: format!("person {seed}"),
         read_only: false,

@@ -5,13 +5,12 @@ use pillion::{
     config::Config,
     paths::Paths,
     proto::{Allow, Right},
-    prove::keys::{invited, is_list},
-    session::{Command, Done, Target},
+    session::{Command, Done},
 };
 
 use crate::{
     args::AllowArgs,
-    commands::{ask, say},
+    commands::{ask, say, target},
 };
 
 /// Runs it.
@@ -21,19 +20,11 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         (true, _) => Right::Edit,
         _ => Right::View,
     };
-    if let Some(list) = args.what.as_deref().filter(|what| is_list(what)) {
-        for who in invited(list, config.forge()).await? {
-            let target = Target::Named(who.to_string());
-            let command = Command::Allow { target, right };
-            say(&ask(paths, args.session.session.as_deref(), command).await?);
-        }
-        return Ok(());
-    }
     let mode = args.what.as_deref().map(str::parse::<Allow>);
     let command = match (&args.what, mode) {
         (Some(_), Some(Ok(allow))) => Command::Open { allow: Some(allow) },
         (Some(who), _) => Command::Allow {
-            target: Target::Named(who.clone()),
+            target: target(config, who).await?,
             right,
         },
         (None, _) => Command::Open { allow: None },
@@ -43,6 +34,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         allow,
         people,
         banned,
+        followed,
     } = &done
     {
         println!("{allow}");
@@ -56,6 +48,9 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         }
         for who in banned {
             println!("barred  {who}");
+        }
+        for address in followed {
+            println!("list    {address}");
         }
     }
     say(&done);

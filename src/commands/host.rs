@@ -19,7 +19,6 @@ use pillion::{
     screen::clean::clean_name,
     select,
     source::{Program, SpawnError},
-    teams,
     tui::{Multiplexer, clipboard},
 };
 
@@ -77,7 +76,6 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
         teams: args.team.clone(),
         knock_wait: config.knock_wait().0,
         issuer: proving::client(config)?,
-        removals: teams::removals(&paths.config)?,
         ..Options::new(program, identity)
     };
     let prefix = options.prefix.to_string();

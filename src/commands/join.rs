@@ -55,8 +55,8 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     let session = PublicKey::from_bytes(found.ticket.addr.id.as_bytes())
         .context("this ticket is damaged: copy it again, whole")?;
     let prover = Prover {
-        dir: &paths.config,
-        config,
+        dir: paths.config.clone(),
+        config: config.clone(),
         identity: identity.public(),
         device: args.device,
     };

@@ -23,7 +23,6 @@ pub mod share;
 pub mod stop;
 pub mod team;
 pub mod ticket;
-pub mod unban;
 pub mod who;
 
 use anyhow::Result;
@@ -35,9 +34,10 @@ use pillion::{
         signal::{SignalService, SignalUrl},
     },
     paths::Paths,
+    prove::keys::{self, Listed},
     qr::{self, Style},
     select,
-    session::{Command, Done},
+    session::{Command, Done, Target},
 };
 
 /// Exit codes; `--help` lists them.
@@ -58,6 +58,23 @@ pub async fn ask(paths: &Paths, wanted: Option<&str>, command: Command) -> Resul
         &control::Request::Command(command),
     )
     .await
+}
+
+/// Whom a word means: a list of SSH keys, which is read or fetched here, or else somebody by themselves,
+/// whom the session knows best.
+pub async fn target(config: &Config, word: &str) -> Result<Target> {
+    Ok(match keys::list(word, config.forge()).await? {
+        Some(Listed {
+            from,
+            is_address,
+            keys,
+        }) => Target::Keys {
+            from,
+            keys,
+            is_address,
+        },
+        None => Target::Named(word.to_owned()),
+    })
 }
 
 /// Prints a sentence, for people: on stderr, because stdout is for results.

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::args::TeamCmd;
 
 /// Runs it.
-pub fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
+pub async fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
     let (config, now) = (&paths.config, UnixMillis(unix_ms()));
     private_dir(config)?;
     match command {
@@ -53,21 +53,38 @@ pub fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
                 false => {
                     println!("{removals}");
                     eprintln!(
-                        "{member} is taken out, for sessions shared from this machine from now on. Other hosts \
+                        "{member} is taken out, and of the sessions that run on this machine, too. Other hosts \
                          need this line: pillion team hear LINE"
                     );
                 }
             }
+            tell_sessions(paths).await?;
         }
         TeamCmd::Show { team, json } => show(paths, team.as_deref(), now, json)?,
         TeamCmd::Join { membership } => join(paths, &given(membership)?, now)?,
         TeamCmd::Hear { removals } => {
             let removals: Removals = given(removals)?.parse()?;
-            match teams::hear(config, &removals)? {
-                true => eprintln!("Heard. Sessions that are shared from now on keep to it."),
+            let is_news = teams::hear(config, &removals)?;
+            // Whether or not it is news to the file, it may be to a session that could not be told then.
+            tell_sessions(paths).await?;
+            match is_news {
+                true => eprintln!("Heard. The sessions that run on this machine keep to it, too."),
                 false => eprintln!("This was known already."),
             }
         }
+    }
+    Ok(())
+}
+
+/// What a team took back ends in running sessions, too.
+async fn tell_sessions(paths: &Paths) -> Result<()> {
+    let untold = teams::tell_sessions(paths).await?;
+    if !untold.is_empty() {
+        bail!(
+            "it is written down, but these sessions could not be told and keep to what they knew: {}. Say it \
+             again, or keep the member out of them by themselves: pillion ban team:KEY/NAME --session SESSION",
+            untold.join(", ")
+        );
     }
     Ok(())
 }

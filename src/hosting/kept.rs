@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use pillion_caps::SecretKey;
+use pillion_session::FollowedList;
 use pillion_store::{SessionLog, SessionMeta};
 
 use crate::{
@@ -18,6 +19,9 @@ const KEY: &str = "session-key";
 
 /// The document of the link key's seed.
 pub(super) const LINK: &str = "link";
+
+/// The document of the lists of keys that are followed.
+const LISTS: &str = "lists";
 
 /// The document of the addresses listened on, one a line.
 const SOCKETS: &str = "sockets";
@@ -35,6 +39,8 @@ pub(super) struct Kept {
     pub(super) link: Option<[u8; 32]>,
     /// Where an earlier run listened: a ticket without a relay names its ports.
     pub(super) sockets: Vec<SocketAddr>,
+    /// Lists of keys that were followed.
+    pub(super) lists: Vec<FollowedList>,
 }
 
 impl Kept {
@@ -54,6 +60,7 @@ impl Kept {
             ledger: Vec::new(),
             link: None,
             sockets: Vec::new(),
+            lists: Vec::new(),
         })
     }
 
@@ -78,6 +85,7 @@ impl Kept {
         }
         let link = seed(&log, LINK)?;
         let sockets = sockets(&log)?;
+        let lists = lists(&log)?;
         let runs = log.meta().runs.saturating_add(1);
         let run = Run::newest(&SessionMeta {
             runs,
@@ -97,6 +105,7 @@ impl Kept {
             ledger: ledger.entries.into_iter().map(Bytes::from).collect(),
             link,
             sockets,
+            lists,
         })
     }
 }
@@ -116,6 +125,24 @@ fn sockets(log: &SessionLog) -> Result<Vec<SocketAddr>> {
     let text = String::from_utf8_lossy(&bytes);
     let sockets = text.lines().map_while(|line| line.parse().ok());
     Ok(sockets.take(MAX_SOCKETS).collect())
+}
+
+/// Notes which lists of keys are followed.
+///
+/// # Errors
+/// The system refused.
+pub(super) fn keep_lists(log: &SessionLog, lists: &[FollowedList]) -> Result<()> {
+    Ok(log.write_document(LISTS, &serde_json::to_vec(lists)?)?)
+}
+
+fn lists(log: &SessionLog) -> Result<Vec<FollowedList>> {
+    let Some(bytes) = log.read_document(LISTS)? else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_slice(&bytes).with_context(|| {
+        let path = log.path().display();
+        format!("{path}/{LISTS}.doc is damaged: move it away and start the session again; it follows no list of keys then")
+    })
 }
 
 /// A secret of 32 bytes that the session keeps; `None` if it has none of that name, or forgot it.

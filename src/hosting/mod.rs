@@ -15,6 +15,7 @@ mod clients;
 mod devices;
 mod kept;
 mod link;
+mod lists;
 mod overlay;
 mod place;
 mod pty;
@@ -29,7 +30,7 @@ use std::{
 use anyhow::{Context, Result};
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_net::{HostNet, NetError, NetOptions, RelayChoice, RelaySecret, signal::News};
-use pillion_people::{Issuer, Removals, Trust};
+use pillion_people::{Issuer, Trust};
 use pillion_proto::{Allow, Right, TrackId, TrackState};
 use pillion_prove::oidc::Client;
 use pillion_screen::Size;
@@ -47,12 +48,13 @@ use crate::{
     clock::{Clock, unix_ms},
     control::{Request, Response, Server},
     hosting::{
-        clients::Clients, devices::Publisher, kept::Kept, link::Links, overlay::Overlay,
-        pty::Program as RunningProgram, trust::Believed,
+        clients::Clients, devices::Publisher, kept::Kept, link::Links, lists::Fetcher,
+        overlay::Overlay, pty::Program as RunningProgram, trust::Believed,
     },
     keep::Keep,
     paths::{Paths, private_dir},
     recording::{self, Run},
+    teams,
 };
 
 pub use link::Wanted as LinkWanted;
@@ -114,8 +116,6 @@ pub struct Options {
     pub knock_wait: Duration,
     /// Whose word for e-mail addresses is taken.
     pub issuer: Option<Client>,
-    /// What teams took back.
-    pub removals: Vec<Removals>,
 }
 
 impl Options {
@@ -146,7 +146,6 @@ impl Options {
             teams: Vec::new(),
             knock_wait: Duration::from_secs(2 * 60),
             issuer: None,
-            removals: Vec::new(),
         }
     }
 }
@@ -172,6 +171,7 @@ pub struct Hosting {
     log_failed: bool,
     clients: Clients,
     believed: Believed,
+    lists: Fetcher,
     tty: Option<HostTty>,
     /// The terminal's size as the session knows it.
     size: Size,
@@ -202,6 +202,7 @@ enum Woken {
     Source(Option<SourceEvent>),
     Client(clients::Asked),
     Trust(Box<Trust>),
+    Lists(lists::Found),
     Resized(std::io::Result<pillion_source::Size>),
     Signal,
     Held(pillion_source::Hold),
@@ -213,7 +214,7 @@ impl Hosting {
     ///
     /// # Errors
     /// Directories that cannot be made or are not private, no terminal settings, a session to start
-    /// again that runs or that is not there whole.
+    /// again that runs or that is not there whole, a damaged list of what teams took back.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
         private_dir(&paths.runtime)?;
         let tty = HostTty::open()?;
@@ -241,6 +242,7 @@ impl Hosting {
             ledger,
             link,
             sockets,
+            lists,
         } = match &options.again {
             Some(id) => Kept::again(&paths.sessions, id, meta)?,
             None => Kept::new(&paths.sessions, meta)?,
@@ -273,10 +275,13 @@ impl Hosting {
                 relay_token,
                 allow: options.allow,
                 knock_wait_ms: options.knock_wait.as_millis() as u64,
+                lists,
             },
             clock.now(),
         );
-        let believed = Believed::new(options.issuer.take(), std::mem::take(&mut options.removals));
+        // Behind the socket: who is taken out from here on is told through it.
+        let removals = teams::removals(&paths.config)?;
+        let believed = Believed::new(options.issuer.take(), removals);
         tell(&mut host, clock.now(), HostInput::Trust(believed.trust()));
         Ok(Hosting {
             links,
@@ -294,6 +299,7 @@ impl Hosting {
             log_failed: false,
             clients: Clients::serve(server),
             believed,
+            lists: Fetcher::default(),
             tty,
             size,
             closing: None,
@@ -463,6 +469,7 @@ impl Hosting {
                 }
                 Woken::Client(asked) => self.client(asked).await,
                 Woken::Trust(trust) => self.tell(HostInput::Trust(trust)),
+                Woken::Lists(found) => self.tell(HostInput::Lists(found)),
                 Woken::Resized(Ok(size)) => {
                     let size = Size::clamped(size.cols(), size.rows());
                     resize = Some((size, Instant::now() + RESIZE_SETTLES));
@@ -509,6 +516,7 @@ impl Hosting {
             hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
             asked = self.clients.next() => Woken::Client(asked),
             trust = self.believed.news() => Woken::Trust(trust),
+            found = self.lists.next() => Woken::Lists(found),
             event = program.next() => Woken::Source(event),
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
             () = tokio::time::sleep_until(wake.into()) => Woken::Time,
@@ -571,7 +579,10 @@ impl Hosting {
                     self.tell(HostInput::History { request, chunks });
                 }
                 HostOutput::Notice(notice) => match overlay.as_deref_mut() {
-                    Some(overlay) => overlay.notice(self.clock.now(), self.with_remark(notice)),
+                    Some(overlay) => {
+                        let remark = self.remark(&notice);
+                        overlay.notice_of(self.clock.now(), notice, remark);
+                    }
                     None => tracing::info!(?notice, "notice"),
                 },
                 HostOutput::Done { request, result } => match self.waiting.remove(&request) {
@@ -593,6 +604,12 @@ impl Hosting {
                     Some(Answer::Nobody) | None => {}
                 },
                 HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
+                HostOutput::FetchLists { from } => self.lists.fetch(from),
+                HostOutput::KeepLists(lists) => {
+                    if let Err(error) = kept::keep_lists(&self.log, &lists) {
+                        self.log_trouble(&format!("{error:#}"), overlay.as_deref_mut());
+                    }
+                }
                 HostOutput::Listen => self.tell_devices(),
                 HostOutput::StopListening => {
                     self.links.stop();
@@ -673,6 +690,17 @@ impl Hosting {
                 self.log.flush(Instant::now());
                 let _ = asked.answer.send(Response::Done(Done::Said(String::new())));
             }
+            Request::Removals => {
+                let response = match teams::removals(&self.paths.config) {
+                    Ok(told) => {
+                        let removals = self.believed.hear(told);
+                        self.tell(HostInput::Removals(removals));
+                        Response::Done(Done::Said(String::new()))
+                    }
+                    Err(error) => Response::Failed(CommandError::NotNow(format!("{error:#}"))),
+                };
+                let _ = asked.answer.send(response);
+            }
             Request::Link => {
                 let _ = asked.answer.send(response(self.links.url()));
             }
@@ -740,23 +768,34 @@ impl Hosting {
         }
     }
 
-    /// A knock with what the contact book says of whoever knocks, first of all.
-    fn with_remark(&self, mut notice: HostNotice) -> HostNotice {
-        if let HostNotice::Knocked {
-            name,
-            fingerprint,
-            proof,
-            ..
-        } = &mut notice
-        {
-            // A book that can't be read is no reason not to hear the knock.
-            let book = Book::open(&self.paths.config).ok();
-            let remark = book.and_then(|book| book.remark(name, fingerprint, proof));
-            if let Some(remark) = remark {
-                *proof = format!("{remark}; {proof}");
+    /// What the contact book says of somebody who comes, knocks or asks for something: first of all that
+    /// they are not whom it knows by their name.
+    fn remark(&self, notice: &HostNotice) -> Option<String> {
+        match notice {
+            HostNotice::Joined {
+                name,
+                fingerprint,
+                proof,
+                ..
             }
+            | HostNotice::EditRequested {
+                name,
+                fingerprint,
+                proof,
+                ..
+            }
+            | HostNotice::Knocked {
+                name,
+                fingerprint,
+                proof,
+                ..
+            } => {
+                // A book that can't be read is no reason not to hear of them.
+                let book = Book::open(&self.paths.config).ok()?;
+                book.remark(name, fingerprint, proof)
+            }
+            _ => None,
         }
-        notice
     }
 
     /// Fetches keys, or says at once that there is nobody to ask.

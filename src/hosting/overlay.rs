@@ -84,7 +84,12 @@ impl Overlay {
 
     /// Something the person should see.
     pub fn notice(&mut self, now: Now, notice: HostNotice) {
-        self.ui.notice(now, notice);
+        self.notice_of(now, notice, None);
+    }
+
+    /// The same, with what the contact book says of whom it is about.
+    pub fn notice_of(&mut self, now: Now, notice: HostNotice, remark: Option<String>) {
+        self.ui.notice_of(now, notice, remark);
     }
 
     /// What came of a command given here.

@@ -35,6 +35,15 @@ impl Believed {
         }
     }
 
+    /// Takes in what teams took back by now; all that is known of it. What was heard once holds on, whatever
+    /// became of the file: else whoever can write there could bring a membership back.
+    pub(super) fn hear(&mut self, told: Vec<Removals>) -> Vec<Removals> {
+        for list in told {
+            list.take_in(&mut self.removals);
+        }
+        self.removals.clone()
+    }
+
     /// What to tell the session.
     pub(super) fn trust(&self) -> Box<Trust> {
         Box::new(Trust {

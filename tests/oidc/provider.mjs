@@ -4,7 +4,9 @@
 // name and no password; "NAME" has the address NAME@example.org, verified unless it starts with
 // "unverified". LIE makes it say what no issuer should: "key", "nonce", "audience", "expired",
 // "issuer" (in the discovery document), "html" (in its place), "big" (a key set without end). With
-// "devices" it is honest, and puts the nonce into devices' tokens too, as not every provider does.
+// "devices" it is honest, and puts the nonce into devices' tokens too, as not every provider does; with
+// "basic" and "post" as well, and its client has a secret, to be sent in that way and no other; with
+// "public" it says that it knows no way to send one; with "brief" tokens end within a minute.
 import crypto from 'node:crypto';
 import http from 'node:http';
 import { SignJWT, decodeJwt, decodeProtectedHeader } from 'jose';
@@ -12,6 +14,8 @@ import { Provider } from 'oidc-provider';
 
 const alg = process.argv[2] ?? 'RS256';
 const lie = process.argv[3] ?? '';
+const confidential = { basic: 'client_secret_basic', post: 'client_secret_post' }[lie];
+const limited = confidential || lie === 'public';
 
 function keyPair() {
   switch (alg) {
@@ -32,12 +36,14 @@ server.listen(0, '127.0.0.1', () => {
     clients: [{
       client_id: 'pillion',
       application_type: 'native',
-      token_endpoint_auth_method: 'none',
+      token_endpoint_auth_method: confidential ?? 'none',
+      ...(confidential && { client_secret: 'for: tests/only +100%' }),
       redirect_uris: ['http://127.0.0.1/callback'],
       response_types: ['code'],
       grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'],
       id_token_signed_response_alg: alg,
     }],
+    ...(limited && { clientAuthMethods: [confidential ?? 'none'] }),
     jwks: { keys: [jwk] },
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA'] },
     claims: { openid: ['sub'], email: ['email', 'email_verified'] },
@@ -47,7 +53,7 @@ server.listen(0, '127.0.0.1', () => {
       devInteractions: { enabled: true },
     },
     cookies: { keys: ['for tests only'] },
-    ttl: { IdToken: 3600, Session: 3600, Grant: 3600, Interaction: 3600, AccessToken: 3600, DeviceCode: 600 },
+    ttl: { IdToken: lie === 'brief' ? 50 : 3600, Session: 3600, Grant: 3600, Interaction: 3600, AccessToken: 3600, DeviceCode: 600 },
     findAccount: (_ctx, id) => ({
       accountId: id,
       claims: () => ({ sub: id, email: `${id}@example.org`, email_verified: !id.startsWith('unverified') }),
@@ -66,14 +72,14 @@ server.listen(0, '127.0.0.1', () => {
     } else if (route === 'jwks' && lie === 'big') {
       ctx.body = JSON.stringify({ keys: [], more: 'x'.repeat(1 << 20) });
     } else if (route === 'token' && ctx.body?.id_token) {
-      const says = decodeJwt(ctx.body.id_token);
-      if (lie === 'devices') says.nonce ??= ctx.oidc.entities.DeviceCode.params.nonce;
-      if (lie === 'nonce') says.nonce = 'another';
-      if (lie === 'audience') says.aud = 'another';
-      if (lie === 'expired') says.exp = says.iat - 3600;
+      const token = decodeJwt(ctx.body.id_token);
+      if (lie === 'devices' || confidential) token.nonce ??= ctx.oidc.entities.DeviceCode.params.nonce;
+      if (lie === 'nonce') token.nonce = 'another';
+      if (lie === 'audience') token.aud = 'another';
+      if (lie === 'expired') token.exp = token.iat - 3600;
       ctx.body = {
         ...ctx.body,
-        id_token: await new SignJWT(says)
+        id_token: await new SignJWT(token)
           .setProtectedHeader(decodeProtectedHeader(ctx.body.id_token))
           .sign(privateKey),
       };

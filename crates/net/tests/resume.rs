@@ -285,6 +285,7 @@ impl Session {
             ledger: Vec::new(),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
+            lists: Vec::new(),
             link: None,
             relay_token: None,
         };

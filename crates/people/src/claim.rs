@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{
     oidc::{self, Jwks, TokenError},
     ssh::{SshKey, SshSignature},
-    team::{Membership, Removals},
+    team::{Membership, MembershipId, Removals},
     who::{Issuer, NotAPerson, Who},
     wire::{Reader, Short},
 };
@@ -145,6 +145,23 @@ impl Claim {
             tag => Err(ClaimError::Unknown(tag)),
         }
     }
+
+    /// When it says it ends; `None` where it doesn't say. Nothing about it was verified.
+    pub fn expires(&self) -> Option<UnixMillis> {
+        match self {
+            Claim::Ssh(claim) => Some(claim.expires),
+            Claim::Email(claim) => claim.expires(),
+            Claim::Team(membership) => Some(membership.expires()),
+        }
+    }
+
+    /// The membership it is, if it is one: what a team may take back later.
+    pub const fn membership(&self) -> Option<MembershipId> {
+        match self {
+            Claim::Team(membership) => Some(membership.id()),
+            Claim::Ssh(_) | Claim::Email(_) => None,
+        }
+    }
 }
 
 /// Whom a host believes.
@@ -155,6 +172,13 @@ pub struct Trust {
     /// What teams took back, as far as the host was told. A membership needs no entry here to be
     /// proved: which teams may come in is for the list of the invited to say.
     pub removals: Vec<Removals>,
+}
+
+impl Trust {
+    /// Whether a team took this membership back.
+    pub fn took_back(&self, id: MembershipId) -> bool {
+        self.removals.iter().any(|list| list.names(id))
+    }
 }
 
 /// An issuer whose word for addresses is taken.

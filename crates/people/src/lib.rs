@@ -36,6 +36,7 @@ pub use keyfile::{KeyFileError, MAX_KEY_FILE, SshSecret};
 pub use oidc::{Jwks, JwksError, MAX_JWKS, MAX_JWKS_KEYS, TokenError, nonce};
 pub use ssh::{KeyList, KeyListError, MAX_KEY_LIST, MAX_LISTED_KEYS, SshKey, SshSignature};
 pub use team::{
-    MAX_MEMBERSHIP_MILLIS, MAX_REMOVED, Membership, Removals, Serial, TeamKey, TextError,
+    MAX_MEMBERSHIP_MILLIS, MAX_REMOVED, Membership, MembershipId, Removals, Serial, TeamKey,
+    TextError,
 };
 pub use who::{Address, Invited, Issuer, MAX_ISSUER, MAX_MEMBER_NAME, MemberName, NotAPerson, Who};

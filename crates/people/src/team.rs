@@ -29,13 +29,20 @@ pub const MAX_MEMBERSHIP_MILLIS: u64 = 400 * 24 * 60 * 60 * 1000;
 pub const MAX_REMOVED: usize = 4096;
 
 const VERSION: u8 = 1;
-const MEMBERSHIP_WORD: &str = "pillionmember";
-const REMOVALS_WORD: &str = "pillionremovals";
 
 /// A membership's number. Chosen at random, so a list of removals says nothing about how many there
 /// are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Serial(pub u64);
+
+/// Which membership: whose, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MembershipId {
+    /// The team's key.
+    pub team: PublicKey,
+    /// Its number.
+    pub serial: Serial,
+}
 
 /// The key a team is.
 #[derive(Debug, Clone)]
@@ -126,9 +133,12 @@ impl Membership {
         &self.member
     }
 
-    /// Its number.
-    pub const fn serial(&self) -> Serial {
-        self.serial
+    /// Which one it is.
+    pub const fn id(&self) -> MembershipId {
+        MembershipId {
+            team: self.team,
+            serial: self.serial,
+        }
     }
 
     /// When it ends.
@@ -146,13 +156,7 @@ impl Membership {
         now: UnixMillis,
         removals: &[Removals],
     ) -> Result<(), ClaimError> {
-        verify(
-            &self.team,
-            Domain::TeamCertificate,
-            &self.signed(),
-            &self.signature,
-        )
-        .map_err(|_| ClaimError::TeamSignature)?;
+        self.check_signature()?;
         if self.identity != *identity {
             return Err(ClaimError::OtherMember);
         }
@@ -163,10 +167,34 @@ impl Membership {
         if now >= expires.saturating_add(CLOCK_SKEW_MILLIS) {
             return Err(ClaimError::Expired { expires, now });
         }
-        match removals.iter().any(|list| list.removes(self)) {
+        match removals.iter().any(|list| list.names(self.id())) {
             true => Err(ClaimError::Removed),
             false => Ok(()),
         }
+    }
+
+    /// The bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.signed_and_signature()
+    }
+
+    /// Reads a membership. Its signature isn't checked yet.
+    ///
+    /// # Errors
+    /// [`ClaimError::Malformed`], or [`ClaimError::Unknown`] for one of a newer version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ClaimError> {
+        Self::read(bytes)
+    }
+}
+
+impl TeamSigned for Membership {
+    const DOMAIN: Domain = Domain::TeamCertificate;
+    const WORD: &'static str = "pillionmember";
+    const NAME: &'static str = "team membership";
+    const MALFORMED: ClaimError = ClaimError::Malformed("a team membership");
+
+    fn signer(&self) -> (&PublicKey, &Signature) {
+        (&self.team, &self.signature)
     }
 
     fn signed(&self) -> Vec<u8> {
@@ -181,27 +209,7 @@ impl Membership {
         bytes
     }
 
-    /// The bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.signed();
-        bytes.extend(self.signature.as_bytes());
-        bytes
-    }
-
-    /// Reads a membership. Its signature isn't checked yet.
-    ///
-    /// # Errors
-    /// [`ClaimError::Malformed`], or [`ClaimError::Unknown`] for one of a newer version.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ClaimError> {
-        if bytes.first().is_some_and(|version| *version != VERSION) {
-            return Err(ClaimError::Unknown(bytes[0]));
-        }
-        Self::read(bytes).ok_or(ClaimError::Malformed("a team membership"))
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        reader.u8().ok()?;
+    fn read_fields(reader: &mut Reader<'_>) -> Option<Self> {
         let team = PublicKey::from_bytes(&reader.array().ok()?).ok()?;
         let identity = PublicKey::from_bytes(&reader.array().ok()?).ok()?;
         let serial = Serial(reader.u64().ok()?);
@@ -209,8 +217,6 @@ impl Membership {
         let expires = UnixMillis(reader.u64().ok()?);
         let len = reader.u8().ok()?;
         let member = str::from_utf8(reader.bytes(len.into()).ok()?).ok()?;
-        let signature = Signature::from_bytes(reader.array().ok()?);
-        reader.end().ok()?;
         let life = expires.0.checked_sub(not_before.0)?;
         (1..=MAX_MEMBERSHIP_MILLIS).contains(&life).then_some(())?;
         Some(Self {
@@ -220,7 +226,7 @@ impl Membership {
             not_before,
             expires,
             member: member.parse().ok()?,
-            signature,
+            signature: Signature::from_bytes(reader.array().ok()?),
         })
     }
 }
@@ -250,8 +256,46 @@ impl Removals {
         &self.serials
     }
 
-    fn removes(&self, membership: &Membership) -> bool {
-        self.team == membership.team && self.serials.binary_search(&membership.serial).is_ok()
+    /// Whether it takes this membership back.
+    pub fn names(&self, id: MembershipId) -> bool {
+        self.team == id.team && self.serials.binary_search(&id.serial).is_ok()
+    }
+
+    /// Takes this list in among `all`, which hold one of each team. `false` if the one that is there is as
+    /// new or newer: so nobody who tells old lists brings a membership back.
+    pub fn take_in(self, all: &mut Vec<Removals>) -> bool {
+        match all.iter_mut().find(|held| held.team == self.team) {
+            Some(held) if held.issued >= self.issued => return false,
+            Some(held) => *held = self,
+            None => all.push(self),
+        }
+        true
+    }
+
+    /// The bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.signed_and_signature()
+    }
+
+    /// Reads a list and checks that the team signed it.
+    ///
+    /// # Errors
+    /// As [`Membership::from_bytes`]; [`ClaimError::TeamSignature`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ClaimError> {
+        let list = Self::read(bytes)?;
+        list.check_signature()?;
+        Ok(list)
+    }
+}
+
+impl TeamSigned for Removals {
+    const DOMAIN: Domain = Domain::TeamRemovals;
+    const WORD: &'static str = "pillionremovals";
+    const NAME: &'static str = "list of removals";
+    const MALFORMED: ClaimError = ClaimError::Malformed("a team's list of removals");
+
+    fn signer(&self) -> (&PublicKey, &Signature) {
+        (&self.team, &self.signature)
     }
 
     fn signed(&self) -> Vec<u8> {
@@ -265,35 +309,7 @@ impl Removals {
         bytes
     }
 
-    /// The bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.signed();
-        bytes.extend(self.signature.as_bytes());
-        bytes
-    }
-
-    /// Reads a list and checks that the team signed it.
-    ///
-    /// # Errors
-    /// As [`Membership::from_bytes`]; [`ClaimError::TeamSignature`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ClaimError> {
-        if bytes.first().is_some_and(|version| *version != VERSION) {
-            return Err(ClaimError::Unknown(bytes[0]));
-        }
-        let list = Self::read(bytes).ok_or(ClaimError::Malformed("a team's list of removals"))?;
-        verify(
-            &list.team,
-            Domain::TeamRemovals,
-            &list.signed(),
-            &list.signature,
-        )
-        .map_err(|_| ClaimError::TeamSignature)?;
-        Ok(list)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        reader.u8().ok()?;
+    fn read_fields(reader: &mut Reader<'_>) -> Option<Self> {
         let team = PublicKey::from_bytes(&reader.array().ok()?).ok()?;
         let issued = UnixMillis(reader.u64().ok()?);
         let number = usize::from(reader.u16().ok()?);
@@ -309,12 +325,82 @@ impl Removals {
             serials.push(serial);
         }
         let signature = Signature::from_bytes(reader.array().ok()?);
-        reader.end().ok()?;
         Some(Self {
             team,
             issued,
             serials,
             signature,
+        })
+    }
+}
+
+/// What memberships and lists of removals have in common: a version, fields, the team's signature over both;
+/// and a text of these bytes.
+trait TeamSigned: Sized {
+    /// What the signature is for.
+    const DOMAIN: Domain;
+    /// How a text of it starts.
+    const WORD: &'static str;
+    /// What it is called.
+    const NAME: &'static str;
+    /// It can't be read.
+    const MALFORMED: ClaimError;
+
+    fn signer(&self) -> (&PublicKey, &Signature);
+
+    /// All before the signature.
+    fn signed(&self) -> Vec<u8>;
+
+    /// Reads what follows the version, signature included.
+    fn read_fields(reader: &mut Reader<'_>) -> Option<Self>;
+
+    fn signed_and_signature(&self) -> Vec<u8> {
+        let mut bytes = self.signed();
+        bytes.extend(self.signer().1.as_bytes());
+        bytes
+    }
+
+    /// Reads it; its signature isn't checked yet.
+    fn read(bytes: &[u8]) -> Result<Self, ClaimError> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8() {
+            Ok(VERSION) => {}
+            Ok(other) => return Err(ClaimError::Unknown(other)),
+            Err(_) => return Err(Self::MALFORMED),
+        }
+        let read = Self::read_fields(&mut reader).ok_or(Self::MALFORMED)?;
+        reader.end().map_err(|_| Self::MALFORMED)?;
+        Ok(read)
+    }
+
+    fn check_signature(&self) -> Result<(), ClaimError> {
+        let (team, signature) = self.signer();
+        verify(team, Self::DOMAIN, &self.signed(), signature).map_err(|_| ClaimError::TeamSignature)
+    }
+
+    fn write_text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base32 = BASE32_NOPAD.encode(&self.signed_and_signature());
+        write!(f, "{}{}", Self::WORD, base32.to_ascii_lowercase())
+    }
+
+    /// Reads the text and checks that the team signed it. Blanks and line breaks that a mail brought along
+    /// are left out.
+    fn read_text(text: &str) -> Result<Self, TextError> {
+        let (wanted, word) = (Self::NAME, Self::WORD);
+        let damaged = TextError::Damaged { wanted };
+        if text.len() > MAX_TEXT {
+            return Err(damaged);
+        }
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let text = text.to_ascii_lowercase();
+        let base32 = text.strip_prefix(word);
+        let base32 = base32.ok_or(TextError::NotOurs { wanted, word })?;
+        let bytes = BASE32_NOPAD.decode(base32.to_ascii_uppercase().as_bytes());
+        let read = Self::read(&bytes.map_err(|_| damaged.clone())?);
+        let checked = read.and_then(|read| read.check_signature().map(|()| read));
+        checked.map_err(|error| match error {
+            ClaimError::Malformed(_) | ClaimError::TeamSignature => damaged,
+            error => TextError::Claim(error),
         })
     }
 }
@@ -344,7 +430,7 @@ pub enum TextError {
 
 impl fmt::Display for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_text(f, MEMBERSHIP_WORD, &self.to_bytes())
+        self.write_text(f)
     }
 }
 
@@ -353,23 +439,13 @@ impl FromStr for Membership {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
-        let wanted = "team membership";
-        let bytes = read_text(text, MEMBERSHIP_WORD, wanted)?;
-        let read = Self::from_bytes(&bytes).map_err(|error| in_text(error, wanted))?;
-        verify(
-            &read.team,
-            Domain::TeamCertificate,
-            &read.signed(),
-            &read.signature,
-        )
-        .map_err(|_| TextError::Damaged { wanted })?;
-        Ok(read)
+        Self::read_text(text)
     }
 }
 
 impl fmt::Display for Removals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_text(f, REMOVALS_WORD, &self.to_bytes())
+        self.write_text(f)
     }
 }
 
@@ -377,44 +453,12 @@ impl FromStr for Removals {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
-        let wanted = "list of removals";
-        let bytes = read_text(text, REMOVALS_WORD, wanted)?;
-        Self::from_bytes(&bytes).map_err(|error| in_text(error, wanted))
+        Self::read_text(text)
     }
-}
-
-fn write_text(f: &mut fmt::Formatter<'_>, word: &str, bytes: &[u8]) -> fmt::Result {
-    write!(
-        f,
-        "{word}{}",
-        BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
-    )
 }
 
 /// The longest text looked at, in characters: twice the longest list.
 const MAX_TEXT: usize = 128 * 1024;
-
-/// Blanks and line breaks that a mail brought along are left out.
-fn read_text(text: &str, word: &'static str, wanted: &'static str) -> Result<Vec<u8>, TextError> {
-    if text.len() > MAX_TEXT {
-        return Err(TextError::Damaged { wanted });
-    }
-    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let text = text.to_ascii_lowercase();
-    let base32 = text
-        .strip_prefix(word)
-        .ok_or(TextError::NotOurs { wanted, word })?;
-    BASE32_NOPAD
-        .decode(base32.to_ascii_uppercase().as_bytes())
-        .map_err(|_| TextError::Damaged { wanted })
-}
-
-fn in_text(error: ClaimError, wanted: &'static str) -> TextError {
-    match error {
-        ClaimError::Malformed(_) | ClaimError::TeamSignature => TextError::Damaged { wanted },
-        error => TextError::Claim(error),
-    }
-}
 
 #[cfg(test)]
 mod tests;

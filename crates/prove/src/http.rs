@@ -2,7 +2,11 @@
 
 use std::{error::Error as _, time::Duration};
 
-use reqwest::{Client, Response, StatusCode, header, redirect::Policy};
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{self, HeaderMap, HeaderValue},
+    redirect::Policy,
+};
 use thiserror::Error;
 use url::Url;
 
@@ -123,7 +127,7 @@ impl Http {
         })
     }
 
-    /// Posts a form and takes at most `max` bytes of answer.
+    /// Posts a form, with an `Authorization` if there is one, and takes at most `max` bytes of answer.
     ///
     /// # Errors
     /// See [`HttpError`]; what an OAuth server says of its refusal is in [`HttpError::Status`].
@@ -131,6 +135,7 @@ impl Http {
         &self,
         url: &str,
         form: &[(&str, &str)],
+        authorization: Option<HeaderValue>,
         max: usize,
     ) -> Result<Vec<u8>, HttpError> {
         let url = allowed(url)?;
@@ -138,9 +143,11 @@ impl Http {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
+        let headers = authorization.map(|value| (header::AUTHORIZATION, value));
         let answer = self
             .0
             .post(url)
+            .headers(HeaderMap::from_iter(headers))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
             .body(form)

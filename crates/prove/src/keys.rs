@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pillion_people::{Invited, KeyList, KeyListError, MAX_KEY_LIST, NotAPerson, Who};
+use pillion_people::{Invited, KeyList, KeyListError, MAX_KEY_LIST, NotAPerson, SshKey, Who};
 use thiserror::Error;
 
 use crate::{
@@ -37,55 +37,97 @@ pub enum InviteError {
     User(String),
 }
 
-/// Whom a text invites: what [`Invited`] reads; `forge:USER`, for `FORGE/USER.keys`; the address of
-/// such a list; or the path of a file of keys (with a `/` in it, or ending in `.pub` or `_keys`).
-///
-/// What is kept are the keys, not the address: keys that are added there later don't come in.
+/// SSH keys, and where they were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The file or address.
+    pub from: String,
+    /// Whether it is an address.
+    pub is_address: bool,
+    /// The keys, each once.
+    pub keys: Vec<SshKey>,
+}
+
+/// Whom a text invites: what [`Invited`] reads, or a [`list`].
 ///
 /// # Errors
 /// See [`InviteError`].
 pub async fn invited(text: &str, forge: &str) -> Result<Vec<Invited>, InviteError> {
+    Ok(match list(text, forge).await? {
+        Some(listed) => {
+            let keys = listed.keys.into_iter();
+            keys.map(|key| Who::Ssh(key).into()).collect()
+        }
+        None => vec![text.parse()?],
+    })
+}
+
+/// The list of keys that a text means: `forge:USER`, for `FORGE/USER.keys`; the address of such a list;
+/// or the path of a file of keys (with a `/` in it, or ending in `.pub` or `_keys`). `None` where it
+/// means somebody by themselves.
+///
+/// # Errors
+/// See [`InviteError`].
+pub async fn list(text: &str, forge: &str) -> Result<Option<Listed>, InviteError> {
     let text = text.trim();
     if let Some(user) = text.strip_prefix("forge:") {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if user.is_empty() || user.len() > 64 || !user.bytes().all(fits) {
             return Err(InviteError::User(user.chars().take(64).collect()));
         }
-        return fetch(&format!("{}/{user}.keys", forge.trim_end_matches('/'))).await;
+        let url = format!("{}/{user}.keys", forge.trim_end_matches('/'));
+        return fetch(&url).await.map(Some);
     }
     if text.starts_with("https://") || text.starts_with("http://") {
-        return fetch(text).await;
+        return fetch(text).await.map(Some);
     }
-    if let Some(path) = as_path(text) {
-        return read(&path);
-    }
-    Ok(vec![text.parse()?])
+    as_path(text).map(|path| read(&path)).transpose()
 }
 
-/// Whether a text means a list of keys that is elsewhere, rather than somebody by themselves.
-pub fn is_list(text: &str) -> bool {
-    let text = text.trim();
-    let elsewhere = ["forge:", "https://", "http://"];
-    elsewhere.iter().any(|start| text.starts_with(start)) || as_path(text).is_some()
+/// The keys that an address lists by now: an address that was a [`list`] before, so that it may list none
+/// by now.
+///
+/// # Errors
+/// See [`InviteError`].
+pub async fn at(url: &str) -> Result<Vec<SshKey>, InviteError> {
+    match fetch(url).await {
+        Ok(listed) => Ok(listed.keys),
+        Err(InviteError::List {
+            why: KeyListError::NoKeys(_),
+            ..
+        }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
-async fn fetch(url: &str) -> Result<Vec<Invited>, InviteError> {
+async fn fetch(url: &str) -> Result<Listed, InviteError> {
     let bytes = Http::new()?.get(url, MAX_KEY_LIST).await?;
-    everyone(&bytes, url)
+    let (from, is_address) = (url.to_owned(), true);
+    let keys = everyone(&bytes, &from)?;
+    Ok(Listed {
+        from,
+        is_address,
+        keys,
+    })
 }
 
-fn read(path: &Path) -> Result<Vec<Invited>, InviteError> {
+fn read(path: &Path) -> Result<Listed, InviteError> {
     let bytes = private::read_public(path, MAX_KEY_LIST as u64)?;
-    everyone(&bytes, &path.display().to_string())
+    let (from, is_address) = (path.display().to_string(), false);
+    let keys = everyone(&bytes, &from)?;
+    Ok(Listed {
+        from,
+        is_address,
+        keys,
+    })
 }
 
-fn everyone(bytes: &[u8], from: &str) -> Result<Vec<Invited>, InviteError> {
+fn everyone(bytes: &[u8], from: &str) -> Result<Vec<SshKey>, InviteError> {
     let list = KeyList::parse(bytes).map_err(|why| InviteError::List {
         from: from.to_owned(),
         why,
     })?;
-    let keys = list.keys.into_iter();
-    Ok(keys.map(|(key, _)| Who::Ssh(key).into()).collect())
+    Ok(list.keys.into_iter().map(|(key, _)| key).collect())
 }
 
 /// Neither keys (whose base64 may have a `/`) nor addresses nor teams are taken for files.

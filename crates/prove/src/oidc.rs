@@ -12,8 +12,12 @@
 
 mod callback;
 mod device;
+mod secret;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use pillion_caps::{PublicKey, UnixMillis};
@@ -32,6 +36,9 @@ use crate::{
     private::{self, PrivateError},
 };
 
+use secret::Auth;
+pub use secret::ClientSecret;
+
 /// Longest discovery document and token answer, in bytes.
 const MAX_DOCUMENT: usize = 64 * 1024;
 
@@ -48,8 +55,10 @@ const KEYS_PAUSE: Duration = Duration::from_secs(60);
 pub struct Client {
     /// The issuer.
     pub issuer: Issuer,
-    /// The client's name there; a public one, without a secret.
+    /// The client's name there.
     pub id: String,
+    /// What the issuer gave it beside its name: only to sign in, and only if it asks for it.
+    pub secret: Option<ClientSecret>,
 }
 
 /// Why signing in, or fetching keys, did not work.
@@ -100,6 +109,14 @@ pub enum OidcError {
     /// Too late.
     #[error("nobody signed in within {} minutes: try again", SIGN_IN_TIME.as_secs() / 60)]
     Late,
+    /// The file with the client's secret.
+    #[error("the file with the client's secret (oidc_client_secret_file), {}, {why}", path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// No port.
     #[error("no port of this machine could be opened for the browser to come back to: {0}")]
     Port(std::io::Error),
@@ -120,6 +137,7 @@ struct Discovery {
     jwks_uri: String,
     device_authorization_endpoint: Option<String>,
     code_challenge_methods_supported: Option<Vec<String>>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     claims_parameter_supported: bool,
 }
@@ -181,6 +199,7 @@ struct Attempt<'a> {
     http: Http,
     client: &'a Client,
     found: Discovery,
+    auth: Auth,
     identity: &'a PublicKey,
     salt: [u8; SALT_BYTES],
 }
@@ -189,14 +208,33 @@ impl<'a> Attempt<'a> {
     async fn new(client: &'a Client, identity: &'a PublicKey) -> Result<Self, OidcError> {
         let http = Http::new()?;
         let found = Discovery::fetch(&http, &client.issuer).await?;
+        let methods = found.token_endpoint_auth_methods_supported.as_deref();
+        let auth = Auth::choose(client, methods)?;
         let salt = random()?;
         Ok(Self {
             http,
             client,
             found,
+            auth,
             identity,
             salt,
         })
+    }
+
+    /// Posts a form as the client (RFC 6749, 2.3.1, and RFC 8628, 3.1).
+    async fn post(&self, endpoint: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, HttpError> {
+        let mut form = form.to_vec();
+        let authorization = match &self.auth {
+            Auth::Public => None,
+            Auth::Basic(value) => Some(value.clone()),
+            Auth::Post(secret) => {
+                form.push(("client_secret", secret.as_str()));
+                None
+            }
+        };
+        self.http
+            .post(endpoint, &form, authorization, MAX_DOCUMENT)
+            .await
     }
 
     /// What both flows ask for.
@@ -282,10 +320,7 @@ pub async fn sign_in(
         ("code_verifier", &verifier),
     ];
     let token_endpoint = &attempt.found.token_endpoint;
-    let answer = attempt
-        .http
-        .post(token_endpoint, &form, MAX_DOCUMENT)
-        .await?;
+    let answer = attempt.post(token_endpoint, &form).await?;
     attempt.claim(&answer, now()).await
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use pillion_caps::SecretKey;
 use pillion_people::{Invited, SshKey, Who};
-use pillion_prove::keys::{invited, is_list};
+use pillion_prove::keys::{at, invited, list};
 
 fn key(seed: u8) -> SshKey {
     SshKey::new(SecretKey::from_bytes(&[seed; 32]).public())
@@ -113,6 +113,17 @@ async fn what_is_no_list_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_looked_at_again_may_be_empty_and_nothing_else() {
+    let forge = forge();
+    let again = async |path: &str| at(&format!("{forge}/{path}.keys")).await;
+    assert_eq!(again("anna").await.unwrap(), [key(1), key(2)]);
+    assert_eq!(again("empty").await.unwrap(), []);
+    for path in ["page", "big", "away", "nobody"] {
+        assert!(again(path).await.is_err(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_of_keys_and_single_lines_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("authorized_keys");
@@ -123,9 +134,9 @@ async fn a_file_of_keys_and_single_lines_are_read() {
     assert_eq!(invited(&line, "").await.unwrap(), keys(&[1]));
     let one = invited("anna@example.org", "").await.unwrap();
     assert_eq!(one[0].to_string(), "anna@example.org");
-    for text in [path, "forge:anna", "https://forge.example/anna.keys"] {
-        assert!(is_list(text), "{text}");
-    }
+    let listed = list(path, "").await.unwrap().unwrap();
+    assert_eq!((listed.from.as_str(), listed.is_address), (path, false));
+    assert_eq!(listed.keys, [key(1), key(3)]);
     for text in [
         line.as_str(),
         "anna",
@@ -133,7 +144,7 @@ async fn a_file_of_keys_and_single_lines_are_read() {
         "anna@example.org",
         "team:8a88/anna",
     ] {
-        assert!(!is_list(text), "{text}");
+        assert_eq!(list(text, "").await.unwrap(), None, "{text}");
     }
     let gone = invited("/no/such/file", "").await.unwrap_err().to_string();
     assert!(gone.contains("/no/such/file"), "{gone}");

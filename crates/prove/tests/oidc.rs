@@ -9,7 +9,9 @@ use std::{
 
 use pillion_caps::{PublicKey, SecretKey, UnixMillis};
 use pillion_people::{Claim, ClaimError, Trust, Who, verify};
-use pillion_prove::oidc::{Client, Issuers, OidcError, keep, kept, sign_in, sign_in_elsewhere};
+use pillion_prove::oidc::{
+    Client, ClientSecret, Issuers, OidcError, keep, kept, sign_in, sign_in_elsewhere,
+};
 
 /// A provider of its own, ended with the test.
 struct Provider {
@@ -45,6 +47,7 @@ impl Provider {
         Client {
             issuer: self.issuer.parse().unwrap(),
             id: "pillion".to_owned(),
+            secret: None,
         }
     }
 }
@@ -83,6 +86,19 @@ async fn signed_in(client: &Client, login: &str) -> Result<(Claim, Who), OidcErr
     let opened = Mutex::new(None);
     let result = sign_in(client, &identity(), now, |url| {
         *opened.lock().unwrap() = Some(browser(login, &[url]));
+    })
+    .await;
+    if let Some(mut browser) = opened.into_inner().unwrap() {
+        let _ = browser.wait();
+    }
+    result
+}
+
+/// The same on another device, as anna.
+async fn signed_in_elsewhere(client: &Client) -> Result<(Claim, Who), OidcError> {
+    let opened = Mutex::new(None);
+    let result = sign_in_elsewhere(client, &identity(), now, |url, code| {
+        *opened.lock().unwrap() = Some(browser("anna", &[url, code]));
     })
     .await;
     if let Some(mut browser) = opened.into_inner().unwrap() {
@@ -185,25 +201,75 @@ async fn an_issuer_that_is_down_is_told_of_and_not_asked_again_at_once() {
 
 #[tokio::test]
 async fn a_device_is_signed_in_elsewhere_where_its_token_has_the_nonce() {
-    let signed_in = async |client: &Client| {
-        let opened = Mutex::new(None);
-        let result = sign_in_elsewhere(client, &identity(), now, |url, code| {
-            *opened.lock().unwrap() = Some(browser("anna", &[url, code]));
-        })
-        .await;
-        let _ = opened.into_inner().unwrap().unwrap().wait();
-        result
-    };
     let (with, without) = (
         Provider::start(&["ES256", "devices"]),
         Provider::start(&["ES256"]),
     );
     let (client, other) = (with.client(), without.client());
-    let (done, refused) = tokio::join!(signed_in(&client), signed_in(&other));
+    let (done, refused) = tokio::join!(signed_in_elsewhere(&client), signed_in_elsewhere(&other));
     let (claim, who) = done.unwrap();
     assert_eq!(host(&client, &claim, &identity()).await, Ok(who));
     let error = refused.unwrap_err();
     assert!(matches!(error, OidcError::NoNonce(_)), "{error}");
+}
+
+/// What the provider gives its client with "basic" and "post" (`provider.mjs`).
+const SECRET: &str = "for: tests/only +100%";
+
+#[tokio::test]
+async fn a_client_with_a_secret_sends_it_as_the_issuers_metadata_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    let keep_secret = |text: &str| {
+        pillion_prove::private::write(&file, text.as_bytes()).unwrap();
+        ClientSecret::load(&file)
+    };
+    for method in ["basic", "post"] {
+        let provider = Provider::start(&["ES256", method]);
+        let with = |secret: &str| Client {
+            secret: Some(keep_secret(secret).unwrap()),
+            ..provider.client()
+        };
+        let client = with(&format!("{SECRET}\n"));
+        let (claim, who) = signed_in(&client, "anna").await.unwrap();
+        // A host needs none to believe it.
+        let verdict = host(&provider.client(), &claim, &identity()).await;
+        assert_eq!(verdict, Ok(who.clone()));
+        assert_eq!(signed_in_elsewhere(&client).await.unwrap().1, who);
+        for client in [with("another"), provider.client()] {
+            let text = signed_in(&client, "anna").await.unwrap_err().to_string();
+            assert!(text.contains("invalid_client"), "{method}: {text}");
+            assert!(!text.contains("another"), "{text}");
+        }
+    }
+    // Where the client has none, an issuer that knows no such way is named, not guessed at.
+    let provider = Provider::start(&["ES256", "public"]);
+    let client = Client {
+        secret: Some(keep_secret(SECRET).unwrap()),
+        ..provider.client()
+    };
+    let text = signed_in(&client, "anna").await.unwrap_err().to_string();
+    assert!(text.contains("client_secret_basic"), "{text}");
+}
+
+#[test]
+fn a_clients_secret_is_its_owners_alone_and_one_line() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    let said = |file: &Path| ClientSecret::load(file).unwrap_err().to_string();
+    assert!(said(&file).contains("is not there"));
+    for text in ["", "\n", "two\nlines", "\u{1b}[2J", &"x".repeat(1025)] {
+        pillion_prove::private::write(&file, text.as_bytes()).unwrap();
+        let said = said(&file);
+        assert!(said.contains("one line"), "{text:?}: {said}");
+        assert!(said.contains("oidc_client_secret_file"), "{said}");
+    }
+    pillion_prove::private::write(&file, SECRET.as_bytes()).unwrap();
+    let secret = ClientSecret::load(&file).unwrap();
+    assert!(!format!("{secret:?}").contains("tests"));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(said(&file).contains("chmod 600"));
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ impl Session {
             ledger: Vec::new(),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
+            lists: Vec::new(),
             link: Some([9; 32]),
             relay_token: None,
         };

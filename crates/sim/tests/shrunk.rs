@@ -78,6 +78,7 @@ impl Room {
             ledger,
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
+            lists: Vec::new(),
             link,
             relay_token: None,
         };

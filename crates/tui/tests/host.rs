@@ -79,6 +79,7 @@ impl Desk {
             id: ParticipantId(id),
             name: name.into(),
             fingerprint: "7f3a-91c2-04be-77d1".into(),
+            proof: "the ticket".into(),
         };
         self.ui.notice(at(self.now), notice);
     }
@@ -415,11 +416,74 @@ fn a_moment_that_does_not_come_is_replaced_by_title_and_bell() {
 }
 
 #[test]
+fn what_the_book_says_of_somebody_stands_before_what_they_say() {
+    let remark = || Some("NOT the anna you know\x1b[2J".to_owned());
+    let (id, name) = (ParticipantId(3), || "anna".to_owned());
+    let (fingerprint, proof) = (|| "7f3a-91c2-04be-77d1".to_owned(), || "a key".to_owned());
+    let shown = |cols, notice| {
+        let mut desk = Desk::new(cols, 5);
+        desk.ui.notice_of(at(0), notice, remark());
+        desk.paint();
+        desk.row(4)
+    };
+    let asks = || HostNotice::EditRequested {
+        id,
+        name: name(),
+        fingerprint: fingerprint(),
+        proof: proof(),
+    };
+    let knocks = || HostNotice::Knocked {
+        id,
+        name: name(),
+        fingerprint: fingerprint(),
+        proof: proof(),
+    };
+    let joined = HostNotice::Joined {
+        id,
+        name: name(),
+        fingerprint: fingerprint(),
+        proof: proof(),
+    };
+    assert_eq!(
+        shown(80, joined),
+        "“anna” (NOT the anna you know[2J) is watching now."
+    );
+    for (cols, text) in [
+        (
+            84,
+            "“anna” (NOT the anna you know[2J; 7f3a-91c2) asks to type: Ctrl-] y yes, Ctrl-] n no",
+        ),
+        (
+            69,
+            "“anna” (NOT the anna you know[2J; 7f3a-91c2) asks to type: Ctrl-] y/n",
+        ),
+        (
+            58,
+            "“anna” (NOT the anna you know[2J) asks to type: Ctrl-] y/n",
+        ),
+        (46, "“anna” asks to type: Ctrl-] y yes, Ctrl-] n no"),
+    ] {
+        assert_eq!(shown(cols, asks()), text);
+    }
+    for (cols, text) in [
+        (
+            61,
+            "“anna” knocks (NOT the anna you know[2J; a key): Ctrl-] y/n/N",
+        ),
+        (54, "“anna” knocks (NOT the anna you know[2J): Ctrl-] y/n/N"),
+    ] {
+        assert_eq!(shown(cols, knocks()), text);
+    }
+}
+
+#[test]
 fn remarks_come_and_go() {
     let mut desk = Desk::new(60, 5);
     let joined = HostNotice::Joined {
         id: ParticipantId(1),
         name: "anna".into(),
+        fingerprint: "7f3a-91c2-04be-77d1".into(),
+        proof: "the ticket".into(),
     };
     desk.ui.notice(at(0), joined);
     desk.paint();

@@ -157,7 +157,7 @@ proptest! {
             prop_assert_eq!(read.to_bytes(), bytes.clone());
         }
         prop_assert!(Removals::from_bytes(&bytes).is_err());
-        for word in [MEMBERSHIP_WORD, REMOVALS_WORD] {
+        for word in [Membership::WORD, Removals::WORD] {
             let text = format!("{word}{text}");
             prop_assert!(text.parse::<Membership>().is_err());
             prop_assert!(text.parse::<Removals>().is_err());

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tokio::time::{Duration, sleep};
 
-use super::{Attempt, MAX_DOCUMENT, OidcError};
+use super::{Attempt, OidcError};
 use crate::http::{HttpError, allowed, plain};
 
 /// What the issuer says to our wish.
@@ -38,7 +38,7 @@ pub(super) async fn tokens(
         endpoint.ok_or_else(|| wrong("it has no device flow; sign in with a browser"))?;
     let wishes = attempt.wishes();
     let form: Vec<(&str, &str)> = wishes.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    let answer = attempt.http.post(endpoint, &form, MAX_DOCUMENT).await?;
+    let answer = attempt.post(endpoint, &form).await?;
     let begun: Begun = serde_json::from_slice(&answer)
         .map_err(|_| wrong("its answer to a device makes no sense"))?;
     allowed(&begun.verification_uri)?;
@@ -56,7 +56,7 @@ pub(super) async fn tokens(
         // Not a guess at when it is done: the issuer says how often it may be asked.
         sleep(interval).await;
         let endpoint = &attempt.found.token_endpoint;
-        match attempt.http.post(endpoint, &form, MAX_DOCUMENT).await {
+        match attempt.post(endpoint, &form).await {
             Ok(answer) => return Ok(answer),
             Err(HttpError::Status { text, .. }) if text.starts_with("authorization_pending") => {}
             Err(HttpError::Status { text, .. }) if text.starts_with("slow_down") => {

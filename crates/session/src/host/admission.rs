@@ -3,16 +3,20 @@
 use std::fmt;
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
-use pillion_people::{ClaimError, Invited, Issuer, Trust, verify};
-use pillion_proto::{Allow, Hello, RefusedCode, Right};
+use pillion_people::{Claim, ClaimError, Invited, Issuer, MembershipId, Trust, Who, verify};
+use pillion_proto::{
+    Allow, Hello, RefusedCode, Right,
+    limits::{MAX_NAME, MAX_SUBJECT},
+};
+use pillion_screen::clean::{clean_name, clean_title};
 
 use crate::types::ConnId;
 
 use super::{
     Host,
-    api::{Command, CommandError, Done, HostOutput, Target},
+    api::{Command, CommandError, Done, Target},
     by::By,
-    conn::Fault,
+    conn::{Fault, Parked, Waits},
     rights::Standing,
 };
 
@@ -55,6 +59,47 @@ pub(super) enum Answer {
     NoMember,
 }
 
+/// Something somebody proved to be beside their key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Proved {
+    pub(super) who: Subject,
+    /// The membership that says so: its team may take it back.
+    pub(super) membership: Option<MembershipId>,
+}
+
+impl Proved {
+    /// Whether a team took back what says so.
+    pub(super) fn is_taken_back(&self, trust: &Trust) -> bool {
+        self.membership.is_some_and(|id| trust.took_back(id))
+    }
+}
+
+/// All that somebody is.
+pub(super) fn all_of<'a>(
+    key: &PublicKey,
+    claims: impl IntoIterator<Item = &'a Proved>,
+) -> Vec<Subject> {
+    let claims = claims.into_iter().map(|claim| claim.who.clone());
+    [Subject::key(key)].into_iter().chain(claims).collect()
+}
+
+/// Whom a command about the list is about.
+pub(super) struct Meant {
+    /// By what they can prove.
+    pub(super) who: Vec<Subject>,
+    /// For people.
+    pub(super) label: String,
+}
+
+impl Meant {
+    pub(super) fn one(who: Subject, label: String) -> Meant {
+        Meant {
+            who: vec![who],
+            label,
+        }
+    }
+}
+
 /// What somebody showed, beside who they are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown {
@@ -93,8 +138,8 @@ impl Host {
     }
 
     /// Whether somebody is kept out by a thing they proved.
-    pub(super) fn check_claims(&self, claims: &[Subject]) -> Result<(), Fault> {
-        match self.rights.is_banned(claims) {
+    pub(super) fn check_claims(&self, who: &[Subject]) -> Result<(), Fault> {
+        match self.rights.is_banned(who) {
             true => Err(Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string())),
             false => Ok(()),
         }
@@ -106,12 +151,17 @@ impl Host {
         &self,
         hello: &Hello,
         identity: &PublicKey,
-    ) -> (Vec<Subject>, Option<ClaimError>, Vec<Issuer>) {
+    ) -> (Vec<Proved>, Option<ClaimError>, Vec<Issuer>) {
         let (now, session) = (UnixMillis(self.now.unix_ms), self.keys.session.public());
         let (mut claims, mut problem, mut wanted) = (Vec::new(), None, Vec::new());
         for claim in &hello.claims {
             match verify(claim, identity, &session, now, &self.trust) {
-                Ok(who) => claims.extend(who.to_string().parse::<Subject>()),
+                Ok(who) => {
+                    let read = Claim::from_bytes(claim).ok();
+                    let membership = read.and_then(|claim| claim.membership());
+                    let who = who.to_string().parse();
+                    claims.extend(who.map(|who| Proved { who, membership }));
+                }
                 Err(ClaimError::KeysWanted { issuer }) => {
                     problem = Some(ClaimError::KeysWanted {
                         issuer: issuer.clone(),
@@ -127,32 +177,36 @@ impl Host {
     /// Whom to believe changed; whoever waited for that is looked at again.
     pub(super) fn on_trust(&mut self, trust: Trust) {
         self.trust = trust;
+        self.end_taken_back();
+        self.look_again_at(Waits::Keys);
+    }
+
+    /// What some hellos waited for is here.
+    pub(super) fn look_again_at(&mut self, waits: Waits) {
         let parked = self.conns.iter_mut().filter_map(|(conn, state)| {
-            let hello = state.parked.take()?;
-            Some((*conn, hello))
+            let parked = state.parked.take_if(|parked| parked.waits == waits)?;
+            Some((*conn, parked))
         });
-        let parked: Vec<(ConnId, Box<Hello>)> = parked.collect();
-        for (conn, hello) in parked {
-            self.look_again(conn, &hello);
+        let parked: Vec<(ConnId, Box<Parked>)> = parked.collect();
+        for (conn, parked) in parked {
+            self.look_again(conn, &parked.hello);
         }
     }
 
-    /// Takes a hello up again that waited for an issuer's keys; this time with what there is.
+    /// Takes a hello up again that waited; this time with what there is.
     pub(super) fn look_again(&mut self, conn: ConnId, hello: &Hello) {
         if let Err(fault) = self.on_hello(conn, hello, true) {
             self.refuse(conn, &fault);
         }
     }
 
-    /// Puts a hello aside until an issuer's keys are here.
-    pub(super) fn park(&mut self, conn: ConnId, hello: &Hello, wanted: Vec<Issuer>) {
+    /// Puts a hello aside until what it waits for is here.
+    pub(super) fn park(&mut self, conn: ConnId, hello: &Hello, waits: Waits) {
         if let Some(state) = self.conns.get_mut(&conn) {
-            state.parked = Some(Box::new(hello.clone()));
+            let hello = hello.clone();
+            state.parked = Some(Box::new(Parked { hello, waits }));
             let until = state.since_us.saturating_add(super::join::KEYS_WITHIN_US);
             self.arm(until);
-        }
-        for issuer in wanted {
-            self.out.push_back(HostOutput::FetchKeys { issuer });
         }
     }
 
@@ -170,9 +224,8 @@ impl Host {
         if self.read_only || right <= has {
             return;
         }
-        let ttl = self.edit_ttl_ms;
         // Full records give nobody more; the host is told when it gives somebody a right itself.
-        if let Err(error) = self.grant_to(&By::Rule, identity, right, ttl) {
+        if let Err(error) = self.give_listed(&By::Rule, identity, right) {
             self.notice(super::api::HostNotice::Said(format!(
                 "somebody on your list could not be given their right: {error}"
             )));
@@ -230,6 +283,7 @@ impl Host {
                 .map(|(who, right)| (who.to_string(), right))
                 .collect(),
             banned: self.rights.banned(),
+            followed: self.lists.addresses(),
         }
     }
 
@@ -245,13 +299,46 @@ impl Host {
                 "this session was shared with --read-only: edit can't be given in it".into(),
             ));
         }
-        let (who, label) = self.subject(target)?;
-        if self.is_kept_out(&who) {
+        let Meant { who, label } = self.meant(target)?;
+        if let Some(barred) = who.iter().find(|who| self.is_kept_out(who)) {
+            let named = match who.len() {
+                1 => label,
+                _ => barred.to_string(),
+            };
             return Err(CommandError::NotNow(format!(
-                "{label} is barred; `pillion unban {who}` lifts that first"
+                "{named} is barred; `pillion unban {barred}` lifts that first"
             )));
         }
-        self.check_may_change(by, &who)?;
+        for who in &who {
+            self.check_may_change(by, who)?;
+        }
+        let mut more = "";
+        if let Target::Keys {
+            from,
+            keys,
+            is_address: true,
+        } = target
+        {
+            self.follow(from, right, keys)?;
+            more = ". The address is looked at again when somebody comes with an SSH key, every 5 minutes at \
+                    most";
+        }
+        for who in who {
+            self.put_on_list(by, who, right)?;
+        }
+        self.reconsider_knocks();
+        let verb = super::commands::verb(right);
+        Ok(Done::Said(format!(
+            "{label} may come in and {verb}, from now on{more}"
+        )))
+    }
+
+    pub(super) fn put_on_list(
+        &mut self,
+        by: &By,
+        who: Subject,
+        right: Right,
+    ) -> Result<(), CommandError> {
         let event = self.rights.allow(who.clone(), right);
         let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
         self.record(&event);
@@ -263,11 +350,7 @@ impl Host {
         for id in self.covered(&who) {
             self.follow_list(by, id, right);
         }
-        self.reconsider_knocks();
-        let verb = super::commands::verb(right);
-        Ok(Done::Said(format!(
-            "{label} may come in and {verb}, from now on"
-        )))
+        Ok(())
     }
 
     /// Somebody who is here gets or loses what the list says now.
@@ -287,7 +370,7 @@ impl Host {
             self.refresh_standings(super::requests::Why::Revoked);
         }
         if let Some(identity) = identity.filter(|_| right > Right::View && right != has) {
-            let given = self.grant_to(by, &identity, right, self.edit_ttl_ms);
+            let given = self.give_listed(by, &identity, right);
             if given.is_ok() {
                 let text = format!(
                     "{} gave you the right to {}",
@@ -307,18 +390,25 @@ impl Host {
         if let Ok(id) = self.one_knocking(target) {
             return self.turn_away(by, id, true);
         }
-        let (who, label) = self.subject(target)?;
-        self.check_may_change(by, &who)?;
-        let event = self.rights.ban(who.clone());
-        let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
-        self.record(&event);
-        self.log_by(
-            by,
-            serde_json::json!({ "event": "banned", "who": who.as_str() }),
-        );
-        for id in self.covered(&who) {
-            // Their key and what else they proved goes with it.
-            let _ = self.kick_person(by, id);
+        let Meant { who, label } = self.meant(target)?;
+        for who in &who {
+            self.check_may_change(by, who)?;
+        }
+        if let Target::Keys { from, .. } = target {
+            self.unfollow(from);
+        }
+        for who in who {
+            let event = self.rights.ban(who.clone());
+            let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
+            self.record(&event);
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "banned", "who": who.as_str() }),
+            );
+            for id in self.covered(&who) {
+                // Their key and what else they proved goes with it.
+                let _ = self.kick_person(by, id);
+            }
         }
         self.reconsider_knocks();
         Ok(Done::Said(format!("{label} may not come in any more")))
@@ -329,7 +419,7 @@ impl Host {
         let mut lifted = Vec::new();
         let subjects = match self.anybody(target) {
             Some(subjects) => subjects,
-            None => vec![self.subject(target)?.0],
+            None => self.meant(target)?.who,
         };
         for who in subjects {
             if let Some(event) = self.rights.unban(&who) {
@@ -352,24 +442,32 @@ impl Host {
         }
     }
 
-    /// Takes people off the list: what a text names, or what somebody who is here came by. `None` if
-    /// nothing was on it.
-    pub(super) fn disallow(&mut self, by: &By, who: &Subject) -> Option<String> {
-        let event = self.rights.disallow(who)?;
-        self.record(&event);
-        self.log_by(
-            by,
-            serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
-        );
-        for id in self.covered(who) {
-            if let Some(key) = self.roster.get(id).map(|person| person.identity)
-                && let Ok(event) = self.rights.revoke_person(key)
-            {
-                self.record(&event);
+    /// Takes people off the list. `None` if none of them was on it.
+    pub(super) fn disallow(&mut self, by: &By, meant: &Meant) -> Option<String> {
+        let mut was_listed = false;
+        for who in &meant.who {
+            let Some(event) = self.rights.disallow(who) else {
+                continue;
+            };
+            was_listed = true;
+            self.record(&event);
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
+            );
+            for id in self.covered(who) {
+                if let Some(key) = self.roster.get(id).map(|person| person.identity)
+                    && let Ok(event) = self.rights.revoke_person(key)
+                {
+                    self.record(&event);
+                }
             }
         }
+        if !was_listed {
+            return None;
+        }
         self.refresh_standings(super::requests::Why::Revoked);
-        Some(format!("{who} is on the list no more"))
+        Some(format!("on the list no more: {}", meant.label))
     }
 
     /// What the list gives somebody falls to view: else coming back would undo a revocation.
@@ -391,16 +489,26 @@ impl Host {
         }
     }
 
-    /// Whom a text or a target names for the list, and what to call them.
-    pub(super) fn subject(&self, target: &Target) -> Result<(Subject, String), CommandError> {
+    /// Whom a target names for the list, here or not.
+    pub(super) fn meant(&self, target: &Target) -> Result<Meant, CommandError> {
         if let Ok(id) = self.one(target) {
             let person = self.person(id)?;
-            return Ok((Subject::key(&person.identity), person.label()));
+            return Ok(Meant::one(Subject::key(&person.identity), person.label()));
         }
         if let Ok(id) = self.one_knocking(target)
             && let Some(knock) = self.knocks.get(id)
         {
-            return Ok((Subject::key(&knock.identity), knock.label()));
+            return Ok(Meant::one(Subject::key(&knock.identity), knock.label()));
+        }
+        if let Target::Keys { from, keys, .. } = target {
+            let who = keys.iter().map(|key| Who::Ssh(*key).to_string().parse());
+            let who: Vec<Subject> = who.filter_map(Result::ok).collect();
+            let from = clean_title(from, MAX_SUBJECT);
+            let label = match who.len() {
+                1 => format!("the key of {from}"),
+                count => format!("the {count} keys of {from}"),
+            };
+            return Ok(Meant { who, label });
         }
         let Target::Named(text) = target else {
             return Err(CommandError::NotAllowed(
@@ -412,12 +520,12 @@ impl Host {
             .map_err(|error| error.to_string())
             .and_then(|named| named.parse::<Subject>().map_err(|error| error.to_string()));
         match subject {
-            Ok(subject) => Ok((subject.clone(), subject.to_string())),
+            Ok(subject) => Ok(Meant::one(subject.clone(), subject.to_string())),
             Err(error) => match self.one(target) {
                 // Ambiguous: which of them says more than that it is no key.
                 Err(ambiguous @ CommandError::Ambiguous { .. }) => Err(ambiguous),
                 _ => Err(CommandError::UnknownPerson {
-                    name: pillion_screen::clean::clean_name(text, pillion_proto::limits::MAX_NAME),
+                    name: clean_name(text, MAX_NAME),
                     why: error,
                 }),
             },
@@ -444,15 +552,16 @@ impl Host {
         }
     }
 
-    fn is_kept_out(&self, who: &Subject) -> bool {
+    pub(super) fn is_kept_out(&self, who: &Subject) -> bool {
         who.as_key().is_some_and(|key| self.rights.is_barred(&key))
             || self.rights.is_banned(std::slice::from_ref(who))
     }
 
-    /// Everybody here whom an entry means.
+    /// Everybody whom an entry means: who is here, and who is away and holds a right to come back with.
     fn covered(&self, who: &Subject) -> Vec<pillion_proto::ParticipantId> {
-        let here = self.roster.people().filter(|person| person.connections > 0);
-        here.filter(|person| person.subjects().iter().any(|one| who.covers(one)))
+        let people = self.roster.listed();
+        people
+            .filter(|person| person.subjects().iter().any(|one| who.covers(one)))
             .map(|person| person.id)
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_people::{Issuer, Trust};
+use pillion_people::{Issuer, Removals, SshKey, Trust};
 use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,19 @@ pub struct HostConfig {
     pub allow: Allow,
     /// How long somebody who knocks waits for an answer at most, in milliseconds (2 min by default).
     pub knock_wait_ms: u64,
+    /// Lists of keys that an earlier run followed, as it gave them to be kept.
+    pub lists: Vec<FollowedList>,
+}
+
+/// A list of SSH keys at an address that is looked at again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedList {
+    /// The address.
+    pub from: String,
+    /// What those may do whose keys it lists.
+    pub right: Right,
+    /// Its keys when it was looked at last.
+    pub keys: Vec<SshKey>,
 }
 
 /// What happens to a host.
@@ -173,6 +186,11 @@ pub enum HostInput {
         /// The endpoint id they proved to come with.
         guest: PublicKey,
     },
+    /// What teams took back is more than when [`HostInput::Trust`] was told: memberships among it end now.
+    Removals(Vec<Removals>),
+    /// What lists of keys say now, by their addresses: the answer to [`HostOutput::FetchLists`], without
+    /// those that could not be had.
+    Lists(Vec<(String, Vec<SshKey>)>),
     /// Time passed.
     Tick,
 }
@@ -194,6 +212,15 @@ pub enum Target {
     Named(String),
     /// Exactly this participant.
     Id(ParticipantId),
+    /// Whoever holds one of the SSH keys of a list.
+    Keys {
+        /// Where the list is, for people: a file or an address.
+        from: String,
+        /// The keys.
+        keys: Vec<SshKey>,
+        /// Whether it is an address, where keys that are added later are to be found.
+        is_address: bool,
+    },
     /// Everyone who came by a link grant.
     Links,
     /// Everyone.
@@ -317,6 +344,8 @@ pub enum Done {
         people: Vec<(String, Right)>,
         /// Who is kept out.
         banned: Vec<String>,
+        /// Addresses of lists that are looked at again.
+        followed: Vec<String>,
     },
 }
 
@@ -408,6 +437,8 @@ pub enum HostNotice {
         name: String,
         /// Fingerprint of the identity key.
         fingerprint: String,
+        /// What let them in, and what they proved to be.
+        proof: String,
     },
     /// Knocks; answered by [`Command::Admit`] or [`Command::TurnAway`].
     Knocked {
@@ -443,6 +474,10 @@ pub enum HostNotice {
         id: ParticipantId,
         /// Name, cleaned.
         name: String,
+        /// Fingerprint of the identity key.
+        fingerprint: String,
+        /// What let them in, and what they proved to be.
+        proof: String,
     },
     /// Somebody left.
     Left {
@@ -593,6 +628,14 @@ pub enum HostOutput {
     FetchKeys {
         /// Whose.
         issuer: Issuer,
+    },
+    /// Keep what lists are followed in the session's directory, in place of what was kept.
+    KeepLists(Vec<FollowedList>),
+    /// Fetch the lists of keys at these addresses and say [`HostInput::Lists`], whatever came of it:
+    /// somebody may wait for it, six seconds at most.
+    FetchLists {
+        /// Where they are.
+        from: Vec<String>,
     },
     /// Start listening for viewers.
     Listen,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use pillion_caps::{
-    Audience, PublicKey, Refusal, SecretKey, Subject, UnixMillis, VerifiedIdentity,
+    Audience, Grant, PublicKey, Refusal, SecretKey, Subject, Terms, UnixMillis, VerifiedIdentity,
 };
 use pillion_proto::{
     Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right, limits::MAX_SUBJECT,
@@ -13,6 +13,7 @@ use crate::words::span;
 
 use super::{
     Host,
+    admission::Meant,
     api::{
         Actor, Command, CommandError, Done, HostNotice, ParticipantStatus, SessionStatus, Target,
     },
@@ -172,15 +173,27 @@ impl Host {
                 format!("Let {label} in?")
             }
             Command::Allow { target, right } => {
-                let (who, label) = self.subject(target)?;
-                *target = Target::Named(who.to_string());
-                format!("Let {label} come in and {}, from now on?", verb(*right))
+                let Meant { who, label } = self.meant(target)?;
+                if let [who] = &who[..] {
+                    *target = Target::Named(who.to_string());
+                }
+                let later = match target {
+                    Target::Keys {
+                        is_address: true, ..
+                    } => ", and whose keys are added there,",
+                    _ => "",
+                };
+                format!(
+                    "Let {label}{later} come in and {}, from now on?",
+                    verb(*right)
+                )
             }
             Command::Unban { target } => match target {
                 Target::Named(who) => {
                     let who = pillion_screen::clean::clean_name(who, MAX_SUBJECT);
                     format!("Let “{who}” come in again?")
                 }
+                Target::Keys { .. } => format!("Let {} come in again?", self.meant(target)?.label),
                 _ => "Let somebody come in again who was barred?".to_owned(),
             },
             Command::Open { allow: Some(allow) } => format!("Open the session: {allow}?"),
@@ -300,14 +313,8 @@ impl Host {
         right: Right,
         ttl: u64,
     ) -> Result<UnixMillis, CommandError> {
-        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
-        let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
-        let grant = self.issue(by, terms)?;
-        let redeemed = self.rights.redeem(&grant, identity, None, now);
-        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
-            self.record(&event);
-        }
-        self.arm_expiry();
+        let grant = self.give(by, identity, right, ttl)?;
+        let key = identity.key();
         let push = FromHost::Grant(GrantPush {
             grant: grant.to_bytes().into(),
         });
@@ -316,6 +323,38 @@ impl Host {
             self.send(conn, &push);
         }
         Ok(grant.terms().expires)
+    }
+
+    /// Gives somebody what the list says. Their viewers don't keep it: it is given anew whenever they come,
+    /// for as long as the list says so.
+    pub(super) fn give_listed(
+        &mut self,
+        by: &By,
+        identity: &VerifiedIdentity,
+        right: Right,
+    ) -> Result<(), CommandError> {
+        let grant = self.give(by, identity, right, self.edit_ttl_ms)?;
+        self.rights.note_listed(&identity.key(), grant.id());
+        Ok(())
+    }
+
+    /// Issues a grant to somebody, and redeems it for them.
+    fn give(
+        &mut self,
+        by: &By,
+        identity: &VerifiedIdentity,
+        right: Right,
+        ttl: u64,
+    ) -> Result<Grant, CommandError> {
+        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
+        let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
+        let grant = self.issue(by, terms)?;
+        let redeemed = self.rights.redeem(&grant, identity, None, now);
+        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
+            self.record(&event);
+        }
+        self.arm_expiry();
+        Ok(grant)
     }
 
     /// For how long: what a co-host gives ends with what they have.
@@ -358,11 +397,7 @@ impl Host {
     }
 
     /// Signs and records a grant.
-    fn issue(
-        &mut self,
-        by: &By,
-        terms: pillion_caps::Terms,
-    ) -> Result<pillion_caps::Grant, CommandError> {
+    fn issue(&mut self, by: &By, terms: Terms) -> Result<Grant, CommandError> {
         let seed = self.random();
         let [seed, _] = [0, 16].map(|at| {
             let mut half = [0; 16];
@@ -403,11 +438,23 @@ impl Host {
                 "every grant is revoked".to_owned(),
             ),
             Target::Id(id) => return self.revoke_person(by, *id),
+            Target::Keys { from, .. } => {
+                let meant = self.meant(target)?;
+                let followed = self.unfollow(from);
+                return match self.disallow(by, &meant) {
+                    Some(said) => Ok(Done::Said(said)),
+                    None if followed => Ok(Done::Said(format!("{from} is followed no more"))),
+                    None => Err(CommandError::NotNow(format!(
+                        "none of {} is on the list (pillion allow)",
+                        meant.label
+                    ))),
+                };
+            }
             Target::Named(name) => match self.find(name, true) {
                 Err(error) => {
                     // An entry of the list, perhaps.
-                    let (who, _) = self.subject(target).map_err(|_| error.clone())?;
-                    let said = self.disallow(by, &who).ok_or(error)?;
+                    let meant = self.meant(target).map_err(|_| error.clone())?;
+                    let said = self.disallow(by, &meant).ok_or(error)?;
                     return Ok(Done::Said(said));
                 }
                 Ok(Found::Person(id)) => return self.revoke_person(by, id),
@@ -455,7 +502,7 @@ impl Host {
         self.check_over(by, id)?;
         let person = self.person(id)?;
         let (label, name, key) = (person.label(), person.name.clone(), person.identity);
-        let claims: Vec<Subject> = person.claims.iter().cloned().collect();
+        let claims = person.proved();
         let texts: Vec<&str> = claims.iter().map(Subject::as_str).collect();
         let event = serde_json::json!({
             "event": "kicked", "id": id.0, "name": name, "identity": key.to_string(),

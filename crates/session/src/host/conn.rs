@@ -21,6 +21,7 @@ use super::{
     input::InputReader,
     knocks::Kept,
     rate::Bucket,
+    resume::Pass,
     track::TERMINAL,
 };
 
@@ -46,8 +47,8 @@ pub(super) struct Conn {
     heard_at_us: u64,
     pub(super) path: PathKind,
     pub(super) rtt_us: Option<u32>,
-    /// A hello that waits for an issuer's keys.
-    pub(super) parked: Option<Box<Hello>>,
+    /// A hello that waits for something to tell who it is by.
+    pub(super) parked: Option<Box<Parked>>,
     /// Showed the ticket, and waits for the host's answer.
     pub(super) knock: Option<Box<Kept>>,
     member: Option<Box<Member>>,
@@ -64,6 +65,21 @@ pub(super) enum Early {
     Shown,
 }
 
+/// A hello that waits.
+pub(super) struct Parked {
+    pub(super) hello: Hello,
+    pub(super) waits: Waits,
+}
+
+/// What for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// An issuer's keys.
+    Keys,
+    /// Lists of SSH keys.
+    Lists,
+}
+
 /// A connection that was let in.
 pub(super) struct Member {
     pub(super) id: ParticipantId,
@@ -73,6 +89,8 @@ pub(super) struct Member {
     pub(super) read_only: bool,
     /// What let it in.
     pub(super) entry: Entry,
+    /// What it showed.
+    pub(super) pass: Pass,
     pub(super) lane: Lane,
     pub(super) input: InputReader,
     pub(super) requests: Requests,

@@ -1,7 +1,7 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, Subject, UnixMillis,
+    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, UnixMillis,
     VerifiedIdentity,
 };
 use pillion_people::Issuer;
@@ -14,20 +14,21 @@ use crate::{types::ConnId, words::sentence};
 
 use super::{
     Host,
-    admission::{Answer, Entry, Shown},
+    admission::{Answer, Entry, Shown, all_of},
     api::{HostNotice, HostOutput},
-    conn::{Conn, Early, Fault, Member},
+    conn::{Conn, Early, Fault, Member, Waits},
     fanout::Lane,
     history::Requests,
     input::InputReader,
     resume::Pass,
+    roster::Person,
 };
 
 /// How long a connection may take to say who it is, in microseconds.
 pub(super) const HELLO_WITHIN_US: u64 = 10_000_000;
 
-/// How long a hello may wait for an issuer's keys, in microseconds from when its connection stood: less
-/// than a viewer waits for an answer.
+/// How long a hello may wait for an issuer's keys or for lists of keys, in microseconds from when its
+/// connection stood: less than a viewer waits for an answer.
 pub(super) const KEYS_WITHIN_US: u64 = 6_000_000;
 
 /// Connections that may wait to be let in.
@@ -54,8 +55,10 @@ pub(super) struct Admitted {
 enum Verdict {
     In(Admitted),
     Knock(Admitted),
-    /// An issuer's keys are needed to tell who it is.
-    Wait(Vec<Issuer>),
+    /// These issuers' keys are needed to tell who it is.
+    WaitForKeys(Vec<Issuer>),
+    /// Lists of keys may say that they come in.
+    WaitForLists,
 }
 
 impl Host {
@@ -99,9 +102,9 @@ impl Host {
             .collect();
         for (conn, due) in joining {
             let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
-            if let Some(hello) = parked.and_then(|state| state.parked.take()) {
-                // The issuer does not answer: who they are is not known, and that may do.
-                self.look_again(conn, &hello);
+            if let Some(parked) = parked.and_then(|state| state.parked.take()) {
+                // Nobody answers: who they are is not known, and that may do.
+                self.look_again(conn, &parked.hello);
             } else if now >= due {
                 let text =
                     "your side connected but did not say who it is within 10 seconds; try again";
@@ -112,7 +115,7 @@ impl Host {
         }
     }
 
-    /// A hello, `again` if it waited for an issuer's keys: what can't be told now is not believed.
+    /// A hello, `again` if it waited: what can't be told now is not believed.
     pub(super) fn on_hello(
         &mut self,
         conn: ConnId,
@@ -122,7 +125,13 @@ impl Host {
         match self.check_hello(conn, hello, again) {
             Ok(Verdict::In(admitted)) => self.welcome(conn, hello, admitted, None),
             Ok(Verdict::Knock(admitted)) => self.knock(conn, hello, admitted)?,
-            Ok(Verdict::Wait(issuers)) => self.park(conn, hello, issuers),
+            Ok(Verdict::WaitForKeys(issuers)) => {
+                self.park(conn, hello, Waits::Keys);
+                for issuer in issuers {
+                    self.out.push_back(HostOutput::FetchKeys { issuer });
+                }
+            }
+            Ok(Verdict::WaitForLists) => self.park(conn, hello, Waits::Lists),
             Err(fault) => {
                 self.log_turned_away(hello, &fault);
                 return Err(fault);
@@ -164,11 +173,13 @@ impl Host {
 
         let (claims, problem, wanted) = self.verify_claims(hello, &key);
         if !wanted.is_empty() && !again {
-            return Ok(Verdict::Wait(wanted));
+            return Ok(Verdict::WaitForKeys(wanted));
         }
-        let mut who = vec![Subject::key(&key)];
-        who.extend(claims.iter().cloned());
+        let who = all_of(&key, &claims);
         self.check_claims(&who)?;
+        if self.look_at_lists(&claims) && !again {
+            return Ok(Verdict::WaitForLists);
+        }
 
         let link = self.shown_link(hello, &binding).map_err(bad_proof)?;
         let shown = Shown {
@@ -329,8 +340,7 @@ impl Host {
 
         let now = self.now;
         let claims = pass.claims.clone();
-        let mut who = vec![Subject::key(&key)];
-        who.extend(claims.iter().cloned());
+        let who = all_of(&key, &claims);
         self.give_listed_right(&identity, &who);
         let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
         self.knocks.changed |= standing.right == Right::Manage;
@@ -359,13 +369,14 @@ impl Host {
         // What was shown before has a stream of its own, and nobody acknowledges it.
         let epoch = u32::from(state.early == Early::Shown);
         let peer = state.peer;
-        self.known.note(peer, join, pass);
+        self.known.note(peer, join, pass.clone());
         state.become_member(Member {
             id,
             join,
             identity,
             read_only: hello.read_only,
             entry,
+            pass,
             lane: Lane::new(epoch, now.mono_us),
             input: InputReader::new(),
             requests: Requests::new(),
@@ -401,12 +412,18 @@ impl Host {
 
         if is_first {
             let name = self.name_of(id);
-            let claims: Vec<&str> = claims.iter().map(Subject::as_str).collect();
+            let claims: Vec<&str> = claims.iter().map(|claim| claim.who.as_str()).collect();
             self.log_event(serde_json::json!({
                 "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
                 "proof": entry.to_string(), "claims": claims,
             }));
-            self.notice(HostNotice::Joined { id, name });
+            let proof = self.roster.get(id).map(Person::proof).unwrap_or_default();
+            self.notice(HostNotice::Joined {
+                id,
+                name,
+                fingerprint: key.fingerprint(),
+                proof,
+            });
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     Host,
-    admission::{Answer, Entry, Shown},
+    admission::{Answer, Entry, Proved, Shown, all_of},
     api::{CommandError, Done, HostNotice, ParticipantStatus, Target},
     by::By,
     conn::Fault,
@@ -50,7 +50,7 @@ pub(super) struct Knock {
     /// Cleaned; unverified.
     pub(super) name: String,
     /// What they proved to be beside their key.
-    pub(super) claims: Vec<Subject>,
+    pub(super) claims: Vec<Proved>,
     /// What the ticket they hold counts as.
     ticket: Entry,
     conns: BTreeSet<ConnId>,
@@ -76,7 +76,7 @@ impl Knock {
             _ => None,
         };
         code.into_iter()
-            .chain(self.claims.iter().map(Subject::to_string))
+            .chain(self.claims.iter().map(|claim| claim.who.to_string()))
             .chain([format!("key {}", self.identity.fingerprint())])
             .collect::<Vec<_>>()
             .join(", ")
@@ -309,7 +309,8 @@ impl Host {
         for_good: bool,
     ) -> Result<Done, CommandError> {
         let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
-        let (label, key, claims) = (knock.label(), knock.identity, knock.claims.clone());
+        let (label, key) = (knock.label(), knock.identity);
+        let claims: Vec<Subject> = knock.claims.iter().map(|one| one.who.clone()).collect();
         if for_good {
             self.bar_all(key, &claims)?;
         }
@@ -377,6 +378,38 @@ impl Host {
         Some(knock)
     }
 
+    /// Lets go of the memberships among what those who wait proved that a team took back; they are asked
+    /// about anew without them.
+    pub(super) fn forget_taken_back(&mut self) {
+        let trust = &self.trust;
+        let holds = |claim: &Proved| !claim.is_taken_back(trust);
+        let mut changed = Vec::new();
+        for knock in self.knocks.waiting.values_mut() {
+            let before = knock.claims.len();
+            knock.claims.retain(holds);
+            if knock.claims.len() != before {
+                changed.push(knock.id);
+            }
+        }
+        let kept = self
+            .conns
+            .values_mut()
+            .filter_map(|state| state.knock.as_mut());
+        for kept in kept {
+            kept.admitted.pass.claims.retain(holds);
+        }
+        if changed.is_empty() {
+            return;
+        }
+        self.reconsider_knocks();
+        for id in changed {
+            if let Some(proof) = self.knocks.get(id).map(Knock::proof) {
+                self.notice(HostNotice::KnockGone { id });
+                self.announce_knock(id, &proof);
+            }
+        }
+    }
+
     /// A connection that knocked is gone.
     pub(super) fn knock_left(&mut self, conn: ConnId, id: ParticipantId) {
         let Some(knock) = self.knocks.waiting.get_mut(&id) else {
@@ -399,8 +432,7 @@ impl Host {
             let Some(knock) = self.knocks.get(id) else {
                 continue;
             };
-            let mut who = vec![Subject::key(&knock.identity)];
-            who.extend(knock.claims.iter().cloned());
+            let who = all_of(&knock.identity, &knock.claims);
             let out = match self.check_person(&knock.identity) {
                 Ok(()) => self.check_claims(&who),
                 barred => barred,
@@ -468,7 +500,7 @@ impl Host {
                     || key.fingerprint() == text
                     || (text.len() >= 4 && key.to_string().starts_with(text))
             }
-            Target::Links | Target::All => false,
+            Target::Keys { .. } | Target::Links | Target::All => false,
         };
         let found: Vec<&Knock> = knocks.filter(is_meant).collect();
         let by_number = found.iter().find(|knock| match target {
@@ -545,7 +577,7 @@ impl Host {
 }
 
 fn event_of(event: &str, knock: &Knock) -> serde_json::Value {
-    let claims: Vec<&str> = knock.claims.iter().map(Subject::as_str).collect();
+    let claims: Vec<&str> = knock.claims.iter().map(|one| one.who.as_str()).collect();
     serde_json::json!({
         "event": event, "id": knock.id.0, "name": knock.name,
         "identity": knock.identity.to_string(), "proof": knock.proof(), "claims": claims,

@@ -2,7 +2,8 @@
 //!
 //! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and
 //! what goes to whom, `join` who gets in, `admission` what the
-//! door says to whom, `codes` who used a spoken code, `knocks` those who wait for an answer, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
+//! door says to whom, `codes` who used a spoken code, `knocks` those who wait for an answer, `taken_back` memberships
+//! that end while they are used, `lists` what is looked up again of keys at an address, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
 //! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
 //! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
 //! `requests` what viewers ask for, `sharing` when any of it is open, `attribution` what the log says of
@@ -20,6 +21,7 @@ mod history;
 mod input;
 mod join;
 mod knocks;
+mod lists;
 mod local;
 mod manage;
 mod names;
@@ -29,6 +31,7 @@ mod resume;
 mod rights;
 mod roster;
 mod sharing;
+mod taken_back;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -90,6 +93,7 @@ pub struct Host {
     trust: Trust,
     knocks: knocks::Knocks,
     codes: codes::Codes,
+    lists: lists::Lists,
     attribution: attribution::Attribution,
 }
 
@@ -162,6 +166,7 @@ impl Host {
             trust: Trust::default(),
             knocks: knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
             codes: codes::Codes::default(),
+            lists: lists::Lists::new(config.lists),
             attribution: attribution::Attribution::new(now.mono_us),
         };
         if let Some(problem) = problem {
@@ -210,6 +215,8 @@ impl Host {
             HostInput::History { request, chunks } => self.on_history(request, chunks),
             HostInput::Trust(trust) => self.on_trust(*trust),
             HostInput::CodeUsed { number, guest } => self.on_code_used(number, guest),
+            HostInput::Removals(removals) => self.on_removals(removals),
+            HostInput::Lists(found) => self.on_lists(found),
             HostInput::Tick => {}
         }
         self.run_due();

@@ -47,7 +47,7 @@ impl Host {
                 Found::Person(id) => Ok(id),
                 Found::Grant(_) => Err(CommandError::Unknown { name: name.clone() }),
             },
-            Target::Links | Target::All => Err(CommandError::NotAllowed(
+            Target::Keys { .. } | Target::Links | Target::All => Err(CommandError::NotAllowed(
                 "name one person; `pillion who` lists who is here".into(),
             )),
         }

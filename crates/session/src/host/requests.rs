@@ -22,6 +22,8 @@ const ASK_AGAIN_US: u64 = 10_000_000;
 pub(super) enum Why {
     Revoked,
     Expired,
+    /// A team took a membership back.
+    TakenBack,
 }
 
 impl Host {
@@ -55,11 +57,13 @@ impl Host {
         } else {
             person.asking = true;
             let (name, fingerprint) = (person.name.clone(), person.identity.fingerprint());
+            let proof = person.proof();
             self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
             return self.notice(HostNotice::EditRequested {
                 id,
                 name,
                 fingerprint,
+                proof,
             });
         };
         self.send(
@@ -176,17 +180,22 @@ impl Host {
             Why::Expired => {
                 "your edit right ended: it expired; ask again if you need it".to_owned()
             }
+            Why::TakenBack => {
+                "your edit right came by your membership of a team, and the team took that \
+                               back: ask its owner, or the host"
+                    .to_owned()
+            }
+        };
+        let word = match why {
+            Why::Revoked => "revoked",
+            Why::Expired => "expired",
+            Why::TakenBack => "membership taken back",
         };
         for (id, key) in changed {
             self.tell_standing(&key, &text);
             let right = self.rights.standing(&key, now).right;
-            let why = if why == Why::Expired {
-                "expired"
-            } else {
-                "revoked"
-            };
             self.log_event(serde_json::json!({
-                "event": "right", "id": id.0, "right": format!("{right:?}").to_lowercase(), "why": why,
+                "event": "right", "id": id.0, "right": format!("{right:?}").to_lowercase(), "why": word,
             }));
         }
         self.arm_expiry();

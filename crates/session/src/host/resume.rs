@@ -16,7 +16,7 @@ use crate::types::{ConnId, Stream};
 
 use super::{
     Host,
-    admission::{Answer, Entry, Shown},
+    admission::{Answer, Entry, Proved, Shown, all_of},
     api::HostOutput,
     conn::{Early, Fault},
     track::TERMINAL,
@@ -34,7 +34,7 @@ pub(super) struct Pass {
     /// Grants that were redeemed.
     pub(super) grants: Vec<GrantId>,
     /// What they proved to be beside their key.
-    pub(super) claims: Vec<Subject>,
+    pub(super) claims: Vec<Proved>,
 }
 
 /// Endpoints that proved on an earlier connection what lets them in. An endpoint is one run of a
@@ -99,22 +99,27 @@ impl Host {
         let Some(Visit { join, pass, .. }) = self.known.endpoints.get(endpoint) else {
             return false;
         };
-        let current = self.sharing.link.as_ref().map(|link| link.public());
-        let now = UnixMillis(self.now.unix_ms);
         // What a claim says is not proved again before the hello: it may have run out. So it can keep
         // somebody out here, and lets nobody in.
-        let shown = Shown {
-            ticket: (pass.link.is_some() && pass.link == current).then_some(Entry::Ticket),
-            grant: self.rights.holds_any(&join.0, &pass.grants, now),
-        };
+        let shown = self.still_shown(&join.0, pass);
         self.check_open(resume.versions).is_ok()
             && self.check_person(&join.0).is_ok()
-            && self.check_claims(&pass.claims).is_ok()
+            && self.check_claims(&all_of(&join.0, &pass.claims)).is_ok()
             && self.check_room(join).is_ok()
             && matches!(
                 self.at_the_door(&[Subject::key(&join.0)], shown),
                 Answer::In(_)
             )
+    }
+
+    /// What of a pass counts now.
+    pub(super) fn still_shown(&self, identity: &PublicKey, pass: &Pass) -> Shown {
+        let current = self.sharing.link.as_ref().map(|link| link.public());
+        let now = UnixMillis(self.now.unix_ms);
+        Shown {
+            ticket: (pass.link.is_some() && pass.link == current).then_some(Entry::Ticket),
+            grant: self.rights.holds_any(identity, &pass.grants, now),
+        }
     }
 
     /// Lets in so many endpoints of nobody's.

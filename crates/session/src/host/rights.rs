@@ -74,7 +74,14 @@ pub(super) struct Rights {
     ledger: Ledger,
     /// No more than view for anybody, whatever they hold.
     read_only: bool,
-    held: BTreeMap<PublicKey, Vec<VerifiedGrant>>,
+    held: BTreeMap<PublicKey, Vec<Held>>,
+}
+
+/// A grant somebody redeemed.
+struct Held {
+    grant: VerifiedGrant,
+    /// The list gave it, so it falls with what the list says.
+    listed: bool,
 }
 
 impl Rights {
@@ -151,6 +158,14 @@ impl Rights {
         self.ledger.access().right_as_member(who).map(right_in)
     }
 
+    /// What the list's own entry for this text gives.
+    pub(super) fn entry(&self, who: &Subject) -> Option<Right> {
+        let mut entries = self.entries();
+        entries
+            .find(|(entry, _)| *entry == who)
+            .map(|(_, right)| right)
+    }
+
     /// The list.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Subject, Right)> {
         let entries = self.ledger.access().entries();
@@ -205,9 +220,8 @@ impl Rights {
 
     /// The widest grant of `who` that stands now, and of equally wide ones the one that ends last.
     fn best(&self, who: &PublicKey, now: UnixMillis) -> Option<&VerifiedGrant> {
-        let held = self.held.get(who)?;
-        held.iter()
-            .filter(|grant| stands(&self.ledger, grant, now))
+        let held = self.held.get(who)?.iter().map(|held| &held.grant);
+        held.filter(|grant| stands(&self.ledger, grant, now))
             .max_by_key(|grant| (right_of(grant), grant.expires()))
     }
 
@@ -228,26 +242,51 @@ impl Rights {
         let event = redemption.event().cloned();
         let verified = self.ledger.admit(redemption, now)?;
         let held = self.held.entry(identity.key()).or_default();
-        held.retain(|known| known.id() != verified.id());
-        held.push(verified);
+        held.retain(|known| known.grant.id() != verified.id());
+        held.push(Held {
+            grant: verified,
+            listed: false,
+        });
         if held.len() > MAX_HELD {
-            held.sort_by_key(|grant| std::cmp::Reverse(grant.expires()));
+            held.sort_by_key(|held| std::cmp::Reverse(held.grant.expires()));
             held.truncate(MAX_HELD);
         }
         Ok(event)
     }
 
+    /// Notes that it was the list that gave somebody this grant.
+    pub(super) fn note_listed(&mut self, who: &PublicKey, grant: GrantId) {
+        let held = self.held.get_mut(who).into_iter().flatten();
+        for held in held.filter(|held| held.grant.id() == grant) {
+            held.listed = true;
+        }
+    }
+
+    /// Takes back what the list gave somebody beyond what it says of them now.
+    pub(super) fn unlist(&mut self, who: &PublicKey, now: Option<Right>) -> Vec<LedgerEvent> {
+        let held = self.held.get(who).into_iter().flatten();
+        let over = held.filter(|held| held.listed && Some(right_of(&held.grant)) > now);
+        let over: Vec<GrantId> = over.map(|held| held.grant.id()).collect();
+        let events = over.into_iter().map(|grant| {
+            self.take_back(who, grant);
+            self.ledger.revoke_grant(grant)
+        });
+        // What can't be written down any more holds for this run, and the grant is nobody's to present.
+        events.filter_map(Result::ok).collect()
+    }
+
     /// Somebody's use of a grant counts, but does them no good: it could not be made durable.
     pub(super) fn take_back(&mut self, who: &PublicKey, grant: GrantId) {
         if let Some(held) = self.held.get_mut(who) {
-            held.retain(|known| known.id() != grant);
+            held.retain(|known| known.grant.id() != grant);
         }
     }
 
     /// Whether `who` redeemed one of these grants and it stands now.
     pub(super) fn holds_any(&self, who: &PublicKey, grants: &[GrantId], now: UnixMillis) -> bool {
         let held = self.held.get(who).into_iter().flatten();
-        let mut standing = held.filter(|grant| stands(&self.ledger, grant, now));
+        let grants_held = held.map(|held| &held.grant);
+        let mut standing = grants_held.filter(|grant| stands(&self.ledger, grant, now));
         standing.any(|grant| grants.contains(&grant.id()))
     }
 
@@ -330,7 +369,7 @@ impl Rights {
     pub(super) fn drop_ended(&mut self, now: UnixMillis) {
         let Rights { ledger, held, .. } = self;
         held.retain(|_, grants| {
-            grants.retain(|grant| stands(ledger, grant, now));
+            grants.retain(|held| stands(ledger, &held.grant, now));
             !grants.is_empty()
         });
     }
@@ -340,7 +379,7 @@ impl Rights {
         self.held
             .values()
             .flatten()
-            .map(VerifiedGrant::expires)
+            .map(|held| held.grant.expires())
             .min()
     }
 }

@@ -9,7 +9,10 @@ use pillion_proto::{
 };
 use pillion_screen::clean::clean_name;
 
-use super::{admission::Entry, rights::Standing};
+use super::{
+    admission::{Entry, Proved, all_of},
+    rights::Standing,
+};
 
 /// People remembered after they left, so that they get their number back. Keys are free: unbounded,
 /// a ticket holder could fill the memory.
@@ -28,7 +31,7 @@ pub(super) struct Person {
     pub(super) id: ParticipantId,
     pub(super) identity: PublicKey,
     /// What they proved to be beside their key, so far.
-    pub(super) claims: BTreeSet<Subject>,
+    pub(super) claims: BTreeSet<Proved>,
     /// What let them in last.
     pub(super) entry: Entry,
     /// Cleaned; unverified.
@@ -62,16 +65,20 @@ impl Person {
 
     /// All they are known to be.
     pub(super) fn subjects(&self) -> Vec<Subject> {
-        let key = Subject::key(&self.identity);
-        [key]
-            .into_iter()
-            .chain(self.claims.iter().cloned())
-            .collect()
+        all_of(&self.identity, &self.claims)
+    }
+
+    /// What they proved to be beside their key.
+    pub(super) fn proved(&self) -> Vec<Subject> {
+        let mut subjects: Vec<Subject> = self.claims.iter().map(|one| one.who.clone()).collect();
+        // Two memberships of one member are one name.
+        subjects.dedup();
+        subjects
     }
 
     /// What let them in, and what else they proved to be; for people.
     pub(super) fn proof(&self) -> String {
-        let claims = self.claims.iter().map(Subject::to_string);
+        let claims = self.proved().into_iter().map(|who| who.to_string());
         let all: Vec<String> = [self.entry.to_string()].into_iter().chain(claims).collect();
         all.join(", ")
     }
@@ -186,11 +193,8 @@ impl Roster {
     }
 
     fn forget_surplus(&mut self) {
-        let gone = || {
-            self.people
-                .values()
-                .filter(|person| person.connections == 0)
-        };
+        // Who may do more than watch is remembered for as long: what they proved says whether they still may.
+        let gone = || self.people.values().filter(|person| !person.listed());
         if gone().count() <= MAX_GONE {
             return;
         }

@@ -11,9 +11,9 @@ use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackS
 use pillion_screen::{LineId, Size};
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, Host, HostConfig, HostInput, HostNotice,
-    HostOutput, LogEntry, Now, Phase, Stream, Target, ViewerConfig, ViewerEvent, ViewerInput,
-    ViewerOutput, viewer::Viewer,
+    Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, Host, HostConfig,
+    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Stream, Target, ViewerConfig,
+    ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
 };
 
 pub(super) const TERMINAL: TrackId = TrackId(0);
@@ -85,6 +85,8 @@ pub(super) struct World {
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
     pub(super) ticket: String,
     pub(super) wanted_keys: Vec<pillion_people::Issuer>,
+    pub(super) wanted_lists: Vec<Vec<String>>,
+    pub(super) kept_lists: Vec<FollowedList>,
     requests: u64,
     conns: u64,
 }
@@ -106,6 +108,7 @@ pub(super) fn config() -> HostConfig {
         relay_token: None,
         allow: pillion_proto::Allow::Link,
         knock_wait_ms: 120_000,
+        lists: Vec::new(),
     }
 }
 
@@ -146,13 +149,39 @@ impl World {
             strangers: BTreeMap::new(),
             ticket: String::new(),
             wanted_keys: Vec::new(),
+            wanted_lists: Vec::new(),
+            kept_lists: Vec::new(),
             requests: 0,
             conns: 0,
         };
+        world.is_reached();
+        world
+    }
+
+    fn is_reached(&mut self) {
         let id = iroh_base::EndpointId::from_bytes(secret(1).public().as_bytes()).unwrap();
         let addr = iroh_base::EndpointAddr::new(id).with_ip_addr("127.0.0.1:7777".parse().unwrap());
-        world.host(HostInput::Addresses { addr });
-        world
+        self.host(HostInput::Addresses { addr });
+    }
+
+    /// The host ends as by a power cut and begins again with what was written down; viewers come back by
+    /// themselves.
+    pub(super) fn restart(&mut self, config: HostConfig) {
+        for seat in 0..self.seats.len() {
+            self.unplug(seat);
+        }
+        self.host = Host::new(
+            HostConfig {
+                ledger: self.ledger.clone(),
+                link: self.kept_links.last().copied(),
+                lists: self.kept_lists.clone(),
+                seed: [9; 32],
+                ..config
+            },
+            self.now,
+        );
+        self.is_reached();
+        self.share();
     }
 
     pub(super) fn share(&mut self) {
@@ -606,6 +635,8 @@ impl World {
                 self.done.insert(request, result);
             }
             HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
+            HostOutput::FetchLists { from } => self.wanted_lists.push(from),
+            HostOutput::KeepLists(lists) => self.kept_lists = lists,
             HostOutput::Listen => self.listening = true,
             HostOutput::StopListening => self.listening = false,
         }

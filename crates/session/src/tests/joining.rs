@@ -370,7 +370,11 @@ fn the_waits_between_tries_grow_to_five_seconds() {
 fn names_are_cleaned_and_comings_and_goings_are_told() {
     let mut world = World::shared();
     let anna = world.join(10, "an\u{202e}na\u{1b}[2J");
-    assert!(matches!(&world.notices[..], [HostNotice::Joined { name, .. }] if name == "anna[2J"));
+    assert!(
+        matches!(&world.notices[..], [HostNotice::Joined { name, fingerprint, proof, .. }]
+            if name == "anna[2J" && proof == "the ticket"
+                && *fingerprint == secret(10).public().fingerprint())
+    );
     let bert = world.join(11, "");
     world.advance_ms(100);
     let names = |world: &World, seat: usize| -> Vec<String> {

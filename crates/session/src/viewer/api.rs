@@ -76,6 +76,8 @@ pub enum ViewerInput {
         /// For people.
         why: String,
     },
+    /// Claims to show from the next hello on, in place of [`ViewerConfig::claims`]: some had run out.
+    Claims(Vec<Bytes>),
     /// The person typed.
     Keys(Bytes),
     /// The person asks for edit.

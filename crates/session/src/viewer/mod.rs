@@ -181,6 +181,7 @@ impl Viewer {
             ViewerInput::StreamEnded { stream } => self.on_stream_ended(stream),
             ViewerInput::Path { kind, rtt_us } => self.on_path(kind, rtt_us),
             ViewerInput::Disconnected { why } => self.on_disconnected(&why),
+            ViewerInput::Claims(claims) => self.config.claims = claims,
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
             ViewerInput::RequestEdit => self.on_request_edit(),
             ViewerInput::WantHistory { from, count } => self.want_history(from, count),

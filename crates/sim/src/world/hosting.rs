@@ -103,6 +103,7 @@ impl World {
                 false => pillion_proto::Allow::Link,
             },
             knock_wait_ms: KNOCK_WAIT_MS,
+            lists: Vec::new(),
             link: self.link,
             relay_token: None,
         };
@@ -349,7 +350,9 @@ impl World {
             }
             HostOutput::Notice(notice) => self.notice(&notice),
             HostOutput::Done { .. } => {}
-            HostOutput::FetchKeys { .. } => {}
+            HostOutput::FetchKeys { .. }
+            | HostOutput::FetchLists { .. }
+            | HostOutput::KeepLists(_) => {}
             HostOutput::Listen => self.set_listening(true),
             HostOutput::StopListening => self.set_listening(false),
         }

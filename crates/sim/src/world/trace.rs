@@ -36,6 +36,8 @@ pub(super) fn describe(input: &HostInput) -> String {
         HostInput::History { request, chunks } => format!("history {request} {}", chunks.len()),
         HostInput::Trust(_) => "trust".into(),
         HostInput::CodeUsed { number, guest } => format!("code {number} used for {guest}"),
+        HostInput::Removals(_) => "removals".into(),
+        HostInput::Lists(_) => "lists".into(),
         HostInput::Tick => "tick".into(),
     }
 }

@@ -182,7 +182,13 @@ impl HostUi {
 
     /// Something the person should see.
     pub fn notice(&mut self, now: Now, notice: HostNotice) {
-        self.notices.take(now, notice);
+        self.notice_of(now, notice, None);
+    }
+
+    /// The same, with a remark on whoever it is about, which is shown before anything they say of
+    /// themselves.
+    pub fn notice_of(&mut self, now: Now, notice: HostNotice, remark: Option<String>) {
+        self.notices.take(now, notice, remark);
         self.touch_panel();
     }
 

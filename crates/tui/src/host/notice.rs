@@ -33,12 +33,14 @@ enum Asked {
         id: ParticipantId,
         name: String,
         fingerprint: String,
+        remark: Option<String>,
     },
     /// May this person come in?
     Knock {
         id: ParticipantId,
         name: String,
         proof: String,
+        remark: Option<String>,
     },
     /// Is this command really theirs?
     Confirm { request: u64, question: String },
@@ -66,19 +68,22 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    /// Takes in a notice.
-    pub(crate) fn take(&mut self, now: Now, notice: HostNotice) {
+    /// Takes in a notice, and what is to be remarked on whom it is about.
+    pub(crate) fn take(&mut self, now: Now, notice: HostNotice, remark: Option<String>) {
+        let remark = remark.map(|remark| clean::clean_title(&remark, 100));
         match notice {
             HostNotice::EditRequested {
                 id,
                 name,
                 fingerprint,
+                ..
             } => {
                 self.forget(id);
                 self.ask(Asked::Edit {
                     id,
                     name: text::name(&name, 24),
                     fingerprint: clean::clean_name(&fingerprint, 19),
+                    remark,
                 });
             }
             HostNotice::RequestGone { id } => self.forget(id),
@@ -88,6 +93,7 @@ impl Notices {
                 id,
                 name: text::name(&name, 24),
                 proof: clean::clean_title(&proof, 100),
+                remark,
             }),
             HostNotice::KnockGone { id: gone } => self.questions.retain(
                 |question| !matches!(question.asked, Asked::Knock { id, .. } if id == gone),
@@ -97,10 +103,9 @@ impl Notices {
                 question: clean::clean_title(&question, 200),
             }),
             HostNotice::Joined { name, .. } => {
-                self.remark(
-                    now,
-                    &format!("“{}” is watching now.", text::name(&name, 24)),
-                );
+                let remark = remark.map_or_else(String::new, |remark| format!(" ({remark})"));
+                let name = text::name(&name, 24);
+                self.remark(now, &format!("“{name}”{remark} is watching now."));
             }
             HostNotice::Left { name, .. } => {
                 self.remark(now, &format!("“{}” has left.", text::name(&name, 24)));
@@ -242,16 +247,44 @@ impl Question {
             }
             Asked::Confirm { question, .. } => text::cut(question, room),
         };
-        if let Asked::Knock { name, proof, .. } = &self.asked {
-            forms.push(whole(&format!("“{name}” knocks ({proof})"), &long));
-            forms.push(whole(&format!("“{name}” knocks ({proof})"), &short));
+        // A remark on them goes before what they say of themselves, and is left out last.
+        if let Asked::Knock {
+            name,
+            proof,
+            remark,
+            ..
+        } = &self.asked
+        {
+            let more = match remark {
+                Some(remark) => format!("“{name}” knocks ({remark}; {proof})"),
+                None => format!("“{name}” knocks ({proof})"),
+            };
+            forms.push(whole(&more, &long));
+            forms.push(whole(&more, &short));
+            if let Some(remark) = remark {
+                let only = format!("“{name}” knocks ({remark})");
+                forms.push(whole(&only, &long));
+                forms.push(whole(&only, &short));
+            }
         }
         if let Asked::Edit {
-            name, fingerprint, ..
+            name,
+            fingerprint,
+            remark,
+            ..
         } = &self.asked
         {
             let first: String = fingerprint.chars().take(9).collect();
-            forms.push(whole(&format!("“{name}” ({first}) asks to type"), &long));
+            match remark {
+                Some(remark) => {
+                    let more = format!("“{name}” ({remark}; {first}) asks to type");
+                    let only = format!("“{name}” ({remark}) asks to type");
+                    forms.push(whole(&more, &long));
+                    forms.push(whole(&more, &short));
+                    forms.push(whole(&only, &short));
+                }
+                None => forms.push(whole(&format!("“{name}” ({first}) asks to type"), &long)),
+            }
         }
         forms.push(whole(&cut(usize::MAX), &long));
         forms.push(whole(&cut(usize::MAX), &short));

@@ -1,0 +1,264 @@
+//! Lists of SSH keys: each key of one is somebody, and a command about it is one command.
+
+use pillion_caps::UnixMillis;
+use pillion_people::{Claim, SshClaim, SshKey, SshSignature};
+use pillion_proto::{Allow, Right};
+
+use super::harness::*;
+use crate::{
+    Actor, Command, CommandError, Done, HostConfig, HostInput, HostNotice, Phase, Target,
+    ViewerConfig, ViewerInput,
+};
+
+fn key(seed: u8) -> SshKey {
+    SshKey::new(secret(seed).public())
+}
+
+fn list(seeds: &[u8]) -> Target {
+    Target::Keys {
+        from: "https://forge.example/bert.keys".into(),
+        keys: seeds.iter().map(|seed| key(*seed)).collect(),
+        is_address: false,
+    }
+}
+
+const FORGE: &str = "https://forge.example/bert.keys";
+
+/// A session for invited people, with a list that is followed.
+fn following(seeds: &[u8], right: Right) -> World {
+    let mut world = World::sharing(HostConfig {
+        allow: Allow::Invited,
+        ..config()
+    });
+    let target = followed(seeds);
+    world.command(Command::Allow { target, right }).unwrap();
+    world
+}
+
+fn followed(seeds: &[u8]) -> Target {
+    match list(seeds) {
+        Target::Keys { from, keys, .. } => Target::Keys {
+            from,
+            keys,
+            is_address: true,
+        },
+        other => other,
+    }
+}
+
+/// The forge answers with these keys.
+fn answer(world: &mut World, seeds: &[u8]) {
+    let keys = seeds.iter().map(|seed| key(*seed)).collect();
+    world.host(HostInput::Lists(vec![(FORGE.to_owned(), keys)]));
+}
+
+/// Somebody comes with the SSH key of this seed.
+fn comes(world: &mut World, ssh: u8, seed: u8, name: &str) -> usize {
+    let (now, config) = (
+        UnixMillis(world.now.unix_ms),
+        world.viewer_config(seed, name),
+    );
+    let expires = now.saturating_add(3_600_000);
+    let message = SshClaim::message(&config.identity.public(), &config.session, expires);
+    let signed = SshSignature::signed_bytes(&message);
+    let signature = iroh_base::SecretKey::from_bytes(&[ssh; 32]).sign(&signed);
+    let signature = SshSignature::new(key(ssh), signature.to_bytes());
+    let claim = Claim::Ssh(SshClaim { expires, signature });
+    world.join_with(ViewerConfig {
+        claims: vec![claim.to_bytes().into()],
+        ..config
+    })
+}
+
+fn is_live(world: &World, seat: usize) -> bool {
+    *world.seats[seat].phase() == Phase::Live
+}
+
+fn is_knocking(world: &World, seat: usize) -> bool {
+    matches!(world.seats[seat].phase(), Phase::Knocking { .. })
+}
+
+/// Who is on the list, and who is kept out.
+fn door(world: &mut World) -> (Vec<String>, Vec<String>) {
+    let Ok(Done::Door { people, banned, .. }) = world.command(Command::Open { allow: None }) else {
+        panic!()
+    };
+    (people.into_iter().map(|(who, _)| who).collect(), banned)
+}
+
+fn texts(seeds: &[u8]) -> Vec<String> {
+    let mut texts: Vec<String> = seeds.iter().map(|seed| key(*seed).to_string()).collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn a_list_is_confirmed_once_while_an_editor_is_here() {
+    let mut world = World::shared();
+    world.join(20, "anna");
+    world.grant_edit("anna").unwrap();
+    let seeds: Vec<u8> = (30..80).collect();
+    let allow = Command::Allow {
+        target: list(&seeds),
+        right: Right::View,
+    };
+    let request = world.ask(Actor::Socket, allow);
+    let asked = world.notices.iter().rev().map_while(|notice| match notice {
+        HostNotice::Confirm { question, .. } => Some(question.clone()),
+        _ => None,
+    });
+    let asked: Vec<String> = asked.collect();
+    assert_eq!(
+        asked,
+        ["Let the 50 keys of https://forge.example/bert.keys come in and watch, from now on?"]
+    );
+    assert!(door(&mut world).0.is_empty());
+    let yes = true;
+    world.host(HostInput::Confirmed { request, yes });
+    assert_eq!(door(&mut world).0, texts(&seeds));
+}
+
+#[test]
+fn a_list_is_barred_as_a_whole_and_allowed_as_a_whole_or_not_at_all() {
+    let mut world = World::shared();
+    let (target, right) = (list(&[30, 31]), Right::View);
+    let allow = Command::Allow {
+        target: target.clone(),
+        right,
+    };
+    world.command(allow.clone()).unwrap();
+    let one = Target::Named(key(31).to_string());
+    world.command(Command::Ban { target: one }).unwrap();
+    let Err(CommandError::NotNow(why)) = world.command(allow) else {
+        panic!()
+    };
+    assert!(why.contains(&format!("{} is barred", key(31))), "{why}");
+    let ban = Command::Ban {
+        target: target.clone(),
+    };
+    world.command(ban).unwrap();
+    assert_eq!(door(&mut world), (vec![], texts(&[30, 31])));
+    world.command(Command::Unban { target }).unwrap();
+    assert_eq!(door(&mut world), (vec![], vec![]));
+}
+
+#[test]
+fn a_key_that_was_added_to_a_list_comes_in_without_knocking() {
+    let mut world = following(&[30], Right::Edit);
+    let bert = comes(&mut world, 31, 20, "bert");
+    assert_eq!(world.wanted_lists, [[FORGE]]);
+    assert_eq!(
+        *world.seats[bert].phase(),
+        Phase::Joining,
+        "he waits for it"
+    );
+    answer(&mut world, &[30, 31]);
+    assert!(is_live(&world, bert));
+    assert_eq!(world.seats[bert].right(), Right::Edit);
+    let knocked = |notice: &HostNotice| matches!(notice, HostNotice::Knocked { .. });
+    assert!(!world.notices.iter().any(knocked));
+    // Who has a key that no list has knocks, and nobody is asked again so soon.
+    let eve = comes(&mut world, 32, 21, "eve");
+    assert!(is_knocking(&world, eve));
+    assert_eq!(world.wanted_lists.len(), 1);
+    world.advance_ms(5 * 60_000);
+    let fred = comes(&mut world, 33, 22, "fred");
+    assert_eq!(world.wanted_lists.len(), 2);
+    assert_eq!(*world.seats[fred].phase(), Phase::Joining);
+    // While it is being asked others wait, too; without an answer they knock.
+    let gina = comes(&mut world, 34, 23, "gina");
+    assert_eq!(*world.seats[gina].phase(), Phase::Joining);
+    world.advance_ms(6_000);
+    assert!(is_knocking(&world, fred) && is_knocking(&world, gina));
+    // And come in when it comes late.
+    answer(&mut world, &[30, 31, 33]);
+    assert!(is_live(&world, fred) && is_knocking(&world, gina));
+    assert_eq!(world.wanted_lists.len(), 2);
+}
+
+#[test]
+fn a_key_that_is_gone_from_a_list_is_off_the_hosts_at_once() {
+    let mut world = following(&[30, 31], Right::Edit);
+    let bert = comes(&mut world, 30, 20, "bert");
+    assert!(
+        is_live(&world, bert),
+        "whoever is on the list waits for nothing"
+    );
+    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert_eq!(world.wanted_lists.len(), 1);
+    answer(&mut world, &[31]);
+    assert_eq!(world.seats[bert].right(), Right::View);
+    assert_eq!(door(&mut world).0, texts(&[31]));
+    answer(&mut world, &[]);
+    assert!(door(&mut world).0.is_empty());
+    answer(&mut world, &[30]);
+    assert_eq!(door(&mut world).0, texts(&[30]));
+}
+
+#[test]
+fn what_the_list_gave_ends_for_who_is_away_too() {
+    for how in ["taken off", "lowered", "barred"] {
+        let mut world = World::shared();
+        let (target, right) = (list(&[30]), Right::Edit);
+        world.command(Command::Allow { target, right }).unwrap();
+        let bert = comes(&mut world, 30, 20, "bert");
+        assert_eq!(world.seats[bert].right(), Right::Edit);
+        world.viewer(bert, ViewerInput::Leave);
+        let (target, right) = (list(&[30]), Right::View);
+        let command = match how {
+            "taken off" => Command::Revoke { target },
+            "lowered" => Command::Allow { target, right },
+            _ => Command::Ban { target },
+        };
+        world.command(command).unwrap();
+        // By the ticket, without a word of the key.
+        let again = world.join(20, "bert");
+        match how {
+            "barred" => assert!(world.seats[again].ended().is_some()),
+            _ => assert_eq!(world.seats[again].right(), Right::View, "{how}"),
+        }
+    }
+}
+
+#[test]
+fn what_the_host_said_of_a_key_since_then_stays() {
+    let mut world = following(&[30, 31, 32], Right::View);
+    let named = |seed: u8| Target::Named(key(seed).to_string());
+    let target = named(30);
+    world.command(Command::Revoke { target }).unwrap();
+    let (target, right) = (named(31), Right::Edit);
+    world.command(Command::Allow { target, right }).unwrap();
+    let target = named(33);
+    world.command(Command::Ban { target }).unwrap();
+    // Listed still, given something else, gone, and new but barred.
+    answer(&mut world, &[30, 33]);
+    assert_eq!(door(&mut world), (texts(&[31]), texts(&[33])));
+}
+
+#[test]
+fn a_list_is_followed_until_it_is_taken_off_and_over_restarts() {
+    for take_off in ["revoke", "ban"] {
+        let mut world = following(&[30], Right::View);
+        world.restart(HostConfig {
+            allow: Allow::Invited,
+            ..config()
+        });
+        let bert = comes(&mut world, 31, 20, "bert");
+        assert_eq!(world.wanted_lists, [[FORGE]]);
+        answer(&mut world, &[30, 31]);
+        assert!(is_live(&world, bert));
+        let target = followed(&[30, 31]);
+        let command = match take_off {
+            "revoke" => Command::Revoke { target },
+            _ => Command::Ban { target },
+        };
+        world.command(command).unwrap();
+        assert!(world.kept_lists.is_empty());
+        world.advance_ms(5 * 60_000);
+        comes(&mut world, 32, 21, "carl");
+        assert_eq!(world.wanted_lists.len(), 1);
+        // An answer that was on its way says nothing any more.
+        answer(&mut world, &[30, 31, 32]);
+        assert!(door(&mut world).0.is_empty());
+    }
+}

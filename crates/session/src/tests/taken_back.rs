@@ -1,0 +1,288 @@
+//! Memberships that a team takes back while the session runs.
+
+use pillion_caps::{SecretKey, UnixMillis};
+use pillion_people::{Claim, Removals, Serial, TeamKey, Trust};
+use pillion_proto::{Allow, FromViewer, JoinId, Right};
+
+use super::{
+    harness::*,
+    joining::{hello, say},
+};
+use crate::{
+    Command, Done, HostConfig, HostInput, HostNotice, Phase, Target, ViewerConfig, ViewerInput,
+};
+
+const TEAM: u8 = 90;
+
+fn team(seed: u8) -> TeamKey {
+    TeamKey::new(secret(seed))
+}
+
+/// A session of this mode with the team on its list.
+fn session(allow: Allow, right: Right) -> World {
+    let mut world = World::sharing(HostConfig { allow, ..config() });
+    list(&mut world, &format!("team:{}", team(TEAM).public()), right);
+    world
+}
+
+fn list(world: &mut World, who: &str, right: Right) {
+    let target = Target::Named(who.into());
+    world.command(Command::Allow { target, right }).unwrap();
+}
+
+/// A viewer with a membership of this number.
+fn member(world: &World, key: &TeamKey, serial: u64, seed: u8, name: &str) -> ViewerConfig {
+    let now = UnixMillis(world.now.unix_ms);
+    let until = now.saturating_add(3_600_000);
+    let (who, member) = (secret(seed).public(), name.parse().unwrap());
+    let membership = key.admit(who, member, Serial(serial), now, until).unwrap();
+    // Each seat is a window of its own.
+    let run = u8::try_from(world.seats.len()).unwrap();
+    ViewerConfig {
+        claims: vec![Claim::Team(membership).to_bytes().into()],
+        join: JoinId([run; 16]),
+        ..world.viewer_config(seed, name)
+    }
+}
+
+fn joins(world: &mut World, serial: u64, seed: u8, name: &str) -> usize {
+    let config = member(world, &team(TEAM), serial, seed, name);
+    world.join_with(config)
+}
+
+fn removals(world: &World, serials: &[u64]) -> Removals {
+    let serials = serials.iter().copied().map(Serial).collect();
+    let now = UnixMillis(world.now.unix_ms);
+    team(TEAM).remove(now, serials).unwrap()
+}
+
+fn take_back(world: &mut World, serials: &[u64]) {
+    let told = removals(world, serials);
+    world.host(HostInput::Removals(vec![told]));
+}
+
+#[track_caller]
+fn is_out(world: &World, seat: usize) {
+    let (text, regular) = world.seats[seat].ended().unwrap();
+    assert!(
+        text.contains("took back the membership") && !regular,
+        "{text}"
+    );
+}
+
+#[track_caller]
+fn is_in(world: &World, seat: usize) {
+    assert_eq!(*world.seats[seat].phase(), Phase::Live);
+}
+
+#[test]
+fn who_came_in_by_a_membership_alone_is_put_out_and_nobody_else_is() {
+    for allow in [Allow::Team, Allow::Invited] {
+        let mut world = session(allow, Right::Edit);
+        let anna = joins(&mut world, 1, 20, "anna");
+        let window = joins(&mut world, 1, 20, "anna");
+        let bert = joins(&mut world, 2, 21, "bert");
+        assert_eq!(world.seats[anna].right(), Right::Edit);
+        take_back(&mut world, &[1]);
+        is_out(&world, anna);
+        is_out(&world, window);
+        is_in(&world, bert);
+        assert_eq!(world.seats[bert].right(), Right::Edit);
+        let told = |notice: &HostNotice| matches!(notice, HostNotice::Said(text) if text.contains("“anna” is out of their team"));
+        assert_eq!(world.notices.iter().filter(|one| told(one)).count(), 1);
+        let kinds = world.logged_kinds();
+        for kind in ["taken_back", "put_out", "right"] {
+            assert!(kinds.contains(&kind.to_owned()), "{kinds:?}");
+        }
+
+        // Nor does what she was given let her in, or type.
+        let again = joins(&mut world, 1, 20, "anna");
+        assert_ne!(*world.seats[again].phase(), Phase::Live);
+        // A new membership does.
+        let new = joins(&mut world, 3, 20, "anna");
+        is_in(&world, new);
+    }
+}
+
+#[test]
+fn who_has_the_ticket_too_stays_and_loses_what_the_list_gave() {
+    let mut world = session(Allow::Link, Right::Manage);
+    let anna = joins(&mut world, 1, 20, "anna");
+    let bert = world.join(21, "bert");
+    assert_eq!(world.seats[anna].right(), Right::Manage);
+    assert!(world.seats[anna].viewer.view().door.is_some());
+    take_back(&mut world, &[1]);
+    is_in(&world, anna);
+    assert_eq!(world.seats[anna].right(), Right::View);
+    assert!(world.seats[anna].was_told("the team took that back"));
+    assert!(world.seats[anna].viewer.view().door.is_none());
+    world.types(anna, "x");
+    assert_eq!(world.program.input, b"");
+    is_in(&world, bert);
+    assert!(!world.seats[bert].was_told("took"));
+    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+        panic!()
+    };
+    assert!(!who[0].proof.contains("team:"), "{}", who[0].proof);
+
+    // Coming back with it changes nothing.
+    world.cut(anna);
+    world.advance_ms(10_000);
+    is_in(&world, anna);
+    assert_eq!(world.seats[anna].right(), Right::View);
+    assert!(world.seats[anna].was_told("took your membership back"));
+}
+
+#[test]
+fn what_somebody_has_by_something_else_they_keep() {
+    // The host's own word.
+    let mut world = session(Allow::Link, Right::Manage);
+    let anna = joins(&mut world, 1, 20, "anna");
+    take_back(&mut world, &[]);
+    assert_eq!(world.seats[anna].right(), Right::Manage);
+    world.grant_edit("anna").unwrap();
+    take_back(&mut world, &[1]);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    world.types(anna, "x");
+    assert_eq!(world.program.input, b"x");
+
+    // The list, for her key.
+    let mut world = session(Allow::Invited, Right::View);
+    list(&mut world, &secret(20).public().to_string(), Right::Edit);
+    list(
+        &mut world,
+        &format!("team:{}", team(TEAM).public()),
+        Right::Manage,
+    );
+    let anna = joins(&mut world, 1, 20, "anna");
+    assert_eq!(world.seats[anna].right(), Right::Manage);
+    take_back(&mut world, &[1]);
+    is_in(&world, anna);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+
+    // Another team.
+    let mut world = session(Allow::Team, Right::View);
+    let other = team(91);
+    list(&mut world, &format!("team:{}", other.public()), Right::View);
+    list(
+        &mut world,
+        &format!("team:{}", team(TEAM).public()),
+        Right::Edit,
+    );
+    let mut both = member(&world, &team(TEAM), 1, 20, "anna");
+    both.claims
+        .extend(member(&world, &other, 1, 20, "anna").claims);
+    let anna = world.join_with(both);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    take_back(&mut world, &[1]);
+    is_in(&world, anna);
+    assert_eq!(world.seats[anna].right(), Right::View);
+}
+
+#[test]
+fn who_was_away_meanwhile_comes_back_without_it() {
+    let mut world = session(Allow::Link, Right::Edit);
+    let anna = joins(&mut world, 1, 20, "anna");
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    world.viewer(anna, ViewerInput::Leave);
+    take_back(&mut world, &[1]);
+    // Without the claim, by the ticket: the right must not be left over.
+    let again = world.join(20, "anna");
+    assert_eq!(world.seats[again].right(), Right::View);
+}
+
+#[test]
+fn what_the_list_gave_is_nothing_to_come_back_with_after_a_restart() {
+    let mut world = session(Allow::Invited, Right::Edit);
+    let anna = joins(&mut world, 1, 20, "anna");
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    world.seats[anna].online = false;
+    world.restart(HostConfig {
+        allow: Allow::Invited,
+        ..config()
+    });
+    let removals = vec![removals(&world, &[1])];
+    world.host(HostInput::Trust(Box::new(Trust {
+        issuers: Vec::new(),
+        removals,
+    })));
+    // The same viewer, with all that it was given.
+    world.seats[anna].online = true;
+    world.advance_ms(20_000);
+    assert!(
+        matches!(world.seats[anna].phase(), Phase::Knocking { .. }),
+        "{:?}",
+        world.seats[anna].phase()
+    );
+}
+
+#[test]
+fn who_waits_at_the_door_waits_without_it() {
+    // Not listed: she knocks, as a member of a team the host may know.
+    let mut world = World::sharing(HostConfig {
+        allow: Allow::Invited,
+        ..config()
+    });
+    let anna = joins(&mut world, 1, 20, "anna");
+    let proof = |world: &World| match world.notices.last() {
+        Some(HostNotice::Knocked { proof, .. }) => proof.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(proof(&world).contains("/anna"));
+    take_back(&mut world, &[1]);
+    assert!(!proof(&world).contains("team:"), "asked about anew");
+    assert!(matches!(world.seats[anna].phase(), Phase::Knocking { .. }));
+    // What was taken back lets nobody in later either.
+    list(
+        &mut world,
+        &format!("team:{}", team(TEAM).public()),
+        Right::View,
+    );
+    assert!(matches!(world.seats[anna].phase(), Phase::Knocking { .. }));
+    let allow = Some(Allow::Team);
+    world.command(Command::Open { allow }).unwrap();
+    let (text, _) = world.seats[anna].ended().unwrap();
+    assert!(text.contains("only members of a team"), "{text}");
+}
+
+#[test]
+fn a_second_window_at_the_door_keeps_nothing_of_it_either() {
+    let mut world = World::sharing(HostConfig {
+        allow: Allow::Invited,
+        ..config()
+    });
+    // The knock is known by what the first window showed.
+    let anna = world.join(20, "anna");
+    let window = joins(&mut world, 1, 20, "anna");
+    take_back(&mut world, &[1]);
+    let team = format!("team:{}", team(TEAM).public());
+    list(&mut world, &team, Right::Edit);
+    let target = Target::Named("anna".into());
+    world.command(Command::Admit { target }).unwrap();
+    for seat in [anna, window] {
+        is_in(&world, seat);
+        assert_eq!(world.seats[seat].right(), Right::View);
+    }
+}
+
+#[test]
+fn many_who_come_and_go_make_no_member_forgotten_who_may_type() {
+    let mut world = session(Allow::Link, Right::Edit);
+    let anna = joins(&mut world, 1, 20, "anna");
+    world.viewer(anna, ViewerInput::Leave);
+    for number in 0..1100_u16 {
+        let (conn, connected) = world.stranger();
+        let mut seed = [250; 32];
+        seed[..2].copy_from_slice(&number.to_be_bytes());
+        let config = ViewerConfig {
+            identity: SecretKey::from_bytes(&seed),
+            ..world.viewer_config(21, "eve")
+        };
+        let hello = FromViewer::Hello(Box::new(hello(config, &connected)));
+        say(&mut world, conn, &hello);
+        world.host(HostInput::Disconnected { conn });
+    }
+    take_back(&mut world, &[1]);
+    let again = world.join(20, "anna");
+    assert_eq!(world.seats[again].right(), Right::View);
+}
