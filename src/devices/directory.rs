@@ -329,7 +329,7 @@ impl Directory {
     }
 }
 
-/// Why nothing may be there, where nothing is there from any of the others: for people.
+/// What it may mean that nothing is there from any of the others, if so: for people.
 pub fn silence(all: &[Seen]) -> Option<String> {
     let silent = all.iter().all(|seen| !seen.knows && seen.refused.is_none());
     if all.is_empty() || !silent {
@@ -340,9 +340,9 @@ pub fn silence(all: &[Seen]) -> Option<String> {
         .map(|seen| clean_name(seen.member.name.as_str(), MAX_NAME))
         .collect();
     Some(format!(
-        "nothing is there from {}. Nothing is shared on them now; or a device was unlinked while this one \
-         was away: then this one waits for the new secret, which each of them leaves for it while a session \
-         is shared there and whenever `pillion ls --all-devices` runs there",
+        "nothing is there from {}. Either nothing is shared there now, or a device was unlinked meanwhile. If it \
+         was another one, this one waits for the new secret, which is left for it while a session is shared on \
+         one of them and whenever `pillion ls --all-devices` runs there. If it was this one, link it again",
         names.join(" or ")
     ))
 }
