@@ -66,6 +66,20 @@ fn who_knocks_is_shown_to_the_host_and_let_in_by_a_key() {
 }
 
 #[test]
+fn who_knocks_sees_the_key_that_the_host_sees_in_a_narrow_terminal() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (host, ticket) = anna.share_shell(&["--allow", "invited"]);
+    let viewer = bert.join((40, 8), &ticket, &["--name", "bert"]);
+    let own: serde_json::Value = serde_json::from_str(&bert.run(&["id", "--json"])).unwrap();
+    let key = own["fingerprint"].as_str().unwrap();
+    viewer.wait_until("the key in the last row", |screen| {
+        let last = screen.rows(0, 40).last();
+        last.is_some_and(|row| row.contains(&format!("you are {key} │ knocking")))
+    });
+    host.wait_for(&format!("“bert” knocks (key {key})"));
+}
+
+#[test]
 fn who_is_refused_for_good_stays_out_under_any_name() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let (mut host, ticket) = anna.share_shell(&["--allow", "invited"]);

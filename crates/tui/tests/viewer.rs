@@ -92,6 +92,52 @@ fn the_status_line_names_who_is_here_how_and_how_far() {
 }
 
 #[test]
+fn who_knocks_sees_their_own_key_whatever_the_width() {
+    let key = view(80, 5).identity.fingerprint();
+    // Once before there is anything to see, and once with the screen of before a reconnection.
+    for screen in [None, view(80, 5).screen] {
+        for cols in 40..200 {
+            let mut view = view(80, 5);
+            view.screen = screen.clone();
+            view.you = None;
+            view.phase = Phase::Knocking {
+                text: format!(
+                    "the host is being asked whether to let you in, for 2 min at most. They see \
+                               you as 2 bert the very long named ({key})"
+                ),
+                until_us: at(90_000).mono_us,
+            };
+            let mut viewer = Person::new(cols, 6, view);
+            let status = viewer.status();
+            assert!(
+                status.contains(&format!("you are {key}")),
+                "{cols}: {status}"
+            );
+            // Also with a command half given.
+            viewer.types(b"\x1d");
+            assert!(
+                viewer.status().contains(&key),
+                "{cols}: {}",
+                viewer.status()
+            );
+        }
+    }
+    let mut view = view(80, 5);
+    view.phase = Phase::Knocking {
+        text: String::new(),
+        until_us: at(90_000).mono_us,
+    };
+    let mut viewer = Person::new(100, 6, view);
+    assert!(
+        viewer.status().contains("knocking │ 90 s left"),
+        "{}",
+        viewer.status()
+    );
+    viewer.later(1000);
+    assert!(viewer.status().contains("89 s left"), "{}", viewer.status());
+}
+
+#[test]
 fn a_lag_is_said_when_it_can_be_seen() {
     let mut viewer = editor(100, 6);
     viewer.view.lag_us = 99_999;
