@@ -3,7 +3,7 @@
 mod common;
 
 use common::{CONFIG, Person, at, person, terminal, view, write};
-use pillion_proto::{Allow, KnockInfo, Knocks, Manage, ParticipantId, Right, Text, TrackState};
+use pillion_proto::{ParticipantId, Right, TrackState};
 use pillion_screen::{Line, LineId, Modes, Run, Screen, Size, Style};
 use pillion_session::{HistoryLines, Phase};
 use pillion_tui::{Action, Depth, UiInput, ViewerUi, ViewerUiConfig};
@@ -728,49 +728,6 @@ fn help_and_who_lie_over_the_screen_and_go() {
     viewer.sees("Who is here (3)");
     viewer.sees("  2 bob");
     viewer.sees("(you)");
-}
-
-#[test]
-fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
-    let mut managing = view(80, 19);
-    managing.right = Right::Manage;
-    managing.door = Some(Knocks {
-        allow: Allow::Invited,
-        knocks: vec![KnockInfo {
-            id: ParticipantId(9),
-            name: Text::cut("eve"),
-            identity: [7; 32],
-            proof: Text::cut("eve@example.org"),
-        }],
-    });
-    let mut viewer = Person::new(80, 20, managing);
-    viewer.types(b"\x1dw");
-    viewer.sees("allow invited");
-    viewer.sees("eve@example.org");
-    let knock = ParticipantId(9);
-    for (key, what) in [
-        ("y", Manage::Admit(knock)),
-        (
-            "N",
-            Manage::Refuse {
-                who: knock,
-                for_good: true,
-            },
-        ),
-        ("m", Manage::Open(Allow::Team)),
-    ] {
-        assert_eq!(viewer.types(key.as_bytes()), [Action::Manage(what)]);
-    }
-    // The next below is somebody who is here.
-    viewer.types(b"\x1b[B");
-    let [Action::Manage(Manage::Revoke(here))] = viewer.types(b"r")[..] else {
-        panic!("no revocation");
-    };
-    assert_ne!(here, knock);
-    // For who does not manage the same keys close the list.
-    viewer.view.right = Right::View;
-    viewer.look();
-    assert_eq!(viewer.types(b"y"), []);
 }
 
 #[test]
