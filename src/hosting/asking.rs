@@ -15,6 +15,10 @@ use crate::{
 pub(super) enum Answer {
     /// A client of the control socket.
     Client(oneshot::Sender<Response>),
+    /// The same, for the link that is published then.
+    Link(oneshot::Sender<Response>),
+    /// The same, for a code by the service that is used then.
+    Code(oneshot::Sender<Response>),
     /// The panel.
     Overlay,
     /// Given at the start, and can't fail.
@@ -44,13 +48,6 @@ impl Hosting {
         overlay: Option<&mut Overlay>,
     ) {
         match self.waiting.remove(&request) {
-            Some(Answer::Client(client)) => {
-                // The client may have given up.
-                let _ = client.send(match result {
-                    Ok(done) => Response::Done(done),
-                    Err(error) => Response::Failed(error),
-                });
-            }
             Some(Answer::Overlay) => {
                 if let Some(overlay) = overlay {
                     overlay.done(self.clock.now(), result);
@@ -59,43 +56,88 @@ impl Hosting {
             Some(Answer::Share(sender)) => {
                 let _ = sender.send(result);
             }
-            Some(Answer::Nobody) | None => {}
+            Some(answer) => self.answer_client(answer, result),
+            None => {}
+        }
+    }
+
+    /// The same where nobody but a client can have asked. It may have given up.
+    fn answer_client(&mut self, answer: Answer, result: Result<Done, CommandError>) {
+        match (answer, result) {
+            (Answer::Client(client), Ok(done)) => drop(client.send(Response::Done(done))),
+            (Answer::Link(client), Ok(_)) => drop(client.send(response(self.links.url()))),
+            (Answer::Code(client), Ok(_)) => self.make_code(client),
+            (Answer::Client(client) | Answer::Link(client) | Answer::Code(client), Err(error)) => {
+                drop(client.send(Response::Failed(error)))
+            }
+            (Answer::Overlay | Answer::Nobody | Answer::Share(_), _) => {}
         }
     }
 
     /// A client of the control socket asks for something.
     pub(super) async fn client(&mut self, asked: Asked) {
-        match asked.request {
+        let Asked { request, answer } = asked;
+        match request {
             Request::Flush => {
                 self.log.flush(Instant::now());
-                let _ = asked.answer.send(Response::Done(Done::Said(String::new())));
+                let _ = answer.send(Response::Done(Done::Said(String::new())));
             }
             Request::Link => {
-                let _ = asked.answer.send(response(self.links.url()));
+                let _ = answer.send(response(self.links.url()));
             }
-            Request::Code => match self.links.code() {
-                Ok(code) => {
-                    // Answered when the service has; the session goes on meanwhile.
-                    tokio::spawn(async move {
-                        let gone = || Err("the session ended before there was a code".to_owned());
-                        let code = code.await.unwrap_or_else(|_| gone());
-                        let _ = asked.answer.send(response(code));
-                    });
-                }
-                Err(why) => {
-                    let _ = asked.answer.send(response(Err(why)));
-                }
-            },
+            Request::Publish { service } => {
+                self.use_service(service.as_deref(), true, Answer::Link(answer));
+            }
+            Request::Code { service } => {
+                self.use_service(service.as_deref(), false, Answer::Code(answer));
+            }
+            Request::Command(Command::UseService { service, link }) => {
+                self.use_service(Some(&service), link, Answer::Client(answer));
+            }
             Request::Command(command) => {
-                if matches!(command, Command::Share { .. })
-                    && let Err(error) = self.listen().await
-                {
-                    let error = CommandError::NotNow(format!("{error:#}"));
-                    let _ = asked.answer.send(Response::Failed(error));
-                    return;
+                let fails = match &command {
+                    Command::Share { .. } => {
+                        self.listen().await.map_err(|error| format!("{error:#}"))
+                    }
+                    Command::EndLink => self.links.has_link(),
+                    _ => Ok(()),
+                };
+                match fails {
+                    Ok(()) => self.command(Actor::Socket, command, Answer::Client(answer)),
+                    Err(why) => drop(answer.send(Response::Failed(CommandError::NotNow(why)))),
                 }
-                self.command(Actor::Socket, command, Answer::Client(asked.answer));
             }
+        }
+    }
+
+    /// A client wants something of this link service, or else of the one the session has. To use another
+    /// one, or to publish a link there, is a command.
+    fn use_service(&mut self, named: Option<&str>, link: bool, answer: Answer) {
+        match self.links.service(named) {
+            Err(why) => self.answer_client(answer, Err(CommandError::NotNow(why))),
+            Ok(url) if self.links.uses(&url, link) => {
+                let done = Done::Said(format!("{url} is used already"));
+                self.answer_client(answer, Ok(done));
+            }
+            Ok(url) => {
+                let service = url.to_string();
+                let command = Command::UseService { service, link };
+                self.command(Actor::Socket, command, answer);
+            }
+        }
+    }
+
+    /// Makes a code for a client. It comes when the service has answered; the session goes on meanwhile.
+    fn make_code(&self, client: oneshot::Sender<Response>) {
+        match self.links.code() {
+            Ok(code) => {
+                tokio::spawn(async move {
+                    let gone = || Err("the session ended before there was a code".to_owned());
+                    let code = code.await.unwrap_or_else(|_| gone());
+                    let _ = client.send(response(code));
+                });
+            }
+            Err(why) => drop(client.send(response(Err(why)))),
         }
     }
 

@@ -79,6 +79,11 @@ impl Hosting {
                 HostOutput::Done { request, result } => {
                     self.answer(request, result, overlay.as_deref_mut());
                 }
+                HostOutput::UseService { service, link } => match service.parse() {
+                    Ok(url) => self.links.use_service(url, link),
+                    Err(error) => tracing::error!(%error, "a link service that is none"),
+                },
+                HostOutput::EndLink => self.links.end_link(),
                 HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
                 HostOutput::Listen => self.tell_devices(),
                 HostOutput::StopListening => {

@@ -154,7 +154,13 @@ impl Hosting {
         let clock = Clock::start();
         let own_relay =
             matches!(options.relay, RelayChoice::Url(_)) && options.net.relay_secret.is_none();
-        let links = Links::new(options.link.clone(), key.clone(), link, own_relay);
+        let links = Links::new(
+            options.link.clone(),
+            options.signal_ca.clone(),
+            key.clone(),
+            link,
+            own_relay,
+        );
         let relay_token = links.relay_token();
         if let Some(token) = &relay_token {
             options.net.relay_secret = Some(RelaySecret::token(token));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_net::{NetOptions, RelayChoice};
+use pillion_net::{NetOptions, RelayCa, RelayChoice};
 use pillion_people::Removals;
 use pillion_proto::Allow;
 use pillion_prove::oidc::Client;
@@ -37,6 +37,8 @@ pub struct Options {
     pub net: NetOptions,
     /// The link service, if there is one.
     pub link: Option<LinkWanted>,
+    /// Whom to trust for the certificate of a link service that is named later.
+    pub signal_ca: Option<RelayCa>,
     /// What ended sessions keep.
     pub keep: Keep,
     /// The key before pillion's own commands.
@@ -76,6 +78,7 @@ impl Options {
             relay: RelayChoice::Default,
             net: NetOptions::default(),
             link: None,
+            signal_ca: None,
             keep: Keep::default(),
             prefix: Prefix::default(),
             allow: Allow::Link,

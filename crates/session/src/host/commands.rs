@@ -96,6 +96,8 @@ impl Host {
             },
             Command::Ban { target } => self.ban(by, &target),
             Command::Unban { target } => self.unban(by, &target),
+            Command::UseService { service, link } => self.use_service(by, service, link),
+            Command::EndLink => self.end_link(by),
         }
     }
 

@@ -3,6 +3,8 @@
 use pillion_caps::UnixMillis;
 use pillion_proto::{Allow, Right, limits::MAX_SUBJECT};
 
+use pillion_screen::clean::{clean_name, clean_title};
+
 use crate::words::span;
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
     api::{Command, CommandError, HostNotice, Target},
     by::By,
     commands::verb,
+    sharing::MAX_SERVICE,
 };
 
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
@@ -94,12 +97,19 @@ impl Host {
             }
             Command::Unban { target } => match target {
                 Target::Named(who) => {
-                    let who = pillion_screen::clean::clean_name(who, MAX_SUBJECT);
+                    let who = clean_name(who, MAX_SUBJECT);
                     format!("Let “{who}” come in again?")
                 }
                 _ => "Let somebody come in again who was barred?".to_owned(),
             },
             Command::Open { allow: Some(allow) } => format!("Open the session: {allow}?"),
+            Command::UseService { service, link } => {
+                let service = clean_title(service, MAX_SERVICE);
+                match link {
+                    true => format!("Publish a link to this session at {service}?"),
+                    false => format!("Exchange codes for this session by {service}?"),
+                }
+            }
             _ => return Err(CommandError::NotAllowed("nothing to confirm".into())),
         };
         let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
@@ -158,6 +168,9 @@ impl Command {
             | Command::Admit { .. }
             | Command::Allow { .. }
             | Command::Unban { .. } => true,
+            // A link lets in whom a ticket does. But where it is kept, and that the session is known
+            // there, is for the host to say.
+            Command::UseService { .. } => true,
             // Neither of the other two lets in all that the third does not.
             Command::Open { allow } => {
                 allow.is_some_and(|allow| allow != door && door != Allow::Link)
@@ -169,7 +182,8 @@ impl Command {
             | Command::TurnAway { .. }
             | Command::Revoke { .. }
             | Command::Kick { .. }
-            | Command::Ban { .. } => false,
+            | Command::Ban { .. }
+            | Command::EndLink => false,
         }
     }
 }

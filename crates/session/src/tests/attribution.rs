@@ -129,6 +129,30 @@ fn what_comes_of_a_command_says_who_gave_it() {
 }
 
 #[test]
+fn a_link_is_published_and_ended_by_somebody_and_only_while_the_session_is_shared() {
+    let link = || Command::UseService {
+        service: "https://signal.example\x1b[2J/".into(),
+        link: true,
+    };
+    let mut world = World::unshared(config());
+    for command in [link(), Command::EndLink] {
+        let error = world.command(command).unwrap_err();
+        assert!(error.to_string().contains("pillion share"), "{error}");
+    }
+    world.share();
+    world.ask(Actor::Socket, link());
+    assert_eq!(world.published.len(), 1);
+    let [published] = &events(&world, "link")[..] else {
+        panic!("{:?}", world.logged())
+    };
+    assert_eq!(published["by"], "socket");
+    assert_eq!(published["service"], "https://signal.example[2J/");
+    world.command(Command::EndLink).unwrap();
+    assert!(world.published.is_empty());
+    assert_eq!(events(&world, "link_ended")[0]["by"], "host");
+}
+
+#[test]
 fn a_co_hosts_command_and_what_comes_of_it_are_theirs() {
     let mut world = World::shared();
     let (anna, bert) = (world.join(10, "anna"), world.join(11, "bert"));
