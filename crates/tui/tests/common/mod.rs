@@ -1,6 +1,9 @@
 //! A viewer's interface on a terminal that isn't ours (vt100), and views to show on it.
 #![allow(dead_code)]
 
+#[cfg(feature = "host")]
+pub mod desk;
+
 use std::num::NonZeroU16;
 
 use pillion_caps::SecretKey;
