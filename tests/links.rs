@@ -10,7 +10,8 @@ mod untrusted;
 use std::process::Output;
 
 use harness::{
-    Machine, Piped, SIZE, Term, VIEWER, answer, audited, request_and_grant, until, wait_for_file,
+    Machine, PREFIX, Piped, SIZE, Term, VIEWER, answer, assert_no_trace, audited,
+    request_and_grant, until, wait_for_file,
 };
 use pillion::{
     clock::unix_ms,
@@ -344,6 +345,90 @@ fn while_somebody_else_types_a_link_is_published_by_the_hosts_own_key() {
     joined(&carl, &link);
     anna.run(&["link", "--off"]);
     link_ends(&carl, &link, &shared);
+}
+
+/// What a camera reads off a terminal, each module eight pixels wide.
+fn read_qr(screen: &vt100::Screen) -> Option<String> {
+    const PIXELS: usize = 8;
+    let (rows, cols) = screen.size();
+    let (rows, cols) = (usize::from(rows.get()), usize::from(cols.get()));
+    let is_light = |x: usize, y: usize| {
+        let cell = screen.cell((y / 2) as u16, x as u16);
+        let cell = cell.filter(|cell| cell.bgcolor() == vt100::Color::Idx(16));
+        match (cell.map_or("", |cell| cell.contents()), y % 2) {
+            ("█", _) | ("▀", 0) | ("▄", 1) => 230,
+            _ => 20,
+        }
+    };
+    let (width, height) = (cols * PIXELS, 2 * rows * PIXELS);
+    let pixel = |x: usize, y: usize| is_light(x / PIXELS, y / PIXELS);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, pixel);
+    let grids = image.detect_grids();
+    grids.first()?.decode().ok().map(|(_, text)| text)
+}
+
+#[test]
+fn the_panel_shows_a_link_for_a_camera_ends_it_and_makes_codes() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    for machine in [&anna, &bert] {
+        service.trusted_by(machine);
+    }
+    let url = service.url().to_owned();
+    let mut shared = share(&anna, &["--quiet", "--code", "--signal", &url]);
+    shared.host.send("clear; echo seen-$((1+1))\r");
+    shared.host.wait_until("the prompt, all of it", |screen| {
+        screen.contents().starts_with("seen-2\n$ ") && screen.cursor_position() == (1, 2)
+    });
+    let before = shared.host.screen();
+    shared.host.send(&format!("{PREFIX}p"));
+    shared.host.wait_for("l link");
+    shared.host.send("l");
+    shared.host.wait_for("This link works like the");
+    let mut seen = None;
+    shared
+        .host
+        .wait_until("a QR code that can be read", |screen| {
+            seen = read_qr(screen);
+            seen.is_some()
+        });
+    let link = seen.unwrap();
+    assert!(link.starts_with(&format!("{url}/s/")), "{link}");
+    assert_eq!(anna.run(&["link"]).trim(), link);
+    assert!(joined(&bert, &link).contains("seen-2"));
+
+    shared.host.send("x");
+    shared.host.wait_for("End the link?");
+    shared.host.send("y");
+    shared.host.wait_for("the link has ended");
+    link_ends(&bert, &link, &shared);
+
+    shared.host.send("o");
+    let mut code = None;
+    shared.host.wait_until("a code", |screen| {
+        let text = screen.contents();
+        let said = text.split("Say it aloud: ").nth(1);
+        code = said.and_then(|said| Some(said.split_once(". It works")?.0.to_owned()));
+        code.is_some()
+    });
+    let output = join_text(&bert, &code.unwrap(), &["--signal", &url]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    shared.host.send("q");
+    shared.host.wait_gone("l link");
+    // A word about the code's use may come over a row for some seconds.
+    shared.host.wait_gone("was used");
+    assert_no_trace(&before, &shared.host, SIZE, "the panel with a link");
+    let said = audited(&anna);
+    for what in [
+        format!("the host published a link at {url}"),
+        "the host ended the link".to_owned(),
+    ] {
+        assert!(said.contains(&what), "{what} is not in {said:#?}");
+    }
 }
 
 #[test]

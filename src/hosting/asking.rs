@@ -21,6 +21,8 @@ pub(super) enum Answer {
     Code(oneshot::Sender<Response>),
     /// The panel.
     Overlay,
+    /// The panel, for the link that is published then.
+    OverlayLink,
     /// Given at the start, and can't fail.
     Nobody,
     /// [`Hosting::share`].
@@ -47,30 +49,41 @@ impl Hosting {
         result: Result<Done, CommandError>,
         overlay: Option<&mut Overlay>,
     ) {
-        match self.waiting.remove(&request) {
-            Some(Answer::Overlay) => {
-                if let Some(overlay) = overlay {
-                    overlay.done(self.clock.now(), result);
-                }
-            }
-            Some(Answer::Share(sender)) => {
-                let _ = sender.send(result);
-            }
-            Some(answer) => self.answer_client(answer, result),
-            None => {}
+        if let Some(answer) = self.waiting.remove(&request) {
+            self.tell_result(answer, result, overlay);
         }
     }
 
-    /// The same where nobody but a client can have asked. It may have given up.
-    fn answer_client(&mut self, answer: Answer, result: Result<Done, CommandError>) {
+    fn tell_result(
+        &mut self,
+        answer: Answer,
+        result: Result<Done, CommandError>,
+        overlay: Option<&mut Overlay>,
+    ) {
+        let now = self.clock.now();
+        // Clients may have given up, and the overlay be gone.
         match (answer, result) {
+            (Answer::Nobody, _) => {}
+            (Answer::Share(sender), result) => drop(sender.send(result)),
+            (Answer::Overlay, result) => {
+                if let Some(overlay) = overlay {
+                    overlay.done(now, result);
+                }
+            }
+            (Answer::OverlayLink, result) => {
+                let url = result.and_then(|_| self.links.url().map_err(CommandError::NotNow));
+                match (overlay, url) {
+                    (Some(overlay), Ok(url)) => overlay.link(&url),
+                    (Some(overlay), Err(error)) => overlay.done(now, Err(error)),
+                    (None, _) => {}
+                }
+            }
             (Answer::Client(client), Ok(done)) => drop(client.send(Response::Done(done))),
             (Answer::Link(client), Ok(_)) => drop(client.send(response(self.links.url()))),
             (Answer::Code(client), Ok(_)) => self.make_code(client),
             (Answer::Client(client) | Answer::Link(client) | Answer::Code(client), Err(error)) => {
-                drop(client.send(Response::Failed(error)))
+                drop(client.send(Response::Failed(error)));
             }
-            (Answer::Overlay | Answer::Nobody | Answer::Share(_), _) => {}
         }
     }
 
@@ -86,13 +99,16 @@ impl Hosting {
                 let _ = answer.send(response(self.links.url()));
             }
             Request::Publish { service } => {
-                self.use_service(service.as_deref(), true, Answer::Link(answer));
+                let answer = Answer::Link(answer);
+                self.use_service(Actor::Socket, service.as_deref(), true, answer, None);
             }
             Request::Code { service } => {
-                self.use_service(service.as_deref(), false, Answer::Code(answer));
+                let answer = Answer::Code(answer);
+                self.use_service(Actor::Socket, service.as_deref(), false, answer, None);
             }
             Request::Command(Command::UseService { service, link }) => {
-                self.use_service(Some(&service), link, Answer::Client(answer));
+                let answer = Answer::Client(answer);
+                self.use_service(Actor::Socket, Some(&service), link, answer, None);
             }
             Request::Command(command) => {
                 let fails = match &command {
@@ -110,19 +126,25 @@ impl Hosting {
         }
     }
 
-    /// A client wants something of this link service, or else of the one the session has. To use another
+    /// Somebody wants something of this link service, or else of the one the session has. To use another
     /// one, or to publish a link there, is a command.
-    fn use_service(&mut self, named: Option<&str>, link: bool, answer: Answer) {
+    fn use_service(
+        &mut self,
+        by: Actor,
+        named: Option<&str>,
+        link: bool,
+        answer: Answer,
+        overlay: Option<&mut Overlay>,
+    ) {
         match self.links.service(named) {
-            Err(why) => self.answer_client(answer, Err(CommandError::NotNow(why))),
+            Err(why) => self.tell_result(answer, Err(CommandError::NotNow(why)), overlay),
             Ok(url) if self.links.uses(&url, link) => {
                 let done = Done::Said(format!("{url} is used already"));
-                self.answer_client(answer, Ok(done));
+                self.tell_result(answer, Ok(done), overlay);
             }
             Ok(url) => {
                 let service = url.to_string();
-                let command = Command::UseService { service, link };
-                self.command(Actor::Socket, command, answer);
+                self.command(by, Command::UseService { service, link }, answer);
             }
         }
     }
@@ -146,15 +168,37 @@ impl Hosting {
         &mut self,
         actions: Vec<HostAction>,
         program: &mut RunningProgram,
+        overlay: &mut Overlay,
     ) {
         for action in actions {
             match action {
                 HostAction::Forward(bytes) => program.type_here(bytes),
                 HostAction::Command(command) => self.command(Actor::Tty, command, Answer::Overlay),
+                HostAction::Link => {
+                    let answer = Answer::OverlayLink;
+                    self.use_service(Actor::Tty, None, true, answer, Some(overlay));
+                }
+                HostAction::Code => match self.links.code() {
+                    Ok(code) => self.code = Some(code),
+                    Err(why) => overlay.done(self.clock.now(), Err(CommandError::NotNow(why))),
+                },
                 HostAction::Confirmed { request, yes } => {
                     self.tell(HostInput::Confirmed { request, yes });
                 }
             }
+        }
+    }
+
+    /// A code that was asked for in the panel came, or why there is none.
+    pub(super) fn code_came(&self, code: Result<String, String>, overlay: Option<&mut Overlay>) {
+        let said = |code| {
+            Done::Said(format!(
+                "Say it aloud: {code}. It works once, for ten minutes."
+            ))
+        };
+        if let Some(overlay) = overlay {
+            let result = code.map(said).map_err(CommandError::NotNow);
+            overlay.done(self.clock.now(), result);
         }
     }
 }

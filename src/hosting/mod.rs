@@ -93,6 +93,8 @@ pub struct Hosting {
     /// The network after sharing has ended: viewers are being told.
     closing: Option<tokio::task::JoinHandle<()>>,
     waiting: HashMap<u64, Answer>,
+    /// A code that was asked for in the panel.
+    code: Option<oneshot::Receiver<Result<String, String>>>,
     requests: u64,
     ended: Option<ExitStatus>,
 }
@@ -101,6 +103,7 @@ pub struct Hosting {
 enum Woken {
     Net(HostInput),
     Link(News),
+    Code(Result<String, String>),
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
     Client(clients::Asked),
@@ -207,6 +210,7 @@ impl Hosting {
             size,
             closing: None,
             waiting: HashMap::new(),
+            code: None,
             requests: 0,
             ended: None,
         })
@@ -340,6 +344,10 @@ impl Hosting {
             {
                 Woken::Net(input) => self.tell(input),
                 Woken::Link(news) => self.link_news(news, overlay.as_mut()),
+                Woken::Code(code) => {
+                    self.code = None;
+                    self.code_came(code, overlay.as_mut());
+                }
                 Woken::Source(Some(event)) => {
                     if let (Some(overlay), SourceEvent::Output(_)) = (&mut overlay, &event) {
                         overlay.before_output(self.clock.now(), &self.host).await;
@@ -360,7 +368,7 @@ impl Hosting {
                             self.resize(size, &program, Some(overlay));
                         }
                         let actions = overlay.keys(self.clock.now(), &bytes);
-                        self.overlay_actions(actions, &mut program);
+                        self.overlay_actions(actions, &mut program, overlay);
                     }
                     None => program.type_here(bytes),
                 },
@@ -408,6 +416,7 @@ impl Hosting {
         let net = &mut self.net;
         let tty = &mut self.tty;
         let links = &mut self.links;
+        let code = &mut self.code;
         tokio::select! {
             biased;
             _ = signals.next() => Woken::Signal,
@@ -418,6 +427,9 @@ impl Hosting {
             trust = self.believed.news() => Woken::Trust(trust),
             event = program.next() => Woken::Source(event),
             news = links.news() => Woken::Link(news),
+            code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
+                Woken::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
+            }
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
             () = tokio::time::sleep_until(wake.into()) => Woken::Time,
         }
@@ -499,7 +511,7 @@ impl Hosting {
         self.log.sync_if_due(instant);
         if let Some(overlay) = overlay {
             let actions = overlay.tick(now);
-            self.overlay_actions(actions, program);
+            self.overlay_actions(actions, program, overlay);
             self.report_log_health(overlay);
         }
     }
