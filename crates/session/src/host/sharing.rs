@@ -12,6 +12,7 @@ use super::{
     api::{CommandError, Done, HostOutput},
     by::By,
     conn::Fault,
+    requests::Why,
     track::TERMINAL,
 };
 
@@ -102,6 +103,8 @@ impl Host {
         self.end_sharing(&text);
         let event = self.rights.revoke_all();
         self.record(&event);
+        // Nobody is told any more. But what they typed by it is not written by what they are given later.
+        self.refresh_standings(Why::Revoked);
         self.done(
             request,
             Ok(Done::Said("sharing ended; your program goes on".into())),
