@@ -46,6 +46,7 @@ Examples:
   pillion grant --link --edit --uses 1 a token for somebody who is not here yet
   pillion --share --restart SESSION    after a reboot: the same session, the same ticket
   pillion revoke anna                  take that back, at once
+  pillion link; pillion code           a link, or a code to say aloud, for a session that runs
   pillion stop                         end sharing; the shell goes on
 
 Inside a session the prefix key (Ctrl-] by default) opens a panel with the same.
@@ -170,6 +171,18 @@ Examples:
 
     /// Print the ticket again, or replace it.
     Ticket(TicketArgs),
+
+    /// Print the session's link, which works like the ticket; without one, publish it first.
+    #[command(after_long_help = "\
+Examples:
+  pillion link                                  of the session you are in, or the only one there is
+  pillion link --qr                             for a phone
+  pillion link --signal https://signal.example  where the session has no link service
+  pillion link --off                            end it; the ticket holds, and who is here stays")]
+    Link(LinkArgs),
+
+    /// Print a code to say aloud, good for one person and ten minutes.
+    Code(CodeArgs),
 
     /// Who is here.
     Who(ListArgs),
@@ -402,17 +415,41 @@ pub struct TicketArgs {
     #[arg(long)]
     pub new: bool,
 
-    /// Print the link instead.
+    /// Draw it, or the link if there is one, as a QR code too, on standard error.
     #[arg(long)]
-    pub link: bool,
-
-    /// Print a code to say aloud instead, good for one person and ten minutes.
-    #[arg(long, conflicts_with_all = ["link", "new"])]
-    pub code: bool,
-
-    /// Draw what is printed as a QR code too, on standard error.
-    #[arg(long, conflicts_with = "code")]
     pub qr: bool,
+}
+
+/// Flags of `link`.
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// The link service's URL; the one the session has, by default. A link at another one ends.
+    #[arg(long, value_name = "URL", conflicts_with = "off")]
+    pub signal: Option<SignalUrl>,
+
+    /// Draw the link as a QR code too, on standard error.
+    #[arg(long, conflicts_with = "off")]
+    pub qr: bool,
+
+    /// End the link; the session and its ticket stay.
+    #[arg(long)]
+    pub off: bool,
+}
+
+/// Flags of `code`.
+#[derive(Debug, Args)]
+pub struct CodeArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// The link service's URL; the one the session has, by default.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
 }
 
 /// Flags of commands that list.

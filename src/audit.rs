@@ -274,6 +274,15 @@ impl Entry {
             }
             "shared" => (self.by(), "began sharing".to_owned()),
             "ended" => (self.by(), format!("ended sharing{}", self.why())),
+            "link" => {
+                let service = self.text("service").unwrap_or_default();
+                (self.by(), format!("published a link at {service}"))
+            }
+            "link_service" => {
+                let service = self.text("service").unwrap_or_default();
+                (self.by(), format!("had codes exchanged by {service}"))
+            }
+            "link_ended" => (self.by(), "ended the link".to_owned()),
             "ticket_replaced" => (self.by(), "replaced the ticket".to_owned()),
             "started_again" => {
                 let command = self.text("command").unwrap_or_default();

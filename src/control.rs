@@ -32,8 +32,17 @@ pub enum Request {
     Command(Command),
     /// The session's link.
     Link,
-    /// A spoken code for the session.
-    Code,
+    /// The session's link, which is published first if it is not: at this link service, or else the
+    /// one the session has.
+    Publish {
+        /// The service's URL.
+        service: Option<String>,
+    },
+    /// A spoken code for the session, by this link service or else the one the session has.
+    Code {
+        /// The service's URL.
+        service: Option<String>,
+    },
     /// Keep to what teams took back by now: it was written down before this is asked.
     Removals,
     /// Write everything recorded so far to disk, for who reads the log next.

@@ -64,6 +64,8 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         Some(Cmd::Share(args)) => commands::share::run(paths, &args).await?,
         Some(Cmd::Stop(args)) => commands::stop::run(paths, &args).await?,
         Some(Cmd::Ticket(args)) => commands::ticket::run(paths, &args).await?,
+        Some(Cmd::Link(args)) => commands::link::run(paths, &config()?, &args).await?,
+        Some(Cmd::Code(args)) => commands::code::run(paths, &args).await?,
         Some(Cmd::Who(args)) => commands::who::run(paths, &args).await?,
         Some(Cmd::Grant(args)) => commands::grant::run(paths, &args).await?,
         Some(Cmd::Revoke(args)) => commands::revoke::run(paths, &config()?, &args).await?,

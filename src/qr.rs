@@ -42,50 +42,56 @@ impl Style {
 /// # Errors
 /// It is too long for a QR code, or the terminal too narrow for it.
 pub fn draw(text: &str, style: Style, cols: usize) -> Result<String> {
+    let rows = rows(text, style)?;
+    let needed = rows.first().map_or(0, |row| row.chars().count());
+    if cols < needed {
+        bail!("the QR code needs {needed} columns, and this terminal has {cols}: make it wider");
+    }
+    let mut out = String::new();
+    for row in rows {
+        match style {
+            Style::Colour => out += &format!("\x1b[38;5;231;48;5;16m{row}\x1b[0m\n"),
+            Style::Plain | Style::Ascii => out += &format!("{row}\n"),
+        }
+    }
+    Ok(out)
+}
+
+/// The rows that draw `text`, each as long as the others, without colours.
+///
+/// # Errors
+/// It is too long for a QR code.
+pub fn rows(text: &str, style: Style) -> Result<Vec<String>> {
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else {
         bail!("this is too long for a QR code");
     };
     let size = code.width();
     let all = size + 2 * QUIET;
-    let needed = match style {
-        Style::Ascii => 2 * all,
-        Style::Colour | Style::Plain => all,
-    };
-    if cols < needed {
-        bail!("the QR code needs {needed} columns, and this terminal has {cols}: make it wider");
-    }
     let modules = code.to_colors();
     let light = |x: usize, y: usize| {
         let inside = (QUIET..QUIET + size).contains(&x) && (QUIET..QUIET + size).contains(&y);
         !inside || modules[(y - QUIET) * size + (x - QUIET)] == Color::Light
     };
-    let mut out = String::new();
-    let rows = match style {
+    let high = match style {
         Style::Ascii => 1,
         Style::Colour | Style::Plain => 2,
     };
-    for y in (0..all).step_by(rows) {
-        if style == Style::Colour {
-            out.push_str("\x1b[38;5;231;48;5;16m");
-        }
-        for x in 0..all {
+    let row = |y: usize| {
+        let cells = (0..all).map(|x| {
             // Below the last row of an odd number there is nothing, which is as good as light.
             let below = y + 1 >= all || light(x, y + 1);
-            out.push_str(match (style, light(x, y), below) {
+            match (style, light(x, y), below) {
                 (Style::Ascii, true, _) => "##",
                 (Style::Ascii, false, _) => "  ",
                 (_, true, true) => "█",
                 (_, true, false) => "▀",
                 (_, false, true) => "▄",
                 (_, false, false) => " ",
-            });
-        }
-        if style == Style::Colour {
-            out.push_str("\x1b[0m");
-        }
-        out.push('\n');
-    }
-    Ok(out)
+            }
+        });
+        cells.collect()
+    };
+    Ok((0..all).step_by(high).map(row).collect())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Machine, PREFIX, SIZE, Term, VIEWER, answer, until};
+use harness::{Machine, PREFIX, SIZE, Term, VIEWER, answer, audited, until};
 use pillion::{
     caps::{PublicKey, SecretKey, UnixMillis},
     clock::unix_ms,
@@ -63,6 +63,20 @@ fn who_knocks_is_shown_to_the_host_and_let_in_by_a_key() {
     bert.watch(&ticket, &["--name", "bert"])
         .wait_for("secret-42");
     assert!(anna.run(&["allow"]).starts_with("invited\nview    "));
+}
+
+#[test]
+fn who_knocks_sees_the_key_that_the_host_sees_in_a_narrow_terminal() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (host, ticket) = anna.share_shell(&["--allow", "invited"]);
+    let viewer = bert.join((40, 8), &ticket, &["--name", "bert"]);
+    let own: serde_json::Value = serde_json::from_str(&bert.run(&["id", "--json"])).unwrap();
+    let key = own["fingerprint"].as_str().unwrap();
+    viewer.wait_until("the key in the last row", |screen| {
+        let last = screen.rows(0, 40).last();
+        last.is_some_and(|row| row.contains(&format!("you are {key} │ knocking")))
+    });
+    host.wait_for(&format!("“bert” knocks (key {key})"));
 }
 
 #[test]
@@ -246,6 +260,61 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     until("the mode to change", || {
         (anna.run(&["allow"]).starts_with("team\n")).then_some(())
     });
+
+    // People who are not here, by what they will prove; what can't be done is said in words.
+    let dora = SecretKey::from_bytes(&[5; 32]).public().to_string();
+    manager.send("a\t");
+    manager.wait_for("Let in to type:");
+    manager.send(&format!("\x1b[200~{dora}\x1b[201~\r"));
+    until("dora to be on the list", || {
+        let listed = anna.run(&["allow"]);
+        listed.contains(&format!("edit    {dora}")).then_some(())
+    });
+    manager.send("bevil@example.org\r");
+    until("an address to be barred", || {
+        let listed = anna.run(&["allow"]);
+        listed.contains("barred  evil@example.org").then_some(())
+    });
+    manager.send("uevil@example.org\r");
+    until("it to be barred no more", || {
+        let listed = anna.run(&["allow"]);
+        (!listed.contains("evil@example.org")).then_some(())
+    });
+    manager.send("bssh-rsa AAAA\r");
+    manager.wait_for("only ssh-ed25519");
+
+    // The log has who of the two did what.
+    let bert = {
+        let who = anna.who();
+        let bert = who.iter().find(|who| who["name"] == "bert").unwrap();
+        format!("bert ({})", bert["fingerprint"].as_str().unwrap())
+    };
+    let short = |key: &str| key.parse::<PublicKey>().unwrap().fingerprint();
+    let said = audited(&anna);
+    for what in [
+        "let in carl (".to_owned(),
+        "put out and barred carl (".to_owned(),
+        "opened the session to: team".to_owned(),
+        format!("put {} on the list: edit", short(&dora)),
+        "barred evil@example.org".to_owned(),
+        "let evil@example.org back in".to_owned(),
+        r#"asked in vain for {"Ban":{"target":{"Named":"ssh-rsa AAAA"}}}"#.to_owned(),
+    ] {
+        let line = format!("{bert} {what}");
+        assert!(
+            said.iter().any(|said| said.starts_with(&line)),
+            "{line} is not in {said:#?}"
+        );
+    }
+    let by_command = format!("the host, by command let in {bert}");
+    assert!(said.contains(&by_command), "{said:#?}");
+    let all: Vec<serde_json::Value> =
+        serde_json::from_str(&anna.run(&["audit", "--json"])).unwrap();
+    let theirs = all
+        .iter()
+        .filter(|entry| entry["event"] == "command" && entry["by_name"] == "bert");
+    assert!(theirs.clone().count() >= 7, "{all:#?}");
+    assert!(theirs.clone().all(|entry| entry["by_grant"].is_string()));
 }
 
 #[test]

@@ -9,7 +9,10 @@ mod untrusted;
 
 use std::process::Output;
 
-use harness::{Machine, Piped, SIZE, Term, VIEWER, until, wait_for_file};
+use harness::{
+    Machine, PREFIX, Piped, SIZE, Term, VIEWER, answer, assert_no_trace, audited,
+    request_and_grant, until, wait_for_file,
+};
 use pillion::{
     caps::SecretKey,
     clock::unix_ms,
@@ -101,9 +104,10 @@ fn a_link_works_like_a_ticket_until_it_is_replaced_or_the_sharing_stops() {
     );
     viewer.wait_for(" direct");
 
-    assert_eq!(anna.run(&["ticket", "--link"]).trim(), link);
+    assert_eq!(anna.run(&["link"]).trim(), link);
     assert_eq!(anna.run(&["ticket"]).trim(), shared.ticket);
-    let new = anna.run(&["ticket", "--new", "--link"]).trim().to_owned();
+    anna.run(&["ticket", "--new"]);
+    let new = anna.run(&["link"]).trim().to_owned();
     assert_ne!(new, link);
     // That there is no record is believed only of the service itself.
     until("a word on the certificate", || {
@@ -165,13 +169,282 @@ fn a_session_started_again_keeps_its_link() {
     joined(&bert, &link);
 }
 
+/// The link stops working, and the session does not.
+fn link_ends(machine: &Machine, link: &str, shared: &Shared) {
+    until("the link's end", || {
+        let output = join_text(machine, link, &[]);
+        (output.status.code() == Some(4)).then_some(())
+    });
+    let said = refused(machine, 4, link, &[]);
+    assert!(
+        said.contains("has ended, or the link service withholds it"),
+        "{said}"
+    );
+    joined(machine, &shared.ticket);
+}
+
+#[test]
+fn a_running_session_gets_a_link_and_loses_it() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    for machine in [&anna, &bert] {
+        service.trusted_by(machine);
+    }
+    let url = service.url().to_owned();
+    // The service was named for a code, so there is no link.
+    let mut shared = share(&anna, &["--code", "--signal", &url]);
+    let said = anna.fails(1, &["link", "--off"]);
+    assert!(
+        said.contains("this session has no link; `pillion link` makes one"),
+        "{said}"
+    );
+
+    shared.host.send("echo seen-$((1+1))\r");
+    shared.host.wait_for("seen-2");
+    let output = anna.output(&["link", "--qr"]);
+    let link = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    assert!(link.starts_with(&format!("{url}/s/")), "{link}");
+    // Once it is printed it works.
+    let came = join_text(&bert, &link, &[]);
+    assert!(String::from_utf8_lossy(&came.stdout).contains("seen-2"));
+    let drawn = String::from_utf8(output.stderr).unwrap();
+    let row = |line: &str| line.chars().filter(|c| "█▀▄".contains(*c)).count();
+    assert!(drawn.lines().any(|line| row(line) > 30), "{drawn}");
+    assert!(!drawn.contains("does not work"), "{drawn}");
+    assert_eq!(anna.run(&["link"]).trim(), link);
+    let output = anna.output(&["ticket"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&link));
+
+    anna.run(&["link", "--off"]);
+    link_ends(&bert, &link, &shared);
+    let output = anna.output(&["ticket"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("link"));
+    // Codes need none.
+    let code = anna.run(&["code"]);
+    assert!(
+        join_text(&bert, &code, &["--signal", &url])
+            .status
+            .success()
+    );
+
+    // It is the same link again: the ticket is the same.
+    assert_eq!(anna.run(&["link"]).trim(), link);
+    joined(&bert, &link);
+    let said = audited(&anna);
+    let published = format!("the host, by command published a link at {url}");
+    let count = said.iter().filter(|line| **line == published).count();
+    assert_eq!(count, 2, "{said:#?}");
+    let ended = "the host, by command ended the link";
+    assert!(said.iter().any(|line| line == ended), "{said:#?}");
+}
+
+#[test]
+fn a_session_that_knew_of_no_service_is_told_of_one() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let (first, second) = (Service::start(), Untrusted::start());
+    for machine in [&anna, &bert, &carl] {
+        first.trusted_by(machine);
+    }
+    let shared = share(&anna, &[]);
+    for command in ["link", "code"] {
+        let said = anna.fails(1, &[command]);
+        assert!(
+            said.contains("there is no link service: name one with --signal URL"),
+            "{said}"
+        );
+        let said = anna.fails(2, &[command, "--signal", "ftp://nowhere"]);
+        assert!(said.contains("--signal"), "{said}");
+    }
+    // By a code alone there is no link.
+    let code = anna.run(&["code", "--signal", first.url()]);
+    let output = join_text(&bert, &code, &["--signal", first.url()]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(anna.fails(1, &["link", "--off"]).contains("no link"));
+    let link = anna.run(&["link"]).trim().to_owned();
+    assert!(link.starts_with(first.url()), "{link}");
+    joined(&bert, &link);
+
+    // At another service it is another link, and the first one ends.
+    let moved = anna
+        .run(&["link", "--signal", &second.url()])
+        .trim()
+        .to_owned();
+    assert!(moved.starts_with(&second.url()), "{moved}");
+    joined(&carl, &moved);
+    link_ends(&bert, &link, &shared);
+
+    // One that does not answer is used all the same, and said.
+    let nowhere = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let output = anna.output(&["link", "--signal", &nowhere]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(output.stdout.starts_with(nowhere.as_bytes()), "{said}");
+    assert!(
+        said.contains("the link does not work yet: the link service"),
+        "{said}"
+    );
+    assert!(said.contains("cannot be reached"), "{said}");
+
+    anna.run(&["stop"]);
+    let said = anna.fails(1, &["link"]);
+    assert!(
+        said.contains("this session is not shared; `pillion share` starts that"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_session_whose_relay_asks_its_link_service_stays_with_that() {
+    let anna = Machine::new();
+    let (first, second) = (Untrusted::start(), Untrusted::start());
+    let relay = ["--relay", "http://127.0.0.1:9", "--signal", &first.url()];
+    let shared = share(&anna, &relay);
+    let link = shared.link.clone().unwrap();
+    let said = anna.fails(1, &["link", "--signal", &second.url()]);
+    assert!(said.contains("so its link and codes stay there"), "{said}");
+    anna.run(&["link", "--off"]);
+    assert_eq!(anna.run(&["link", "--signal", &first.url()]).trim(), link);
+}
+
+#[test]
+fn while_somebody_else_types_a_link_is_published_by_the_hosts_own_key() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let service = Service::start();
+    for machine in [&anna, &bert, &carl] {
+        service.trusted_by(machine);
+    }
+    let mut shared = share(&anna, &[]);
+    let mut viewer = bert.watch(&shared.ticket, &["--name", "bert"]);
+    request_and_grant(&mut viewer, &mut shared.host);
+
+    // The editor can type commands; that makes them nobody's word.
+    let pillion = env!("CARGO_BIN_EXE_pillion");
+    let publish = format!(
+        "clear; {pillion} link --signal {}; echo end-$((1+1))\r",
+        service.url()
+    );
+    let ended = |viewer: &Term| viewer.text().contains("end-2");
+    viewer.send(&publish);
+    shared
+        .host
+        .wait_for("Publish a link to this session at http");
+    answer(&mut shared.host, "n", &viewer, ended);
+    viewer.wait_for("the person at the host's terminal said no");
+    assert!(anna.fails(1, &["link", "--off"]).contains("no link"));
+
+    viewer.send(&publish);
+    shared
+        .host
+        .wait_for("Publish a link to this session at http");
+    answer(&mut shared.host, "y", &viewer, ended);
+    viewer.wait_for(&format!("{}/s/", service.url()));
+    // What there is already is said, and ended, at once.
+    let link = anna.run(&["link"]).trim().to_owned();
+    joined(&carl, &link);
+    anna.run(&["link", "--off"]);
+    link_ends(&carl, &link, &shared);
+}
+
+/// What a camera reads off a terminal, each module eight pixels wide.
+fn read_qr(screen: &vt100::Screen) -> Option<String> {
+    const PIXELS: usize = 8;
+    let (rows, cols) = screen.size();
+    let (rows, cols) = (usize::from(rows.get()), usize::from(cols.get()));
+    let is_light = |x: usize, y: usize| {
+        let cell = screen.cell((y / 2) as u16, x as u16);
+        let cell = cell.filter(|cell| cell.bgcolor() == vt100::Color::Idx(16));
+        match (cell.map_or("", |cell| cell.contents()), y % 2) {
+            ("█", _) | ("▀", 0) | ("▄", 1) => 230,
+            _ => 20,
+        }
+    };
+    let (width, height) = (cols * PIXELS, 2 * rows * PIXELS);
+    let pixel = |x: usize, y: usize| is_light(x / PIXELS, y / PIXELS);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, pixel);
+    let grids = image.detect_grids();
+    grids.first()?.decode().ok().map(|(_, text)| text)
+}
+
+#[test]
+fn the_panel_shows_a_link_for_a_camera_ends_it_and_makes_codes() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let service = Service::start();
+    for machine in [&anna, &bert] {
+        service.trusted_by(machine);
+    }
+    let url = service.url().to_owned();
+    let mut shared = share(&anna, &["--quiet", "--code", "--signal", &url]);
+    shared.host.send("clear; echo seen-$((1+1))\r");
+    shared.host.wait_until("the prompt, all of it", |screen| {
+        screen.contents().starts_with("seen-2\n$ ") && screen.cursor_position() == (1, 2)
+    });
+    let before = shared.host.screen();
+    shared.host.send(&format!("{PREFIX}p"));
+    shared.host.wait_for("l link");
+    shared.host.send("l");
+    shared.host.wait_for("This link works like the");
+    let mut seen = None;
+    shared
+        .host
+        .wait_until("a QR code that can be read", |screen| {
+            seen = read_qr(screen);
+            seen.is_some()
+        });
+    let link = seen.unwrap();
+    assert!(link.starts_with(&format!("{url}/s/")), "{link}");
+    assert_eq!(anna.run(&["link"]).trim(), link);
+    assert!(joined(&bert, &link).contains("seen-2"));
+
+    shared.host.send("x");
+    shared.host.wait_for("End the link?");
+    shared.host.send("y");
+    shared.host.wait_for("the link has ended");
+    link_ends(&bert, &link, &shared);
+
+    shared.host.send("o");
+    let mut code = None;
+    shared.host.wait_until("a code", |screen| {
+        let text = screen.contents();
+        let said = text.split("Say it aloud: ").nth(1);
+        code = said.and_then(|said| Some(said.split_once(". It works")?.0.to_owned()));
+        code.is_some()
+    });
+    let output = join_text(&bert, &code.unwrap(), &["--signal", &url]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    shared.host.send("q");
+    shared.host.wait_gone("l link");
+    // A word about the code's use may come over a row for some seconds.
+    shared.host.wait_gone("was used");
+    assert_no_trace(&before, &shared.host, SIZE, "the panel with a link");
+    let said = audited(&anna);
+    for what in [
+        format!("the host published a link at {url}"),
+        "the host ended the link".to_owned(),
+    ] {
+        assert!(said.contains(&what), "{what} is not in {said:#?}");
+    }
+}
+
 #[test]
 fn a_link_that_is_cut_short_or_changed_is_told_so() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let service = Service::start();
     service.known_to(&anna);
     service.trusted_by(&bert);
-    let link = share(&anna, &[]).link.unwrap();
+    // It ends with its host, and the record may not be there yet.
+    let shared = share(&anna, &[]);
+    let link = shared.link.clone().unwrap();
     let (bare, key) = link.split_once('#').unwrap();
     let said = refused(&bert, 1, bare, &[]);
     assert!(said.contains("the part from # on is missing"), "{said}");
@@ -208,7 +481,7 @@ fn with_the_service_down_the_session_starts_and_says_so() {
     let link = shared.link.unwrap();
     let said = refused(&bert, 5, &link, &[]);
     assert!(said.contains("cannot be reached"), "{said}");
-    let said = anna.fails(1, &["ticket", "--code"]);
+    let said = anna.fails(1, &["code"]);
     assert!(said.contains("cannot be reached"), "{said}");
 
     // And when it is over.
@@ -446,7 +719,7 @@ fn a_code_brings_one_person_in() {
     );
 
     // Another one for the next.
-    let next = anna.run(&["ticket", "--code"]);
+    let next = anna.run(&["code"]);
     let output = join_text(&carl, &next, &["--signal", &url]);
     assert!(
         output.status.success(),
@@ -591,7 +864,7 @@ fn a_service_that_plays_a_part_in_the_exchange_gets_nothing() {
 
     // It gives the guest an offer of its own making, for words it made up.
     service.tamper(Tamper::Nothing);
-    let code = anna.run(&["ticket", "--code"]).trim().to_owned();
+    let code = anna.run(&["code"]).trim().to_owned();
     let mut rng = ChaCha20Rng::from_seed([2; 32]);
     let forged = pillion_code::Offer::new(&"7-zebra-zebra".parse().unwrap(), &mut rng);
     service.tamper(Tamper::Host(0, forged.message().to_vec()));
@@ -600,7 +873,7 @@ fn a_service_that_plays_a_part_in_the_exchange_gets_nothing() {
 
     // It makes up the answer.
     service.tamper(Tamper::Nothing);
-    let code = anna.run(&["ticket", "--code"]).trim().to_owned();
+    let code = anna.run(&["code"]).trim().to_owned();
     service.tamper(Tamper::Host(1, [vec![1, 1], vec![7; 200]].concat()));
     let said = refused(&bert, 3, &code, &["--signal", &url]);
     assert!(said.contains("the service in between changed"), "{said}");

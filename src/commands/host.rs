@@ -24,7 +24,7 @@ use pillion::{
 
 use crate::{
     args::RunArgs,
-    commands::{draw_qr, net_options},
+    commands::{draw_qr, net_options, signal_ca, ticket_for_qr},
 };
 
 /// How long the service may take to give a code before the session starts without.
@@ -62,6 +62,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
     let name = name.or_else(|| again.as_ref().map(|session| session.meta.name.clone()));
     let options = Options {
         link,
+        signal_ca: signal_ca(config)?,
         name: clean_name(&name.unwrap_or_else(|| default_name(&program)), MAX_NAME),
         again: again.map(|session| session.meta.id),
         host_name: config.name().to_owned(),
@@ -185,10 +186,11 @@ fn announce(
         }
     }
     if let Some(Err(why)) = &ways.code {
-        eprintln!("pillion: there is no code: {why}; `pillion ticket --code` tries again");
+        eprintln!("pillion: there is no code: {why}; `pillion code` tries again");
     }
     if args.qr {
-        draw_qr(ways.link.as_deref(), ticket);
+        let link = ways.link.clone();
+        draw_qr(&link.unwrap_or_else(|| ticket_for_qr(ticket)));
     }
     if config.clipboard() && !args.quiet && hosting.has_tty() && std::io::stdout().is_terminal() {
         let multiplexer = Multiplexer::detect(|name| std::env::var(name).ok());

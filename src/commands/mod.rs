@@ -4,6 +4,7 @@ pub mod admit;
 pub mod allow;
 pub mod audit;
 pub mod ban;
+pub mod code;
 pub mod completions;
 pub mod config;
 pub mod device;
@@ -13,6 +14,7 @@ pub mod host;
 pub mod id;
 pub mod join;
 pub mod kick;
+pub mod link;
 pub mod ls;
 pub mod man;
 pub mod people;
@@ -25,7 +27,7 @@ pub mod team;
 pub mod ticket;
 pub mod who;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use pillion::{
     config::Config,
     control,
@@ -77,6 +79,14 @@ pub async fn target(config: &Config, word: &str) -> Result<Target> {
     })
 }
 
+/// The text that was asked for.
+pub fn said(done: Done) -> Result<String> {
+    match done {
+        Done::Said(text) => Ok(text),
+        _ => bail!("the session answered something else; this is a defect of pillion"),
+    }
+}
+
 /// Prints a sentence, for people: on stderr, because stdout is for results.
 pub fn say(done: &Done) {
     if let Done::Said(text) = done {
@@ -84,17 +94,20 @@ pub fn say(done: &Done) {
     }
 }
 
-/// Draws a link, or else the ticket, as a QR code on stderr, or says why not.
-pub fn draw_qr(link: Option<&str>, ticket: &str) {
+/// What a QR code says of a ticket, which reads the same in capitals; those take half the room.
+pub fn ticket_for_qr(ticket: &str) -> String {
+    ticket.to_ascii_uppercase()
+}
+
+/// Draws a QR code on stderr, or says why not.
+pub fn draw_qr(text: &str) {
     let style = Style::detect(|name| std::env::var(name).ok());
     let cols = rustix::termios::tcgetwinsize(std::io::stderr())
         .ok()
         .map(|size| usize::from(size.ws_col))
         .filter(|cols| *cols > 0)
         .unwrap_or(80);
-    // A ticket reads the same in capitals, and those take half the room.
-    let text = link.map_or_else(|| ticket.to_ascii_uppercase(), str::to_owned);
-    match qr::draw(&text, style, cols) {
+    match qr::draw(text, style, cols) {
         Ok(drawn) => eprintln!("{drawn}"),
         Err(error) => eprintln!("pillion: {error}"),
     }

@@ -1,7 +1,10 @@
 //! A session's link and codes: what the keeper's thread is told, and what it tells.
 
 use pillion_caps::SecretKey;
-use pillion_net::signal::{Keeper, News, Shared, SignalService};
+use pillion_net::{
+    RelayCa,
+    signal::{Keeper, News, Shared, SignalService, SignalUrl},
+};
 use pillion_proto::{LinkSecret, LinkUrl, RelayToken, Ticket};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -18,6 +21,8 @@ pub struct Wanted {
 /// One session's link.
 pub struct Links {
     wanted: Option<Wanted>,
+    /// Whom to trust for the certificate of a service that is named later.
+    ca: Option<RelayCa>,
     session: SecretKey,
     /// Seed of the ticket's link key, while there is a ticket.
     seed: Option<Zeroizing<[u8; 32]>>,
@@ -32,6 +37,7 @@ impl Links {
     /// `relay` says that the relay is one's own and has no other secret.
     pub fn new(
         wanted: Option<Wanted>,
+        ca: Option<RelayCa>,
         session: SecretKey,
         seed: Option<[u8; 32]>,
         relay: bool,
@@ -39,6 +45,7 @@ impl Links {
         let relay = relay && wanted.is_some();
         Links {
             wanted,
+            ca,
             relay: relay.then(|| LinkSecret::for_relay(&session.to_bytes())),
             session,
             seed: seed.map(Zeroizing::new),
@@ -73,18 +80,74 @@ impl Links {
         }
     }
 
+    /// The service that is meant: the one that is named, else the session's.
+    ///
+    /// # Errors
+    /// It is none, or there is none; how to name one.
+    pub fn service(&self, named: Option<&str>) -> Result<SignalUrl, String> {
+        let url: SignalUrl = match named {
+            Some(named) => named.parse().map_err(|error| format!("{named}: {error}"))?,
+            None => return Ok(self.wanted()?.service.url.clone()),
+        };
+        match &self.wanted {
+            // What lets the host use its relay is kept at the service, too.
+            Some(wanted) if self.relay.is_some() && wanted.service.url != url => Err(format!(
+                "this session's relay takes it in on the word of {}, so its link and codes stay there",
+                wanted.service.url
+            )),
+            _ => Ok(url),
+        }
+    }
+
+    /// Whether this service is the session's, and, if `link`, the link is published there.
+    pub fn uses(&self, service: &SignalUrl, link: bool) -> bool {
+        let wanted = self.wanted.as_ref();
+        wanted.is_some_and(|wanted| wanted.service.url == *service && (wanted.link || !link))
+    }
+
+    /// Uses this service from now on; with `link` the link is published there. At the service before
+    /// it ends.
+    pub fn use_service(&mut self, url: SignalUrl, link: bool) {
+        let before = self.wanted.take();
+        let link = link || before.as_ref().is_some_and(|wanted| wanted.link);
+        let service = match before {
+            Some(before) if before.service.url == url => before.service,
+            _ => {
+                self.keeper = None;
+                let ca = self.ca.clone();
+                SignalService { url, ca }
+            }
+        };
+        self.wanted = Some(Wanted { service, link });
+        self.tell();
+    }
+
+    /// Ends the link. Codes are made still.
+    pub fn end_link(&mut self) {
+        if let Some(wanted) = &mut self.wanted {
+            wanted.link = false;
+            self.tell();
+        }
+    }
+
+    /// Whether there is a link to end.
+    ///
+    /// # Errors
+    /// There is none; how to get one.
+    pub fn has_link(&self) -> Result<(), String> {
+        match &self.wanted {
+            Some(wanted) if wanted.link => Ok(()),
+            _ => Err("this session has no link; `pillion link` makes one".to_owned()),
+        }
+    }
+
     /// The link, while the session is shared with one.
     ///
     /// # Errors
     /// Why there is none, and how to get one.
     pub fn url(&self) -> Result<String, String> {
         let wanted = self.wanted()?;
-        if !wanted.link {
-            return Err(
-                "this session was started without --link; `pillion ticket` prints its ticket"
-                    .to_owned(),
-            );
-        }
+        self.has_link()?;
         let secret = self.secret().ok_or(NOT_SHARED)?;
         LinkUrl::new(
             &wanted.service.url.to_string(),
@@ -124,7 +187,7 @@ impl Links {
 
     fn wanted(&self) -> Result<&Wanted, String> {
         self.wanted.as_ref().ok_or_else(|| {
-            "there is no link service: give one with --signal URL, or with signal in the settings (pillion config edit), when the session starts"
+            "there is no link service: name one with --signal URL, or with signal in the settings (pillion config edit) before the session starts"
                 .to_owned()
         })
     }

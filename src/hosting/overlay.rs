@@ -12,9 +12,12 @@ use pillion_proto::TrackId;
 use pillion_screen::{Screen, Size, emit::Resume};
 use pillion_session::{CommandError, Done, Host, HostInput, HostNotice, Now};
 use pillion_source::{Hold, HoldMode, SourceEvent, TtyWriter};
-use pillion_tui::{HostAction, HostUi, Multiplexer, Prefix, Want};
+use pillion_tui::{HostAction, HostUi, Multiplexer, Prefix, QrRows, Want};
 
-use crate::hosting::pty::Program;
+use crate::{
+    hosting::pty::Program,
+    qr::{self, Style},
+};
 
 /// How long the moment to draw is waited for, in microseconds, before title and bell say it.
 const PATIENCE_US: u64 = 1_000_000;
@@ -95,6 +98,17 @@ impl Overlay {
     /// What came of a command given here.
     pub fn done(&mut self, now: Now, result: Result<Done, CommandError>) {
         self.ui.done(now, result);
+    }
+
+    /// The link that was asked for.
+    pub fn link(&mut self, url: &str) {
+        let style = Style::detect(|name| std::env::var(name).ok());
+        // A terminal without half blocks has no room for it.
+        let rows = Some(style).filter(|style| *style != Style::Ascii);
+        let rows = rows.and_then(|style| qr::rows(url, style).ok());
+        let coloured = style == Style::Colour;
+        self.ui
+            .link(url, rows.map(|rows| QrRows { rows, coloured }));
     }
 
     /// Whether a panel covers the terminal.

@@ -227,6 +227,19 @@ impl Machine {
     }
 }
 
+/// What `pillion audit` says of this machine's session, without the times and with single blanks.
+pub fn audited(machine: &Machine) -> Vec<String> {
+    let audit = machine.run(&["audit"]);
+    // Date, time and zone, then who and what.
+    let said = |line: &str| {
+        line.split_whitespace()
+            .skip(3)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    audit.lines().skip(1).map(said).collect()
+}
+
 /// Asks for the right to type at `viewer` and gives it at `host`, as people do.
 pub fn request_and_grant(viewer: &mut Term, host: &mut Term) {
     viewer.send(&format!("{PREFIX}e"));

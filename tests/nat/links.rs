@@ -107,7 +107,7 @@ pub async fn story(nat: Nat, path: &'static str) -> Result<String> {
     };
     let (ticket, link) = (text("ticket")?, text("link")?);
     let code = soon("a code", || {
-        let code = said(hosting(&["ticket", "--code"]).ok()?)?;
+        let code = said(hosting(&["code"]).ok()?)?;
         Some(code.trim().to_owned())
     })
     .await?;

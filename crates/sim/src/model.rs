@@ -258,6 +258,16 @@ impl Model {
         (least, most)
     }
 
+    /// Until when `who` manages at most, if they may now.
+    pub fn manages_until(&self, who: PublicKey, unix_ms: u64) -> Option<u64> {
+        let held = self.held.keys().filter(|(holder, _)| *holder == who);
+        held.filter_map(|(_, id)| self.grants.get(id))
+            .filter(|known| known.terms.right == Right::Manage)
+            .filter(|known| self.stands(known, who) && in_time(&known.terms, unix_ms))
+            .map(|known| known.terms.until)
+            .max()
+    }
+
     /// Whether `until` is the end of something `who` holds.
     pub fn ends(&self, who: PublicKey, until: u64) -> bool {
         let held = self.held.keys().filter(|(holder, _)| *holder == who);

@@ -94,3 +94,18 @@ fn a_slow_viewer_in_everybodys_way_is_noticed() {
 fn a_screen_shown_to_who_knocks_is_noticed() {
     is_noticed(Sabotage::ShowWhoKnocks, &["waits at the door"]);
 }
+
+#[test]
+fn who_does_not_manage_and_is_obeyed_is_noticed() {
+    is_noticed(Sabotage::ObeyAnybody, &["does not manage"]);
+}
+
+#[test]
+fn a_right_that_outlives_whoever_gave_it_is_noticed() {
+    is_noticed(Sabotage::OutliveManager, &["outlives who made it"]);
+}
+
+#[test]
+fn somebody_who_is_kept_out_and_stays_is_noticed() {
+    is_noticed(Sabotage::KeepBanned, &["is kept out, and is in"]);
+}

@@ -25,6 +25,7 @@ fn view(cols: u16, rows: u16) -> View {
         track: (TrackId(0), TrackState::Live),
         session_name: "build".into(),
         host_name: "anna".into(),
+        identity: pillion_caps::SecretKey::from_bytes(&[2; 32]).public(),
         host_identity: None,
         you: Some(ParticipantId(2)),
         roster: Vec::new(),

@@ -26,6 +26,6 @@ pub use clipboard::{Multiplexer, clipboard};
 pub use depth::{Depth, DumbTerminal};
 pub use follow::Follow;
 #[cfg(feature = "host")]
-pub use host::{HostAction, HostUi, Want};
+pub use host::{HostAction, HostUi, QrRows, Want};
 pub use prefix::{BadPrefix, Prefix};
 pub use viewer::{Action, UiInput, ViewerUi, ViewerUiConfig};

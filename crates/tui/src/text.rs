@@ -42,6 +42,24 @@ pub(crate) fn cut(text: &str, cols: usize) -> String {
     out
 }
 
+/// The last `cols` columns of clean text, the first of them "…" if something is left out.
+pub(crate) fn cut_left(text: &str, cols: usize) -> String {
+    if width(text) <= cols {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let kept = text.char_indices().rev().take_while(|(_, ch)| {
+        used += ch.width().unwrap_or(0);
+        used < cols
+    });
+    let from = kept.last().map_or(text.len(), |(at, _)| at);
+    let tail = text.get(from..).unwrap_or_default();
+    match cols {
+        0 => String::new(),
+        _ => format!("…{tail}"),
+    }
+}
+
 /// Breaks a sentence at its spaces into lines of at most `cols` columns, at most `max` lines.
 pub(crate) fn fold(text: &str, cols: usize, max: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -69,6 +87,24 @@ pub(crate) fn fold(text: &str, cols: usize, max: usize) -> Vec<String> {
             if word.is_empty() {
                 break;
             }
+        }
+    }
+    lines
+}
+
+/// Short texts beside each other, two blanks between them, in lines of at most `cols` columns, at most
+/// `max` lines.
+pub(crate) fn flow(texts: &[&str], cols: usize, max: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for text in texts {
+        let full = lines.len() >= max;
+        match lines.last_mut() {
+            Some(line) if width(line) + 2 + width(text) <= cols => {
+                line.push_str("  ");
+                line.push_str(text);
+            }
+            _ if full => break,
+            _ => lines.push(cut(text, cols)),
         }
     }
     lines
@@ -209,6 +245,12 @@ mod tests {
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(cut("hello", 1), "…");
         assert_eq!(cut("hello", 0), "");
+        assert_eq!(cut_left("hello", 5), "hello");
+        assert_eq!(cut_left("hello", 4), "…llo");
+        assert_eq!(cut_left("日本語", 5), "…本語");
+        assert_eq!(cut_left("日本語", 4), "…語");
+        assert_eq!(cut_left("hello", 1), "…");
+        assert_eq!(cut_left("hello", 0), "");
         assert_eq!(name("\u{202e}\x1b[1m", 10), "[1m");
         assert_eq!(name("\u{202e}", 10), "?");
     }
@@ -220,6 +262,18 @@ mod tests {
         assert_eq!(fold("one two three four", 5, 2), ["one", "two …"]);
         assert_eq!(fold("one", 5, 0), Vec::<String>::new());
         assert_eq!(fold("日本", 1, 5), ["日", "本"]);
+    }
+
+    #[test]
+    fn keys_are_not_torn_from_what_they_do() {
+        let keys = ["y let in", "n refuse", "m who may come in"];
+        assert_eq!(
+            flow(&keys, 20, 5),
+            ["y let in  n refuse", "m who may come in"]
+        );
+        assert_eq!(flow(&keys, 17, 5), keys);
+        assert_eq!(flow(&keys, 17, 2), ["y let in", "n refuse"]);
+        assert_eq!(flow(&keys, 5, 1), ["y le…"]);
     }
 
     #[test]
@@ -244,6 +298,7 @@ mod tests {
                 prop_assert!(width(&folded) <= usize::from(cols).max(2));
             }
             prop_assert!(width(&cut(&text, usize::from(cols))) <= usize::from(cols));
+            prop_assert!(width(&cut_left(&text, usize::from(cols))) <= usize::from(cols));
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{CONFIG, Person, at, person, terminal, view, write};
-use pillion_proto::{Allow, KnockInfo, Knocks, Manage, ParticipantId, Right, Text, TrackState};
+use pillion_proto::{ParticipantId, Right, TrackState};
 use pillion_screen::{Line, LineId, Modes, Run, Screen, Size, Style};
 use pillion_session::{HistoryLines, Phase};
 use pillion_tui::{Action, Depth, UiInput, ViewerUi, ViewerUiConfig};
@@ -89,6 +89,52 @@ fn the_status_line_names_who_is_here_how_and_how_far() {
     ] {
         assert!(status.contains(part), "{part} is not in {status}");
     }
+}
+
+#[test]
+fn who_knocks_sees_their_own_key_whatever_the_width() {
+    let key = view(80, 5).identity.fingerprint();
+    // Once before there is anything to see, and once with the screen of before a reconnection.
+    for screen in [None, view(80, 5).screen] {
+        for cols in 40..200 {
+            let mut view = view(80, 5);
+            view.screen = screen.clone();
+            view.you = None;
+            view.phase = Phase::Knocking {
+                text: format!(
+                    "the host is being asked whether to let you in, for 2 min at most. They see \
+                               you as 2 bert the very long named ({key})"
+                ),
+                until_us: at(90_000).mono_us,
+            };
+            let mut viewer = Person::new(cols, 6, view);
+            let status = viewer.status();
+            assert!(
+                status.contains(&format!("you are {key}")),
+                "{cols}: {status}"
+            );
+            // Also with a command half given.
+            viewer.types(b"\x1d");
+            assert!(
+                viewer.status().contains(&key),
+                "{cols}: {}",
+                viewer.status()
+            );
+        }
+    }
+    let mut view = view(80, 5);
+    view.phase = Phase::Knocking {
+        text: String::new(),
+        until_us: at(90_000).mono_us,
+    };
+    let mut viewer = Person::new(100, 6, view);
+    assert!(
+        viewer.status().contains("knocking │ 90 s left"),
+        "{}",
+        viewer.status()
+    );
+    viewer.later(1000);
+    assert!(viewer.status().contains("89 s left"), "{}", viewer.status());
 }
 
 #[test]
@@ -682,49 +728,6 @@ fn help_and_who_lie_over_the_screen_and_go() {
     viewer.sees("Who is here (3)");
     viewer.sees("  2 bob");
     viewer.sees("(you)");
-}
-
-#[test]
-fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
-    let mut managing = view(80, 19);
-    managing.right = Right::Manage;
-    managing.door = Some(Knocks {
-        allow: Allow::Invited,
-        knocks: vec![KnockInfo {
-            id: ParticipantId(9),
-            name: Text::cut("eve"),
-            identity: [7; 32],
-            proof: Text::cut("eve@example.org"),
-        }],
-    });
-    let mut viewer = Person::new(80, 20, managing);
-    viewer.types(b"\x1dw");
-    viewer.sees("allow invited");
-    viewer.sees("eve@example.org");
-    let knock = ParticipantId(9);
-    for (key, what) in [
-        ("y", Manage::Admit(knock)),
-        (
-            "N",
-            Manage::Refuse {
-                who: knock,
-                for_good: true,
-            },
-        ),
-        ("m", Manage::Open(Allow::Team)),
-    ] {
-        assert_eq!(viewer.types(key.as_bytes()), [Action::Manage(what)]);
-    }
-    // The next below is somebody who is here.
-    viewer.types(b"\x1b[B");
-    let [Action::Manage(Manage::Revoke(here))] = viewer.types(b"r")[..] else {
-        panic!("no revocation");
-    };
-    assert_ne!(here, knock);
-    // For who does not manage the same keys close the list.
-    viewer.view.right = Right::View;
-    viewer.look();
-    assert_eq!(viewer.types(b"y"), []);
 }
 
 #[test]

@@ -124,7 +124,7 @@ async fn answer(
                 _ => "wrong",
             };
             format!(
-                "somebody tried code {number} {why}: it is used up. `pillion ticket --code` makes another"
+                "somebody tried code {number} {why}: it is used up. `pillion code` makes another"
             )
         }
     }

@@ -14,7 +14,7 @@ use crate::types::ConnId;
 
 use super::{
     Host,
-    api::{Command, CommandError, Done, Target},
+    api::{CommandError, Done, Target},
     by::By,
     conn::{Fault, Parked, Waits},
     rights::Standing,
@@ -572,33 +572,5 @@ impl Host {
             self.check_over(by, id)?;
         }
         Ok(())
-    }
-}
-
-impl Command {
-    /// Whether it could let somebody in or do more who can't now.
-    pub(super) fn widens(&self, door: Allow) -> bool {
-        match self {
-            // A ticket only lets watch, and an editor has one. Sharing can't begin while an editor is
-            // here: that it is on is how they came.
-            Command::Share { .. } | Command::Ticket { .. } => false,
-            Command::Grant { .. }
-            | Command::GrantLink { .. }
-            | Command::Admit { .. }
-            | Command::Allow { .. }
-            | Command::Unban { .. } => true,
-            // Neither of the other two lets in all that the third does not.
-            Command::Open { allow } => {
-                allow.is_some_and(|allow| allow != door && door != Allow::Link)
-            }
-            Command::Stop
-            | Command::Who
-            | Command::Status
-            | Command::Refuse { .. }
-            | Command::TurnAway { .. }
-            | Command::Revoke { .. }
-            | Command::Kick { .. }
-            | Command::Ban { .. } => false,
-        }
     }
 }

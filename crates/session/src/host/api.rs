@@ -314,6 +314,16 @@ pub enum Command {
         /// Whom.
         target: Target,
     },
+    /// Use a link service from now on, in place of any other.
+    UseService {
+        /// Its URL. The driver has parsed it.
+        service: String,
+        /// Publish a link there; else only spoken codes are exchanged by it. A link that is published
+        /// goes along.
+        link: bool,
+    },
+    /// End the link; the session goes on.
+    EndLink,
 }
 
 /// What a command brought.
@@ -641,4 +651,14 @@ pub enum HostOutput {
     Listen,
     /// Sharing ended: stop listening once every connection is closed.
     StopListening,
+    /// Use this link service, and publish the session's link there if `link`; see
+    /// [`Command::UseService`].
+    UseService {
+        /// Its URL, as it was asked for.
+        service: String,
+        /// Publish a link.
+        link: bool,
+    },
+    /// End the session's link, if one is published.
+    EndLink,
 }

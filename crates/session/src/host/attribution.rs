@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use pillion_caps::{GrantId, PublicKey};
 use pillion_proto::{Hello, ParticipantId, RefusedCode, limits::MAX_NAME};
 use pillion_screen::clean::{clean_name, clean_title};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Host,
     api::{Actor, Command, CommandError, Done},
+    by::By,
     conn::Fault,
     rate::Bucket,
     rights::EditRight,
@@ -36,7 +37,7 @@ pub(super) struct Attribution {
     /// Commands without a result so far, by request.
     commands: BTreeMap<u64, Given>,
     /// Whose command is being carried out: what comes of it is theirs.
-    acting: Option<Actor>,
+    acting: Option<Signature>,
     turned_away: Bucket,
     /// Turned away since the log last said so of anybody.
     unsaid: u64,
@@ -55,9 +56,12 @@ struct Span {
     bytes: u64,
 }
 
+/// What an event says of who did it ([`Host::signature`]).
+type Signature = Map<String, Value>;
+
 /// A command that was given.
-struct Given {
-    by: Actor,
+pub(super) struct Given {
+    by: Signature,
     command: Value,
     /// Somebody at the host's terminal said yes to it.
     confirmed: bool,
@@ -76,8 +80,10 @@ impl Attribution {
 
     /// Says by whom, in an event that comes of somebody's command.
     pub(super) fn sign(&self, event: &mut Value) {
-        if let (Some(by), Some(fields)) = (self.acting, event.as_object_mut()) {
-            fields.entry("by").or_insert_with(|| name_of(by).into());
+        if let (Some(by), Some(fields)) = (&self.acting, event.as_object_mut())
+            && !fields.contains_key("by")
+        {
+            fields.extend(by.clone());
         }
     }
 }
@@ -163,19 +169,28 @@ impl Host {
         if let Command::Who | Command::Status | Command::Ticket { new: false } = command {
             return;
         }
-        let command = serde_json::to_value(command).map_or(Value::Null, bounded);
-        let given = Given {
-            by,
-            command,
-            confirmed: false,
-        };
+        let given = self.given(&by.into(), command);
         self.attribution.commands.insert(request, given);
+    }
+
+    /// A command and who gives it, before anything comes of it: they may be gone after that.
+    pub(super) fn given(&self, by: &By, command: &Command) -> Given {
+        Given {
+            by: self.signature(by),
+            command: serde_json::to_value(command).map_or(Value::Null, bounded),
+            confirmed: false,
+        }
     }
 
     /// A command is carried out from here on, until [`Host::rest`].
     pub(super) fn act(&mut self, request: u64) {
         let given = self.attribution.commands.get(&request);
-        self.attribution.acting = given.map(|given| given.by);
+        self.attribution.acting = given.map(|given| given.by.clone());
+    }
+
+    /// The same for one that is carried out at once.
+    pub(super) fn act_on(&mut self, given: &Given) {
+        self.attribution.acting = Some(given.by.clone());
     }
 
     /// Nothing is carried out any more.
@@ -190,20 +205,26 @@ impl Host {
         }
     }
 
-    /// What came of a command. Its result may be a secret and is not looked at.
+    /// What came of a command of the host's side.
     pub(super) fn log_command(&mut self, request: u64, result: &Result<Done, CommandError>) {
-        let Some(given) = self.attribution.commands.remove(&request) else {
-            return;
-        };
+        if let Some(given) = self.attribution.commands.remove(&request) {
+            self.log_given(given, result);
+        }
+    }
+
+    /// What came of a command. Its result may be a secret and is not looked at.
+    pub(super) fn log_given(&mut self, given: Given, result: &Result<Done, CommandError>) {
         let mut event = json!({
-            "event": "command", "by": name_of(given.by), "command": given.command,
-            "done": result.is_ok(),
+            "event": "command", "command": given.command, "done": result.is_ok(),
         });
         if given.confirmed {
             event["confirmed"] = true.into();
         }
         if let Err(error) = result {
             event["why"] = clean_title(&error.to_string(), MAX_TEXT).into();
+        }
+        if let (Some(fields), mut by) = (event.as_object_mut(), given.by) {
+            fields.append(&mut by);
         }
         self.log_event(event);
     }
@@ -235,14 +256,6 @@ impl Host {
             others => event["others"] = others.into(),
         }
         self.log_event(event);
-    }
-}
-
-/// Who gives a command, as the log says it.
-fn name_of(by: Actor) -> &'static str {
-    match by {
-        Actor::Tty => "host",
-        Actor::Socket => "socket",
     }
 }
 

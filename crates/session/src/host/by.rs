@@ -2,6 +2,7 @@
 
 use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantId, Right};
+use serde_json::{Map, Value};
 
 use super::{
     Host,
@@ -44,19 +45,27 @@ impl Host {
         }
     }
 
-    /// Logs an event with who did it.
-    pub(super) fn log_by(&mut self, by: &By, mut event: serde_json::Value) {
+    /// What an event says of who did it.
+    pub(super) fn signature(&self, by: &By) -> Map<String, Value> {
         let who = match by {
             By::Tty => "host".to_owned(),
             By::Socket => "socket".to_owned(),
             By::Rule => "rule".to_owned(),
             By::CoHost { key, .. } => key.to_string(),
         };
-        event["by"] = who.into();
+        let mut signature = Map::from_iter([("by".to_owned(), who.into())]);
         if let By::CoHost { id, right, .. } = by {
-            event["by_id"] = id.0.into();
-            event["by_name"] = self.name_of(*id).into();
-            event["by_grant"] = right.grant().to_string().into();
+            signature.insert("by_id".to_owned(), id.0.into());
+            signature.insert("by_name".to_owned(), self.name_of(*id).into());
+            signature.insert("by_grant".to_owned(), right.grant().to_string().into());
+        }
+        signature
+    }
+
+    /// Logs an event with who did it.
+    pub(super) fn log_by(&mut self, by: &By, mut event: Value) {
+        if let Some(fields) = event.as_object_mut() {
+            fields.append(&mut self.signature(by));
         }
         self.log_event(event);
     }

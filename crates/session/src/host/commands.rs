@@ -1,22 +1,17 @@
-//! What the host's own side asks for, and what of it needs a yes at the host's terminal.
+//! What the host's own side asks for.
 
 use std::num::NonZeroU32;
 
 use pillion_caps::{
     Audience, Grant, PublicKey, Refusal, SecretKey, Subject, Terms, UnixMillis, VerifiedIdentity,
 };
-use pillion_proto::{
-    Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right, limits::MAX_SUBJECT,
-};
+use pillion_proto::{Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right};
 
 use crate::words::span;
 
 use super::{
     Host,
-    admission::Meant,
-    api::{
-        Actor, Command, CommandError, Done, HostNotice, ParticipantStatus, SessionStatus, Target,
-    },
+    api::{Actor, Command, CommandError, Done, ParticipantStatus, SessionStatus, Target},
     by::By,
     conn::Fault,
     names::Found,
@@ -24,20 +19,8 @@ use super::{
     roster::Person,
 };
 
-/// How long a command that widens rights waits for a yes at the terminal, in microseconds.
-pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
-
-/// Commands that may wait for that; an editor could start any number of them.
-const MAX_CONFIRMS: usize = 16;
-
 /// How long anything can be granted for, in milliseconds: ten years.
 const MAX_TTL_MS: u64 = 10 * 365 * 86_400_000;
-
-/// A command that waits for a yes.
-pub(super) struct Confirm {
-    command: Command,
-    until_us: u64,
-}
 
 impl Host {
     /// Somebody on the host's side wants something.
@@ -53,7 +36,8 @@ impl Host {
         }
     }
 
-    fn carry_out(&mut self, request: u64, by: &By, command: Command) {
+    /// Does what was asked for, now that nobody else need say so.
+    pub(super) fn carry_out(&mut self, request: u64, by: &By, command: Command) {
         self.act(request);
         match command {
             Command::Share { from_start } => self.share(request, from_start),
@@ -112,137 +96,13 @@ impl Host {
             },
             Command::Ban { target } => self.ban(by, &target),
             Command::Unban { target } => self.unban(by, &target),
+            Command::UseService { service, link } => self.use_service(by, service, link),
+            Command::EndLink => self.end_link(by),
         }
     }
 
-    /// Whether input of somebody else can reach the program at this moment: then what comes through
-    /// the socket may be typed by them.
-    fn has_remote_editor(&self) -> bool {
-        let now = UnixMillis(self.now.unix_ms);
-        let here = self.roster.people().filter(|person| person.connections > 0);
-        here.map(|person| self.rights.standing(&person.identity, now))
-            .any(|standing| standing.right > Right::View)
-    }
-
-    fn ask_to_confirm(&mut self, request: u64, mut command: Command) -> Result<(), CommandError> {
-        if !self.has_tty {
-            let text = "somebody with the right to edit is connected, so a command could be theirs, \
-                        and there is no terminal here to confirm it at: revoke their right first \
-                        (pillion revoke --all)";
-            return Err(CommandError::NotAllowed(text.into()));
-        }
-        if self.confirms.len() >= MAX_CONFIRMS {
-            let text = "too many commands wait for a yes at the host's terminal already";
-            return Err(CommandError::NotNow(text.into()));
-        }
-        let question = match &mut command {
-            Command::Grant {
-                target,
-                right,
-                ttl_ms,
-            } => {
-                // Whom it is about is settled now: names may change hands before the yes.
-                let id = self.one(target)?;
-                self.check_grant(*right)?;
-                *target = Target::Id(id);
-                let ttl = span(self.ttl(*ttl_ms)?);
-                let label = self.label(id);
-                format!("Give {label} the right to {} for {ttl}?", verb(*right))
-            }
-            Command::GrantLink {
-                right,
-                ttl_ms,
-                uses,
-            } => {
-                self.check_grant(*right)?;
-                let ttl = span(self.ttl(*ttl_ms)?);
-                let who = match uses {
-                    Some(uses) if uses.get() == 1 => "one person".to_owned(),
-                    Some(uses) => format!("{uses} people"),
-                    None => "whoever has it".to_owned(),
-                };
-                format!("Make a token that lets {who} {} for {ttl}?", verb(*right))
-            }
-            Command::Admit { target } => {
-                let id = self.one_knocking(target)?;
-                *target = Target::Id(id);
-                let label = self
-                    .knocks
-                    .get(id)
-                    .map_or(String::new(), |knock| knock.label());
-                format!("Let {label} in?")
-            }
-            Command::Allow { target, right } => {
-                let Meant { who, label } = self.meant(target)?;
-                if let [who] = &who[..] {
-                    *target = Target::Named(who.to_string());
-                }
-                let later = match target {
-                    Target::Keys {
-                        is_address: true, ..
-                    } => ", and whose keys are added there,",
-                    _ => "",
-                };
-                format!(
-                    "Let {label}{later} come in and {}, from now on?",
-                    verb(*right)
-                )
-            }
-            Command::Unban { target } => match target {
-                Target::Named(who) => {
-                    let who = pillion_screen::clean::clean_name(who, MAX_SUBJECT);
-                    format!("Let “{who}” come in again?")
-                }
-                Target::Keys { .. } => format!("Let {} come in again?", self.meant(target)?.label),
-                _ => "Let somebody come in again who was barred?".to_owned(),
-            },
-            Command::Open { allow: Some(allow) } => format!("Open the session: {allow}?"),
-            _ => return Err(CommandError::NotAllowed("nothing to confirm".into())),
-        };
-        let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
-        self.confirms.insert(request, Confirm { command, until_us });
-        self.arm(until_us);
-        self.notice(HostNotice::Confirm { request, question });
-        Ok(())
-    }
-
-    /// The person at the host answered.
-    pub(super) fn on_confirmed(&mut self, request: u64, yes: bool) {
-        let Some(confirm) = self.confirms.remove(&request) else {
-            return;
-        };
-        if yes {
-            self.note_confirmed(request);
-            // Only what came through the socket is asked about.
-            self.carry_out(request, &By::Socket, confirm.command);
-        } else {
-            let text = "the person at the host's terminal said no";
-            self.done(request, Err(CommandError::NotAllowed(text.into())));
-        }
-    }
-
-    pub(super) fn expire_confirms(&mut self) {
-        let now = self.now.mono_us;
-        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.confirms)
-            .into_iter()
-            .partition(|(_, confirm)| now >= confirm.until_us || !self.has_tty);
-        for (_, confirm) in &rest {
-            self.arm(confirm.until_us);
-        }
-        self.confirms = rest.into_iter().collect();
-        for (request, _) in due {
-            let text = "nobody said yes at the host's terminal";
-            self.done(request, Err(CommandError::NotAllowed(text.into())));
-        }
-    }
-
-    /// The host's terminal went away or came back.
-    pub(super) fn on_tty(&mut self, attached: bool) {
-        self.has_tty = attached;
-        self.expire_confirms();
-    }
-
-    fn check_grant(&self, right: Right) -> Result<(), CommandError> {
+    /// Whether a right can be given at all.
+    pub(super) fn check_grant(&self, right: Right) -> Result<(), CommandError> {
         match () {
             () if self.read_only && right > Right::View => Err(CommandError::NotNow(
                 "this session was shared with --read-only: edit can't be granted in it".into(),
@@ -254,7 +114,8 @@ impl Host {
         }
     }
 
-    fn ttl(&self, ttl_ms: Option<u64>) -> Result<u64, CommandError> {
+    /// For how long, in milliseconds.
+    pub(super) fn ttl(&self, ttl_ms: Option<u64>) -> Result<u64, CommandError> {
         match ttl_ms.unwrap_or(self.edit_ttl_ms) {
             0 => Err(CommandError::NotNow(
                 "a grant must last longer than no time at all".into(),

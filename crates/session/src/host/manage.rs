@@ -84,6 +84,11 @@ impl Host {
             Manage::Ban(who) => Command::Ban { target: named(who) },
             Manage::Unban(who) => Command::Unban { target: named(who) },
         };
-        self.execute(&by, command)
+        let given = self.given(&by, &command);
+        self.act_on(&given);
+        let result = self.execute(&by, command);
+        self.rest();
+        self.log_given(given, &result);
+        result
     }
 }

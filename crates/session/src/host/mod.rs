@@ -1,13 +1,14 @@
 //! The host: one program's output in, frames out; intents in, authorised input out.
 //!
-//! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and
-//! what goes to whom, `join` who gets in, `admission` what the
-//! door says to whom, `codes` who used a spoken code, `knocks` those who wait for an answer, `taken_back` memberships
-//! that end while they are used, `lists` what is looked up again of keys at an address, `manage` what co-hosts ask for, `rights` who may do what, `input` the way to the
-//! program, `resume` what those who come back see at once, `track` when a frame is made, `fanout` how much of it each viewer gets, `history`
-//! what is fetched by range, `commands` what the host's own side asks for and `names` of whom,
-//! `requests` what viewers ask for, `sharing` when any of it is open, `attribution` what the log says of
-//! who did what.
+//! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and what
+//! goes to whom, `join` who gets in, `admission` what the door says to whom, `codes` who used a spoken
+//! code, `knocks` those who wait for an answer, `taken_back` memberships that end while they are used,
+//! `lists` what is looked up again of keys at an address, `manage` what co-hosts ask for, `rights` who
+//! may do what, `input` the way to the program, `resume` what those who come back see at once, `track`
+//! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range,
+//! `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
+//! `names` of whom, `requests` what viewers ask for, `sharing` when any of it is open, `attribution`
+//! what the log says of who did what.
 
 mod admission;
 mod api;
@@ -15,6 +16,7 @@ mod attribution;
 mod by;
 mod codes;
 mod commands;
+mod confirm;
 mod conn;
 mod fanout;
 mod history;
@@ -47,7 +49,7 @@ use rand_chacha::{
 };
 
 pub use api::*;
-pub use commands::CONFIRM_WITHIN_US;
+pub use confirm::CONFIRM_WITHIN_US;
 
 use crate::types::{ConnId, Now};
 
@@ -87,7 +89,7 @@ pub struct Host {
     track: track::Track,
     readings: BTreeMap<u64, history::Reading>,
     reads: u64,
-    confirms: BTreeMap<u64, commands::Confirm>,
+    confirms: BTreeMap<u64, confirm::Confirm>,
     /// Who may come in unless the ledger says otherwise.
     allow: Allow,
     trust: Trust,

@@ -3,20 +3,25 @@
 use iroh_base::EndpointAddr;
 use pillion_caps::SecretKey;
 use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket, TrackState};
-use pillion_screen::LineId;
+use pillion_screen::{LineId, clean::clean_title};
 
 use crate::words::sentence;
 
 use super::{
     Host,
     api::{CommandError, Done, HostOutput},
+    by::By,
     conn::Fault,
+    requests::Why,
     track::TERMINAL,
 };
 
 /// How long a ticket waits for the first address of an endpoint that just began to listen, in
 /// microseconds. A ticket without addresses holds, too: the endpoint's id is enough.
 const ADDRESS_WITHIN_US: u64 = 2_000_000;
+
+/// Longest URL of a link service that is shown and logged, in characters.
+pub(super) const MAX_SERVICE: usize = 200;
 
 /// How the session stands towards the outside.
 pub(super) struct Sharing {
@@ -98,6 +103,8 @@ impl Host {
         self.end_sharing(&text);
         let event = self.rights.revoke_all();
         self.record(&event);
+        // Nobody is told any more. But what they typed by it is not written by what they are given later.
+        self.refresh_standings(Why::Revoked);
         self.done(
             request,
             Ok(Done::Said("sharing ended; your program goes on".into())),
@@ -167,16 +174,50 @@ impl Host {
 
     /// `pillion ticket [--new]`.
     pub(super) fn on_ticket(&mut self, request: u64, new: bool) {
-        if !self.sharing.on {
-            let text =
-                "this session is not shared; `pillion share` starts that and prints the ticket";
-            return self.done(request, Err(CommandError::NotNow(text.into())));
+        if let Err(error) = self.check_shared() {
+            return self.done(request, Err(error));
         }
         if new {
             self.renew_link();
             self.log_event(serde_json::json!({ "event": "ticket_replaced" }));
         }
         self.ticket_when_reachable(request);
+    }
+
+    /// Which link service the session uses, and whether it has a link there.
+    pub(super) fn use_service(
+        &mut self,
+        by: &By,
+        service: String,
+        link: bool,
+    ) -> Result<Done, CommandError> {
+        self.check_shared()?;
+        let shown = clean_title(&service, MAX_SERVICE);
+        let (event, said) = match link {
+            true => ("link", format!("a link is published at {shown}")),
+            false => ("link_service", format!("codes are exchanged by {shown}")),
+        };
+        self.log_by(by, serde_json::json!({ "event": event, "service": shown }));
+        self.out.push_back(HostOutput::UseService { service, link });
+        Ok(Done::Said(said))
+    }
+
+    /// `pillion link --off`.
+    pub(super) fn end_link(&mut self, by: &By) -> Result<Done, CommandError> {
+        self.check_shared()?;
+        self.log_by(by, serde_json::json!({ "event": "link_ended" }));
+        self.out.push_back(HostOutput::EndLink);
+        Ok(Done::Said(
+            "the link has ended; the ticket holds, and who is here stays".into(),
+        ))
+    }
+
+    fn check_shared(&self) -> Result<(), CommandError> {
+        let text = "this session is not shared; `pillion share` starts that and prints the ticket";
+        match self.sharing.on {
+            true => Ok(()),
+            false => Err(CommandError::NotNow(text.into())),
+        }
     }
 
     fn renew_link(&mut self) {

@@ -614,6 +614,14 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
         Command::Open {
             allow: Some(Allow::Link),
         },
+        Command::UseService {
+            service: "https://signal.example".into(),
+            link: true,
+        },
+        Command::UseService {
+            service: "https://signal.example".into(),
+            link: false,
+        },
     ];
     for command in &widening {
         let request = world.ask(Actor::Socket, command.clone());
@@ -628,6 +636,7 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
         assert!(world.done.remove(&request).unwrap().is_err());
     }
     assert!(is_knocking(&world, bert));
+    assert!(world.published.is_empty());
     // A host without a terminal: only a co-host's word.
     world.host(HostInput::Tty { attached: false });
     for command in widening {
@@ -638,6 +647,8 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
         ));
     }
     // What narrows is done at once.
+    let request = world.ask(Actor::Socket, Command::EndLink);
+    assert!(world.done.remove(&request).unwrap().is_ok());
     let target = named("bert");
     let request = world.ask(
         Actor::Socket,

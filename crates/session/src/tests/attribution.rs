@@ -1,10 +1,10 @@
 //! What the log says of who did what.
 
-use pillion_proto::Right;
+use pillion_proto::{Manage, Right, Text};
 use serde_json::Value;
 
 use super::harness::*;
-use crate::{Actor, Command, HostInput, Target};
+use crate::{Actor, Command, HostInput, Target, ViewerInput};
 
 fn named(name: &str) -> Target {
     Target::Named(name.into())
@@ -126,6 +126,97 @@ fn what_comes_of_a_command_says_who_gave_it() {
     assert_eq!(given, ["host", "socket", "host", "socket"]);
     assert_eq!(commands[1]["command"]["Grant"]["target"]["Named"], "anna");
     assert!(commands.iter().all(|one| one["done"] == true));
+}
+
+#[test]
+fn a_link_is_published_and_ended_by_somebody_and_only_while_the_session_is_shared() {
+    let link = || Command::UseService {
+        service: "https://signal.example\x1b[2J/".into(),
+        link: true,
+    };
+    let mut world = World::unshared(config());
+    for command in [link(), Command::EndLink] {
+        let error = world.command(command).unwrap_err();
+        assert!(error.to_string().contains("pillion share"), "{error}");
+    }
+    world.share();
+    world.ask(Actor::Socket, link());
+    assert_eq!(world.published.len(), 1);
+    let [published] = &events(&world, "link")[..] else {
+        panic!("{:?}", world.logged())
+    };
+    assert_eq!(published["by"], "socket");
+    assert_eq!(published["service"], "https://signal.example[2J/");
+    world.command(Command::EndLink).unwrap();
+    assert!(world.published.is_empty());
+    assert_eq!(events(&world, "link_ended")[0]["by"], "host");
+}
+
+#[test]
+fn a_co_hosts_command_and_what_comes_of_it_are_theirs() {
+    let mut world = World::shared();
+    let (anna, bert) = (world.join(10, "anna"), world.join(11, "bert"));
+    let right = Right::Manage;
+    let (target, ttl_ms) = (named("anna"), None);
+    world
+        .command(Command::Grant {
+            target,
+            right,
+            ttl_ms,
+        })
+        .unwrap();
+    let grant = events(&world, "granted")[0]["grant"].clone();
+    let before = events(&world, "command").len();
+    let manage = |world: &mut World, what| world.viewer(anna, ViewerInput::Manage(what));
+    let id = |world: &World, seat: usize| world.seats[seat].viewer.view().you.unwrap();
+    let who = id(&world, bert);
+    let right = Right::Edit;
+    manage(
+        &mut world,
+        Manage::Grant {
+            who,
+            right,
+            ttl_ms: None,
+        },
+    );
+    world.types(bert, "x");
+    manage(&mut world, Manage::Kick(who));
+    manage(&mut world, Manage::Ban(Text::cut("nobody at all")));
+    let by = |event: &Value| {
+        let of = |name: &str| event[name].clone();
+        [of("by"), of("by_name"), of("by_grant")]
+    };
+    let key = secret(10).public().to_string();
+    let theirs = [Value::from(key), "anna".into(), grant];
+    for name in ["granted", "right", "kicked", "left"] {
+        let last = events(&world, name).pop().unwrap();
+        assert_eq!(by(&last), theirs, "{name}: {last}");
+    }
+    // What bert typed is bert's.
+    assert!(events(&world, "typed")[0].get("by").is_none());
+    let commands = events(&world, "command").split_off(before);
+    let [granted, kicked, banned] = &commands[..] else {
+        panic!("{commands:?}")
+    };
+    assert!(commands.iter().all(|command| by(command) == theirs));
+    assert_eq!(granted["command"]["Grant"]["target"]["Id"], who.0);
+    assert_eq!(
+        (&granted["done"], &kicked["done"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(banned["command"]["Ban"]["target"]["Named"], "nobody at all");
+    assert_eq!(banned["done"], false);
+    assert!(banned["why"].as_str().unwrap().contains("nobody here"));
+
+    // Nobody's word is put down who may not manage: they could fill the disk.
+    let carl = world.join(12, "carl");
+    world.viewer(carl, ViewerInput::Manage(Manage::Kick(who)));
+    assert_eq!(events(&world, "command").len(), before + 3);
+    // And whose command puts themselves out is known still.
+    let own = id(&world, anna);
+    manage(&mut world, Manage::Revoke(own));
+    let last = events(&world, "command").pop().unwrap();
+    assert_eq!(by(&last), theirs);
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub(super) struct World {
     pub(super) listening: bool,
     pub(super) kept_links: Vec<[u8; 32]>,
     pub(super) forgot_link: bool,
+    /// Link services to be used, and whether with a link.
+    pub(super) published: Vec<(String, bool)>,
     pub(super) closed: Vec<(ConnId, u8, String)>,
     /// Raw connections of no viewer: what the host sent them.
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
@@ -145,6 +147,7 @@ impl World {
             listening: false,
             kept_links: Vec::new(),
             forgot_link: false,
+            published: Vec::new(),
             closed: Vec::new(),
             strangers: BTreeMap::new(),
             ticket: String::new(),
@@ -619,6 +622,8 @@ impl World {
             HostOutput::Ledger(entry) => self.ledger.push(entry),
             HostOutput::KeepLink(seed) => self.kept_links.push(seed),
             HostOutput::ForgetLink => self.forgot_link = true,
+            HostOutput::UseService { service, link } => self.published.push((service, link)),
+            HostOutput::EndLink => self.published.clear(),
             HostOutput::Log(entry) => self.log.push(entry),
             HostOutput::ReadHistory {
                 request,

@@ -33,6 +33,38 @@ fn what_was_sent_before_the_connection_broke_is_typed_once() {
     assert_eq!(world.program.input, b"abcd");
 }
 
+/// World 22880 of the simulation: stopping took every grant back, and nobody's tenure ended by it.
+#[test]
+fn what_was_typed_before_sharing_stopped_is_not_written_when_it_goes_on() {
+    let mut world = World::shared();
+    // She comes back without the ticket, which is another one then.
+    world
+        .command(Command::Allow {
+            target: Target::Named(secret(10).public().to_string()),
+            right: Right::View,
+        })
+        .unwrap();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    world.seats[anna].online = false;
+    world.cut(anna);
+    world.types(anna, "old");
+    world.command(Command::Stop).unwrap();
+    world.share();
+    // Another window of hers comes with a right of now.
+    let (token, _) = world.token(1, None);
+    let mut config = world.viewer_config(10, "anna");
+    config.join = JoinId([77; 16]);
+    config.grants = vec![presented(&token)];
+    world.join_with(config);
+    world.seats[anna].online = true;
+    world.advance_ms(4_900);
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(String::from_utf8_lossy(&world.program.input), "");
+    world.types(anna, "new");
+    assert_eq!(world.program.input, b"new");
+}
+
 #[test]
 fn what_waited_more_than_five_seconds_for_a_connection_is_dropped_and_said() {
     let mut world = World::shared();

@@ -206,6 +206,8 @@ pub struct View {
     pub session_name: String,
     /// Host name, cleaned; unverified.
     pub host_name: String,
+    /// This viewer's own key, by which others can know it.
+    pub identity: PublicKey,
     /// The host's identity key, proved.
     pub host_identity: Option<PublicKey>,
     /// Who this viewer is.

@@ -128,6 +128,7 @@ impl Viewer {
                 track: (TERMINAL, TrackState::Live),
                 session_name: String::new(),
                 host_name: String::new(),
+                identity: config.identity.public(),
                 host_identity: None,
                 you: None,
                 roster: Vec::new(),

@@ -4,15 +4,13 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, SecretKey, Terms, UnixMillis};
-use pillion_proto::{Allow, Manage, ParticipantId, Right, TrackState};
+use pillion_proto::{ParticipantId, Right, TrackState};
 use pillion_screen::LineId;
-use pillion_session::{
-    Actor, Command, ConnId, HostInput, HostOutput, Phase, Stream, Target, ViewerInput,
-};
+use pillion_session::{Actor, Command, HostInput, Phase, Target, ViewerInput};
 
 use crate::link::Weather;
 
-use super::{Event, Human, Sabotage, TERMINAL, World, invariants::token, viewing::Typed};
+use super::{Event, Human, TERMINAL, World, invariants::token, viewing::Typed};
 
 /// Viewers at once.
 const MAX_SEATS: usize = 8;
@@ -21,7 +19,7 @@ const MAX_SEATS: usize = 8;
 const MAX_PER_PERSON: usize = 10;
 
 /// Grants made for one person: a host remembers 16.
-const MAX_GRANTS_EACH: usize = 10;
+pub(super) const MAX_GRANTS_EACH: usize = 10;
 
 #[derive(Debug, Clone, Copy)]
 enum Act {
@@ -332,7 +330,7 @@ impl World {
         ]);
         let right = self
             .dice
-            .weighted(&[(8, Right::Edit), (1, Right::View), (1, Right::Manage)]);
+            .weighted(&[(6, Right::Edit), (1, Right::View), (3, Right::Manage)]);
         let full = key.is_some_and(|key| self.model.made_for(key) >= MAX_GRANTS_EACH);
         let command = match self.dice.below(40) {
             0..14 if full || is_hostile || matches!(target, Target::Named(_)) => return,
@@ -391,79 +389,6 @@ impl World {
         {
             self.share_again();
         }
-    }
-
-    /// The host's person says who may come in, or who may not.
-    fn some_door_command(&mut self) {
-        let team = SecretKey::from_bytes(&[77; 32]).public();
-        let person = self.dice.below(self.people.len() as u64) as usize;
-        let person = &self.people[person];
-        let (key, member) = (person.secret.public(), person.member.clone());
-        let who = match (self.dice.below(4), member) {
-            (0, _) => format!("team:{team}"),
-            (1, Some((_, subject))) => subject.to_string(),
-            _ => key.to_string(),
-        };
-        let target = Target::Named(who);
-        let command = match self.dice.below(12) {
-            0..5 => Command::Open {
-                allow: Some(self.some_mode()),
-            },
-            5..9 => Command::Allow {
-                target,
-                right: Right::View,
-            },
-            9 => Command::Ban { target },
-            _ => Command::Unban { target },
-        };
-        let by = match self.dice.one_in(3) {
-            true => Actor::Socket,
-            false => Actor::Tty,
-        };
-        self.command(by, command);
-    }
-
-    fn some_mode(&mut self) -> Allow {
-        self.dice
-            .weighted(&[(4, Allow::Link), (4, Allow::Invited), (1, Allow::Team)])
-    }
-
-    /// Somebody who manages does so; and somebody who doesn't tries to.
-    fn some_managing(&mut self) {
-        let all = 0..self.seats.len();
-        let here: Vec<usize> = all
-            .filter(|seat| self.seats[*seat].ended.is_none())
-            .collect();
-        let manages = |seat: &&usize| self.seats[**seat].viewer.view().right == Right::Manage;
-        let managers: Vec<usize> = here.iter().filter(manages).copied().collect();
-        let seat = match (managers.is_empty(), self.dice.one_in(5)) {
-            _ if here.is_empty() => return,
-            (false, false) => *self.dice.pick(&managers),
-            _ => *self.dice.pick(&here),
-        };
-        let door = self.seats[seat].viewer.view().door.clone();
-        let knocks = door.map(|door| door.knocks).unwrap_or_default();
-        let ids: Vec<ParticipantId> = match &self.host {
-            Some(side) => side.numbers.keys().copied().collect(),
-            None => return,
-        };
-        let who = match ids.is_empty() {
-            true => ParticipantId(3),
-            false => *self.dice.pick(&ids),
-        };
-        let knock = knocks.first().map_or(who, |knock| knock.id);
-        let what = match self.dice.below(10) {
-            0..4 => Manage::Admit(knock),
-            4 => Manage::Refuse {
-                who: knock,
-                for_good: self.dice.one_in(3),
-            },
-            5 => Manage::RefuseRequest(who),
-            6 => Manage::Revoke(who),
-            7 => Manage::Kick(who),
-            _ => Manage::Open(self.some_mode()),
-        };
-        self.tell_viewer(seat, ViewerInput::Manage(what));
     }
 
     fn share_again(&mut self) {
@@ -613,59 +538,6 @@ impl World {
         for host in [true, false] {
             let after = *self.dice.pick(&[0, 1_000, 500_000, 30_000_000]);
             self.after(after, Event::Gone { conn, host });
-        }
-    }
-
-    /// Does what no world should, when it is asked to.
-    fn sabotage_now(&mut self) {
-        match self.sabotage {
-            Sabotage::WriteWithoutRight => self.write_without_right(),
-            Sabotage::ShowWhoKnocks => self.show_who_knocks(),
-            _ => {}
-        }
-    }
-
-    /// Sends the beginning of the screen to somebody who waits at the door.
-    fn show_who_knocks(&mut self) {
-        let mut conns = self.conns.iter();
-        let waits = conns.find(|(id, conn)| {
-            let out = conn.watch.waited && conn.watch.welcomed.is_none();
-            out && conn.host_open && !self.closed.contains(&ConnId(**id))
-        });
-        let Some(conn) = waits.map(|(id, _)| ConnId(*id)) else {
-            return;
-        };
-        let (track, epoch) = (TERMINAL, 0);
-        let mut bytes = bytes::BytesMut::new();
-        pillion_proto::TrackMsg::Open { track, epoch }.encode(&mut bytes);
-        let send = HostOutput::Send {
-            conn,
-            stream: Stream::Track { track, epoch },
-            bytes: bytes.freeze(),
-        };
-        self.observe(None, &[send]);
-    }
-
-    fn write_without_right(&mut self) {
-        let conns: Vec<(u64, usize)> = self
-            .conns
-            .iter()
-            .filter(|(_, conn)| conn.watch.welcomed.is_some() && conn.host_open)
-            .map(|(id, conn)| (*id, conn.seat))
-            .collect();
-        for (id, seat) in conns {
-            let last = self.seats[seat].typed.len();
-            let may = self.seats[seat].viewer.view().right > Right::View;
-            if last > 0 && !may {
-                let bytes = Bytes::from(token(seat, last - 1));
-                let write = HostOutput::Write {
-                    track: TERMINAL,
-                    seq: 0,
-                    bytes,
-                };
-                let from = (ConnId(id), Stream::Input { epoch: 0 });
-                return self.observe(Some(from), &[write]);
-            }
         }
     }
 

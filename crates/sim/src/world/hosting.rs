@@ -338,6 +338,8 @@ impl World {
             HostOutput::Ledger(entry) => self.write_ledger(entry),
             HostOutput::KeepLink(seed) => self.link = Some(seed),
             HostOutput::ForgetLink => self.link = None,
+            // Links are not of this world.
+            HostOutput::UseService { .. } | HostOutput::EndLink => {}
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory {
                 request,

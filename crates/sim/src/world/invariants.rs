@@ -1,11 +1,9 @@
 //! What is looked at as it happens: what people are told, what reaches the program, what is shown.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{LedgerEvent, PublicKey, SecretKey};
+use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::{Framer, FromHost, FromViewer, Right, TrackMsg, TrackState};
 use pillion_session::{ConnId, HistoryLines, HostInput, HostOutput, Phase, Stream};
-
-use crate::model::Effect;
 
 use super::{Sabotage, World};
 
@@ -106,18 +104,10 @@ impl World {
         if let Some(side) = &mut self.host {
             side.entries += ledgered;
         }
-        self.note_ledger(from, fresh);
-        let redeemed = |output: &&HostOutput| {
-            let HostOutput::Ledger(entry) = output else {
-                return false;
-            };
-            matches!(
-                LedgerEvent::from_bytes(entry),
-                Ok(LedgerEvent::Redeemed { .. })
-            )
-        };
-        let uses = fresh.iter().filter(redeemed).count() as u64;
+        let manager = self.manager(from);
+        let uses = self.note_ledger(from, manager, fresh);
         let told = self.read_told(fresh);
+        self.check_managed(from, manager, &told);
         let unix_ms = self.host_unix_ms();
         let keys: Vec<PublicKey> = self
             .people
@@ -171,39 +161,7 @@ impl World {
             self.check_told(*conn, message);
         }
         self.check_outputs(from, fresh);
-    }
-
-    /// Takes in what is written down about who may come in; only the host's side, or somebody who manages,
-    /// can have wanted that.
-    fn note_ledger(&mut self, from: Option<(ConnId, Stream)>, fresh: &[HostOutput]) {
-        let entries = fresh.iter().filter_map(|output| match output {
-            HostOutput::Ledger(entry) => Some(entry),
-            _ => None,
-        });
-        let entries: Vec<&Bytes> = entries.collect();
-        let all = self.host.as_ref().map_or(0, |side| side.entries);
-        let unix_ms = self.host_unix_ms();
-        let sender = from
-            .and_then(|(conn, _)| self.conns.get(&conn.0)?.watch.hello.as_ref())
-            .and_then(|hello| PublicKey::from_bytes(&hello.identity).ok());
-        let manages = sender.map(|key| self.model.right(key, unix_ms).1 == Right::Manage);
-        for (entry, left) in entries.iter().zip((0..entries.len() as u64).rev()) {
-            let effect = match LedgerEvent::from_bytes(entry) {
-                Ok(LedgerEvent::RevokedPerson(who)) => Effect::RevokePerson(who),
-                Ok(LedgerEvent::Barred(who)) => Effect::Bar(who),
-                Ok(LedgerEvent::Unbarred(who)) => Effect::Unbar(who),
-                Ok(LedgerEvent::Opened(door)) => Effect::Open(door),
-                Ok(LedgerEvent::Allowed { who, .. }) => Effect::List(who),
-                Ok(LedgerEvent::Disallowed(who)) => Effect::Unlist(who),
-                Ok(LedgerEvent::Banned(who)) => Effect::Ban(who),
-                Ok(LedgerEvent::Unbanned(who)) => Effect::Unban(who),
-                _ => continue,
-            };
-            self.require(from.is_none() || manages == Some(true), || {
-                format!("{from:?} has {effect:?} written down and does not manage")
-            });
-            self.model.apply(all - left, effect);
-        }
+        self.check_kept_out();
     }
 
     /// What is said on control streams.
@@ -363,6 +321,8 @@ impl World {
         self.require(most >= Right::Edit, || {
             format!("viewer {seat} types without the right to")
         });
+        let out = self.model.is_kept_out(&self.subjects(&key));
+        self.require(!out, || format!("viewer {seat} types and is kept out"));
         let is_trusted =
             !self.people[person].hostile && !self.seats[seat].read_only && self.model.shared;
         self.require(is_trusted, || {

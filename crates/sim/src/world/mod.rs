@@ -1,5 +1,6 @@
 //! The world: what there is, what time it is, and what happens next.
 
+mod access;
 mod acts;
 mod asked;
 mod hostile;
@@ -7,6 +8,7 @@ mod hosting;
 mod invariants;
 mod network;
 mod rest;
+mod sabotaged;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -60,6 +62,12 @@ pub enum Sabotage {
     ShowWhoKnocks,
     /// One slow viewer holds up what others are sent.
     SlowHoldsUp,
+    /// Somebody puts others on the list who does not manage.
+    ObeyAnybody,
+    /// Somebody who manages gives a right that outlives their own.
+    OutliveManager,
+    /// Somebody is kept out from now on, and stays in.
+    KeepBanned,
 }
 
 /// Whether to remember what happens: when one world is looked at.
@@ -98,6 +106,8 @@ pub struct Tally {
     pub prompt: u64,
     /// Viewers that were told to wait at the door.
     pub knocks: u64,
+    /// Entries of the ledger that somebody who manages had written down.
+    pub managed: u64,
     /// Times the host was found with nothing left to do.
     pub idle: u64,
 }

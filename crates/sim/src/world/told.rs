@@ -212,7 +212,10 @@ impl World {
     fn check_right(&mut self, seat: usize, who: Option<PublicKey>, told: &RightChanged) {
         let Some(who) = who else { return };
         let unix_ms = self.host_unix_ms();
-        let (least, most) = self.model.right(who, unix_ms);
+        let (least, most) = match self.model.is_kept_out(&self.subjects(&who)) {
+            true => (Right::View, Right::View),
+            false => self.model.right(who, unix_ms),
+        };
         self.require((least..=most).contains(&told.right), || {
             format!(
                 "viewer {seat} is told {:?}, and may {least:?} to {most:?}",

@@ -8,11 +8,13 @@
 
 mod keys;
 mod notice;
+mod page;
 mod panel;
 
 use bytes::Bytes;
 use pillion_screen::{
     Attrs, Cell, RowSet, Screen, Size, Style,
+    clean::clean_title,
     emit::{self, Resume},
 };
 use pillion_session::{Command, CommandError, Done, HostNotice, Now};
@@ -20,6 +22,7 @@ use pillion_session::{Command, CommandError, Done, HostNotice, Now};
 use self::{
     keys::{Focus, HostKey, HostKeys},
     notice::Notices,
+    page::LinkPage,
     panel::{Chosen, Panel},
 };
 use crate::{
@@ -27,7 +30,10 @@ use crate::{
     clipboard::{Multiplexer, clipboard},
     keys::{Key, KeyCode},
     prefix::Prefix,
+    text,
 };
+
+pub use page::QrRows;
 
 /// How long after output took a notice away it is drawn again, in microseconds: a program that writes
 /// all the time isn't held up more often, and the notice can still be read.
@@ -42,6 +48,9 @@ const ESC_US: u64 = 30_000;
 /// Longest notice, in columns; what a title shows of it too.
 const NOTICE_COLS: usize = 100;
 
+/// Longest link shown, in characters.
+const MAX_LINK: usize = 1024;
+
 /// Modes the program may have set that would change where and how we draw: origin, insert, line feed,
 /// wrap; then its pen and character sets.
 const NEUTRAL: &[u8] = b"\x1b[?6l\x1b[4l\x1b[20l\x1b[?7h\x1b[m\x0f\x1b(B";
@@ -53,6 +62,11 @@ pub enum HostAction {
     Forward(Bytes),
     /// A command, by [`pillion_session::Actor::Tty`]. What comes of it goes to [`HostUi::done`].
     Command(Command),
+    /// The session's link, which is published first if it is not: it goes to [`HostUi::link`], and why
+    /// there is none to [`HostUi::done`].
+    Link,
+    /// A spoken code. A sentence with it, or why there is none, goes to [`HostUi::done`].
+    Code,
     /// The answer to a [`HostNotice::Confirm`].
     Confirmed {
         /// From the notice.
@@ -208,6 +222,16 @@ impl HostUi {
             Err(error) => self.tell(now, &error.to_string()),
         }
         self.touch_panel();
+    }
+
+    /// The link that was asked for ([`HostAction::Link`]), with its QR code where one can be drawn.
+    pub fn link(&mut self, url: &str, qr: Option<QrRows>) {
+        if let PanelState::Open { .. } = self.state {
+            self.aside.extend(clipboard(url, self.multiplexer));
+            let url = clean_title(url, MAX_LINK);
+            self.panel.link(LinkPage { url, qr });
+            self.touch_panel();
+        }
     }
 
     /// When to call [`HostUi::tick`] and look at [`HostUi::wants`] at the latest, on
@@ -371,6 +395,8 @@ impl HostUi {
         match self.panel.key(key, self.notices.is_question()) {
             Chosen::Nothing => {}
             Chosen::Command(command) => actions.push(HostAction::Command(command)),
+            Chosen::Link => actions.push(HostAction::Link),
+            Chosen::Code => actions.push(HostAction::Code),
             Chosen::Answer { yes, for_good } => {
                 actions.extend(self.notices.answer(now, yes, for_good));
             }
@@ -474,6 +500,11 @@ impl HostUi {
         for (y, (line, marked)) in (drawn.y..).zip(&drawn.lines) {
             let style = if *marked { inverse() } else { Style::default() };
             paint_line(drawn.x, y, drawn.cols, line, style, out);
+        }
+        if let (Some((x, y)), Some(qr)) = (drawn.qr, self.panel.qr()) {
+            for (y, row) in (y..).zip(&qr.rows) {
+                paint_line(x, y, text::width(row) as u16, row, qr.style(), out);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use pillion_proto::{Allow, ParticipantId, PathKind, Right};
 use pillion_screen::{Size, clean};
 use pillion_session::{Command, Now, ParticipantStatus, Target};
 
+use super::page::{LinkPage, QrRows};
 use crate::{
     keys::{Key, KeyCode},
     text,
@@ -27,6 +28,10 @@ pub(crate) enum Chosen {
     Command(Command),
     /// An answer to the first question; a no to who knocks may be for good.
     Answer { yes: bool, for_good: bool },
+    /// The session's link.
+    Link,
+    /// A code to say aloud.
+    Code,
     /// To close it.
     Close,
 }
@@ -38,11 +43,28 @@ struct Sure {
     command: Command,
 }
 
+/// The keys of the list.
+const KEYS: [&str; 11] = [
+    "↑↓ choose",
+    "g let in or type",
+    "n refuse (N for good)",
+    "r take edit away",
+    "k kick",
+    "m who may come in",
+    "c copy ticket",
+    "l link",
+    "o code to say aloud",
+    "s stop sharing",
+    "q close",
+];
+
 #[derive(Debug, Default)]
 pub(crate) struct Panel {
     who: Vec<ParticipantStatus>,
     selected: Option<ParticipantId>,
     sure: Option<Sure>,
+    /// The link, in place of the list.
+    page: Option<LinkPage>,
     message: String,
     /// Who may come in, once that is known.
     door: Option<Allow>,
@@ -62,6 +84,17 @@ impl Panel {
     /// Who may come in.
     pub(crate) fn door(&mut self, allow: Allow) {
         self.door = Some(allow);
+    }
+
+    /// The link came: it is shown until a key is pressed.
+    pub(crate) fn link(&mut self, page: LinkPage) {
+        self.page = Some(page);
+        self.message.clear();
+    }
+
+    /// Its QR code, for [`Drawn::qr`].
+    pub(crate) fn qr(&self) -> Option<&QrRows> {
+        self.page.as_ref()?.qr.as_ref()
     }
 
     /// A sentence about what was done.
@@ -93,14 +126,16 @@ impl Panel {
             KeyCode::Char(ch) => ch.to_ascii_lowercase(),
             KeyCode::Up => return self.select(-1),
             KeyCode::Down => return self.select(1),
-            KeyCode::Esc if self.sure.is_none() => return Chosen::Close,
+            KeyCode::Esc if self.sure.is_none() && self.page.is_none() => return Chosen::Close,
             _ => '\0',
         };
         if let Some(sure) = self.sure.take() {
-            return match ch {
-                'y' => Chosen::Command(sure.command),
-                _ => Chosen::Nothing,
-            };
+            if ch != 'y' {
+                return Chosen::Nothing;
+            }
+            // What comes of it is said in the list.
+            self.page = None;
+            return Chosen::Command(sure.command);
         }
         self.message.clear();
         match ch {
@@ -108,6 +143,16 @@ impl Panel {
                 yes: ch == 'y',
                 for_good,
             },
+            'x' if self.page.is_some() => {
+                let question = "End the link? The session goes on.".to_owned();
+                self.make_sure(question, Command::EndLink)
+            }
+            _ if self.page.take().is_some() => Chosen::Nothing,
+            'l' => Chosen::Link,
+            'o' => {
+                self.message = "Asking the link service for a code …".to_owned();
+                Chosen::Code
+            }
             'q' => Chosen::Close,
             'c' => Chosen::Command(Command::Ticket { new: false }),
             's' => self.make_sure(
@@ -180,59 +225,82 @@ impl Panel {
 
     /// Its lines, and where they begin; all as wide as the panel.
     pub(crate) fn lines(&self, now: Now, size: Size, question: Option<String>) -> Drawn {
-        let cols = usize::from(size.cols().min(MAX_COLS));
-        let rows = usize::from(size.rows().min(MAX_ROWS));
-        let inner = cols.saturating_sub(4);
-        let mut foot: Vec<String> = Vec::new();
-        match (&self.sure, question) {
-            (Some(sure), _) => foot.push(format!("{} y yes, any other key no", sure.question)),
-            (None, Some(question)) => foot.push(question),
-            (None, None) => foot.extend(text::fold(&self.message, inner, 4)),
+        let sure = self.sure.as_ref();
+        let asked = sure.map(|sure| format!("{} y yes, any other key no", sure.question));
+        let asked = asked.or(question);
+        if let Some(page) = &self.page {
+            return page.lines(
+                size,
+                asked
+                    .as_deref()
+                    .unwrap_or("x ends it. Any other key: back."),
+            );
         }
-        foot.extend(text::fold(
-            "↑↓ choose  g let in or type  n refuse (N for good)  r take edit away  k kick  m who may come in  c copy ticket  s stop sharing  q close",
-            inner,
-            3,
-        ));
-        let room = rows.saturating_sub(3 + foot.len());
-        let mut body: Vec<(String, bool)> = Vec::new();
+        let here = self.who.iter().filter(|who| who.here).count();
+        let title = match self.door {
+            Some(allow) => format!(" pillion: {here} here, allow {allow} "),
+            None => format!(" pillion: {here} here "),
+        };
+        boxed(size, &title, |inner, rows| {
+            let mut foot = match asked {
+                Some(asked) => text::fold(&asked, inner, 3),
+                None => text::fold(&self.message, inner, 4),
+            };
+            foot.extend(text::flow(&KEYS, inner, (rows * 2 / 5).max(3)));
+            let mut lines = self.shown(now, rows.saturating_sub(1 + foot.len()));
+            lines.push((String::new(), false));
+            lines.extend(foot.into_iter().map(|line| (line, false)));
+            lines
+        })
+    }
+
+    /// So many lines of the list, the chosen one among them.
+    fn shown(&self, now: Now, room: usize) -> Vec<(String, bool)> {
         let at = self
             .who
             .iter()
             .position(|who| Some(who.id) == self.selected)
             .unwrap_or(0);
         let first = (at + 1).saturating_sub(room);
-        for who in self.who.iter().skip(first).take(room) {
-            body.push((line(now, who), Some(who.id) == self.selected));
-        }
+        let shown = self.who.iter().skip(first).take(room);
+        let mut lines: Vec<(String, bool)> = shown
+            .map(|who| (line(now, who), Some(who.id) == self.selected))
+            .collect();
         if self.who.is_empty() && room > 0 {
-            body.push(("Nobody is here but you.".to_owned(), false));
+            lines.push(("Nobody is here but you.".to_owned(), false));
         }
-        body.resize(room, (String::new(), false));
-        let here = self.who.iter().filter(|who| who.here).count();
-        let title = match self.door {
-            Some(allow) => format!(" pillion: {here} here, allow {allow} "),
-            None => format!(" pillion: {here} here "),
-        };
-        let title = text::cut(&title, inner);
-        let rule = "─".repeat(inner + 1 - text::width(&title).min(inner));
-        let mut lines = vec![(format!("┌─{title}{rule}┐"), false)];
-        let blank = (String::new(), false);
-        let foot = foot.into_iter().map(|line| (line, false));
-        for (line, marked) in body.into_iter().chain([blank]).chain(foot) {
-            let line = text::cut(&line, inner);
-            let fill = " ".repeat(inner.saturating_sub(text::width(&line)));
-            lines.push((format!("│ {line}{fill} │"), marked));
-        }
-        lines.truncate(rows.saturating_sub(1));
-        lines.push((format!("└{}┘", "─".repeat(inner + 2)), false));
-        lines.truncate(rows);
-        Drawn {
-            x: (size.cols() - cols as u16) / 2,
-            y: (size.rows() - lines.len().min(rows) as u16) / 2,
-            cols: cols as u16,
-            lines,
-        }
+        lines.resize(room, (String::new(), false));
+        lines
+    }
+}
+
+/// A box in the middle. `body` gives its lines for so many columns and rows, each with whether it is
+/// marked.
+pub(crate) fn boxed(
+    size: Size,
+    title: &str,
+    body: impl FnOnce(usize, usize) -> Vec<(String, bool)>,
+) -> Drawn {
+    let cols = usize::from(size.cols().min(MAX_COLS));
+    let rows = usize::from(size.rows().min(MAX_ROWS));
+    let inner = cols.saturating_sub(4);
+    let title = text::cut(title, inner);
+    let rule = "─".repeat(inner + 1 - text::width(&title).min(inner));
+    let mut lines = vec![(format!("┌─{title}{rule}┐"), false)];
+    for (line, marked) in body(inner, rows.saturating_sub(2)) {
+        let line = text::cut(&line, inner);
+        let fill = " ".repeat(inner.saturating_sub(text::width(&line)));
+        lines.push((format!("│ {line}{fill} │"), marked));
+    }
+    lines.truncate(rows.saturating_sub(1));
+    lines.push((format!("└{}┘", "─".repeat(inner + 2)), false));
+    lines.truncate(rows);
+    Drawn {
+        x: (size.cols() - cols as u16) / 2,
+        y: (size.rows() - lines.len().min(rows) as u16) / 2,
+        cols: cols as u16,
+        lines,
+        qr: None,
     }
 }
 
@@ -244,6 +312,8 @@ pub(crate) struct Drawn {
     pub(crate) cols: u16,
     /// Each line, and whether it is the chosen one.
     pub(crate) lines: Vec<(String, bool)>,
+    /// Where a QR code goes over them: column and row.
+    pub(crate) qr: Option<(u16, u16)>,
 }
 
 fn line(now: Now, who: &ParticipantStatus) -> String {

@@ -144,9 +144,11 @@ impl ViewerUi {
             }
             (None, _) => waiting(now, view, area),
         }
-        let boxed = self
-            .overlay
-            .lines(view, self.config.prefix, area.len().saturating_sub(3));
+        let room = (
+            usize::from(cols).saturating_sub(4),
+            area.len().saturating_sub(3),
+        );
+        let boxed = self.overlay.lines(view, self.config.prefix, room);
         draw_box(&boxed, area);
         if rows < self.canvas.size().rows() {
             self.compose_message();

@@ -5,7 +5,7 @@ use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Right};
 use pillion_screen::clean;
 use pillion_session::View;
 
-use super::{overlay, status};
+use super::{naming::Naming, overlay, status};
 use crate::{
     keys::{Key, KeyCode},
     text,
@@ -17,6 +17,8 @@ pub(crate) enum Asked {
     Do(Manage),
     /// Nothing; the person is told why.
     Say(String),
+    /// To name somebody who need not be here.
+    Name(Naming),
 }
 
 /// A line of the list.
@@ -35,8 +37,30 @@ fn entries(view: &View) -> Vec<Entry<'_>> {
         .collect()
 }
 
-/// Its lines; the chosen entry is the one numbered `at`.
-pub(super) fn lines(view: &View, at: &mut usize, rows: usize) -> Vec<String> {
+/// How wide they are said at most, in columns: the list itself is narrow.
+const KEYS_COLS: usize = 50;
+
+/// The keys of the list.
+const KEYS: [&str; 10] = [
+    "y let in",
+    "n refuse",
+    "N for good",
+    "g let type",
+    "r take edit away",
+    "k kick",
+    "m who may come in",
+    "a let in by name",
+    "b bar",
+    "u bar no more",
+];
+
+/// Its lines, in `rows` rows of `cols` columns; the chosen entry is the one numbered `at`.
+pub(super) fn lines(
+    view: &View,
+    at: &mut usize,
+    naming: Option<&Naming>,
+    (cols, rows): (usize, usize),
+) -> Vec<String> {
     let entries = entries(view);
     *at = (*at).min(entries.len().saturating_sub(1));
     let allow = view.door.as_ref().map_or(Allow::Link, |door| door.allow);
@@ -44,14 +68,17 @@ pub(super) fn lines(view: &View, at: &mut usize, rows: usize) -> Vec<String> {
         "Who is here ({}), allow {allow}",
         view.roster.len()
     )];
-    let room = rows.saturating_sub(2).max(1);
+    let foot = match naming {
+        Some(naming) => naming.lines(cols),
+        None => text::flow(&KEYS, cols.min(KEYS_COLS), 5),
+    };
+    let room = rows.saturating_sub(foot.len()).max(1);
     let first = (*at + 1).saturating_sub(room);
     for (number, entry) in entries.iter().enumerate().skip(first).take(room) {
         let mark = if number == *at { ">" } else { " " };
         lines.push(format!("{mark}{}", line(view, entry)));
     }
-    lines.push("y let in  n refuse  N for good  g let type".to_owned());
-    lines.push("r take edit away  k kick  m who may come in".to_owned());
+    lines.extend(foot);
     lines
 }
 
@@ -83,6 +110,9 @@ pub(super) fn asked(view: &View, at: usize, key: &Key) -> Option<Asked> {
             Allow::Team => Allow::Link,
         };
         return Some(Asked::Do(Manage::Open(allow)));
+    }
+    if let Some(naming) = Naming::begin(ch) {
+        return Some(Asked::Name(naming));
     }
     let entries = entries(view);
     let what = match (ch, entries.get(at)) {

@@ -7,6 +7,7 @@ mod compose;
 mod layout;
 mod managing;
 mod mirror;
+mod naming;
 mod overlay;
 mod scrollback;
 mod status;
@@ -20,6 +21,7 @@ use pillion_session::{HistoryLines, Now, Phase, View};
 use self::{
     layout::Layout,
     mirror::Mirror,
+    naming::Entered,
     overlay::Overlay,
     scrollback::{Moved, Scrollback},
     typing::{PasteFilter, WHEEL_ROWS},
@@ -251,6 +253,11 @@ impl ViewerUi {
         let caret = self.compose(now, view);
         self.drawn = view.version;
         let modes = match self.may_type(view) {
+            // A line of text: a paste is one piece of it, and a key is its character.
+            _ if self.overlay.naming(view).is_some() => Mirror {
+                paste: true,
+                ..Mirror::WATCHING
+            },
             true => view.screen.as_ref().map_or(Mirror::WATCHING, |screen| {
                 let mirror = Mirror::typing(screen.modes);
                 match self.is_live() {
@@ -354,6 +361,13 @@ impl ViewerUi {
     }
 
     fn event(&mut self, now: Now, view: &View, event: Event<'_>, raw: &[u8], turn: &mut Turn) {
+        let pastes = matches!(event, Event::PasteStart | Event::Paste(_) | Event::PasteEnd);
+        if let Some(naming) = self.overlay.naming(view).filter(|_| pastes) {
+            if let Entered::Say(text) = naming.paste(&event) {
+                self.say(now, text);
+            }
+            return;
+        }
         match event {
             // Nobody typed these; see `keys`.
             Event::Reply | Event::Unknown => {}
@@ -413,8 +427,13 @@ impl ViewerUi {
             return;
         }
         if self.overlay != Overlay::None {
-            if let Some((ch, _)) = first_char(text) {
+            while let Some((ch, after)) = first_char(text) {
                 self.overlay_key(now, view, &Key::plain(KeyCode::Char(ch)), turn);
+                // What follows a key of a list was meant for nobody.
+                if self.overlay.naming(view).is_none() {
+                    return;
+                }
+                text = after;
             }
             return;
         }
@@ -467,16 +486,29 @@ impl ViewerUi {
 
     /// A key for what lies over the screen.
     fn overlay_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn) {
-        let asked = match self.overlay {
-            Overlay::Who { from } if view.right >= Right::Manage => {
-                managing::asked(view, from, key)
-            }
-            _ => None,
+        let Overlay::Who { from, naming } = &mut self.overlay else {
+            return self.overlay.key(key);
         };
-        match asked {
+        if view.right < Right::Manage {
+            return self.overlay.key(key);
+        }
+        if let Some(line) = naming {
+            match line.key(key) {
+                Entered::More => {}
+                Entered::Say(text) => self.say(now, text),
+                Entered::Nothing => *naming = None,
+                Entered::Do(what) => {
+                    *naming = None;
+                    turn.act(Action::Manage(what));
+                }
+            }
+            return;
+        }
+        match managing::asked(view, *from, key) {
             Some(managing::Asked::Do(what)) => turn.act(Action::Manage(what)),
             Some(managing::Asked::Say(text)) => self.say(now, &text),
-            None => self.overlay = self.overlay.after(key),
+            Some(managing::Asked::Name(line)) => *naming = Some(line),
+            None => self.overlay.key(key),
         }
     }
 
@@ -486,7 +518,7 @@ impl ViewerUi {
             'e' => self.request_edit(now, view, turn),
             'q' | 'd' => turn.act(Action::Leave),
             '?' | 'h' => self.overlay = Overlay::Help,
-            'w' => self.overlay = Overlay::Who { from: 0 },
+            'w' => self.overlay = Overlay::WHO,
             '[' => self.look_back(view, &Key::plain(KeyCode::Up)),
             _ => {
                 let hint = format!("{prefix} and that key do nothing; {prefix} ? shows what does.");

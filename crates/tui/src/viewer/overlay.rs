@@ -4,7 +4,7 @@ use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantInfo, Right};
 use pillion_session::View;
 
-use super::{managing, status};
+use super::{managing, naming::Naming, status};
 use crate::{
     keys::{Key, KeyCode},
     prefix::Prefix,
@@ -12,40 +12,56 @@ use crate::{
 };
 
 /// What lies over the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overlay {
     /// Nothing.
     None,
     /// The keys.
     Help,
-    /// Who is here, from this entry on.
-    Who { from: usize },
+    /// Who is here, from this entry on; and a line to name others on.
+    Who { from: usize, naming: Option<Naming> },
 }
 
 impl Overlay {
-    /// What a key leaves: arrows go through a list, anything else closes it.
-    pub(crate) fn after(self, key: &Key) -> Overlay {
-        let Overlay::Who { from } = self else {
-            return Overlay::None;
-        };
-        match key.code {
-            KeyCode::Down => Overlay::Who { from: from + 1 },
-            KeyCode::Up => Overlay::Who {
-                from: from.saturating_sub(1),
-            },
-            _ => Overlay::None,
+    /// The list from its beginning.
+    pub(crate) const WHO: Overlay = Overlay::Who {
+        from: 0,
+        naming: None,
+    };
+
+    /// A key: arrows go through a list, anything else closes it.
+    pub(crate) fn key(&mut self, key: &Key) {
+        match (&mut *self, key.code) {
+            (Overlay::Who { from, .. }, KeyCode::Down) => *from += 1,
+            (Overlay::Who { from, .. }, KeyCode::Up) => *from = from.saturating_sub(1),
+            _ => *self = Overlay::None,
         }
     }
 
-    /// Its lines; the first is its title. At most `rows` of them matter.
-    pub(crate) fn lines(&mut self, view: &View, prefix: Prefix, rows: usize) -> Vec<String> {
+    /// The line on which the person names somebody.
+    pub(crate) fn naming(&mut self, view: &View) -> Option<&mut Naming> {
+        match self {
+            Overlay::Who { naming, .. } if view.right >= Right::Manage => naming.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Its lines; the first is its title. At most `rows` of them and `cols` columns matter.
+    pub(crate) fn lines(
+        &mut self,
+        view: &View,
+        prefix: Prefix,
+        (cols, rows): (usize, usize),
+    ) -> Vec<String> {
         match self {
             Overlay::None => Vec::new(),
             Overlay::Help => help(prefix),
-            Overlay::Who { from } => {
+            Overlay::Who { from, naming } => {
                 if view.right >= Right::Manage {
-                    return managing::lines(view, from, rows);
+                    return managing::lines(view, from, naming.as_ref(), (cols, rows));
                 }
+                // Nothing is left half said if the right comes back.
+                *naming = None;
                 *from = (*from).min(view.roster.len().saturating_sub(rows.max(1)));
                 who(view, *from, rows)
             }

@@ -27,7 +27,16 @@ fn piece(rank: u8, text: String) -> Piece {
 /// What the status line says of the session, left to right.
 pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
     let mut all = Vec::new();
-    if let Some(text) = trouble(now, view) {
+    if let Phase::Knocking { until_us, .. } = &view.phase {
+        // The sentence about it is long. What the host compares must be seen whatever the width.
+        all.push(Piece {
+            rank: 10,
+            text: format!("you are {}", view.identity.fingerprint()),
+            bold: true,
+        });
+        all.push(piece(9, "knocking".to_owned()));
+        all.push(piece(8, format!("{} s left", seconds_left(now, *until_us))));
+    } else if let Some(text) = trouble(now, view) {
         all.push(Piece {
             rank: 9,
             text,
@@ -99,7 +108,7 @@ pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
         }
         Phase::Joining => Some("joining".into()),
         Phase::Knocking { text, until_us } => {
-            let left = until_us.saturating_sub(now.mono_us).div_ceil(1_000_000);
+            let left = seconds_left(now, *until_us);
             let text = pillion_screen::clean::clean_title(text, 300);
             Some(format!("{text} ({left} s left)"))
         }
@@ -119,6 +128,10 @@ pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
             TrackState::Killed(signal) => Some(format!("the program was ended by signal {signal}")),
         },
     }
+}
+
+fn seconds_left(now: Now, until_us: u64) -> u64 {
+    until_us.saturating_sub(now.mono_us).div_ceil(1_000_000)
 }
 
 /// "3 here: anna, bob, you".

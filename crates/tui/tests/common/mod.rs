@@ -1,8 +1,12 @@
 //! A viewer's interface on a terminal that isn't ours (vt100), and views to show on it.
 #![allow(dead_code)]
 
+#[cfg(feature = "host")]
+pub mod desk;
+
 use std::num::NonZeroU16;
 
+use pillion_caps::SecretKey;
 use pillion_proto::{ParticipantId, ParticipantInfo, PathKind, Right, Text, TrackId, TrackState};
 use pillion_screen::{Cell, LineId, Screen, Size};
 use pillion_session::{Now, Phase, View};
@@ -56,6 +60,7 @@ pub fn view(cols: u16, rows: u16) -> View {
         track: (TrackId(0), TrackState::Live),
         session_name: "build".into(),
         host_name: "anna".into(),
+        identity: SecretKey::from_bytes(&[2; 32]).public(),
         host_identity: None,
         you: Some(ParticipantId(2)),
         roster: vec![

@@ -1,0 +1,106 @@
+//! Doing what no world should, when it is asked to.
+
+use bytes::{Bytes, BytesMut};
+use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Rights, Subject, Terms, UnixMillis};
+use pillion_proto::{Right, TrackMsg};
+use pillion_session::{ConnId, HostOutput, Stream};
+
+use super::{Sabotage, TERMINAL, World, invariants::token};
+
+impl World {
+    /// Does what no world should, when it is asked to.
+    pub(super) fn sabotage_now(&mut self) {
+        match self.sabotage {
+            Sabotage::WriteWithoutRight => self.write_without_right(),
+            Sabotage::ShowWhoKnocks => self.show_who_knocks(),
+            Sabotage::ObeyAnybody | Sabotage::OutliveManager | Sabotage::KeepBanned => {
+                self.sabotage_ledger();
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends the beginning of the screen to somebody who waits at the door.
+    fn show_who_knocks(&mut self) {
+        let mut conns = self.conns.iter();
+        let waits = conns.find(|(id, conn)| {
+            let out = conn.watch.waited && conn.watch.welcomed.is_none();
+            out && conn.host_open && !self.closed.contains(&ConnId(**id))
+        });
+        let Some(conn) = waits.map(|(id, _)| ConnId(*id)) else {
+            return;
+        };
+        let (track, epoch) = (TERMINAL, 0);
+        let mut bytes = BytesMut::new();
+        TrackMsg::Open { track, epoch }.encode(&mut bytes);
+        let send = HostOutput::Send {
+            conn,
+            stream: Stream::Track { track, epoch },
+            bytes: bytes.freeze(),
+        };
+        self.observe(None, &[send]);
+    }
+
+    fn write_without_right(&mut self) {
+        let conns: Vec<(u64, usize)> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.watch.welcomed.is_some() && conn.host_open)
+            .map(|(id, conn)| (*id, conn.seat))
+            .collect();
+        for (id, seat) in conns {
+            let last = self.seats[seat].typed.len();
+            let may = self.seats[seat].viewer.view().right > Right::View;
+            if last > 0 && !may {
+                let bytes = Bytes::from(token(seat, last - 1));
+                let write = HostOutput::Write {
+                    track: TERMINAL,
+                    seq: 0,
+                    bytes,
+                };
+                let from = (ConnId(id), Stream::Input { epoch: 0 });
+                return self.observe(Some(from), &[write]);
+            }
+        }
+    }
+
+    /// Has the host write down, once, what nobody who is in may have wanted.
+    fn sabotage_ledger(&mut self) {
+        let unix_ms = self.host_unix_ms();
+        let is_in = self.conns.iter().filter_map(|(id, conn)| {
+            let open = conn.host_open && !self.closed.contains(&ConnId(*id));
+            conn.watch.welcomed.filter(|_| open)?;
+            let hello = conn.watch.hello.as_ref()?;
+            Some((ConnId(*id), PublicKey::from_bytes(&hello.identity).ok()?))
+        });
+        let is_in: Vec<(ConnId, PublicKey)> = is_in.collect();
+        for (conn, key) in is_in {
+            let ends = self.model.manages_until(key, unix_ms);
+            let event = match (self.sabotage, ends) {
+                (Sabotage::ObeyAnybody, None) => LedgerEvent::Allowed {
+                    who: Subject::key(&key),
+                    rights: Rights::VIEW,
+                },
+                (Sabotage::KeepBanned, _) => LedgerEvent::Barred(key),
+                (Sabotage::OutliveManager, Some(ends)) => {
+                    let terms = Terms {
+                        session: self.session.public(),
+                        rights: Rights::EDIT,
+                        audience: Audience::Key(key),
+                        not_before: UnixMillis(unix_ms),
+                        expires: UnixMillis(ends + 1),
+                        uses: None,
+                    };
+                    match Grant::issue(&self.session, terms, self.dice.bytes()) {
+                        Ok(grant) => LedgerEvent::Issued(grant),
+                        Err(_) => continue,
+                    }
+                }
+                _ => continue,
+            };
+            // Its own host bars; anything else is the word of who sent it.
+            let from = (self.sabotage != Sabotage::KeepBanned).then_some((conn, Stream::Control));
+            return self.observe(from, &[HostOutput::Ledger(event.to_bytes().into())]);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! A host's own terminal, which is vt100's, with the interface on it: what it shows is what a program
+//! wrote, and must be that again after anything of ours.
+#![allow(dead_code)]
+
+use bytes::Bytes;
+use pillion_proto::{ParticipantId, PathKind, Right};
+use pillion_screen::{Screen, Size, Terminal, emit};
+use pillion_session::{Command, HostNotice, ParticipantStatus, Target};
+use pillion_tui::{HostAction, HostUi, Prefix, Want};
+
+use super::{at, terminal};
+
+/// A host's terminal, the emulator that saw the same bytes, and the interface.
+pub struct Desk {
+    pub ui: HostUi,
+    pub tty: vt100::Parser,
+    pub emulator: Terminal,
+    pub now: u64,
+}
+
+impl Desk {
+    pub fn new(cols: u16, rows: u16) -> Desk {
+        Desk {
+            ui: HostUi::new(Prefix::default()),
+            tty: terminal(cols, rows),
+            emulator: Terminal::new(Size::clamped(cols, rows)),
+            now: 0,
+        }
+    }
+
+    pub fn screen(&self) -> Screen {
+        let mut screen = Screen::blank(Size::clamped(1, 1));
+        self.emulator.capture(&mut screen);
+        screen
+    }
+
+    /// The program writes.
+    pub fn program(&mut self, bytes: impl AsRef<[u8]>) {
+        let mut out = Vec::new();
+        let screen = self.screen();
+        self.ui
+            .before_output(at(self.now), &screen, &self.emulator.resume(), &mut out);
+        self.tty.process(&out);
+        self.tty.process(bytes.as_ref());
+        self.emulator.feed(bytes.as_ref());
+    }
+
+    /// Makes the terminal show exactly what the emulator holds: vt100 takes some of what programs
+    /// write in another way, and what is compared here is before and after.
+    pub fn settle(&mut self) {
+        let mut out = Vec::new();
+        emit::emit_full(&[], &self.screen(), &mut out);
+        emit::Pen::default().set(&self.emulator.resume().pen, None, &mut out);
+        self.tty.process(&out);
+    }
+
+    pub fn paint(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let screen = self.screen();
+        self.ui
+            .paint(at(self.now), &screen, &self.emulator.resume(), &mut out);
+        self.tty.process(&out);
+        out
+    }
+
+    pub fn types(&mut self, bytes: impl AsRef<[u8]>) -> Vec<HostAction> {
+        self.ui
+            .keys(at(self.now), &Bytes::copy_from_slice(bytes.as_ref()))
+    }
+
+    pub fn later(&mut self, ms: u64) -> Vec<HostAction> {
+        self.now += ms;
+        self.ui.tick(at(self.now))
+    }
+
+    pub fn asks(&mut self, id: u32, name: &str) {
+        let notice = HostNotice::EditRequested {
+            id: ParticipantId(id),
+            name: name.into(),
+            fingerprint: "7f3a-91c2-04be-77d1".into(),
+            proof: "the ticket".into(),
+        };
+        self.ui.notice(at(self.now), notice);
+    }
+
+    pub fn wants(&self) -> Option<Want> {
+        self.ui.wants(at(self.now))
+    }
+
+    pub fn row(&self, y: usize) -> String {
+        let (_, cols) = self.tty.screen().size();
+        self.tty
+            .screen()
+            .rows(0, cols.get())
+            .nth(y)
+            .unwrap()
+            .trim_end()
+            .to_owned()
+    }
+
+    pub fn rows(&self) -> String {
+        let (_, cols) = self.tty.screen().size();
+        self.tty
+            .screen()
+            .rows(0, cols.get())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+pub fn forward(bytes: &[u8]) -> HostAction {
+    HostAction::Forward(Bytes::copy_from_slice(bytes))
+}
+
+pub fn all_forwarded(actions: &[HostAction]) -> Vec<u8> {
+    let bytes = actions.iter().filter_map(|action| match action {
+        HostAction::Forward(bytes) => Some(bytes.to_vec()),
+        _ => None,
+    });
+    bytes.flatten().collect()
+}
+
+pub fn grant(id: u32) -> HostAction {
+    HostAction::Command(Command::Grant {
+        target: Target::Id(ParticipantId(id)),
+        right: Right::Edit,
+        ttl_ms: None,
+    })
+}
+
+pub fn status(id: u32, name: &str) -> ParticipantStatus {
+    ParticipantStatus {
+        id: ParticipantId(id),
+        name: name.into(),
+        fingerprint: "7f3a-91c2-04be-77d1".into(),
+        right: Right::View,
+        until_unix_ms: None,
+        here: true,
+        asking: false,
+        knocking: false,
+        proof: "the ticket".into(),
+        path: PathKind::Direct,
+        rtt_us: Some(12_000),
+        lag_frames: 0,
+    }
+}
+
+/// All of a terminal that a program could notice: pen, cursor, cells, modes.
+pub type Everything = (String, (u16, u16), Vec<Option<String>>, [bool; 5]);
+
+pub fn everything(tty: &vt100::Parser) -> Everything {
+    let screen = tty.screen();
+    let (rows, cols) = screen.size();
+    let cells = (0..rows.get()).flat_map(|y| (0..cols.get()).map(move |x| (y, x)));
+    let cells = cells.map(|(y, x)| {
+        let cell = screen.cell(y, x)?;
+        // Never written and a blank look the same.
+        let text = if cell.has_contents() {
+            cell.contents()
+        } else {
+            " "
+        };
+        Some(format!(
+            "{text:?} {:?} {:?} {:?}",
+            cell.fgcolor(),
+            cell.bgcolor(),
+            [
+                cell.bold(),
+                cell.dim(),
+                cell.italic(),
+                cell.underline(),
+                cell.inverse(),
+                cell.is_wide(),
+            ]
+        ))
+    });
+    let cells = cells.collect();
+    let flags = [
+        screen.hide_cursor(),
+        screen.application_cursor(),
+        screen.application_keypad(),
+        screen.bracketed_paste(),
+        screen.alternate_screen(),
+    ];
+    let pen = screen.attributes_formatted();
+    (pen, screen.cursor_position(), cells, flags)
+}
+
+/// What the panel wants to know when it opens.
+pub fn opened() -> [HostAction; 2] {
+    [
+        HostAction::Command(Command::Who),
+        HostAction::Command(Command::Open { allow: None }),
+    ]
+}

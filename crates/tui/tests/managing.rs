@@ -1,0 +1,167 @@
+//! What somebody sees and does who manages a session with its host.
+
+mod common;
+
+use common::{Person, at, view};
+use pillion_proto::{Allow, KnockInfo, Knocks, Manage, ParticipantId, Right, Text};
+use pillion_screen::Modes;
+use pillion_tui::{Action, UiInput};
+
+#[test]
+fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
+    let mut managing = view(80, 19);
+    managing.right = Right::Manage;
+    managing.door = Some(Knocks {
+        allow: Allow::Invited,
+        knocks: vec![KnockInfo {
+            id: ParticipantId(9),
+            name: Text::cut("eve"),
+            identity: [7; 32],
+            proof: Text::cut("eve@example.org"),
+        }],
+    });
+    let mut viewer = Person::new(80, 20, managing);
+    viewer.types(b"\x1dw");
+    viewer.sees("allow invited");
+    viewer.sees("eve@example.org");
+    let knock = ParticipantId(9);
+    for (key, what) in [
+        ("y", Manage::Admit(knock)),
+        (
+            "N",
+            Manage::Refuse {
+                who: knock,
+                for_good: true,
+            },
+        ),
+        ("m", Manage::Open(Allow::Team)),
+    ] {
+        assert_eq!(viewer.types(key.as_bytes()), [Action::Manage(what)]);
+    }
+    // The next below is somebody who is here.
+    viewer.types(b"\x1b[B");
+    let [Action::Manage(Manage::Revoke(here))] = viewer.types(b"r")[..] else {
+        panic!("no revocation");
+    };
+    assert_ne!(here, knock);
+    // For who does not manage the same keys close the list.
+    viewer.view.right = Right::View;
+    viewer.look();
+    assert_eq!(viewer.types(b"y"), []);
+}
+
+/// Somebody who manages, with the list open.
+fn manager(cols: u16, rows: u16) -> Person {
+    let mut managing = view(cols, rows - 1);
+    managing.right = Right::Manage;
+    let mut viewer = Person::new(cols, rows, managing);
+    viewer.types(b"\x1dw");
+    viewer
+}
+
+#[test]
+fn who_manages_names_people_who_are_not_here() {
+    let mut viewer = manager(80, 20);
+    viewer.sees("a let in by name  b bar  u bar no more");
+    assert_eq!(viewer.types(b"a"), []);
+    viewer.sees("Let in to watch: ▏");
+    // Keys of the list are letters now, also those that come in one piece.
+    assert_eq!(viewer.types(b"kanna@example.orr"), []);
+    viewer.sees("Let in to watch: kanna@example.orr▏");
+    viewer.types(b"\x7fg");
+    assert_eq!(viewer.types(b"\x15"), [], "Ctrl-U takes all of it away");
+    viewer.types(b"anna@example.org");
+    viewer.sees("Let in to watch: anna@example.org▏");
+    let who = || Text::cut("anna@example.org");
+    let allow = |right| [Action::Manage(Manage::Allow { who: who(), right })];
+    assert_eq!(viewer.types(b"\r"), allow(Right::View));
+    viewer.sees("a let in by name");
+
+    assert_eq!(viewer.types(b"a\t anna@example.org \r"), allow(Right::Edit));
+    assert_eq!(
+        viewer.types(b"a\t\tanna@example.org\r"),
+        allow(Right::Manage)
+    );
+    assert_eq!(
+        viewer.types(b"a\t\t\tanna@example.org\r"),
+        allow(Right::View)
+    );
+    let [Action::Manage(Manage::Ban(banned))] = &viewer.types(b"bteam:00/anna\r")[..] else {
+        panic!("no ban");
+    };
+    assert_eq!(banned.as_str(), "team:00/anna");
+    let unban = [Action::Manage(Manage::Unban(Text::cut("3")))];
+    assert_eq!(viewer.types(b"u3\r"), unban);
+
+    // Esc gives up the line, and then the list.
+    viewer.types(b"bx\x1b");
+    viewer.later(100);
+    viewer.sees("a let in by name");
+    assert_eq!(viewer.types(b"b\r"), []);
+    viewer.sees("Name somebody:");
+}
+
+#[test]
+fn a_key_is_pasted_whole_and_nothing_else_is_typed() {
+    let mut viewer = manager(60, 20);
+    viewer.view.screen.as_mut().unwrap().modes =
+        Modes::BRACKETED_PASTE.union(Modes::KITTY_DISAMBIGUATE);
+    let drawn = String::from_utf8(viewer.look()).unwrap();
+    assert!(drawn.contains("\x1b[>1u"), "{drawn:?}");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHjFrNM1pSZyZ0VIeLPXs9vB4nVy3Hgyy2Fy7aH1F2bY anna@laptop";
+    let drawn = {
+        viewer.ui.handle(at(0), &viewer.view, UiInput::Keys(b"a"));
+        String::from_utf8(viewer.look()).unwrap()
+    };
+    assert!(drawn.contains("\x1b[<u"), "keys are characters: {drawn:?}");
+    let (head, tail) = key.split_at(40);
+    assert_eq!(viewer.types(format!("\x1b[200~{head}")), []);
+    assert_eq!(viewer.types(format!("{tail}\r\n\x1b[201~")), []);
+    // The end is what can be seen.
+    viewer.sees("Hgyy2Fy7aH1F2bY anna@laptop▏");
+    let [Action::Manage(Manage::Allow { who, .. })] = &viewer.types(b"\r")[..] else {
+        panic!("nobody is let in");
+    };
+    assert_eq!(who.as_str(), key);
+    assert!(
+        viewer.terminal.screen().bracketed_paste(),
+        "the program's again"
+    );
+}
+
+#[test]
+fn what_is_named_is_bounded_and_cannot_draw() {
+    let mut viewer = manager(40, 20);
+    viewer.types(b"b");
+    viewer.types("\u{202e}\u{9b}a\u{e0041}\x1b[200~\x1b]52;c;AAAA\x07b\tc\x1b[201~".as_bytes());
+    viewer.sees("Bar: a]52;c;AAAAb c▏");
+    // Two keys would be one with a long comment, and only the first would count.
+    viewer.types(b"\x1b[200~ssh-ed25519 AAAA a\nssh-ed25519 BBBB b\n\x1b[201~");
+    viewer.sees("Name one at a time");
+    viewer.sees("Bar: a]52;c;AAAAb c▏");
+    assert_eq!(viewer.types("x".repeat(600)), []);
+    viewer.sees("longer than a key");
+    let [Action::Manage(Manage::Ban(who))] = &viewer.types(b"\r")[..] else {
+        panic!("no ban");
+    };
+    assert_eq!(who.as_str().chars().count(), 600);
+    for row in viewer.rows() {
+        assert!(row.chars().count() <= 40, "{row}");
+    }
+    // A paste of any length is cut before it is kept.
+    viewer.types(b"b\x1b[200~");
+    for _ in 0..100 {
+        viewer.types("y".repeat(1000));
+    }
+    viewer.types(b"\x1b[201~");
+    viewer.sees("longer than a key");
+
+    // Who may not manage any more has no line either.
+    viewer.view.right = Right::View;
+    viewer.look();
+    assert!(!viewer.rows().join("").contains("Bar:"));
+    assert_eq!(viewer.types(b"\r"), []);
+    viewer.view.right = Right::Manage;
+    viewer.types(b"\x1dw");
+    viewer.sees("a let in by name");
+}

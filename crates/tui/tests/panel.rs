@@ -1,0 +1,298 @@
+//! The panel at the host's own terminal.
+
+mod common;
+
+use common::{
+    at,
+    desk::{Desk, everything, forward, grant, opened, status},
+};
+use pillion_proto::ParticipantId;
+use pillion_session::{Command, CommandError, Done, Target};
+use pillion_tui::{HostAction, QrRows, Want};
+
+#[test]
+fn the_panel_lists_and_commands() {
+    let mut desk = Desk::new(100, 24);
+    desk.program("\x1b[3;3Hhello\x1b[?2004h\x1b[1m");
+    let before = everything(&desk.tty);
+    assert_eq!(desk.types(b"\x1dp"), opened());
+    desk.paint();
+    let mut asking = status(4, "bob");
+    asking.asking = true;
+    desk.ui
+        .done(at(0), Ok(Done::Who(vec![status(3, "anna"), asking])));
+    assert_eq!(desk.wants(), Some(Want::Panel));
+    desk.paint();
+    assert!(
+        desk.rows()
+            .contains("  3 anna                 7f3a-91c2  view  direct 12 ms"),
+        "{}",
+        desk.rows()
+    );
+    assert!(desk.rows().contains("asks to type"));
+    // Who asks is chosen first.
+    assert_eq!(desk.types(b"g"), [grant(4)]);
+    desk.types(b"\x1b[A");
+    let revoke = Command::Revoke {
+        target: Target::Id(ParticipantId(3)),
+    };
+    assert_eq!(desk.types(b"r"), [HostAction::Command(revoke)]);
+    assert_eq!(desk.types(b"k"), []);
+    desk.paint();
+    assert!(
+        desk.rows()
+            .contains("Put “anna” out and bar that identity? y yes")
+    );
+    let kick = Command::Kick {
+        target: Target::Id(ParticipantId(3)),
+    };
+    assert_eq!(desk.types(b"y"), [HostAction::Command(kick)]);
+    assert_eq!(desk.types(b"s"), []);
+    assert_eq!(desk.types(b"x"), [], "anything but y is no");
+    assert_eq!(desk.types(b"sy"), [HostAction::Command(Command::Stop)]);
+    assert_eq!(
+        desk.types(b"c"),
+        [HostAction::Command(Command::Ticket { new: false })]
+    );
+    desk.ui.done(at(0), Ok(Done::Ticket("pillion1abc".into())));
+    let out = String::from_utf8(desk.paint()).unwrap();
+    assert!(out.contains("\x1b]52;c;cGlsbGlvbjFhYmM=\x07"), "{out:?}");
+    assert!(desk.rows().contains("pillion1abc"));
+    desk.ui.done(
+        at(0),
+        Err(CommandError::NotNow("Nothing is shared.".into())),
+    );
+    desk.paint();
+    assert!(desk.rows().contains("Nothing is shared."));
+    assert_eq!(
+        desk.later(1000),
+        [HostAction::Command(Command::Who)],
+        "kept up to date"
+    );
+    assert_eq!(desk.types(b"q"), []);
+    assert_eq!(desk.wants(), Some(Want::Close));
+    desk.paint();
+    assert_eq!(everything(&desk.tty), before);
+    assert_eq!(desk.wants(), None);
+    assert_eq!(desk.types(b"q"), [forward(b"q")]);
+}
+
+#[test]
+fn the_panel_keeps_its_choice_when_the_list_changes() {
+    let mut desk = Desk::new(100, 24);
+    desk.types(b"\x1dp");
+    desk.ui.done(
+        at(0),
+        Ok(Done::Who(vec![status(3, "anna"), status(4, "bob")])),
+    );
+    desk.types(b"\x1b[B");
+    desk.ui.done(
+        at(0),
+        Ok(Done::Who(vec![
+            status(1, "new"),
+            status(4, "bob"),
+            status(3, "anna"),
+        ])),
+    );
+    assert_eq!(desk.types(b"g"), [grant(4)]);
+}
+
+#[test]
+fn questions_are_answered_in_the_panel_without_the_prefix() {
+    let mut desk = Desk::new(100, 24);
+    desk.types(b"\x1dp");
+    desk.asks(3, "anna");
+    desk.paint();
+    assert!(
+        desk.rows()
+            .contains("“anna” (7f3a-91c2) asks to type: y yes, n no"),
+        "{}",
+        desk.rows()
+    );
+    desk.later(1000);
+    assert_eq!(desk.types(b"y"), [grant(3)]);
+}
+
+#[test]
+fn keys_and_panel_in_one_read_go_where_they_belong() {
+    let mut desk = Desk::new(100, 24);
+    let actions = desk.types(b"ls\x1dpqmake\r");
+    assert_eq!(
+        actions,
+        [
+            forward(b"ls"),
+            HostAction::Command(Command::Who),
+            HostAction::Command(Command::Open { allow: None }),
+            forward(b"make\r")
+        ]
+    );
+    assert_eq!(desk.wants(), Some(Want::Close));
+}
+
+const LINK: &str =
+    "https://signal.example/s/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA#BBBBBBBBBBBBBBBBBBBBBB";
+
+/// A code of 41 modules and a quiet zone, as a link's is.
+fn code() -> QrRows {
+    QrRows {
+        rows: vec!["█▀▄ ".repeat(12)[..].chars().take(45).collect(); 23],
+        coloured: true,
+    }
+}
+
+/// The panel, with the link that was asked for in it.
+fn with_link(cols: u16, rows: u16) -> Desk {
+    let mut desk = Desk::new(cols, rows);
+    desk.program("$ make\r\n\x1b[1;31merror\x1b[m\r\n$ ");
+    desk.types(b"\x1dp");
+    desk.paint();
+    assert_eq!(desk.types(b"l"), [HostAction::Link]);
+    desk.ui.link(LINK, Some(code()));
+    desk
+}
+
+/// The link, as the terminal shows it in lines.
+fn shows_link(desk: &Desk) -> bool {
+    let rows = desk.rows();
+    let text: String = rows.chars().filter(|ch| ch.is_ascii_graphic()).collect();
+    text.contains(LINK)
+}
+
+#[test]
+fn the_link_is_shown_with_its_code_where_that_fits() {
+    let mut desk = with_link(80, 24);
+    let out = String::from_utf8(desk.paint()).unwrap();
+    assert!(
+        out.contains("\x1b]52;c;aHR0cHM6"),
+        "on the clipboard: {out:?}"
+    );
+    // The code whole, black on white, and the link beside it.
+    let code = code();
+    for (y, row) in code.rows.iter().enumerate() {
+        let shown: String = desk.row(y).chars().take(45).collect();
+        assert_eq!(&shown, row.trim_end(), "{}", desk.rows());
+        let cell = desk.tty.screen().cell(y as u16, 44).unwrap();
+        assert_eq!(cell.fgcolor(), vt100::Color::Idx(231));
+        assert_eq!(cell.bgcolor(), vt100::Color::Idx(16));
+    }
+    assert!(shows_link(&desk), "{}", desk.rows());
+    assert!(
+        desk.rows().contains("This link works like the"),
+        "{}",
+        desk.rows()
+    );
+
+    // Any key goes back to the list, and the list leaves no trace of it.
+    assert_eq!(desk.types(b"z"), []);
+    desk.paint();
+    assert!(desk.rows().contains("l link"), "{}", desk.rows());
+    assert!(!desk.rows().contains('▀'), "{}", desk.rows());
+    desk.types(b"q");
+    desk.paint();
+    assert_eq!(desk.row(0), "$ make");
+    assert_eq!(desk.row(12), "");
+}
+
+#[test]
+fn where_its_code_does_not_fit_the_link_is_shown_with_the_reason() {
+    for (cols, rows) in [(70, 24), (80, 22), (40, 24), (60, 60)] {
+        let mut desk = with_link(cols, rows);
+        desk.paint();
+        assert!(shows_link(&desk), "{}", desk.rows());
+        assert!(!desk.rows().contains('▀'), "{}", desk.rows());
+        let said = desk.rows().replace(['│', '\n'], " ");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            said.contains("Its QR code needs a terminal of 75 columns and 23 rows."),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_link_is_ended_after_a_yes_and_questions_come_first() {
+    let mut desk = with_link(100, 30);
+    desk.asks(3, "anna");
+    desk.paint();
+    assert!(desk.rows().contains("asks to type"), "{}", desk.rows());
+    desk.later(1000);
+    assert_eq!(desk.types(b"y"), [grant(3)]);
+    assert_eq!(desk.types(b"x"), []);
+    desk.paint();
+    assert!(desk.rows().contains("End the link?"), "{}", desk.rows());
+    assert_eq!(desk.types(b"n"), [], "anything but y is no");
+    desk.paint();
+    assert!(shows_link(&desk), "{}", desk.rows());
+    assert_eq!(desk.types(b"xy"), [HostAction::Command(Command::EndLink)]);
+    desk.ui
+        .done(at(0), Ok(Done::Said("the link has ended".into())));
+    desk.paint();
+    assert!(
+        desk.rows().contains("the link has ended"),
+        "{}",
+        desk.rows()
+    );
+    assert!(desk.rows().contains("l link"), "{}", desk.rows());
+    // x is a key of that page alone.
+    assert_eq!(desk.types(b"x"), []);
+    assert!(!desk.rows().contains("End the link?"));
+}
+
+#[test]
+fn a_link_that_comes_when_the_panel_is_gone_is_not_shown() {
+    let mut desk = Desk::new(80, 24);
+    assert_eq!(desk.types(b"\x1dplq").last(), Some(&HostAction::Link));
+    desk.paint();
+    desk.ui.link(LINK, Some(code()));
+    assert_eq!(desk.wants(), None);
+    assert!(desk.paint().is_empty());
+    // Nor is one that could draw.
+    desk.types(b"\x1dpl");
+    desk.ui.link("https://signal.example/\x1b[2J\u{202e}", None);
+    let out = String::from_utf8(desk.paint()).unwrap();
+    assert!(
+        !out.contains("\x1b[2J") && !out.contains('\u{202e}'),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_code_is_asked_for_and_said() {
+    let mut desk = Desk::new(80, 24);
+    desk.types(b"\x1dp");
+    assert_eq!(desk.types(b"o"), [HostAction::Code]);
+    desk.paint();
+    assert!(
+        desk.rows().contains("Asking the link service"),
+        "{}",
+        desk.rows()
+    );
+    let said = "Say it aloud: 7-guitar-lantern. It works once, for ten minutes.";
+    desk.ui.done(at(0), Ok(Done::Said(said.into())));
+    desk.paint();
+    assert!(desk.rows().contains(said), "{}", desk.rows());
+}
+
+#[test]
+fn every_key_of_the_panel_is_said_at_any_width() {
+    for cols in [40, 60, 80, 120] {
+        let mut desk = Desk::new(cols, 24);
+        desk.types(b"\x1dp");
+        desk.ui.done(at(0), Ok(Done::Who(vec![status(3, "anna")])));
+        desk.paint();
+        for key in [
+            "g let in or type",
+            "c copy ticket",
+            "l link",
+            "o code to say aloud",
+            "q close",
+        ] {
+            assert!(
+                desk.rows().contains(key),
+                "{key} is not in\n{}",
+                desk.rows()
+            );
+        }
+        assert!(desk.rows().contains("anna"), "{}", desk.rows());
+    }
+}

@@ -1,0 +1,59 @@
+//! `pillion link`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use pillion::{
+    clock::unix_ms,
+    config::Config,
+    control::{self, Request},
+    net::signal::Resolver,
+    paths::Paths,
+    select,
+    session::Command,
+};
+use tokio::time;
+
+use crate::{
+    args::LinkArgs,
+    commands::{draw_qr, said, say, signal_ca},
+};
+
+/// How long the link may take to work before it is said that it does not, and how often it is tried.
+const WORKS_WITHIN: Duration = Duration::from_secs(3);
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// Runs it.
+pub async fn run(paths: &Paths, config: &Config, args: &LinkArgs) -> Result<()> {
+    let session = select::running(paths, args.session.as_deref())?;
+    let socket = paths.socket(&session.meta.id);
+    if args.off {
+        say(&control::ask(&socket, &Request::Command(Command::EndLink)).await?);
+        return Ok(());
+    }
+    let service = args.signal.as_ref().map(ToString::to_string);
+    let link = said(control::ask(&socket, &Request::Publish { service }).await?)?;
+    let trouble = trouble(&link, config).await?;
+    println!("{link}");
+    if let Some(why) = trouble {
+        eprintln!("pillion: the link does not work yet: {why}. The session goes on trying.");
+    }
+    if args.qr {
+        draw_qr(&link);
+    }
+    Ok(())
+}
+
+/// Waits until the link leads somewhere, as it would for whoever is given it; else why it does not.
+async fn trouble(link: &str, config: &Config) -> Result<Option<String>> {
+    let mut resolver = Resolver::new(link.parse()?, signal_ca(config)?)?;
+    let mut why = "the link service does not answer".to_owned();
+    let works = async {
+        while let Err(error) = resolver.resolve(unix_ms).await {
+            why = error.to_string();
+            time::sleep(TRY_AGAIN).await;
+        }
+    };
+    let works = time::timeout(WORKS_WITHIN, works).await;
+    Ok(works.is_err().then_some(why))
+}

@@ -1,0 +1,224 @@
+//! Commands: who gives them, and who hears what came of them.
+
+use std::time::Instant;
+
+use pillion_session::{Actor, Command, CommandError, Done, HostInput};
+use pillion_tui::HostAction;
+use tokio::sync::oneshot;
+
+use crate::{
+    control::{Request, Response},
+    hosting::{Hosting, RunningProgram, clients::Asked, overlay::Overlay},
+    teams,
+};
+
+/// Who waits for a command's result.
+pub(super) enum Answer {
+    /// A client of the control socket.
+    Client(oneshot::Sender<Response>),
+    /// The same, for the link that is published then.
+    Link(oneshot::Sender<Response>),
+    /// The same, for a code by the service that is used then.
+    Code(oneshot::Sender<Response>),
+    /// The panel.
+    Overlay,
+    /// The panel, for the link that is published then.
+    OverlayLink,
+    /// Given at the start, and can't fail.
+    Nobody,
+    /// [`Hosting::share`].
+    Share(oneshot::Sender<Result<Done, CommandError>>),
+}
+
+impl Hosting {
+    /// Has the state machine carry out a command.
+    pub(super) fn command(&mut self, by: Actor, command: Command, answer: Answer) {
+        self.requests += 1;
+        let request = self.requests;
+        self.waiting.insert(request, answer);
+        self.tell(HostInput::Command {
+            request,
+            by,
+            command,
+        });
+    }
+
+    /// Tells whoever gave a command what came of it.
+    pub(super) fn answer(
+        &mut self,
+        request: u64,
+        result: Result<Done, CommandError>,
+        overlay: Option<&mut Overlay>,
+    ) {
+        if let Some(answer) = self.waiting.remove(&request) {
+            self.tell_result(answer, result, overlay);
+        }
+    }
+
+    fn tell_result(
+        &mut self,
+        answer: Answer,
+        result: Result<Done, CommandError>,
+        overlay: Option<&mut Overlay>,
+    ) {
+        let now = self.clock.now();
+        // Clients may have given up, and the overlay be gone.
+        match (answer, result) {
+            (Answer::Nobody, _) => {}
+            (Answer::Share(sender), result) => drop(sender.send(result)),
+            (Answer::Overlay, result) => {
+                if let Some(overlay) = overlay {
+                    overlay.done(now, result);
+                }
+            }
+            (Answer::OverlayLink, result) => {
+                let url = result.and_then(|_| self.links.url().map_err(CommandError::NotNow));
+                match (overlay, url) {
+                    (Some(overlay), Ok(url)) => overlay.link(&url),
+                    (Some(overlay), Err(error)) => overlay.done(now, Err(error)),
+                    (None, _) => {}
+                }
+            }
+            (Answer::Client(client), Ok(done)) => drop(client.send(Response::Done(done))),
+            (Answer::Link(client), Ok(_)) => drop(client.send(response(self.links.url()))),
+            (Answer::Code(client), Ok(_)) => self.make_code(client),
+            (Answer::Client(client) | Answer::Link(client) | Answer::Code(client), Err(error)) => {
+                drop(client.send(Response::Failed(error)));
+            }
+        }
+    }
+
+    /// A client of the control socket asks for something.
+    pub(super) async fn client(&mut self, asked: Asked) {
+        let Asked { request, answer } = asked;
+        match request {
+            Request::Flush => {
+                self.log.flush(Instant::now());
+                let _ = answer.send(Response::Done(Done::Said(String::new())));
+            }
+            Request::Removals => {
+                let response = match teams::removals(&self.paths.config) {
+                    Ok(told) => {
+                        let removals = self.believed.hear(told);
+                        self.tell(HostInput::Removals(removals));
+                        Response::Done(Done::Said(String::new()))
+                    }
+                    Err(error) => Response::Failed(CommandError::NotNow(format!("{error:#}"))),
+                };
+                let _ = answer.send(response);
+            }
+            Request::Link => {
+                let _ = answer.send(response(self.links.url()));
+            }
+            Request::Publish { service } => {
+                let answer = Answer::Link(answer);
+                self.use_service(Actor::Socket, service.as_deref(), true, answer, None);
+            }
+            Request::Code { service } => {
+                let answer = Answer::Code(answer);
+                self.use_service(Actor::Socket, service.as_deref(), false, answer, None);
+            }
+            Request::Command(Command::UseService { service, link }) => {
+                let answer = Answer::Client(answer);
+                self.use_service(Actor::Socket, Some(&service), link, answer, None);
+            }
+            Request::Command(command) => {
+                let fails = match &command {
+                    Command::Share { .. } => {
+                        self.listen().await.map_err(|error| format!("{error:#}"))
+                    }
+                    Command::EndLink => self.links.has_link(),
+                    _ => Ok(()),
+                };
+                match fails {
+                    Ok(()) => self.command(Actor::Socket, command, Answer::Client(answer)),
+                    Err(why) => drop(answer.send(Response::Failed(CommandError::NotNow(why)))),
+                }
+            }
+        }
+    }
+
+    /// Somebody wants something of this link service, or else of the one the session has. To use another
+    /// one, or to publish a link there, is a command.
+    fn use_service(
+        &mut self,
+        by: Actor,
+        named: Option<&str>,
+        link: bool,
+        answer: Answer,
+        overlay: Option<&mut Overlay>,
+    ) {
+        match self.links.service(named) {
+            Err(why) => self.tell_result(answer, Err(CommandError::NotNow(why)), overlay),
+            Ok(url) if self.links.uses(&url, link) => {
+                let done = Done::Said(format!("{url} is used already"));
+                self.tell_result(answer, Ok(done), overlay);
+            }
+            Ok(url) => {
+                let service = url.to_string();
+                self.command(by, Command::UseService { service, link }, answer);
+            }
+        }
+    }
+
+    /// Makes a code for a client. It comes when the service has answered; the session goes on meanwhile.
+    fn make_code(&self, client: oneshot::Sender<Response>) {
+        match self.links.code() {
+            Ok(code) => {
+                tokio::spawn(async move {
+                    let gone = || Err("the session ended before there was a code".to_owned());
+                    let code = code.await.unwrap_or_else(|_| gone());
+                    let _ = client.send(response(code));
+                });
+            }
+            Err(why) => drop(client.send(response(Err(why)))),
+        }
+    }
+
+    /// What the keys of the host's person ask for.
+    pub(super) fn overlay_actions(
+        &mut self,
+        actions: Vec<HostAction>,
+        program: &mut RunningProgram,
+        overlay: &mut Overlay,
+    ) {
+        for action in actions {
+            match action {
+                HostAction::Forward(bytes) => program.type_here(bytes),
+                HostAction::Command(command) => self.command(Actor::Tty, command, Answer::Overlay),
+                HostAction::Link => {
+                    let answer = Answer::OverlayLink;
+                    self.use_service(Actor::Tty, None, true, answer, Some(overlay));
+                }
+                HostAction::Code => match self.links.code() {
+                    Ok(code) => self.code = Some(code),
+                    Err(why) => overlay.done(self.clock.now(), Err(CommandError::NotNow(why))),
+                },
+                HostAction::Confirmed { request, yes } => {
+                    self.tell(HostInput::Confirmed { request, yes });
+                }
+            }
+        }
+    }
+
+    /// A code that was asked for in the panel came, or why there is none.
+    pub(super) fn code_came(&self, code: Result<String, String>, overlay: Option<&mut Overlay>) {
+        let said = |code| {
+            Done::Said(format!(
+                "Say it aloud: {code}. It works once, for ten minutes."
+            ))
+        };
+        if let Some(overlay) = overlay {
+            let result = code.map(said).map_err(CommandError::NotNow);
+            overlay.done(self.clock.now(), result);
+        }
+    }
+}
+
+/// A link or code for a client of the control socket.
+fn response(result: Result<String, String>) -> Response {
+    match result {
+        Ok(text) => Response::Done(Done::Said(text)),
+        Err(why) => Response::Failed(CommandError::NotNow(why)),
+    }
+}

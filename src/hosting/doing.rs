@@ -1,0 +1,205 @@
+//! Doing what the state machine wants done.
+
+use std::time::Duration;
+
+use pillion_people::Issuer;
+use pillion_proto::TrackId;
+use pillion_session::{HostInput, HostNotice, HostOutput};
+
+use crate::{
+    book::Book,
+    clock::unix_ms,
+    hosting::{Hosting, RunningProgram, devices::Publisher, kept, overlay::Overlay},
+    recording,
+};
+
+/// How long viewers are given to hear that the session has ended.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+impl Hosting {
+    /// Does what the state machine wants done, until it wants nothing more.
+    pub(super) async fn drain(
+        &mut self,
+        mut program: Option<&mut RunningProgram>,
+        mut overlay: Option<&mut Overlay>,
+    ) {
+        while let Some(output) = self.host.poll() {
+            match output {
+                HostOutput::Write { seq, bytes, .. } => {
+                    if let Some(program) = program.as_deref_mut()
+                        && program.type_for_viewer(seq, bytes)
+                    {
+                        self.tell(HostInput::Written { seq });
+                    }
+                }
+                HostOutput::Answer { bytes, .. } => {
+                    if let Some(program) = program.as_deref_mut() {
+                        program.type_here(bytes);
+                    }
+                }
+                HostOutput::Ledger(entry) => {
+                    if let Err(error) = self.log.append_ledger(&entry) {
+                        self.tell(HostInput::LedgerNotWritten { entry });
+                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
+                    }
+                }
+                HostOutput::KeepLink(seed) => {
+                    self.links.ticket(seed);
+                    self.tell_devices();
+                    if let Err(error) = self.log.write_document(kept::LINK, &seed) {
+                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
+                    }
+                }
+                HostOutput::ForgetLink => {
+                    if let Err(error) = self.log.write_document(kept::LINK, &[]) {
+                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
+                    }
+                }
+                HostOutput::Log(entry) => {
+                    if let Err(error) =
+                        recording::append(&mut self.log, self.run, &entry, unix_ms())
+                    {
+                        tracing::warn!(%error, "an entry was not logged");
+                    }
+                }
+                HostOutput::ReadHistory {
+                    request,
+                    track,
+                    from,
+                    count,
+                    max_bytes,
+                } => {
+                    let chunks = self.read_history(track, from.0, count, max_bytes);
+                    self.tell(HostInput::History { request, chunks });
+                }
+                HostOutput::Notice(notice) => match overlay.as_deref_mut() {
+                    Some(overlay) => {
+                        let remark = self.remark(&notice);
+                        overlay.notice_of(self.clock.now(), notice, remark);
+                    }
+                    None => tracing::info!(?notice, "notice"),
+                },
+                HostOutput::Done { request, result } => {
+                    self.answer(request, result, overlay.as_deref_mut());
+                }
+                HostOutput::UseService { service, link } => match service.parse() {
+                    Ok(url) => self.links.use_service(url, link),
+                    Err(error) => tracing::error!(%error, "a link service that is none"),
+                },
+                HostOutput::EndLink => self.links.end_link(),
+                HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
+                HostOutput::FetchLists { from } => self.lists.fetch(from),
+                HostOutput::KeepLists(lists) => {
+                    if let Err(error) = kept::keep_lists(&self.log, &lists) {
+                        self.log_trouble(&format!("{error:#}"), overlay.as_deref_mut());
+                    }
+                }
+                HostOutput::Listen => self.tell_devices(),
+                HostOutput::StopListening => {
+                    self.links.stop();
+                    self.tell_devices();
+                    if let Some(net) = self.net.take() {
+                        self.closing = Some(tokio::spawn(net.close(FAREWELL)));
+                    }
+                }
+                output @ (HostOutput::Send { .. }
+                | HostOutput::Reset { .. }
+                | HostOutput::Finish { .. }
+                | HostOutput::Close { .. }) => {
+                    if let Some(net) = &mut self.net {
+                        // What is not for the network was dealt with above.
+                        let _ = net.apply(output);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_history(
+        &self,
+        track: TrackId,
+        from: u64,
+        count: u32,
+        max_bytes: usize,
+    ) -> Vec<(pillion_screen::LineId, u32, bytes::Bytes)> {
+        let Ok(track) = self.run.track(track) else {
+            return Vec::new();
+        };
+        match self.log.history_range(track, from, count, max_bytes) {
+            Ok(chunks) => chunks
+                .into_iter()
+                .map(|chunk| {
+                    (
+                        pillion_screen::LineId(chunk.first),
+                        chunk.count,
+                        chunk.bytes.into(),
+                    )
+                })
+                .collect(),
+            Err(error) => {
+                tracing::warn!(%error, "history could not be read");
+                Vec::new()
+            }
+        }
+    }
+
+    /// What the contact book says of somebody who comes, knocks or asks for something: first of all that
+    /// they are not whom it knows by their name.
+    fn remark(&self, notice: &HostNotice) -> Option<String> {
+        match notice {
+            HostNotice::Joined {
+                name,
+                fingerprint,
+                proof,
+                ..
+            }
+            | HostNotice::EditRequested {
+                name,
+                fingerprint,
+                proof,
+                ..
+            }
+            | HostNotice::Knocked {
+                name,
+                fingerprint,
+                proof,
+                ..
+            } => {
+                // A book that can't be read is no reason not to hear of them.
+                let book = Book::open(&self.paths.config).ok()?;
+                book.remark(name, fingerprint, proof)
+            }
+            _ => None,
+        }
+    }
+
+    /// Fetches keys, or says at once that there is nobody to ask.
+    fn fetch_keys(&mut self, issuer: &Issuer) {
+        tracing::info!(%issuer, "the keys of an issuer are wanted");
+        if !self.believed.fetch() {
+            self.tell(HostInput::Trust(self.believed.trust()));
+        }
+    }
+
+    /// Has the person's other devices know what is shared here now.
+    pub(super) fn tell_devices(&mut self) {
+        if self.devices.is_none()
+            && let Some(service) = &self.options.net.signal
+        {
+            self.devices = Publisher::start(service.clone(), self.paths.clone(), self.id.clone());
+        }
+        if let Some(devices) = &self.devices {
+            devices.changed();
+        }
+    }
+
+    fn log_trouble(&self, error: &str, overlay: Option<&mut Overlay>) {
+        tracing::error!(error, "a change of rights could not be written down");
+        if let Some(overlay) = overlay {
+            let text = format!(
+                "a change of rights could not be written down ({error}); after a crash it would be forgotten"
+            );
+            overlay.notice(self.clock.now(), HostNotice::Said(text));
+        }
+    }
+}

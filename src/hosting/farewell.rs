@@ -1,0 +1,100 @@
+//! The end of a session: its last words, and what is kept of it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use pillion_proto::TrackState;
+use pillion_session::{HostInput, Stream};
+use pillion_source::ExitStatus;
+
+use crate::{
+    clock::unix_ms,
+    hosting::{Hosting, RunningProgram, TERMINAL, overlay::Overlay},
+};
+
+/// Once the program has ended, who follows its lines still fetches the last of them: so long after a
+/// request another one is waited for (it comes a round trip after the answer), and so long in all.
+const LAST_REQUEST: Duration = Duration::from_millis(150);
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+impl Hosting {
+    /// Tells the viewers, gives the terminal back, closes the log.
+    pub(super) async fn farewell(
+        mut self,
+        mut program: RunningProgram,
+        overlay: Option<Overlay>,
+        status: ExitStatus,
+    ) -> Result<ExitStatus> {
+        self.drain(Some(&mut program), None).await;
+        if let Some(overlay) = overlay {
+            overlay.end(self.clock.now(), &self.host).await;
+        }
+        if let Some(tty) = self.tty.take() {
+            if matches!(status, ExitStatus::Signal(_)) {
+                tty.restore_screen_modes();
+            }
+            drop(tty);
+        }
+        self.last_requests(&mut program).await;
+        let state = match status {
+            ExitStatus::Code(code) => TrackState::Exited(code),
+            ExitStatus::Signal(signal) => TrackState::Killed(signal),
+            ExitStatus::Unknown => TrackState::Exited(1),
+        };
+        self.tell(HostInput::Exited {
+            track: TERMINAL,
+            state,
+        });
+        self.drain(Some(&mut program), None).await;
+        if let Some(devices) = self.devices.take() {
+            devices.end().await;
+        }
+        self.links.end().await;
+        if let Some(closing) = self.closing.take() {
+            // It is bounded by itself; a panic in it was reported already.
+            let _ = closing.await;
+        }
+        let reason = match status {
+            ExitStatus::Code(code) => format!("the program ended with exit code {code}"),
+            ExitStatus::Signal(signal) => format!("the program was ended by signal {signal}"),
+            ExitStatus::Unknown => "the program ended".to_owned(),
+        };
+        // A full disk must not take the place of the program's own exit code.
+        if let Err(error) = self.log.end(unix_ms(), &reason) {
+            tracing::error!(%error, "the session's end was not written down");
+        }
+        // Dropped before pruning: this session counts as ended then.
+        drop(self.clients);
+        let keep = pillion_store::Keep {
+            max_age: self.options.keep.age,
+            max_bytes: self.options.keep.size,
+            max_sessions: None,
+        };
+        if let Err(error) = pillion_store::prune(&self.paths.sessions, keep, unix_ms()) {
+            tracing::warn!(%error, "ended sessions could not be pruned");
+        }
+        Ok(status)
+    }
+
+    /// Serves viewers on until nobody asks for history any more.
+    async fn last_requests(&mut self, program: &mut RunningProgram) {
+        let end = Instant::now() + LAST_REQUESTS;
+        let mut quiet = Instant::now() + LAST_REQUEST;
+        while self.host.viewers() > 0 && Instant::now() < quiet.min(end) {
+            self.drain(Some(program), None).await;
+            let Some(net) = &mut self.net else { return };
+            let wake = self.host.wake_at().map(|at| self.clock.instant(at));
+            let wake = wake.unwrap_or(end).min(quiet).min(end);
+            tokio::select! {
+                biased;
+                input = net.next_input() => {
+                    if matches!(input, HostInput::Received { stream: Stream::History { .. }, .. }) {
+                        quiet = Instant::now() + LAST_REQUEST;
+                    }
+                    self.tell(input);
+                }
+                () = tokio::time::sleep_until(wake.into()) => self.on_time(program, None),
+            }
+        }
+    }
+}

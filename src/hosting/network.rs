@@ -1,0 +1,60 @@
+//! Listening for viewers, and the link beside it.
+
+use anyhow::{Context, Result};
+use pillion_caps::PublicKey;
+use pillion_net::{HostNet, NetError, NetOptions, signal::News};
+use pillion_session::{HostInput, HostNotice};
+
+use crate::hosting::{Hosting, Options, kept, overlay::Overlay};
+
+impl Hosting {
+    /// Opens the endpoint, if it is not open: before the session is shared, so that its ticket says
+    /// where it is.
+    pub(super) async fn listen(&mut self) -> Result<()> {
+        if self.net.is_none() {
+            let net = self.bind().await.context("the session cannot be shared")?;
+            if let Err(error) = kept::keep_sockets(&self.log, &net.sockets()) {
+                tracing::warn!(%error, "where the session listens was not written down");
+            }
+            let addr = net.addr();
+            self.net = Some(net);
+            self.tell(HostInput::Addresses { addr });
+        }
+        Ok(())
+    }
+
+    /// Listens where the run before did, if nobody else does by now, so that its tickets lead here.
+    async fn bind(&mut self) -> Result<HostNet, NetError> {
+        let Options { relay, net, .. } = &self.options;
+        let before = std::mem::take(&mut self.sockets);
+        if net.bind.is_empty() && !before.is_empty() {
+            let again = NetOptions {
+                bind: before,
+                ..net.clone()
+            };
+            match HostNet::bind(&self.key, relay.clone(), again).await {
+                Ok(net) => return Ok(net),
+                Err(error) => tracing::info!(%error, "the ports of before can't be had"),
+            }
+        }
+        HostNet::bind(&self.key, relay.clone(), net.clone()).await
+    }
+
+    /// What became of the link or a code: at the terminal, or where a headless host is looked after.
+    pub(super) fn link_news(&mut self, news: News, overlay: Option<&mut Overlay>) {
+        match (news, overlay) {
+            (News::Published, _) => tracing::info!("the link is published"),
+            (News::CodeUsed { number, guest }, _) => match PublicKey::from_bytes(&guest) {
+                Ok(guest) => self.tell(HostInput::CodeUsed { number, guest }),
+                // Nobody can connect with it.
+                Err(error) => {
+                    tracing::info!(%error, "a code was used for an endpoint that is no key")
+                }
+            },
+            (News::Said(text), Some(overlay)) => {
+                overlay.notice(self.clock.now(), HostNotice::Said(text));
+            }
+            (News::Said(text), None) => eprintln!("pillion: {text}"),
+        }
+    }
+}
