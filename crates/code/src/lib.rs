@@ -2,7 +2,7 @@
 //!
 //! The number says which mailbox of a link service the two meet in; the words are the password of a
 //! SPAKE2 exchange. A password this short is safe because it can't be tried offline: every guess takes
-//! an exchange with the host, and the host answers one ([`Offer::answer`] takes the offer).
+//! an exchange with the host, and the host answers one ([`Offer::check`] takes the offer).
 //!
 //! ```text
 //! host                               mailbox                              guest
