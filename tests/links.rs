@@ -146,6 +146,12 @@ fn a_link_ends_with_the_program() {
     let mut shared = share(&anna, &["--link", "--signal", service.url()]);
     let link = shared.link.clone().unwrap();
     joined(&bert, &link);
+    let said = audited(&anna);
+    let published = format!("published a link at {}", service.url());
+    assert!(
+        said.iter().any(|line| line.contains(&published)),
+        "{said:?}"
+    );
     shared.host.send("exit\r");
     assert_eq!(shared.host.wait_code(), Some(0));
     let said = refused(&bert, 4, &link, &[]);

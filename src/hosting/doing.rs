@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use pillion_people::Issuer;
 use pillion_proto::TrackId;
-use pillion_session::{HostInput, HostNotice, HostOutput};
+use pillion_session::{Actor, Command, HostInput, HostNotice, HostOutput};
 
 use crate::{
     book::Book,
     clock::unix_ms,
-    hosting::{Hosting, RunningProgram, devices::Publisher, kept, overlay::Overlay},
+    hosting::{
+        Hosting, RunningProgram, asking::Answer, devices::Publisher, kept, overlay::Overlay,
+    },
     recording,
 };
 
@@ -94,7 +96,17 @@ impl Hosting {
                         self.log_trouble(&format!("{error:#}"), overlay.as_deref_mut());
                     }
                 }
-                HostOutput::Listen => self.tell_devices(),
+                HostOutput::Listen => {
+                    self.tell_devices();
+                    // Said as a command, so that it is written down like a link made later.
+                    if let Some(service) = self.links.publishes_at() {
+                        let command = Command::UseService {
+                            service,
+                            link: true,
+                        };
+                        self.command(Actor::Tty, command, Answer::Nobody);
+                    }
+                }
                 HostOutput::StopListening => {
                     self.links.stop();
                     self.tell_devices();

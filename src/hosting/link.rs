@@ -105,6 +105,12 @@ impl Links {
         wanted.is_some_and(|wanted| wanted.service.url == *service && (wanted.link || !link))
     }
 
+    /// The service that a link is published at whenever the session is shared.
+    pub fn publishes_at(&self) -> Option<String> {
+        let wanted = self.wanted.as_ref().filter(|wanted| wanted.link)?;
+        Some(wanted.service.url.to_string())
+    }
+
     /// Uses this service from now on; with `link` the link is published there. At the service before
     /// it ends.
     pub fn use_service(&mut self, url: SignalUrl, link: bool) {
