@@ -106,6 +106,8 @@ impl Tls {
             .with_no_client_auth()
             .with_single_cert(chain, key_der)
             .with_context(|| format!("{} does not go with its key", cert.display()))?;
+        // Hosts come again every few minutes, more of them than sessions could be kept of.
+        config.ticketer = rustls::crypto::ring::Ticketer::new().context("keys for tickets")?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }
