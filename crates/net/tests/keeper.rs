@@ -162,6 +162,33 @@ async fn a_record_is_renewed_over_and_over_and_its_first_time_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_host_that_moved_is_found_where_it_is_without_waiting_for_a_renewal() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start("127.0.0.1:0", dir.path());
+    let records = Records::new(&service.known()).unwrap();
+    let pace = Pace {
+        renew: Duration::from_secs(3600),
+        ..quick()
+    };
+    let mut keeper = Keeper::start_with(service.known(), pace).unwrap();
+    let mut shared = shared(1);
+    keeper.share(Some(shared.clone()));
+    assert_eq!(soon("the link", keeper.news()).await, News::Published);
+    let first = newer(&records, &shared.secret, 0).await;
+
+    let id = shared.ticket.addr.id;
+    shared.ticket.addr = EndpointAddr::new(id).with_ip_addr("192.0.2.9:4433".parse().unwrap());
+    keeper.share(Some(shared.clone()));
+    let next = newer(&records, &shared.secret, first.seq).await;
+    let bytes = records.get(&shared.secret.id()).await.unwrap().unwrap();
+    let record = LinkRecord::verify(&bytes, &shared.secret.id(), next.issued).unwrap();
+    let ticket = record.open(shared.secret.key()).unwrap();
+    assert_eq!(Ticket::from_bytes(&ticket).unwrap(), shared.ticket);
+    keeper.end().await;
+    service.end();
+}
+
+#[tokio::test]
 async fn after_an_outage_of_the_service_the_link_is_there_again() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start("127.0.0.1:0", &dir.path().join("before"));
