@@ -1,12 +1,10 @@
 //! Sharing with every way in, and joining by one.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::process::Output;
 
 use pillion_proto::LinkUrl;
 
-use super::harness::{Machine, Piped, SIZE, Term, until, wait_for_file};
+use super::{Machine, Piped, SIZE, Term, until, wait_for_file};
 
 /// What the host was shown.
 pub struct Shared {

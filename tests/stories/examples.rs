@@ -1,10 +1,8 @@
 //! The examples do what they say.
 
-mod harness;
-
 use std::{path::PathBuf, process::Command};
 
-use harness::{Machine, Piped};
+use crate::harness::{Machine, Piped};
 
 /// Where `cargo test` has built an example: beside the tests' own folder.
 fn example(name: &str) -> PathBuf {

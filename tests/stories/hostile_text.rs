@@ -1,8 +1,6 @@
 //! Names, titles and output made to reach somebody's terminal, and what reaches it.
 
-mod harness;
-
-use harness::{Machine, PREFIX, Term, contains, until};
+use crate::harness::{Machine, PREFIX, Term, contains, until};
 
 /// A clipboard write, an overriding of the reading direction, a line break, a C1 control, a bell, a
 /// tag character.
@@ -148,12 +146,12 @@ fn program_output_reaches_the_viewers_eyes_and_nothing_else_of_them() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let file = anna.path("hostile");
     let (mut host, ticket) = anna.share(
-        harness::SIZE,
+        crate::harness::SIZE,
         &["--", "bash", "-c", SHOW, "show", file.to_str().unwrap()],
     );
     host.wait_for("ready");
     let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
-    harness::request_and_grant(&mut viewer, &mut host);
+    crate::harness::request_and_grant(&mut viewer, &mut host);
     host.wait_gone("asks to type");
     for (number, text) in HOSTILE.iter().enumerate() {
         std::fs::write(&file, text).unwrap();

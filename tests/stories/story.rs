@@ -1,10 +1,8 @@
 //! The main job, told with the real binary in real terminals.
 
-mod harness;
-
 use std::process::Command;
 
-use harness::{
+use crate::harness::{
     Machine, PREFIX, SIZE, Term, answer, assert_no_trace, request_and_grant, until, wait_for_file,
 };
 

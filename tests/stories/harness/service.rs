@@ -1,13 +1,11 @@
 //! The real link service, over TLS with a certificate of its own.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path};
 
 use pillion_signal::{Config, Tls};
 use tokio::sync::oneshot;
 
-use super::harness::Machine;
+use super::Machine;
 
 /// One, listening on loopback. Ended with the test.
 pub struct Service {

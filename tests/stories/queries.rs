@@ -1,8 +1,6 @@
 //! What a program asks its terminal is answered exactly once, whoever watches.
 
-mod harness;
-
-use harness::{Machine, Piped, Term, contains, until, wait_for_file};
+use crate::harness::{Machine, Piped, Term, contains, until, wait_for_file};
 
 /// Asks, keeps all that comes until `!`, and writes it to the file named.
 const ASK: &str = r#"
@@ -50,7 +48,7 @@ fn answers(has_tty: bool, viewers: usize) -> Vec<u8> {
         file.to_str().unwrap(),
     ];
     let (mut host, ticket) = if has_tty {
-        let (term, ticket) = anna.share(harness::SIZE, &program);
+        let (term, ticket) = anna.share(crate::harness::SIZE, &program);
         (Host::Tty(term), ticket)
     } else {
         let (piped, ticket) = anna.share_piped(&program);
@@ -139,7 +137,7 @@ fn what_was_typed_ahead_is_not_lost_to_the_question_where_the_cursor_is() {
     let anna = Machine::new();
     let mut command = anna.pillion(&["--share", "-q", "--", "bash", "--norc", "--noprofile"]);
     command.env("PS1", "> ");
-    let mut host = Term::start(command, harness::SIZE);
+    let mut host = Term::start(command, crate::harness::SIZE);
     host.send("echo ahead-$((1+1))\r");
     host.wait_for("ahead-2");
     until("one question", || (host.asked() == ["DSR 6"]).then_some(()));

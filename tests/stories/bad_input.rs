@@ -1,15 +1,13 @@
 //! What is wrong, cut short, from somebody else or made to break things: each gets a sentence that
 //! says what to do, and the host's shell lives.
 
-mod harness;
-
 use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     process::Command,
     time::{Duration, Instant},
 };
 
-use harness::{Machine, PREFIX, SIZE, Term, VIEWER, assert_same, until};
+use crate::harness::{Machine, PREFIX, SIZE, Term, VIEWER, assert_same, until};
 use pillion::{
     caps::{PublicKey, SecretKey},
     clock::Clock,
@@ -206,7 +204,7 @@ fn terminals_of_any_size() {
         // No line editor: bash's divides by zero in a single column.
         let script = "stty size > part; mv part size; read end; exit 3";
         let (mut host, ticket) = machine.share(size, &["-q", "--", "sh", "-c", script]);
-        let seen = harness::wait_for_file(&machine.path("size"));
+        let seen = crate::harness::wait_for_file(&machine.path("size"));
         assert_eq!(seen.trim(), format!("{} {}", size.1, size.0));
         let output = anna.join_piped(&ticket, &["--text"]).wait();
         assert_eq!(output.status.code(), Some(0), "{size:?}");
@@ -270,9 +268,9 @@ fn a_line_of_100_mb_takes_little_memory() {
     host.send("head -c 100000000 /dev/zero | tr '\\0' x; echo; echo done-$((1+1))\r");
     host.wait_for("\ndone-2");
     viewer.wait_for("\ndone-2");
-    let peak = harness::peak(host.pid());
+    let peak = crate::harness::peak(host.pid());
     assert!(peak < 96 << 20, "the host took {} MiB", peak >> 20);
-    let peak = harness::peak(viewer.pid());
+    let peak = crate::harness::peak(viewer.pid());
     assert!(peak < 96 << 20, "the viewer took {} MiB", peak >> 20);
     assert_alive(&mut host);
 }
@@ -375,7 +373,7 @@ fn on_loopback<T>(work: impl Future<Output = T>) -> T {
         .build()
         .unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(harness::PATIENCE, work)
+        tokio::time::timeout(crate::harness::PATIENCE, work)
             .await
             .expect("an answer in time")
     })

@@ -1,14 +1,9 @@
 //! Spoken codes, told with the real binary: who gets in by one, and what a guess or a service gets.
 
-mod harness;
-#[path = "harness/service.rs"]
-mod service;
-#[path = "harness/untrusted.rs"]
-mod untrusted;
-#[path = "harness/ways.rs"]
-mod ways;
-
-use harness::Machine;
+use crate::harness::Machine;
+use crate::harness::service::Service;
+use crate::harness::untrusted::{Tamper, Untrusted};
+use crate::harness::ways::{join_text, refused, share};
 use pillion::{
     caps::SecretKey,
     net::{
@@ -19,9 +14,6 @@ use pillion::{
 };
 use pillion_proto::Ticket;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
-use service::Service;
-use untrusted::{Tamper, Untrusted};
-use ways::{join_text, refused, share};
 
 #[test]
 fn a_code_brings_one_person_in() {

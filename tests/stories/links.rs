@@ -1,22 +1,14 @@
 //! Links, told with the real binary in real terminals: how one is made, works and ends.
 
-mod harness;
-#[path = "harness/service.rs"]
-mod service;
-#[path = "harness/untrusted.rs"]
-mod untrusted;
-#[path = "harness/ways.rs"]
-mod ways;
-
-use harness::{
+use crate::harness::service::Service;
+use crate::harness::untrusted::Untrusted;
+use crate::harness::ways::{Shared, join_text, joined, refused, share};
+use crate::harness::{
     Machine, PREFIX, Piped, SIZE, Term, VIEWER, answer, assert_no_trace, audited,
     request_and_grant, until, wait_for_file,
 };
 use pillion::clock::unix_ms;
 use pillion_proto::{LinkRecord, Ticket};
-use service::Service;
-use untrusted::Untrusted;
-use ways::{Shared, join_text, joined, refused, share};
 
 #[test]
 fn a_link_works_like_a_ticket_until_it_is_replaced_or_the_sharing_stops() {

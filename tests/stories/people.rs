@@ -1,8 +1,6 @@
 //! People by what they already have: a key in a real ssh-agent, an address at a real OpenID Connect
 //! provider, a team. The real binary on both sides.
 
-mod harness;
-
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
@@ -11,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use harness::{Machine, PREFIX, Piped, until};
+use crate::harness::{Machine, PREFIX, Piped, until};
 use pillion::{
     caps::{SecretKey, UnixMillis},
     clock::unix_ms,
@@ -174,7 +172,7 @@ fn share(machine: &Machine, issuer: &str, args: &[&str]) -> (Piped, String) {
         command = with_issuer(command, issuer);
     }
     let host = Piped::start_with_input(command);
-    let ticket = harness::wait_for_file(&file).trim().to_owned();
+    let ticket = crate::harness::wait_for_file(&file).trim().to_owned();
     (host, ticket)
 }
 
@@ -518,7 +516,7 @@ fn the_book_names_people_and_warns_of_a_known_name_with_another_key() {
     assert!(said.contains("bert already"), "{said}");
 
     let (host, ticket) = anna.share_shell(&["--allow", "invited"]);
-    let _eve = eve.join(harness::VIEWER, &ticket, &["--name", "bert"]);
+    let _eve = eve.join(crate::harness::VIEWER, &ticket, &["--name", "bert"]);
     host.wait_for("NOT the bert you know");
     let who = anna.who();
     assert_eq!(who[0]["remark"], "NOT the bert you know");

@@ -1,8 +1,6 @@
 //! Sharing and joining where there is no terminal: continuous integration, cron, pipes.
 
-mod harness;
-
-use harness::{Machine, SIZE, until};
+use crate::harness::{Machine, SIZE, until};
 
 /// Lines of what was printed, without the carriage returns of a terminal.
 fn lines(printed: &str) -> Vec<&str> {
@@ -172,7 +170,7 @@ fn a_ticket_on_standard_input_is_in_no_argument_list() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let (mut host, ticket) = anna.share(SIZE, &["--", "sh", "-c", "echo here; read end"]);
     host.wait_for("here");
-    let mut join = harness::Piped::start_with_input(bert.pillion(&["join", "-", "--text"]));
+    let mut join = crate::harness::Piped::start_with_input(bert.pillion(&["join", "-", "--text"]));
     // As a mail program wraps it.
     let (head, tail) = ticket.split_at(40);
     join.send(&format!("{head}\n{tail}\n"));

@@ -1,9 +1,7 @@
 //! Who may come in, told with the real binary: knocking, refusing, the list, the mode, a team, and
 //! somebody who manages with the host.
 
-mod harness;
-
-use harness::{Machine, PREFIX, SIZE, Term, VIEWER, answer, audited, until};
+use crate::harness::{Machine, PREFIX, SIZE, Term, VIEWER, answer, audited, until};
 use pillion::{
     caps::{PublicKey, SecretKey, UnixMillis},
     clock::unix_ms,
@@ -113,8 +111,8 @@ fn with_nobody_to_answer_a_knock_ends_with_words_and_commands_answer_too() {
     command
         .env("PILLION_ALLOW", "invited")
         .env("PILLION_KNOCK_WAIT", "3s");
-    let _host = harness::Piped::start_with_input(command);
-    let ticket = harness::wait_for_file(&file).trim().to_owned();
+    let _host = crate::harness::Piped::start_with_input(command);
+    let ticket = crate::harness::wait_for_file(&file).trim().to_owned();
 
     let ignored = bert.join_piped(&ticket, &["--text"]).wait();
     let said = String::from_utf8_lossy(&ignored.stderr).into_owned();

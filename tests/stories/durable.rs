@@ -1,7 +1,5 @@
 //! What stays of a session on disk: through kills, a full disk, and no longer than asked for.
 
-mod harness;
-
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -9,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use harness::{Machine, SIZE, Term, request_and_grant, until};
+use crate::harness::{Machine, SIZE, Term, request_and_grant, until};
 
 fn unix_micros() -> u64 {
     SystemTime::now()
@@ -216,7 +214,7 @@ fn a_recording_is_an_asciicast() {
     );
 
     // Played, it shows what was there.
-    let mut player = vt100::Parser::new(harness::cells(24), harness::cells(80), 0);
+    let mut player = vt100::Parser::new(crate::harness::cells(24), crate::harness::cells(80), 0);
     let mut at = 0.0;
     for line in lines {
         let (after, code, data): (f64, String, String) = serde_json::from_str(line).unwrap();

@@ -4,11 +4,9 @@
 //! the independent terminal to compare with; the viewer's is another one, drawn by pillion. A second
 //! opinion comes from tmux, in which another viewer runs.
 
-mod harness;
-
 use std::process::Command;
 
-use harness::{Machine, SIZE, Term, assert_same, until};
+use crate::harness::{Machine, SIZE, Term, assert_same, until};
 
 /// Several viewers and a program of size 80×24.
 struct Watched {
@@ -99,7 +97,7 @@ impl Tmux {
 
     fn assert_shows(&self, host: &Term) {
         let mut both = (Vec::new(), Vec::new());
-        let end = std::time::Instant::now() + harness::PATIENCE;
+        let end = std::time::Instant::now() + crate::harness::PATIENCE;
         until("tmux to show it", || {
             let rows = host
                 .screen()

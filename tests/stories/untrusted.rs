@@ -1,20 +1,14 @@
 //! A link service that is not to be trusted, and whoever is on the way to it: what they see, and what
 //! they can do.
 
-mod harness;
-#[path = "harness/untrusted.rs"]
-mod untrusted;
-#[path = "harness/ways.rs"]
-mod ways;
-
-use harness::{Machine, until};
+use crate::harness::untrusted::{Tamper, Untrusted};
+use crate::harness::ways::{join_text, joined, link_of, refused, share};
+use crate::harness::{Machine, until};
 use pillion::{
     clock::unix_ms,
     net::signal::{JoinError, Resolver},
 };
 use pillion_proto::{LinkRecord, LinkSecret, LinkUrl, Ticket, Times, lookup};
-use untrusted::{Tamper, Untrusted};
-use ways::{join_text, joined, link_of, refused, share};
 
 /// Answers each datagram with these, until the test is over.
 fn answering(socket: std::net::UdpSocket, answers: Vec<Vec<u8>>) {

@@ -1,8 +1,6 @@
 //! A link service that is not to be trusted: it keeps what it is given, writes down everything it
 //! sees, and hands out what a test tells it to.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::{
     collections::HashMap,
     net::SocketAddr,

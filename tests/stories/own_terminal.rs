@@ -1,10 +1,8 @@
 //! The host's own terminal: what pillion draws on it goes without a trace, and costs no output.
 
-mod harness;
-
 use std::process::Command;
 
-use harness::{
+use crate::harness::{
     Machine, PREFIX, SIZE, Term, answer, assert_no_trace, assert_same, request_and_grant,
     wait_for_file,
 };

@@ -2,11 +2,12 @@
 //!
 //! Every wait is for a condition and has a bound; when the bound passes the test fails and shows what
 //! it was looking at. Everything a test starts ends with it.
-#![allow(dead_code, unused_imports)] // each story uses a part of it
-
 mod piped;
 mod screens;
+pub mod service;
 mod term;
+pub mod untrusted;
+pub mod ways;
 
 use std::{
     path::{Path, PathBuf},

@@ -1,13 +1,9 @@
 //! One person's devices, each a home of its own, with the real binary and the real link service.
 
-mod harness;
-#[path = "harness/service.rs"]
-mod service;
-
 use std::os::unix::fs::PermissionsExt;
 
-use harness::{Machine, Piped, SIZE, Term, VIEWER, until};
-use service::Service;
+use crate::harness::service::Service;
+use crate::harness::{Machine, Piped, SIZE, Term, VIEWER, until};
 
 /// A device that knows the service.
 fn device(service: &Service) -> Machine {
@@ -109,7 +105,7 @@ fn two_linked_devices_find_each_others_sessions_by_name() {
     }
     let mut viewer = Term::start(laptop.pillion(&["join", "build"]), VIEWER);
     viewer.wait_for("on-the-2-desk");
-    viewer.send(&format!("{}q", harness::PREFIX));
+    viewer.send(&format!("{}q", crate::harness::PREFIX));
     assert_eq!(viewer.wait_code(), Some(0));
 
     // Two of one name can't be told apart, and one of none is not there.

@@ -1,0 +1,21 @@
+//! The stories: the real binary in real terminals, each file about one part of what people do.
+//!
+//! They are one program, so that they are linked once and run side by side.
+
+mod harness;
+
+mod admission;
+mod bad_input;
+mod codes;
+mod devices;
+mod durable;
+mod examples;
+mod headless;
+mod hostile_text;
+mod links;
+mod own_terminal;
+mod people;
+mod queries;
+mod same_screen;
+mod story;
+mod untrusted;
