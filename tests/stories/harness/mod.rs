@@ -18,7 +18,7 @@ use std::{
 
 pub use piped::Piped;
 pub use screens::{assert_no_trace, assert_same};
-pub use term::{Term, cells, contains, shows};
+pub use term::{Term, cells, contains};
 
 /// How long anything may take: far beyond what it takes on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -98,11 +98,6 @@ impl Machine {
             .env("COLORTERM", "truecolor")
             .env("PS1", "$ ")
             .env("LC_ALL", "C.UTF-8");
-    }
-
-    /// Starts a command without a terminal or any input.
-    pub fn start(&self, args: &[&str]) -> Piped {
-        Piped::start(self.pillion(args))
     }
 
     /// `pillion --share ARGS` without a terminal, with a pipe to type into; with the ticket once it is

@@ -223,7 +223,7 @@ fn read_all(mut terminal: File, shared: &(Mutex<Seen>, Condvar)) {
 }
 
 /// Whether a screen shows `text`. Blanks at the end of a row may have been drawn or not.
-pub fn shows(screen: &vt100::Screen, text: &str) -> bool {
+fn shows(screen: &vt100::Screen, text: &str) -> bool {
     screen.contents().contains(text) || trimmed(screen).contains(text)
 }
 
