@@ -146,6 +146,12 @@ impl Row {
         }
     }
 
+    /// The last character's cell and column.
+    pub fn last(&self) -> Option<(usize, &Cell)> {
+        let mut cells = self.cells.iter().enumerate().rev();
+        cells.find(|(_, cell)| cell.width != Width::Spacer)
+    }
+
     /// The row's characters without trailing blanks.
     pub fn text(&self) -> String {
         let mut out = String::with_capacity(self.cells.len());

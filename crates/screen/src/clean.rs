@@ -8,9 +8,10 @@
 //! deprecated and interlinear format characters, noncharacters, and U+10EEEE, with which kitty draws
 //! images. Zero-width characters stay when they follow something, at most [`MAX_MARKS`] in a row.
 
-use unicode_width::UnicodeWidthChar;
-
-use crate::cell::{MAX_LINK, MAX_MARKS};
+use crate::{
+    cell::{MAX_LINK, MAX_MARKS},
+    width::{columns, is_disputed},
+};
 
 /// What a character is replaced by that has a cell of its own but must not be shown.
 pub const REPLACEMENT: char = '\u{fffd}';
@@ -35,15 +36,6 @@ pub fn is_clean(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_clean_char)
 }
 
-/// How many columns terminals give a character: 0 for marks, 1 or 2.
-pub(crate) fn columns(ch: char) -> usize {
-    if matches!(ch, ' '..='~') {
-        1
-    } else {
-        ch.width().unwrap_or(0)
-    }
-}
-
 /// The character a cell may hold: itself, or a space for a tab (emulators leave tabs in cells), or
 /// [`REPLACEMENT`].
 pub fn clean_base(ch: char) -> char {
@@ -63,22 +55,35 @@ pub fn is_clean_mark(ch: char) -> bool {
 
 /// A window or session title: one line, at most `max` characters.
 pub fn clean_title(text: &str, max: usize) -> String {
-    clean(text, max, false)
+    clean(text, max, false, is_clean_char)
 }
 
 /// A person's or session's name, a label: one line, at most `max` characters; may come out empty.
+/// Characters whose width terminals dispute are left out ([`fits_name`]).
 pub fn clean_name(text: &str, max: usize) -> String {
-    clean(text, max, false)
+    clean(text, max, false, fits_name)
 }
 
 /// A message: may have several lines (`\n`), at most `max` characters.
 pub fn clean_text(text: &str, max: usize) -> String {
-    clean(text, max, true)
+    clean(text, max, true, is_clean_char)
+}
+
+/// Whether a character may be in a name: it may be shown, and takes as many columns on one terminal as on
+/// another, since names stand in lines that are laid out here and shown anywhere. Excepted are the scripts
+/// that can't be spelled without such characters.
+pub fn fits_name(ch: char) -> bool {
+    let spells = matches!(ch,
+        // Devanagari to Myanmar; Khmer and its kin; Balinese to Lepcha; Javanese to Meetei Mayek.
+        '\u{900}'..='\u{109f}' | '\u{1700}'..='\u{17b3}' | '\u{17b6}'..='\u{17d7}' | '\u{17d9}'..='\u{17ff}'
+        | '\u{1900}'..='\u{1cff}' | '\u{a800}'..='\u{a8ff}' | '\u{a930}'..='\u{a95f}' | '\u{a980}'..='\u{aaff}'
+        | '\u{abc0}'..='\u{abff}');
+    is_clean_char(ch) && (spells || !is_disputed(ch))
 }
 
 /// White space is one space (or line feed) at a time and none at the ends. Cleaning what is clean
 /// changes nothing.
-fn clean(text: &str, max: usize, lines: bool) -> String {
+fn clean(text: &str, max: usize, lines: bool, may: fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len().min(max.saturating_mul(4)));
     let mut count = 0;
     let mut marks = 0;
@@ -95,7 +100,7 @@ fn clean(text: &str, max: usize, lines: bool) -> String {
             }
             continue;
         }
-        if !is_clean_char(ch) {
+        if !may(ch) {
             continue;
         }
         if columns(ch) == 0 {
@@ -180,6 +185,30 @@ mod tests {
         assert_eq!(clean_text("a \n\n b\u{2028}c", 64), "a\nb\nc");
         assert_eq!(clean_name("\u{301}\u{200d}", 64), "");
         assert_eq!(clean_name("abc def", 4), "abc");
+    }
+
+    #[test]
+    fn names_have_no_characters_of_disputed_width() {
+        assert_eq!(clean_name(&"☺\u{fe0f}".repeat(12), 64), "☺".repeat(12));
+        assert_eq!(clean_name("\u{3248}\u{324f}\u{2630}\u{ad}🙂", 64), "");
+        assert_eq!(clean_name("👩\u{200d}🚀 ann\u{1f1e9}\u{1f1ea}", 64), "ann");
+        for name in [
+            "Ann",
+            "José",
+            "Łukasz",
+            "Ольга",
+            "山田 太郎",
+            "김",
+            "नमस्ते",
+            "রাজা",
+            "மாலா",
+            "สมชาย",
+            "דנה",
+        ] {
+            assert_eq!(clean_name(name, 64), name);
+        }
+        // Elsewhere they stay.
+        assert_eq!(clean_title("🙂 \u{3248}", 64), "🙂 \u{3248}");
     }
 
     #[test]

@@ -17,7 +17,9 @@ use crate::{
     damage::{RowSet, Scroll},
     diff::{Hashed, ScrollFinder, next_span, row_hash},
     history::Line,
+    place::{Spot, joined, place},
     screen::{Cursor, CursorShape, Modes, Screen},
+    width::is_disputed,
 };
 
 /// A pen on a terminal: how it draws at the moment, and the bytes that change that. The default is
@@ -47,11 +49,11 @@ impl Pen {
         self.set(&Style::default(), None, out);
     }
 
-    /// Writes a cell where the cursor is; a spacer is nothing. Whether terminals may disagree about
-    /// where the cursor is now, because several characters make one.
-    pub fn cell(&mut self, cell: &Cell, out: &mut Vec<u8>) -> bool {
+    /// Writes a cell where the cursor is; a spacer is nothing. See [`place`] for what it does to the
+    /// cells beside it.
+    pub fn cell(&mut self, cell: &Cell, out: &mut Vec<u8>) {
         if cell.width == Width::Spacer {
-            return false;
+            return;
         }
         let extra = cell.extra.as_deref();
         self.set(
@@ -60,9 +62,7 @@ impl Pen {
             out,
         );
         out.extend_from_slice(cell.ch.encode_utf8(&mut [0; 4]).as_bytes());
-        let marks = extra.map_or("", |extra| extra.marks.as_str());
-        out.extend_from_slice(marks.as_bytes());
-        !marks.is_empty()
+        out.extend_from_slice(cell.marks().as_bytes());
     }
 }
 
@@ -94,7 +94,9 @@ pub fn emit_full(history: &[Line], screen: &Screen, out: &mut Vec<u8>) {
             out.extend_from_slice(run.text.as_bytes());
         }
         pen.reset(out);
-        if !line.continued && (next.is_some() || !alternate) {
+        // What goes on in the next record does so where the terminal wraps it, if that is where we would.
+        let wraps = line.continued && !line.runs.iter().any(|run| run.text.contains(is_disputed));
+        if !wraps && (next.is_some() || !alternate) {
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -142,6 +144,7 @@ pub fn emit_diff(old: &Screen, new: &Screen, out: &mut Vec<u8>) {
     for (y, (shown, new)) in (0..).zip(shown.iter().zip(&new.rows)) {
         let mut x = 0;
         while let Some((from, to)) = next_span(&shown.cells, &new.cells, x) {
+            let (from, to) = joined(&shown.cells, &new.cells, from, to);
             go(from as u16, y, out);
             emit_cells(&mut pen, new, from, to, out);
             x = to;
@@ -157,12 +160,20 @@ pub fn emit_diff(old: &Screen, new: &Screen, out: &mut Vec<u8>) {
     ring(old, new, out);
 }
 
+/// Brings a program's terminal into a known state to draw on it: no origin mode, insert mode, line feed
+/// mode; a plain pen, ASCII. No wrapping either, so that nothing drawn can move what is below it.
+pub const NEUTRAL: &[u8] = b"\x1b[?6l\x1b[4l\x1b[20l\x1b[?7l\x1b[m\x0f\x1b(B";
+
 /// Draws rows of `screen` again on the terminal the program runs in, after something was drawn over
-/// them, and leaves everything else as the program believes it to be. The terminal must be at ground
-/// state and show `screen` but for those rows.
-pub fn emit_rows(screen: &Screen, rows: &RowSet, resume: &Resume, out: &mut Vec<u8>) {
-    out.extend_from_slice(neutralize(screen.modes));
-    out.extend_from_slice(b"\x1b[m\x0f\x1b(B");
+/// them, and leaves everything else as the program believes it to be: see [`emit_resume`].
+pub fn emit_rows(
+    screen: &Screen,
+    rows: &RowSet,
+    resume: &Resume,
+    cursor: Option<(u16, u16)>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(NEUTRAL);
     let mut pen = Pen::default();
     for y in rows.iter() {
         if let Some(row) = screen.rows.get(usize::from(y)) {
@@ -171,6 +182,20 @@ pub fn emit_rows(screen: &Screen, rows: &RowSet, resume: &Resume, out: &mut Vec<
         }
     }
     pen.reset(out);
+    // Where the row is as we draw it, so is the cursor in it.
+    let cursor = cursor.filter(|_| !rows.contains(screen.cursor.y));
+    emit_resume(screen, resume, cursor, out);
+}
+
+/// Leaves the terminal that the program runs in, which is [`NEUTRAL`] and at ground state and shows
+/// `screen`, as the program believes it to be. The cursor is put where `screen` has it or, where that is
+/// known, where the terminal had it: `cursor`, column and row from 0.
+pub fn emit_resume(
+    screen: &Screen,
+    resume: &Resume,
+    cursor: Option<(u16, u16)>,
+    out: &mut Vec<u8>,
+) {
     let late = |mode| screen.modes.contains(mode);
     if late(Modes::ORIGIN) {
         out.extend_from_slice(b"\x1b[?6h");
@@ -180,7 +205,15 @@ pub fn emit_rows(screen: &Screen, rows: &RowSet, resume: &Resume, out: &mut Vec<
     } else {
         0
     };
-    emit_cursor_place(&mut pen, screen, top, out);
+    let mut pen = Pen::default();
+    // Only where wrapping is on can a character leave the cursor behind the last column.
+    out.extend_from_slice(b"\x1b[?7h");
+    match cursor {
+        Some((x, y)) if (x, y) != (screen.cursor.x, screen.cursor.y) => {
+            go(x, y.saturating_sub(top), out);
+        }
+        _ => emit_cursor_place(&mut pen, screen, top, out),
+    }
     if late(Modes::LINEFEED_NEWLINE) {
         out.extend_from_slice(b"\x1b[20h");
     }
@@ -248,7 +281,10 @@ fn emit_flow(pen: &mut Pen, rows: &[Row], out: &mut Vec<u8>) {
     let mut wrapped = false;
     let last = rows.len().saturating_sub(1);
     for (index, row) in rows.iter().enumerate() {
-        let goes_on = row.wrapped && index < last;
+        // On a disputed character a terminal may wrap earlier or later.
+        let end = row.last();
+        let sure_end = end.filter(|(_, cell)| row.wrapped && index < last && !cell.is_disputed());
+        let goes_on = sure_end.is_some();
         let mut to = if goes_on {
             row.cells.len()
         } else {
@@ -259,6 +295,13 @@ fn emit_flow(pen: &mut Pen, rows: &[Row], out: &mut Vec<u8>) {
             to = to.max(1);
         }
         emit_cells(pen, row, 0, to, out);
+        if let Some((x, cell)) = sure_end
+            && row.cells.iter().any(Cell::is_disputed)
+        {
+            // The last column was not the last thing written.
+            put(out, format_args!("\x1b[{}G", x + 1));
+            pen.cell(cell, out);
+        }
         if !goes_on && index < last {
             pen.reset(out);
             out.extend_from_slice(b"\r\n");
@@ -269,13 +312,14 @@ fn emit_flow(pen: &mut Pen, rows: &[Row], out: &mut Vec<u8>) {
 
 /// The cells `from..to` where the cursor is, which is column `from`.
 fn emit_cells(pen: &mut Pen, row: &Row, from: usize, to: usize, out: &mut Vec<u8>) {
-    for (cell, x) in row.cells.iter().zip(1usize..).take(to).skip(from) {
-        let unsure = pen.cell(cell, out);
-        let next = x + usize::from(cell.width == Width::Wide);
-        if unsure && next < row.cells.len() {
-            put(out, format_args!("\x1b[{}G", next + 1));
+    let mut spot = Spot::at(from);
+    place(&row.cells, from, to, |x, cell| {
+        if spot.is_elsewhere(x, cell) {
+            put(out, format_args!("\x1b[{}G", x + 1));
         }
-    }
+        pen.cell(cell, out);
+        spot.wrote(x, cell, row.cells.len());
+    });
 }
 
 /// How many cells to write so that the rest of a blank row is as it should be.
@@ -383,18 +427,14 @@ fn emit_cursor_place(pen: &mut Pen, screen: &Screen, top: u16, out: &mut Vec<u8>
         x, y, wrap_pending, ..
     } = screen.cursor;
     let row = screen.rows.get(usize::from(y));
-    let last = row.and_then(|row| {
-        let end = row.cells.len().checked_sub(1)?;
-        let spacer = row.cells.get(end)?.width == Width::Spacer;
-        row.cells
-            .get(end.checked_sub(usize::from(spacer))?)
-            .map(|cell| (cell, spacer))
-    });
+    let last = row
+        .and_then(Row::last)
+        .filter(|(_, cell)| !cell.is_disputed());
     let y = y.saturating_sub(top);
     match last {
         // Only writing the last cell leaves the cursor beyond it.
-        Some((cell, spacer)) if wrap_pending && x + 1 == screen.size.cols() => {
-            go(x - u16::from(spacer), y, out);
+        Some((last, cell)) if wrap_pending && x + 1 == screen.size.cols() => {
+            go(last as u16, y, out);
             pen.cell(cell, out);
             pen.reset(out);
         }

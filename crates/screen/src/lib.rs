@@ -20,9 +20,11 @@ pub mod emulator;
 pub mod encode;
 pub mod error;
 pub mod history;
+pub mod place;
 pub mod screen;
 mod shape;
 pub mod transfer;
+pub mod width;
 mod wire;
 #[cfg(feature = "emulator")]
 mod write;

@@ -3,8 +3,9 @@
 
 use crate::{
     cell::{Cell, Extra, MAX_MARKS, Row, Width},
-    clean::{REPLACEMENT, allowed_link, clean_base, columns, is_clean_mark},
+    clean::{REPLACEMENT, allowed_link, clean_base, is_clean_mark},
     screen::{Screen, Size},
+    width::columns,
 };
 
 /// The character a cell may hold, and whether it takes two columns: a terminal that is given a

@@ -216,7 +216,7 @@ fn repainted(seeds: std::ops::Range<u64>) -> Vec<Case> {
             .extend_from_slice(b"\x1b[?6l\x1b[4l\x1b[?7h\x1b[2;3H\x1b[41mnotice\x1b[m");
         let mut rows = RowSet::EMPTY;
         rows.insert(1);
-        emit_rows(&screen, &rows, &resume, &mut case.bytes);
+        emit_rows(&screen, &rows, &resume, None, &mut case.bytes);
         case.wraps = false;
         case
     };

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use pillion_screen::{Cell, CursorShape, Row, Size, Style, Width};
+use pillion_screen::{
+    Cell, CursorShape, Row, Size, Style, Width,
+    cell::MAX_MARKS,
+    clean::is_clean_mark,
+    place::{joined, place},
+    width::columns,
+};
 
-use crate::{depth::Depth, pen::Pen};
+use crate::{depth::Depth, pen::Pen, text};
 
 /// Unchanged cells that are written again rather than skipped: a jump costs six bytes or more.
 const GAP: usize = 4;
@@ -106,7 +112,8 @@ impl Canvas {
         let start = out.len();
         if self.shown.is_empty() {
             // The pen first: erasing takes its background.
-            out.extend_from_slice(b"\x1b[?25l\x1b[m\x1b[2J");
+            // No wrapping: what some terminal finds too wide for a row must not get into the next.
+            out.extend_from_slice(b"\x1b[?25l\x1b[?7l\x1b[m\x1b[2J");
             self.pen = Pen::default();
             self.caret = None;
             let cols = self.size.cols();
@@ -136,7 +143,7 @@ impl Canvas {
                 self.look = look;
                 cursor_look(look, out);
             }
-            self.pen.go(caret.x, caret.y, out);
+            self.pen.go(usize::from(caret.x), caret.y, out);
         }
         match (self.caret.is_some(), caret.is_some()) {
             (false, true) => out.extend_from_slice(b"\x1b[?25h"),
@@ -194,16 +201,18 @@ fn paint_row(
         .iter()
         .rposition(|cell| !is_empty(cell))
         .map_or(0, |last| last + 1);
+    let cols = next.len();
+    // What the last character may reach into is not erased from under it.
+    let (_, content) = joined(&[], next, content.saturating_sub(1), content);
     let mut x = 0;
     while let Some((start, end)) = next_change(shown, next, x) {
         let erase = end > content + GAP;
         let until = if erase { content.max(start) } else { end };
-        let cells = next.get(start..until).unwrap_or_default();
-        pen.go(start as u16, y, out);
-        for cell in cells {
-            pen.put(cell, next.len() as u16, depth, out);
-        }
+        place(next, start, until, |x, cell| {
+            pen.put(x, y, cell, cols, depth, out);
+        });
         if erase {
+            pen.go(until, y, out);
             pen.reset(out);
             out.extend_from_slice(b"\x1b[K");
             return;
@@ -216,27 +225,15 @@ fn is_empty(cell: &Cell) -> bool {
     *cell == Cell::default()
 }
 
-/// The next cells to write, none of them half a character, now or before.
+/// The next cells to write, with what must be written with them.
 fn next_change(shown: &[Cell], next: &[Cell], from: usize) -> Option<(usize, usize)> {
     let differs = |x: usize| shown.get(x) != next.get(x);
-    let is_spacer = |x: usize| {
-        [shown.get(x), next.get(x)]
-            .into_iter()
-            .flatten()
-            .any(|cell| cell.width == Width::Spacer)
-    };
-    let mut start = (from..next.len()).find(|x| differs(*x))?;
-    while start > 0 && is_spacer(start) {
-        start -= 1;
-    }
+    let start = (from..next.len()).find(|x| differs(*x))?;
     let mut end = start + 1;
     while let Some(x) = (end..next.len().min(end + GAP + 1)).find(|x| differs(*x)) {
         end = x + 1;
     }
-    while end < next.len() && is_spacer(end) {
-        end += 1;
-    }
-    Some((start, end))
+    Some(joined(shown, next, start, end))
 }
 
 /// Draws `text`, cleaned of nothing, at column `x`, into at most `room` columns; says how many it took.
@@ -250,44 +247,39 @@ pub(crate) fn put_text(
     let mut at = x;
     let end = cells.len().min(x.saturating_add(room));
     for ch in text.chars() {
-        let width = unicode_width::UnicodeWidthChar::width(ch).unwrap_or(0);
+        let width = columns(ch);
         if width == 0 {
-            if let Some(cell) = at
-                .checked_sub(1)
-                .filter(|at| *at >= x)
-                .and_then(|at| cells.get_mut(at))
-            {
-                add_mark(cell, ch);
-            }
+            let written = cells.get_mut(x..at).unwrap_or_default();
+            add_mark(written, ch);
             continue;
         }
         if at + width > end {
             break;
         }
-        for (part, cell) in cells.iter_mut().skip(at).take(width).enumerate() {
-            *cell = Cell {
-                ch: if part == 0 { ch } else { ' ' },
-                width: match (width, part) {
-                    (1, _) => Width::Narrow,
-                    (_, 0) => Width::Wide,
-                    _ => Width::Spacer,
-                },
-                style,
-                extra: None,
-            };
+        for (ch, width) in text::cells_of(ch, width) {
+            if let Some(cell) = cells.get_mut(at) {
+                *cell = Cell {
+                    ch,
+                    width,
+                    style,
+                    extra: None,
+                };
+            }
+            at += 1;
         }
-        at += width;
     }
     at - x
 }
 
-/// Adds a combining mark to a cell, within what cells may hold.
-pub(crate) fn add_mark(cell: &mut Cell, mark: char) {
-    if cell.width == Width::Spacer {
-        return;
-    }
-    let extra = Arc::make_mut(cell.extra.get_or_insert_default());
-    if extra.marks.chars().count() < pillion_screen::cell::MAX_MARKS {
-        extra.marks.push(mark);
+/// Adds a combining mark to the last character, within what cells may hold.
+pub(crate) fn add_mark(cells: &mut [Cell], mark: char) {
+    let mut bases = cells.iter_mut().rev();
+    if let Some(cell) = bases.find(|cell| cell.width != Width::Spacer)
+        && is_clean_mark(mark)
+    {
+        let extra = Arc::make_mut(cell.extra.get_or_insert_default());
+        if extra.marks.chars().count() < MAX_MARKS {
+            extra.marks.push(mark);
+        }
     }
 }

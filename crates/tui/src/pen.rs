@@ -2,33 +2,43 @@
 
 use std::io::Write as _;
 
-use pillion_screen::{Cell, Style, Width, emit};
+use pillion_screen::{Cell, Style, emit, place::Spot};
 
 use crate::depth::Depth;
 
 /// What is known of the pen. The default is the state after `CSI m`, at no known place.
 #[derive(Debug, Default)]
 pub(crate) struct Pen {
-    at: Option<(u16, u16)>,
+    y: u16,
+    spot: Spot,
     look: emit::Pen,
 }
 
 impl Pen {
     /// Goes to a place.
-    pub(crate) fn go(&mut self, x: u16, y: u16, out: &mut Vec<u8>) {
-        if self.at != Some((x, y)) {
-            self.at = Some((x, y));
+    pub(crate) fn go(&mut self, x: usize, y: u16, out: &mut Vec<u8>) {
+        if self.y != y || self.spot != Spot::at(x) {
+            self.y = y;
+            self.spot = Spot::at(x);
             // Writing to a Vec does not fail.
             let _ = write!(out, "\x1b[{};{}H", y + 1, x + 1);
         }
     }
 
-    /// Writes a cell where the pen is, on a terminal of `cols` columns.
-    pub(crate) fn put(&mut self, cell: &Cell, cols: u16, depth: Depth, out: &mut Vec<u8>) {
-        if cell.width == Width::Spacer {
-            return;
+    /// Writes a cell at a place of a terminal of `cols` columns.
+    pub(crate) fn put(
+        &mut self,
+        x: usize,
+        y: u16,
+        cell: &Cell,
+        cols: usize,
+        depth: Depth,
+        out: &mut Vec<u8>,
+    ) {
+        if self.y != y || self.spot.is_elsewhere(x, cell) {
+            self.go(x, y, out);
         }
-        let cluster = match depth.style(&cell.style) {
+        match depth.style(&cell.style) {
             style if style == cell.style => self.look.cell(cell, out),
             style => self.look.cell(
                 &Cell {
@@ -37,15 +47,8 @@ impl Pen {
                 },
                 out,
             ),
-        };
-        // Terminals also disagree about young emoji, and after the last column the cursor is neither
-        // here nor there.
-        let sure = !cluster && (cell.ch as u32) < 0x1f000;
-        let width = if cell.width == Width::Wide { 2 } else { 1 };
-        self.at = self
-            .at
-            .map(|(x, y)| (x + width, y))
-            .filter(|(x, _)| sure && *x < cols);
+        }
+        self.spot.wrote(x, cell, cols);
     }
 
     /// Draws in the terminal's own look from here on.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use pillion_screen::{Cell, Extra, Line, Row, Width, clean};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use pillion_screen::{
+    Cell, Extra, Line, Row, Width, clean,
+    width::{columns, text_columns},
+};
 
 use crate::canvas::add_mark;
 
 /// How many columns clean text takes.
 pub(crate) fn width(text: &str) -> usize {
-    text.width()
+    text_columns(text)
 }
 
 /// A name as it may be shown, in at most `cols` columns; "?" when nothing of it may be.
@@ -29,11 +31,10 @@ pub(crate) fn cut(text: &str, cols: usize) -> String {
     let mut out = String::new();
     let mut used = 0;
     for ch in text.chars() {
-        let columns = ch.width().unwrap_or(0);
-        if used + columns + 1 > cols {
+        used += columns(ch);
+        if used >= cols {
             break;
         }
-        used += columns;
         out.push(ch);
     }
     if cols > 0 {
@@ -49,7 +50,7 @@ pub(crate) fn cut_left(text: &str, cols: usize) -> String {
     }
     let mut used = 0;
     let kept = text.char_indices().rev().take_while(|(_, ch)| {
-        used += ch.width().unwrap_or(0);
+        used += columns(*ch);
         used < cols
     });
     let from = kept.last().map_or(text.len(), |(at, _)| at);
@@ -114,12 +115,24 @@ pub(crate) fn flow(texts: &[&str], cols: usize, max: usize) -> Vec<String> {
 fn split_at(word: &str, cols: usize) -> usize {
     let mut used = 0;
     for (at, ch) in word.char_indices() {
-        used += ch.width().unwrap_or(0);
+        used += columns(ch);
         if used > cols && at > 0 {
             return at;
         }
     }
     word.len()
+}
+
+/// What a character that has columns of its own puts into them, where there are `room`: a wide one that
+/// does not fit is replaced.
+pub(crate) fn cells_of(ch: char, room: usize) -> impl Iterator<Item = (char, Width)> {
+    let ch = clean::clean_base(ch);
+    let (first, second) = match columns(ch) {
+        2 if room < 2 => ((clean::REPLACEMENT, Width::Narrow), None),
+        2 => ((ch, Width::Wide), Some((' ', Width::Spacer))),
+        _ => ((ch, Width::Narrow), None),
+    };
+    std::iter::once(first).chain(second)
 }
 
 /// A line of history in rows of `cols` columns; at least one row.
@@ -134,7 +147,7 @@ pub(crate) fn wrap(line: &Line, cols: u16) -> Vec<Row> {
             })
         });
         for ch in run.text.chars() {
-            let columns = ch.width().unwrap_or(0);
+            let columns = columns(ch);
             let full = rows
                 .last()
                 .is_none_or(|row| row.cells.len() + columns > cols);
@@ -146,29 +159,15 @@ pub(crate) fn wrap(line: &Line, cols: u16) -> Vec<Row> {
             }
             let Some(row) = rows.last_mut() else { continue };
             if columns == 0 {
-                let base = row.cells.iter_mut().rev();
-                let mut base = base.filter(|cell| cell.width != Width::Spacer);
-                if let Some(cell) = base.next() {
-                    add_mark(cell, ch);
-                }
+                add_mark(&mut row.cells, ch);
                 continue;
             }
-            for part in 0..columns.min(cols) {
-                row.cells.push(Cell {
-                    ch: if part == 0 {
-                        clean::clean_base(ch)
-                    } else {
-                        ' '
-                    },
-                    width: match (columns.min(cols), part) {
-                        (1, _) => Width::Narrow,
-                        (_, 0) => Width::Wide,
-                        _ => Width::Spacer,
-                    },
-                    style: run.style,
-                    extra: extra.clone().filter(|_| part == 0),
-                });
-            }
+            row.cells.extend(cells_of(ch, cols).map(|(ch, width)| Cell {
+                ch,
+                width,
+                style: run.style,
+                extra: extra.clone().filter(|_| width != Width::Spacer),
+            }));
         }
     }
     rows

@@ -2,9 +2,15 @@
 
 mod common;
 
-use common::{CONFIG, Person, at, person, terminal, view, write};
+use common::{
+    CONFIG, Person, at,
+    opinion::{OPINIONS, Opinion},
+    person, terminal, view, write,
+};
 use pillion_proto::{PathKind, Right};
-use pillion_screen::{Attrs, Cell, Color, LineId, Modes, Screen, Size, Style, Width};
+use pillion_screen::{
+    Attrs, Cell, Color, LineId, Modes, Screen, Size, Style, Width, width::columns,
+};
 use pillion_session::{Phase, View};
 use pillion_tui::{UiInput, ViewerUi};
 use proptest::prelude::*;
@@ -91,7 +97,7 @@ fn key_bytes() -> impl Strategy<Value = Vec<u8>> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0usize..60, 0usize..130, "[a-z 日本é😀]{1,12}", style())
+        4 => (0usize..60, 0usize..130, "[a-z 日本é😀\u{3248}\u{2630}\u{1f1e9}\u{93e}क│]{1,12}", style())
             .prop_map(|(y, x, text, style)| Step::Write { y, x, text, style }),
         1 => (0usize..60).prop_map(|y| Step::Blank { y }),
         1 => (1usize..5).prop_map(|by| Step::Scroll { by }),
@@ -115,7 +121,7 @@ fn put(screen: &mut Screen, x: usize, y: usize, text: &str, style: Style) {
     };
     let mut x = x;
     for ch in text.chars() {
-        let width = if ch.is_ascii() || ch == 'é' { 1 } else { 2 };
+        let width = columns(ch);
         if x + width > row.cells.len() {
             return;
         }
@@ -235,8 +241,15 @@ fn looks(terminal: &vt100::Parser) -> (Looks, (u16, u16), bool) {
     (cells, cursor, hidden)
 }
 
-fn evolve(cols: u16, rows: u16, host: (u16, u16), steps: &[Step]) -> Result<(), TestCaseError> {
+fn evolve(
+    cols: u16,
+    rows: u16,
+    host: (u16, u16),
+    steps: &[Step],
+    opinion: Opinion,
+) -> Result<(), TestCaseError> {
     let mut viewer = Person::new(cols, rows, view(host.0, host.1));
+    viewer.opinion = opinion;
     for step in steps {
         apply(step, &mut viewer.view, viewer.now);
         let input = match step {
@@ -259,6 +272,7 @@ fn evolve(cols: u16, rows: u16, host: (u16, u16), steps: &[Step]) -> Result<(), 
             UiInput::Resized(Size::clamped(cols, rows)),
         );
         viewer.ui.draw(at(viewer.now), &viewer.view, &mut out);
+        let out = opinion.of(&out);
         fresh.process(&out);
         prop_assert_eq!(looks(&viewer.terminal), looks(&fresh), "after {:?}", step);
         viewer.terminal.process(&out);
@@ -281,8 +295,9 @@ proptest! {
         rows in 1u16..40,
         host in (1u16..130, 1u16..60),
         steps in proptest::collection::vec(step(), 1..16),
+        opinion in proptest::sample::select(OPINIONS.to_vec()),
     ) {
-        evolve(cols, rows, host, &steps)?;
+        evolve(cols, rows, host, &steps, opinion)?;
     }
 
     #[test]
@@ -291,8 +306,9 @@ proptest! {
         rows in 1u16..=10,
         host in (1u16..=12, 1u16..=12),
         steps in proptest::collection::vec(step(), 1..16),
+        opinion in proptest::sample::select(OPINIONS.to_vec()),
     ) {
-        evolve(cols, rows, host, &steps)?;
+        evolve(cols, rows, host, &steps, opinion)?;
     }
 
     #[test]

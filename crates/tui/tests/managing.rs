@@ -134,11 +134,12 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     let mut viewer = manager(40, 20);
     viewer.types(b"b");
     viewer.types("\u{202e}\u{9b}a\u{e0041}\x1b[200~\x1b]52;c;AAAA\x07b\tc\x1b[201~".as_bytes());
-    viewer.sees("Bar: a]52;c;AAAAb c▏");
+    // What is no character has a column, which vt100 leaves blank.
+    viewer.sees("Bar:   a ]52;c;AAAAb c▏");
     // Two keys would be one with a long comment, and only the first would count.
     viewer.types(b"\x1b[200~ssh-ed25519 AAAA a\nssh-ed25519 BBBB b\n\x1b[201~");
     viewer.sees("Name one at a time");
-    viewer.sees("Bar: a]52;c;AAAAb c▏");
+    viewer.sees("Bar:   a ]52;c;AAAAb c▏");
     assert_eq!(viewer.types("x".repeat(600)), []);
     viewer.sees("longer than a key");
     let [Action::Manage(Manage::Ban(who))] = &viewer.types(b"\r")[..] else {

@@ -10,7 +10,6 @@ use alacritty_terminal::{
     index::{Column, Line as GridLine},
     term::{Config, TermMode, cell::Cell, cell::Flags},
 };
-use unicode_width::UnicodeWidthChar;
 use vte::ansi::{
     Attr, CharsetIndex, ClearMode, CursorShape as VteCursorShape, CursorStyle, Handler, Hyperlink,
     KeyboardModes, KeyboardModesApplyBehavior, LineClearMode, Mode, NamedMode, NamedPrivateMode,
@@ -23,6 +22,7 @@ use crate::{
     clean::{REPLACEMENT, allowed_link, clean_title, is_clean_char},
     damage::{Damage, Scroll},
     screen::{LineId, MAX_TITLE, Size},
+    width::columns,
 };
 
 /// Most titles on the stack (`CSI 22 t`); the oldest is dropped.
@@ -275,7 +275,8 @@ impl Guard {
         }
         #[cfg(test)]
         assert_ne!(ch, super::PANIC_CHAR, "a panic asked for by a test");
-        match ch.width()? {
+        match columns(ch) {
+            _ if ch.is_control() => None,
             0 => (is_clean_char(ch) && self.marks_here() < MAX_MARKS).then_some((ch, 0)),
             _ if !is_clean_char(ch) => Some((REPLACEMENT, 1)),
             width => Some((ch, width)),

@@ -16,6 +16,7 @@ use pillion_screen::{
     Attrs, Cell, RowSet, Screen, Size, Style,
     clean::clean_title,
     emit::{self, Resume},
+    place::place,
 };
 use pillion_session::{Command, CommandError, Done, HostNotice, Now};
 
@@ -28,7 +29,9 @@ use self::{
 use crate::{
     canvas::put_text,
     clipboard::{Multiplexer, clipboard},
+    depth::Depth,
     keys::{Key, KeyCode},
+    pen::Pen,
     prefix::Prefix,
     text,
 };
@@ -50,10 +53,6 @@ const NOTICE_COLS: usize = 100;
 
 /// Longest link shown, in characters.
 const MAX_LINK: usize = 1024;
-
-/// Modes the program may have set that would change where and how we draw: origin, insert, line feed,
-/// wrap; then its pen and character sets.
-const NEUTRAL: &[u8] = b"\x1b[?6l\x1b[4l\x1b[20l\x1b[?7h\x1b[m\x0f\x1b(B";
 
 /// What the person at the host wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -444,8 +443,7 @@ impl HostUi {
     }
 
     fn repaint(&self, screen: &Screen, rows: &RowSet, resume: &Resume, out: &mut Vec<u8>) {
-        out.extend_from_slice(NEUTRAL);
-        emit::emit_rows(screen, rows, resume, out);
+        emit::emit_rows(screen, rows, resume, None, out);
     }
 
     fn paint_notice(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
@@ -462,10 +460,9 @@ impl HostUi {
             .notices
             .text(self.prefix, cols.min(NOTICE_COLS))
             .unwrap_or_default();
-        out.extend_from_slice(NEUTRAL);
+        out.extend_from_slice(emit::NEUTRAL);
         paint_line(0, row, screen.size.cols(), &fitting, inverse(), out);
-        // Nothing to draw again: this puts back what NEUTRAL and the pen changed.
-        emit::emit_rows(screen, &RowSet::EMPTY, resume, out);
+        emit::emit_resume(screen, resume, None, out);
         self.notices.seen(now);
         self.shown = Some(Shown {
             row,
@@ -495,7 +492,7 @@ impl HostUi {
         if !shrunk.is_empty() {
             self.repaint(screen, &shrunk, resume, out);
         }
-        out.extend_from_slice(NEUTRAL);
+        out.extend_from_slice(emit::NEUTRAL);
         out.extend_from_slice(b"\x1b[?25l");
         for (y, (line, marked)) in (drawn.y..).zip(&drawn.lines) {
             let style = if *marked { inverse() } else { Style::default() };
@@ -542,10 +539,11 @@ fn paint_line(x: u16, y: u16, cols: u16, text: &str, style: Style, out: &mut Vec
     };
     let mut cells = vec![blank; usize::from(cols)];
     put_text(&mut cells, 0, usize::from(cols), text, style);
-    out.extend_from_slice(format!("\x1b[{};{}H", y + 1, x + 1).as_bytes());
-    let mut pen = emit::Pen::default();
-    for cell in &cells {
-        pen.cell(cell, out);
-    }
+    // The cells are all there is to draw over: nothing reaches past them.
+    let mut pen = Pen::default();
+    place(&cells, 0, cells.len(), |at, cell| {
+        let at = usize::from(x) + at;
+        pen.put(at, y, cell, usize::from(x + cols), Depth::True, out);
+    });
     pen.reset(out);
 }

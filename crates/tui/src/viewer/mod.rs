@@ -54,6 +54,7 @@ const RESTORE: &[u8] = concat!(
     "\x1b[?1l\x1b>",                // cursor keys, keypad
     "\x1b]8;;\x1b\\\x1b[m\x1b[0 q", // hyperlink, pen, cursor
     "\x1b[<u",                      // kitty's flags; they are the alternate screen's own
+    "\x1b[?7h",                     // wrapping
     "\x1b[?1049l\x1b[?25h",
 )
 .as_bytes();
@@ -292,7 +293,7 @@ impl ViewerUi {
             return;
         }
         self.mirror.change(Mirror::default(), out);
-        out.extend_from_slice(b"\x1b]8;;\x1b\\\x1b[m\x1b[0 q\x1b[?1049l\x1b[?25h");
+        out.extend_from_slice(b"\x1b]8;;\x1b\\\x1b[m\x1b[0 q\x1b[?7h\x1b[?1049l\x1b[?25h");
         let size = self.canvas.size();
         self.canvas = Canvas::new(self.config.depth, size);
     }

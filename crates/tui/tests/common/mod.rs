@@ -3,9 +3,11 @@
 
 #[cfg(feature = "host")]
 pub mod desk;
+pub mod opinion;
 
 use std::num::NonZeroU16;
 
+use self::opinion::Opinion;
 use pillion_caps::SecretKey;
 use pillion_proto::{ParticipantId, ParticipantInfo, PathKind, Right, Text, TrackId, TrackState};
 use pillion_screen::{Cell, LineId, Screen, Size};
@@ -96,6 +98,8 @@ pub struct Person {
     pub ui: ViewerUi,
     pub view: View,
     pub terminal: vt100::Parser,
+    /// What the terminal makes of disputed characters.
+    pub opinion: Opinion,
     pub now: u64,
 }
 
@@ -109,6 +113,7 @@ impl Person {
             ui: ViewerUi::new(config, Size::clamped(cols, rows)),
             view,
             terminal: terminal(cols, rows),
+            opinion: Opinion::Vt100,
             now: 0,
         };
         person.look();
@@ -119,7 +124,7 @@ impl Person {
     pub fn look(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         self.ui.draw(at(self.now), &self.view, &mut out);
-        self.terminal.process(&out);
+        self.terminal.process(&self.opinion.of(&out));
         out
     }
 
