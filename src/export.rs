@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_proto::TrackId;
-use pillion_screen::{Decoder, Line, Screen, Width, emit, history};
+use pillion_screen::{Decoder, Line, Screen, Wrap, emit, history};
 use pillion_store::{GapKind, SessionReader};
 
 use crate::{
@@ -150,15 +150,10 @@ fn last_lines(screen: &Screen, from: u64, out: &mut impl Write) -> io::Result<()
         .map_or(0, |at| at + 1);
     let (mut line, mut text) = (screen.lines.top.0, String::new());
     for row in &screen.rows[..filled] {
-        if row.wrapped {
-            // Blanks at the end of a row that goes on are part of the line.
-            for cell in row.cells.iter().filter(|cell| cell.width != Width::Spacer) {
-                text.push(cell.ch);
-                text.extend(cell.extra.iter().map(|extra| &*extra.marks));
-            }
+        row.push_part(&mut text);
+        if row.wrap != Wrap::Ends {
             continue;
         }
-        text.push_str(&row.text());
         if line >= from {
             writeln!(out, "{text}")?;
         }
@@ -166,7 +161,7 @@ fn last_lines(screen: &Screen, from: u64, out: &mut impl Write) -> io::Result<()
         line += 1;
     }
     if line >= from && !text.is_empty() {
-        writeln!(out, "{}", text.trim_end())?;
+        writeln!(out, "{}", text.trim_end_matches(' '))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     body::*,
-    cell::{Cell, Extra, MAX_LINK, MAX_MARKS, Row, Style, Width},
+    cell::{Cell, Extra, MAX_LINK, MAX_MARKS, Row, Style, Width, Wrap},
     clean::{allowed_link, clean_title},
     cost::{Costs, MAX_COST},
     damage::Damage,
@@ -148,8 +148,9 @@ impl<'a> Applying<'a> {
                 SCROLL_UP => self.scroll(true)?,
                 SCROLL_DOWN => self.scroll(false)?,
                 SPAN => self.span()?,
-                WRAP => self.row()?.wrapped = true,
-                UNWRAP => self.row()?.wrapped = false,
+                WRAP => self.row()?.wrap = Wrap::Full,
+                UNWRAP => self.row()?.wrap = Wrap::Ends,
+                WRAP_EARLY => self.row()?.wrap = Wrap::Early,
                 tag => {
                     self.rest(tag)?;
                     self.damage.rest = true;
@@ -388,7 +389,7 @@ pub(crate) fn move_rows(
     };
     for row in emptied? {
         row.cells.fill(Cell::default());
-        row.wrapped = false;
+        row.wrap = Wrap::Ends;
     }
     Some(())
 }

@@ -22,6 +22,7 @@
 //! | 14 | RESET_COLOR | index | it is no longer |
 //! | 15 | LINES | signed: oldest, settled, top; top_offset | [`LineSpan`](crate::LineSpan), line numbers relative to before |
 //! | 16 | BELLS | number | rung so often since the last frame |
+//! | 17 | WRAP_EARLY | dy | the row goes on in the next, with the wide character that had no room in its last column |
 //!
 //! A *run* is a number `length × 16 + last × 8 + pen × 4 + kind`, when `pen` is set the number of
 //! the pen from here on, and cells:
@@ -56,6 +57,7 @@ pub(crate) const SET_COLOR: u8 = 13;
 pub(crate) const RESET_COLOR: u8 = 14;
 pub(crate) const LINES: u8 = 15;
 pub(crate) const BELLS: u8 = 16;
+pub(crate) const WRAP_EARLY: u8 = 17;
 
 pub(crate) const TEXT: u8 = 0;
 pub(crate) const WIDE: u8 = 1;

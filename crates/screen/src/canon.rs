@@ -106,7 +106,7 @@ fn is_canonical(extra: &Extra, checked: &mut Option<Arc<str>>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clean::REPLACEMENT;
+    use crate::{cell::Wrap, clean::REPLACEMENT};
 
     fn wide(ch: char) -> Cell {
         Cell {
@@ -130,7 +130,7 @@ mod tests {
                 spacer,
                 wide('字'),
             ],
-            wrapped: false,
+            wrap: Wrap::Ends,
         };
         canonical_row(&mut row, 5);
         let widths: Vec<Width> = row.cells.iter().map(|cell| cell.width).collect();
@@ -157,7 +157,7 @@ mod tests {
                 cell('a', "x\u{301}\x07", Some("https://a.example")),
                 cell('\t', &"\u{301}".repeat(50), None),
             ],
-            wrapped: false,
+            wrap: Wrap::Ends,
         };
         canonical_row(&mut row, 3);
         assert_eq!((row.cells[0].ch, &row.cells[0].extra), (REPLACEMENT, &None));

@@ -133,8 +133,21 @@ impl Default for Cell {
 pub struct Row {
     /// The cells, left to right.
     pub cells: Vec<Cell>,
-    /// Whether the logical line goes on in the next row (the text was wrapped, not ended).
-    pub wrapped: bool,
+    /// Whether the logical line goes on in the next row.
+    pub wrap: Wrap,
+}
+
+/// How a row ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Wrap {
+    /// With its line.
+    #[default]
+    Ends,
+    /// In the middle of the line: the text was wrapped.
+    Full,
+    /// The same, a column early: the wide character that follows had no room there, and the last column's
+    /// blank is none of the line.
+    Early,
 }
 
 impl Row {
@@ -142,7 +155,7 @@ impl Row {
     pub fn blank(cols: u16) -> Row {
         Row {
             cells: vec![Cell::default(); usize::from(cols)],
-            wrapped: false,
+            wrap: Wrap::Ends,
         }
     }
 
@@ -155,15 +168,28 @@ impl Row {
     /// The row's characters without trailing blanks.
     pub fn text(&self) -> String {
         let mut out = String::with_capacity(self.cells.len());
-        for cell in &self.cells {
-            if cell.width != Width::Spacer {
-                out.push(cell.ch);
-                if let Some(extra) = &cell.extra {
-                    out.push_str(&extra.marks);
-                }
-            }
-        }
+        push_cells(&self.cells, &mut out);
         out.truncate(out.trim_end_matches(' ').len());
         out
+    }
+
+    /// Appends what the row has of its line, which may go on in the next. When a line has ended, the
+    /// trailing blanks of all of it are no part of it.
+    pub fn push_part(&self, line: &mut String) {
+        let cells = match self.wrap {
+            Wrap::Early => self.cells.split_last().map_or(&[][..], |(_, cells)| cells),
+            Wrap::Ends | Wrap::Full => &self.cells,
+        };
+        push_cells(cells, line);
+        if self.wrap == Wrap::Ends {
+            line.truncate(line.trim_end_matches(' ').len());
+        }
+    }
+}
+
+fn push_cells(cells: &[Cell], out: &mut String) {
+    for cell in cells.iter().filter(|cell| cell.width != Width::Spacer) {
+        out.push(cell.ch);
+        out.push_str(cell.marks());
     }
 }

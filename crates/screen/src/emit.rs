@@ -13,7 +13,7 @@
 use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 
 use crate::{
-    cell::{Attrs, Cell, Color, Row, Style, Width},
+    cell::{Attrs, Cell, Color, Row, Style, Width, Wrap},
     damage::{RowSet, Scroll},
     diff::{Hashed, ScrollFinder, next_span, row_hash},
     history::Line,
@@ -283,7 +283,8 @@ fn emit_flow(pen: &mut Pen, rows: &[Row], out: &mut Vec<u8>) {
     for (index, row) in rows.iter().enumerate() {
         // On a disputed character a terminal may wrap earlier or later.
         let end = row.last();
-        let sure_end = end.filter(|(_, cell)| row.wrapped && index < last && !cell.is_disputed());
+        let sure_end =
+            end.filter(|(_, cell)| row.wrap != Wrap::Ends && index < last && !cell.is_disputed());
         let goes_on = sure_end.is_some();
         let mut to = if goes_on {
             row.cells.len()

@@ -134,7 +134,7 @@ impl Encoder {
             let y = usize::from(y);
             if let (Some(row), Some(new)) = (self.next.rows.get_mut(y), new.rows.get(y)) {
                 row.cells.clone_from(&new.cells);
-                row.wrapped = new.wrapped;
+                row.wrap = new.wrap;
             }
         }
         self.next.cursor = new.cursor;
@@ -250,7 +250,7 @@ impl Encoder {
                 && writer.row(y, old, new)
             {
                 old.cells.clone_from(&new.cells);
-                old.wrapped = new.wrapped;
+                old.wrap = new.wrap;
             }
             if let (Some(old), Some(new)) =
                 (self.hashes.screen.get_mut(at), self.hashes.next.get(at))

@@ -30,7 +30,7 @@ mod wire;
 mod write;
 mod zip;
 
-pub use cell::{Attrs, Cell, Color, Extra, Row, Style, Width};
+pub use cell::{Attrs, Cell, Color, Extra, Row, Style, Width, Wrap};
 pub use damage::{Damage, RowSet, Scroll};
 pub use decode::Decoder;
 #[cfg(feature = "emulator")]

@@ -10,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::{
     body::*,
-    cell::{Cell, Row, Style, Width},
+    cell::{Cell, Row, Style, Width, Wrap},
     damage::Scroll,
     diff::next_span,
     screen::{LineSpan, Screen, Size},
@@ -125,8 +125,12 @@ impl<'a> Writer<'a> {
             self.runs(&new.cells, from, to);
             x = to;
         }
-        if old.wrapped != new.wrapped {
-            self.op(if new.wrapped { WRAP } else { UNWRAP });
+        if old.wrap != new.wrap {
+            self.op(match new.wrap {
+                Wrap::Ends => UNWRAP,
+                Wrap::Full => WRAP,
+                Wrap::Early => WRAP_EARLY,
+            });
             self.down_to(y);
         }
         self.out.len() > before

@@ -10,13 +10,13 @@ use common::{Seed, Taste, evolve};
 use data_encoding::HEXLOWER;
 use pillion_screen::{
     Attrs, Cell, Color, CursorShape, Damage, Decoder, Encoder, Extra, LineId, LineSpan, Modes,
-    Screen, Size, Style, Width,
+    Screen, Size, Style, Width, Wrap,
 };
 
 /// A name, a change, and the body it makes on a screen of 12×4 (tables: `body.rs`, `wire.rs`).
 type Golden = (&'static str, fn(&mut Screen), &'static str);
 
-const OPERATIONS: [Golden; 17] = [
+const OPERATIONS: [Golden; 18] = [
     (
         "a key is echoed",
         |s| write(s, 0, 0, "a", Style::default()),
@@ -89,11 +89,16 @@ const OPERATIONS: [Golden; 17] = [
         },
         "06 01 03 18 78 06 00 0b 18 79 09 00 00 00",
     ),
-    ("a wrapped row", |s| s.rows[1].wrapped = true, "07 01 00"),
+    ("a wrapped row", |s| s.rows[1].wrap = Wrap::Full, "07 01 00"),
     (
         "a row no longer wrapped",
-        |s| s.rows[1].wrapped = false,
+        |s| s.rows[1].wrap = Wrap::Ends,
         "08 01 00",
+    ),
+    (
+        "a row wrapped before a wide character",
+        |s| s.rows[1].wrap = Wrap::Early,
+        "11 01 00",
     ),
     (
         "the cursor's look",

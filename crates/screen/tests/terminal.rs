@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use pillion_screen::{
-    Attrs, Color, CursorShape, Line, LineId, Modes, Screen, Size, Style, Terminal, Width,
+    Attrs, Color, CursorShape, Line, LineId, Modes, Screen, Size, Style, Terminal, Width, Wrap,
     history::MAX_RECORD_CELLS,
 };
 use proptest::prelude::*;
@@ -56,8 +56,9 @@ fn everything(terminal: &Terminal, history: &[Line]) -> Vec<String> {
     let above = history.iter().chain(&margin);
     let mut parts: Vec<(String, bool)> = above.map(|line| (line.text(), line.continued)).collect();
     parts.extend(screen.rows.iter().map(|row| {
-        let text: String = row.cells.iter().map(|cell| cell.ch).collect();
-        (text, row.wrapped)
+        let mut text = String::new();
+        row.push_part(&mut text);
+        (text, row.wrap != Wrap::Ends)
     }));
     let mut lines = vec![String::new()];
     for (text, continued) in parts {
@@ -105,6 +106,9 @@ enum Step {
     Resize(u16, u16),
 }
 
+/// A line that neither begins nor ends with a blank: the characters at its ends may be wide.
+const LINE: &str = "[!-~é日本🙂]([ -~日本語🙂]{0,30}[!-~é日本語🙂]){0,5}";
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -113,7 +117,7 @@ proptest! {
     fn no_line_is_lost_doubled_or_misnumbered_whatever_the_window_does(
         steps in prop::collection::vec(
             prop_oneof![
-                3 => prop::collection::vec("[!-~]([ -~]{0,30}[!-~]){0,5}", 0..80).prop_map(Step::Lines),
+                3 => prop::collection::vec(LINE, 0..80).prop_map(Step::Lines),
                 1 => Just(Step::Lines(vec!["x".repeat(9000)])),
                 2 => (1u16..120, 1u16..50).prop_map(|(cols, rows)| Step::Resize(cols, rows)),
             ],
@@ -371,6 +375,48 @@ fn a_line_without_end_is_cut_into_records() {
     assert_eq!(lines.len(), 2);
     assert!(lines[0].as_bytes() == text);
     assert_eq!(lines[1], "short");
+}
+
+#[test]
+fn a_line_keeps_the_wide_character_it_ends_in() {
+    let lines = [
+        "日本語",
+        "end 🙂",
+        "한",
+        "é日",
+        "abcdefg日",
+        "\u{2630} \u{2630}",
+        "日\u{301}",
+    ];
+    let output: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    // In the margin, in the history, and as a piece a byte at a time.
+    for repeats in [1, 200] {
+        for cut in [usize::MAX, 1] {
+            let output = output.repeat(repeats);
+            let mut terminal = Terminal::new(size(9, 2));
+            let mut history = Vec::new();
+            for piece in output.as_bytes().chunks(cut) {
+                terminal.feed(piece);
+            }
+            take_history(&mut terminal, &mut history);
+            let all = everything(&terminal, &history);
+            assert_eq!(all.len(), repeats * lines.len());
+            for (seen, line) in all.iter().zip(lines.iter().cycle()) {
+                assert_eq!(seen, line);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_wrapped_before_a_wide_character_has_no_blank_there() {
+    let (mut terminal, mut history) = after(size(4, 3), "abc日 x\r\nabc 日".as_bytes());
+    assert_eq!(everything(&terminal, &history), ["abc日 x", "abc 日"]);
+    assert_eq!(screen(&terminal).rows[0].wrap, Wrap::Ends);
+    terminal.feed(b"\r\n".repeat(900).as_slice());
+    take_history(&mut terminal, &mut history);
+    let text: Vec<String> = history.iter().map(Line::text).collect();
+    assert_eq!(text[..2], ["abc日 x", "abc 日"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `--follow`: a session's lines as plain text, each once.
 
-use pillion_screen::{Line, LineId, Row, Screen, Width};
+use pillion_screen::{Line, LineId, Row, Screen, Wrap};
 use pillion_session::{HistoryLines, View};
 
 /// Most lines asked for at once.
@@ -95,13 +95,12 @@ impl Follow {
             .map_or(0, |last| last + 1);
         let mut line = String::new();
         for (row, left) in screen.rows.iter().take(content).zip((0..content).rev()) {
-            untrimmed(row, &mut line);
-            if row.wrapped && left > 0 {
-                continue;
+            row.push_part(&mut line);
+            if row.wrap == Wrap::Ends || left == 0 {
+                out.push_str(line.trim_end_matches(' '));
+                out.push('\n');
+                line.clear();
             }
-            out.push_str(line.trim_end_matches(' '));
-            out.push('\n');
-            line.clear();
         }
     }
 }
@@ -115,16 +114,6 @@ fn push(line: &Line, out: &mut String) {
     }
 }
 
-/// A row's characters with the blanks at its end: in a wrapped row they are part of the line.
-fn untrimmed(row: &Row, out: &mut String) {
-    for cell in row.cells.iter().filter(|cell| cell.width != Width::Spacer) {
-        out.push(cell.ch);
-        if let Some(extra) = &cell.extra {
-            out.push_str(&extra.marks);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use pillion_screen::Size;
@@ -134,16 +123,22 @@ mod tests {
     #[test]
     fn what_is_left_on_the_screen_is_unwrapped() {
         let mut screen = Screen::blank(Size::clamped(3, 4));
-        for (y, text, wrapped) in [(0, "ab ", true), (1, "cd", false), (2, "e", false)] {
+        let rows = [
+            (0, "ab ", Wrap::Full),
+            (1, "cd", Wrap::Ends),
+            (2, "ef", Wrap::Early),
+            (3, "g", Wrap::Ends),
+        ];
+        for (y, text, wrap) in rows {
             let row = &mut screen.rows[y];
-            row.wrapped = wrapped;
+            row.wrap = wrap;
             for (cell, ch) in row.cells.iter_mut().zip(text.chars()) {
                 cell.ch = ch;
             }
         }
         let mut out = String::new();
         Follow::new().finish(&screen, &mut out);
-        assert_eq!(out, "ab cd\ne\n");
+        assert_eq!(out, "ab cd\nefg\n");
     }
 
     #[test]

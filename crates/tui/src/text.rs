@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pillion_screen::{
-    Cell, Extra, Line, Row, Width, clean,
+    Cell, Extra, Line, Row, Width, Wrap, clean,
     width::{columns, text_columns},
 };
 
@@ -153,7 +153,7 @@ pub(crate) fn wrap(line: &Line, cols: u16) -> Vec<Row> {
                 .is_none_or(|row| row.cells.len() + columns > cols);
             if full && columns > 0 && rows.last().is_some_and(|row| !row.cells.is_empty()) {
                 if let Some(row) = rows.last_mut() {
-                    row.wrapped = true;
+                    row.wrap = Wrap::Full;
                 }
                 rows.push(Row::default());
             }

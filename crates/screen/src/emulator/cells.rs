@@ -9,7 +9,7 @@ use alacritty_terminal::{
 };
 use vte::ansi::{Color as VteColor, NamedColor};
 
-use crate::cell::{Attrs, Cell, Color, Extra, Row, Style, Width};
+use crate::cell::{Attrs, Cell, Color, Extra, Row, Style, Width, Wrap};
 
 /// The right half of a wide character, and the place left free where one did not fit.
 pub(super) const SPACERS: Flags = Flags::WIDE_CHAR_SPACER.union(Flags::LEADING_WIDE_CHAR_SPACER);
@@ -51,6 +51,17 @@ pub(super) fn is_blank(cell: &GridCell) -> bool {
 pub(super) fn is_wrapped(row: &GridRow<GridCell>) -> bool {
     row.last()
         .is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE))
+}
+
+/// How a row ends.
+fn wrap(row: &GridRow<GridCell>) -> Wrap {
+    let last = row.last().map(|cell| cell.flags);
+    match last {
+        Some(last) if !last.contains(Flags::WRAPLINE) => Wrap::Ends,
+        Some(last) if last.contains(Flags::LEADING_WIDE_CHAR_SPACER) => Wrap::Early,
+        Some(_) => Wrap::Full,
+        None => Wrap::Ends,
+    }
 }
 
 /// How a cell is drawn.
@@ -123,7 +134,7 @@ fn same_rich_extra(a: &GridCell, b: &GridCell) -> bool {
 /// Writes a row of the grid into `into`, `cols` cells of it.
 pub(super) fn capture_row(row: &GridRow<GridCell>, cols: u16, into: &mut Row) {
     into.cells.resize_with(usize::from(cols), Cell::default);
-    into.wrapped = is_wrapped(row);
+    into.wrap = wrap(row);
     let cells = row[..].get(..into.cells.len()).unwrap_or_default();
     let mut shared = Shared::default();
     let mut x = 0;
@@ -189,9 +200,11 @@ impl<'a> Shared<'a> {
 #[inline]
 pub(super) fn trimmed(row: &GridRow<GridCell>) -> &[GridCell] {
     let cells = &row[..];
-    let len = cells
-        .iter()
-        .rposition(|cell| !is_blank(cell))
-        .map_or(0, |last| last + 1);
+    let last = cells.iter().rposition(|cell| !is_blank(cell));
+    let len = last.map_or(0, |last| {
+        // The right half of a wide character looks like a blank.
+        let wide = width(cells, last) == Width::Wide;
+        last + 1 + usize::from(wide)
+    });
     &row[..Column(len)]
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pillion_screen::{
     Attrs, Cell, Color, Cursor, CursorShape, Damage, Extra, LineId, LineSpan, Modes, Row, RowSet,
-    Screen, Size, Style, Width,
+    Screen, Size, Style, Width, Wrap,
 };
 
 /// A small seeded generator (splitmix64): tests must not depend on a crate's version for their
@@ -283,7 +283,11 @@ pub fn evolve(seed: &mut Seed, screen: &mut Screen, taste: Taste) -> Damage {
             5..8 => scroll(seed, screen),
             8 => {
                 let y = seed.below(screen.rows.len());
-                screen.rows[y].wrapped = !screen.rows[y].wrapped;
+                screen.rows[y].wrap = match screen.rows[y].wrap {
+                    Wrap::Ends => Wrap::Full,
+                    Wrap::Full => Wrap::Early,
+                    Wrap::Early => Wrap::Ends,
+                };
                 one(y)
             }
             9 if seed.chance(5) => {

@@ -256,7 +256,7 @@ fn copy_screen(view: &mut View, new: Option<&Screen>, damage: Option<&Damage>) {
     for y in damage.rows.iter().map(usize::from) {
         if let (Some(old), Some(new)) = (old.rows.get_mut(y), new.rows.get(y)) {
             old.cells.clone_from(&new.cells);
-            old.wrapped = new.wrapped;
+            old.wrap = new.wrap;
         }
         if let Some(row) = view.row_versions.get_mut(y) {
             *row = version;
