@@ -4,7 +4,7 @@
 #[cfg(feature = "emulator")]
 use crate::{cell::Style, screen::Size};
 use crate::{
-    cell::{Cell, Row, Width},
+    cell::{Cell, Extra, Row, Width},
     screen::Screen,
     zip::MAX_BODY,
 };
@@ -19,6 +19,8 @@ pub(crate) const MAX_COST: usize = MAX_BODY - RESERVE;
 const PEN_COST: usize = 2 + 2 + 12;
 /// Most bytes for a run's header.
 const RUN_COST: usize = 2;
+/// What a cell with marks takes of a viewer's memory beside the marks: more than of a snapshot.
+const MARKS_COST: usize = size_of::<Extra>() + 48;
 /// Most bytes for a span's operation, row and column and for the row's wrap operation.
 const ROW_COST: usize = 5 + 3;
 
@@ -99,7 +101,7 @@ fn row_cost(cells: &[Cell]) -> usize {
             cost += RUN_COST;
         }
         if marks > 0 {
-            cost += marks + 2 + RUN_COST;
+            cost += marks + 2 + RUN_COST + MARKS_COST;
         }
         before = Some(cell);
     }

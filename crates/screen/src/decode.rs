@@ -5,7 +5,7 @@ use crate::{
     damage::Damage,
     error::DecodeError,
     screen::Screen,
-    zip::Decompressor,
+    zip::{Decompressor, MAX_BODY},
 };
 
 /// Memory kept for the next frame's body; more is given back.
@@ -58,7 +58,7 @@ impl Decoder {
     /// frames are refused until a snapshot succeeds.
     pub fn snapshot(&mut self, wire: &[u8]) -> Result<(), DecodeError> {
         self.step = Step::Lost;
-        self.unzip.whole(wire, &mut self.body)?;
+        self.unzip.whole(wire, &mut self.body, MAX_BODY)?;
         let canvas = Canvas::snapshot(&self.body);
         self.give_back();
         self.canvas = Some(canvas?);

@@ -27,6 +27,7 @@ use crate::{
     clean::{allowed_link, is_clean},
     error::DecodeError,
     screen::LineId,
+    width::text_columns,
     wire::{self, Reader},
 };
 
@@ -36,8 +37,19 @@ pub const MAX_RECORD_CELLS: usize = 4096;
 /// Most bytes of one record's text: every cell a character and [`MAX_MARKS`] marks of four bytes.
 pub const MAX_RECORD_BYTES: usize = MAX_RECORD_CELLS * 4 * (1 + MAX_MARKS);
 
+/// Most memory that lines read at once may take, in bytes. A host sends a quarter of a MiB or little more;
+/// that is the most where every character has a look of its own.
+pub const MAX_DECODED: usize = 16 * 1024 * 1024;
+
+/// What a run takes beside its text, with what an allocation costs.
+const RUN_COST: usize = size_of::<Run>() + 32;
+
 /// A chunk is closed once it has this many looks; one more record may add a look a cell.
 const LOOKS_PER_CHUNK: usize = 1024;
+
+/// Most bytes of links in one chunk; after that text is written without its link. So a chunk is at most half
+/// a MiB, whatever a program prints.
+const LINKS_PER_CHUNK: usize = 256 * 1024;
 
 /// Most looks in one chunk.
 const MAX_LOOKS: usize = LOOKS_PER_CHUNK + MAX_RECORD_CELLS;
@@ -98,11 +110,47 @@ impl HistoryChunk {
 
 /// Reads back a chunk of `count` records of which the first is `first`.
 ///
-/// Memory is bounded by the bytes given, not by what they claim.
+/// Memory is bounded by [`MAX_DECODED`], and by the bytes given, not by what they claim.
 ///
 /// # Errors
-/// When the bytes are not exactly `count` records, or hold text no honest host sends.
+/// When the bytes are not exactly `count` records, or hold what no honest host sends.
 pub fn decode_lines(first: LineId, count: u32, bytes: &[u8]) -> Result<Vec<Line>, DecodeError> {
+    Budget::default().decode_lines(first, count, bytes)
+}
+
+/// What may still be allocated for lines.
+pub(crate) struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget(MAX_DECODED)
+    }
+}
+
+impl Budget {
+    /// As [`decode_lines`], within what is left.
+    pub(crate) fn decode_lines(
+        &mut self,
+        first: LineId,
+        count: u32,
+        bytes: &[u8],
+    ) -> Result<Vec<Line>, DecodeError> {
+        decode(first, count, bytes, self)
+    }
+
+    fn spend(&mut self, cost: usize) -> Result<(), DecodeError> {
+        let left = self.0.checked_sub(cost);
+        self.0 = left.ok_or(DecodeError::TooRich { limit: MAX_DECODED })?;
+        Ok(())
+    }
+}
+
+fn decode(
+    first: LineId,
+    count: u32,
+    bytes: &[u8],
+    budget: &mut Budget,
+) -> Result<Vec<Line>, DecodeError> {
     let mut reader = Reader::new(bytes);
     // A record takes at least a byte.
     if count as usize > bytes.len() {
@@ -112,7 +160,7 @@ pub fn decode_lines(first: LineId, count: u32, bytes: &[u8]) -> Result<Vec<Line>
     let end = end.ok_or(DecodeError::Invalid("a line number"))?;
     let mut looks = vec![Look::default()];
     let lines = (first.0..end)
-        .map(|id| record(&mut reader, &mut looks, LineId(id)))
+        .map(|id| record(&mut reader, &mut looks, LineId(id), budget))
         .collect::<Result<Vec<Line>, DecodeError>>()?;
     match reader.left() {
         0 => Ok(lines),
@@ -137,7 +185,12 @@ struct Look {
     link: Option<Arc<str>>,
 }
 
-fn record(reader: &mut Reader<'_>, looks: &mut Vec<Look>, id: LineId) -> Result<Line, DecodeError> {
+fn record(
+    reader: &mut Reader<'_>,
+    looks: &mut Vec<Look>,
+    id: LineId,
+    budget: &mut Budget,
+) -> Result<Line, DecodeError> {
     const WHAT: &str = "a history line";
     let head = reader.at_most((MAX_RECORD_BYTES as u64) << 2 | 3, WHAT)?;
     let len = (head >> 2) as usize;
@@ -146,6 +199,10 @@ fn record(reader: &mut Reader<'_>, looks: &mut Vec<Look>, id: LineId) -> Result<
     if !is_clean(text) {
         return Err(DecodeError::Invalid("a history line's text"));
     }
+    if len > MAX_RECORD_CELLS && text_columns(text) > MAX_RECORD_CELLS {
+        return Err(DecodeError::Invalid("a history line's length"));
+    }
+    budget.spend(size_of::<Line>() + RUN_COST + len)?;
     let mut runs = Vec::new();
     if head & 2 == 0 {
         if !text.is_empty() {
@@ -154,6 +211,8 @@ fn record(reader: &mut Reader<'_>, looks: &mut Vec<Look>, id: LineId) -> Result<
     } else {
         // A run has at least one byte of text.
         let count = reader.at_most(len.min(MAX_RECORD_CELLS) as u64, "a number of runs")?;
+        budget.spend(count as usize * RUN_COST)?;
+        runs.reserve_exact(count as usize);
         let mut rest = text;
         for index in 1..=count {
             let part = if index == count {
@@ -385,6 +444,8 @@ struct LookTable {
     by_look: HashMap<Look, u32>,
     /// How many looks stand in the chunk.
     written: u32,
+    /// Bytes of links among them.
+    link_bytes: usize,
     /// The index last found for each of a style's small hashes: coloured output alternates between
     /// few.
     recent: [u32; RECENT],
@@ -415,12 +476,20 @@ impl LookTable {
     }
 
     fn find_or_add(&mut self, style: Style, link: Option<&Arc<str>>) -> u32 {
-        let look = Look {
+        let mut look = Look {
             style,
             link: link.cloned(),
         };
+        let link_bytes = link.map_or(0, |link| link.len());
+        if link_bytes > LINKS_PER_CHUNK - self.link_bytes && !self.by_look.contains_key(&look) {
+            look.link = None;
+            if look == Look::default() {
+                return LookIndex::DEFAULT.0;
+            }
+        }
         let next = self.looks.len() as u32 + 1;
         *self.by_look.entry(look).or_insert_with_key(|look| {
+            self.link_bytes += look.link.as_ref().map_or(0, |link| link.len());
             self.looks.push((look.clone(), 0));
             next
         })
@@ -450,6 +519,7 @@ impl LookTable {
         self.looks.clear();
         self.by_look.clear();
         self.written = 0;
+        self.link_bytes = 0;
         self.recent = [0; RECENT];
     }
 }

@@ -5,21 +5,26 @@
 
 use crate::{
     error::DecodeError,
-    history::{Line, decode_lines},
+    history::{Budget, Line},
     screen::LineId,
     wire::Reader,
     zip::Decompressor,
 };
 
+/// Most bytes of one reply before they are packed. A host stops at a quarter of that; the chunk it stops in may
+/// be half of it.
+pub const MAX_UNPACKED: usize = 1024 * 1024;
+
 /// Reads back what `pack` packed: `count` lines of which the first is `first`.
 ///
 /// # Errors
-/// When the bytes are not exactly that many records. Memory is bounded by
-/// [`MAX_BODY`](crate::MAX_BODY), not by what the bytes claim.
+/// When the bytes are not exactly that many records. Memory is bounded by [`MAX_UNPACKED`] and
+/// [`MAX_DECODED`](crate::history::MAX_DECODED), not by what the bytes claim.
 pub fn unpack(first: LineId, count: u32, wire: &[u8]) -> Result<Vec<Line>, DecodeError> {
     let mut body = Vec::new();
-    Decompressor::new().whole(wire, &mut body)?;
+    Decompressor::new().whole(wire, &mut body, MAX_UNPACKED)?;
     let mut reader = Reader::new(&body);
+    let mut budget = Budget::default();
     let mut lines = Vec::new();
     let mut left = u64::from(count);
     while reader.left() > 0 {
@@ -28,7 +33,7 @@ pub fn unpack(first: LineId, count: u32, wire: &[u8]) -> Result<Vec<Line>, Decod
         let bytes = reader.bytes(length as usize, "a piece of history")?;
         let id = first.0.checked_add(u64::from(count) - left);
         let id = LineId(id.ok_or(DecodeError::Invalid("a line number"))?);
-        lines.extend(decode_lines(id, records as u32, bytes)?);
+        lines.extend(budget.decode_lines(id, records as u32, bytes)?);
         left -= records;
     }
     match left {
@@ -94,7 +99,8 @@ mod tests {
     use super::*;
     use crate::{
         cell::{Attrs, Style},
-        history::{HistoryChunk, Run, encode_lines},
+        history::{HistoryChunk, MAX_DECODED, Run, encode_lines},
+        wire::put_number,
     };
 
     fn chunk(first: u64, count: u64) -> HistoryChunk {
@@ -146,6 +152,89 @@ mod tests {
         assert_eq!(ids(&part[0].lines().unwrap()), [12, 13]);
         assert_eq!(cut(&whole, LineId(20), 5), Ok(Vec::new()));
         assert_eq!(cut(&whole, LineId(0), 10), Ok(Vec::new()));
+    }
+
+    /// So many lines of as many characters, each with a look of its own, packed.
+    fn rainbow(lines: u32, cells: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for line in 0..lines {
+            put_number(&mut bytes, (cells as u64) << 2 | 2);
+            bytes.extend(std::iter::repeat_n(b'x', cells));
+            put_number(&mut bytes, cells as u64);
+            for cell in 0..cells {
+                if cell + 1 < cells {
+                    put_number(&mut bytes, 1);
+                }
+                put_number(&mut bytes, 1 + (cell % 2) as u64);
+                if line == 0 && cell < 2 {
+                    // Red, then green.
+                    bytes.extend([1, cell as u8 + 1]);
+                }
+            }
+        }
+        let mut body = Vec::new();
+        put_number(&mut body, u64::from(lines));
+        put_number(&mut body, bytes.len() as u64);
+        body.extend(bytes);
+        crate::zip::Compressor::new(3).whole(&body).to_vec()
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_become_much_memory() {
+        // What was 274 MB once it was read.
+        let wire = rainbow(660, 4096);
+        assert!(wire.len() < 2048, "{}", wire.len());
+        let limit = MAX_UNPACKED;
+        assert_eq!(
+            unpack(LineId(0), 660, &wire),
+            Err(DecodeError::TooLarge { limit })
+        );
+        // Within that, runs are counted.
+        let limit = MAX_DECODED;
+        let wire = rainbow(80, 4096);
+        assert_eq!(
+            unpack(LineId(0), 80, &wire),
+            Err(DecodeError::TooRich { limit })
+        );
+        // What a host sends at most is read.
+        let lines = unpack(LineId(0), 30, &rainbow(30, 4096)).unwrap();
+        assert_eq!(
+            lines.iter().map(|line| line.runs.len()).sum::<usize>(),
+            30 * 4096
+        );
+    }
+
+    #[test]
+    fn a_line_has_no_more_cells_than_a_record_may_have() {
+        assert!(unpack(LineId(0), 1, &rainbow(1, 4096)).is_ok());
+        let refused = unpack(LineId(0), 1, &rainbow(1, 4097));
+        assert_eq!(
+            refused,
+            Err(DecodeError::Invalid("a history line's length"))
+        );
+    }
+
+    #[test]
+    fn a_line_of_links_is_small_enough_to_be_read() {
+        let run = |n: usize| Run {
+            text: "x".to_owned(),
+            style: Style::default(),
+            link: Some(std::sync::Arc::from(format!("https://a.example/{n:02000}"))),
+        };
+        let line = Line {
+            id: LineId(0),
+            runs: (0..4096).map(run).collect(),
+            continued: false,
+        };
+        let wire = pack(&encode_lines(&[line]));
+        let lines = unpack(LineId(0), 1, &wire).unwrap();
+        assert_eq!(lines[0].text(), "x".repeat(4096));
+        let with_link = lines[0]
+            .runs
+            .iter()
+            .filter(|run| run.link.is_some())
+            .count();
+        assert!((100..200).contains(&with_link), "{with_link}");
     }
 
     proptest! {

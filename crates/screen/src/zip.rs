@@ -138,33 +138,38 @@ impl Decompressor {
 
     /// The next frame of the stream, into `out` (emptied first).
     pub(crate) fn frame(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-        if self.run(wire, out)? {
+        if self.run(wire, out, MAX_BODY)? {
             return Err(DecodeError::Compression("the stream of frames ended"));
         }
         Ok(())
     }
 
-    /// A stream of its own, into `out` (emptied first).
-    pub(crate) fn whole(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    /// A stream of its own of at most `limit` bytes, into `out` (emptied first).
+    pub(crate) fn whole(
+        &mut self,
+        wire: &[u8],
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), DecodeError> {
         self.reset();
-        if !self.run(wire, out)? {
+        if !self.run(wire, out, limit)? {
             return Err(DecodeError::Compression("the snapshot is cut off"));
         }
         Ok(())
     }
 
-    /// Whether the stream ended exactly where `wire` does. Never holds more than [`MAX_BODY`] + 1
-    /// bytes, however much would come out.
-    fn run(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<bool, DecodeError> {
+    /// Whether the stream ended exactly where `wire` does. Never holds more than `limit` + 1 bytes,
+    /// however much would come out.
+    fn run(&mut self, wire: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool, DecodeError> {
         const STEP: usize = 16 * 1024;
-        const TOO_LARGE: DecodeError = DecodeError::TooLarge { limit: MAX_BODY };
+        let too_large = DecodeError::TooLarge { limit };
         out.clear();
         if wire.len() > MAX_WIRE {
-            return Err(TOO_LARGE);
+            return Err(too_large);
         }
         let mut input = zstd_safe::InBuffer::around(wire);
         loop {
-            out.reserve(STEP.max(out.len()).min(MAX_BODY + 1 - out.len()));
+            out.reserve(STEP.max(out.len()).min(limit + 1 - out.len()));
             let filled = out.len();
             let room = out.capacity();
             let mut output = zstd_safe::OutBuffer::around_pos(out, filled);
@@ -172,8 +177,8 @@ impl Decompressor {
                 .context
                 .decompress_stream(&mut output, &mut input)
                 .map_err(|code| DecodeError::Compression(zstd_safe::get_error_name(code)))?;
-            if out.len() > MAX_BODY {
-                return Err(TOO_LARGE);
+            if out.len() > limit {
+                return Err(too_large);
             }
             let consumed = input.pos() == wire.len();
             if hint == 0 {
@@ -233,7 +238,9 @@ mod tests {
         Decompressor::new().frame(&wire, &mut out).unwrap();
         assert_eq!(out, body);
         let wire = Compressor::new(3).whole(&body);
-        Decompressor::new().whole(&wire, &mut out).unwrap();
+        Decompressor::new()
+            .whole(&wire, &mut out, MAX_BODY)
+            .unwrap();
         assert_eq!(out, body);
     }
 
@@ -242,7 +249,7 @@ mod tests {
         let bomb = Compressor::new(3).whole(&vec![0; 64 * 1024 * 1024]);
         assert!(bomb.len() < 16 * 1024);
         let mut out = Vec::new();
-        let result = Decompressor::new().whole(&bomb, &mut out);
+        let result = Decompressor::new().whole(&bomb, &mut out, MAX_BODY);
         assert_eq!(result, Err(DecodeError::TooLarge { limit: MAX_BODY }));
         assert!(out.capacity() <= 2 * MAX_BODY);
     }
@@ -274,12 +281,16 @@ mod tests {
         let mut out = Vec::new();
         let frame = Compressor::new(1).frame(b"frame");
         let whole = Compressor::new(1).whole(b"whole");
-        assert!(Decompressor::new().whole(&frame, &mut out).is_err());
+        assert!(
+            Decompressor::new()
+                .whole(&frame, &mut out, MAX_BODY)
+                .is_err()
+        );
         assert!(Decompressor::new().frame(&whole, &mut out).is_err());
         let mut two = whole.to_vec();
         two.extend_from_slice(&whole);
         assert_eq!(
-            Decompressor::new().whole(&two, &mut out),
+            Decompressor::new().whole(&two, &mut out, MAX_BODY),
             Err(DecodeError::Trailing(whole.len()))
         );
     }
