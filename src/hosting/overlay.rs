@@ -40,6 +40,33 @@ pub struct Overlay {
     behind_panel: Option<Behind>,
     screen: Screen,
     bytes: Vec<u8>,
+    queries: Queries,
+}
+
+/// The program's own questions where the cursor is, whose answers come among the keys as ours does.
+#[derive(Default)]
+struct Queries {
+    /// How many were asked, as seen last, and when they had become so many.
+    asked: u64,
+    since_us: u64,
+    /// How many of them a terminal left unanswered.
+    given_up: u64,
+}
+
+impl Queries {
+    /// Whether an answer is on its way to the program: the next one would be taken for ours. One that doesn't
+    /// come for a second doesn't come.
+    fn is_waiting(&mut self, now: Now, asked: u64, answered: u64) -> bool {
+        if asked != self.asked {
+            (self.asked, self.since_us) = (asked, now.mono_us);
+        }
+        let settled = answered.saturating_add(self.given_up);
+        if asked > settled && now.mono_us.saturating_sub(self.since_us) >= PATIENCE_US {
+            self.given_up = asked.saturating_sub(answered);
+            return false;
+        }
+        asked > settled
+    }
 }
 
 /// The gate to the terminal, as far as this is concerned.
@@ -72,6 +99,7 @@ impl Overlay {
             behind_panel: None,
             screen: Screen::blank(Size::clamped(1, 1)),
             bytes: Vec::new(),
+            queries: Queries::default(),
         }
     }
 
@@ -153,6 +181,7 @@ impl Overlay {
             self.wanted_since_us = None;
             self.unfit = false;
             if !matches!(self.gate, Gate::Drawn(_)) {
+                self.ui.forget_cursor();
                 self.gate = Gate::Free;
             }
             return;
@@ -202,6 +231,12 @@ impl Overlay {
                 // Who asked for the panel has waited long enough for the program to go on.
                 self.bytes.extend((!between).then_some(CANCEL));
             }
+            if self.behind_panel.is_none()
+                && host.cursor_is_unsure()
+                && !self.locate(now, host).await
+            {
+                return;
+            }
         }
         self.wanted_since_us = None;
         self.unfit = false;
@@ -225,6 +260,25 @@ impl Overlay {
             }
             other => other,
         };
+    }
+
+    /// Whether it is known where the terminal's cursor is; if not, the gate stays held until it is, or, where
+    /// the program waits for an answer of the same kind, it is not the moment.
+    async fn locate(&mut self, now: Now, host: &Host) -> bool {
+        let (asked, answered) = (host.cursor_queries(), self.ui.cursor_reports());
+        if self.queries.is_waiting(now, asked, answered) {
+            self.unfit = true;
+            self.release().await;
+            return false;
+        }
+        let before = self.bytes.len();
+        let known = self
+            .ui
+            .locate(now, &self.screen, &host.resume(), &mut self.bytes);
+        if self.bytes.len() > before {
+            self.draw().await;
+        }
+        known
     }
 
     /// The program has written: the notice makes way before the session takes it in.
@@ -294,6 +348,7 @@ impl Overlay {
 
     /// Lets the program's output pass, what was kept first.
     async fn release(&mut self) {
+        self.ui.forget_cursor();
         let gate = std::mem::replace(&mut self.gate, Gate::Free);
         if let Gate::Held(mut hold) | Gate::Drawn(mut hold) = gate {
             // What is left is written by whoever reads the program.

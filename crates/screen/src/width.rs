@@ -64,6 +64,15 @@ pub(crate) fn is_ambiguous(ch: char) -> bool {
     !matches!(ch, ' '..='~') && ch.width_cjk() != ch.width()
 }
 
+/// Whether every terminal gives a character the columns we count, however it is set up.
+#[cfg(feature = "emulator")]
+pub(crate) fn is_sure(ch: char) -> bool {
+    // Most of what a flood of text consists of, without a search.
+    let often =
+        matches!(ch, '\u{3041}'..='\u{3096}' | '\u{4e00}'..='\u{9fcb}' | '\u{ac00}'..='\u{d7a3}');
+    often || !is_disputed(ch) && !is_ambiguous(ch)
+}
+
 impl Width {
     /// How many columns.
     pub fn columns(self) -> usize {

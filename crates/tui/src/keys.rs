@@ -442,6 +442,14 @@ impl Tokenizer {
     }
 }
 
+/// Where a terminal says its cursor is (CPR, `CSI row ; column R`): column and row from 0.
+pub fn cursor_report(sequence: &[u8]) -> Option<(u16, u16)> {
+    let body = sequence.strip_prefix(b"\x1b[")?.strip_suffix(b"R")?;
+    let (row, column) = std::str::from_utf8(body).ok()?.split_once(';')?;
+    let from_zero = |number: &str| number.parse::<u16>().ok()?.checked_sub(1);
+    Some((from_zero(column)?, from_zero(row)?))
+}
+
 /// The first character of typed text and what follows it, for who looks for commands: those are ASCII,
 /// and any other character is U+FFFD.
 pub(crate) fn first_char(text: &[u8]) -> Option<(char, &[u8])> {

@@ -183,7 +183,7 @@ impl Guard {
         cursor.input_needs_wrap = end == cols;
         cursor.point.column = Column(end.min(cols - 1));
         self.damage.rows.insert(y);
-        self.last_char = Some(ch);
+        self.wrote(ch);
     }
 
     /// Writes printable ASCII at the cursor, wrapping as the emulator does.

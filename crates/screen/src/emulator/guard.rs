@@ -22,7 +22,7 @@ use crate::{
     clean::{REPLACEMENT, allowed_link, clean_title, is_clean_char},
     damage::{Damage, Scroll},
     screen::{LineId, MAX_TITLE, Size},
-    width::columns,
+    width::{columns, is_sure},
 };
 
 /// Most titles on the stack (`CSI 22 t`); the oldest is dropped.
@@ -49,6 +49,10 @@ pub(super) struct Guard {
     pub(super) sync: bool,
     /// What REP repeats.
     pub(super) last_char: Option<char>,
+    /// A character was written that is wider on some terminals than here.
+    pub(super) unsure: bool,
+    /// How often the program asked where the cursor is.
+    pub(super) cursor_queries: u64,
     pub(super) replies: Replies,
     pub(super) damage: Damage,
     /// The scroll in the making, see [`Guard::scrolled`].
@@ -105,6 +109,8 @@ impl Guard {
             bells: 0,
             sync: false,
             last_char: None,
+            unsure: false,
+            cursor_queries: 0,
             replies: Replies::default(),
             damage: Damage::all(size),
             scroll: None,
@@ -283,6 +289,13 @@ impl Guard {
         }
     }
 
+    /// Notes a character that was written.
+    #[inline]
+    pub(super) fn wrote(&mut self, ch: char) {
+        self.last_char = Some(ch);
+        self.unsure |= !ch.is_ascii() && !self.unsure && !is_sure(ch);
+    }
+
     /// How many marks the cell has that the next one would be put on.
     fn marks_here(&self) -> usize {
         let grid = self.term.grid();
@@ -378,7 +391,7 @@ impl Handler for Guard {
         };
         self.damage_text(width);
         self.term.input(ch);
-        self.last_char = Some(ch);
+        self.wrote(ch);
         self.relieve();
     }
 
@@ -541,6 +554,7 @@ impl Handler for Guard {
         self.palette.clear();
         self.sync = false;
         self.last_char = None;
+        self.unsure = false;
         self.damage_screen();
     }
 
@@ -695,6 +709,7 @@ impl Handler for Guard {
         match what {
             5 => self.replies.ok(),
             6 => {
+                self.cursor_queries += 1;
                 let (x, y) = (self.cursor().point.column.0, self.y());
                 let top = if self.mode(TermMode::ORIGIN) {
                     self.region.0

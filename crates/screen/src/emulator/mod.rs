@@ -176,6 +176,17 @@ impl Terminal {
         self.scanner.at_ground() && self.partial.is_empty()
     }
 
+    /// Whether the cursor may be elsewhere on another terminal, because something was written since the
+    /// terminal was reset that is wider or narrower there.
+    pub fn cursor_is_unsure(&self) -> bool {
+        self.guard.unsure
+    }
+
+    /// How often the program has asked where the cursor is (DSR 6).
+    pub fn cursor_queries(&self) -> u64 {
+        self.guard.cursor_queries
+    }
+
     /// Whether the program is in a synchronized update (mode 2026): it asks for no frame before its
     /// end. How long to wait is the caller's to decide, usually 150 ms.
     pub fn in_sync_update(&self) -> bool {
@@ -405,6 +416,8 @@ impl Terminal {
         }
         let mut guard = Guard::new(self.guard.size, lines);
         guard.bells = self.guard.bells;
+        guard.unsure = true;
+        guard.cursor_queries = self.guard.cursor_queries;
         guard.replies = std::mem::take(&mut self.guard.replies);
         self.guard = guard;
         self.parser = Processor::new();

@@ -20,6 +20,17 @@ impl Host {
         self.track.term.resume()
     }
 
+    /// Whether the host's terminal may have its cursor elsewhere than the emulator, which may think otherwise
+    /// of the width of what was written.
+    pub fn cursor_is_unsure(&self) -> bool {
+        self.track.term.cursor_is_unsure()
+    }
+
+    /// How often the program has asked its terminal where the cursor is.
+    pub fn cursor_queries(&self) -> u64 {
+        self.track.term.cursor_queries()
+    }
+
     /// Whether the program's output so far ends between two sequences, outside a synchronized update:
     /// where something may be drawn over it.
     pub fn at_ground(&self, track: TrackId) -> bool {

@@ -2,7 +2,7 @@
 //! prefix key and what follows it.
 
 use crate::{
-    keys::{Event, Key, KeyCode, Press, Tokenizer, first_char},
+    keys::{Event, Key, KeyCode, Press, Tokenizer, cursor_report, first_char},
     prefix::Prefix,
 };
 
@@ -11,6 +11,13 @@ use crate::{
 pub(crate) enum HostKey<'a> {
     /// For the program.
     Forward(&'a [u8]),
+    /// The terminal's answer to our question where its cursor is.
+    Cursor {
+        /// Column, from 0.
+        x: u16,
+        /// Row, from 0.
+        y: u16,
+    },
     /// The prefix, then this key.
     Command(Key),
     /// For the panel.
@@ -43,6 +50,10 @@ pub(crate) struct HostKeys {
     sent_prefix: bool,
     /// A key that was for us is down: so are its repetitions and its going up.
     ours: Option<KeyCode>,
+    /// How many answers to our question where the cursor is are on their way.
+    reports_due: u32,
+    /// How many such answers the program was given.
+    reports_passed: u64,
 }
 
 impl HostKeys {
@@ -54,7 +65,19 @@ impl HostKeys {
             prefixed: false,
             sent_prefix: false,
             ours: None,
+            reports_due: 0,
+            reports_passed: 0,
         }
+    }
+
+    /// The terminal is asked where its cursor is: the next answer is ours.
+    pub(crate) fn expect_report(&mut self) {
+        self.reports_due = self.reports_due.saturating_add(1);
+    }
+
+    /// How many such answers the program was given.
+    pub(crate) fn reports_passed(&self) -> u64 {
+        self.reports_passed
     }
 
     /// Whether [`HostKeys::timeout`] would find something to do.
@@ -74,7 +97,7 @@ impl HostKeys {
             self.event(event, raw, &mut focus, &mut each)
         });
         // What may become anything goes on its way, unless it is for us in any case.
-        if focus == Focus::Program && !self.prefixed {
+        if focus == Focus::Program && !self.prefixed && self.reports_due == 0 {
             let fresh = tokenizer.held().get(self.forwarded..).unwrap_or_default();
             if !fresh.is_empty() {
                 each(HostKey::Forward(fresh));
@@ -125,6 +148,19 @@ impl HostKeys {
             }
             Event::PasteStart | Event::Paste(_) | Event::PasteEnd | Event::Mouse(_)
                 if *focus == Focus::Panel => {}
+            Event::Reply => {
+                let report = cursor_report(raw);
+                match (report, self.reports_due) {
+                    (Some((x, y)), 1..) if had == 0 => {
+                        self.reports_due -= 1;
+                        *focus = each(HostKey::Cursor { x, y });
+                    }
+                    _ => {
+                        self.reports_passed += u64::from(report.is_some());
+                        *focus = each(HostKey::Forward(fresh));
+                    }
+                }
+            }
             // Answers to the program's questions, focus changes, keys going up: never for us.
             _ => {
                 if !fresh.is_empty() {

@@ -6,6 +6,7 @@
 //! may be using is touched. While a notice is up, hold the program's output: when some comes, take the
 //! notice away ([`HostUi::before_output`]) and let it through. So no scrolling carries a notice along.
 
+mod cursor;
 mod keys;
 mod notice;
 mod page;
@@ -21,6 +22,7 @@ use pillion_screen::{
 use pillion_session::{Command, CommandError, Done, HostNotice, Now};
 
 use self::{
+    cursor::{Asking, Place, Probe},
     keys::{Focus, HostKey, HostKeys},
     notice::Notices,
     page::LinkPage,
@@ -110,6 +112,9 @@ pub struct HostUi {
     unknown: bool,
     /// Bytes for the terminal that draw nothing (the clipboard).
     aside: Vec<u8>,
+    probe: Probe,
+    /// Where the terminal's cursor is while the program's output is held.
+    place: Place,
 }
 
 /// Where the panel stands.
@@ -150,6 +155,8 @@ impl HostUi {
             covered: RowSet::EMPTY,
             unknown: false,
             aside: Vec::new(),
+            probe: Probe::default(),
+            place: Place::default(),
         }
     }
 
@@ -241,6 +248,7 @@ impl HostUi {
         [
             self.esc_at,
             self.notices.expires_at(),
+            self.probe.due_at(),
             open.then(|| self.panel.refresh_at()),
             // Once that time has come, the moment to draw is waited for, not the time.
             (notice && !open)
@@ -250,6 +258,43 @@ impl HostUi {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Before [`HostUi::paint`], where the cursor may be elsewhere than `screen` has it
+    /// ([`Terminal::cursor_is_unsure`](pillion_screen::Terminal::cursor_is_unsure)): whether it is known where.
+    /// Until then ask the terminal if something is appended to `out`, keep all output back, and come again with
+    /// each key and at [`HostUi::wake_at`].
+    pub fn locate(
+        &mut self,
+        now: Now,
+        screen: &Screen,
+        resume: &Resume,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match self.probe.stands(now, screen, resume) {
+            Asking::Ask => {
+                self.probe.asked(now);
+                self.keys.expect_report();
+                out.extend_from_slice(b"\x1b[6n");
+                false
+            }
+            Asking::Wait => false,
+            Asking::Done(place) => {
+                self.place = place;
+                true
+            }
+        }
+    }
+
+    /// The program's output goes on.
+    pub fn forget_cursor(&mut self) {
+        self.probe.forget();
+        self.place = Place::default();
+    }
+
+    /// How many answers to the question where the cursor is the program was given.
+    pub fn cursor_reports(&self) -> u64 {
+        self.keys.reports_passed()
     }
 
     /// What is to be painted.
@@ -354,6 +399,7 @@ impl HostUi {
         run(&mut keys, &mut |key| {
             match key {
                 HostKey::Forward(bytes) => forward.extend_from_slice(bytes),
+                HostKey::Cursor { x, y } => self.probe.answered(x, y),
                 HostKey::Command(key) => {
                     flush(&mut forward, actions);
                     self.command(now, &key, actions);
@@ -443,7 +489,7 @@ impl HostUi {
     }
 
     fn repaint(&self, screen: &Screen, rows: &RowSet, resume: &Resume, out: &mut Vec<u8>) {
-        emit::emit_rows(screen, rows, resume, None, out);
+        emit::emit_rows(screen, rows, resume, self.place.real(), out);
     }
 
     fn paint_notice(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
@@ -451,7 +497,7 @@ impl HostUi {
             self.restore_title(screen, out);
             return;
         };
-        let Some(row) = notice::row_for(screen) else {
+        let Some(row) = notice::row_for(screen).filter(|_| self.place != Place::Unknown) else {
             return self.fallback(now, screen, out);
         };
         self.restore_title(screen, out);
@@ -462,7 +508,7 @@ impl HostUi {
             .unwrap_or_default();
         out.extend_from_slice(emit::NEUTRAL);
         paint_line(0, row, screen.size.cols(), &fitting, inverse(), out);
-        emit::emit_resume(screen, resume, None, out);
+        emit::emit_resume(screen, resume, self.place.real(), out);
         self.notices.seen(now);
         self.shown = Some(Shown {
             row,
@@ -473,6 +519,8 @@ impl HostUi {
 
     fn paint_panel(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
         let size = screen.size;
+        // What it showed can't be restored in part.
+        self.unknown |= self.place == Place::Unknown;
         let question = self
             .notices
             .question(usize::from(size.cols()).saturating_sub(4).min(86));

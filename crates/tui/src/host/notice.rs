@@ -295,12 +295,14 @@ impl Question {
     }
 }
 
-/// The row to draw over: the last one, or the one above it if the cursor is there. Not the first: it
-/// is the next to go into the scrollback. `None` where no row can be spared.
+/// The row to draw over: the last one, or the one above it if the cursor is there, or what it shows can't be
+/// drawn again exactly because terminals dispute its width. Not the first: it is the next to go into the
+/// scrollback. `None` where no row can be spared.
 pub(crate) fn row_for(screen: &Screen) -> Option<u16> {
     let last = screen.size.rows().checked_sub(1).filter(|last| *last > 0)?;
-    match screen.cursor.y == last {
-        true => Some(last - 1),
-        false => Some(last),
-    }
+    [last, last - 1].into_iter().find(|y| {
+        let row = screen.rows.get(usize::from(*y));
+        let disputed = row.is_some_and(|row| row.cells.iter().any(|cell| cell.is_disputed()));
+        *y != screen.cursor.y && !disputed
+    })
 }
