@@ -14,7 +14,7 @@ use std::{fmt, iter, num::NonZeroU32, str::FromStr};
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Digest as _, Sha512};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, from_hex, sign, verify},
@@ -175,7 +175,7 @@ impl fmt::Display for EmailAddress {
 /// be another's.
 ///
 /// Displays, and parses, as 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantId([u8; 16]);
 
 impl GrantId {
@@ -217,6 +217,27 @@ impl FromStr for GrantId {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         from_hex(text).map(Self)
+    }
+}
+
+/// 16 bytes in binary formats, the displayed text in human-readable ones.
+impl Serialize for GrantId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(self),
+            false => self.0.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.is_human_readable() {
+            true => String::deserialize(deserializer)?
+                .parse()
+                .map_err(de::Error::custom),
+            false => <[u8; 16]>::deserialize(deserializer).map(Self),
+        }
     }
 }
 
