@@ -15,6 +15,9 @@
 //! A host's list of who may come in is made of [`Invited`]s; [`Invited::covers`] says whether a
 //! proved [`Who`] is meant by one.
 //!
+//! A person who names somebody does it in a [`SubjectText`]: its form alone says by what they are meant, and only
+//! what has no form is a [`Name`].
+//!
 //! The crate is pure: time, random bytes and the issuers' keys come in as arguments ([`Trust`]).
 //!
 //! Start reading at [`verify`].
@@ -22,8 +25,10 @@
 pub mod agent;
 mod claim;
 mod keyfile;
+mod name;
 mod oidc;
 mod ssh;
+mod subject;
 mod team;
 mod who;
 mod wire;
@@ -33,8 +38,10 @@ pub use claim::{
     SshClaim, Trust, TrustedIssuer, verify,
 };
 pub use keyfile::{KeyFileError, MAX_KEY_FILE, SshSecret};
+pub use name::{MAX_NAME, Name, NotAName, plain_name};
 pub use oidc::{Jwks, JwksError, MAX_JWKS, MAX_JWKS_KEYS, TokenError, nonce};
 pub use ssh::{KeyList, KeyListError, MAX_KEY_LIST, MAX_LISTED_KEYS, SshKey, SshSignature};
+pub use subject::{HexPrefix, KeyListRef, SubjectRef, SubjectText};
 pub use team::{
     MAX_MEMBERSHIP_MILLIS, MAX_REMOVED, Membership, MembershipId, Removals, Serial, TeamKey,
     TextError,

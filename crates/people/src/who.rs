@@ -10,11 +10,15 @@
 
 use std::{fmt, str::FromStr};
 
-use pillion_caps::{EmailAddress, PublicKey};
+use pillion_caps::{EmailAddress, PublicKey, Subject};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-use crate::ssh::SshKey;
+use crate::{
+    name::{Name, NotAName},
+    ssh::SshKey,
+    subject::{HexPrefix, TEAM},
+};
 
 /// Longest name of a team's member, in bytes.
 pub const MAX_MEMBER_NAME: usize = 64;
@@ -94,7 +98,6 @@ impl FromStr for Who {
 }
 
 const VIA: &str = " via ";
-const TEAM: &str = "team:";
 
 /// What one entry of a list of invited people means.
 ///
@@ -119,6 +122,15 @@ impl Invited {
             (Invited::Team(wanted), Who::Team { team, .. }) => wanted == team,
             (Invited::Address(_) | Invited::Team(_), _) => false,
         }
+    }
+}
+
+impl Invited {
+    /// As the list of a session names it.
+    pub fn subject(&self) -> Subject {
+        let subject = self.to_string().parse();
+        // Printable ASCII of 519 bytes at most: an address and an issuer.
+        subject.unwrap_or_else(|_| unreachable!("{self} is no subject"))
     }
 }
 
@@ -197,6 +209,28 @@ pub enum NotAPerson {
     /// No SSH key.
     #[error("this SSH key is damaged or cut short: copy the whole line of the .pub file")]
     SshKey,
+    /// 64 digits that are no key.
+    #[error(
+        "these 64 hexadecimal digits are no Pillion key: copy the line that `pillion id` prints"
+    )]
+    Key,
+    /// More digits than anything has.
+    #[error(
+        "hexadecimal digits are the beginning of a fingerprint (4 and more), a grant's id (32) or a Pillion key (64)"
+    )]
+    Digits,
+    /// A list of keys where one person is to be named.
+    #[error(
+        "this is a list of keys, and somebody is to be named here: give a number, a name or a fingerprint from \
+         `pillion who`, or one key"
+    )]
+    KeyList,
+    /// A forge's user that can't be one.
+    #[error("this is no user of a forge: write forge:NAME with letters, digits, - _ .")]
+    ForgeUser,
+    /// Not even a name.
+    #[error("{0}")]
+    Name(NotAName),
     /// No address.
     #[error(
         "this is no e-mail address of at most {} bytes of plain ASCII",
@@ -215,7 +249,7 @@ pub enum NotAPerson {
     /// No member's name.
     #[error(
         "this is no member's name: use 1 to {MAX_MEMBER_NAME} of the letters a to z, digits, and \
-         . _ @ + -"
+         . _ + -"
     )]
     Member,
     /// One person is wanted, and an address alone may be vouched for by several issuers.
@@ -315,7 +349,7 @@ fn is_loopback(authority: &str) -> bool {
     host == "127.0.0.1" || host == "localhost"
 }
 
-/// What a team calls a member: 1 to [`MAX_MEMBER_NAME`] ASCII letters, digits and `. _ @ + -`.
+/// What a team calls a member: a [`Name`] of 1 to [`MAX_MEMBER_NAME`] ASCII letters, digits and `. _ + -`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberName(String);
 
@@ -336,15 +370,17 @@ impl FromStr for MemberName {
     type Err = NotAPerson;
 
     fn from_str(text: &str) -> Result<Self, NotAPerson> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+-".contains(&byte);
-        match (1..=MAX_MEMBER_NAME).contains(&text.len()) && text.bytes().all(fits) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(NotAPerson::Member),
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+        if !(1..=MAX_MEMBER_NAME).contains(&text.len()) || !text.bytes().all(fits) {
+            return Err(NotAPerson::Member);
         }
+        // Anybody can make a team and call its members anything.
+        text.parse::<Name>().map_err(NotAPerson::Name)?;
+        Ok(Self(text.to_owned()))
     }
 }
 
-/// Serialised as its text, in binary formats too.
+/// Serialised as its text, in binary formats too. Those are read only as they are written: one value has one encoding.
 macro_rules! serde_as_text {
     ($($name:ty),*) => {$(
         impl Serialize for $name {
@@ -355,13 +391,21 @@ macro_rules! serde_as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                let by_people = deserializer.is_human_readable();
+                let text = String::deserialize(deserializer)?;
+                let value: Self = text.parse().map_err(de::Error::custom)?;
+                match by_people || value.to_string() == text {
+                    true => Ok(value),
+                    false => Err(de::Error::custom("not as it is written")),
+                }
             }
         }
     )*};
 }
 
-serde_as_text!(Who, Invited, Address, Issuer, MemberName, SshKey);
+serde_as_text!(
+    Who, Invited, Address, Issuer, MemberName, SshKey, Name, HexPrefix
+);
 
 #[cfg(test)]
 mod tests {
