@@ -5,23 +5,20 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use pillion_people::{Invited, Who};
+use pillion_caps::PublicKey;
+use pillion_people::{Invited, Name, SubjectRef, Who};
 use pillion_prove::private;
-use pillion_screen::clean::clean_name;
 use serde::{Deserialize, Serialize};
 
 /// Most entries, and the longest file, in bytes.
 const MAX_ENTRIES: usize = 10_000;
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// Longest name, in characters.
-const MAX_NAME: usize = 64;
-
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What this person is called here; one may have several keys.
-    pub name: String,
+    pub name: Name,
     /// Whom it means.
     pub who: Invited,
 }
@@ -70,7 +67,7 @@ impl Book {
     /// # Errors
     /// The name is none, somebody else has this key, or the file can't be written.
     pub fn add(&mut self, name: &str, who: Invited) -> Result<()> {
-        let name = checked(name)?;
+        let name: Name = name.parse()?;
         if let Some(entry) = self.entries.iter().find(|entry| entry.who == who) {
             bail!("that is {} already (pillion people)", entry.name);
         }
@@ -87,9 +84,13 @@ impl Book {
     /// # Errors
     /// Nobody is called so, the new name is none, or the file can't be written.
     pub fn rename(&mut self, old: &str, new: &str) -> Result<()> {
-        let new = checked(new)?;
+        let new: Name = new.parse()?;
         let mut found = false;
-        for entry in self.entries.iter_mut().filter(|entry| entry.name == old) {
+        for entry in self
+            .entries
+            .iter_mut()
+            .filter(|entry| entry.name.as_str() == old)
+        {
             entry.name.clone_from(&new);
             found = true;
         }
@@ -105,43 +106,45 @@ impl Book {
     /// # Errors
     /// There is none, or the file can't be written.
     pub fn remove(&mut self, what: &str) -> Result<()> {
-        let who = what.parse::<Invited>().ok();
         let before = self.entries.len();
-        self.entries
-            .retain(|entry| entry.name != what && Some(&entry.who) != who.as_ref());
+        match what.parse()? {
+            SubjectRef::Name(name) => self.entries.retain(|entry| entry.name != name),
+            SubjectRef::Provable(who) => self.entries.retain(|entry| entry.who != who),
+            SubjectRef::Number(_) | SubjectRef::Prefix(_) | SubjectRef::Grant(_) => {}
+        }
         if self.entries.len() == before {
             bail!("nobody in the book is called \"{what}\" (pillion people)");
         }
         self.write()
     }
 
-    /// What the book says of somebody, by their key's fingerprint and what they proved to be (texts of
-    /// [`Who`], with commas between, as the session tells it).
-    pub fn look_up(&self, name: &str, fingerprint: &str, proof: &str) -> Known {
+    /// What the book says of somebody, by their key and what they proved to be (texts of [`Who`], with commas
+    /// between, as the session tells it).
+    pub fn look_up(&self, name: &str, identity: &PublicKey, proof: &str) -> Known {
         let proved: Vec<Who> = proof
             .split(", ")
             .filter_map(|one| one.parse().ok())
             .collect();
         let theirs = |entry: &&Entry| match &entry.who {
-            Invited::One(Who::Key(key)) => key.fingerprint() == fingerprint,
+            Invited::One(Who::Key(key)) => key == identity,
             // A whole team is called something, not somebody in it.
             Invited::Team(_) => false,
             who => proved.iter().any(|one| who.covers(one)),
         };
         if let Some(entry) = self.entries.iter().find(theirs) {
-            return Known::As(entry.name.clone());
+            return Known::As(entry.name.to_string());
         }
-        let same = |entry: &&Entry| entry.name.to_lowercase() == name.trim().to_lowercase();
-        match self.entries.iter().find(same) {
-            Some(entry) => Known::Another(entry.name.clone()),
+        let name = Name::of(name);
+        match self.entries.iter().find(|entry| entry.name.is_same(&name)) {
+            Some(entry) => Known::Another(entry.name.to_string()),
             None => Known::No,
         }
     }
 
     /// What to say beside somebody's name: whom the book knows them as, or a warning. Nothing if they are
     /// called as in the book, or not in it.
-    pub fn remark(&self, name: &str, fingerprint: &str, proof: &str) -> Option<String> {
-        match self.look_up(name, fingerprint, proof) {
+    pub fn remark(&self, name: &str, identity: &PublicKey, proof: &str) -> Option<String> {
+        match self.look_up(name, identity, proof) {
             Known::As(known) if known == name => None,
             Known::As(known) => Some(format!("is {known} in your book")),
             Known::Another(known) => Some(format!("NOT the {known} you know")),
@@ -155,17 +158,9 @@ impl Book {
     }
 }
 
-fn checked(name: &str) -> Result<String> {
-    let name = name.trim();
-    if name.is_empty() || clean_name(name, MAX_NAME) != name {
-        bail!("a name is one line of 1 to {MAX_NAME} characters");
-    }
-    Ok(name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use pillion_caps::{PublicKey, SecretKey};
+    use pillion_caps::SecretKey;
 
     use super::*;
 
@@ -190,7 +185,7 @@ mod tests {
         assert!(book.add(" \u{1b}[2J", who(3)).is_err());
         let mut book = Book::open(dir.path()).unwrap();
         let names = |book: &Book| {
-            let names = book.entries().iter().map(|entry| entry.name.clone());
+            let names = book.entries().iter().map(|entry| entry.name.to_string());
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(&book), ["anna", "anna", "bert"]);
@@ -209,8 +204,7 @@ mod tests {
         book.add("bert", "bert@example.org".parse().unwrap())
             .unwrap();
         let remark = |name: &str, seed, proof: &str| {
-            let fingerprint = key(seed).fingerprint();
-            book.remark(name, &fingerprint, proof).unwrap_or_default()
+            book.remark(name, &key(seed), proof).unwrap_or_default()
         };
         assert_eq!(remark("anna", 1, ""), "");
         assert_eq!(remark("guest", 1, ""), "is anna in your book");

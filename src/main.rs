@@ -102,7 +102,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         return exit::NOT_FOUND;
     }
     match error.downcast_ref::<CommandError>() {
-        Some(CommandError::Unknown { .. } | CommandError::UnknownPerson { .. }) => exit::NOT_FOUND,
+        Some(CommandError::Unknown { .. }) => exit::NOT_FOUND,
         Some(CommandError::NotAllowed(_)) => exit::REFUSED,
         _ => 1,
     }

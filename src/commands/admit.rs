@@ -1,19 +1,16 @@
 //! `pillion admit`.
 
 use anyhow::Result;
-use pillion::{
-    paths::Paths,
-    session::{Command, Target},
-};
+use pillion::{paths::Paths, session::Command};
 
 use crate::{
     args::AdmitArgs,
-    commands::{ask, say},
+    commands::{ask, say, subject},
 };
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &AdmitArgs) -> Result<()> {
-    let target = Target::Named(args.who.clone());
+    let target = subject(&args.who)?;
     let command = Command::Admit { target };
     say(&ask(paths, args.session.session.as_deref(), command).await?);
     Ok(())

@@ -5,12 +5,12 @@ use pillion::{
     clock,
     paths::Paths,
     proto::Right,
-    session::{Command, Done, Target},
+    session::{Command, Done},
 };
 
 use crate::{
     args::GrantArgs,
-    commands::{ask, say},
+    commands::{ask, say, subject},
 };
 
 /// Runs it.
@@ -23,7 +23,7 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
     let ttl_ms = args.expires.map(|span| span.as_millis());
     let command = match &args.who {
         Some(who) => Command::Grant {
-            target: Target::Named(who.clone()),
+            target: subject(who)?,
             right,
             ttl_ms,
         },

@@ -5,6 +5,7 @@ use pillion::{
     config::Config,
     net::load_or_create_identity,
     paths::{Paths, private_dir},
+    people::Name,
 };
 
 use crate::args::IdArgs;
@@ -12,12 +13,13 @@ use crate::args::IdArgs;
 /// Runs it.
 pub fn run(paths: &Paths, config: &Config, args: &IdArgs) -> Result<()> {
     private_dir(&paths.config)?;
+    let name = Name::of(config.name());
     let key = load_or_create_identity(&paths.config)?.public();
     if args.json {
         println!(
             "{}",
             serde_json::json!({
-                "key": key, "fingerprint": key.fingerprint(), "name": config.name(),
+                "key": key, "fingerprint": key.fingerprint(), "name": name.as_str(),
             })
         );
     } else {
@@ -25,7 +27,7 @@ pub fn run(paths: &Paths, config: &Config, args: &IdArgs) -> Result<()> {
         eprintln!(
             "This is your Pillion key; its fingerprint is {}, and others see you as {}.",
             key.fingerprint(),
-            config.name()
+            name
         );
     }
     Ok(())

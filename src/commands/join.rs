@@ -14,6 +14,7 @@ use pillion::{
         signal::{JoinError, Resolver, SignalService, redeem},
     },
     paths::{Paths, private_dir},
+    people::{Name, NotAName},
     proto::{
         GrantToken, LinkUrl, Ticket,
         limits::{MAX_NAME, MAX_TICKET_CHARS},
@@ -62,6 +63,12 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     };
     let prove = args.prove.unwrap_or_else(|| config.join_as());
     let claims = prover.claims(&prove.0, &session).await?;
+    let name = args.name.unwrap_or_else(|| config.name().to_owned());
+    let shown = Name::of(&name);
+    if shown.as_str() != name.trim() {
+        let why = name.parse::<Name>().err().unwrap_or(NotAName::Empty);
+        eprintln!("pillion: the host will see you as \"{shown}\": {why}");
+    }
     let options = Options {
         ticket: found.ticket,
         resolver: found.resolver,
@@ -69,7 +76,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         grants,
         claims,
         identity,
-        name: args.name.unwrap_or_else(|| config.name().to_owned()),
+        name,
         read_only: args.read_only,
         relay: args.relay.unwrap_or_else(|| config.relay()),
         net,

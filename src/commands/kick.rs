@@ -1,20 +1,17 @@
 //! `pillion kick`.
 
 use anyhow::Result;
-use pillion::{
-    paths::Paths,
-    session::{Command, Target},
-};
+use pillion::{paths::Paths, session::Command};
 
 use crate::{
     args::KickArgs,
-    commands::{ask, say},
+    commands::{ask, say, subject},
 };
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &KickArgs) -> Result<()> {
     let command = Command::Kick {
-        target: Target::Named(args.who.clone()),
+        target: subject(&args.who)?,
     };
     say(&ask(paths, args.session.session.as_deref(), command).await?);
     Ok(())

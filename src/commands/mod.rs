@@ -36,6 +36,7 @@ use pillion::{
         signal::{SignalService, SignalUrl},
     },
     paths::Paths,
+    people::{SubjectRef, SubjectText},
     prove::keys::{self, Listed},
     qr::{self, Style},
     select,
@@ -62,20 +63,28 @@ pub async fn ask(paths: &Paths, wanted: Option<&str>, command: Command) -> Resul
     .await
 }
 
-/// Whom a word means: a list of SSH keys, which is read or fetched here, or else somebody by themselves,
-/// whom the session knows best.
+/// Whom a word means who is here, or a grant. Which of them, the session knows.
+pub fn subject(word: &str) -> Result<Target> {
+    Ok(word.parse::<SubjectRef>()?.into())
+}
+
+/// Whom a word means, here or not. A list of SSH keys is read or fetched here.
 pub async fn target(config: &Config, word: &str) -> Result<Target> {
-    Ok(match keys::list(word, config.forge()).await? {
-        Some(Listed {
-            from,
-            is_address,
-            keys,
-        }) => Target::Keys {
-            from,
-            keys,
-            is_address,
-        },
-        None => Target::Named(word.to_owned()),
+    Ok(match word.parse()? {
+        SubjectText::One(whom) => whom.into(),
+        SubjectText::Keys(list) => {
+            let listed = keys::read(&list, config.forge()).await?;
+            let Listed {
+                from,
+                is_address,
+                keys,
+            } = listed;
+            Target::Keys {
+                from,
+                keys,
+                is_address,
+            }
+        }
     })
 }
 

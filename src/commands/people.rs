@@ -34,7 +34,7 @@ fn list(book: &Book, json: bool) -> Result<()> {
         eprintln!("Nobody is in the book. `pillion people add NAME PERSON` writes somebody down.");
     } else {
         for entry in book.entries() {
-            println!("{:<20} {}", entry.name, entry.who);
+            println!("{:<20} {}", entry.name.as_str(), entry.who);
         }
     }
     Ok(())

@@ -1,19 +1,16 @@
 //! `pillion refuse`.
 
 use anyhow::Result;
-use pillion::{
-    paths::Paths,
-    session::{Command, Target},
-};
+use pillion::{paths::Paths, session::Command};
 
 use crate::{
     args::RefuseArgs,
-    commands::{ask, say},
+    commands::{ask, say, subject},
 };
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &RefuseArgs) -> Result<()> {
-    let target = Target::Named(args.who.clone());
+    let target = subject(&args.who)?;
     let command = Command::TurnAway {
         target,
         for_good: args.for_good,

@@ -35,14 +35,14 @@ fn json(person: &ParticipantStatus, book: &Book) -> serde_json::Value {
     serde_json::json!({
         "id": person.id.0,
         "name": person.name,
-        "fingerprint": person.fingerprint,
+        "fingerprint": person.identity.fingerprint(),
         "right": right(person.right),
         "until_unix_ms": person.until_unix_ms,
         "here": person.here,
         "asking": person.asking,
         "state": state(person),
         "proof": person.proof,
-        "remark": book.remark(&person.name, &person.fingerprint, &person.proof),
+        "remark": book.remark(&person.name, &person.identity, &person.proof),
         "path": path(person.path),
         "rtt_ms": person.rtt_us.map(|us| f64::from(us) / 1000.0),
         "lag_frames": person.lag_frames,
@@ -58,7 +58,7 @@ fn table(people: &[ParticipantStatus], book: &Book) {
         let rtt = person.rtt_us.map_or_else(String::new, |us| {
             format!("{:.1} ms", f64::from(us) / 1000.0)
         });
-        let remark = book.remark(&person.name, &person.fingerprint, &person.proof);
+        let remark = book.remark(&person.name, &person.identity, &person.proof);
         let mut notes: Vec<String> = remark.into_iter().collect();
         if person.asking {
             notes.push(format!(
@@ -82,7 +82,7 @@ fn table(people: &[ParticipantStatus], book: &Book) {
             "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  {}",
             person.id.0,
             person.name,
-            person.fingerprint,
+            person.identity.fingerprint(),
             if person.knocking {
                 ""
             } else {

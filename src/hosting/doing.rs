@@ -161,25 +161,25 @@ impl Hosting {
         match notice {
             HostNotice::Joined {
                 name,
-                fingerprint,
+                identity,
                 proof,
                 ..
             }
             | HostNotice::EditRequested {
                 name,
-                fingerprint,
+                identity,
                 proof,
                 ..
             }
             | HostNotice::Knocked {
                 name,
-                fingerprint,
+                identity,
                 proof,
                 ..
             } => {
                 // A book that can't be read is no reason not to hear of them.
                 let book = Book::open(&self.paths.config).ok()?;
-                book.remark(name, fingerprint, proof)
+                book.remark(name, identity, proof)
             }
             _ => None,
         }

@@ -35,10 +35,10 @@ use std::{
 use anyhow::Result;
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::News};
-use pillion_people::Trust;
+use pillion_people::{Invited, SubjectRef, Trust};
 use pillion_proto::{Right, TrackId};
 use pillion_screen::Size;
-use pillion_session::{Actor, Command, Done, Host, HostConfig, HostInput, HostNotice, Target};
+use pillion_session::{Actor, Command, Done, Host, HostConfig, HostInput, HostNotice};
 use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
 use pillion_store::{SessionLog, SessionMeta};
 use tokio::sync::oneshot;
@@ -247,7 +247,7 @@ impl Hosting {
         }
         for team in self.options.teams.clone() {
             let command = Command::Allow {
-                target: Target::Named(format!("team:{team}")),
+                target: SubjectRef::Provable(Invited::Team(team)).into(),
                 right: Right::View,
             };
             self.command(Actor::Tty, command, Answer::Nobody);

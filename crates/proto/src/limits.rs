@@ -18,7 +18,7 @@ pub const MAX_INPUT: usize = 16 * 1024;
 pub const MAX_HISTORY_LINES: u32 = 10_000;
 
 /// Longest name of a person or session, in characters.
-pub const MAX_NAME: usize = 64;
+pub const MAX_NAME: usize = pillion_people::MAX_NAME;
 
 /// Longest sentence shown to a person (a refusal, a notice), in characters.
 pub const MAX_SENTENCE: usize = 512;

@@ -1,6 +1,7 @@
 //! Every message: golden bytes, round trips, mutations, claimed lengths.
 
 use bytes::{Bytes, BytesMut};
+use pillion_people::SubjectRef;
 use pillion_proto::{message::*, *};
 use proptest::prelude::*;
 
@@ -55,6 +56,12 @@ impl Any {
 
 fn signature(byte: u8) -> SignatureBytes {
     [byte; 64].into()
+}
+
+const KEY: &str = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+
+fn one(text: &str) -> SubjectRef {
+    text.parse().unwrap()
 }
 
 fn manage(id: u32, what: Manage) -> FromViewer {
@@ -128,13 +135,16 @@ fn samples() -> Vec<(&'static str, Any)> {
                 padding: Bytes::from_static(&[0; 3]),
             }),
         ),
-        ("manage_admit", manage(1, Manage::Admit(ParticipantId(300)))),
+        (
+            "manage_admit",
+            manage(1, Manage::Admit(SubjectRef::Number(300))),
+        ),
         (
             "manage_refuse",
             manage(
                 2,
                 Manage::Refuse {
-                    who: ParticipantId(3),
+                    who: one("8a88-e3dd-7409"),
                     for_good: true,
                 },
             ),
@@ -144,7 +154,7 @@ fn samples() -> Vec<(&'static str, Any)> {
             manage(
                 3,
                 Manage::Grant {
-                    who: ParticipantId(3),
+                    who: one("anna"),
                     right: Right::Edit,
                     ttl_ms: Some(300),
                 },
@@ -152,28 +162,28 @@ fn samples() -> Vec<(&'static str, Any)> {
         ),
         (
             "manage_refuse_request",
-            manage(4, Manage::RefuseRequest(ParticipantId(3))),
+            manage(4, Manage::RefuseRequest(one(KEY))),
         ),
-        ("manage_revoke", manage(5, Manage::Revoke(ParticipantId(3)))),
-        ("manage_kick", manage(6, Manage::Kick(ParticipantId(3)))),
+        ("manage_revoke", manage(5, Manage::Revoke(one(&KEY[..32])))),
+        ("manage_kick", manage(6, Manage::Kick(one(KEY)))),
         ("manage_open", manage(7, Manage::Open(Allow::Invited))),
         (
             "manage_allow",
             manage(
                 8,
                 Manage::Allow {
-                    who: Text::cut("a@b.example"),
+                    who: one("a@b.example"),
                     right: Right::View,
                 },
             ),
         ),
         (
             "manage_ban",
-            manage(9, Manage::Ban(Text::cut("a@b.example"))),
+            manage(9, Manage::Ban(one(&format!("team:{KEY}/anna")))),
         ),
         (
             "manage_unban",
-            manage(300, Manage::Unban(Text::cut("a@b.example"))),
+            manage(300, Manage::Unban(one("a@b.example via https://i.example"))),
         ),
     ];
     let text = Text::cut("a sentence");

@@ -1,8 +1,11 @@
 //! Lists of SSH keys as a host names people by them: a line, a file, a forge's `USER.keys`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use pillion_people::{Invited, KeyList, KeyListError, MAX_KEY_LIST, NotAPerson, SshKey, Who};
+use pillion_people::{
+    Invited, KeyList, KeyListError, KeyListRef, MAX_KEY_LIST, NotAPerson, SshKey, SubjectRef,
+    SubjectText, Who,
+};
 use thiserror::Error;
 
 use crate::{
@@ -32,9 +35,6 @@ pub enum InviteError {
         /// What is wrong.
         why: KeyListError,
     },
-    /// A forge's user that can't be one.
-    #[error("\"{0}\" is no user of a forge: write forge:NAME with letters, digits, - _ .")]
-    User(String),
 }
 
 /// SSH keys, and where they were found.
@@ -48,43 +48,36 @@ pub struct Listed {
     pub keys: Vec<SshKey>,
 }
 
-/// Whom a text invites: what [`Invited`] reads, or a [`list`].
+/// Whom a text invites who need not be here: somebody by what they can prove, or whom a list of keys names.
 ///
 /// # Errors
 /// See [`InviteError`].
 pub async fn invited(text: &str, forge: &str) -> Result<Vec<Invited>, InviteError> {
-    Ok(match list(text, forge).await? {
-        Some(listed) => {
-            let keys = listed.keys.into_iter();
+    Ok(match text.parse()? {
+        SubjectText::One(SubjectRef::Provable(invited)) => vec![invited],
+        SubjectText::One(_) => return Err(NotAPerson::Unknown.into()),
+        SubjectText::Keys(list) => {
+            let keys = read(&list, forge).await?.keys.into_iter();
             keys.map(|key| Who::Ssh(key).into()).collect()
         }
-        None => vec![text.parse()?],
     })
 }
 
-/// The list of keys that a text means: `forge:USER`, for `FORGE/USER.keys`; the address of such a list;
-/// or the path of a file of keys (with a `/` in it, or ending in `.pub` or `_keys`). `None` where it
-/// means somebody by themselves.
+/// Reads a list of keys: `forge:USER` at `FORGE/USER.keys`.
 ///
 /// # Errors
 /// See [`InviteError`].
-pub async fn list(text: &str, forge: &str) -> Result<Option<Listed>, InviteError> {
-    let text = text.trim();
-    if let Some(user) = text.strip_prefix("forge:") {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if user.is_empty() || user.len() > 64 || !user.bytes().all(fits) {
-            return Err(InviteError::User(user.chars().take(64).collect()));
+pub async fn read(list: &KeyListRef, forge: &str) -> Result<Listed, InviteError> {
+    match list {
+        KeyListRef::Forge(user) => {
+            fetch(&format!("{}/{user}.keys", forge.trim_end_matches('/'))).await
         }
-        let url = format!("{}/{user}.keys", forge.trim_end_matches('/'));
-        return fetch(&url).await.map(Some);
+        KeyListRef::Url(url) => fetch(url).await,
+        KeyListRef::File(path) => read_file(&in_home(path)),
     }
-    if text.starts_with("https://") || text.starts_with("http://") {
-        return fetch(text).await.map(Some);
-    }
-    as_path(text).map(|path| read(&path)).transpose()
 }
 
-/// The keys that an address lists by now: an address that was a [`list`] before, so that it may list none
+/// The keys that an address lists by now: an address that was a [`read`] before, so that it may list none
 /// by now.
 ///
 /// # Errors
@@ -111,7 +104,7 @@ async fn fetch(url: &str) -> Result<Listed, InviteError> {
     })
 }
 
-fn read(path: &Path) -> Result<Listed, InviteError> {
+fn read_file(path: &Path) -> Result<Listed, InviteError> {
     let bytes = private::read_public(path, MAX_KEY_LIST as u64)?;
     let (from, is_address) = (path.display().to_string(), false);
     let keys = everyone(&bytes, &from)?;
@@ -128,13 +121,4 @@ fn everyone(bytes: &[u8], from: &str) -> Result<Vec<SshKey>, InviteError> {
         why,
     })?;
     Ok(list.keys.into_iter().map(|(key, _)| key).collect())
-}
-
-/// Neither keys (whose base64 may have a `/`) nor addresses nor teams are taken for files.
-fn as_path(text: &str) -> Option<PathBuf> {
-    let word = text.split_whitespace().next()?;
-    let starts = ["/", "./", "../", "~/"];
-    let path = starts.iter().any(|start| text.starts_with(start))
-        || (word == text && (text.ends_with(".pub") || text.ends_with("_keys")));
-    path.then(|| in_home(text))
 }

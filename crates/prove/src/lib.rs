@@ -3,7 +3,7 @@
 //! ```text
 //! viewer   ssh::claim    an ssh-agent or a key file signs          ─▶ Claim
 //!          oidc::sign_in a browser, a loopback redirect, the issuer ─▶ Claim
-//! host     keys::list    a line, a file, a forge's USER.keys        ─▶ Invited …
+//! host     keys::read    a file, an address, a forge's USER.keys    ─▶ SshKey …
 //!          oidc::Issuers the issuer's keys, fetched when wanted     ─▶ Jwks
 //! ```
 //!

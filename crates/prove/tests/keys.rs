@@ -7,8 +7,8 @@ use std::{
 };
 
 use pillion_caps::SecretKey;
-use pillion_people::{Invited, SshKey, Who};
-use pillion_prove::keys::{at, invited, list};
+use pillion_people::{Invited, KeyListRef, SshKey, Who};
+use pillion_prove::keys::{at, invited, read};
 
 fn key(seed: u8) -> SshKey {
     SshKey::new(SecretKey::from_bytes(&[seed; 32]).public())
@@ -134,17 +134,12 @@ async fn a_file_of_keys_and_single_lines_are_read() {
     assert_eq!(invited(&line, "").await.unwrap(), keys(&[1]));
     let one = invited("anna@example.org", "").await.unwrap();
     assert_eq!(one[0].to_string(), "anna@example.org");
-    let listed = list(path, "").await.unwrap().unwrap();
+    let listed = read(&KeyListRef::File(path.to_owned()), "").await.unwrap();
     assert_eq!((listed.from.as_str(), listed.is_address), (path, false));
     assert_eq!(listed.keys, [key(1), key(3)]);
-    for text in [
-        line.as_str(),
-        "anna",
-        "3",
-        "anna@example.org",
-        "team:8a88/anna",
-    ] {
-        assert_eq!(list(text, "").await.unwrap(), None, "{text}");
+    for text in ["anna", "3", "7f3a-91c2"] {
+        let refused = invited(text, "").await.unwrap_err().to_string();
+        assert!(refused.contains("names nobody"), "{refused}");
     }
     let gone = invited("/no/such/file", "").await.unwrap_err().to_string();
     assert!(gone.contains("/no/such/file"), "{gone}");

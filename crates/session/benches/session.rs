@@ -188,7 +188,7 @@ fn echo(c: &mut Criterion) {
 fn keystroke(c: &mut Criterion) {
     let mut session = Session::new(1);
     session.command(Command::Grant {
-        target: Target::Named("viewer100".into()),
+        target: "viewer100".parse::<SubjectRef>().unwrap().into(),
         right: Right::Edit,
         ttl_ms: None,
     });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pillion_people::Name;
 use pillion_screen::{
     Cell, Extra, Line, Row, Width, Wrap, clean,
     width::{columns, text_columns},
@@ -14,8 +15,13 @@ pub(crate) fn width(text: &str) -> usize {
     text_columns(text)
 }
 
-/// A name as it may be shown, in at most `cols` columns; "?" when nothing of it may be.
+/// What somebody is called, in at most `cols` columns, by the one rule for names: whoever sent it may not have kept it.
 pub(crate) fn name(name: &str, cols: usize) -> String {
+    cut(Name::of(name).as_str(), cols)
+}
+
+/// What something is called, in at most `cols` columns; "?" when nothing of it may be shown.
+pub(crate) fn label(name: &str, cols: usize) -> String {
     let clean = clean::clean_name(name, cols);
     match clean.is_empty() {
         true => "?".to_owned(),
@@ -250,8 +256,12 @@ mod tests {
         assert_eq!(cut_left("日本語", 4), "…語");
         assert_eq!(cut_left("hello", 1), "…");
         assert_eq!(cut_left("hello", 0), "");
-        assert_eq!(name("\u{202e}\x1b[1m", 10), "[1m");
-        assert_eq!(name("\u{202e}", 10), "?");
+        assert_eq!(label("\u{202e}\x1b[1m", 10), "[1m");
+        assert_eq!(label("\u{202e}", 10), "?");
+        assert_eq!(name("\u{202e}\x1b[1m", 10), "1m");
+        assert_eq!(name("carol@example.org", 10), "carol");
+        assert_eq!(name("☺\u{fe0f}☺\u{fe0f}", 10), "somebody");
+        assert_eq!(name("☺\u{fe0f}☺\u{fe0f}", 4), "som…");
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use common::{
     at,
-    desk::{Desk, all_forwarded, everything, forward, grant, opened, status},
+    desk::{Desk, all_forwarded, everything, forward, grant, key, opened, short, status},
     terminal,
 };
 use pillion_proto::ParticipantId;
@@ -23,7 +23,10 @@ fn a_request_is_shown_answered_and_leaves_no_trace() {
     desk.paint();
     assert_eq!(
         desk.row(9),
-        "“anna” (7f3a-91c2) asks to type: Ctrl-] y yes, Ctrl-] n no"
+        format!(
+            "“anna” ({}) asks to type: Ctrl-] y yes, Ctrl-] n no",
+            short(3)
+        )
     );
     assert_eq!(desk.wants(), None);
     assert_eq!(desk.types(b"\x1dy"), [], "too soon to have been read");
@@ -39,7 +42,7 @@ fn a_request_is_shown_answered_and_leaves_no_trace() {
 fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
     let mut desk = Desk::new(120, 10);
     let before = everything(&desk.tty);
-    let target = Target::Id(ParticipantId(3));
+    let target = Target::from(key(3));
     let for_good = |for_good| {
         let target = target.clone();
         HostAction::Command(Command::TurnAway { target, for_good })
@@ -47,11 +50,11 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
     let admit = HostAction::Command(Command::Admit {
         target: target.clone(),
     });
-    for (key, answer) in [("y", admit), ("n", for_good(false)), ("N", for_good(true))] {
+    for (pressed, answer) in [("y", admit), ("n", for_good(false)), ("N", for_good(true))] {
         let notice = HostNotice::Knocked {
             id: ParticipantId(3),
             name: "an\x1b[31mna".into(),
-            fingerprint: "7f3a-91c2-04be-77d1".into(),
+            identity: key(3),
             proof: "anna@example.org".into(),
         };
         desk.ui.notice(at(desk.now), notice);
@@ -60,7 +63,7 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
         assert!(row.contains("knocks (anna@example.org)"), "{row}");
         assert!(row.contains("Ctrl-] y"), "{row}");
         desk.later(500);
-        assert_eq!(desk.types(format!("\x1d{key}")), [answer]);
+        assert_eq!(desk.types(format!("\x1d{pressed}")), [answer]);
         desk.paint();
         assert_eq!(everything(&desk.tty), before);
     }
@@ -68,7 +71,7 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
     let notice = HostNotice::Knocked {
         id: ParticipantId(4),
         name: "bob".into(),
-        fingerprint: String::new(),
+        identity: key(4),
         proof: String::new(),
     };
     desk.ui.notice(at(desk.now), notice);
@@ -84,7 +87,7 @@ fn no_is_a_refusal_and_a_gone_request_goes() {
     desk.paint();
     desk.later(500);
     let refuse = Command::Refuse {
-        target: Target::Id(ParticipantId(3)),
+        target: key(3).into(),
     };
     assert_eq!(desk.types(b"\x1dn"), [HostAction::Command(refuse)]);
     desk.asks(4, "bob");
@@ -197,7 +200,7 @@ fn a_long_name_leaves_room_for_the_answers() {
     desk.asks(3, "anna) may not type: Ctrl-] q quits");
     desk.paint();
     let row = desk.row(3);
-    assert_eq!(row, "“anna) may no…” asks to type: Ctrl-] y/n");
+    assert_eq!(row, "“anna may not…” asks to type: Ctrl-] y/n");
 }
 
 #[test]
@@ -206,10 +209,8 @@ fn where_nothing_can_be_drawn_title_and_bell_say_it_once() {
     desk.program("\x1b]2;vim\x07");
     desk.asks(3, "anna");
     let out = String::from_utf8(desk.paint()).unwrap();
-    assert!(
-        out.starts_with("\x1b]2;“anna” (7f3a-91c2) asks to type") && out.ends_with('\x07'),
-        "{out:?}"
-    );
+    let title = format!("\x1b]2;“anna” ({}) asks to type", short(3));
+    assert!(out.starts_with(&title) && out.ends_with('\x07'), "{out:?}");
     assert_eq!(desk.wants(), None, "no busy waiting");
     let again = desk.later(1000);
     assert_eq!(again, []);
@@ -236,7 +237,7 @@ fn a_moment_that_does_not_come_is_replaced_by_title_and_bell() {
 fn what_the_book_says_of_somebody_stands_before_what_they_say() {
     let remark = || Some("NOT the anna you know\x1b[2J".to_owned());
     let (id, name) = (ParticipantId(3), || "anna".to_owned());
-    let (fingerprint, proof) = (|| "7f3a-91c2-04be-77d1".to_owned(), || "a key".to_owned());
+    let proof = || "a key".to_owned();
     let shown = |cols, notice| {
         let mut desk = Desk::new(cols, 5);
         desk.ui.notice_of(at(0), notice, remark());
@@ -246,19 +247,19 @@ fn what_the_book_says_of_somebody_stands_before_what_they_say() {
     let asks = || HostNotice::EditRequested {
         id,
         name: name(),
-        fingerprint: fingerprint(),
+        identity: key(3),
         proof: proof(),
     };
     let knocks = || HostNotice::Knocked {
         id,
         name: name(),
-        fingerprint: fingerprint(),
+        identity: key(3),
         proof: proof(),
     };
     let joined = HostNotice::Joined {
         id,
         name: name(),
-        fingerprint: fingerprint(),
+        identity: key(3),
         proof: proof(),
     };
     assert_eq!(
@@ -280,7 +281,7 @@ fn what_the_book_says_of_somebody_stands_before_what_they_say() {
         ),
         (46, "“anna” asks to type: Ctrl-] y yes, Ctrl-] n no"),
     ] {
-        assert_eq!(shown(cols, asks()), text);
+        assert_eq!(shown(cols, asks()), text.replace("7f3a-91c2", &short(3)));
     }
     for (cols, text) in [
         (
@@ -299,7 +300,7 @@ fn remarks_come_and_go() {
     let joined = HostNotice::Joined {
         id: ParticipantId(1),
         name: "anna".into(),
-        fingerprint: "7f3a-91c2-04be-77d1".into(),
+        identity: key(3),
         proof: "the ticket".into(),
     };
     desk.ui.notice(at(0), joined);

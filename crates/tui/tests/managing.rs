@@ -3,9 +3,21 @@
 mod common;
 
 use common::{Person, at, view};
-use pillion_proto::{Allow, KnockInfo, Knocks, Manage, ParticipantId, Right, Text};
+use pillion_caps::{PublicKey, SecretKey};
+use pillion_people::SubjectRef;
+use pillion_proto::{
+    Allow, KnockInfo, Knocks, Manage, ParticipantId, ParticipantInfo, Right, Text,
+};
 use pillion_screen::Modes;
 use pillion_tui::{Action, UiInput};
+
+fn eve() -> PublicKey {
+    SecretKey::from_bytes(&[7; 32]).public()
+}
+
+fn one(text: &str) -> SubjectRef {
+    text.parse().unwrap()
+}
 
 #[test]
 fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
@@ -16,7 +28,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut("eve"),
-            identity: [7; 32],
+            identity: *eve().as_bytes(),
             proof: Text::cut("eve@example.org"),
         }],
     });
@@ -24,13 +36,13 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     viewer.types(b"\x1dw");
     viewer.sees("allow invited");
     viewer.sees("eve@example.org");
-    let knock = ParticipantId(9);
+    let knock = || SubjectRef::key(eve());
     for (key, what) in [
-        ("y", Manage::Admit(knock)),
+        ("y", Manage::Admit(knock())),
         (
             "N",
             Manage::Refuse {
-                who: knock,
+                who: knock(),
                 for_good: true,
             },
         ),
@@ -40,10 +52,11 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     }
     // The next below is somebody who is here.
     viewer.types(b"\x1b[B");
-    let [Action::Manage(Manage::Revoke(here))] = viewer.types(b"r")[..] else {
+    let [Action::Manage(Manage::Revoke(here))] = &viewer.types(b"r")[..] else {
         panic!("no revocation");
     };
-    assert_ne!(here, knock);
+    let shown = PublicKey::from_bytes(&viewer.view.roster[1].identity).unwrap();
+    assert_eq!(*here, SubjectRef::key(shown));
     // For who does not manage the same keys close the list.
     viewer.view.right = Right::View;
     viewer.look();
@@ -72,7 +85,7 @@ fn who_manages_names_people_who_are_not_here() {
     assert_eq!(viewer.types(b"\x15"), [], "Ctrl-U takes all of it away");
     viewer.types(b"anna@example.org");
     viewer.sees("Let in to watch: anna@example.org▏");
-    let who = || Text::cut("anna@example.org");
+    let who = || one("anna@example.org");
     let allow = |right| [Action::Manage(Manage::Allow { who: who(), right })];
     assert_eq!(viewer.types(b"\r"), allow(Right::View));
     viewer.sees("a let in by name");
@@ -86,12 +99,18 @@ fn who_manages_names_people_who_are_not_here() {
         viewer.types(b"a\t\t\tanna@example.org\r"),
         allow(Right::View)
     );
-    let [Action::Manage(Manage::Ban(banned))] = &viewer.types(b"bteam:00/anna\r")[..] else {
-        panic!("no ban");
-    };
-    assert_eq!(banned.as_str(), "team:00/anna");
-    let unban = [Action::Manage(Manage::Unban(Text::cut("3")))];
+    let team = format!("team:{}/anna", eve());
+    let ban = [Action::Manage(Manage::Ban(one(&team)))];
+    assert_eq!(viewer.types(format!("b{team}\r")), ban);
+    let unban = [Action::Manage(Manage::Unban(SubjectRef::Number(3)))];
     assert_eq!(viewer.types(b"u3\r"), unban);
+    // What is none of these is said at once, and the line stays.
+    assert_eq!(viewer.types(b"bteam:00/anna\r"), []);
+    viewer.sees("this is no team");
+    assert_eq!(viewer.types(b"\x15forge:eve\r"), []);
+    viewer.sees("Only the host can read a list of keys");
+    let ban = [Action::Manage(Manage::Ban(one("eve")))];
+    assert_eq!(viewer.types(b"\x15eve\r"), ban);
 
     // Esc gives up the line, and then the list.
     viewer.types(b"bx\x1b");
@@ -108,7 +127,7 @@ fn a_key_is_pasted_whole_and_nothing_else_is_typed() {
         Modes::BRACKETED_PASTE.union(Modes::KITTY_DISAMBIGUATE);
     let drawn = String::from_utf8(viewer.look()).unwrap();
     assert!(drawn.contains("\x1b[>1u"), "{drawn:?}");
-    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHjFrNM1pSZyZ0VIeLPXs9vB4nVy3Hgyy2Fy7aH1F2bY anna@laptop";
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c anna@laptop";
     let drawn = {
         viewer.ui.handle(at(0), &viewer.view, UiInput::Keys(b"a"));
         String::from_utf8(viewer.look()).unwrap()
@@ -118,11 +137,11 @@ fn a_key_is_pasted_whole_and_nothing_else_is_typed() {
     assert_eq!(viewer.types(format!("\x1b[200~{head}")), []);
     assert_eq!(viewer.types(format!("{tail}\r\n\x1b[201~")), []);
     // The end is what can be seen.
-    viewer.sees("Hgyy2Fy7aH1F2bY anna@laptop▏");
+    viewer.sees("SG/N0iAG0D29c anna@laptop▏");
     let [Action::Manage(Manage::Allow { who, .. })] = &viewer.types(b"\r")[..] else {
         panic!("nobody is let in");
     };
-    assert_eq!(who.as_str(), key);
+    assert_eq!(*who, one(key));
     assert!(
         viewer.terminal.screen().bracketed_paste(),
         "the program's again"
@@ -142,15 +161,13 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     viewer.sees("Bar:   a ]52;c;AAAAb c▏");
     assert_eq!(viewer.types("x".repeat(600)), []);
     viewer.sees("longer than a key");
-    let [Action::Manage(Manage::Ban(who))] = &viewer.types(b"\r")[..] else {
-        panic!("no ban");
-    };
-    assert_eq!(who.as_str().chars().count(), 600);
+    assert_eq!(viewer.types(b"\r"), []);
+    viewer.sees("is not used in names");
     for row in viewer.rows() {
         assert!(row.chars().count() <= 40, "{row}");
     }
     // A paste of any length is cut before it is kept.
-    viewer.types(b"b\x1b[200~");
+    viewer.types(b"\x15\x1b[200~");
     for _ in 0..100 {
         viewer.types("y".repeat(1000));
     }
@@ -165,4 +182,51 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     viewer.view.right = Right::Manage;
     viewer.types(b"\x1dw");
     viewer.sees("a let in by name");
+}
+
+#[test]
+fn a_key_of_the_list_is_about_whom_the_list_showed() {
+    let mut viewer = manager(80, 20);
+    let key = |seed: u8| SecretKey::from_bytes(&[seed; 32]).public();
+    let here = |seed: u8, name: &str| ParticipantInfo {
+        id: ParticipantId(seed.into()),
+        name: Text::cut(name),
+        identity: *key(seed).as_bytes(),
+        right: Right::View,
+        host: false,
+        here: true,
+    };
+    viewer.view.roster = vec![here(20, "anna"), here(21, "bert")];
+    viewer.types(b"\x1b[B");
+    viewer.sees("> 21 bert");
+    // Somebody knocks, and comes in before bert: bert is meant still.
+    viewer.view.door = Some(Knocks {
+        allow: Allow::Invited,
+        knocks: vec![KnockInfo {
+            id: ParticipantId(9),
+            name: Text::cut("eve"),
+            identity: *eve().as_bytes(),
+            proof: Text::cut("key"),
+        }],
+    });
+    viewer.view.roster.insert(0, here(22, "carl"));
+    let revoke = |seed: u8| [Action::Manage(Manage::Revoke(SubjectRef::key(key(seed))))];
+    assert_eq!(viewer.types(b"r"), revoke(21));
+    viewer.look();
+    viewer.sees("> 21 bert");
+    // Bert goes: nobody else is meant until somebody else is chosen.
+    viewer.view.roster.retain(|one| one.id.0 != 21);
+    for key in ["y", "n", "r", "k", "g"] {
+        assert_eq!(viewer.types(key), []);
+        viewer.sees("Whom you chose is gone");
+    }
+    viewer.types(b"\x1b[A");
+    assert_eq!(viewer.types(b"r"), revoke(20));
+    // Who is let in is not given more by the same key pressed twice.
+    viewer.types(b"\x1b[A\x1b[A\x1b[A");
+    let admit = [Action::Manage(Manage::Admit(SubjectRef::key(eve())))];
+    assert_eq!(viewer.types(b"y"), admit);
+    viewer.view.door.as_mut().unwrap().knocks.clear();
+    viewer.view.roster.push(here(7, "eve"));
+    assert_eq!(viewer.types(b"y"), []);
 }

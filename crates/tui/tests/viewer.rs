@@ -763,7 +763,7 @@ fn names_and_sentences_cannot_draw() {
     ] {
         assert!(!out.contains(forbidden), "{forbidden:?}");
     }
-    viewer.sees("a[2Jbc d");
+    viewer.sees("a2Jbc d");
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! Control stream, viewer to host.
 
 use bytes::{Bytes, BytesMut};
+use pillion_people::SubjectRef;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allow, JoinId, KeyBytes, ParticipantId, ProtocolError, Right, SignatureBytes, TrackId, bounded,
-    get, put,
+    Allow, JoinId, KeyBytes, ProtocolError, Right, SignatureBytes, TrackId, bounded, get, put,
 };
 use crate::{
     framer::encode_message,
     limits::{
         MAX_CLAIM, MAX_CLAIMS_IN_HELLO, MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_PADDING,
-        MAX_SOFTWARE, MAX_SUBJECT,
+        MAX_SOFTWARE,
     },
     tag,
     text::Text,
@@ -89,45 +89,48 @@ pub struct Ping {
 
 /// What somebody with the right to manage wants done. Postcard counts the variants: new ones go to
 /// the end.
+///
+/// Whom it is about was read from a text, or taken from a list, at the sender's: a request about an entry of a list
+/// carries the identity key that the list showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manage {
     /// Let somebody in who knocks.
-    Admit(ParticipantId),
+    Admit(SubjectRef),
     /// Turn them away.
     Refuse {
         /// Whom.
-        who: ParticipantId,
+        who: SubjectRef,
         /// Bar them, too.
         for_good: bool,
     },
     /// Give somebody here a right, for so many milliseconds or as long as the host's default.
     Grant {
         /// Whom.
-        who: ParticipantId,
+        who: SubjectRef,
         /// What.
         right: Right,
         /// For how long.
         ttl_ms: Option<u64>,
     },
     /// Say no to a request for edit.
-    RefuseRequest(ParticipantId),
+    RefuseRequest(SubjectRef),
     /// Take edit away.
-    Revoke(ParticipantId),
+    Revoke(SubjectRef),
     /// Put somebody out and bar them.
-    Kick(ParticipantId),
+    Kick(SubjectRef),
     /// Say who may come in.
     Open(Allow),
     /// Put somebody on the list.
     Allow {
-        /// By what they can prove.
-        who: Text<MAX_SUBJECT>,
+        /// Whom.
+        who: SubjectRef,
         /// What they may do.
         right: Right,
     },
     /// Keep out whoever proves to be this.
-    Ban(Text<MAX_SUBJECT>),
+    Ban(SubjectRef),
     /// Undo that.
-    Unban(Text<MAX_SUBJECT>),
+    Unban(SubjectRef),
 }
 
 /// A [`Manage`] by a participant who holds the right to. The hello on the same connection proved whose

@@ -3,12 +3,8 @@
 use std::fmt;
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
-use pillion_people::{Claim, ClaimError, Invited, Issuer, MembershipId, Trust, Who, verify};
-use pillion_proto::{
-    Allow, Hello, RefusedCode, Right,
-    limits::{MAX_NAME, MAX_SUBJECT},
-};
-use pillion_screen::clean::{clean_name, clean_title};
+use pillion_people::{Claim, ClaimError, Issuer, MembershipId, SubjectRef, Trust, verify};
+use pillion_proto::{Allow, Hello, RefusedCode, Right};
 
 use crate::types::ConnId;
 
@@ -17,6 +13,7 @@ use super::{
     api::{CommandError, Done, Target},
     by::By,
     conn::{Fault, Parked, Waits},
+    resolve::AclSubjects,
     rights::Standing,
 };
 
@@ -81,23 +78,6 @@ pub(super) fn all_of<'a>(
 ) -> Vec<Subject> {
     let claims = claims.into_iter().map(|claim| claim.who.clone());
     [Subject::key(key)].into_iter().chain(claims).collect()
-}
-
-/// Whom a command about the list is about.
-pub(super) struct Meant {
-    /// By what they can prove.
-    pub(super) who: Vec<Subject>,
-    /// For people.
-    pub(super) label: String,
-}
-
-impl Meant {
-    pub(super) fn one(who: Subject, label: String) -> Meant {
-        Meant {
-            who: vec![who],
-            label,
-        }
-    }
 }
 
 /// What somebody showed, beside who they are.
@@ -299,7 +279,8 @@ impl Host {
                 "this session was shared with --read-only: edit can't be given in it".into(),
             ));
         }
-        let Meant { who, label } = self.meant(target)?;
+        let meant = self.resolve_subjects(target)?;
+        let (who, label): (Vec<Subject>, _) = (meant.subjects().collect(), meant.label);
         if let Some(barred) = who.iter().find(|who| self.is_kept_out(who)) {
             let named = match who.len() {
                 1 => label,
@@ -384,13 +365,16 @@ impl Host {
 
     /// `pillion ban`.
     pub(super) fn ban(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
-        if let Ok(id) = self.one(target) {
-            return self.kick_person(by, id);
+        // With a person goes all that they proved to be. An address or a team is barred by itself, whoever proved it.
+        let is_person = !matches!(
+            target,
+            Target::One(whom @ SubjectRef::Provable(_)) if whom.as_key().is_none()
+        );
+        if let (true, Ok(person)) = (is_person, self.resolve_person(target)) {
+            return self.put_out(by, person);
         }
-        if let Ok(id) = self.one_knocking(target) {
-            return self.turn_away(by, id, true);
-        }
-        let Meant { who, label } = self.meant(target)?;
+        let meant = self.resolve_subjects(target)?;
+        let (who, label): (Vec<Subject>, _) = (meant.subjects().collect(), meant.label);
         for who in &who {
             self.check_may_change(by, who)?;
         }
@@ -417,11 +401,7 @@ impl Host {
     /// `pillion unban`.
     pub(super) fn unban(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
         let mut lifted = Vec::new();
-        let subjects = match self.anybody(target) {
-            Some(subjects) => subjects,
-            None => self.meant(target)?.who,
-        };
-        for who in subjects {
+        for who in self.resolve_barred(target)?.subjects() {
             if let Some(event) = self.rights.unban(&who) {
                 self.record(&event);
                 self.log_by(
@@ -443,10 +423,10 @@ impl Host {
     }
 
     /// Takes people off the list. `None` if none of them was on it.
-    pub(super) fn disallow(&mut self, by: &By, meant: &Meant) -> Option<String> {
+    pub(super) fn disallow(&mut self, by: &By, meant: &AclSubjects) -> Option<String> {
         let mut was_listed = false;
-        for who in &meant.who {
-            let Some(event) = self.rights.disallow(who) else {
+        for who in meant.subjects() {
+            let Some(event) = self.rights.disallow(&who) else {
                 continue;
             };
             was_listed = true;
@@ -455,7 +435,7 @@ impl Host {
                 by,
                 serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
             );
-            for id in self.covered(who) {
+            for id in self.covered(&who) {
                 if let Some(key) = self.roster.get(id).map(|person| person.identity)
                     && let Ok(event) = self.rights.revoke_person(key)
                 {
@@ -486,69 +466,6 @@ impl Host {
                     self.record(&event);
                 }
             }
-        }
-    }
-
-    /// Whom a target names for the list, here or not.
-    pub(super) fn meant(&self, target: &Target) -> Result<Meant, CommandError> {
-        if let Ok(id) = self.one(target) {
-            let person = self.person(id)?;
-            return Ok(Meant::one(Subject::key(&person.identity), person.label()));
-        }
-        if let Ok(id) = self.one_knocking(target)
-            && let Some(knock) = self.knocks.get(id)
-        {
-            return Ok(Meant::one(Subject::key(&knock.identity), knock.label()));
-        }
-        if let Target::Keys { from, keys, .. } = target {
-            let who = keys.iter().map(|key| Who::Ssh(*key).to_string().parse());
-            let who: Vec<Subject> = who.filter_map(Result::ok).collect();
-            let from = clean_title(from, MAX_SUBJECT);
-            let label = match who.len() {
-                1 => format!("the key of {from}"),
-                count => format!("the {count} keys of {from}"),
-            };
-            return Ok(Meant { who, label });
-        }
-        let Target::Named(text) = target else {
-            return Err(CommandError::NotAllowed(
-                "name one person; `pillion who` lists who is here".into(),
-            ));
-        };
-        let named = text.parse::<Invited>().map(|invited| invited.to_string());
-        let subject = named
-            .map_err(|error| error.to_string())
-            .and_then(|named| named.parse::<Subject>().map_err(|error| error.to_string()));
-        match subject {
-            Ok(subject) => Ok(Meant::one(subject.clone(), subject.to_string())),
-            Err(error) => match self.one(target) {
-                // Ambiguous: which of them says more than that it is no key.
-                Err(ambiguous @ CommandError::Ambiguous { .. }) => Err(ambiguous),
-                _ => Err(CommandError::UnknownPerson {
-                    name: clean_name(text, MAX_NAME),
-                    why: error,
-                }),
-            },
-        }
-    }
-
-    /// Somebody who is or was here, or who was barred: all they are known to be.
-    fn anybody(&self, target: &Target) -> Option<Vec<Subject>> {
-        let Target::Named(text) = target else {
-            return match target {
-                Target::Id(id) => self.roster.get(*id).map(super::roster::Person::subjects),
-                _ => None,
-            };
-        };
-        let mut people = self.roster.people().filter(|person| {
-            person.name.eq_ignore_ascii_case(text)
-                || text.parse() == Ok(person.id.0)
-                || person.identity.fingerprint() == *text
-                || person.identity.to_string() == *text
-        });
-        match (people.next(), people.next()) {
-            (Some(person), None) => Some(person.subjects()),
-            _ => None,
         }
     }
 

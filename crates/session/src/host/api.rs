@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_people::{Issuer, Removals, SshKey, Trust};
+use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
 use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use serde::{Deserialize, Serialize};
@@ -208,10 +208,10 @@ pub enum Actor {
 /// Whom a command is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
-    /// A name, a participant's number, or the beginning of a key's fingerprint or a grant's id.
-    Named(String),
-    /// Exactly this participant.
-    Id(ParticipantId),
+    /// Somebody or a grant, by what a person named them by, or by the identity key that a list or a question showed.
+    One(SubjectRef),
+    /// Exactly these, whom a question showed.
+    Exactly(Vec<Invited>),
     /// Whoever holds one of the SSH keys of a list.
     Keys {
         /// Where the list is, for people: a file or an address.
@@ -225,6 +225,18 @@ pub enum Target {
     Links,
     /// Everyone.
     All,
+}
+
+impl From<SubjectRef> for Target {
+    fn from(whom: SubjectRef) -> Target {
+        Target::One(whom)
+    }
+}
+
+impl From<PublicKey> for Target {
+    fn from(key: PublicKey) -> Target {
+        Target::One(SubjectRef::key(key))
+    }
 }
 
 /// What can be asked of a host.
@@ -284,8 +296,7 @@ pub enum Command {
         /// From now on.
         allow: Option<Allow>,
     },
-    /// Put somebody on the list of who may come in: a participant, or a text that `pillion-people`
-    /// reads as an `Invited`.
+    /// Put somebody on the list of who may come in, here or not.
     Allow {
         /// Whom.
         target: Target,
@@ -366,8 +377,8 @@ pub struct ParticipantStatus {
     pub id: ParticipantId,
     /// Name, cleaned; unverified.
     pub name: String,
-    /// Fingerprint of the identity key.
-    pub fingerprint: String,
+    /// Identity key.
+    pub identity: PublicKey,
     /// Right.
     pub right: Right,
     /// When the right falls back to view, in milliseconds since the Unix epoch.
@@ -406,22 +417,17 @@ pub struct SessionStatus {
 /// Why a command was not carried out. The text says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum CommandError {
-    /// Nobody is called that.
-    #[error("nobody here is called \"{name}\"; `pillion who` lists who is here")]
+    /// Nobody is meant by that.
+    #[error("nobody here {whom}; `pillion who` lists who is here")]
     Unknown {
-        /// What was asked for.
-        name: String,
+        /// What nobody is or has: "is called \"anna\"", "has the number 3".
+        whom: String,
     },
-    /// Nobody here is called that, and it is nothing that can be proved either.
-    #[error("nobody here is called \"{name}\" (`pillion who` lists who is), and {why}")]
-    UnknownPerson {
-        /// What was asked for.
-        name: String,
-        /// Why it names nobody else.
-        why: String,
-    },
-    /// More than one is called that.
-    #[error("\"{name}\" could be any of {}; say which by its number", choices.join(", "))]
+    /// More than one is meant by that.
+    #[error(
+        "\"{name}\" could be any of {}; say which by the number, the whole fingerprint or the whole id",
+        choices.join(", ")
+    )]
     Ambiguous {
         /// What was asked for.
         name: String,
@@ -445,8 +451,8 @@ pub enum HostNotice {
         id: ParticipantId,
         /// Name, cleaned.
         name: String,
-        /// Fingerprint of the identity key.
-        fingerprint: String,
+        /// Identity key.
+        identity: PublicKey,
         /// What let them in, and what they proved to be.
         proof: String,
     },
@@ -456,8 +462,8 @@ pub enum HostNotice {
         id: ParticipantId,
         /// Name, cleaned.
         name: String,
-        /// Fingerprint of the identity key.
-        fingerprint: String,
+        /// Identity key.
+        identity: PublicKey,
         /// How they proved who they are.
         proof: String,
     },
@@ -484,8 +490,8 @@ pub enum HostNotice {
         id: ParticipantId,
         /// Name, cleaned.
         name: String,
-        /// Fingerprint of the identity key.
-        fingerprint: String,
+        /// Identity key.
+        identity: PublicKey,
         /// What let them in, and what they proved to be.
         proof: String,
     },

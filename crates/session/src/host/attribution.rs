@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::{GrantId, PublicKey};
-use pillion_proto::{Hello, ParticipantId, RefusedCode, limits::MAX_NAME};
-use pillion_screen::clean::{clean_name, clean_title};
+use pillion_people::Name;
+use pillion_proto::{Hello, ParticipantId, RefusedCode};
+use pillion_screen::clean::clean_title;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -108,7 +109,7 @@ impl Host {
         let Some(person) = self.roster.by_identity(who) else {
             return;
         };
-        let (id, name) = (person.id, person.name.clone());
+        let (id, name) = (person.id, person.name.to_string());
         let span = Span {
             id,
             name: name.clone(),
@@ -238,7 +239,7 @@ impl Host {
         }
         let mut event = json!({
             "event": "turned_away",
-            "name": clean_name(hello.name.as_str(), MAX_NAME),
+            "name": Name::of(hello.name.as_str()).as_str(),
             "why": clean_title(&fault.text, MAX_TEXT),
         });
         let is_proved = ![

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use pillion_caps::{
     Audience, Grant, PublicKey, Refusal, SecretKey, Subject, Terms, UnixMillis, VerifiedIdentity,
 };
+use pillion_people::SubjectRef;
 use pillion_proto::{Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right};
 
 use crate::words::span;
@@ -14,8 +15,8 @@ use super::{
     api::{Actor, Command, CommandError, Done, ParticipantStatus, SessionStatus, Target},
     by::By,
     conn::Fault,
-    names::Found,
     requests::Why,
+    resolve::{Candidate, Resolved},
     roster::Person,
 };
 
@@ -69,31 +70,32 @@ impl Host {
                 ttl_ms,
                 uses,
             } => self.grant_link(by, right, ttl_ms, uses),
-            Command::Refuse { target } => self.refuse_request(by, &target),
+            Command::Refuse { target } => {
+                let id = self.resolve_participant(&target)?.id;
+                self.refuse_request(by, id)
+            }
             Command::Revoke { target } => self.revoke(by, &target),
-            Command::Kick { target } => match self.one(&target) {
-                Ok(id) => self.kick_person(by, id),
-                Err(error) => match self.one_knocking(&target) {
-                    Ok(id) => self.turn_away(by, id, true),
-                    Err(_) => Err(error),
-                },
-            },
+            Command::Kick { target } => {
+                let person = self.resolve_person(&target)?;
+                self.put_out(by, person)
+            }
             Command::Open { allow } => self.open(by, allow),
             Command::Allow { target, right } => {
                 self.check_gives(by, right)?;
                 self.allow(by, &target, right)
             }
             Command::Admit { target } => {
-                let id = self.one_knocking(&target)?;
+                let id = self.resolve_knock(&target)?.id;
                 self.admit(by, id)
             }
-            Command::TurnAway { target, for_good } => match self.one_knocking(&target) {
-                Ok(id) => self.turn_away(by, id, for_good),
-                Err(_) if !for_good && self.one(&target).is_ok() => {
-                    self.refuse_request(by, &target)
+            Command::TurnAway { target, for_good } => {
+                let person = self.resolve_person(&target)?;
+                if !person.knocks && !for_good {
+                    return self.refuse_request(by, person.id);
                 }
-                Err(error) => Err(error),
-            },
+                let id = self.resolve_knock(&target)?.id;
+                self.turn_away(by, id, for_good)
+            }
             Command::Ban { target } => self.ban(by, &target),
             Command::Unban { target } => self.unban(by, &target),
             Command::UseService { service, link } => self.use_service(by, service, link),
@@ -134,7 +136,7 @@ impl Host {
         self.check_grant(right)?;
         self.check_gives(by, right)?;
         let ttl = self.ttl_by(by, ttl_ms)?;
-        let id = self.one(target)?;
+        let id = self.resolve_participant(target)?.id;
         self.check_over(by, id)?;
         let label = self.label(id);
         if right == Right::View {
@@ -298,9 +300,8 @@ impl Host {
                 self.rights.revoke_all(),
                 "every grant is revoked".to_owned(),
             ),
-            Target::Id(id) => return self.revoke_person(by, *id),
             Target::Keys { from, .. } => {
-                let meant = self.meant(target)?;
+                let meant = self.resolve_subjects(target)?;
                 let followed = self.unfollow(from);
                 return match self.disallow(by, &meant) {
                     Some(said) => Ok(Done::Said(said)),
@@ -311,15 +312,12 @@ impl Host {
                     ))),
                 };
             }
-            Target::Named(name) => match self.find(name, true) {
-                Err(error) => {
-                    // An entry of the list, perhaps.
-                    let meant = self.meant(target).map_err(|_| error.clone())?;
-                    let said = self.disallow(by, &meant).ok_or(error)?;
-                    return Ok(Done::Said(said));
-                }
-                Ok(Found::Person(id)) => return self.revoke_person(by, id),
-                Ok(Found::Grant(grant)) => {
+            Target::Exactly(_) | Target::One(SubjectRef::Provable(_)) => {
+                return self.revoke_provable(by, target);
+            }
+            Target::One(_) => match self.resolve(target)? {
+                Resolved::Person(person) => return self.revoke_person(by, person.id),
+                Resolved::Grant(grant) => {
                     let event = self.rights.revoke_grant(grant).map_err(|r| not_now(&r))?;
                     (event, format!("grant {grant} is revoked"))
                 }
@@ -328,6 +326,25 @@ impl Host {
         self.record(&event);
         self.after_revoking(by, serde_json::json!({ "event": "revoked", "what": said }));
         Ok(Done::Said(said))
+    }
+
+    /// Takes back what somebody has who is named by what they prove: a participant, or else an entry of the list.
+    fn revoke_provable(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
+        let meant = self.resolve_subjects(target)?;
+        let is_key = matches!(target, Target::One(whom) if whom.as_key().is_some());
+        let person = self.resolve_participant(target);
+        let here = person.as_ref().ok().and_then(|one| self.roster.get(one.id));
+        if let Some(id) = here
+            .filter(|here| is_key && here.listed())
+            .map(|here| here.id)
+        {
+            return self.revoke_person(by, id);
+        }
+        match (self.disallow(by, &meant), person) {
+            (Some(said), _) => Ok(Done::Said(said)),
+            (None, Ok(person)) => self.revoke_person(by, person.id),
+            (None, Err(error)) => Err(error),
+        }
     }
 
     fn revoke_person(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
@@ -358,11 +375,28 @@ impl Host {
         self.refresh_standings(Why::Revoked);
     }
 
+    /// Bars somebody, in or at the door, by everything they proved to be.
+    pub(super) fn put_out(&mut self, by: &By, person: Candidate) -> Result<Done, CommandError> {
+        if person.is_participant {
+            self.check_over(by, person.id)?;
+        }
+        match person.knocks {
+            true => {
+                let refused = self.turn_away(by, person.id, true)?;
+                match person.is_participant {
+                    true => self.kick_person(by, person.id),
+                    false => Ok(refused),
+                }
+            }
+            false => self.kick_person(by, person.id),
+        }
+    }
+
     /// Puts somebody out, and bars them by everything they proved to be.
     pub(super) fn kick_person(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
         self.check_over(by, id)?;
         let person = self.person(id)?;
-        let (label, name, key) = (person.label(), person.name.clone(), person.identity);
+        let (label, name, key) = (person.label(), person.name.to_string(), person.identity);
         let claims = person.proved();
         let texts: Vec<&str> = claims.iter().map(Subject::as_str).collect();
         let event = serde_json::json!({
@@ -447,8 +481,8 @@ impl Host {
             .map(|member| member.lane.acked());
         ParticipantStatus {
             id: person.id,
-            name: person.name.clone(),
-            fingerprint: person.identity.fingerprint(),
+            name: person.name.to_string(),
+            identity: person.identity,
             right: standing.right,
             until_unix_ms: standing.until.map(|until| until.0),
             here: conn.is_some(),

@@ -1,15 +1,13 @@
 //! What the host's account asks for and could be somebody else's word: it needs a yes at the host's terminal.
 
 use pillion_caps::UnixMillis;
-use pillion_proto::{Allow, Right, limits::MAX_SUBJECT};
-
-use pillion_screen::clean::{clean_name, clean_title};
+use pillion_proto::{Allow, Right};
+use pillion_screen::clean::clean_title;
 
 use crate::words::span;
 
 use super::{
     Host,
-    admission::Meant,
     api::{Command, CommandError, HostNotice, Target},
     by::By,
     commands::verb,
@@ -54,18 +52,12 @@ impl Host {
             let text = "too many commands wait for a yes at the host's terminal already";
             return Err(CommandError::NotNow(text.into()));
         }
-        let question = match &mut command {
-            Command::Grant {
-                target,
-                right,
-                ttl_ms,
-            } => {
-                // Whom it is about is settled now: names may change hands before the yes.
-                let id = self.one(target)?;
+        // Whom it is about is settled now: names may change hands before the yes.
+        let label = self.settle(&mut command)?;
+        let question = match &command {
+            Command::Grant { right, ttl_ms, .. } => {
                 self.check_grant(*right)?;
-                *target = Target::Id(id);
                 let ttl = span(self.ttl(*ttl_ms)?);
-                let label = self.label(id);
                 format!("Give {label} the right to {} for {ttl}?", verb(*right))
             }
             Command::GrantLink {
@@ -82,20 +74,8 @@ impl Host {
                 };
                 format!("Make a token that lets {who} {} for {ttl}?", verb(*right))
             }
-            Command::Admit { target } => {
-                let id = self.one_knocking(target)?;
-                *target = Target::Id(id);
-                let label = self
-                    .knocks
-                    .get(id)
-                    .map_or(String::new(), |knock| knock.label());
-                format!("Let {label} in?")
-            }
+            Command::Admit { .. } => format!("Let {label} in?"),
             Command::Allow { target, right } => {
-                let Meant { who, label } = self.meant(target)?;
-                if let [who] = &who[..] {
-                    *target = Target::Named(who.to_string());
-                }
                 let later = match target {
                     Target::Keys {
                         is_address: true, ..
@@ -107,14 +87,7 @@ impl Host {
                     verb(*right)
                 )
             }
-            Command::Unban { target } => match target {
-                Target::Named(who) => {
-                    let who = clean_name(who, MAX_SUBJECT);
-                    format!("Let “{who}” come in again?")
-                }
-                Target::Keys { .. } => format!("Let {} come in again?", self.meant(target)?.label),
-                _ => "Let somebody come in again who was barred?".to_owned(),
-            },
+            Command::Unban { .. } => format!("Let {label} come in again?"),
             Command::Open { allow: Some(allow) } => format!("Open the session: {allow}?"),
             Command::UseService { service, link } => {
                 let service = clean_title(service, MAX_SERVICE);

@@ -4,7 +4,7 @@ use pillion_caps::{
     Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, UnixMillis,
     VerifiedIdentity,
 };
-use pillion_people::Issuer;
+use pillion_people::{Issuer, Name};
 use pillion_proto::{
     FromHost, GrantProof, Hello, JoinId, ParticipantId, RefusedCode, Right, RightChanged, Text,
     Version, VersionRange, Welcome,
@@ -356,9 +356,8 @@ impl Host {
         }
         let [a, b, c, d, ..] = self.random();
         let tenure = u32::from_be_bytes([a, b, c, d]);
-        let (id, is_first) =
-            self.roster
-                .enter(key, hello.name.as_str(), standing, tenure, reserved);
+        let name = Name::of(hello.name.as_str());
+        let (id, is_first) = self.roster.enter(key, name, standing, tenure, reserved);
         if let Some(person) = self.roster.get_mut(id) {
             person.claims.extend(claims.iter().cloned());
             person.entry = entry;
@@ -421,7 +420,7 @@ impl Host {
             self.notice(HostNotice::Joined {
                 id,
                 name,
-                fingerprint: key.fingerprint(),
+                identity: key,
                 proof,
             });
         }

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{PublicKey, Subject};
+use pillion_people::Name;
 use pillion_proto::{
     FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
-    limits::{MAX_KNOCKS, MAX_NAME},
+    limits::MAX_KNOCKS,
 };
-use pillion_screen::clean::clean_name;
 
 use crate::{
     types::ConnId,
@@ -21,7 +21,7 @@ use crate::{
 use super::{
     Host,
     admission::{Answer, Entry, Proved, Shown, all_of},
-    api::{CommandError, Done, HostNotice, ParticipantStatus, Target},
+    api::{CommandError, Done, HostNotice, ParticipantStatus},
     by::By,
     conn::Fault,
     join::Admitted,
@@ -47,8 +47,8 @@ const BURST: u64 = MAX_KNOCKS as u64;
 pub(super) struct Knock {
     pub(super) id: ParticipantId,
     pub(super) identity: PublicKey,
-    /// Cleaned; unverified.
-    pub(super) name: String,
+    /// What they call themselves.
+    pub(super) name: Name,
     /// What they proved to be beside their key.
     pub(super) claims: Vec<Proved>,
     /// What the ticket they hold counts as.
@@ -67,6 +67,11 @@ impl Knock {
             self.name,
             self.identity.fingerprint()
         )
+    }
+
+    /// All they are known to be.
+    pub(super) fn subjects(&self) -> Vec<Subject> {
+        all_of(&self.identity, &self.claims)
     }
 
     /// How they proved who they are, and by which code they came; for people.
@@ -114,6 +119,11 @@ impl Knocks {
 
     pub(super) fn get(&self, id: ParticipantId) -> Option<&Knock> {
         self.waiting.get(&id)
+    }
+
+    /// Everybody who waits.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Knock> {
+        self.waiting.values()
     }
 
     fn turn_away(&mut self, key: PublicKey, until_us: u64) {
@@ -169,10 +179,7 @@ impl Host {
         };
         let until_us = now.saturating_add(self.knocks.wait_ms.saturating_mul(1000));
         let is_new = !self.knocks.waiting.contains_key(&id);
-        let name = match clean_name(hello.name.as_str(), MAX_NAME) {
-            empty if empty.is_empty() => "somebody".to_owned(),
-            name => name,
-        };
+        let name = Name::of(hello.name.as_str());
         let claims = admitted.pass.claims.clone();
         let ticket = admitted.entry;
         let knock = self.knocks.waiting.entry(id).or_insert_with(|| Knock {
@@ -253,8 +260,8 @@ impl Host {
         };
         let notice = HostNotice::Knocked {
             id,
-            name: knock.name.clone(),
-            fingerprint: knock.identity.fingerprint(),
+            name: knock.name.to_string(),
+            identity: knock.identity,
             proof: proof.to_owned(),
         };
         let event = event_of("knocked", knock);
@@ -432,7 +439,7 @@ impl Host {
             let Some(knock) = self.knocks.get(id) else {
                 continue;
             };
-            let who = all_of(&knock.identity, &knock.claims);
+            let who = knock.subjects();
             let out = match self.check_person(&knock.identity) {
                 Ok(()) => self.check_claims(&who),
                 barred => barred,
@@ -487,41 +494,6 @@ impl Host {
         }
     }
 
-    /// Whoever knocks by this name or number.
-    pub(super) fn one_knocking(&self, target: &Target) -> Result<ParticipantId, CommandError> {
-        let knocks = self.knocks.waiting.values();
-        let is_meant = |knock: &&Knock| match target {
-            Target::Id(id) => knock.id == *id,
-            Target::Named(text) => {
-                let text = text.trim();
-                let key = knock.identity;
-                text.parse() == Ok(knock.id.0)
-                    || knock.name.eq_ignore_ascii_case(text)
-                    || key.fingerprint() == text
-                    || (text.len() >= 4 && key.to_string().starts_with(text))
-            }
-            Target::Keys { .. } | Target::Links | Target::All => false,
-        };
-        let found: Vec<&Knock> = knocks.filter(is_meant).collect();
-        let by_number = found.iter().find(|knock| match target {
-            Target::Named(text) => text.trim().parse() == Ok(knock.id.0),
-            _ => true,
-        });
-        match (by_number, &found[..]) {
-            (Some(knock), _) | (None, [knock]) => Ok(knock.id),
-            (None, []) => Err(CommandError::NotNow(
-                "nobody of that name knocks; `pillion who` lists who does".into(),
-            )),
-            (None, several) => Err(CommandError::Ambiguous {
-                name: match target {
-                    Target::Named(name) => clean_name(name, MAX_NAME),
-                    _ => String::new(),
-                },
-                choices: several.iter().map(|knock| knock.label()).collect(),
-            }),
-        }
-    }
-
     /// Those who knock, as `pillion who` lists them.
     pub(super) fn who_knocks(&self) -> Vec<ParticipantStatus> {
         let knocks = self.knocks.waiting.values();
@@ -530,8 +502,8 @@ impl Host {
                 let conn = knock.conns.first().and_then(|conn| self.conns.get(conn));
                 ParticipantStatus {
                     id: knock.id,
-                    name: knock.name.clone(),
-                    fingerprint: knock.identity.fingerprint(),
+                    name: knock.name.to_string(),
+                    identity: knock.identity,
                     right: pillion_proto::Right::View,
                     until_unix_ms: None,
                     here: false,
@@ -562,7 +534,7 @@ impl Host {
         }
         let knocks = self.knocks.waiting.values().map(|knock| KnockInfo {
             id: knock.id,
-            name: Text::cut(&knock.name),
+            name: Text::cut(knock.name.as_str()),
             identity: *knock.identity.as_bytes(),
             proof: Text::cut(&knock.proof()),
         });
@@ -579,7 +551,7 @@ impl Host {
 fn event_of(event: &str, knock: &Knock) -> serde_json::Value {
     let claims: Vec<&str> = knock.claims.iter().map(|one| one.who.as_str()).collect();
     serde_json::json!({
-        "event": event, "id": knock.id.0, "name": knock.name,
+        "event": event, "id": knock.id.0, "name": knock.name.as_str(),
         "identity": knock.identity.to_string(), "proof": knock.proof(), "claims": claims,
     })
 }

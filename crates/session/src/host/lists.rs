@@ -7,16 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use pillion_caps::Subject;
-use pillion_people::{SshKey, Who};
+use pillion_people::{Invited, SshKey, Who};
 use pillion_proto::Right;
 
 use super::{
     Host,
-    admission::{Meant, Proved},
+    admission::Proved,
     api::{CommandError, FollowedList, HostNotice, HostOutput},
     by::By,
     conn::Waits,
+    resolve::AclSubjects,
 };
 
 /// How often the lists are asked for at most, in microseconds: anybody can come with a key of their own.
@@ -138,7 +138,7 @@ impl Host {
 
     /// Keys that are new on a list come in as the others do.
     fn add_listed(&mut self, from: &str, keys: &[SshKey], right: Right) {
-        for who in keys.iter().filter_map(subject) {
+        for who in keys.iter().map(|key| ssh(key).subject()) {
             let is_listed = self.rights.entry(&who).is_some();
             if is_listed || self.is_kept_out(&who) {
                 continue;
@@ -153,10 +153,10 @@ impl Host {
 
     /// Keys that no list has any more are taken off, unless the host gave them another right since.
     fn drop_unlisted(&mut self, keys: &[SshKey], right: Right) {
-        for who in keys.iter().filter_map(subject) {
-            if self.rights.entry(&who) == Some(right) {
-                let label = who.to_string();
-                self.disallow(&By::Rule, &Meant::one(who, label));
+        for key in keys.iter().map(ssh) {
+            if self.rights.entry(&key.subject()) == Some(right) {
+                let (label, who) = (key.to_string(), vec![key]);
+                self.disallow(&By::Rule, &AclSubjects { who, label });
             }
         }
     }
@@ -168,6 +168,6 @@ impl Lists {
     }
 }
 
-fn subject(key: &SshKey) -> Option<Subject> {
-    Who::Ssh(*key).to_string().parse().ok()
+fn ssh(key: &SshKey) -> Invited {
+    Who::Ssh(*key).into()
 }

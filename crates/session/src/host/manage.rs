@@ -7,7 +7,7 @@ use crate::{types::ConnId, words::sentence};
 
 use super::{
     Host,
-    api::{Command, CommandError, Done, Target},
+    api::{Command, CommandError, Done},
     by::By,
     conn::Fault,
 };
@@ -51,38 +51,27 @@ impl Host {
                 "you may not manage this session (any more): ask its host".into(),
             ));
         };
-        let named = |text: pillion_proto::Text<{ pillion_proto::limits::MAX_SUBJECT }>| {
-            Target::Named(text.as_str().to_owned())
-        };
         let command = match what {
-            Manage::Admit(id) => Command::Admit {
-                target: Target::Id(id),
-            },
+            Manage::Admit(who) => Command::Admit { target: who.into() },
             Manage::Refuse { who, for_good } => Command::TurnAway {
-                target: Target::Id(who),
+                target: who.into(),
                 for_good,
             },
             Manage::Grant { who, right, ttl_ms } => Command::Grant {
-                target: Target::Id(who),
+                target: who.into(),
                 right,
                 ttl_ms,
             },
-            Manage::RefuseRequest(id) => Command::Refuse {
-                target: Target::Id(id),
-            },
-            Manage::Revoke(id) => Command::Revoke {
-                target: Target::Id(id),
-            },
-            Manage::Kick(id) => Command::Kick {
-                target: Target::Id(id),
-            },
+            Manage::RefuseRequest(who) => Command::Refuse { target: who.into() },
+            Manage::Revoke(who) => Command::Revoke { target: who.into() },
+            Manage::Kick(who) => Command::Kick { target: who.into() },
             Manage::Open(allow) => Command::Open { allow: Some(allow) },
             Manage::Allow { who, right } => Command::Allow {
-                target: named(who),
+                target: who.into(),
                 right,
             },
-            Manage::Ban(who) => Command::Ban { target: named(who) },
-            Manage::Unban(who) => Command::Unban { target: named(who) },
+            Manage::Ban(who) => Command::Ban { target: who.into() },
+            Manage::Unban(who) => Command::Unban { target: who.into() },
         };
         let given = self.given(&by, &command);
         self.act_on(&given);

@@ -7,7 +7,7 @@
 //! may do what, `input` the way to the program, `resume` what those who come back see at once, `track`
 //! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range,
 //! `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
-//! `names` of whom, `requests` what viewers ask for, `sharing` when any of it is open, `attribution`
+//! `resolve` of whom, `requests` what viewers ask for, `sharing` when any of it is open, `attribution`
 //! what the log says of who did what.
 
 mod admission;
@@ -26,9 +26,9 @@ mod knocks;
 mod lists;
 mod local;
 mod manage;
-mod names;
 mod rate;
 mod requests;
+mod resolve;
 mod resume;
 mod rights;
 mod roster;
@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use iroh_base::EndpointAddr;
 use pillion_caps::{Domain, PublicKey, SecretKey, Signature, sign};
-use pillion_people::Trust;
+use pillion_people::{Name, Trust};
 use pillion_proto::{Allow, FromHost, JoinId, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
 use rand_chacha::{
@@ -118,10 +118,8 @@ impl Host {
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
         let (rights, problem) = rights::Rights::new(session, config.read_only, &config.ledger);
-        let host_name = match clean_name(&config.host_name, MAX_NAME) {
-            empty if empty.is_empty() => "the host".to_owned(),
-            name => name,
-        };
+        let host_name = Name::in_text(&config.host_name);
+        let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
             .expect("a key made from a secret is one that iroh takes");
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));

@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     Host,
-    api::{CommandError, Done, HostNotice, Target},
+    api::{CommandError, Done, HostNotice},
     by::By,
 };
 
@@ -56,13 +56,13 @@ impl Host {
             format!("the host said no a moment ago; ask again in {left}")
         } else {
             person.asking = true;
-            let (name, fingerprint) = (person.name.clone(), person.identity.fingerprint());
+            let (name, identity) = (person.name.to_string(), person.identity);
             let proof = person.proof();
             self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
             return self.notice(HostNotice::EditRequested {
                 id,
                 name,
-                fingerprint,
+                identity,
                 proof,
             });
         };
@@ -77,48 +77,33 @@ impl Host {
     pub(super) fn refuse_request(
         &mut self,
         by: &By,
-        target: &Target,
+        id: ParticipantId,
     ) -> Result<Done, CommandError> {
-        let ids: Vec<ParticipantId> = match target {
-            Target::All => self
-                .roster
-                .people()
-                .filter(|person| person.asking)
-                .map(|person| person.id)
-                .collect(),
-            one => vec![self.one(one)?],
-        };
         let until = self.now.mono_us.saturating_add(ASK_AGAIN_US);
         let text = sentence(&format!(
             "{} said no to your request for edit",
             self.doer(by)
         ));
-        let mut refused = 0;
-        for id in ids {
-            let Some(person) = self.roster.get_mut(id).filter(|person| person.asking) else {
-                continue;
-            };
-            person.may_ask_at_us = until;
-            refused += 1;
-            self.end_request(id);
-            for conn in self.conns_of(id) {
-                self.send(
-                    conn,
-                    &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
-                );
-            }
-            let name = self.name_of(id);
-            self.log_by(
-                by,
-                serde_json::json!({ "event": "refused", "id": id.0, "name": name }),
+        let label = self.label(id);
+        let Some(person) = self.roster.get_mut(id).filter(|person| person.asking) else {
+            return Err(CommandError::NotNow(format!(
+                "{label} does not ask for edit"
+            )));
+        };
+        person.may_ask_at_us = until;
+        self.end_request(id);
+        for conn in self.conns_of(id) {
+            self.send(
+                conn,
+                &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
             );
         }
-        match refused {
-            0 => Err(CommandError::NotNow(
-                "nobody of that name asks for edit".into(),
-            )),
-            _ => Ok(Done::Said("the request was refused".into())),
-        }
+        let name = self.name_of(id);
+        self.log_by(
+            by,
+            serde_json::json!({ "event": "refused", "id": id.0, "name": name }),
+        );
+        Ok(Done::Said("the request was refused".into()))
     }
 
     /// Takes a request away, however it ended.

@@ -10,6 +10,7 @@ use pillion_caps::{
     Audience, Door, Grant, GrantId, Ledger, LedgerEvent, Proof, PublicKey, Refusal, Rights as Set,
     SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
 };
+use pillion_people::HexPrefix;
 use pillion_proto::{Allow, Right};
 
 /// Grants held by one identity; beyond, the one that ends first is let go.
@@ -357,12 +358,16 @@ impl Rights {
         self.ledger.is_barred(who)
     }
 
-    /// Grants that could still be used and whose id begins so.
-    pub(super) fn grants_beginning(&self, prefix: &str) -> Vec<GrantId> {
+    /// Grants that could still be used and whose id is meant.
+    pub(super) fn live_grants(&self, is_meant: impl Fn(&GrantId) -> bool) -> Vec<GrantId> {
         let live = self.ledger.grants().filter(|grant| !grant.revoked);
-        live.map(|grant| grant.id)
-            .filter(|id| id.to_string().starts_with(prefix))
-            .collect()
+        live.map(|grant| grant.id).filter(is_meant).collect()
+    }
+
+    /// Keys that are kept out and begin so.
+    pub(super) fn barred_beginning(&self, prefix: &HexPrefix) -> Vec<PublicKey> {
+        let barred = self.ledger.barred().copied();
+        barred.filter(|key| prefix.begins(key)).collect()
     }
 
     /// Lets go of what ended, so that a clock set back revives nothing.

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{PublicKey, Subject};
+use pillion_people::Name;
 use pillion_proto::{
-    ParticipantId, ParticipantInfo, Right, RosterChange, Text,
-    limits::{MAX_NAME, MAX_ROSTER_PART},
+    ParticipantId, ParticipantInfo, Right, RosterChange, Text, limits::MAX_ROSTER_PART,
 };
-use pillion_screen::clean::clean_name;
 
 use super::{
     admission::{Entry, Proved, all_of},
@@ -34,8 +33,8 @@ pub(super) struct Person {
     pub(super) claims: BTreeSet<Proved>,
     /// What let them in last.
     pub(super) entry: Entry,
-    /// Cleaned; unverified.
-    pub(super) name: String,
+    /// What they call themselves.
+    pub(super) name: Name,
     /// As it was last told.
     pub(super) standing: Standing,
     /// Changes each time the right to type is taken away. Begins anywhere, so that what was typed
@@ -84,14 +83,14 @@ impl Person {
     }
 
     /// Whether others should see this person in the roster.
-    fn listed(&self) -> bool {
+    pub(super) fn listed(&self) -> bool {
         self.connections > 0 || self.standing.right > Right::View
     }
 
     fn info(&self) -> ParticipantInfo {
         ParticipantInfo {
             id: self.id,
-            name: Text::cut(&self.name),
+            name: Text::cut(self.name.as_str()),
             identity: *self.identity.as_bytes(),
             right: self.standing.right,
             host: false,
@@ -145,15 +144,11 @@ impl Roster {
     pub(super) fn enter(
         &mut self,
         identity: PublicKey,
-        name: &str,
+        name: Name,
         standing: Standing,
         tenure: u32,
         reserved: Option<ParticipantId>,
     ) -> (ParticipantId, bool) {
-        let name = match clean_name(name, MAX_NAME) {
-            empty if empty.is_empty() => "somebody".to_owned(),
-            name => name,
-        };
         let id = reserved.unwrap_or_else(|| self.reserve(&identity));
         let id = *self.numbers.entry(identity).or_insert(id);
         let person = self.people.entry(id).or_insert_with(|| Person {
@@ -161,7 +156,7 @@ impl Roster {
             identity,
             claims: BTreeSet::new(),
             entry: Entry::Ticket,
-            name: String::new(),
+            name: name.clone(),
             standing,
             tenure,
             has_edited: false,

@@ -55,7 +55,7 @@ impl Host {
             .filter(|one| !left.contains(one))
             .map(|one| one.as_str())
             .collect();
-        let (key, name, who) = (person.identity, person.name.clone(), person.subjects());
+        let (key, name, who) = (person.identity, person.name.to_string(), person.subjects());
         if !lost.is_empty() {
             let lost = lost.join(", ");
             self.log_event(serde_json::json!({

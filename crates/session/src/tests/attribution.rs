@@ -1,14 +1,11 @@
 //! What the log says of who did what.
 
-use pillion_proto::{Manage, Right, Text};
+use pillion_people::SubjectRef;
+use pillion_proto::{Manage, Right};
 use serde_json::Value;
 
 use super::harness::*;
 use crate::{Actor, Command, HostInput, Target, ViewerInput};
-
-fn named(name: &str) -> Target {
-    Target::Named(name.into())
-}
 
 /// Every event of this name.
 fn events(world: &World, name: &str) -> Vec<Value> {
@@ -124,7 +121,10 @@ fn what_comes_of_a_command_says_who_gave_it() {
         .map(|one| one["by"].as_str().unwrap())
         .collect();
     assert_eq!(given, ["host", "socket", "host", "socket"]);
-    assert_eq!(commands[1]["command"]["Grant"]["target"]["Named"], "anna");
+    assert_eq!(
+        commands[1]["command"]["Grant"]["target"]["One"]["Name"],
+        "anna"
+    );
     assert!(commands.iter().all(|one| one["done"] == true));
 }
 
@@ -168,20 +168,18 @@ fn a_co_hosts_command_and_what_comes_of_it_are_theirs() {
     let grant = events(&world, "granted")[0]["grant"].clone();
     let before = events(&world, "command").len();
     let manage = |world: &mut World, what| world.viewer(anna, ViewerInput::Manage(what));
-    let id = |world: &World, seat: usize| world.seats[seat].viewer.view().you.unwrap();
-    let who = id(&world, bert);
     let right = Right::Edit;
     manage(
         &mut world,
         Manage::Grant {
-            who,
+            who: who(11),
             right,
             ttl_ms: None,
         },
     );
     world.types(bert, "x");
-    manage(&mut world, Manage::Kick(who));
-    manage(&mut world, Manage::Ban(Text::cut("nobody at all")));
+    manage(&mut world, Manage::Kick(SubjectRef::Number(2)));
+    manage(&mut world, Manage::Ban("nobody at all".parse().unwrap()));
     let by = |event: &Value| {
         let of = |name: &str| event[name].clone();
         [of("by"), of("by_name"), of("by_grant")]
@@ -199,22 +197,28 @@ fn a_co_hosts_command_and_what_comes_of_it_are_theirs() {
         panic!("{commands:?}")
     };
     assert!(commands.iter().all(|command| by(command) == theirs));
-    assert_eq!(granted["command"]["Grant"]["target"]["Id"], who.0);
+    let key = secret(11).public().to_string();
+    assert_eq!(
+        granted["command"]["Grant"]["target"]["One"]["Provable"],
+        key
+    );
     assert_eq!(
         (&granted["done"], &kicked["done"]),
         (&true.into(), &true.into())
     );
-    assert_eq!(banned["command"]["Ban"]["target"]["Named"], "nobody at all");
+    assert_eq!(
+        banned["command"]["Ban"]["target"]["One"]["Name"],
+        "nobody at all"
+    );
     assert_eq!(banned["done"], false);
     assert!(banned["why"].as_str().unwrap().contains("nobody here"));
 
     // Nobody's word is put down who may not manage: they could fill the disk.
     let carl = world.join(12, "carl");
-    world.viewer(carl, ViewerInput::Manage(Manage::Kick(who)));
+    world.viewer(carl, ViewerInput::Manage(Manage::Kick(who(11))));
     assert_eq!(events(&world, "command").len(), before + 3);
     // And whose command puts themselves out is known still.
-    let own = id(&world, anna);
-    manage(&mut world, Manage::Revoke(own));
+    manage(&mut world, Manage::Revoke(who(10)));
     let last = events(&world, "command").pop().unwrap();
     assert_eq!(by(&last), theirs);
 }
@@ -250,7 +254,11 @@ fn a_refused_command_is_there_with_the_reason_and_a_question_is_not() {
     world.ask(
         Actor::Socket,
         Command::Kick {
-            target: named(&long),
+            target: Target::Keys {
+                from: long,
+                keys: Vec::new(),
+                is_address: false,
+            },
         },
     );
     let commands = events(&world, "command").split_off(before);

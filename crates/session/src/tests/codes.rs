@@ -4,9 +4,7 @@ use pillion_caps::SecretKey;
 use pillion_proto::{Allow, Ticket};
 
 use super::harness::*;
-use crate::{
-    Command, Done, HostConfig, HostInput, HostNotice, Phase, Target, ViewerConfig, ViewerInput,
-};
+use crate::{Command, Done, HostConfig, HostInput, HostNotice, Phase, ViewerConfig, ViewerInput};
 
 /// Endpoint key of the first, second, … seat.
 fn endpoint(seat: u8) -> SecretKey {
@@ -163,7 +161,7 @@ fn a_knock_says_by_which_code_it_comes() {
     world.command(Command::Open { allow }).unwrap();
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
     assert_eq!(came_by(&world)[0].1, "code 7");
-    let target = Target::Named("anna".into());
+    let target = named("anna");
     world.command(Command::Kick { target }).unwrap();
     world.viewer(anna, ViewerInput::Tick);
     assert!(world.seats[anna].ended().is_some());

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
+use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 
@@ -23,6 +24,16 @@ const MAX_ROUNDS: usize = 100_000;
 
 pub(super) fn secret(seed: u8) -> SecretKey {
     SecretKey::from_bytes(&[seed; 32])
+}
+
+/// Whom a person means who writes this.
+pub(super) fn named(text: &str) -> Target {
+    text.parse::<SubjectRef>().unwrap().into()
+}
+
+/// Whom a co-host means who chooses the entry of this identity.
+pub(super) fn who(seed: u8) -> SubjectRef {
+    SubjectRef::key(secret(seed).public())
 }
 
 /// One viewer and its connection.
@@ -341,7 +352,7 @@ impl World {
     }
 
     pub(super) fn grant_edit(&mut self, name: &str) -> Result<Done, CommandError> {
-        let target = Target::Named(name.into());
+        let target = named(name);
         self.command(Command::Grant {
             target,
             right: Right::Edit,

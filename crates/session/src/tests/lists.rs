@@ -127,7 +127,7 @@ fn a_list_is_barred_as_a_whole_and_allowed_as_a_whole_or_not_at_all() {
         right,
     };
     world.command(allow.clone()).unwrap();
-    let one = Target::Named(key(31).to_string());
+    let one = named(&key(31).to_string());
     world.command(Command::Ban { target: one }).unwrap();
     let Err(CommandError::NotNow(why)) = world.command(allow) else {
         panic!()
@@ -223,7 +223,7 @@ fn what_the_list_gave_ends_for_who_is_away_too() {
 #[test]
 fn what_the_host_said_of_a_key_since_then_stays() {
     let mut world = following(&[30, 31, 32], Right::View);
-    let named = |seed: u8| Target::Named(key(seed).to_string());
+    let named = |seed: u8| named(&key(seed).to_string());
     let target = named(30);
     world.command(Command::Revoke { target }).unwrap();
     let (target, right) = (named(31), Right::Edit);

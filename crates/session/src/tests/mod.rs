@@ -15,3 +15,4 @@ mod story;
 mod taken_back;
 mod typing;
 mod watching;
+mod who;

@@ -84,7 +84,7 @@ impl Allowed {
 }
 
 fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
-    let name = |seat: usize| Target::Named(format!("person{seat}"));
+    let name = |seat: usize| named(&format!("person{seat}"));
     let seed = |seat: usize| 10 + u8::try_from(seat).unwrap();
     let conn = world.seats[seat].conn;
     match step {

@@ -12,7 +12,7 @@ use super::{
     harness::*,
     joining::{hello, refusal, say},
 };
-use crate::{Command, ConnId, Done, HostInput, Phase, Stream, Target, ViewerInput};
+use crate::{Command, ConnId, Done, HostInput, Phase, Stream, ViewerInput};
 
 fn resume() -> FromViewer {
     FromViewer::Resume(Resume {
@@ -241,7 +241,7 @@ fn a_stranger_is_shown_nothing() {
 #[test]
 fn somebody_kicked_is_shown_nothing() {
     let (mut world, endpoint) = joined();
-    let target = Target::Named("anna".into());
+    let target = named("anna");
     world.command(Command::Kick { target }).unwrap();
     assert!(!is_shown(&mut world, endpoint));
 }
@@ -302,7 +302,7 @@ fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
     let (token, grant) = link(&mut world);
     let revoked = came(&mut world, 10, &token);
     assert!(is_shown(&mut world, revoked));
-    let target = Target::Named(grant);
+    let target = named(&grant);
     world.command(Command::Revoke { target }).unwrap();
     assert!(!is_shown(&mut world, revoked));
 

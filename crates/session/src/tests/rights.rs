@@ -7,10 +7,6 @@ use crate::{
     Actor, Command, CommandError, Done, HostInput, HostNotice, Phase, Target, ViewerInput,
 };
 
-fn named(name: &str) -> Target {
-    Target::Named(name.into())
-}
-
 #[test]
 fn a_request_is_shown_to_the_host_and_gone_when_granted() {
     let mut world = World::shared();

@@ -1,7 +1,7 @@
 //! The whole story, as two people live it.
 
 use super::harness::*;
-use crate::{Command, Phase, Target, ViewerInput};
+use crate::{Command, Phase, ViewerInput};
 use pillion_proto::Right;
 
 #[test]
@@ -29,7 +29,7 @@ fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
 
     world
         .command(Command::Revoke {
-            target: Target::Named("anna".into()),
+            target: named("anna"),
         })
         .unwrap();
     world.types(anna, "rm");

@@ -8,9 +8,7 @@ use super::{
     harness::*,
     joining::{hello, say},
 };
-use crate::{
-    Command, Done, HostConfig, HostInput, HostNotice, Phase, Target, ViewerConfig, ViewerInput,
-};
+use crate::{Command, Done, HostConfig, HostInput, HostNotice, Phase, ViewerConfig, ViewerInput};
 
 const TEAM: u8 = 90;
 
@@ -26,7 +24,7 @@ fn session(allow: Allow, right: Right) -> World {
 }
 
 fn list(world: &mut World, who: &str, right: Right) {
-    let target = Target::Named(who.into());
+    let target = named(who);
     world.command(Command::Allow { target, right }).unwrap();
 }
 
@@ -257,7 +255,7 @@ fn a_second_window_at_the_door_keeps_nothing_of_it_either() {
     take_back(&mut world, &[1]);
     let team = format!("team:{}", team(TEAM).public());
     list(&mut world, &team, Right::Edit);
-    let target = Target::Named("anna".into());
+    let target = named("anna");
     world.command(Command::Admit { target }).unwrap();
     for seat in [anna, window] {
         is_in(&world, seat);

@@ -40,7 +40,7 @@ fn what_was_typed_before_sharing_stopped_is_not_written_when_it_goes_on() {
     // She comes back without the ticket, which is another one then.
     world
         .command(Command::Allow {
-            target: Target::Named(secret(10).public().to_string()),
+            target: secret(10).public().into(),
             right: Right::View,
         })
         .unwrap();

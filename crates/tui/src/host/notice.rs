@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
+use pillion_caps::PublicKey;
 use pillion_proto::ParticipantId;
 use pillion_screen::{Screen, clean};
-use pillion_session::{Command, HostNotice, Now, Target};
+use pillion_session::{Command, HostNotice, Now};
 
 use super::HostAction;
 use crate::{prefix::Prefix, text};
@@ -32,13 +33,14 @@ enum Asked {
     Edit {
         id: ParticipantId,
         name: String,
-        fingerprint: String,
+        identity: PublicKey,
         remark: Option<String>,
     },
     /// May this person come in?
     Knock {
         id: ParticipantId,
         name: String,
+        identity: PublicKey,
         proof: String,
         remark: Option<String>,
     },
@@ -73,25 +75,26 @@ impl Notices {
         let remark = remark.map(|remark| clean::clean_title(&remark, 100));
         match notice {
             HostNotice::EditRequested {
-                id,
-                name,
-                fingerprint,
-                ..
+                id, name, identity, ..
             } => {
                 self.forget(id);
                 self.ask(Asked::Edit {
                     id,
                     name: text::name(&name, 24),
-                    fingerprint: clean::clean_name(&fingerprint, 19),
+                    identity,
                     remark,
                 });
             }
             HostNotice::RequestGone { id } => self.forget(id),
             HostNotice::Knocked {
-                id, name, proof, ..
+                id,
+                name,
+                identity,
+                proof,
             } => self.ask(Asked::Knock {
                 id,
                 name: text::name(&name, 24),
+                identity,
                 proof: clean::clean_title(&proof, 100),
                 remark,
             }),
@@ -167,21 +170,21 @@ impl Notices {
         }
         Some(match self.questions.pop_front()?.asked {
             Asked::Confirm { request, .. } => HostAction::Confirmed { request, yes },
-            Asked::Knock { id, .. } => {
-                let target = Target::Id(id);
+            Asked::Knock { identity, .. } => {
+                let target = identity.into();
                 HostAction::Command(match yes {
                     true => Command::Admit { target },
                     false => Command::TurnAway { target, for_good },
                 })
             }
-            Asked::Edit { id, .. } => HostAction::Command(match yes {
+            Asked::Edit { identity, .. } => HostAction::Command(match yes {
                 true => Command::Grant {
-                    target: Target::Id(id),
+                    target: identity.into(),
                     right: pillion_proto::Right::Edit,
                     ttl_ms: None,
                 },
                 false => Command::Refuse {
-                    target: Target::Id(id),
+                    target: identity.into(),
                 },
             }),
         })
@@ -269,12 +272,12 @@ impl Question {
         }
         if let Asked::Edit {
             name,
-            fingerprint,
+            identity,
             remark,
             ..
         } = &self.asked
         {
-            let first: String = fingerprint.chars().take(9).collect();
+            let first: String = identity.fingerprint().chars().take(9).collect();
             match remark {
                 Some(remark) => {
                     let more = format!("“{name}” ({remark}; {first}) asks to type");

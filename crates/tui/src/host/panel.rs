@@ -183,7 +183,7 @@ impl Panel {
             return Chosen::Nothing;
         };
         let name = text::name(&who.name, 24);
-        let target = Target::Id(who.id);
+        let target = Target::from(who.identity);
         match ch {
             'g' if who.knocking => Chosen::Command(Command::Admit { target }),
             'n' if who.knocking => Chosen::Command(Command::TurnAway { target, for_good }),
@@ -352,10 +352,7 @@ fn line(now: Now, who: &ParticipantStatus) -> String {
         .unwrap_or_default();
     let name = text::name(&who.name, 20);
     let fill = " ".repeat(20 - text::width(&name).min(20));
-    let fingerprint: String = clean::clean_name(&who.fingerprint, 19)
-        .chars()
-        .take(9)
-        .collect();
+    let fingerprint: String = who.identity.fingerprint().chars().take(9).collect();
     let asking = if who.asking { "  asks to type" } else { "" };
     format!(
         "{:>3} {name}{fill} {fingerprint}  {right}  {path} {rtt}{asking}",

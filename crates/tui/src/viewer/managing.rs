@@ -1,7 +1,8 @@
 //! The list of who is here and who knocks, for somebody who manages the session with its host.
 
 use pillion_caps::PublicKey;
-use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Right};
+use pillion_people::SubjectRef;
+use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Right, message::KeyBytes};
 use pillion_screen::clean;
 use pillion_session::View;
 
@@ -25,6 +26,29 @@ pub(crate) enum Asked {
 enum Entry<'a> {
     Knock(&'a KnockInfo),
     Here(&'a ParticipantInfo),
+}
+
+/// Which entry was chosen. By identity: what is done with the entry is done with whom the list showed, even if
+/// others came or went meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    identity: KeyBytes,
+    knocks: bool,
+}
+
+impl Entry<'_> {
+    fn chosen(&self) -> Chosen {
+        match self {
+            Entry::Knock(knock) => Chosen {
+                identity: knock.identity,
+                knocks: true,
+            },
+            Entry::Here(who) => Chosen {
+                identity: who.identity,
+                knocks: false,
+            },
+        }
+    }
 }
 
 /// Those who knock, first, and those who are here; the host can't be managed.
@@ -54,15 +78,20 @@ const KEYS: [&str; 10] = [
     "u bar no more",
 ];
 
-/// Its lines, in `rows` rows of `cols` columns; the chosen entry is the one numbered `at`.
+/// Its lines, in `rows` rows of `cols` columns. The chosen entry is, or was, the one numbered `at`.
 pub(super) fn lines(
     view: &View,
     at: &mut usize,
+    chosen: &mut Option<Chosen>,
     naming: Option<&Naming>,
     (cols, rows): (usize, usize),
 ) -> Vec<String> {
     let entries = entries(view);
-    *at = (*at).min(entries.len().saturating_sub(1));
+    *chosen = chosen.or_else(|| entries.first().map(Entry::chosen));
+    let found = entries
+        .iter()
+        .position(|entry| Some(entry.chosen()) == *chosen);
+    *at = found.unwrap_or(*at);
     let allow = view.door.as_ref().map_or(Allow::Link, |door| door.allow);
     let mut lines = vec![format!(
         "Who is here ({}), allow {allow}",
@@ -73,9 +102,10 @@ pub(super) fn lines(
         None => text::flow(&KEYS, cols.min(KEYS_COLS), 5),
     };
     let room = rows.saturating_sub(foot.len()).max(1);
-    let first = (*at + 1).saturating_sub(room);
+    let last = (*at).min(entries.len().saturating_sub(1));
+    let first = (last + 1).saturating_sub(room);
     for (number, entry) in entries.iter().enumerate().skip(first).take(room) {
-        let mark = if number == *at { ">" } else { " " };
+        let mark = if Some(number) == found { ">" } else { " " };
         lines.push(format!("{mark}{}", line(view, entry)));
     }
     lines.extend(foot);
@@ -98,8 +128,25 @@ fn line(view: &View, entry: &Entry<'_>) -> String {
     }
 }
 
+/// Moves to another entry, if the key does that. From one that is gone, as from the one in its place.
+pub(super) fn choose(view: &View, at: &mut usize, chosen: &mut Option<Chosen>, key: &Key) -> bool {
+    let step = match key.code {
+        KeyCode::Up => -1,
+        KeyCode::Down => 1,
+        _ => return false,
+    };
+    let entries = entries(view);
+    let found = entries
+        .iter()
+        .position(|entry| Some(entry.chosen()) == *chosen);
+    let next = found.unwrap_or(*at).saturating_add_signed(step);
+    *at = next.min(entries.len().saturating_sub(1));
+    *chosen = entries.get(*at).map(Entry::chosen);
+    true
+}
+
 /// What a key does; `None` for one that is not about managing.
-pub(super) fn asked(view: &View, at: usize, key: &Key) -> Option<Asked> {
+pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<Asked> {
     let KeyCode::Char(ch) = key.code else {
         return None;
     };
@@ -115,31 +162,42 @@ pub(super) fn asked(view: &View, at: usize, key: &Key) -> Option<Asked> {
         return Some(Asked::Name(naming));
     }
     let entries = entries(view);
-    let what = match (ch, entries.get(at)) {
-        ('y' | 'g', Some(Entry::Knock(knock))) => Manage::Admit(knock.id),
-        ('n' | 'N', Some(Entry::Knock(knock))) => Manage::Refuse {
-            who: knock.id,
+    let entry = entries.iter().find(|entry| Some(entry.chosen()) == chosen);
+    if !matches!(ch, 'y' | 'n' | 'N' | 'g' | 'r' | 'k') {
+        return None;
+    }
+    let Some(entry) = entry else {
+        let text = match entries.is_empty() {
+            true => "Nobody is here but you.",
+            false => "Whom you chose is gone. Choose somebody with the arrow keys.",
+        };
+        return Some(Asked::Say(text.to_owned()));
+    };
+    let Ok(key) = PublicKey::from_bytes(&entry.chosen().identity) else {
+        return Some(Asked::Say("They have no valid key.".to_owned()));
+    };
+    let who = SubjectRef::key(key);
+    Some(Asked::Do(match (ch, entry) {
+        ('y' | 'g', Entry::Knock(_)) => Manage::Admit(who),
+        ('n' | 'N', Entry::Knock(_)) => Manage::Refuse {
+            who,
             for_good: ch == 'N',
         },
-        ('g' | 'y', Some(Entry::Here(who))) => Manage::Grant {
-            who: who.id,
+        ('k', Entry::Knock(_)) => Manage::Refuse {
+            who,
+            for_good: true,
+        },
+        ('y' | 'g', Entry::Here(_)) => Manage::Grant {
+            who,
             right: Right::Edit,
             ttl_ms: None,
         },
-        ('n', Some(Entry::Here(who))) => Manage::RefuseRequest(who.id),
-        ('r', Some(Entry::Here(who))) => Manage::Revoke(who.id),
-        ('k', Some(Entry::Here(who))) if Some(who.id) == view.you => {
+        ('n' | 'N', Entry::Here(_)) => Manage::RefuseRequest(who),
+        ('r', Entry::Here(_)) => Manage::Revoke(who),
+        ('k', Entry::Here(here)) if Some(here.id) == view.you => {
             return Some(Asked::Say("That is you.".to_owned()));
         }
-        ('k', Some(Entry::Here(who))) => Manage::Kick(who.id),
-        ('k', Some(Entry::Knock(knock))) => Manage::Refuse {
-            who: knock.id,
-            for_good: true,
-        },
-        ('y' | 'n' | 'N' | 'g' | 'r' | 'k', _) => {
-            return Some(Asked::Say("Nobody is here but you.".to_owned()));
-        }
+        ('k', Entry::Here(_)) => Manage::Kick(who),
         _ => return None,
-    };
-    Some(Asked::Do(what))
+    }))
 }

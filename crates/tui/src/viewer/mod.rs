@@ -365,7 +365,7 @@ impl ViewerUi {
         let pastes = matches!(event, Event::PasteStart | Event::Paste(_) | Event::PasteEnd);
         if let Some(naming) = self.overlay.naming(view).filter(|_| pastes) {
             if let Entered::Say(text) = naming.paste(&event) {
-                self.say(now, text);
+                self.say(now, &text);
             }
             return;
         }
@@ -487,7 +487,12 @@ impl ViewerUi {
 
     /// A key for what lies over the screen.
     fn overlay_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn) {
-        let Overlay::Who { from, naming } = &mut self.overlay else {
+        let Overlay::Who {
+            from,
+            chosen,
+            naming,
+        } = &mut self.overlay
+        else {
             return self.overlay.key(key);
         };
         if view.right < Right::Manage {
@@ -496,7 +501,7 @@ impl ViewerUi {
         if let Some(line) = naming {
             match line.key(key) {
                 Entered::More => {}
-                Entered::Say(text) => self.say(now, text),
+                Entered::Say(text) => self.say(now, &text),
                 Entered::Nothing => *naming = None,
                 Entered::Do(what) => {
                     *naming = None;
@@ -505,7 +510,10 @@ impl ViewerUi {
             }
             return;
         }
-        match managing::asked(view, *from, key) {
+        if managing::choose(view, from, chosen, key) {
+            return;
+        }
+        match managing::asked(view, *chosen, key) {
             Some(managing::Asked::Do(what)) => turn.act(Action::Manage(what)),
             Some(managing::Asked::Say(text)) => self.say(now, &text),
             Some(managing::Asked::Name(line)) => *naming = Some(line),

@@ -1,6 +1,7 @@
 //! A line on which somebody is named who need not be here, for the list of who may come in.
 
-use pillion_proto::{Manage, Right, Text, limits::MAX_SUBJECT};
+use pillion_people::{SubjectRef, SubjectText};
+use pillion_proto::{Manage, Right, limits::MAX_SUBJECT};
 use pillion_screen::clean;
 
 use crate::{
@@ -31,7 +32,7 @@ pub(crate) enum Entered {
     /// The line goes on.
     More,
     /// It goes on, and the person is told something.
-    Say(&'static str),
+    Say(String),
     /// It is given up.
     Nothing,
     /// This is to be done.
@@ -41,6 +42,9 @@ pub(crate) enum Entered {
 const ONE_AT_A_TIME: &str = "Name one at a time: what was pasted has several lines.";
 
 const TOO_LONG: &str = "That is longer than a key, an address or a team can be.";
+
+const LIST: &str =
+    "Only the host can read a list of keys: ask for pillion allow there, or name one key.";
 
 impl Naming {
     /// The line that a key of the list opens.
@@ -96,7 +100,7 @@ impl Naming {
                 let pasted = String::from_utf8_lossy(&pasted);
                 let pasted = pasted.trim();
                 if pasted.contains(['\r', '\n']) {
-                    return Entered::Say(ONE_AT_A_TIME);
+                    return Entered::Say(ONE_AT_A_TIME.to_owned());
                 }
                 self.push(pasted.chars())
             }
@@ -112,7 +116,7 @@ impl Naming {
                 continue;
             }
             if room == 0 {
-                return Entered::Say(TOO_LONG);
+                return Entered::Say(TOO_LONG.to_owned());
             }
             room -= 1;
             self.text.push(ch);
@@ -123,11 +127,15 @@ impl Naming {
     fn enter(&self) -> Entered {
         let text = self.text.trim();
         if text.is_empty() {
-            return Entered::Say(
-                "Name somebody: a key, ssh-ed25519 …, an e-mail address, team:KEY, or a name or number of the list.",
-            );
+            let text = "Name somebody: a key, ssh-ed25519 …, an e-mail address, team:KEY, or a name or number of the \
+                        list.";
+            return Entered::Say(text.to_owned());
         }
-        let who = Text::cut(text);
+        let who: SubjectRef = match text.parse() {
+            Ok(SubjectText::One(who)) => who,
+            Ok(SubjectText::Keys(_)) => return Entered::Say(LIST.to_owned()),
+            Err(error) => return Entered::Say(error.to_string()),
+        };
         Entered::Do(match self.purpose {
             Purpose::Allow(right) => Manage::Allow { who, right },
             Purpose::Ban => Manage::Ban(who),

@@ -18,14 +18,19 @@ pub(crate) enum Overlay {
     None,
     /// The keys.
     Help,
-    /// Who is here, from this entry on; and a line to name others on.
-    Who { from: usize, naming: Option<Naming> },
+    /// Who is here, from this entry on; for who manages, the chosen entry, and a line to name others on.
+    Who {
+        from: usize,
+        chosen: Option<managing::Chosen>,
+        naming: Option<Naming>,
+    },
 }
 
 impl Overlay {
     /// The list from its beginning.
     pub(crate) const WHO: Overlay = Overlay::Who {
         from: 0,
+        chosen: None,
         naming: None,
     };
 
@@ -56,12 +61,17 @@ impl Overlay {
         match self {
             Overlay::None => Vec::new(),
             Overlay::Help => help(prefix),
-            Overlay::Who { from, naming } => {
+            Overlay::Who {
+                from,
+                chosen,
+                naming,
+            } => {
                 if view.right >= Right::Manage {
-                    return managing::lines(view, from, naming.as_ref(), (cols, rows));
+                    let place = (cols, rows);
+                    return managing::lines(view, from, chosen, naming.as_ref(), place);
                 }
                 // Nothing is left half said if the right comes back.
-                *naming = None;
+                (*chosen, *naming) = (None, None);
                 *from = (*from).min(view.roster.len().saturating_sub(rows.max(1)));
                 who(view, *from, rows)
             }

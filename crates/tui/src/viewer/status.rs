@@ -44,7 +44,7 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
         });
     }
     if !view.session_name.is_empty() {
-        all.push(piece(4, text::name(&view.session_name, 24)));
+        all.push(piece(4, text::label(&view.session_name, 24)));
     }
     if let Some(key) = &view.host_identity {
         let host = text::name(&view.host_name, 20);
@@ -63,7 +63,7 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
     }
     let title = view.screen.as_ref().map_or("", |screen| &screen.title);
     if !title.is_empty() {
-        all.push(piece(1, text::name(title, 30)));
+        all.push(piece(1, text::label(title, 30)));
     }
     all
 }

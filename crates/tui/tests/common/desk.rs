@@ -3,9 +3,10 @@
 #![allow(dead_code)]
 
 use bytes::Bytes;
+use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::{ParticipantId, PathKind, Right};
 use pillion_screen::{Screen, Size, Terminal, emit};
-use pillion_session::{Command, HostNotice, ParticipantStatus, Target};
+use pillion_session::{Command, HostNotice, ParticipantStatus};
 use pillion_tui::{HostAction, HostUi, Prefix, Want};
 
 use super::{at, terminal};
@@ -77,7 +78,7 @@ impl Desk {
         let notice = HostNotice::EditRequested {
             id: ParticipantId(id),
             name: name.into(),
-            fingerprint: "7f3a-91c2-04be-77d1".into(),
+            identity: key(id),
             proof: "the ticket".into(),
         };
         self.ui.notice(at(self.now), notice);
@@ -120,9 +121,19 @@ pub fn all_forwarded(actions: &[HostAction]) -> Vec<u8> {
     bytes.flatten().collect()
 }
 
+/// Whose number this is.
+pub fn key(id: u32) -> PublicKey {
+    SecretKey::from_bytes(&[id as u8; 32]).public()
+}
+
+/// As much of their fingerprint as lists show.
+pub fn short(id: u32) -> String {
+    key(id).fingerprint()[..9].to_owned()
+}
+
 pub fn grant(id: u32) -> HostAction {
     HostAction::Command(Command::Grant {
-        target: Target::Id(ParticipantId(id)),
+        target: key(id).into(),
         right: Right::Edit,
         ttl_ms: None,
     })
@@ -132,7 +143,7 @@ pub fn status(id: u32, name: &str) -> ParticipantStatus {
     ParticipantStatus {
         id: ParticipantId(id),
         name: name.into(),
-        fingerprint: "7f3a-91c2-04be-77d1".into(),
+        identity: key(id),
         right: Right::View,
         until_unix_ms: None,
         here: true,

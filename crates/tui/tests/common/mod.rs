@@ -86,7 +86,7 @@ pub fn person(id: u32, name: &str, host: bool) -> ParticipantInfo {
     ParticipantInfo {
         id: ParticipantId(id),
         name: Text::cut(name),
-        identity: [id as u8; 32],
+        identity: *SecretKey::from_bytes(&[id as u8; 32]).public().as_bytes(),
         right: Right::View,
         host,
         here: true,
