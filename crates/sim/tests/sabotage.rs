@@ -106,6 +106,11 @@ fn a_right_that_outlives_whoever_gave_it_is_noticed() {
 }
 
 #[test]
+fn a_name_taken_for_a_key_is_noticed() {
+    is_noticed(Sabotage::BelieveNames, &["met somebody else"]);
+}
+
+#[test]
 fn somebody_who_is_kept_out_and_stays_is_noticed() {
     is_noticed(Sabotage::KeepBanned, &["is kept out, and is in"]);
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{GrantToken, JoinId, ParticipantId, Right, Ticket, TrackId};
+use pillion_people::SubjectRef;
+use pillion_proto::{GrantToken, JoinId, Right, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
     Actor, Command, ConnId, Connected, Done, Host, HostConfig, HostInput, HostOutput, LogEntry,
@@ -181,7 +182,7 @@ impl Room {
     }
 
     fn grant(&mut self, id: u32) {
-        let target = Target::Id(ParticipantId(id));
+        let target = Target::One(SubjectRef::Number(id));
         self.command(Command::Grant {
             target,
             right: Right::Edit,
@@ -381,7 +382,7 @@ fn what_was_typed_before_a_revocation_is_not_written_after_it() {
     room.seats[anna].held = true;
     room.types(anna, "b");
     room.command(Command::Revoke {
-        target: Target::Id(ParticipantId(1)),
+        target: Target::One(SubjectRef::Number(1)),
     });
     room.grant(1);
     room.types(anna, "c");
@@ -427,7 +428,7 @@ fn a_viewer_whose_inputs_were_dropped_can_type_to_a_new_host() {
     room.types(anna, "a");
     room.types(anna, "b");
     room.command(Command::Revoke {
-        target: Target::Id(ParticipantId(1)),
+        target: Target::One(SubjectRef::Number(1)),
     });
     room.seats[anna].held = false;
     room.wait(100_000);
@@ -456,7 +457,7 @@ fn nothing_stays_unconfirmed_for_a_viewer_that_came_back_without_the_right() {
     room.seats[anna].held = true;
     room.types(anna, "a");
     room.command(Command::Revoke {
-        target: Target::Id(ParticipantId(1)),
+        target: Target::One(SubjectRef::Number(1)),
     });
     room.cut(anna);
     room.seats[anna].held = false;
@@ -476,7 +477,7 @@ fn nothing_stays_unconfirmed_when_the_right_goes_while_the_stream_is_stuck() {
     room.seats[anna].held = true;
     room.types(anna, "a");
     room.command(Command::Revoke {
-        target: Target::Id(ParticipantId(1)),
+        target: Target::One(SubjectRef::Number(1)),
     });
     // The host is heard all the while.
     for _ in 0..20 {

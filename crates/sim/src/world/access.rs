@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, num::NonZeroU32};
 
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Rights, SecretKey};
-use pillion_proto::{Allow, FromHost, Manage, ParticipantId, Right, Text};
-use pillion_session::{Actor, Command, ConnId, HostOutput, Stream, Target, ViewerInput};
+use pillion_people::SubjectRef;
+use pillion_proto::{Allow, FromHost, Manage, ParticipantId, Right};
+use pillion_session::{Actor, Command, ConnId, HostOutput, Stream, ViewerInput};
 
 use crate::model::{Effect, Granted};
 
@@ -14,8 +15,10 @@ use super::{World, acts::MAX_GRANTS_EACH};
 impl World {
     /// The host's person says who may come in, or who may not.
     pub(super) fn some_door_command(&mut self) {
-        let who = self.somebody();
-        let target = Target::Named(who);
+        let text = self.somebody();
+        let Some(target) = self.target(&text) else {
+            return;
+        };
         let command = match self.dice.below(12) {
             0..5 => Command::Open {
                 allow: Some(self.some_mode()),
@@ -31,7 +34,14 @@ impl World {
             true => Actor::Socket,
             false => Actor::Tty,
         };
-        self.command(by, command);
+        self.command_by(by, command, Some(text));
+    }
+
+    /// The same, by what it is.
+    fn some_subject(&mut self) -> SubjectRef {
+        let text = self.somebody();
+        let subject = text.parse();
+        subject.unwrap_or_else(|_| unreachable!("a key or a team"))
     }
 
     /// Somebody as people are named who need not be here.
@@ -71,11 +81,12 @@ impl World {
             Some(side) => side.numbers.keys().copied().collect(),
             None => return,
         };
-        let who = match ids.is_empty() {
+        let id = match ids.is_empty() {
             true => ParticipantId(3),
             false => *self.dice.pick(&ids),
         };
-        let knock = knocks.first().map_or(who, |knock| knock.id);
+        let knock = knocks.first().map_or(id, |knock| knock.id);
+        let (who, knock) = (SubjectRef::Number(id.0), SubjectRef::Number(knock.0));
         let what = match self.dice.below(20) {
             0..4 => Manage::Admit(knock),
             4 => Manage::Refuse {
@@ -86,23 +97,23 @@ impl World {
             6..8 => Manage::Revoke(who),
             8 => Manage::Kick(who),
             9..11 => Manage::Open(self.some_mode()),
-            11..15 => match self.some_gift(who) {
+            11..15 => match self.some_gift(id) {
                 Some(gift) => gift,
                 None => return,
             },
             15..17 => Manage::Allow {
-                who: Text::cut(&self.somebody()),
+                who: self.some_subject(),
                 right: Right::View,
             },
-            17 => Manage::Ban(Text::cut(&self.somebody())),
-            _ => Manage::Unban(Text::cut(&self.somebody())),
+            17 => Manage::Ban(self.some_subject()),
+            _ => Manage::Unban(self.some_subject()),
         };
         self.tell_viewer(seat, ViewerInput::Manage(what));
     }
 
     /// A right for this participant, if they may have one more and never do harm.
-    fn some_gift(&mut self, who: ParticipantId) -> Option<Manage> {
-        let key = self.host.as_ref()?.numbers.get(&who).copied()?;
+    fn some_gift(&mut self, id: ParticipantId) -> Option<Manage> {
+        let key = self.host.as_ref()?.numbers.get(&id).copied()?;
         let person = self.person_of(&key)?;
         if self.people[person].hostile || self.model.made_for(key) >= MAX_GRANTS_EACH {
             return None;
@@ -114,6 +125,10 @@ impl World {
         let ttl_ms = *self
             .dice
             .pick(&[None, Some(300), Some(5_000), Some(u64::MAX)]);
+        let who = match self.dice.one_in(2) {
+            true => SubjectRef::Number(id.0),
+            false => SubjectRef::key(key),
+        };
         Some(Manage::Grant { who, right, ttl_ms })
     }
 

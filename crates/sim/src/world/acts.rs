@@ -3,14 +3,15 @@
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
-use pillion_caps::{Audience, Grant, SecretKey, Terms, UnixMillis};
+use pillion_caps::{Audience, Grant, GrantId, PublicKey, SecretKey, Terms, UnixMillis};
+use pillion_people::{Name, SubjectRef};
 use pillion_proto::{ParticipantId, Right, TrackState};
 use pillion_screen::LineId;
 use pillion_session::{Actor, Command, HostInput, Phase, Target, ViewerInput};
 
 use crate::link::Weather;
 
-use super::{Event, Human, TERMINAL, World, invariants::token, viewing::Typed};
+use super::{Event, Human, Sabotage, TERMINAL, World, invariants::token, viewing::Typed};
 
 /// Viewers at once.
 const MAX_SEATS: usize = 8;
@@ -308,13 +309,23 @@ impl World {
             .and_then(|side| side.numbers.get(&id).copied());
         let person = key.and_then(|key| self.person_of(&key));
         let is_hostile = person.is_some_and(|person| self.people[person].hostile);
-        let target = match self.dice.below(8) {
-            0 => Target::Named(id.0.to_string()),
-            1 => Target::Named(
-                person.map_or("nobody".into(), |person| self.people[person].name.clone()),
-            ),
-            _ => Target::Id(id),
+        let text = match (self.dice.below(8), key, person) {
+            (0, Some(key), _) => Some(key.to_string()),
+            (1, Some(key), _) => Some(key.fingerprint()),
+            (2, _, Some(person)) => Some(self.people[person].name.clone()),
+            (3, _, Some(person)) => Some(Name::of(&self.people[person].name).to_string()),
+            (4, Some(_), _) => None,
+            _ => Some(id.0.to_string()),
         };
+        let is_exact = text.as_ref().is_none_or(|text| {
+            let (number, key) = (id.0.to_string(), key.map(|key| key.to_string()));
+            *text == number || key.is_some_and(|key| key.starts_with(&text.replace('-', "")))
+        });
+        let target = match (&text, key) {
+            (None, Some(key)) => Some(Target::from(key)),
+            (text, _) => self.target(text.as_deref().unwrap_or("7")),
+        };
+        let Some(target) = target else { return };
         let by = if self.dice.one_in(2) {
             Actor::Tty
         } else {
@@ -333,7 +344,7 @@ impl World {
             .weighted(&[(6, Right::Edit), (1, Right::View), (3, Right::Manage)]);
         let full = key.is_some_and(|key| self.model.made_for(key) >= MAX_GRANTS_EACH);
         let command = match self.dice.below(40) {
-            0..14 if full || is_hostile || matches!(target, Target::Named(_)) => return,
+            0..14 if full || is_hostile || !is_exact => return,
             0..14 => Command::Grant {
                 target,
                 right,
@@ -357,13 +368,12 @@ impl World {
             },
             31..33 => {
                 let ids = self.model.ids();
-                let text = if ids.is_empty() {
-                    "0000".to_owned()
-                } else {
-                    self.dice.pick(&ids).to_string()
+                let grant = match ids.is_empty() {
+                    true => GrantId::from_bytes([0; 16]),
+                    false => *self.dice.pick(&ids),
                 };
                 Command::Revoke {
-                    target: Target::Named(text),
+                    target: SubjectRef::Grant(grant).into(),
                 }
             }
             33..35 => Command::Kick { target },
@@ -380,7 +390,7 @@ impl World {
         if matches!(command, Command::Share { .. }) || again {
             self.note_sharing(&command);
         }
-        self.command(by, command);
+        self.command_by(by, command, text);
         if again
             && self
                 .host
@@ -389,6 +399,21 @@ impl World {
         {
             self.share_again();
         }
+    }
+
+    /// Whom the host's command takes a text for.
+    pub(super) fn target(&self, text: &str) -> Option<Target> {
+        if self.strikes(Sabotage::BelieveNames) {
+            let mut numbers = self.host.as_ref()?.numbers.values();
+            let called = |key: &&PublicKey| {
+                let person = self.person_of(key).map(|person| &self.people[person]);
+                person.is_some_and(|person| person.name.eq_ignore_ascii_case(text))
+            };
+            if let Some(key) = numbers.find(called) {
+                return Some((*key).into());
+            }
+        }
+        Some(text.parse::<SubjectRef>().ok()?.into())
     }
 
     fn share_again(&mut self) {
@@ -425,7 +450,7 @@ impl World {
                 let person = key.and_then(|key| self.person_of(&key));
                 let is_hostile = person.is_none_or(|person| self.people[person].hostile);
                 let full = key.is_none_or(|key| self.model.made_for(key) >= MAX_GRANTS_EACH);
-                let target = Target::Id(id);
+                let target = Target::from(SubjectRef::Number(id.0));
                 let command = match self.dice.below(6) {
                     0 => return,
                     1..5 if !is_hostile && !full => Command::Grant {
@@ -438,7 +463,7 @@ impl World {
                 self.command(Actor::Tty, command);
             }
             Human::Knock(id) => {
-                let target = Target::Id(id);
+                let target = Target::from(SubjectRef::Number(id.0));
                 let command = match self.dice.below(6) {
                     0 => return,
                     1 => Command::TurnAway {

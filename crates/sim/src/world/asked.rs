@@ -1,6 +1,7 @@
 //! What the host's own side asked for and got: the changes it makes are told to the model.
 
 use pillion_caps::{Door, Grant, PublicKey, SecretKey, Subject};
+use pillion_people::{Name, SubjectRef};
 use pillion_proto::{Allow, FromHost, GrantToken, ParticipantId, Right};
 use pillion_session::{Actor, Command, CommandError, ConnId, Done, Target};
 
@@ -46,7 +47,7 @@ impl World {
                     FromHost::Grant(push) => Grant::from_bytes(&push.grant).ok(),
                     _ => None,
                 });
-                match (self.named(&asked.command, text), push) {
+                match (self.named(asked, text), push) {
                     (Some(who), Some(grant)) => {
                         self.granted(entries, Some(who), *right, *ttl_ms, None, &grant)
                     }
@@ -103,13 +104,15 @@ impl World {
                 let grant = ids
                     .into_iter()
                     .find(|id| named == Some(id.to_string().as_str()));
-                match (grant, self.named(&asked.command, text)) {
+                match (grant, self.named(asked, text)) {
                     (Some(grant), _) => self.model.apply(entries, Effect::RevokeGrant(grant)),
                     (None, Some(who)) => self.model.apply(entries, Effect::RevokePerson(who)),
+                    // Somebody who is gone; what was written down says the rest.
+                    (None, None) if text.starts_with("on the list no more") => {}
                     (None, None) => self.fail(format!("nothing was revoked: {text}")),
                 }
             }
-            (Command::Kick { .. }, Done::Said(text)) => match self.named(&asked.command, text) {
+            (Command::Kick { .. }, Done::Said(text)) => match self.named(asked, text) {
                 Some(who) => {
                     let out = self.model.is_barred(&who);
                     self.require(out, || format!("{text}, and is not kept out"));
@@ -128,12 +131,14 @@ impl World {
                 self.require(is == door, || format!("{door:?} was asked for, not {is:?}"));
             }
             (Command::Allow { target, .. }, Done::Said(text)) => {
+                self.named(asked, text);
                 if let Some(who) = subject_of(target) {
                     let listed = self.model.is_listed(std::slice::from_ref(&who));
                     self.require(listed, || format!("{text}, and is not on the list"));
                 }
             }
             (Command::Ban { target }, Done::Said(text)) => {
+                self.named(asked, text);
                 if let Some(who) = subject_of(target) {
                     let out = self.model.is_kept_out(std::slice::from_ref(&who));
                     self.require(out, || format!("{text}, and is not kept out"));
@@ -182,22 +187,53 @@ impl World {
     }
 
     /// Whom an answer is about: it begins with their number. Checked against who was meant.
-    fn named(&mut self, command: &Command, text: &str) -> Option<PublicKey> {
+    fn named(&mut self, asked: &Asked, text: &str) -> Option<PublicKey> {
         let number = text.split(' ').next()?.parse().ok()?;
         let who = *self.host.as_ref()?.numbers.get(&ParticipantId(number))?;
+        let command = &asked.command;
         let target = match command {
             Command::Grant { target, .. }
             | Command::Revoke { target }
-            | Command::Kick { target } => target,
+            | Command::Kick { target }
+            | Command::Allow { target, .. }
+            | Command::Ban { target } => target,
             _ => return None,
         };
-        let meant = match target {
-            Target::Id(id) => id.0 == number,
-            Target::Named(name) => name.parse() == Ok(number) || text.contains(name.as_str()),
-            _ => false,
+        let meant = match (&asked.text, target) {
+            (Some(text), _) => self.means(text, number, &who),
+            (None, Target::One(whom)) => self.means(&whom.to_string(), number, &who),
+            (None, _) => false,
         };
-        self.require(meant, || format!("{command:?} met somebody else: {text}"));
+        self.require(meant, || {
+            let written = &asked.text;
+            format!("{command:?} ({written:?}) met somebody else: {text}")
+        });
+        let question = asked.question.as_ref().filter(|_| asked.confirmed);
+        let shown = question.is_none_or(|question| question.contains(&who.fingerprint()));
+        self.require(shown, || {
+            format!("{question:?} was answered, and it met somebody else: {text}")
+        });
         Some(who)
+    }
+
+    /// Whether a text that the host's person wrote means this participant: by what it looks like, and by what they call
+    /// themselves only if it looks like nothing else.
+    fn means(&self, text: &str, number: u32, key: &PublicKey) -> bool {
+        let digits: String = text.chars().filter(|ch| *ch != '-').collect();
+        let is_hex = digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if text.len() < 10 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse() == Ok(number);
+        }
+        if is_hex {
+            return key.to_string().starts_with(&digits.to_lowercase());
+        }
+        if text.starts_with("team:") || text.contains('@') {
+            let subject = text.parse::<Subject>().ok();
+            let mut who = self.subjects(key).into_iter();
+            return subject.is_some_and(|subject| who.any(|who| subject.covers(&who)));
+        }
+        let person = self.person_of(key).map(|person| &self.people[person]);
+        person.is_some_and(|person| Name::of(&person.name).is_same(&Name::of(text)))
     }
 
     fn check_failed(&mut self, asked: &Asked, result: &Result<Done, CommandError>) {
@@ -231,7 +267,7 @@ impl World {
 /// Whom a command names by what they prove.
 fn subject_of(target: &Target) -> Option<Subject> {
     match target {
-        Target::Named(text) => text.parse().ok(),
+        Target::One(SubjectRef::Provable(invited)) => Some(invited.subject()),
         _ => None,
     }
 }

@@ -1,9 +1,10 @@
 //! Viewers that send what no viewer would, and grants that nobody made.
 
 use bytes::{Bytes, BytesMut};
+use pillion_people::SubjectRef;
 use pillion_proto::{
     Ack, Allow, FromViewer, HistoryRequest, InputMsg, InputStream, JoinId, Manage, ManageRequest,
-    ParticipantId, Ping, Resume, TrackId, VersionRange,
+    Ping, Resume, TrackId, VersionRange,
 };
 use pillion_session::Stream;
 
@@ -91,8 +92,8 @@ impl World {
             (_, 5) => FromViewer::Manage(ManageRequest {
                 id: 1,
                 what: match self.dice.below(3) {
-                    0 => Manage::Admit(ParticipantId(self.dice.below(12) as u32)),
-                    1 => Manage::Kick(ParticipantId(self.dice.below(12) as u32)),
+                    0 => Manage::Admit(SubjectRef::Number(self.dice.below(12) as u32)),
+                    1 => Manage::Kick(SubjectRef::Number(self.dice.below(12) as u32)),
                     _ => Manage::Open(Allow::Link),
                 },
             })

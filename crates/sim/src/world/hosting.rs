@@ -25,6 +25,10 @@ const KNOCK_WAIT_MS: u64 = 10_000;
 pub(super) struct Asked {
     pub(super) command: Command,
     pub(super) by: Actor,
+    /// What the host's person wrote to say whom it is about, if they wrote anything.
+    pub(super) text: Option<String>,
+    /// What was asked at the terminal about it.
+    pub(super) question: Option<String>,
     /// Somebody at the terminal said yes.
     pub(super) confirmed: bool,
     /// Somebody else could certainly type when it came.
@@ -254,6 +258,11 @@ impl World {
     }
 
     pub(super) fn command(&mut self, by: Actor, command: Command) {
+        self.command_by(by, command, None);
+    }
+
+    /// The same about somebody whom the host's person named in writing.
+    pub(super) fn command_by(&mut self, by: Actor, command: Command, text: Option<String>) {
         let editor_here = self.a_remote_editor_is_here();
         let Some(side) = &mut self.host else { return };
         side.requests += 1;
@@ -263,6 +272,8 @@ impl World {
             Asked {
                 command: command.clone(),
                 by,
+                text,
+                question: None,
                 confirmed: false,
                 editor_here,
             },
@@ -536,7 +547,10 @@ impl World {
                     format!("a request of {id:?} is gone that never was")
                 });
             }
-            HostNotice::Confirm { request, .. } => {
+            HostNotice::Confirm { request, question } => {
+                if let Some(asked) = side.asked.get_mut(request) {
+                    asked.question = Some(question.clone());
+                }
                 self.after(
                     delay,
                     Event::Human {

@@ -68,6 +68,8 @@ pub enum Sabotage {
     OutliveManager,
     /// Somebody is kept out from now on, and stays in.
     KeepBanned,
+    /// The host's command takes what its person writes for what somebody calls themselves, before anything else.
+    BelieveNames,
 }
 
 /// Whether to remember what happens: when one world is looked at.
@@ -317,12 +319,7 @@ impl World {
 
     fn add_person(&mut self, index: u64) {
         let hostile = index > 0 && self.dice.one_in(5);
-        let name = match self.dice.below(6) {
-            0 => "anna".to_owned(),
-            1 => index.to_string(),
-            2 => format!("\u{202e}evil\x1b[2J{index}"),
-            _ => format!("person{index}"),
-        };
+        let name = self.some_name(index);
         let secret = SecretKey::from_bytes(&self.dice.bytes());
         // What a hostile viewer says is garbled now and then, its claims as well.
         let member = match self.dice.below(3) {
@@ -336,6 +333,26 @@ impl World {
             member,
             revoked_at_us: None,
         });
+    }
+
+    /// What the person of that number calls themselves: some as nobody would, to be taken for somebody else.
+    fn some_name(&mut self, index: u64) -> String {
+        let other = match self.people.len() as u64 {
+            0 => return "anna".to_owned(),
+            count => &self.people[self.dice.below(count) as usize],
+        };
+        let key = other.secret.public();
+        let member = other.member.as_ref().map(|(_, who)| who.to_string());
+        match self.dice.below(14) {
+            0 | 1 => "anna".to_owned(),
+            2 => index.to_string(),
+            3 => format!("\u{202e}evil\x1b[2J{index}"),
+            4 | 5 => key.to_string(),
+            6 | 7 => key.fingerprint(),
+            8 => member.unwrap_or_else(|| "carol@example.org".to_owned()),
+            9 => "☺\u{fe0f}".repeat(12),
+            _ => format!("person{index}"),
+        }
     }
 
     /// A membership of the one team there is, as one of few members: several people may be the same.

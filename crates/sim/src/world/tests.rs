@@ -35,7 +35,7 @@ fn prints(world: &mut World, for_us: u64) -> Result<(), String> {
         let life = world.lives;
         let side = world.host.as_mut().unwrap();
         side.program.act(&mut world.dice);
-        let target = Target::Id(*side.numbers.keys().next().unwrap());
+        let target = Target::from(*side.numbers.values().next().unwrap());
         world.after(0, Event::Output { life });
         if step.is_multiple_of(6) && world.model.made_for(me) < 12 {
             has = !has;

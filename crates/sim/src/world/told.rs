@@ -142,6 +142,11 @@ impl World {
             format!("viewer {seat} is told {message:?} and is not in")
         });
         match message {
+            FromHost::Roster(change) => {
+                for info in change.changed.iter().filter(|info| !info.host) {
+                    self.check_name(info.name.as_str());
+                }
+            }
             FromHost::Waiting(_) => {
                 self.tally.knocks += 1;
                 if let Some(state) = self.conns.get_mut(&conn.0) {
@@ -153,7 +158,10 @@ impl World {
                     format!("viewer {seat} is told to wait where nobody is asked about them")
                 });
             }
-            FromHost::Knocks(_) => {
+            FromHost::Knocks(knocks) => {
+                for knock in &knocks.knocks {
+                    self.check_name(knock.name.as_str());
+                }
                 let unix_ms = self.host_unix_ms();
                 let most = who.map(|who| self.model.right(who, unix_ms).1);
                 self.require(most == Some(Right::Manage), || {
@@ -187,6 +195,16 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// What somebody calls themselves is shown as nothing that it could be taken for.
+    fn check_name(&mut self, name: &str) {
+        let digits: String = name.chars().filter(|ch| *ch != '-').collect();
+        let hex = digits.bytes().filter(u8::is_ascii_hexdigit).count();
+        let looks_like = name.contains(['@', ':', '\u{fe0f}', '\u{200d}'])
+            || name.bytes().all(|byte| byte.is_ascii_digit())
+            || (hex >= 4 && hex == digits.len());
+        self.require(!looks_like, || format!("somebody is shown as {name:?}"));
     }
 
     fn is_written(&self, seat: usize, input: u64) -> bool {
