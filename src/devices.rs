@@ -14,9 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use pillion_people::plain_name;
 use pillion_proto::{
     Text,
-    device::{DeviceKey, Group, MAX_DEVICES, Member},
+    device::{DeviceId, DeviceKey, Group, MAX_DEVICES, Member},
     limits::MAX_NAME,
 };
 use pillion_screen::clean::clean_name;
@@ -109,16 +110,18 @@ impl Devices {
         }
     }
 
+    /// Whether `wanted` names this device.
+    pub fn is_own(&self, wanted: &str) -> bool {
+        is_meant(wanted, &self.key.id(), &self.name)
+    }
+
     /// The one other device that `wanted` names: its name, or the beginning of its id.
     ///
     /// # Errors
     /// None, or more than one, fits.
     pub fn find(&self, wanted: &str) -> Result<Member> {
         let members = self.group.iter().flat_map(Group::members);
-        let fits = |member: &&Member| {
-            member.name.as_str() == wanted
-                || (wanted.len() >= 4 && member.id.to_string().starts_with(wanted))
-        };
+        let fits = |member: &&Member| is_meant(wanted, &member.id, member.name.as_str());
         let found: Vec<&Member> = members.filter(fits).collect();
         match &found[..] {
             [one] => Ok((*one).clone()),
@@ -138,6 +141,14 @@ impl Devices {
                 )
             }
         }
+    }
+}
+
+/// Whether a text means this device: by its form alone, because a device can call itself what another one's id is.
+fn is_meant(wanted: &str, id: &DeviceId, name: &str) -> bool {
+    match wanted.len() >= 4 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => id.to_string().starts_with(&wanted.to_lowercase()),
+        false => plain_name(name) == wanted,
     }
 }
 
@@ -175,7 +186,7 @@ fn read(file: &Path) -> Result<Option<Devices>> {
     }
     Ok(Some(Devices {
         key: DeviceKey::from_bytes(&stored.key),
-        name: clean_name(&stored.name, MAX_NAME),
+        name: plain_name(&stored.name),
         group,
     }))
 }
@@ -211,7 +222,7 @@ fn machine_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned();
-    match clean_name(&name, MAX_NAME) {
+    match plain_name(&name) {
         empty if empty.is_empty() => "device".to_owned(),
         name => name,
     }
@@ -295,5 +306,19 @@ mod tests {
         assert_eq!(devices.find(&id[..8]).unwrap(), member(4, "laptop"));
         let said = devices.find("phone").unwrap_err().to_string();
         assert!(said.contains("pillion device ls"), "{said}");
+
+        // What looks like an id is one, whatever another device calls itself.
+        let mut devices = devices;
+        let posing = member(6, &id[..8]);
+        assert!(devices.group.as_mut().unwrap().add(posing.clone()));
+        assert_eq!(devices.find(&id[..8]).unwrap(), member(4, "laptop"));
+        assert_eq!(
+            devices.find(&id[..8].to_uppercase()).unwrap().id,
+            member(4, "").id
+        );
+        assert_eq!(devices.find(&posing.id.to_string()[..8]).unwrap(), posing);
+        let own = devices.key.id().to_string();
+        assert!(devices.is_own("own") && devices.is_own(&own[..4]));
+        assert!(!devices.is_own(&own[..3]));
     }
 }

@@ -19,11 +19,8 @@ use pillion::{
         signal::{Guessing, Invitation, SignalService, SignalUrl},
     },
     paths::Paths,
-    proto::{
-        device::{DeviceId, DeviceKey, Group, GroupSecret, MAX_DEVICES, Member},
-        limits::MAX_NAME,
-    },
-    screen::clean::clean_name,
+    people::plain_name,
+    proto::device::{DeviceId, DeviceKey, Group, GroupSecret, MAX_DEVICES, Member},
 };
 
 /// How long the other device has to say its name once it is linked, and between two looks at that.
@@ -57,7 +54,7 @@ async fn link(paths: &Paths, config: &Config, args: DeviceLinkArgs) -> Result<()
     let service = service(config, args.signal)?;
     let devices = Devices::update(paths, |devices| {
         if let Some(name) = &args.name {
-            devices.name = clean_name(name, MAX_NAME);
+            devices.name = plain_name(name);
         }
         Ok(devices.clone())
     })?;
@@ -173,7 +170,7 @@ async fn name_of(paths: &Paths, service: &SignalService, device: &DeviceId) -> S
             && let Some(seen) = seen.iter().find(|seen| seen.member.id == *device)
             && seen.record.is_some()
         {
-            return clean_name(seen.member.name.as_str(), MAX_NAME);
+            return plain_name(seen.member.name.as_str());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
@@ -215,7 +212,7 @@ async fn ls(paths: &Paths, config: &Config, json: bool) -> Result<()> {
     };
     let rows: Vec<Row> = all
         .map(|member| Row {
-            name: clean_name(member.name.as_str(), MAX_NAME),
+            name: plain_name(member.name.as_str()),
             id: member.id.to_string(),
             this: member.id == devices.key.id(),
             waits: waits(&member.id),
@@ -250,8 +247,7 @@ async fn unlink(
     let before = Devices::load(paths)?.context(alone)?;
     let group = before.group.clone().context(alone)?;
     let own_place = group.secret().record(&before.key.id());
-    let is_own = name == before.name || before.key.id().to_string().starts_with(name);
-    if is_own && before.find(name).is_err() {
+    if before.is_own(name) && before.find(name).is_err() {
         // It comes back as another device: the others remember this one as taken out.
         let key = DeviceKey::from_bytes(&random_bytes()?);
         Devices::update(paths, |devices| {
@@ -286,7 +282,7 @@ async fn unlink(
         directory.withdraw(&own_place).await?;
         directory.publish(None, false).await
     };
-    let name = clean_name(member.name.as_str(), MAX_NAME);
+    let name = plain_name(member.name.as_str());
     if let Err(error) = told.await {
         eprintln!(
             "pillion: the others don't know of it yet ({error:#}); they are told while a session is shared here, and whenever `pillion ls --all-devices` runs here"

@@ -7,8 +7,8 @@ use pillion::{
     control::{self, Request},
     devices::{Running, Seen, silence},
     paths::Paths,
-    proto::limits::MAX_NAME,
-    screen::clean::{clean_name, clean_title},
+    people::plain_name,
+    screen::clean::clean_title,
     session::{Command, Done, SessionStatus},
     store::{SessionState, SessionSummary, list},
 };
@@ -47,12 +47,12 @@ pub async fn all_devices(paths: &Paths, config: &Config, args: &LsArgs) -> Resul
     let seen = directory.others().await?;
     for device in &seen {
         if let Some(reason) = &device.refused {
-            let name = clean_name(device.member.name.as_str(), MAX_NAME);
+            let name = plain_name(device.member.name.as_str());
             eprintln!("pillion: what {name} left is not taken: {reason}");
         }
         let more = device.record.as_ref().map_or(0, |record| record.more);
         if more > 0 {
-            let name = clean_name(device.member.name.as_str(), MAX_NAME);
+            let name = plain_name(device.member.name.as_str());
             eprintln!("pillion: {more} more sessions run on {name} than it could list");
         }
     }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pillion_net::signal::{Records, SignalError, SignalService};
+use pillion_people::plain_name;
 use pillion_proto::{
     LinkRecord, LinkSecret, RecordError, Text, Ticket, Times,
     device::{
         DeviceError, DeviceId, DeviceKey, DeviceRecord, Group, GroupSecret, ListedSession,
         MAX_DEVICES, Member, Rotation,
     },
-    limits::MAX_NAME,
 };
 use pillion_screen::clean::clean_name;
 use pillion_session::{Command, Done};
@@ -337,7 +337,7 @@ pub fn silence(all: &[Seen]) -> Option<String> {
     }
     let names: Vec<String> = all
         .iter()
-        .map(|seen| clean_name(seen.member.name.as_str(), MAX_NAME))
+        .map(|seen| plain_name(seen.member.name.as_str()))
         .collect();
     Some(format!(
         "nothing is there from {}. Either nothing is shared there now, or a device was unlinked meanwhile. If it \
@@ -353,7 +353,7 @@ impl Seen {
         let listed = self.record.iter().flat_map(|record| &record.sessions);
         let running = |session: &ListedSession| {
             Some(Running {
-                device: clean_name(self.member.name.as_str(), 64),
+                device: plain_name(self.member.name.as_str()),
                 name: clean_name(session.name.as_str(), 64),
                 ticket: Ticket::from_bytes(&session.ticket).ok()?,
             })
