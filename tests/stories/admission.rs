@@ -280,6 +280,8 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     });
     manager.send("bssh-rsa AAAA\r");
     manager.wait_for("only ssh-ed25519");
+    manager.send("\x15nobody\r");
+    manager.wait_for("nobody here is called");
 
     // The log has who of the two did what.
     let bert = {
@@ -296,7 +298,7 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
         format!("put {} on the list: edit", short(&dora)),
         "barred evil@example.org".to_owned(),
         "let evil@example.org back in".to_owned(),
-        r#"asked in vain for {"Ban":{"target":{"Named":"ssh-rsa AAAA"}}}"#.to_owned(),
+        r#"asked in vain for {"Ban":{"target":{"One":{"Name":"nobody"}}}}"#.to_owned(),
     ] {
         let line = format!("{bert} {what}");
         assert!(

@@ -19,3 +19,4 @@ mod queries;
 mod same_screen;
 mod story;
 mod untrusted;
+mod who;
