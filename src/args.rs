@@ -212,9 +212,9 @@ Examples:
   pillion allow team:KEY             every member of a team
   pillion allow 3 --manage           participant 3 of `pillion who` manages the session with you
 
-PERSON is somebody who is here (name, number, key's fingerprint), a Pillion key as `pillion id` prints
-it, an SSH key, a file of them or the address of such a list, an e-mail address, or a team. `pillion revoke
-PERSON` takes an entry off the list. The list at an address (forge:USER is one) is looked at again when
+PERSON is somebody who is here (number, key's fingerprint from four digits on, name), a Pillion key as
+`pillion id` prints it, an SSH key, a file of them or the address of such a list, an e-mail address, or a
+team. What reads as anything else is never looked up as a name. `pillion revoke PERSON` takes an entry off the list. The list at an address (forge:USER is one) is looked at again when
 somebody comes with an SSH key, every five minutes at most; a file is read once.")]
     Allow(AllowArgs),
 
