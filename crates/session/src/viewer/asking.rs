@@ -144,6 +144,10 @@ impl Viewer {
         let wanted = *wanted;
         self.asking.asked.remove(&id);
         let reply = HistoryReply::decode(tag, &payload)?;
+        if reply.count > wanted.count {
+            self.say("some history can't be shown: the host sent more than was asked for".to_owned());
+            return Ok(());
+        }
         match transfer::unpack(LineId(reply.first), reply.count, &reply.payload) {
             Ok(lines) => self.event(ViewerEvent::History(HistoryLines {
                 asked: wanted.from,

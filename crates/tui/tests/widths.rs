@@ -1,0 +1,203 @@
+//! Names and screens of any characters, on terminals of any size and of any opinion on widths: nothing panics,
+//! nothing stands outside of where it belongs.
+
+mod common;
+
+use common::{
+    CONFIG, Person, at,
+    desk::{Desk, status},
+    opinion::{NARROW, OPINIONS, Opinion, WIDE},
+    person, view,
+};
+use pillion_proto::{Allow, KnockInfo, Knocks, ParticipantId, Right, Text};
+use pillion_screen::{Cell, Screen, Size, Terminal, Width};
+use pillion_session::{Done, HostNotice, View};
+use pillion_tui::{UiInput, ViewerUi};
+use proptest::prelude::*;
+
+/// Names as somebody hostile chooses them.
+fn name() -> impl Strategy<Value = String> {
+    let nasty = [
+        "☺\u{fe0f}".repeat(12),
+        "\u{3248}".repeat(40),
+        "👩\u{200d}👩\u{200d}👧\u{200d}👦".to_owned(),
+        format!("a{}", "\u{301}".repeat(60)),
+        "\u{202e}דנה العربية".to_owned(),
+        "日本語".repeat(20),
+        "\u{1f1e9}\u{1f1ea}\u{ad}\u{2630}".to_owned(),
+        "রাজা नमस्ते".to_owned(),
+        "\x1b[2J\x07\u{9b}31m".to_owned(),
+        String::new(),
+    ];
+    prop_oneof![
+        proptest::sample::select(nasty.to_vec()),
+        any::<String>(),
+        "\\PC{0,64}",
+    ]
+}
+
+fn hostile(cols: u16, rows: u16, names: &[String], right: Right) -> View {
+    let mut view = view(cols, rows);
+    view.right = right;
+    view.session_name = names[0].clone();
+    view.host_name = names[0].clone();
+    view.roster = (0u32..)
+        .zip(names)
+        .map(|(id, name)| person(id, name, id == 0))
+        .collect();
+    view.door = Some(Knocks {
+        allow: Allow::Invited,
+        knocks: vec![KnockInfo {
+            id: ParticipantId(9),
+            name: Text::cut(&names[0]),
+            identity: [7; 32],
+            proof: Text::cut(&names[0]),
+        }],
+    });
+    view
+}
+
+/// What an emulator makes of a program that writes this.
+fn written(text: &str, cols: u16, rows: u16) -> Screen {
+    let mut terminal = Terminal::new(Size::clamped(cols, rows));
+    terminal.feed(text.as_bytes());
+    let mut screen = Screen::blank(Size::clamped(cols, rows));
+    terminal.capture(&mut screen);
+    screen
+}
+
+/// Every character that nobody disputes stands where it belongs.
+fn check_screen(screen: &Screen, shown: &vt100::Screen) -> Result<(), TestCaseError> {
+    let (rows, cols) = shown.size();
+    let all = screen.rows.iter().zip(0u16..rows.get() - 1);
+    for (row, y) in all {
+        for (cell, x) in row.cells.iter().zip(0..cols.get()) {
+            let cut = cell.width == Width::Wide && x + 1 == cols.get();
+            if cell.is_disputed() || cell.width == Width::Spacer || *cell == Cell::default() || cut
+            {
+                continue;
+            }
+            let seen = shown.cell(y, x).map_or("", |cell| cell.contents());
+            let wanted = format!("{}{}", cell.ch, cell.marks());
+            prop_assert!(
+                seen == wanted || cell.ch == ' ',
+                "{seen:?} for {wanted:?} at {x},{y}"
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_programs_characters_stand_in_their_columns_and_the_status_line_is_left_alone(
+        text in "([a-z 日é☺❤│][\u{fe0f}\u{301}\u{ad}]?|[\u{3248}\u{2630}\u{1f1e9}🙂क\u{93e}]|\r\n){0,200}",
+        cols in 1u16..60,
+        rows in 2u16..12,
+        opinion in proptest::sample::select(OPINIONS.to_vec()),
+    ) {
+        let mut blank = view(cols, rows - 1);
+        blank.screen = Some(Screen::blank(Size::clamped(cols, rows - 1)));
+        let mut viewer = Person::new(cols, rows, blank);
+        viewer.opinion = opinion;
+        let status = viewer.status();
+        let screen = written(&text, cols, rows - 1);
+        viewer.view.screen = Some(screen.clone());
+        viewer.look();
+        prop_assert_eq!(viewer.status(), status);
+        // vt100 draws clusters across cells in ways of its own: what it measures is not checked by cell.
+        if opinion != Opinion::Vt100 {
+            check_screen(&screen, viewer.terminal.screen())?;
+        }
+    }
+
+    #[test]
+    fn a_viewers_boxes_take_any_name_at_any_size(
+        names in prop::collection::vec(name(), 1..5),
+        cols in 1u16..=200,
+        rows in 1u16..60,
+        right in prop_oneof![Just(Right::View), Just(Right::Manage)],
+        keys in proptest::sample::select(vec!["\x1dw", "\x1d?", "\x1dwa", "\x1dwu", "\x1d[", "\x1d"]),
+        opinion in proptest::sample::select(OPINIONS.to_vec()),
+    ) {
+        let mut viewer = Person::new(cols, rows, hostile(cols, rows, &names, right));
+        viewer.opinion = opinion;
+        viewer.types(keys);
+        viewer.types(names[0].as_bytes());
+        viewer.does(UiInput::Said(&names[0]));
+        viewer.later(10_000);
+        let shown = viewer.rows();
+        // A box is a box: its right side is one column all the way down.
+        let side = |row: &String, ch| row.chars().take_while(|c| *c != ch).count();
+        if let Some(top) = shown.iter().position(|row| row.contains('┐')) {
+            prop_assert!(!shown[top + 1..].iter().any(|row| row.contains('┐')), "{shown:#?}");
+            prop_assert!(side(&shown[top], '┐') < usize::from(cols));
+        }
+        for row in &shown {
+            let draws = row.chars().any(char::is_control);
+            prop_assert!(!draws, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_words_take_any_name_at_any_size_and_leave_no_trace(
+        names in prop::collection::vec(name(), 1..4),
+        cols in 1u16..=200,
+        rows in 1u16..40,
+        opens in any::<bool>(),
+        opinion in proptest::sample::select(OPINIONS.to_vec()),
+    ) {
+        let mut desk = Desk::new(cols, rows);
+        desk.program("$ ");
+        // Never written and a blank look the same.
+        let rows = |desk: &Desk| (0..usize::from(rows)).map(|y| desk.row(y)).collect::<Vec<_>>();
+        let before = rows(&desk);
+        let paint = |desk: &mut Desk| {
+            let mut out = Vec::new();
+            let (screen, resume) = (desk.screen(), desk.emulator.resume());
+            desk.ui.paint(at(desk.now), &screen, &resume, &mut out);
+            desk.tty.process(&opinion.of(&out));
+        };
+        for (id, name) in (3u32..).zip(&names) {
+            desk.asks(id, name);
+            let said = HostNotice::Said(name.clone());
+            desk.ui.notice(at(desk.now), said);
+        }
+        if opens {
+            desk.types(b"\x1dp");
+            let who = (3u32..).zip(&names).map(|(id, name)| status(id, name));
+            desk.ui.done(at(desk.now), Ok(Done::Who(who.collect())));
+        }
+        paint(&mut desk);
+        // Nothing scrolled: what the program wrote is where it was, or covered.
+        if !opens && before.len() > 1 {
+            prop_assert_eq!(desk.row(0), "$");
+        }
+        if opens {
+            desk.types(b"q");
+            desk.later(50);
+            paint(&mut desk);
+        }
+        for id in 3..3 + names.len() as u32 {
+            desk.ui.notice(at(desk.now), HostNotice::RequestGone { id: ParticipantId(id) });
+        }
+        for _ in 0..8 {
+            desk.later(20_000);
+            paint(&mut desk);
+        }
+        prop_assert_eq!(rows(&desk), before);
+    }
+}
+
+#[test]
+fn what_stands_in_for_the_disputed_has_the_width_it_is_to_have() {
+    use pillion_screen::width::{columns, is_disputed};
+    assert_eq!((columns(NARROW), columns(WIDE)), (1, 2));
+    assert!(!is_disputed(NARROW) && !is_disputed(WIDE));
+    let mut out = Vec::new();
+    let mut ui = ViewerUi::new(CONFIG(), Size::clamped(20, 3));
+    ui.draw(at(0), &view(20, 2), &mut out);
+    assert_eq!(Opinion::Most.of(&out), Opinion::Least.of(&out));
+}
