@@ -145,7 +145,9 @@ impl Viewer {
         self.asking.asked.remove(&id);
         let reply = HistoryReply::decode(tag, &payload)?;
         if reply.count > wanted.count {
-            self.say("some history can't be shown: the host sent more than was asked for".to_owned());
+            self.say(
+                "some history can't be shown: the host sent more than was asked for".to_owned(),
+            );
             return Ok(());
         }
         match transfer::unpack(LineId(reply.first), reply.count, &reply.payload) {
