@@ -266,3 +266,74 @@ async fn the_host_knows_who_used_a_code_before_they_have_the_ticket() {
     keeper.end().await;
     service.end();
 }
+
+#[tokio::test]
+async fn a_code_that_the_service_dropped_is_said_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start("127.0.0.1:0", dir.path());
+    let pace = Pace {
+        code_life: Duration::from_secs(600),
+        ..quick()
+    };
+    let mut keeper = Keeper::start_with(service.known(), pace).unwrap();
+    keeper.share(Some(Shared {
+        publish: false,
+        ..shared(1)
+    }));
+    let code = soon("a code", keeper.code()).await.unwrap().unwrap();
+    let number = code.parse::<pillion_code::Code>().unwrap().number();
+    // Mailboxes do not outlive the service.
+    let addr = service.end();
+    let service = Service::start(&addr.to_string(), dir.path());
+    let said = sentence(&mut keeper, &mut 0).await;
+    let why = format!("code {number} no longer works: the link service dropped it");
+    assert!(said.starts_with(&why), "{said}");
+    keeper.end().await;
+    service.end();
+}
+
+/// A service that answers each request with the next of these, and tells when each came.
+async fn scripted(
+    answers: Vec<&'static str>,
+) -> (
+    SignalService,
+    tokio::task::JoinHandle<Vec<std::time::Instant>>,
+) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let known = SignalService {
+        url: format!("http://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap(),
+        ca: None,
+    };
+    let serving = tokio::spawn(async move {
+        let mut came = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await.unwrap();
+            came.push(std::time::Instant::now());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        came
+    });
+    (known, serving)
+}
+
+#[tokio::test]
+async fn a_host_that_is_refused_comes_again_when_the_service_says_so() {
+    let (known, serving) = scripted(vec![
+        "HTTP/1.1 507 x\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 35\r\n\r\nyour address has as: try again in 2s",
+        "HTTP/1.1 204 x\r\nconnection: close\r\n\r\n",
+    ])
+    .await;
+    // It would come again after 20 ms by itself.
+    let mut keeper = Keeper::start_with(known, quick()).unwrap();
+    keeper.share(Some(shared(1)));
+    let said = sentence(&mut keeper, &mut 0).await;
+    assert!(said.contains("try again in 2 s"), "{said}");
+    let came = soon("both requests", serving).await.unwrap();
+    let between = came[1].duration_since(came[0]);
+    assert!(between >= Duration::from_secs(2), "{between:?}");
+}

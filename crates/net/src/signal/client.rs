@@ -4,8 +4,13 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use pillion_proto::{LinkError, LinkId, LinkKey, LinkUrl, link::MAX_LINK_RECORD};
-use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
+use reqwest::{
+    Client, Method, RequestBuilder, StatusCode,
+    header::{HeaderValue, RETRY_AFTER},
+    redirect,
+};
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::{
     close::clean,
@@ -17,6 +22,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest wait for an answer, beyond what a request asks the service to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time a service is waited for when it says when to come again. One that says longer is believed
+/// that much.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// What a person who waits for one answer is made to wait for a service that is busy, in all.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longest body read, in bytes. Nothing the service sends is longer; more of it is not read.
 const MAX_BODY: usize = MAX_LINK_RECORD;
@@ -92,12 +104,14 @@ pub enum SignalError {
         service: String,
     },
     /// It has too much to do, or no room.
-    #[error("the link service {service} is busy or full ({reason}); try again in a moment")]
+    #[error("the link service {service} is busy or full ({reason}); try again {}", when(*.retry_after))]
     Busy {
         /// Which.
         service: String,
         /// Its words, fit to be shown.
         reason: String,
+        /// When it says that it helps to come again.
+        retry_after: Option<Duration>,
     },
     /// Not what the service should answer.
     #[error("what answers at {service} is not a link service, or a broken one ({reason})")]
@@ -107,6 +121,24 @@ pub enum SignalError {
         /// What was wrong.
         reason: String,
     },
+}
+
+impl SignalError {
+    /// When the service says that it helps to come again, if it does.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            SignalError::Busy { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+fn when(retry_after: Option<Duration>) -> String {
+    match retry_after.map(|wait| wait.as_secs()) {
+        None => "in a moment".to_owned(),
+        Some(seconds @ ..120) => format!("in {seconds} s"),
+        Some(seconds) => format!("in {} minutes", seconds.div_ceil(60)),
+    }
 }
 
 /// An HTTP client for one service.
@@ -136,8 +168,29 @@ impl SignalClient {
         })
     }
 
-    /// Asks for `path`; `query` is appended as it is. `wait` is how long the service was asked to wait.
+    /// As [`ask_once`](Self::ask_once), for a person who waits: a service that is busy for moments is asked
+    /// again when it says so.
     pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+        token: Option<&str>,
+        wait: Duration,
+    ) -> Result<Bytes, SignalError> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let asked = self.ask_once(method.clone(), path, body, token, wait).await;
+            let again = asked.as_ref().err().and_then(SignalError::retry_after);
+            match again.map(|wait| Instant::now() + wait) {
+                Some(again) if again <= give_up => tokio::time::sleep_until(again).await,
+                _ => return asked,
+            }
+        }
+    }
+
+    /// Asks for `path`. `wait` is how long the service was asked to wait.
+    pub(crate) async fn ask_once(
         &self,
         method: Method,
         path: &str,
@@ -174,6 +227,7 @@ impl SignalClient {
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > MAX_BODY {
@@ -193,10 +247,14 @@ impl SignalClient {
         Err(match status {
             StatusCode::NOT_FOUND => SignalError::NotFound { service },
             StatusCode::CONFLICT => SignalError::Conflict { service },
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::INSUFFICIENT_STORAGE => {
-                SignalError::Busy { service, reason }
+            status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
+                SignalError::Busy {
+                    service,
+                    // Said again with the error, in one form for all services.
+                    reason: without_wait(&reason),
+                    retry_after,
+                }
             }
-            status if status.is_server_error() => SignalError::Busy { service, reason },
             status if status.is_redirection() => SignalError::NotOurs {
                 service,
                 reason: format!("it sends elsewhere, status {}", status.as_u16()),
@@ -204,6 +262,20 @@ impl SignalClient {
             _ => SignalError::Refused { service, reason },
         })
     }
+}
+
+/// Retry-After in seconds, bounded; in the form of a date it is not understood.
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// A reason without when to come again.
+fn without_wait(reason: &str) -> String {
+    let (reason, _) = reason
+        .rsplit_once(": try again in ")
+        .unwrap_or((reason, ""));
+    reason.to_owned()
 }
 
 /// The innermost cause, in the library's words; never the URL, which an error's own text has.
@@ -236,6 +308,80 @@ mod tests {
         ] {
             let error = wrong.parse::<SignalUrl>().unwrap_err();
             assert!(error.to_string().contains("looks like https://"), "{wrong}");
+        }
+    }
+
+    /// A service that gives these answers, each on a connection of its own, and the moments it was asked.
+    async fn scripted(
+        answers: Vec<String>,
+    ) -> (SignalClient, tokio::task::JoinHandle<Vec<Instant>>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let service = SignalService {
+            url: url.parse().unwrap(),
+            ca: None,
+        };
+        let serving = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await.unwrap();
+                asked.push(Instant::now());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            asked
+        });
+        (SignalClient::new(&service).unwrap(), serving)
+    }
+
+    fn answer(status: &str, header: &str, body: &str) -> String {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\n{header}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_busy_service_is_asked_again_when_it_says_so() {
+        let busy = answer(
+            "503 x",
+            "retry-after: 1\r\n",
+            "your address has as many: try again in 1 s\n",
+        );
+        let (client, serving) = scripted(vec![busy, answer("200 OK", "", "here")]).await;
+        let asked = client.ask(Method::GET, "/x", &[], None, Duration::ZERO);
+        assert_eq!(asked.await.unwrap().as_ref(), b"here");
+        let asked = serving.await.unwrap();
+        assert!(asked[1] - asked[0] >= Duration::from_secs(1), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_busy_for_longer_is_said_with_the_time() {
+        for (header, wait, said) in [
+            ("retry-after: 60\r\n", Some(60), "try again in 60 s"),
+            ("retry-after: 301\r\n", Some(301), "try again in 6 minutes"),
+            (
+                "retry-after: 99999999999\r\n",
+                Some(900),
+                "try again in 15 minutes",
+            ),
+            (
+                "retry-after: Fri, 31 Dec 1999 23:59:59 GMT\r\n",
+                None,
+                "try again in a moment",
+            ),
+            ("", None, "try again in a moment"),
+        ] {
+            let full = answer("507 x", header, "no room: try again in 7 s\n");
+            let (client, serving) = scripted(vec![full]).await;
+            let asked = client.ask(Method::GET, "/x", &[], None, Duration::ZERO);
+            let error = asked.await.unwrap_err();
+            assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
+            let text = error.to_string();
+            assert!(text.contains("(no room)") && text.ends_with(said), "{text}");
+            serving.await.unwrap();
         }
     }
 

@@ -271,6 +271,8 @@ struct Published {
     /// Links that have ended and the service does not know of it yet.
     retired: Vec<Live>,
     failures: u32,
+    /// The service said that it helps to come again then, whatever else happens before.
+    not_before: Option<Instant>,
 }
 
 /// What is said about a record's link.
@@ -298,6 +300,7 @@ impl Published {
             live: None,
             retired: Vec::new(),
             failures: 0,
+            not_before: None,
         }
     }
 
@@ -324,7 +327,11 @@ impl Published {
                 self.retired.push(old);
             }
         }
-        if let Some(wanted) = &wanted {
+        let wait = self
+            .not_before
+            .map(|then| then.saturating_duration_since(Instant::now()));
+        let wait = wait.filter(|wait| !wait.is_zero() && wanted.is_some());
+        if let Some(wanted) = wanted.as_ref().filter(|_| wait.is_none()) {
             let mut live = self.live.take().unwrap_or_else(|| Live {
                 secret: wanted.secret.clone(),
                 seq: 0,
@@ -342,10 +349,13 @@ impl Published {
             }
             self.live = Some(live);
         }
-        self.next(failed, wanted.is_some())
+        match wait {
+            Some(wait) => wait,
+            None => self.next(failed, wanted.is_some()),
+        }
     }
 
-    fn next(&mut self, failed: Option<String>, shared: bool) -> Duration {
+    fn next(&mut self, failed: Option<SignalError>, shared: bool) -> Duration {
         match failed {
             None => {
                 if std::mem::take(&mut self.failures) > 0 && shared {
@@ -356,7 +366,8 @@ impl Published {
             }
             Some(error) => {
                 if self.failures == 0 && shared {
-                    self.news.tell(News::Said(self.purpose.trouble(&error)));
+                    let said = self.purpose.trouble(&error.to_string());
+                    self.news.tell(News::Said(said));
                 }
                 if self.failures >= 8 {
                     self.retired.clear();
@@ -367,29 +378,32 @@ impl Published {
                     .saturating_mul(1 << self.failures.min(6))
                     .min(self.pace.longest_retry);
                 self.failures += 1;
-                jittered(wait, wait / 2)
+                // A service that says when knows better.
+                let wait = wait.max(error.retry_after().unwrap_or_default());
+                let wait = jittered(wait, wait / 2);
+                self.not_before = error.retry_after().map(|_| Instant::now() + wait);
+                wait
             }
         }
     }
 
     /// Publishes a record, or its end.
-    async fn send(&self, live: &mut Live, record: Record<'_>) -> Result<(), String> {
+    async fn send(&self, live: &mut Live, record: Record<'_>) -> Result<(), SignalError> {
         match self.send_once(live, record).await {
             Err(SignalError::Conflict { .. }) => {}
-            done => return done.map_err(|error| error.to_string()),
+            done => return done,
         }
         // An earlier run of this session was ahead of our clock: go on from its record.
         let path = format!("/v1/links/{}", live.secret.id());
         let asked = self
             .client
-            .ask(Method::GET, &path, &[], None, Duration::ZERO);
+            .ask_once(Method::GET, &path, &[], None, Duration::ZERO);
         if let Ok(bytes) = asked.await
             && let Ok(record) = LinkRecord::verify(&bytes, &live.secret.id(), unix_ms())
         {
             live.seq = live.seq.max(record.times().seq);
         }
-        let sent = self.send_once(live, record).await;
-        sent.map_err(|error| error.to_string())
+        self.send_once(live, record).await
     }
 
     async fn send_once(&self, live: &mut Live, record: Record<'_>) -> Result<(), SignalError> {
@@ -402,7 +416,7 @@ impl Published {
         let path = format!("/v1/links/{}", live.secret.id());
         let asked = self
             .client
-            .ask(method, &path, record.as_bytes(), None, Duration::ZERO);
+            .ask_once(method, &path, record.as_bytes(), None, Duration::ZERO);
         asked.await.map(drop)
     }
 }

@@ -66,12 +66,16 @@ pub(super) async fn offer(
         guess = mailbox.wait("guest", 0, Instant::now() + pace.code_life) => guess,
         _ = over => return mailbox.remove().await,
     };
+    let number = code.number();
     let said = match guess {
-        Ok(guess) => answer(&mailbox, offer, &guess, &shared, &news).await,
-        Err(_) => {
+        Ok(Some(guess)) => answer(&mailbox, offer, &guess, &shared, &news).await,
+        Err(SignalError::NotFound { .. }) => format!(
+            "code {number} no longer works: the link service dropped it, because it was restarted or had to make room; `pillion code` makes another"
+        ),
+        Ok(None) | Err(_) => {
             // Nobody answers there any more: whoever comes late is told so at once.
             mailbox.remove().await;
-            format!("code {} has expired, unused", code.number())
+            format!("code {number} has expired, unused")
         }
     };
     news.tell(News::Said(said));
@@ -155,7 +159,7 @@ pub async fn redeem(
     let client = SignalClient::new(service)?;
     let mailbox = Mailbox::of(&client, code.number());
     let wrong = |why: &str| JoinError::Code(why.to_owned());
-    let offer = match mailbox.get("host", 0, Duration::ZERO).await? {
+    let offer = match mailbox.get("host", 0).await? {
         Some(offer) => offer,
         None => {
             return Err(wrong(
@@ -176,9 +180,11 @@ pub async fn redeem(
     let answer = mailbox
         .wait("host", 1, Instant::now() + ANSWER_WITHIN)
         .await;
-    let answer = answer.map_err(|_| {
-        wrong("the host does not answer: it may be offline; ask for a new code or the ticket")
-    })?;
+    let Ok(Some(answer)) = answer else {
+        return Err(wrong(
+            "the host does not answer: it may be offline; ask for a new code or the ticket",
+        ));
+    };
     let opened = guess.open(&answer).map_err(not_believed)?;
     let ticket = Ticket::from_bytes(&opened.secret).map_err(JoinError::Ticket)?;
     match *ticket.addr.id.as_bytes() == opened.session {
@@ -249,45 +255,58 @@ impl Mailbox {
         asked.await.map(drop)
     }
 
-    /// A message, if it is there within `wait`.
+    /// A message, if it is there; `None` also if there is no such mailbox.
     pub(super) async fn get(
         &self,
         side: &str,
         seq: u8,
-        wait: Duration,
     ) -> Result<Option<bytes::Bytes>, SignalError> {
-        let path = format!("{}?wait={}", self.path(side, seq), wait.as_secs());
-        match self.client.ask(Method::GET, &path, &[], None, wait).await {
-            Ok(message) if message.is_empty() => Ok(None),
-            Ok(message) => Ok(Some(message)),
+        let path = self.path(side, seq);
+        let asked = self
+            .client
+            .ask(Method::GET, &path, &[], None, Duration::ZERO);
+        match asked.await {
+            Ok(message) => Ok(Some(message).filter(|message| !message.is_empty())),
             Err(SignalError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Waits for a message until `end`, through outages of the service.
+    ///
+    /// # Errors
+    /// The mailbox is gone ([`SignalError::NotFound`]), or at the end the service did not answer.
     pub(super) async fn wait(
         &self,
         side: &str,
         seq: u8,
         end: Instant,
-    ) -> Result<bytes::Bytes, SignalError> {
-        let mut last = None;
+    ) -> Result<Option<bytes::Bytes>, SignalError> {
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(last.unwrap_or(SignalError::NotFound {
-                    service: self.client.service(),
-                }));
-            }
             let asked = Instant::now();
-            match self.get(side, seq, POLL.min(left)).await {
-                Ok(Some(message)) => return Ok(message),
-                Ok(None) => {}
-                Err(error) => last = Some(error),
+            let wait = POLL.min(end.saturating_duration_since(asked));
+            let path = format!("{}?wait={}", self.path(side, seq), wait.as_secs());
+            let answer = self
+                .client
+                .ask_once(Method::GET, &path, &[], None, wait)
+                .await;
+            let failed = match answer {
+                Ok(message) if !message.is_empty() => return Ok(Some(message)),
+                // It lasts as long as is waited, so right at the end it has only expired.
+                Err(SignalError::NotFound { .. }) if Instant::now() + TRY_AGAIN >= end => {
+                    return Ok(None);
+                }
+                Err(gone @ SignalError::NotFound { .. }) => return Err(gone),
+                Ok(_) => None,
+                Err(error) => Some(error),
+            };
+            if Instant::now() >= end {
+                return failed.map_or(Ok(None), Err);
             }
-            // A service that answers at once is not asked in a circle.
-            tokio::time::sleep_until((asked + TRY_AGAIN).min(end)).await;
+            // A service that answers at once is not asked in a circle; one that says when is believed.
+            let again = failed.and_then(|error| error.retry_after());
+            let again = asked + again.unwrap_or_default().max(TRY_AGAIN);
+            tokio::time::sleep_until(again.min(end)).await;
         }
     }
 

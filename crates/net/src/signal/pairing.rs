@@ -5,8 +5,6 @@
 //! host/0 the offer    guest/0 the guess    guest/1 yes or no    host/1 the answer, or a refusal
 //! ```
 
-use std::time::Duration;
-
 use pillion_code::{Code, Guess, Offer, refusal};
 use pillion_proto::device::comparison;
 use tokio::time::Instant;
@@ -70,9 +68,13 @@ impl Invitation {
             .await
             .map_err(|error| match error {
                 SignalError::NotFound { .. } => JoinError::Code(
-                    "nobody used the code within ten minutes; make another one".to_owned(),
+                    "the link service dropped the code, because it was restarted or had to make room; make another one".to_owned(),
                 ),
                 error => error.into(),
+            })?
+            .ok_or_else(|| {
+                let text = "nobody used the code within ten minutes; make another one";
+                JoinError::Code(text.to_owned())
             })?;
         let comparison = comparison(offer.message(), &guess);
         let answered = offer.check(&guess).and_then(|guessed| {
@@ -105,16 +107,16 @@ impl Guest {
             .mailbox
             .wait("guest", 1, Instant::now() + CODE_LIFE)
             .await;
-        match said.as_deref() {
-            Ok([1]) => {
+        match said.as_ref().map(Option::as_deref) {
+            Ok(Some([1])) => {
                 self.mailbox.put("host", 1, &self.answer).await?;
                 Ok(())
             }
-            Ok(_) => {
+            Ok(Some(_)) => {
                 let text = "the person at the other device said no: nothing was sent";
                 Err(JoinError::Code(text.to_owned()))
             }
-            Err(_) => {
+            Ok(None) | Err(_) => {
                 let text = "nobody confirmed it at the other device: nothing was sent; try again";
                 Err(JoinError::Code(text.to_owned()))
             }
@@ -155,7 +157,7 @@ impl Guessing {
     ) -> Result<Guessing, JoinError> {
         let client = SignalClient::new(service)?;
         let mailbox = Mailbox::of(&client, code.number());
-        let Some(offer) = mailbox.get("host", 0, Duration::ZERO).await? else {
+        let Some(offer) = mailbox.get("host", 0).await? else {
             let text = "there is no such code (any more): a code works once, for ten minutes; run `pillion device link` again on the other device";
             return Err(JoinError::Code(text.to_owned()));
         };
@@ -186,7 +188,9 @@ impl Guessing {
             .mailbox
             .wait("host", 1, Instant::now() + CODE_LIFE)
             .await
-            .map_err(|_| {
+            .ok()
+            .flatten()
+            .ok_or_else(|| {
                 JoinError::Code("nobody confirmed it at the other device; try again".to_owned())
             })?;
         let opened = self.guess.open(&answer).map_err(|error| match error {
