@@ -1,6 +1,11 @@
 //! What a service is started with.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use rustls::ServerConfig;
 use std::sync::Arc;
@@ -14,17 +19,21 @@ pub struct Config {
     pub lookup: Option<SocketAddr>,
     /// The certificate to serve with; without one, plain HTTP (behind a proxy, or on loopback).
     pub tls: Option<Tls>,
-    /// Whether a proxy stands before it, whose `X-Forwarded-For` says who asks.
-    pub behind_proxy: bool,
+    /// Proxies before it. Of what comes from them `X-Forwarded-For` says who asks; it counts for nothing
+    /// from anybody else.
+    pub proxies: Vec<Subnet>,
     /// Where records are kept.
     pub store: StoreConfig,
-    /// Publishes a second from one address (an IPv6 /64 counts as one); 0 is no limit.
+    /// Publishes a second from one address; 0 is no limit. An IPv6 /64 counts as one address; a /56 has
+    /// twice as much of this and all that follows, a /48 four times.
     pub publish_rate: u32,
     /// Reads a second from one address; 0 is no limit.
     pub read_rate: u32,
     /// Requests for mailboxes a second from one address; 0 is no limit.
     pub mail_rate: u32,
-    /// Connections at a time; more wait to be accepted.
+    /// Connections a second from one address; 0 is no limit.
+    pub connection_rate: u32,
+    /// Connections at a time, and requests under way. One address may have a sixteenth of them.
     pub max_connections: usize,
     /// Between two searches for expired records.
     pub sweep_every: Duration,
@@ -39,7 +48,7 @@ impl Config {
             listen,
             lookup: Some(listen),
             tls: None,
-            behind_proxy: false,
+            proxies: Vec::new(),
             store: StoreConfig::Embedded {
                 folder: data.into(),
                 max_records: 4_000_000,
@@ -48,6 +57,7 @@ impl Config {
             publish_rate: 50,
             read_rate: 500,
             mail_rate: 10,
+            connection_rate: 100,
             max_connections: 10_000,
             sweep_every: Duration::from_secs(60),
             relay: None,
@@ -62,7 +72,8 @@ pub enum StoreConfig {
     Embedded {
         /// The folder; made when missing.
         folder: PathBuf,
-        /// Most records kept; new ones beyond that are refused, known ones still renewed.
+        /// Most records kept, of which one address may have left a 256th. Known ones are renewed all the
+        /// same; new ones beyond that take the place of those of whoever left most.
         max_records: u64,
         /// redb's cache, in bytes.
         cache_bytes: usize,
@@ -72,6 +83,8 @@ pub enum StoreConfig {
     Postgres {
         /// `host=… user=… dbname=…` or `postgres://…`. May hold a password, so it is never shown.
         connection: String,
+        /// As for the other.
+        max_records: u64,
     },
 }
 
@@ -81,6 +94,54 @@ impl std::fmt::Debug for StoreConfig {
             Self::Embedded { folder, .. } => write!(f, "Embedded({})", folder.display()),
             #[cfg(feature = "postgres")]
             Self::Postgres { .. } => f.write_str("Postgres(…)"),
+        }
+    }
+}
+
+/// An address, or all that begin with the same bits: `192.0.2.1`, `2001:db8::/32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Subnet {
+    /// Whether an address is one of it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same = |left: u128, right: u128, width: u32| {
+            let rest = width - u32::from(self.bits);
+            left.checked_shr(rest).unwrap_or(0) == right.checked_shr(rest).unwrap_or(0)
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                same(own.to_bits().into(), other.to_bits().into(), 32)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => same(own.to_bits(), other.to_bits(), 128),
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Subnet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "\"{text}\" is no address: it reads like 127.0.0.1, ::1 or 10.0.0.0/8, one for each flag"
+            )
+        };
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let address = address.to_canonical();
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| wrong()))?;
+        match bits <= width {
+            true => Ok(Subnet { address, bits }),
+            false => Err(wrong()),
         }
     }
 }
@@ -122,10 +183,42 @@ pub struct RelayConfig {
     pub quic: Option<SocketAddr>,
     /// Whoever shows this may use the relay without a link.
     pub secret: Option<String>,
+    /// Connections at a time. One address may have a sixteenth of them.
+    pub max_connections: usize,
 }
 
 impl std::fmt::Debug for RelayConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RelayConfig({}, secret: …)", self.listen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subnet_holds_what_begins_with_its_bits() {
+        let holds = |subnet: &str, address: &str| {
+            let subnet: Subnet = subnet.parse().unwrap();
+            subnet.contains(address.parse().unwrap())
+        };
+        assert!(holds("127.0.0.1", "127.0.0.1") && !holds("127.0.0.1", "127.0.0.2"));
+        assert!(holds("127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("2001:db8::/32", "2001:db8:f::1") && !holds("2001:db8::/32", "2001:db9::1"));
+        assert!(holds("0.0.0.0/0", "192.0.2.1") && !holds("0.0.0.0/0", "::1"));
+        assert!(holds("::/0", "2001:db8::1"));
+        for wrong in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/x",
+            "1.1.1.1,::1",
+        ] {
+            assert!(wrong.parse::<Subnet>().unwrap_err().contains("10.0.0.0/8"));
+        }
     }
 }

@@ -11,8 +11,11 @@
 //! ```
 //!
 //! ```text
-//! connection ─▶ serve ─▶ http: rate, size ─▶ links, pkarr: verify ─▶ Store ─▶ one writer, many at a commit
+//! connection ─▶ front: a place ─▶ http: rate, size ─▶ links, pkarr: verify ─▶ Store ─▶ one writer, many at a commit
 //! ```
+//!
+//! Everything it keeps for somebody has a bound for all, and a share in it for each network
+//! ([`share`]).
 //!
 //! What it sees are addresses, timing and sizes, and which ids are asked for. What it keeps, it can
 //! neither read nor change without readers noticing. It writes no addresses and no ids to its logs.
@@ -21,6 +24,7 @@
 
 mod clock;
 mod config;
+mod front;
 mod http;
 mod limit;
 mod links;
@@ -29,9 +33,11 @@ mod mail;
 pub mod metrics;
 mod page;
 mod pkarr;
+mod places;
 mod relay;
 mod serve;
+pub mod share;
 pub mod store;
 
-pub use config::{Config, RelayConfig, StoreConfig, Tls};
+pub use config::{Config, RelayConfig, StoreConfig, Subnet, Tls};
 pub use serve::Service;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{Extension, Path, State, rejection::BytesRejection},
     http::StatusCode,
     response::Response,
 };
@@ -16,7 +16,7 @@ use pillion_proto::{
 
 use crate::{
     clock,
-    http::{App, Refusal, body, octets},
+    http::{App, Asker, Refusal, body, octets},
     store::{Entry, Key, Kind, Put, Store, StoreError},
 };
 
@@ -25,16 +25,18 @@ type Sent = Result<Bytes, BytesRejection>;
 /// `PUT`: takes the place of an older record.
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
+    Extension(from): Extension<Asker>,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<StatusCode, Refusal> {
-    keep(&app, verified(&id, sent)?).await
+    keep(&app, from, verified(&id, sent)?).await
 }
 
 /// `DELETE`: a tombstone takes the place of the record, and keeps older ones away until they have
 /// expired.
 pub(crate) async fn end(
     State(app): State<Arc<App>>,
+    Extension(from): Extension<Asker>,
     Path(id): Path<String>,
     sent: Sent,
 ) -> Result<StatusCode, Refusal> {
@@ -43,7 +45,7 @@ pub(crate) async fn end(
         let text = "to remove a link, send its signed tombstone; this is a live record";
         return Err(Refusal::Unacceptable(text.to_owned()));
     }
-    keep(&app, record).await
+    keep(&app, from, record).await
 }
 
 /// `GET`: the record, if the link lives.
@@ -74,7 +76,11 @@ fn verified(id: &str, sent: Sent) -> Result<VerifiedRecord, Refusal> {
     })
 }
 
-async fn keep(app: &App, record: VerifiedRecord) -> Result<StatusCode, Refusal> {
+async fn keep(
+    app: &App,
+    Asker(from): Asker,
+    record: VerifiedRecord,
+) -> Result<StatusCode, Refusal> {
     let times = record.times();
     let entry = Entry {
         seq: times.seq,
@@ -84,7 +90,7 @@ async fn keep(app: &App, record: VerifiedRecord) -> Result<StatusCode, Refusal> 
         bytes: Bytes::copy_from_slice(record.as_bytes()),
     };
     let key = key(&record.id().tag());
-    let put = app.store.put(key, entry, clock::now()).await;
+    let put = app.store.put(key, entry, from.own(), clock::now()).await;
     match put.map_err(Refusal::Store)? {
         Put::Stored | Put::Same => Ok(StatusCode::NO_CONTENT),
         Put::Lower => Err(Refusal::Conflict("a newer record of this link is kept")),

@@ -15,15 +15,27 @@ use anyhow::Context as _;
 use pillion_proto::lookup::{LOOKUP_LEN, LinkTag, answer, asked};
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::{Semaphore, watch},
+    sync::watch,
 };
 use tracing::{debug, warn};
 
-use crate::{clock, config::Config, http::App, links};
+use crate::{
+    clock,
+    config::Config,
+    http::App,
+    links,
+    places::Use,
+    share::{Limits, Lineage},
+};
 
-/// Questions being answered at a time: with a store across a network each waits for it. More are
-/// dropped.
-const MAX_AT_A_TIME: usize = 1024;
+/// Questions being answered at a time: with a store across a network each waits for it. What has to give
+/// way is dropped. Anybody can claim to be a question's sender, so these take nothing from requests.
+pub(crate) const AT_A_TIME: Limits = Limits {
+    all: 1024,
+    address: 64,
+    site: 128,
+    network: 256,
+};
 
 /// Tries to find a port that is free for both, where the system picks it.
 const TRIES: usize = 16;
@@ -58,7 +70,6 @@ pub(crate) async fn bind(config: &Config) -> anyhow::Result<(TcpListener, Option
 /// Answers until the service ends.
 pub(crate) async fn serve(socket: UdpSocket, app: Arc<App>, mut closing: watch::Receiver<bool>) {
     let socket = Arc::new(socket);
-    let places = Arc::new(Semaphore::new(MAX_AT_A_TIME));
     // One byte more than a question, to see that a datagram is longer.
     let mut datagram = [0; LOOKUP_LEN + 1];
     loop {
@@ -77,18 +88,22 @@ pub(crate) async fn serve(socket: UdpSocket, app: Arc<App>, mut closing: watch::
         let Some(tag) = asked(&datagram[..length]) else {
             continue;
         };
-        if app.lookups.take(from.ip(), Instant::now()).is_err() {
+        let (networks, now) = (Lineage::of(from.ip()), Instant::now());
+        if app.lookups.take(&networks, now).is_err() {
             continue;
         }
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let Ok(mut place) = app.questions.take(&networks, Use::Busy, now) else {
             continue;
         };
         let (socket, app) = (socket.clone(), app.clone());
         tokio::spawn(async move {
-            if reply(&socket, &app, &tag, from).await.is_some() {
+            let replied = tokio::select! {
+                replied = reply(&socket, &app, &tag, from) => replied,
+                () = place.lost() => None,
+            };
+            if replied.is_some() {
                 app.metrics.lookups.inc();
             }
-            drop(place);
         });
     }
 }

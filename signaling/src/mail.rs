@@ -15,15 +15,14 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::{
     body::Bytes,
-    extract::{Path, Request, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header},
+    extract::{Extension, Path, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use data_encoding::BASE64URL_NOPAD;
@@ -31,8 +30,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 use crate::{
-    http::{App, Refusal, asker, body, octets},
-    limit::neighbourhood,
+    http::{App, Asker, Refusal, body, octets},
+    metrics::ShareMetrics,
+    places::Use,
+    share::{Limits, Lineage, Network, Shares, Verdict},
 };
 
 /// Longest message, in bytes.
@@ -45,25 +46,30 @@ const LIFETIME: Duration = Duration::from_secs(10 * 60);
 const MAX_SEQ: u8 = 3;
 
 /// Most mailboxes at a time: with everything in them, under 50 MB.
-const MAX_BOXES: usize = 10_000;
-
-/// Most mailboxes at a time from one address.
-const MAX_BOXES_EACH: usize = 16;
+const BOXES: Limits = Limits {
+    all: 10_000,
+    address: 16,
+    site: 32,
+    network: 64,
+};
 
 /// Longest wait for a message, in seconds.
-const MAX_WAIT: u64 = 25;
+pub(crate) const MAX_WAIT: u64 = 25;
 
 const NO_BOX: Refusal =
     Refusal::NotFound("there is no mailbox with this number: its code was used, or has expired");
 
 /// All mailboxes.
-#[derive(Default)]
-pub(crate) struct Mail {
-    boxes: Mutex<HashMap<u32, Mailbox>>,
+pub(crate) struct Mail(Mutex<Boxes>);
+
+struct Boxes {
+    all: HashMap<u32, Mailbox>,
+    shares: Shares,
+    metrics: ShareMetrics,
 }
 
 struct Mailbox {
-    owner: IpAddr,
+    owner: Lineage,
     /// SHA-256 of the token.
     token: [u8; 32],
     until: Instant,
@@ -79,28 +85,37 @@ struct Slot {
 }
 
 impl Mail {
+    pub(crate) fn new(metrics: ShareMetrics) -> Mail {
+        Mail(Mutex::new(Boxes {
+            all: HashMap::new(),
+            shares: Shares::new(BOXES),
+            metrics,
+        }))
+    }
+
     /// Forgets what has expired; returns how many are left.
     pub(crate) fn sweep(&self, now: Instant) -> usize {
         let mut boxes = self.lock();
-        boxes.retain(|_, mailbox| mailbox.until > now);
-        boxes.len()
+        boxes.forget_expired(now);
+        boxes.all.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Mailbox>> {
-        self.boxes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Boxes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A free number, as short as may be, and the token that goes with it.
-    fn allocate(&self, owner: IpAddr, now: Instant) -> Result<(u32, String), Refusal> {
+    fn allocate(&self, owner: &Lineage, now: Instant) -> Result<(u32, String), Refusal> {
         let mut boxes = self.lock();
-        boxes.retain(|_, mailbox| mailbox.until > now);
-        let theirs = boxes.values().filter(|at| at.owner == owner).count();
-        if theirs >= MAX_BOXES_EACH {
-            return Err(Refusal::TooOften(LIFETIME.as_secs()));
-        }
-        if boxes.len() >= MAX_BOXES {
-            let text = "all mailboxes are taken: wait a few minutes, or share a link";
-            return Err(Refusal::NoRoom(text));
+        let boxes = &mut *boxes;
+        boxes.forget_expired(now);
+        match boxes.shares.ask(owner) {
+            Verdict::Room => {}
+            Verdict::GivesWay(network) => boxes.remove_oldest_of(network),
+            Verdict::Full(full) => {
+                boxes.metrics.refused.inc();
+                return Err(boxes.refusal(full, now));
+            }
         }
         let unknown = |_| Refusal::Store(crate::store::StoreError::Unavailable);
         let mut number = None;
@@ -109,7 +124,7 @@ impl Mail {
         while number.is_none() {
             for _ in 0..8 {
                 let throw = 1 + getrandom::u32().map_err(unknown)? % (end - 1);
-                if !boxes.contains_key(&throw) {
+                if !boxes.all.contains_key(&throw) {
                     number = Some(throw);
                     break;
                 }
@@ -121,19 +136,20 @@ impl Mail {
         getrandom::fill(&mut token).map_err(unknown)?;
         let token = BASE64URL_NOPAD.encode(&token);
         let mailbox = Mailbox {
-            owner,
+            owner: *owner,
             token: Sha256::digest(&token).into(),
             until: now + LIFETIME,
             messages: HashMap::new(),
             came: Arc::default(),
         };
-        boxes.insert(number, mailbox);
+        boxes.shares.add(owner.own());
+        boxes.all.insert(number, mailbox);
         Ok((number, token))
     }
 
     fn leave(&self, number: u32, slot: Slot, message: Bytes, now: Instant) -> Result<(), Refusal> {
         let mut boxes = self.lock();
-        let mailbox = boxes.get_mut(&number).filter(|at| at.until > now);
+        let mailbox = boxes.all.get_mut(&number).filter(|at| at.until > now);
         let mailbox = mailbox.ok_or(NO_BOX)?;
         if mailbox.messages.contains_key(&slot) {
             let text = "a message is there already, and is not replaced: ask for a new code";
@@ -152,31 +168,71 @@ impl Mail {
         now: Instant,
     ) -> Result<(Option<Bytes>, Arc<Notify>), Refusal> {
         let boxes = self.lock();
-        let mailbox = boxes.get(&number).filter(|at| at.until > now);
+        let mailbox = boxes.all.get(&number).filter(|at| at.until > now);
         let mailbox = mailbox.ok_or(NO_BOX)?;
         Ok((mailbox.messages.get(&slot).cloned(), mailbox.came.clone()))
     }
 
     fn remove(&self, number: u32, token: &str) -> Result<(), Refusal> {
         let mut boxes = self.lock();
-        let mailbox = boxes.get(&number).ok_or(NO_BOX)?;
+        let mailbox = boxes.all.get(&number).ok_or(NO_BOX)?;
         // Hashes are compared, so the time it takes says nothing of the token.
         if mailbox.token != <[u8; 32]>::from(Sha256::digest(token)) {
             return Err(Refusal::Forbidden("this is not the mailbox's token"));
         }
-        if let Some(mailbox) = boxes.remove(&number) {
+        boxes.remove(number);
+        Ok(())
+    }
+}
+
+impl Boxes {
+    fn forget_expired(&mut self, now: Instant) {
+        let shares = &mut self.shares;
+        self.all.retain(|_, mailbox| {
+            let lives = mailbox.until > now;
+            if !lives {
+                shares.remove(mailbox.owner.own());
+            }
+            lives
+        });
+    }
+
+    /// Those who wait at it learn that it is gone.
+    fn remove(&mut self, number: u32) {
+        if let Some(mailbox) = self.all.remove(&number) {
+            self.shares.remove(mailbox.owner.own());
             mailbox.came.notify_waiters();
         }
-        Ok(())
+    }
+
+    /// Its code is the one most likely to have been used.
+    fn remove_oldest_of(&mut self, own: Network) {
+        let theirs = self.all.iter().filter(|(_, at)| at.owner.own() == own);
+        let oldest = theirs.min_by_key(|(_, at)| at.until);
+        if let Some(number) = oldest.map(|(number, _)| *number) {
+            self.remove(number);
+            self.metrics.gave_way.inc();
+        }
+    }
+
+    /// Why there is no mailbox, and when there will be one.
+    fn refusal(&self, full: Network, now: Instant) -> Refusal {
+        let inside = self.all.values().filter(|at| at.owner.contains(&full));
+        let next = inside.map(|at| at.until).min();
+        let wait = next.map_or(LIFETIME, |next| next.saturating_duration_since(now));
+        Refusal::NoRoom {
+            what: "mailboxes for codes",
+            full,
+            seconds: wait.as_secs() + 1,
+        }
     }
 }
 
 pub(crate) async fn allocate(
     State(app): State<Arc<App>>,
-    request: Request,
+    Extension(Asker(owner)): Extension<Asker>,
 ) -> Result<Response, Refusal> {
-    let owner = neighbourhood(asker(&app, &request));
-    let (number, token) = app.mail.allocate(owner, Instant::now())?;
+    let (number, token) = app.mail.allocate(&owner, Instant::now())?;
     let headers = [(header::CACHE_CONTROL, "no-store")];
     Ok((headers, format!("{number} {token}\n")).into_response())
 }
@@ -200,12 +256,18 @@ pub(crate) async fn leave(
 pub(crate) async fn fetch(
     State(app): State<Arc<App>>,
     Path((number, side, seq)): Path<(String, String, String)>,
-    request: Request,
+    Extension(Asker(from)): Extension<Asker>,
+    uri: Uri,
 ) -> Result<Response, Refusal> {
     let (number, slot) = (parse(&number)?, slot(&side, &seq)?);
-    let wait = wait(request.uri().query())?;
+    let wait = wait(uri.query())?;
     let end = tokio::time::Instant::now() + wait;
     let mut closing = app.closing.clone();
+    // Who has no place to wait, or has to give it up, is told at once that nothing came, and asks again.
+    let mut place = match wait.is_zero() {
+        true => None,
+        false => app.waits.take(&from, Use::Busy, Instant::now()).ok(),
+    };
     loop {
         let (_, came) = app.mail.look(number, slot, Instant::now())?;
         // Waits from before the look, so that nothing comes in between unseen.
@@ -215,10 +277,14 @@ pub(crate) async fn fetch(
         if let (Some(message), _) = app.mail.look(number, slot, Instant::now())? {
             return Ok(octets(message));
         }
-        let more = tokio::select! {
-            () = came => true,
-            () = tokio::time::sleep_until(end) => false,
-            _ = closing.wait_for(|closing| *closing) => false,
+        let more = match &mut place {
+            None => false,
+            Some(place) => tokio::select! {
+                () = came => true,
+                () = tokio::time::sleep_until(end) => false,
+                () = place.lost() => false,
+                _ = closing.wait_for(|closing| *closing) => false,
+            },
         };
         if !more {
             return Ok(StatusCode::NO_CONTENT.into_response());
@@ -279,17 +345,23 @@ fn wait(query: Option<&str>) -> Result<Duration, Refusal> {
 mod tests {
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const SLOT: Slot = Slot { host: true, seq: 0 };
+
+    fn at(address: &str) -> Lineage {
+        Lineage::of(address.parse().unwrap())
+    }
+
+    fn v4(n: u32) -> Lineage {
+        Lineage::of(std::net::IpAddr::V4(n.into()))
+    }
 
     #[test]
     fn numbers_stay_short_and_are_never_shared() {
-        let mail = Mail::default();
+        let mail = Mail::new(ShareMetrics::default());
         let now = Instant::now();
         let mut seen = std::collections::HashSet::new();
         for n in 0..2000u32 {
-            let owner = IpAddr::from(n.to_be_bytes());
-            let (number, _) = mail.allocate(owner, now).unwrap();
+            let (number, _) = mail.allocate(&v4(n), now).unwrap();
             assert!(seen.insert(number), "{number} twice");
         }
         assert!(seen.iter().all(|number| *number < 100_000));
@@ -297,37 +369,60 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_a_few_at_a_time() {
-        let mail = Mail::default();
-        let now = Instant::now();
-        for _ in 0..MAX_BOXES_EACH {
-            mail.allocate(HERE, now).unwrap();
+    fn one_address_has_a_few_at_a_time_and_hears_when_to_come_again() {
+        let mail = Mail::new(ShareMetrics::default());
+        let start = Instant::now();
+        let here = at("127.0.0.1");
+        for n in 0..16 {
+            let now = start + Duration::from_secs(n);
+            mail.allocate(&here, now).unwrap();
         }
-        assert!(matches!(
-            mail.allocate(HERE, now),
-            Err(Refusal::TooOften(_))
-        ));
-        assert!(mail.allocate([10, 0, 0, 1].into(), now).is_ok());
-        assert!(mail.allocate(HERE, now + LIFETIME).is_ok());
+        let refused = mail.allocate(&here, start + Duration::from_secs(100));
+        let Err(Refusal::NoRoom { full, seconds, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((full, seconds), (here.own(), LIFETIME.as_secs() - 100 + 1));
+        assert!(mail.allocate(&at("10.0.0.1"), start).is_ok());
+        assert!(mail.allocate(&here, start + LIFETIME).is_ok());
     }
 
     #[test]
-    fn all_of_them_are_bounded() {
-        let mail = Mail::default();
+    fn a_48_has_a_few_and_each_56_in_it_its_part() {
+        let mail = Mail::new(ShareMetrics::default());
         let now = Instant::now();
-        for n in 0..MAX_BOXES as u32 {
-            mail.allocate(IpAddr::from(n.to_be_bytes()), now).unwrap();
+        let hostile = |n: u32| at(&format!("2001:db8:1:{n:x}::1"));
+        for n in 0..4096 {
+            let _ = mail.allocate(&hostile(n), now);
         }
-        let one_more = mail.allocate(HERE, now);
-        assert!(matches!(one_more, Err(Refusal::NoRoom(_))));
-        assert_eq!(mail.sweep(now + LIFETIME), 0);
+        assert_eq!(mail.sweep(now), 64);
+        // A neighbour with a /56 of their own, and somebody elsewhere.
+        assert!(mail.allocate(&at("2001:db8:1:ff00::1"), now).is_ok());
+        assert!(mail.allocate(&at("2001:db8:2::1"), now).is_ok());
+    }
+
+    #[test]
+    fn all_of_them_are_bounded_and_a_newcomer_gets_one_of_whoever_has_most() {
+        let mail = Mail::new(ShareMetrics::default());
+        let start = Instant::now();
+        for n in 0..625u32 {
+            for _ in 0..16 {
+                mail.allocate(&v4(n), start).unwrap();
+            }
+        }
+        let later = start + Duration::from_secs(1);
+        for n in 1000..1016u32 {
+            mail.allocate(&v4(n), later).unwrap();
+        }
+        assert_eq!(mail.sweep(later), 10_000);
+        assert_eq!(mail.sweep(start + LIFETIME), 16);
+        assert_eq!(mail.lock().shares.held(&Network::ALL), 16);
     }
 
     #[test]
     fn a_mailbox_expires() {
-        let mail = Mail::default();
+        let mail = Mail::new(ShareMetrics::default());
         let now = Instant::now();
-        let (number, _) = mail.allocate(HERE, now).unwrap();
+        let (number, _) = mail.allocate(&at("127.0.0.1"), now).unwrap();
         mail.leave(number, SLOT, Bytes::from_static(b"x"), now)
             .unwrap();
         assert!(mail.look(number, SLOT, now).unwrap().0.is_some());

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
-use pillion_signal::{Config, RelayConfig, Service, StoreConfig, Tls};
+use pillion_signal::{Config, RelayConfig, Service, StoreConfig, Subnet, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -27,16 +27,18 @@ struct Flags {
     /// The certificate's key, in PEM.
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
-    /// A proxy stands before this service: believe the last address of X-Forwarded-For.
-    #[arg(long)]
-    behind_proxy: bool,
-    /// Most records kept.
+    /// A proxy stands before this service, at this address or in this network (10.0.0.0/8): of what
+    /// comes from there believe the last address of X-Forwarded-For. May be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    behind_proxy: Vec<Subnet>,
+    /// Most records kept, of which one address may have left a 256th.
     #[arg(long, default_value_t = 4_000_000, value_name = "COUNT")]
     max_records: u64,
     /// The store's cache, in MiB.
     #[arg(long, default_value_t = 48, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..))]
     cache: u16,
-    /// Publishes a second from one address; 0 is no limit.
+    /// Publishes a second from one address; 0 is no limit. An IPv6 /64 counts as an address; a /56 has
+    /// twice as much of this and the other limits, a /48 four times.
     #[arg(long, default_value_t = 50, value_name = "COUNT")]
     publish_rate: u32,
     /// Reads a second from one address; 0 is no limit.
@@ -45,7 +47,10 @@ struct Flags {
     /// Mailbox requests a second from one address; 0 is no limit.
     #[arg(long, default_value_t = 10, value_name = "COUNT")]
     mail_rate: u32,
-    /// Connections at a time.
+    /// New connections a second from one address; 0 is no limit.
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    connection_rate: u32,
+    /// Connections at a time, of which one address may have a sixteenth; as many again at the relay.
     #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
     max_connections: u32,
     /// Threads that serve; as many as there are processors unless told otherwise.
@@ -122,20 +127,22 @@ fn config(flags: Flags) -> anyhow::Result<Config> {
         (Some(cert), Some(key)) => Some(Tls::from_files(cert, key)?),
         _ => None,
     };
-    config.behind_proxy = flags.behind_proxy;
-    config.lookup = flags.lookup.or(match flags.behind_proxy {
-        true => None,
-        false => Some(flags.listen),
+    config.lookup = flags.lookup.or(match flags.behind_proxy.is_empty() {
+        false => None,
+        true => Some(flags.listen),
     });
+    config.proxies = flags.behind_proxy;
     config.publish_rate = flags.publish_rate;
     config.read_rate = flags.read_rate;
     config.mail_rate = flags.mail_rate;
+    config.connection_rate = flags.connection_rate;
     config.max_connections = flags.max_connections.max(1) as usize;
     let secret = flags.relay_secret_file.as_deref().map(line).transpose()?;
     config.relay = flags.relay.map(|listen| RelayConfig {
         listen,
         quic: flags.relay_quic,
         secret,
+        max_connections: config.max_connections,
     });
     Ok(config)
 }
@@ -144,7 +151,10 @@ fn store(flags: &Flags) -> anyhow::Result<StoreConfig> {
     #[cfg(feature = "postgres")]
     if let Some(file) = &flags.postgres_file {
         let connection = line(file)?;
-        return Ok(StoreConfig::Postgres { connection });
+        return Ok(StoreConfig::Postgres {
+            connection,
+            max_records: flags.max_records,
+        });
     }
     Ok(StoreConfig::Embedded {
         folder: flags.data.clone(),

@@ -21,6 +21,21 @@ pub(crate) struct Request {
     pub(crate) status: u16,
 }
 
+/// What is shared among those who ask, as it is counted.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct Shared {
+    pub(crate) what: &'static str,
+}
+
+/// What became of those who asked for their share.
+#[derive(Clone, Debug, Default)]
+pub struct ShareMetrics {
+    /// Had to make room for somebody with less.
+    pub(crate) gave_way: Counter,
+    /// Got none.
+    pub(crate) refused: Counter,
+}
+
 /// The writer's share.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
@@ -28,6 +43,8 @@ pub struct StoreMetrics {
     pub(crate) batch: Histogram,
     /// How long one transaction took, in seconds.
     pub(crate) commit: Histogram,
+    /// Records that gave way or had no room.
+    pub(crate) share: ShareMetrics,
 }
 
 impl Default for StoreMetrics {
@@ -35,7 +52,17 @@ impl Default for StoreMetrics {
         Self {
             batch: Histogram::new(exponential_buckets(1.0, 4.0, 6)),
             commit: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
+            share: ShareMetrics::default(),
         }
+    }
+}
+
+/// A connection that is counted.
+pub(crate) struct Open(Gauge<i64, AtomicI64>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -44,19 +71,21 @@ pub(crate) struct Metrics {
     pub(crate) requests: Family<Request, Counter>,
     pub(crate) lookups: Counter,
     pub(crate) seconds: Histogram,
-    pub(crate) connections: Gauge<i64, AtomicI64>,
+    connections: Gauge<i64, AtomicI64>,
     pub(crate) records: Gauge<i64, AtomicI64>,
     pub(crate) mailboxes: Gauge<i64, AtomicI64>,
     pub(crate) expired: Counter,
     pub(crate) relay_admitted: Counter,
     pub(crate) relay_refused: Counter,
+    gave_way: Family<Shared, Counter>,
+    refused: Family<Shared, Counter>,
     pub(crate) store: StoreMetrics,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("pillion_signal");
-        let metrics = Self {
+        let mut metrics = Self {
             requests: Family::default(),
             lookups: Counter::default(),
             seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
@@ -66,9 +95,12 @@ impl Metrics {
             expired: Counter::default(),
             relay_admitted: Counter::default(),
             relay_refused: Counter::default(),
+            gave_way: Family::default(),
+            refused: Family::default(),
             store: StoreMetrics::default(),
             registry: Registry::default(),
         };
+        metrics.store.share = metrics.share("record");
         registry.register("requests", "Requests answered", metrics.requests.clone());
         let by_datagram = "Links resolved by datagram";
         registry.register("lookups", by_datagram, metrics.lookups.clone());
@@ -86,6 +118,10 @@ impl Metrics {
         registry.register("relay_admitted", let_in, metrics.relay_admitted.clone());
         let kept_out = "Relay connections refused";
         registry.register("relay_refused", kept_out, metrics.relay_refused.clone());
+        let gave_way = "Gave way to somebody with a smaller share";
+        registry.register("gave_way", gave_way, metrics.gave_way.clone());
+        let full = "Refused because a share was full";
+        registry.register("share_refused", full, metrics.refused.clone());
         let writes = "Writes in one transaction";
         registry.register("batch", writes, metrics.store.batch.clone());
         let commit = "How long a transaction took";
@@ -98,6 +134,20 @@ impl Metrics {
         Self {
             registry,
             ..metrics
+        }
+    }
+
+    /// Counts a connection until this is dropped.
+    pub(crate) fn connection(&self) -> Open {
+        self.connections.inc();
+        Open(self.connections.clone())
+    }
+
+    /// The counters of one thing that is shared.
+    pub(crate) fn share(&self, what: &'static str) -> ShareMetrics {
+        ShareMetrics {
+            gave_way: self.gave_way.get_or_create(&Shared { what }).clone(),
+            refused: self.refused.get_or_create(&Shared { what }).clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{Extension, Path, State, rejection::BytesRejection},
     http::StatusCode,
     response::Response,
 };
@@ -16,7 +16,7 @@ use iroh_dns::pkarr::SignedPacket;
 
 use crate::{
     clock,
-    http::{App, Refusal, body, octets},
+    http::{App, Asker, Refusal, body, octets},
     store::{Entry, Key, Kind, Put},
 };
 
@@ -33,6 +33,7 @@ const SKEW: u64 = 2 * 60 * 1000;
 /// `PUT`: takes the place of an older record.
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
+    Extension(Asker(from)): Extension<Asker>,
     Path(key): Path<String>,
     sent: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
@@ -64,7 +65,7 @@ pub(crate) async fn publish(
         live: true,
         bytes: sent,
     };
-    let put = app.store.put(stored(&public), entry, now).await;
+    let put = app.store.put(stored(&public), entry, from.own(), now).await;
     match put.map_err(Refusal::Store)? {
         Put::Stored | Put::Same => Ok(StatusCode::NO_CONTENT),
         Put::Lower => Err(Refusal::Conflict("a newer record of this key is kept")),

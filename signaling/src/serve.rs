@@ -1,45 +1,46 @@
-//! Connections: accepting them, TLS, and ending well.
+//! A service: its parts, started together and ended well.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    convert::Infallible,
+    net::SocketAddr,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-    service::TowerToHyperService,
-};
-use iroh_relay::server::Server as Relay;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    net::TcpListener,
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
-use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::{
     clock,
-    config::{Config, StoreConfig, Tls},
-    http::{App, Peer, router},
+    config::{Config, StoreConfig},
+    front::Front,
+    http::{App, Connection, router},
     limit::Limiter,
     lookup,
     mail::Mail,
     metrics::Metrics,
     page::Page,
-    relay,
+    places::Places,
+    relay::{self, Relay},
+    share::Limits,
     store::{Embedded, Store},
 };
 
-/// For a TLS handshake, and for a request's headers; a connection on which nothing is asked for as
-/// long is closed.
-const HEADERS_WITHIN: Duration = Duration::from_secs(20);
+/// Part of the connections, and of the requests under way, that may be of one address; and of the
+/// requests that wait for mail.
+pub(crate) const PART: u64 = 16;
+
+/// Connections an address may have at the smallest service.
+pub(crate) const LEAST: u64 = 8;
 
 /// How long requests under way may take once the service is to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -63,26 +64,35 @@ impl Service {
         let addr = listener.local_addr().context("the listener's address")?;
         let (closing, closed) = watch::channel(false);
         let now = Instant::now();
+        let places = Limits::parts(config.max_connections as u64, PART, LEAST);
         let app = Arc::new(App {
             store,
-            mail: Mail::default(),
+            mail: Mail::new(metrics.share("mailbox")),
+            requests: Places::new(places, &metrics.share("request")),
+            // A wait is a request; half of them may be.
+            waits: Places::new(
+                Limits::parts(config.max_connections as u64 / 2, 2 * PART, LEAST),
+                &metrics.share("wait"),
+            ),
+            questions: Places::new(lookup::AT_A_TIME, &metrics.share("lookup")),
             metrics,
             page: Page::new(),
             publishes: Limiter::new(config.publish_rate, now),
             reads: Limiter::new(config.read_rate, now),
             lookups: Limiter::new(config.read_rate, now),
             mails: Limiter::new(config.mail_rate, now),
-            behind_proxy: config.behind_proxy,
+            proxies: config.proxies.clone(),
             closing: closed.clone(),
         });
         let relay = match &config.relay {
-            Some(relay) => Some(relay::start(relay, config.tls.as_ref(), app.clone()).await?),
+            Some(relay) => Some(relay::start(relay, &config, app.clone()).await?),
             None => None,
         };
         let sweeping = tokio::spawn(sweep(app.clone(), config.sweep_every, closed.clone()));
         let answering = questions
             .map(|socket| tokio::spawn(lookup::serve(socket, app.clone(), closed.clone())));
-        let accepting = tokio::spawn(accept(listener, app, config, closed));
+        let front = Front::new(&config, places, &app.metrics.share("connection"));
+        let accepting = tokio::spawn(accept(listener, app, front, closed));
         info!(%addr, relay = relay.is_some(), "serving");
         Ok(Self {
             addr,
@@ -101,18 +111,15 @@ impl Service {
 
     /// Where its relay listens, if it has one: HTTPS with a certificate, else HTTP.
     pub fn relay_addr(&self) -> Option<SocketAddr> {
-        let relay = self.relay.as_ref()?;
-        relay.https_addr().or_else(|| relay.http_addr())
+        self.relay.as_ref().map(Relay::addr)
     }
 
     /// Ends it: takes no more connections, answers what was asked, closes the store.
     pub async fn stop(mut self) {
         info!("ending");
         self.closing.send_replace(true);
-        if let Some(relay) = self.relay.take()
-            && let Err(error) = relay.shutdown().await
-        {
-            warn!(%error, "the relay did not end well");
+        if let Some(relay) = self.relay.take() {
+            relay.stop().await;
         }
         let tasks = [&mut self.accepting, &mut self.sweeping];
         for task in tasks.into_iter().chain(&mut self.answering) {
@@ -145,8 +152,12 @@ async fn open(config: &StoreConfig, metrics: &Metrics) -> anyhow::Result<Arc<dyn
             Arc::new(Embedded::open(folder, *max_records, *cache_bytes, metrics)?)
         }
         #[cfg(feature = "postgres")]
-        StoreConfig::Postgres { connection } => {
-            Arc::new(crate::store::Postgres::connect(connection).await?)
+        StoreConfig::Postgres {
+            connection,
+            max_records,
+        } => {
+            let metrics = metrics.store.clone();
+            Arc::new(crate::store::Postgres::connect(connection, *max_records, metrics).await?)
         }
     })
 }
@@ -162,9 +173,8 @@ async fn sweep(app: Arc<App>, every: Duration, mut closing: watch::Receiver<bool
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             app.metrics.records.set(count);
         }
-        app.metrics
-            .mailboxes
-            .set(app.mail.sweep(Instant::now()) as i64);
+        let left = app.mail.sweep(Instant::now());
+        app.metrics.mailboxes.set(left as i64);
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             _ = closing.wait_for(|closing| *closing) => return,
@@ -175,75 +185,39 @@ async fn sweep(app: Arc<App>, every: Duration, mut closing: watch::Receiver<bool
 async fn accept(
     listener: TcpListener,
     app: Arc<App>,
-    config: Config,
+    front: Front,
     mut closing: watch::Receiver<bool>,
 ) {
     let router = router(app.clone());
-    let tls = config.tls.map(|Tls(tls)| TlsAcceptor::from(tls));
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(config.max_connections));
-    loop {
-        let accepted = tokio::select! {
-            accepted = next(&listener, &places) => accepted,
-            _ = closing.wait_for(|closing| *closing) => break,
-        };
-        let (stream, peer, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of files, most likely: give those that are open time to end.
-                warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
+    let closed = closing.clone();
+    // Connections hold the sender; once all have ended, nothing can come.
+    let (open, mut ended) = mpsc::channel::<Infallible>(1);
+    let serve = move |stream, connection: Connection| {
+        let (app, open, mut closed) = (app.clone(), open.clone(), closed.clone());
+        let router: Router = router.clone().layer(Extension(connection));
+        async move {
+            let _open = app.metrics.connection();
+            let connection = http1::Builder::new()
+                .max_buf_size(16 * 1024)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                _ = connection.as_mut() => true,
+                _ = closed.wait_for(|closed| *closed) => false,
+            };
+            if !ended {
+                connection.as_mut().graceful_shutdown();
+                // How it ends is the other side's affair.
+                let _ = connection.await;
             }
-        };
-        let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
-        let app = app.clone();
-        tokio::spawn(async move {
-            app.metrics.connections.inc();
-            // Small answers go out at once.
-            let _ = stream.set_nodelay(true);
-            match tls {
-                None => serve(stream, peer, router, watcher).await,
-                Some(tls) => {
-                    let shake = tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream));
-                    if let Ok(Ok(stream)) = shake.await {
-                        serve(stream, peer, router, watcher).await;
-                    }
-                }
-            }
-            app.metrics.connections.dec();
-            drop(place);
-        });
+            drop(open);
+        }
+    };
+    tokio::select! {
+        () = front.run(listener, serve) => {}
+        _ = closing.wait_for(|closing| *closing) => {}
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(DRAIN, ended.recv()).await.is_err() {
         warn!("some requests were cut off");
     }
-}
-
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await;
-    let place = place.map_err(std::io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer.ip(), place))
-}
-
-async fn serve<S>(stream: S, peer: IpAddr, router: Router, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let router = router.layer(axum::Extension(Peer(peer)));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    // How it ended is the other side's affair.
-    let _ = watcher.watch(connection).await;
 }

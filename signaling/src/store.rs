@@ -13,6 +13,23 @@ pub use embedded::Embedded;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 
+use crate::{
+    http::full,
+    share::{Limits, Network},
+};
+
+/// Part of all records that may be of one address. Hosts that renew within their rate keep some 10,000;
+/// a 256th of four million is more.
+const PART: u64 = 256;
+
+/// Records that an address may have in the smallest store.
+const LEAST: u64 = 16;
+
+/// What networks may hold of so many records.
+fn limits(max_records: u64) -> Limits {
+    Limits::parts(max_records, PART, LEAST)
+}
+
 /// What kind of record an id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -59,14 +76,17 @@ pub enum Put {
 /// Why a store could not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StoreError {
-    /// No room, on the disk or under the limit of records.
-    #[error("the service has no room for more records; try again later")]
-    Full,
+    /// No room on the disk.
+    #[error("the service has no room for more records")]
+    NoRoom,
+    /// This network has as many records as it may have, and nobody in it has more than who asks.
+    #[error("{}", full("records", *.0))]
+    Full(Network),
     /// More is waiting to be written than is held in memory.
-    #[error("the service is busy; try again in a moment")]
+    #[error("the service is busy")]
     Busy,
     /// Something else is wrong, which its log says.
-    #[error("the service cannot reach its records now; try again in a moment")]
+    #[error("the service cannot reach its records now")]
     Unavailable,
 }
 
@@ -83,7 +103,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps the record if it is newer than what is there; atomic among all who write. The answer
     /// comes once it is durable.
-    fn put(&self, key: Key, entry: Entry, now: u64) -> Later<'_, Put>;
+    ///
+    /// A record is its first writer's, in their network's share (`share`): where that is full a new
+    /// one takes the place of another's, or of none. One that is there is renewed all the same.
+    fn put(&self, key: Key, entry: Entry, from: Network, now: u64) -> Later<'_, Put>;
 
     /// Forgets what has expired, in small steps. Returns how many records it was.
     fn sweep(&self, now: u64) -> Later<'_, u64>;

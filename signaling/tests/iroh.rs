@@ -136,6 +136,7 @@ async fn relayed(secret: Option<&str>) -> Relayed {
             listen: ([127, 0, 0, 1], 0).into(),
             quic: None,
             secret: secret.map(str::to_owned),
+            max_connections: 64,
         });
     })
     .await;
@@ -234,4 +235,67 @@ async fn the_relay_serves_hosts_with_a_live_link_and_their_viewers() {
     let metrics = String::from_utf8(metrics).unwrap();
     let admitted = "pillion_signal_relay_admitted_total ";
     assert!(metrics.contains(admitted), "{metrics}");
+}
+
+#[tokio::test]
+async fn connections_that_never_say_who_they_are_do_not_keep_others_from_the_relay() {
+    let relayed = relayed(Some("a shared secret")).await;
+    let relay = relayed.world.service.relay_addr().unwrap();
+    // TLS is never begun, from one address and from as many as it takes to have all 64 places.
+    let mut silent = Vec::new();
+    for n in 0..200u32 {
+        silent.push(connect(&format!("127.0.1.{}", n % 40), relay).await);
+        silent.push(connect("127.0.2.1", relay).await);
+    }
+    let friend = relayed.endpoint(Some("a shared secret".to_owned())).await;
+    tokio::time::timeout(WITHIN, friend.online()).await.unwrap();
+    friend.close().await;
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_upgraded_and_then_silent_is_ended() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::with(|config| {
+        config.relay = Some(RelayConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            quic: None,
+            secret: Some("a shared secret".to_owned()),
+            max_connections: 64,
+        });
+    })
+    .await;
+    let relay = world.service.relay_addr().unwrap();
+    let upgrade =
+        b"GET /relay HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-protocol: iroh-relay-v1\r\n\r\n";
+    let mut answers = Vec::new();
+    let mut silent = Vec::new();
+    // As many as one address may have, and one more.
+    for _ in 0..9 {
+        let mut stream = connect("127.0.0.2", relay).await;
+        stream.write_all(upgrade).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        answers.push(String::from_utf8_lossy(&answer).into_owned());
+        silent.push(stream);
+    }
+    assert!(
+        answers[..8].iter().all(|answer| answer == "HTTP/1.1 101"),
+        "{answers:?}"
+    );
+    assert_eq!(answers[8], "HTTP/1.1 503");
+    let mut rest = String::new();
+    let mut refused = silent.pop().unwrap();
+    let read = tokio::time::timeout(WITHIN, refused.read_to_string(&mut rest));
+    let _ = read.await.expect("it is closed");
+    assert!(rest.contains("retry-after: 2"), "{rest}");
+    assert!(
+        rest.contains("your address has as many relay connections"),
+        "{rest}"
+    );
+    for mut stream in silent {
+        assert!(closed(&mut stream).await);
+    }
 }

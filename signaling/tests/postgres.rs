@@ -10,6 +10,11 @@ use std::{
 };
 
 use common::*;
+use pillion_signal::{
+    metrics::StoreMetrics,
+    share::Network,
+    store::{Embedded, Entry, Key, Kind, Postgres, Store as _},
+};
 
 /// A PostgreSQL server of the test's own, on a Unix socket in its own folder.
 struct Server {
@@ -232,4 +237,70 @@ async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     })
     .await;
     done.into_iter().flatten().collect()
+}
+
+/// The same records from the same networks, kept by both stores: each says the same, and the same are left.
+#[tokio::test]
+async fn both_stores_share_their_room_alike() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let connection = std::fs::read_to_string(server.file()).unwrap();
+    const MOST: u64 = 60;
+    let metrics = StoreMetrics::default;
+    let postgres = Postgres::connect(connection.trim(), MOST, metrics())
+        .await
+        .unwrap();
+    let embedded = Embedded::open(folder.path(), MOST, 1 << 20, metrics()).unwrap();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let key = |n: u64| Key {
+        kind: if n % 3 == 0 { Kind::Link } else { Kind::Pkarr },
+        id: [n as u8; 32],
+    };
+    let mut said = std::collections::BTreeMap::new();
+    for step in 0..600u64 {
+        let now = step / 100;
+        let from: std::net::IpAddr = match next(4) {
+            // First one address takes all it may have.
+            _ if step < 30 => [10, 0, 0, 9].into(),
+            0 => [10, 0, 0, next(4) as u8].into(),
+            1 => [10, 0, 0, 9].into(),
+            _ => {
+                let [network, site, subnet] = [2, 2, 3].map(|below| next(below) as u16);
+                [0x2001, 0xdb8, network, site << 8 | subnet, 0, 0, 0, 1].into()
+            }
+        };
+        let entry = Entry {
+            seq: next(4),
+            expires: now + next(6),
+            live: true,
+            bytes: vec![next(2) as u8].into(),
+        };
+        let key = key(if step < 30 { step } else { next(120) });
+        let from = Network::of(from);
+        let one = embedded.put(key, entry.clone(), from, now).await;
+        let other = postgres.put(key, entry, from, now).await;
+        assert_eq!(one, other, "step {step}: {key:?} from {from:?}");
+        *said.entry(format!("{one:?}")).or_insert(0) += 1;
+        if step % 60 == 59 {
+            assert_eq!(embedded.sweep(now).await, postgres.sweep(now).await);
+        }
+        assert_eq!(embedded.count().await, postgres.count().await);
+    }
+    for n in 0..120 {
+        let (one, other) = (embedded.get(key(n), 0).await, postgres.get(key(n), 0).await);
+        assert_eq!(one, other, "{n}");
+    }
+    // All that can be said was.
+    assert!(said.len() >= 5, "{said:?}");
+    assert_eq!(embedded.sweep(100).await, postgres.sweep(100).await);
+    assert_eq!(
+        (embedded.count().await, postgres.count().await),
+        (Ok(0), Ok(0))
+    );
 }

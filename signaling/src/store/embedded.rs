@@ -17,13 +17,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use redb::{Database, Durability, ReadOnlyTable, ReadableTable as _, TableDefinition};
+use redb::{Database, Durability, ReadOnlyTable, ReadableTable as _, Table, TableDefinition};
 use redb::{ReadableDatabase as _, ReadableTableMetadata as _};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use super::{Entry, Key, Later, Put, Store, StoreError};
-use crate::metrics::StoreMetrics;
+use super::{Entry, Key, Later, Put, Store, StoreError, limits};
+use crate::{
+    metrics::StoreMetrics,
+    share::{Network, Shares, Verdict},
+};
 
 /// Most writes in one transaction: it bounds how long the first waits for the last.
 const MAX_BATCH: usize = 1024;
@@ -41,14 +44,23 @@ const RESERVE: u64 = 16 << 20;
 /// After a write that failed, how long others are refused without trying.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Kind and id to seq, expiry, liveness and record.
-const RECORDS: TableDefinition<&[u8; 33], &[u8]> = TableDefinition::new("records");
+/// Kind and id to seq, expiry, liveness, owner and record.
+const RECORDS: TableDefinition<&Flat, &[u8]> = TableDefinition::new("kept");
 
-/// A key of the table: the kind and the id.
+/// The same records by who left them: owner, kind and id.
+const OWNED: TableDefinition<&Owned, ()> = TableDefinition::new("owned");
+
+/// A key of the first table: the kind and the id.
 type Flat = [u8; 33];
 
-/// What comes before a record's bytes: seq, expiry, liveness.
-const HEADER: usize = 8 + 8 + 1;
+/// A key of the second.
+type Owned = [u8; OWNER + 33];
+
+/// An owner's network: how many bytes it has, and these.
+const OWNER: usize = 1 + Network::LONGEST;
+
+/// What comes before a record's bytes: seq, expiry, liveness, owner.
+const HEADER: usize = 8 + 8 + 1 + OWNER;
 
 /// The store in one file of this machine.
 pub struct Embedded {
@@ -59,18 +71,19 @@ pub struct Embedded {
 }
 
 /// The last commit, for readers; none while the file is being opened anew.
-type Snapshot = Arc<RwLock<Option<ReadOnlyTable<&'static [u8; 33], &'static [u8]>>>>;
+type Snapshot = Arc<RwLock<Option<ReadOnlyTable<&'static Flat, &'static [u8]>>>>;
 
 enum Job {
     Put {
         key: Key,
         entry: Entry,
+        from: Network,
         now: u64,
         reply: oneshot::Sender<Result<Put, StoreError>>,
     },
     /// Forgets those of these that have expired.
     Forget {
-        keys: Vec<[u8; 33]>,
+        keys: Vec<Flat>,
         now: u64,
         reply: oneshot::Sender<Result<u64, StoreError>>,
     },
@@ -98,6 +111,7 @@ impl Embedded {
             cache_bytes,
             max_records,
             database: None,
+            shares: Shares::new(limits(max_records)),
             snapshot: snapshot.clone(),
             refuse_until: None,
             metrics,
@@ -125,9 +139,7 @@ impl Embedded {
 
     fn read<T>(
         &self,
-        with: impl FnOnce(
-            &ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
-        ) -> Result<T, redb::StorageError>,
+        with: impl FnOnce(&ReadOnlyTable<&'static Flat, &'static [u8]>) -> Result<T, redb::StorageError>,
     ) -> Result<T, StoreError> {
         let snapshot = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
         let table = snapshot.as_ref().ok_or(StoreError::Unavailable)?;
@@ -141,7 +153,7 @@ impl Embedded {
     fn expired(&self, from: Flat, now: u64) -> Result<(Vec<Flat>, Option<Flat>), StoreError> {
         self.read(|table| {
             let mut keys = Vec::new();
-            for (count, item) in table.range::<&[u8; 33]>(&from..)?.enumerate() {
+            for (count, item) in table.range::<&Flat>(&from..)?.enumerate() {
                 let (key, value) = item?;
                 if count == SWEEP_STEP {
                     return Ok((keys, Some(*key.value())));
@@ -160,17 +172,18 @@ impl Store for Embedded {
         // Some microseconds, from the page cache as a rule: not worth another thread.
         let found = self.read(|table| {
             let value = table.get(&flat(key))?;
-            Ok(value.and_then(|value| decode(value.value())))
+            Ok(value.and_then(|value| Some(decode(value.value())?.0)))
         });
         let current = found.map(|entry| entry.filter(|entry| entry.expires >= now));
         Box::pin(std::future::ready(current))
     }
 
-    fn put(&self, key: Key, entry: Entry, now: u64) -> Later<'_, Put> {
+    fn put(&self, key: Key, entry: Entry, from: Network, now: u64) -> Later<'_, Put> {
         let (reply, answer) = oneshot::channel();
         let job = Job::Put {
             key,
             entry,
+            from,
             now,
             reply,
         };
@@ -231,6 +244,8 @@ struct Writer {
     cache_bytes: usize,
     max_records: u64,
     database: Option<Database>,
+    /// What each network has in the database.
+    shares: Shares,
     snapshot: Snapshot,
     refuse_until: Option<Instant>,
     metrics: StoreMetrics,
@@ -267,13 +282,20 @@ impl Writer {
             .create(&self.path)?;
         // Written to only when new: with a full disk, reading must go on.
         let missing = matches!(
-            database.begin_read()?.open_table(RECORDS),
+            database.begin_read()?.open_table(OWNED),
             Err(redb::TableError::TableDoesNotExist(_))
         );
         if missing {
             let first = database.begin_write()?;
             first.open_table(RECORDS)?;
+            first.open_table(OWNED)?;
             first.commit()?;
+        }
+        self.shares = Shares::new(limits(self.max_records));
+        for item in database.begin_read()?.open_table(OWNED)?.iter()? {
+            let (owned, ()) = item.map(|(owned, _)| (*owned.value(), ()))?;
+            let (owner, _) = split(&owned);
+            self.shares.add(owner);
         }
         self.publish(&database)?;
         self.database = Some(database);
@@ -306,10 +328,10 @@ impl Writer {
         let free =
             rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail * disk.f_frsize);
         if free < RESERVE {
-            return Err(StoreError::Full);
+            return Err(StoreError::NoRoom);
         }
         match self.refuse_until {
-            Some(until) if Instant::now() < until => Err(StoreError::Full),
+            Some(until) if Instant::now() < until => Err(StoreError::NoRoom),
             _ => {
                 self.refuse_until = None;
                 Ok(())
@@ -330,7 +352,7 @@ impl Writer {
                 }
             },
         };
-        match commit(&database, batch, self.max_records) {
+        match commit(&database, batch, &mut self.shares, &self.metrics) {
             Ok(answers) => {
                 if let Err(error) = self.publish(&database) {
                     warn!(%error, "what was written cannot be read yet");
@@ -349,7 +371,7 @@ impl Writer {
                     error!(%error, "the records cannot be opened");
                 }
                 Err(if full {
-                    StoreError::Full
+                    StoreError::NoRoom
                 } else {
                     StoreError::Unavailable
                 })
@@ -380,53 +402,49 @@ impl Answer {
     }
 }
 
+/// Does what waits, in one transaction. If that fails, `shares` has to be counted again.
 fn commit(
     database: &Database,
     batch: &[Job],
-    max_records: u64,
+    shares: &mut Shares,
+    metrics: &StoreMetrics,
 ) -> Result<Vec<Answer>, redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
-    let mut changed = false;
     let mut answers = Vec::with_capacity(batch.len());
-    {
-        let mut table = transaction.open_table(RECORDS)?;
-        let mut records = table.len()?;
-        for job in batch {
-            match job {
-                Job::Put {
-                    key, entry, now, ..
-                } => {
-                    let key = flat(*key);
-                    let verdict = {
-                        let there = table.get(&key)?;
-                        let there = there.as_ref().map(redb::AccessGuard::value);
-                        judge(there, entry, *now, records < max_records)
-                    };
-                    if let Ok((Put::Stored, new)) = verdict {
-                        table.insert(&key, encode(entry).as_slice())?;
-                        records += u64::from(new);
-                        changed = true;
+    let mut tables = Tables {
+        records: transaction.open_table(RECORDS)?,
+        owned: transaction.open_table(OWNED)?,
+        shares,
+        metrics,
+        changed: false,
+    };
+    for job in batch {
+        answers.push(match job {
+            Job::Put {
+                key,
+                entry,
+                from,
+                now,
+                ..
+            } => Answer::Put(tables.put(flat(*key), entry, *from, *now)?),
+            Job::Forget { keys, now, .. } => {
+                let mut count = 0;
+                for key in keys {
+                    // It may have been renewed since.
+                    let there = tables.records.get(key)?;
+                    let expired = there.is_some_and(|at| expiry(at.value()) < *now);
+                    if expired {
+                        tables.remove(key)?;
+                        count += 1;
                     }
-                    answers.push(Answer::Put(verdict.map(|(put, _)| put)));
                 }
-                Job::Forget { keys, now, .. } => {
-                    let mut count = 0;
-                    for key in keys {
-                        // It may have been renewed since.
-                        let expired = table.get(key)?.is_some_and(|at| expiry(at.value()) < *now);
-                        if expired {
-                            table.remove(key)?;
-                            count += 1;
-                        }
-                    }
-                    records -= count;
-                    changed |= count > 0;
-                    answers.push(Answer::Forgotten(count));
-                }
+                Answer::Forgotten(count)
             }
-        }
+        });
     }
+    let changed = tables.changed;
+    drop(tables);
     match changed {
         true => transaction.commit()?,
         false => transaction.abort()?,
@@ -434,22 +452,103 @@ fn commit(
     Ok(answers)
 }
 
-/// What to do with `entry` where `there` is, and whether its key is a new one.
-fn judge(
-    there: Option<&[u8]>,
-    entry: &Entry,
-    now: u64,
-    room: bool,
-) -> Result<(Put, bool), StoreError> {
-    match there.and_then(decode) {
-        Some(old) if old.expires >= now && old.seq >= entry.seq => {
-            let same = old.seq == entry.seq && old.bytes == entry.bytes;
-            Ok((if same { Put::Same } else { Put::Lower }, false))
-        }
-        Some(_) => Ok((Put::Stored, false)),
-        None if room => Ok((Put::Stored, true)),
-        None => Err(StoreError::Full),
+/// What a transaction works on.
+struct Tables<'a> {
+    records: Table<'a, &'static Flat, &'static [u8]>,
+    owned: Table<'a, &'static Owned, ()>,
+    shares: &'a mut Shares,
+    metrics: &'a StoreMetrics,
+    changed: bool,
+}
+
+impl Tables<'_> {
+    fn put(
+        &mut self,
+        key: Flat,
+        entry: &Entry,
+        from: Network,
+        now: u64,
+    ) -> Result<Result<Put, StoreError>, redb::StorageError> {
+        let there = self.records.get(&key)?;
+        let there = there.and_then(|there| decode(there.value()));
+        let owner = match there {
+            Some((old, _)) if old.expires >= now && old.seq >= entry.seq => {
+                let same = old.seq == entry.seq && old.bytes == entry.bytes;
+                return Ok(Ok(if same { Put::Same } else { Put::Lower }));
+            }
+            Some((_, owner)) => owner,
+            None => {
+                match self.shares.ask(&from.lineage()) {
+                    Verdict::Room => {}
+                    Verdict::GivesWay(other) => {
+                        self.remove_one_of(other)?;
+                        self.metrics.share.gave_way.inc();
+                    }
+                    Verdict::Full(network) => {
+                        self.metrics.share.refused.inc();
+                        return Ok(Err(StoreError::Full(network)));
+                    }
+                }
+                self.shares.add(from);
+                self.owned.insert(&join(&from, &key), ())?;
+                from
+            }
+        };
+        self.records
+            .insert(&key, encode(entry, &owner).as_slice())?;
+        self.changed = true;
+        Ok(Ok(Put::Stored))
     }
+
+    fn remove(&mut self, key: &Flat) -> Result<(), redb::StorageError> {
+        let removed = self.records.remove(key)?;
+        let owner = removed.and_then(|removed| Some(decode(removed.value())?.1));
+        if let Some(owner) = owner {
+            self.owned.remove(&join(&owner, key))?;
+            self.shares.remove(owner);
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    /// The first by kind and id: which of them it is makes no difference to the others.
+    fn remove_one_of(&mut self, owner: Network) -> Result<(), redb::StorageError> {
+        let (first, last) = (join(&owner, &[0; 33]), join(&owner, &[u8::MAX; 33]));
+        let one = self.owned.range::<&Owned>(&first..=&last)?.next();
+        let key = one.transpose()?.map(|(owned, _)| split(owned.value()).1);
+        match key {
+            Some(key) => self.remove(&key),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A record's key in the table of owners.
+fn join(owner: &Network, key: &Flat) -> Owned {
+    let mut owned = [0; OWNER + 33];
+    owned[..OWNER].copy_from_slice(&padded(owner));
+    owned[OWNER..].copy_from_slice(key);
+    owned
+}
+
+/// Such a key's parts. An owner that can't be read is everybody, whom no rule takes anything from.
+fn split(owned: &Owned) -> (Network, Flat) {
+    let mut key = [0; 33];
+    key.copy_from_slice(&owned[OWNER..]);
+    (unpadded(&owned[..OWNER]).unwrap_or(Network::ALL), key)
+}
+
+fn padded(owner: &Network) -> [u8; OWNER] {
+    let mut bytes = [0; OWNER];
+    let own = owner.as_bytes();
+    bytes[0] = own.len() as u8;
+    bytes[1..=own.len()].copy_from_slice(own);
+    bytes
+}
+
+fn unpadded(bytes: &[u8]) -> Option<Network> {
+    let (len, bytes) = bytes.split_first()?;
+    Network::from_bytes(bytes.get(..usize::from(*len))?)
 }
 
 fn flat(key: Key) -> Flat {
@@ -459,26 +558,29 @@ fn flat(key: Key) -> Flat {
     flat
 }
 
-fn encode(entry: &Entry) -> Vec<u8> {
+fn encode(entry: &Entry, owner: &Network) -> Vec<u8> {
     let mut value = Vec::with_capacity(HEADER + entry.bytes.len());
     value.extend_from_slice(&entry.seq.to_be_bytes());
     value.extend_from_slice(&entry.expires.to_be_bytes());
     value.push(u8::from(entry.live));
+    value.extend_from_slice(&padded(owner));
     value.extend_from_slice(&entry.bytes);
     value
 }
 
-/// A value of ours; none if it is not, which a record of the same key then replaces.
-fn decode(value: &[u8]) -> Option<Entry> {
+/// A value of ours and its owner; none if it is not, which a record of the same key then replaces.
+fn decode(value: &[u8]) -> Option<(Entry, Network)> {
     let (seq, rest) = value.split_first_chunk()?;
     let (expires, rest) = rest.split_first_chunk()?;
-    let (live, bytes) = rest.split_first()?;
-    Some(Entry {
+    let (live, rest) = rest.split_first()?;
+    let (owner, bytes) = rest.split_at_checked(OWNER)?;
+    let entry = Entry {
         seq: u64::from_be_bytes(*seq),
         expires: u64::from_be_bytes(*expires),
         live: *live != 0,
         bytes: Bytes::copy_from_slice(bytes),
-    })
+    };
+    Some((entry, unpadded(owner)?))
 }
 
 /// When a value expires; what cannot be read has.
@@ -502,6 +604,10 @@ fn is_full(error: &redb::Error) -> bool {
 mod tests {
     use super::*;
     use crate::store::Kind;
+
+    fn home() -> Network {
+        Network::of(std::net::Ipv4Addr::LOCALHOST.into())
+    }
 
     fn entry(seq: u64, expires: u64, bytes: &'static [u8]) -> Entry {
         Entry {
@@ -528,23 +634,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), 10);
         assert_eq!(
-            store.put(key(1), entry(5, 100, b"five"), 0).await,
+            store.put(key(1), entry(5, 100, b"five"), home(), 0).await,
             Ok(Put::Stored)
         );
         assert_eq!(
-            store.put(key(1), entry(5, 100, b"five"), 0).await,
+            store.put(key(1), entry(5, 100, b"five"), home(), 0).await,
             Ok(Put::Same)
         );
         assert_eq!(
-            store.put(key(1), entry(5, 100, b"other"), 0).await,
+            store.put(key(1), entry(5, 100, b"other"), home(), 0).await,
             Ok(Put::Lower)
         );
         assert_eq!(
-            store.put(key(1), entry(4, 100, b"four"), 0).await,
+            store.put(key(1), entry(4, 100, b"four"), home(), 0).await,
             Ok(Put::Lower)
         );
         assert_eq!(
-            store.put(key(1), entry(6, 100, b"six"), 0).await,
+            store.put(key(1), entry(6, 100, b"six"), home(), 0).await,
             Ok(Put::Stored)
         );
         drop(store);
@@ -557,7 +663,10 @@ mod tests {
     async fn kinds_do_not_meet() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), 10);
-        store.put(key(1), entry(5, 100, b"link"), 0).await.unwrap();
+        store
+            .put(key(1), entry(5, 100, b"link"), home(), 0)
+            .await
+            .unwrap();
         let other = Key {
             kind: Kind::Pkarr,
             ..key(1)
@@ -569,13 +678,22 @@ mod tests {
     async fn what_has_expired_is_absent_gives_way_and_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), 10);
-        store.put(key(1), entry(5, 100, b"old"), 0).await.unwrap();
-        store.put(key(2), entry(5, 300, b"stays"), 0).await.unwrap();
-        store.put(key(3), entry(5, 100, b"old"), 0).await.unwrap();
+        store
+            .put(key(1), entry(5, 100, b"old"), home(), 0)
+            .await
+            .unwrap();
+        store
+            .put(key(2), entry(5, 300, b"stays"), home(), 0)
+            .await
+            .unwrap();
+        store
+            .put(key(3), entry(5, 100, b"old"), home(), 0)
+            .await
+            .unwrap();
         assert_eq!(store.get(key(1), 101).await, Ok(None));
         // A host whose clock was ahead begins again with a lower number.
         assert_eq!(
-            store.put(key(3), entry(1, 300, b"new"), 101).await,
+            store.put(key(3), entry(1, 300, b"new"), home(), 101).await,
             Ok(Put::Stored)
         );
         assert_eq!(store.count().await, Ok(3));
@@ -597,7 +715,7 @@ mod tests {
                     kind: Kind::Pkarr,
                     id,
                 };
-                store.put(key, entry(1, 100 + n % 2, b"x"), 0)
+                store.put(key, entry(1, 100 + n % 2, b"x"), home(), 0)
             })
             .collect();
         for put in puts {
@@ -613,17 +731,74 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), 1);
         assert_eq!(
-            store.put(key(1), entry(1, 100, b"a"), 0).await,
+            store.put(key(1), entry(1, 100, b"a"), home(), 0).await,
             Ok(Put::Stored)
         );
         assert_eq!(
-            store.put(key(2), entry(1, 100, b"b"), 0).await,
-            Err(StoreError::Full)
+            store.put(key(2), entry(1, 100, b"b"), home(), 0).await,
+            Err(StoreError::Full(Network::ALL))
         );
         assert_eq!(
-            store.put(key(1), entry(2, 100, b"c"), 0).await,
+            store.put(key(1), entry(2, 100, b"c"), home(), 0).await,
             Ok(Put::Stored)
         );
+    }
+
+    fn from(n: u32) -> Network {
+        Network::of(std::net::IpAddr::V4(n.into()))
+    }
+
+    async fn keep(store: &Embedded, n: u32, from: Network) -> Result<Put, StoreError> {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let key = Key {
+            kind: Kind::Pkarr,
+            id,
+        };
+        store.put(key, entry(1, 100, b"x"), from, 0).await
+    }
+
+    #[tokio::test]
+    async fn whoever_has_most_gives_way_to_others_and_that_outlives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), 20);
+        for n in 0..40 {
+            let _ = keep(&store, n, from(1 + n % 2)).await;
+        }
+        assert_eq!(store.count().await, Ok(20));
+        drop(store);
+        let store = open(folder.path(), 20);
+        for n in 100..106 {
+            assert_eq!(keep(&store, n, from(3)).await, Ok(Put::Stored));
+        }
+        let more = keep(&store, 106, from(3)).await;
+        assert_eq!(more, Err(StoreError::Full(Network::ALL)));
+        assert_eq!(store.count().await, Ok(20));
+        // Forgotten records are nobody's.
+        assert_eq!(store.sweep(101).await, Ok(20));
+        for n in 0..16 {
+            assert_eq!(keep(&store, n, from(3)).await, Ok(Put::Stored));
+        }
+        let more = keep(&store, 16, from(3)).await;
+        assert_eq!(more, Err(StoreError::Full(from(3))));
+    }
+
+    #[tokio::test]
+    async fn a_record_stays_its_first_writers_and_is_renewed_where_there_is_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), 1000);
+        for n in 0..16 {
+            assert_eq!(keep(&store, n, from(1)).await, Ok(Put::Stored));
+        }
+        store
+            .put(key(9), entry(1, 100, b"a"), from(2), 0)
+            .await
+            .unwrap();
+        // Its host has moved to an address that has all it may have.
+        let renewed = store.put(key(9), entry(2, 100, b"b"), from(1), 0).await;
+        assert_eq!(renewed, Ok(Put::Stored));
+        let full = Err(StoreError::Full(from(1)));
+        assert_eq!(keep(&store, 16, from(1)).await, full);
     }
 
     #[tokio::test]
@@ -636,7 +811,10 @@ mod tests {
             // Out of order, and all at once.
             let seq = seq * 77 % 211;
             tasks.push(tokio::spawn(async move {
-                store.put(key(1), entry(seq, 100, b"x"), 0).await.unwrap()
+                store
+                    .put(key(1), entry(seq, 100, b"x"), home(), 0)
+                    .await
+                    .unwrap()
             }));
         }
         for task in tasks {

@@ -3,8 +3,12 @@
 //!
 //! PostgreSQL's protocol rather than Redis's, because it has several open engines that replicate
 //! across regions with one answer to "which record is newer", and because an acknowledged write is on
-//! disk. Keeping the newest is one conditional upsert, atomic in the server, so that any number of
+//! disk. Keeping the newest is one conditional statement, atomic in the server, so that any number of
 //! services may share one: they hold nothing of their own but mailboxes, limits and metrics.
+//!
+//! What each network holds is counted in the server, in the transaction that keeps or drops a record, so
+//! it is always exact. The rule (`share`) is applied here. Each service asks for room for one new record
+//! at a time; two services may do so at once, and then the total is over by one until the next asks.
 //!
 //! Mailboxes stay in each service's memory: the proxy before several of them sends `/v1/mail` to one.
 
@@ -12,58 +16,80 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use tokio::sync::RwLock;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio::sync::{Mutex, RwLock};
+use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 use tracing::{error, warn};
 
-use super::{Entry, Key, Later, Put, Store, StoreError};
+use super::{Entry, Key, Later, Put, Store, StoreError, limits};
+use crate::{
+    metrics::StoreMetrics,
+    share::{Decision, Limits, Lineage, Network, Rung, decide},
+};
 
 /// How long the server may take to connect, or to answer.
 const WITHIN: Duration = Duration::from_secs(5);
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS pillion_records (
-    kind smallint NOT NULL, id bytea NOT NULL, seq bigint NOT NULL, expires bigint NOT NULL,
-    live boolean NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (kind, id))";
+/// Tries to set up what is missing: services that start at once get into each other's way.
+const TRIES: usize = 5;
 
-const INDEX: &str =
-    "CREATE INDEX IF NOT EXISTS pillion_records_expires ON pillion_records (expires)";
+const SETUP: &str = include_str!("postgres.sql");
 
 const GET: &str = "SELECT seq, expires, live, bytes FROM pillion_records WHERE kind = $1 AND id = $2 AND expires >= $3";
 
 /// Touches a row if the new record is newer, or the old one has expired ($7 is now).
-const PUT: &str = "INSERT INTO pillion_records AS old (kind, id, seq, expires, live, bytes)
-    VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (kind, id) DO UPDATE
-    SET seq = excluded.seq, expires = excluded.expires, live = excluded.live, bytes = excluded.bytes
-    WHERE excluded.seq > old.seq OR old.expires < $7";
+const RENEW: &str = "UPDATE pillion_records SET seq = $3, expires = $4, live = $5, bytes = $6
+    WHERE kind = $1 AND id = $2 AND (seq < $3 OR expires < $7)";
 
-/// A step at a time, so that no lock is held for long; those that another service sweeps are left
-/// to it.
-const SWEEP: &str = "DELETE FROM pillion_records WHERE (kind, id) IN (
-    SELECT kind, id FROM pillion_records WHERE expires < $1 LIMIT 2000 FOR UPDATE SKIP LOCKED)";
+/// How the networks of a lineage stand, in their order.
+const RUNGS: &str = "SELECT COALESCE(own.held, 0),
+        COALESCE((SELECT max(held) FROM pillion_holdings WHERE within = asked.network), 0)
+    FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (network, place)
+    LEFT JOIN pillion_holdings AS own ON own.network = asked.network ORDER BY asked.place";
 
-const COUNT: &str = "SELECT count(*) FROM pillion_records";
+/// In the order in which the other store picks them, too.
+const LARGEST: &str = "SELECT network FROM pillion_holdings WHERE within = $1
+    ORDER BY held DESC, network DESC LIMIT 1";
+
+const DROP_ONE: &str = "SELECT pillion_drop_one($1)";
+
+const KEEP: &str = "SELECT pillion_keep($1, $2, $3, $4, $5, $6, $7)";
+
+const SWEEP: &str = "SELECT pillion_sweep($1)";
+
+const COUNT: &str = "SELECT held FROM pillion_holdings WHERE network = ''";
 
 /// The store in a server that several services share.
 pub struct Postgres {
     config: Config,
+    limits: Limits,
     link: RwLock<Arc<Link>>,
+    /// Held while room for a new record is made and taken.
+    room: Mutex<()>,
+    metrics: StoreMetrics,
 }
 
 /// One connection, which carries many requests at a time, and what was prepared on it.
 struct Link {
     client: Client,
     get: Statement,
-    put: Statement,
+    renew: Statement,
+    rungs: Statement,
+    largest: Statement,
+    drop_one: Statement,
+    keep: Statement,
     sweep: Statement,
     count: Statement,
 }
 
 impl Postgres {
-    /// Connects (`host=… user=… dbname=…` or `postgres://…`), and makes the table when missing.
+    /// Connects (`host=… user=… dbname=…` or `postgres://…`), and makes the tables when missing.
     ///
     /// The connection is not encrypted: use a Unix socket, or a private network or tunnel.
-    pub async fn connect(connection: &str) -> anyhow::Result<Self> {
+    pub async fn connect(
+        connection: &str,
+        max_records: u64,
+        metrics: StoreMetrics,
+    ) -> anyhow::Result<Self> {
         // The error of a malformed text would show it, and a password may be in it.
         let parsed: Result<Config, _> = connection.parse();
         let mut config = parsed.map_err(|_| {
@@ -75,8 +101,27 @@ impl Postgres {
             .context("PostgreSQL cannot be reached")?;
         Ok(Self {
             config,
+            limits: limits(max_records),
             link: RwLock::new(Arc::new(link)),
+            room: Mutex::default(),
+            metrics,
         })
+    }
+
+    /// Sees to it that there is room for one more record of this network, or says which has none.
+    async fn make_room(&self, link: &Link, from: Network) -> Result<(), StoreError> {
+        let lineage = from.lineage();
+        match decide(&link.rungs(&lineage, &self.limits).await?) {
+            Decision::Room => Ok(()),
+            Decision::LargestIn(at) => {
+                self.metrics.share.gave_way.inc();
+                link.drop_one_in(lineage[at]).await
+            }
+            Decision::Full(at) => {
+                self.metrics.share.refused.inc();
+                Err(StoreError::Full(lineage[at]))
+            }
+        }
     }
 
     /// The connection, a new one if the last has ended.
@@ -103,60 +148,136 @@ async fn dial(config: &Config) -> Result<Link, tokio_postgres::Error> {
             warn!(%error, "the connection to PostgreSQL has ended");
         }
     });
-    // Two services that start at once may both try; the second finds it made.
-    if let Err(first) = client.batch_execute(TABLE).await {
-        warn!(error = %first, "the table could not be made; trying once more");
-        client.batch_execute(TABLE).await?;
-    }
-    if client.batch_execute(INDEX).await.is_err() {
-        client.batch_execute(INDEX).await?;
+    let mut tried = 1;
+    while let Err(error) = client.batch_execute(SETUP).await {
+        if tried == TRIES {
+            return Err(error);
+        }
+        warn!(%error, "the tables could not be made; trying again");
+        tried += 1;
     }
     Ok(Link {
         get: client.prepare(GET).await?,
-        put: client.prepare(PUT).await?,
+        renew: client.prepare(RENEW).await?,
+        rungs: client.prepare(RUNGS).await?,
+        largest: client.prepare(LARGEST).await?,
+        drop_one: client.prepare(DROP_ONE).await?,
+        keep: client.prepare(KEEP).await?,
         sweep: client.prepare(SWEEP).await?,
         count: client.prepare(COUNT).await?,
         client,
     })
 }
 
+impl Link {
+    /// Whether there was something older to take the place of.
+    async fn renew(&self, key: Key, entry: &Entry, now: u64) -> Result<bool, StoreError> {
+        let (kind, id) = (key.kind as i16, key.id.as_slice());
+        let (seq, expires, now) = (ordered(entry.seq), ordered(entry.expires), ordered(now));
+        let bytes = entry.bytes.as_ref();
+        let changed = self
+            .client
+            .execute(
+                &self.renew,
+                &[&kind, &id, &seq, &expires, &entry.live, &bytes, &now],
+            )
+            .await;
+        Ok(changed.map_err(|error| failed(&error))? == 1)
+    }
+
+    /// Keeps a record where there is none; whether there was none.
+    async fn keep(&self, key: Key, entry: &Entry, from: Network) -> Result<bool, StoreError> {
+        let (kind, id) = (key.kind as i16, key.id.as_slice());
+        let (seq, expires) = (ordered(entry.seq), ordered(entry.expires));
+        let (bytes, owner) = (entry.bytes.as_ref(), from.as_bytes());
+        let kept = self
+            .client
+            .query_one(
+                &self.keep,
+                &[&kind, &id, &seq, &expires, &entry.live, &bytes, &owner],
+            )
+            .await;
+        let kept = kept.and_then(|row| row.try_get(0));
+        kept.map_err(|error| failed(&error))
+    }
+
+    async fn read(&self, key: Key, now: u64) -> Result<Option<Entry>, StoreError> {
+        let (kind, id, now) = (key.kind as i16, key.id.as_slice(), ordered(now));
+        let row = self.client.query_opt(&self.get, &[&kind, &id, &now]).await;
+        let Some(row) = row.map_err(|error| failed(&error))? else {
+            return Ok(None);
+        };
+        let entry = || {
+            Ok(Entry {
+                seq: unordered(row.try_get(0)?),
+                expires: unordered(row.try_get(1)?),
+                live: row.try_get(2)?,
+                bytes: Bytes::copy_from_slice(row.try_get(3)?),
+            })
+        };
+        entry().map(Some).map_err(|error| failed(&error))
+    }
+
+    /// How each network of a lineage stands.
+    async fn rungs(&self, lineage: &Lineage, limits: &Limits) -> Result<Vec<Rung>, StoreError> {
+        let networks: Vec<&[u8]> = lineage.iter().map(Network::as_bytes).collect();
+        let rows = self.client.query(&self.rungs, &[&networks]).await;
+        let rung = |(row, network): (&Row, &Network)| {
+            let number = |at| {
+                row.try_get(at)
+                    .map(|number: i64| number.max(0).cast_unsigned())
+            };
+            Ok(Rung {
+                held: number(0)?,
+                limit: limits.of(network),
+                largest: number(1)?,
+            })
+        };
+        rows.and_then(|rows| rows.iter().zip(lineage.iter()).map(rung).collect())
+            .map_err(|error| failed(&error))
+    }
+
+    /// Drops a record of the largest network inside this one.
+    async fn drop_one_in(&self, within: Network) -> Result<(), StoreError> {
+        let mut network = within.as_bytes().to_vec();
+        let largest = async |network: &[u8]| {
+            let row = self.client.query_opt(&self.largest, &[&network]).await?;
+            row.map(|row| row.try_get::<_, Vec<u8>>(0)).transpose()
+        };
+        while let Some(inside) = largest(&network).await.map_err(|error| failed(&error))? {
+            network = inside;
+        }
+        let dropped = self.client.query(&self.drop_one, &[&network]).await;
+        dropped.map(drop).map_err(|error| failed(&error))
+    }
+}
+
 impl Store for Postgres {
     fn get(&self, key: Key, now: u64) -> Later<'_, Option<Entry>> {
         Box::pin(within(async move {
             let link = self.link().await?;
-            read(&link, key, now).await
+            link.read(key, now).await
         }))
     }
 
-    fn put(&self, key: Key, entry: Entry, now: u64) -> Later<'_, Put> {
+    fn put(&self, key: Key, entry: Entry, from: Network, now: u64) -> Later<'_, Put> {
         Box::pin(within(async move {
             let link = self.link().await?;
-            let (kind, id) = (key.kind as i16, key.id.as_slice());
-            let (seq, expires) = (ordered(entry.seq), ordered(entry.expires));
-            let bytes = entry.bytes.as_ref();
-            let now_ordered = ordered(now);
-            let changed = link
-                .client
-                .execute(
-                    &link.put,
-                    &[
-                        &kind,
-                        &id,
-                        &seq,
-                        &expires,
-                        &entry.live,
-                        &bytes,
-                        &now_ordered,
-                    ],
-                )
-                .await
-                .map_err(|error| failed(&error))?;
-            if changed == 1 {
-                return Ok(Put::Stored);
+            loop {
+                if link.renew(key, &entry, now).await? {
+                    return Ok(Put::Stored);
+                }
+                if let Some(there) = link.read(key, now).await? {
+                    let same = there.seq == entry.seq && there.bytes == entry.bytes;
+                    return Ok(if same { Put::Same } else { Put::Lower });
+                }
+                let _room = self.room.lock().await;
+                self.make_room(&link, from).await?;
+                if link.keep(key, &entry, from).await? {
+                    return Ok(Put::Stored);
+                }
+                // Somebody was faster.
             }
-            let there = read(&link, key, now).await?;
-            let same = there.is_some_and(|old| old.seq == entry.seq && old.bytes == entry.bytes);
-            Ok(if same { Put::Same } else { Put::Lower })
         }))
     }
 
@@ -165,10 +286,11 @@ impl Store for Postgres {
             let mut forgotten = 0;
             loop {
                 let link = self.link().await?;
-                let gone = link.client.execute(&link.sweep, &[&ordered(now)]).await;
+                let gone = link.client.query_one(&link.sweep, &[&ordered(now)]).await;
+                let gone = gone.and_then(|row| row.try_get(0));
                 match gone.map_err(|error| failed(&error))? {
                     0 => return Ok(forgotten),
-                    count => forgotten += count,
+                    count => forgotten += i64::max(count, 0).cast_unsigned(),
                 }
             }
         })
@@ -186,23 +308,6 @@ impl Store for Postgres {
     }
 }
 
-async fn read(link: &Link, key: Key, now: u64) -> Result<Option<Entry>, StoreError> {
-    let (kind, id, now) = (key.kind as i16, key.id.as_slice(), ordered(now));
-    let row = link.client.query_opt(&link.get, &[&kind, &id, &now]).await;
-    let Some(row) = row.map_err(|error| failed(&error))? else {
-        return Ok(None);
-    };
-    let entry = || {
-        Ok(Entry {
-            seq: unordered(row.try_get(0)?),
-            expires: unordered(row.try_get(1)?),
-            live: row.try_get(2)?,
-            bytes: Bytes::copy_from_slice(row.try_get(3)?),
-        })
-    };
-    entry().map(Some).map_err(|error| failed(&error))
-}
-
 async fn within<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match tokio::time::timeout(WITHIN, answer).await {
         Ok(answer) => answer,
@@ -217,7 +322,7 @@ fn failed(error: &tokio_postgres::Error) -> StoreError {
     use tokio_postgres::error::SqlState;
     error!(%error, "PostgreSQL refused");
     match error.code() {
-        Some(&SqlState::DISK_FULL) => StoreError::Full,
+        Some(&SqlState::DISK_FULL) => StoreError::NoRoom,
         _ => StoreError::Unavailable,
     }
 }

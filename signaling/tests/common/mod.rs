@@ -11,7 +11,11 @@ use std::{
 
 use pillion_proto::{LinkRecord, LinkSecret, Times};
 use pillion_signal::{Config, Service};
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, ClientBuilder, Method, Response};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpSocket, TcpStream},
+};
 
 pub const MINUTE: u64 = 60_000;
 
@@ -22,12 +26,36 @@ pub fn now() -> u64 {
 
 /// Every client of these tests speaks plain HTTP, or brings its own roots; ring is the provider.
 pub fn client() -> Client {
+    client_with(|builder| builder)
+}
+
+/// A client at this address of the loopback network.
+pub fn client_at(address: &str) -> Client {
+    client_with(|builder| builder.local_address(Some(address.parse().unwrap())))
+}
+
+fn client_with(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
+    let builder = Client::builder()
         .timeout(Duration::from_secs(40))
-        .no_proxy()
-        .build()
-        .unwrap()
+        .no_proxy();
+    change(builder).build().unwrap()
+}
+
+/// A connection from this address of the loopback network.
+pub async fn connect(from: &str, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Whether the other side has closed it, now or within some seconds more than it may take.
+pub async fn closed(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    let end = stream.read_to_end(&mut rest);
+    tokio::time::timeout(Duration::from_secs(60), end)
+        .await
+        .is_ok()
 }
 
 /// A host's secret, one for each number.
@@ -69,6 +97,14 @@ impl Asker {
         Asker {
             base: format!("http://{addr}"),
             client: client(),
+        }
+    }
+
+    /// The same service, asked from this address of the loopback network.
+    pub fn from(&self, address: &str) -> Asker {
+        Asker {
+            base: self.base.clone(),
+            client: client_at(address),
         }
     }
 
@@ -130,7 +166,8 @@ impl World {
     pub async fn with(change: impl FnOnce(&mut Config)) -> World {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::new(([127, 0, 0, 1], 0).into(), folder.path());
-        (config.publish_rate, config.read_rate, config.mail_rate) = (0, 0, 0);
+        (config.publish_rate, config.read_rate) = (0, 0);
+        (config.mail_rate, config.connection_rate) = (0, 0);
         change(&mut config);
         let service = Service::start(config).await.unwrap();
         World {
@@ -175,6 +212,8 @@ impl Binary {
                 "--read-rate",
                 "0",
                 "--mail-rate",
+                "0",
+                "--connection-rate",
                 "0",
             ])
             .args(flags)

@@ -3,6 +3,11 @@
 //! `fill` writes a million records into a store; `run` starts the real binary on it, pinned to one
 //! core, and asks it over HTTP from the other ones, beside nginx with a static file on the same core.
 //! Both fit in two minutes each. The folder (`--data`, default `load-data`) is kept between them.
+//!
+//! `hostile` measures honest hosts and viewers beside one hostile IPv6 /48 (as root: it makes itself a
+//! network of its own).
+
+mod hostile;
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -22,6 +27,7 @@ use pillion_proto::{
 };
 use pillion_signal::{
     metrics::StoreMetrics,
+    share::Network,
     store::{Embedded, Entry, Key, Kind, Store as _},
 };
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -56,6 +62,9 @@ struct Flags {
     #[cfg(feature = "postgres")]
     #[arg(long)]
     postgres_file: Option<PathBuf>,
+    /// The service that is measured; the one beside this program by default.
+    #[arg(long)]
+    service: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -63,10 +72,14 @@ enum Phase {
     Fill,
     Run,
     All,
+    Hostile,
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
+    if flags.phase == Phase::Hostile {
+        return hostile::run(&flags);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -103,7 +116,9 @@ async fn fill(flags: &Flags) -> Result<()> {
                 live: true,
                 bytes: bytes.clone(),
             };
-            waiting.push(store.put(key, entry, now()));
+            // Each host at an address of its own.
+            let from = Network::of(n.to_be_bytes().into());
+            waiting.push(store.put(key, entry, from, now()));
         }
         for put in waiting {
             put.await?;
@@ -136,7 +151,7 @@ async fn run(flags: &Flags) -> Result<()> {
     let publishes = publishes(flags)?;
     let (first, rest) = publishes.split_at(publishes.len() * 7 / 10);
 
-    let service = Server::pillion(&flags.data, &[])?;
+    let service = Server::pillion(flags, &[])?;
     let opened = Instant::now();
     let length = Duration::from_secs(flags.seconds);
     measure(service.addr, &resolves, 64, None, Duration::from_secs(2)).await?;
@@ -171,7 +186,7 @@ async fn run(flags: &Flags) -> Result<()> {
         .iter()
         .flat_map(|(flag, path)| [Path::new(flag), path.as_path()])
         .collect();
-    let service = Server::pillion(&flags.data, &tls)?;
+    let service = Server::pillion(flags, &tls)?;
     for (what, again) in [("TLS connection", false), ("resumed one", true)] {
         let before = service.busy()?;
         let shaken = measure_tls(service.addr, &resolves, &certificate, again, length).await?;
@@ -204,7 +219,7 @@ async fn run_on_postgres(flags: &Flags, file: &Path) -> Result<()> {
     let publishes = publishes(flags)?;
     let (first, rest) = publishes.split_at(publishes.len() * 7 / 10);
     let length = Duration::from_secs(flags.seconds);
-    let service = Server::pillion(&flags.data, &[Path::new("--postgres-file"), file])?;
+    let service = Server::pillion(flags, &[Path::new("--postgres-file"), file])?;
     let written = measure(service.addr, first, 256, None, length).await?;
     written.print("publishes, as many as go", None);
     // All connections have got about as far; some lag behind.
@@ -480,19 +495,34 @@ struct Server {
 }
 
 impl Server {
-    fn pillion(data: &Path, more: &[&Path]) -> Result<Self> {
+    fn pillion(flags: &Flags, more: &[&Path]) -> Result<Self> {
+        let limits = [
+            "--publish-rate",
+            "0",
+            "--read-rate",
+            "0",
+            "--connection-rate",
+            "0",
+        ];
+        let more: Vec<&Path> = limits
+            .iter()
+            .map(Path::new)
+            .chain(more.iter().copied())
+            .collect();
+        Self::start(flags, "127.0.0.1:0", &flags.data, &more)
+    }
+
+    fn start(flags: &Flags, listen: &str, data: &Path, more: &[&Path]) -> Result<Self> {
         let here = std::env::current_exe()?;
-        let binary = here
-            .ancestors()
-            .nth(1)
-            .context("the build's folder")?
-            .join("pillion-signal");
+        let binary = match &flags.service {
+            Some(binary) => binary.clone(),
+            None => here.with_file_name("pillion-signal"),
+        };
         let mut child = Command::new("taskset")
             .args(["-c", "0"])
             .arg(&binary)
-            .args(["--listen", "127.0.0.1:0", "--threads", "1", "--data"])
+            .args(["--listen", listen, "--threads", "1", "--data"])
             .arg(data)
-            .args(["--publish-rate", "0", "--read-rate", "0"])
             .args(more)
             .stdout(Stdio::piped())
             .spawn()
