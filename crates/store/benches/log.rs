@@ -129,7 +129,8 @@ fn read(criterion: &mut Criterion) {
         bencher.iter(|| {
             from = (from + 7_777_777) % lines;
             let found = log
-                .history_range(0, from, 500, 1 << 20)
+                .history_read(0, from, 500, 1 << 20)
+                .run()
                 .expect("a readable log");
             assert!(!found.is_empty());
             black_box(found)

@@ -9,6 +9,7 @@
 //! records' headers, nothing else. If redb fails in any way, the index lives on in memory.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,6 +182,28 @@ impl Index {
         })
     }
 
+    /// What of this index finds the records of one kind and track with keys in `keys`: for another
+    /// thread, while this one goes on. It shares the file, and has of what is in memory no more than it
+    /// needs.
+    pub fn part(&self, kind: u8, track: u16, keys: RangeInclusive<u64>) -> Index {
+        let key_of = |entry: Option<(&Key, &Position)>| entry.map(|(key, _)| key.2);
+        let before = (kind, track, 0)..=(kind, track, *keys.start());
+        let behind = (kind, track, *keys.end())..=(kind, track, u64::MAX);
+        let from = key_of(self.fresh.range(before).next_back()).unwrap_or(*keys.start());
+        let to = key_of(self.fresh.range(behind).next()).unwrap_or(*keys.end());
+        let fresh = self.fresh.range((kind, track, from)..=(kind, track, to));
+        Index {
+            file: self.file.clone(),
+            fresh: fresh.map(|(key, at)| (*key, *at)).collect(),
+            committing: self.committing.clone(),
+            batches: self.batches,
+            next: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            spacing: self.spacing,
+            covered: self.covered,
+        }
+    }
+
     /// Whether every entry made can still be found. If not, only a walk over the log will do.
     pub fn complete(&self) -> bool {
         !self.file.unreadable.load(Ordering::Acquire)
@@ -348,7 +371,7 @@ impl IndexFile {
         Ok(slot.insert(Arc::new(db)).clone())
     }
 
-    fn first_of(&self, range: std::ops::RangeInclusive<Key>, from_the_end: bool) -> Option<Entry> {
+    fn first_of(&self, range: RangeInclusive<Key>, from_the_end: bool) -> Option<Entry> {
         self.read(|db| {
             let table = db.begin_read()?.open_table(RECORDS)?;
             let mut rows = table.range(range)?;

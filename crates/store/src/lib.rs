@@ -38,6 +38,6 @@ pub use document::{Ledger, MAX_DOCUMENT_BYTES, MAX_LEDGER_BYTES, MAX_LEDGER_ENTR
 pub use error::{AppendError, Damage, ReadError, StoreError};
 pub use log::{FLUSH_AFTER, Health, SEGMENT_BYTES, SYNC_EVERY, SessionLog};
 pub use meta::{MAX_ID, SessionMeta};
-pub use read::{Event, Frame, Gap, GapKind, HistoryChunk};
+pub use read::{Event, Frame, Gap, GapKind, HistoryChunk, HistoryRead};
 pub use record::MAX_RECORD_BYTES;
 pub use session::{Keep, SessionReader, SessionState, SessionSummary, list, prune, remove};

@@ -16,7 +16,7 @@ use crate::document::{self, Ledger, LedgerWriter};
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::index::{Index, IndexFile, Position};
 use crate::meta::{End, SessionMeta};
-use crate::read::{self, Event, Frame, Gap, HistoryChunk, OpenBlock, Tail, View};
+use crate::read::{self, Event, Frame, Gap, HistoryRead, OpenBlock, Tail, View};
 use crate::record::{self, CHUNK_OVERHEAD, Encoder, GapPayload, MAX_RECORD_BYTES, Stamp, kind};
 use crate::session;
 use crate::worker::{Job, Worker};
@@ -251,7 +251,7 @@ impl SessionLog {
     }
 
     /// Records `count` lines of history from line id `first` on. Line ids of a track only go up.
-    /// The chunk comes back from [`history_range`](Self::history_range) as it is.
+    /// The chunk comes back from [`history_read`](Self::history_read) as it is.
     ///
     /// # Errors
     /// Only for a chunk that can't be right; a disk that refuses shows in [`health`](Self::health).
@@ -563,20 +563,39 @@ impl SessionLog {
         }
     }
 
-    /// The track's history from line id `from` on, in whole chunks as they were appended: the
-    /// first may start before `from`, and lines that were lost are missing. It ends before
-    /// `max_lines` or `max_bytes` would be passed, but gives one chunk if there is any.
-    ///
-    /// # Errors
-    /// The log's files can't be read.
-    pub fn history_range(
+    /// A read of the track's history from line id `from` on, to be done on any thread: it finds what was
+    /// appended up to now. The chunks are whole, as they were appended: the first may start before `from`,
+    /// and lines that were lost are missing. They end where `max_lines` or `max_bytes` are reached, and
+    /// begin before line `from + max_lines`; there is one if there is any.
+    pub fn history_read(
         &self,
         track: u16,
         from: u64,
         max_lines: u32,
         max_bytes: usize,
-    ) -> Result<Vec<HistoryChunk>, StoreError> {
-        self.view().history_range(track, from, max_lines, max_bytes)
+    ) -> HistoryRead {
+        let last = from.saturating_add(u64::from(max_lines));
+        // What is in memory is copied only for who reads that far.
+        let in_memory = last >= self.index.next_key(kind::HISTORY, track);
+        let block = self.blocks.get(&track).filter(|_| in_memory);
+        HistoryRead {
+            dir: self.dir.clone(),
+            segments: self.segments.clone(),
+            index: self.index.part(kind::HISTORY, track, from..=last),
+            end: self.segment.end(),
+            unwritten: match in_memory {
+                true => self.buffer.clone(),
+                false => Vec::new(),
+            },
+            blocks: block
+                .map(|block| (track, block.clone()))
+                .into_iter()
+                .collect(),
+            track,
+            from,
+            max_lines,
+            max_bytes,
+        }
     }
 
     /// The track's frames from number `from` on.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use crate::dir::Dir;
 use crate::error::{Damage, ReadError, StoreError};
@@ -88,7 +89,7 @@ impl std::fmt::Display for Gap {
 }
 
 /// History not yet in any record: chunks being gathered into a block, in the record's format.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct OpenBlock {
     pub first: u64,
     pub lines: u32,
@@ -167,7 +168,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// See [`SessionLog::history_range`](crate::SessionLog::history_range).
+    /// See [`SessionReader::history_range`](crate::SessionReader::history_range).
     pub fn history_range(
         self,
         track: u16,
@@ -196,6 +197,47 @@ impl<'a> View<'a> {
             out.take(block.first, &block.payload);
         }
         Ok(out.chunks)
+    }
+}
+
+/// A read of a running session's history, prepared by
+/// [`SessionLog::history_read`](crate::SessionLog::history_read) and independent of the log from then on.
+pub struct HistoryRead {
+    pub(crate) dir: Arc<Dir>,
+    pub(crate) segments: Vec<u32>,
+    pub(crate) index: Index,
+    /// Where the log's files ended, and the whole records that were to follow.
+    pub(crate) end: Position,
+    pub(crate) unwritten: Vec<u8>,
+    pub(crate) blocks: BTreeMap<u16, OpenBlock>,
+    pub(crate) track: u16,
+    pub(crate) from: u64,
+    pub(crate) max_lines: u32,
+    pub(crate) max_bytes: usize,
+}
+
+impl HistoryRead {
+    /// Reads.
+    ///
+    /// # Errors
+    /// The log's files can't be read.
+    pub fn run(&self) -> Result<Vec<HistoryChunk>, StoreError> {
+        let view = View {
+            dir: &self.dir,
+            segments: &self.segments,
+            index: Some(&self.index),
+            tail: Some(Tail {
+                at: self.end,
+                bytes: &self.unwritten,
+            }),
+            blocks: Some(&self.blocks),
+        };
+        let mut chunks =
+            view.history_range(self.track, self.from, self.max_lines, self.max_bytes)?;
+        // The index of a read knows no further.
+        let end = self.from.saturating_add(u64::from(self.max_lines));
+        chunks.retain(|chunk| chunk.first < end);
+        Ok(chunks)
     }
 }
 

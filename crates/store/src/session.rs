@@ -345,7 +345,8 @@ impl SessionReader {
         View::of_files(&self.dir, &self.segments, Some(&self.index))
     }
 
-    /// As [`SessionLog::history_range`](crate::SessionLog::history_range).
+    /// The track's history from line id `from` on, as of
+    /// [`SessionLog::history_read`](crate::SessionLog::history_read).
     ///
     /// # Errors
     /// The log's files can't be read.

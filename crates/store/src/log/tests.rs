@@ -231,15 +231,52 @@ fn memory_stays_bounded_over_100_mb() {
     assert!(most < 2 << 20, "{most} bytes held");
     // What left memory is still there, wherever one looks.
     for from in [0, 9, 25_000, 49_990] {
-        let found = log.history_range(0, from, 10, 1 << 20).unwrap();
+        let found = log.history_read(0, from, 10, 1 << 20).run().unwrap();
         assert_eq!(found[0].first, from / 10 * 10);
         assert_eq!(found[0].bytes, chunk(from / 10));
     }
     assert!(
-        log.history_range(0, 50_000, 10, 1 << 20)
+        log.history_read(0, 50_000, 10, 1 << 20)
+            .run()
             .unwrap()
             .is_empty()
     );
+}
+
+#[test]
+fn a_read_finds_on_its_own_thread_what_there_was_when_it_was_prepared() {
+    let (_temp, _root, mut log) = new_log();
+    let random = noise(3, 1 << 20);
+    let chunk = |n: u64| &random[n as usize * 20_011 % 1_000_000..][..20_000];
+    let mut reads = Vec::new();
+    // At every stage a chunk goes through: gathered, in a block, in a file, in a segment of before.
+    for n in 0..2_500 {
+        log.append_history(0, n * 10, 10, 0, chunk(n)).unwrap();
+        log.append_frame(0, n, 0, &[7; 50]).unwrap();
+        if n % 7 == 0 {
+            log.flush(Instant::now());
+        }
+        if n % 37 == 0 {
+            reads.extend([n, n / 2].map(|n| (n, log.history_read(0, n * 10 + 3, 20, 1 << 20))));
+        }
+    }
+    assert!(log.segments.len() > 2);
+    let found = std::thread::spawn(move || {
+        reads
+            .into_iter()
+            .map(|(n, read)| (n, read.run().unwrap()))
+            .collect::<Vec<_>>()
+    });
+    let found = found.join().unwrap();
+    for (place, (n, chunks)) in found.iter().enumerate() {
+        // The newest chunk was the last one then; from an older one on there are 20 lines.
+        let expected = if place % 2 == 0 || *n == 0 { 1 } else { 2 };
+        assert_eq!(chunks.len(), expected, "from chunk {n}");
+        for (n, found) in (*n..).zip(chunks) {
+            assert_eq!((found.first, found.count), (n * 10, 10));
+            assert_eq!(found.bytes, chunk(n));
+        }
+    }
 }
 
 #[test]
