@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pillion_people::Issuer;
-use pillion_proto::TrackId;
-use pillion_session::{Actor, Command, HostInput, HostNotice, HostOutput};
+use pillion_session::{Actor, Command, HistoryJob, HostInput, HostNotice, HostOutput};
+use pillion_store::HistoryRead;
 
 use crate::{
     book::Book,
@@ -64,15 +64,9 @@ impl Hosting {
                         tracing::warn!(%error, "an entry was not logged");
                     }
                 }
-                HostOutput::ReadHistory {
-                    request,
-                    track,
-                    from,
-                    count,
-                    max_bytes,
-                } => {
-                    let chunks = self.read_history(track, from.0, count, max_bytes);
-                    self.tell(HostInput::History { request, chunks });
+                HostOutput::ReadHistory(job) => {
+                    let read = self.history_read(&job);
+                    self.packer.begin(job, read);
                 }
                 HostOutput::Notice(notice) => match overlay.as_deref_mut() {
                     Some(overlay) => {
@@ -127,32 +121,14 @@ impl Hosting {
         }
     }
 
-    fn read_history(
-        &self,
-        track: TrackId,
-        from: u64,
-        count: u32,
-        max_bytes: usize,
-    ) -> Vec<(pillion_screen::LineId, u32, bytes::Bytes)> {
-        let Ok(track) = self.run.track(track) else {
-            return Vec::new();
+    /// What of the log a job wants, if anything.
+    fn history_read(&self, job: &HistoryJob) -> Option<HistoryRead> {
+        let track = self.run.track(job.track).ok()?;
+        let read = || {
+            self.log
+                .history_read(track, job.from.0, job.count, job.max_bytes)
         };
-        match self.log.history_range(track, from, count, max_bytes) {
-            Ok(chunks) => chunks
-                .into_iter()
-                .map(|chunk| {
-                    (
-                        pillion_screen::LineId(chunk.first),
-                        chunk.count,
-                        chunk.bytes.into(),
-                    )
-                })
-                .collect(),
-            Err(error) => {
-                tracing::warn!(%error, "history could not be read");
-                Vec::new()
-            }
-        }
+        (job.count > 0).then(read)
     }
 
     /// What the contact book says of somebody who comes, knocks or asks for something: first of all that

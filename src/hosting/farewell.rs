@@ -88,10 +88,18 @@ impl Hosting {
             tokio::select! {
                 biased;
                 input = net.next_input() => {
-                    if matches!(input, HostInput::Received { stream: Stream::History { .. }, .. }) {
+                    let stream = match &input {
+                        HostInput::Received { stream, .. } | HostInput::Delivered { stream, .. } => Some(stream),
+                        _ => None,
+                    };
+                    if matches!(stream, Some(Stream::History { .. })) {
                         quiet = Instant::now() + LAST_REQUEST;
                     }
                     self.tell(input);
+                }
+                packed = self.packer.packed() => {
+                    quiet = Instant::now() + LAST_REQUEST;
+                    self.tell(HostInput::History(packed));
                 }
                 () = tokio::time::sleep_until(wake.into()) => self.on_time(program, None),
             }

@@ -16,6 +16,7 @@ mod clients;
 mod devices;
 mod doing;
 mod farewell;
+mod history;
 mod kept;
 mod link;
 mod lists;
@@ -38,7 +39,9 @@ use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::News};
 use pillion_people::{Invited, SubjectRef, Trust};
 use pillion_proto::{Right, TrackId};
 use pillion_screen::Size;
-use pillion_session::{Actor, Command, Done, Host, HostConfig, HostInput, HostNotice};
+use pillion_session::{
+    Actor, Command, Done, Host, HostConfig, HostInput, HostNotice, PackedHistory,
+};
 use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
 use pillion_store::{SessionLog, SessionMeta};
 use tokio::sync::oneshot;
@@ -47,8 +50,9 @@ use crate::{
     clock::{Clock, unix_ms},
     control::Server,
     hosting::{
-        asking::Answer, clients::Clients, devices::Publisher, kept::Kept, link::Links,
-        lists::Fetcher, overlay::Overlay, pty::Program as RunningProgram, trust::Believed,
+        asking::Answer, clients::Clients, devices::Publisher, history::Packer, kept::Kept,
+        link::Links, lists::Fetcher, overlay::Overlay, pty::Program as RunningProgram,
+        trust::Believed,
     },
     paths::{Paths, private_dir},
     recording::Run,
@@ -82,6 +86,7 @@ pub struct Hosting {
     /// Tells the person's other devices, once the session was shared and a link service is set.
     devices: Option<Publisher>,
     log: SessionLog,
+    packer: Packer,
     /// Which part of the log is this run's.
     run: Run,
     /// Where the run before listened.
@@ -115,6 +120,7 @@ enum Woken {
     Resized(std::io::Result<pillion_source::Size>),
     Signal,
     Held(pillion_source::Hold),
+    Packed(PackedHistory),
     Time,
 }
 
@@ -209,6 +215,7 @@ impl Hosting {
             host,
             net: None,
             log,
+            packer: Packer::default(),
             run,
             sockets,
             log_failed: false,
@@ -401,6 +408,7 @@ impl Hosting {
                         overlay.held(hold);
                     }
                 }
+                Woken::Packed(packed) => self.tell(HostInput::History(packed)),
                 Woken::Time => {}
             }
             if let Some((size, at)) = resize
@@ -443,6 +451,8 @@ impl Hosting {
                 Woken::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
+            // Last of all that may have come: whoever looks back can wait.
+            packed = self.packer.packed() => Woken::Packed(packed),
             () = tokio::time::sleep_until(wake.into()) => Woken::Time,
         }
     }

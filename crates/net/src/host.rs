@@ -291,6 +291,7 @@ impl HostNet {
                     stream,
                     bytes,
                 },
+                Heard::Delivered { stream } => HostInput::Delivered { conn, stream },
                 Heard::Path { kind, rtt_us } => HostInput::Path { conn, kind, rtt_us },
                 // The host hears of a viewer's leaving in words, or by the connection's end.
                 Heard::Ended { .. } => continue,

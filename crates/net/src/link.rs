@@ -37,9 +37,21 @@ pub(crate) enum Role {
 /// What a connection brings, in order.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    Bytes { stream: Stream, bytes: Bytes },
-    Ended { stream: Stream },
-    Path { kind: PathKind, rtt_us: u32 },
+    Bytes {
+        stream: Stream,
+        bytes: Bytes,
+    },
+    Ended {
+        stream: Stream,
+    },
+    /// The other end has all of a stream that we ended, or wants no more of it.
+    Delivered {
+        stream: Stream,
+    },
+    Path {
+        kind: PathKind,
+        rtt_us: u32,
+    },
     Gone(ConnectionError),
 }
 
@@ -352,6 +364,7 @@ impl Link {
             }
             LinkEvent::Delivered { stream } => {
                 self.sending.remove(&stream);
+                heard.push_back(Heard::Delivered { stream });
             }
             LinkEvent::Path => {
                 // First the subscription, then the look: what changes in between is not missed.

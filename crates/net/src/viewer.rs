@@ -327,6 +327,8 @@ impl ViewerNet {
                 Heard::Bytes { stream, bytes } => ViewerInput::Received { stream, bytes },
                 Heard::Ended { stream } => ViewerInput::StreamEnded { stream },
                 Heard::Path { kind, rtt_us } => ViewerInput::Path { kind, rtt_us },
+                // The host says itself what it has of what was sent.
+                Heard::Delivered { .. } => continue,
                 Heard::Gone(why) => {
                     self.gone(close::why_closed(&why));
                     continue;

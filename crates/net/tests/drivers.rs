@@ -405,6 +405,46 @@ async fn a_viewer_that_reads_nothing_is_closed_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn the_host_hears_when_the_other_end_has_a_reply_or_wants_no_more_of_it() {
+    const LENGTH: usize = 64 * 1024;
+    let mut host = host().await;
+    let transport = QuicTransportConfig::builder()
+        .stream_receive_window(VarInt::from_u32(16 * 1024))
+        .build();
+    let reader = stranger(transport).await;
+    let (link, conn) = tokio::join!(reader.connect(host.addr(), ALPN), host_connected(&mut host));
+    let link = link.unwrap();
+    let mut replies = Vec::new();
+    for id in 0..2 {
+        let (mut send, recv) = link.open_bi().await.unwrap();
+        send.write_all(&[StreamKind::History as u8, 7])
+            .await
+            .unwrap();
+        let stream = Stream::History { id };
+        host_reads(&mut host, conn, stream, 1).await;
+        host.apply(to_viewer(conn, stream, vec![id as u8; LENGTH]));
+        host.apply(HostOutput::Finish { conn, stream });
+        replies.push((send, recv));
+    }
+    let delivered = |input| match input {
+        HostInput::Delivered { conn: to, stream } if to == conn => Some(stream),
+        _ => None,
+    };
+    // Both have as much on the way as the reader has room for; one is stopped, the other is read.
+    let (_, mut stopped) = replies.pop().unwrap();
+    stopped.stop(VarInt::from_u32(0)).unwrap();
+    let first = host_hears(&mut host, "that one is not wanted", delivered).await;
+    assert_eq!(first, Stream::History { id: 1 });
+    let (_, mut read) = replies.pop().unwrap();
+    let (second, all) = tokio::join!(
+        host_hears(&mut host, "that the other has arrived", delivered),
+        read.read_to_end(LENGTH),
+    );
+    assert_eq!(second, Stream::History { id: 0 });
+    assert_eq!(all.unwrap(), vec![0; LENGTH]);
+}
+
+#[tokio::test]
 async fn a_stream_of_no_known_kind_is_refused_alone() {
     let mut host = host().await;
     let odd = stranger(QuicTransportConfig::default()).await;

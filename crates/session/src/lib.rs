@@ -20,8 +20,8 @@ mod tests;
 
 #[cfg(feature = "host")]
 pub use host::{
-    Actor, Command, CommandError, Done, FollowedList, Host, HostConfig, HostInput, HostNotice,
-    HostOutput, LogEntry, ParticipantStatus, SessionStatus, Target,
+    Actor, Command, CommandError, Done, FollowedList, HistoryJob, Host, HostConfig, HostInput,
+    HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, SessionStatus, Target,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

@@ -271,14 +271,9 @@ impl Room {
                 self.host.handle(self.now, HostInput::Written { seq });
             }
             HostOutput::Log(LogEntry::Frame { raw, .. }) => self.frames.push(raw),
-            HostOutput::ReadHistory { request, .. } => {
-                self.host.handle(
-                    self.now,
-                    HostInput::History {
-                        request,
-                        chunks: Vec::new(),
-                    },
-                );
+            HostOutput::ReadHistory(job) => {
+                let packed = job.pack(Vec::new());
+                self.host.handle(self.now, HostInput::History(packed));
             }
             HostOutput::Done {
                 result: Ok(Done::Ticket(ticket)),

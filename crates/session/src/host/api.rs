@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use thiserror::Error;
 
+use super::pack::{HistoryJob, PackedHistory};
 use crate::types::{ConnId, Stream};
 
 /// What a host is made from.
@@ -168,12 +169,14 @@ pub enum HostInput {
         /// The entry.
         entry: Bytes,
     },
-    /// An answer to [`HostOutput::ReadHistory`]: consecutive chunks, possibly none.
-    History {
-        /// From the output.
-        request: u64,
-        /// `(first line, records, encoded lines)`.
-        chunks: Vec<(LineId, u32, Bytes)>,
+    /// The answer to [`HostOutput::ReadHistory`].
+    History(PackedHistory),
+    /// The other end has all of a stream that was finished, or wants no more of it.
+    Delivered {
+        /// The connection.
+        conn: ConnId,
+        /// The stream.
+        stream: Stream,
     },
     /// Whom to believe when somebody says who they are. Told at the start and on every change, and in
     /// answer to every [`HostOutput::FetchKeys`], whatever came of it.
@@ -617,19 +620,9 @@ pub enum HostOutput {
     ForgetLink,
     /// Append to the log.
     Log(LogEntry),
-    /// Read settled lines from the log and answer with [`HostInput::History`].
-    ReadHistory {
-        /// Comes back.
-        request: u64,
-        /// Track.
-        track: TrackId,
-        /// First line.
-        from: LineId,
-        /// At most so many records.
-        count: u32,
-        /// At most so many encoded bytes.
-        max_bytes: usize,
-    },
+    /// Read settled lines from the log, [`pack`](HistoryJob::pack) them, and say [`HostInput::History`]:
+    /// on another thread, since a keystroke may come meanwhile.
+    ReadHistory(Box<HistoryJob>),
     /// Tell the person at the host.
     Notice(HostNotice),
     /// A command's result.

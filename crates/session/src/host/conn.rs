@@ -507,6 +507,7 @@ impl Host {
             return;
         };
         self.behind.remove(&conn);
+        self.history.left(conn);
         if let Some(kept) = &state.knock {
             self.knock_left(conn, kept.id);
         }
@@ -516,6 +517,7 @@ impl Host {
             self.live_joins.remove(&member.join);
         }
         if self.roster.leave(member.id) {
+            self.history.forget(&member.join.0);
             self.end_span(&member.join.0);
             self.end_request(member.id);
             let name = self.name_of(member.id);

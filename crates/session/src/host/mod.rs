@@ -5,7 +5,8 @@
 //! code, `knocks` those who wait for an answer, `taken_back` memberships that end while they are used,
 //! `lists` what is looked up again of keys at an address, `manage` what co-hosts ask for, `rights` who
 //! may do what, `input` the way to the program, `resume` what those who come back see at once, `track`
-//! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range,
+//! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range
+//! (`pack` makes the replies, `fair` says whose turn it is),
 //! `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
 //! `resolve` of whom, `requests` what viewers ask for, `sharing` when any of it is open, `attribution`
 //! what the log says of who did what.
@@ -18,6 +19,7 @@ mod codes;
 mod commands;
 mod confirm;
 mod conn;
+mod fair;
 mod fanout;
 mod history;
 mod input;
@@ -26,6 +28,7 @@ mod knocks;
 mod lists;
 mod local;
 mod manage;
+mod pack;
 mod rate;
 mod requests;
 mod resolve;
@@ -50,6 +53,7 @@ use rand_chacha::{
 
 pub use api::*;
 pub use confirm::CONFIRM_WITHIN_US;
+pub use pack::{HistoryJob, PackedHistory};
 
 use crate::types::{ConnId, Now};
 
@@ -87,8 +91,7 @@ pub struct Host {
     check_lanes_at_us: Option<u64>,
     inputs: input::Inputs,
     track: track::Track,
-    readings: BTreeMap<u64, history::Reading>,
-    reads: u64,
+    history: history::History,
     confirms: BTreeMap<u64, confirm::Confirm>,
     /// Who may come in unless the ledger says otherwise.
     allow: Allow,
@@ -159,8 +162,7 @@ impl Host {
             check_lanes_at_us: None,
             inputs: input::Inputs::new(),
             track: track::Track::new(config.size, now.mono_us),
-            readings: BTreeMap::new(),
-            reads: 0,
+            history: history::History::new(now.mono_us),
             confirms: BTreeMap::new(),
             allow: config.allow,
             trust: Trust::default(),
@@ -212,7 +214,8 @@ impl Host {
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
             HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
-            HostInput::History { request, chunks } => self.on_history(request, chunks),
+            HostInput::History(packed) => self.on_history(packed),
+            HostInput::Delivered { conn, stream } => self.on_delivered(conn, stream),
             HostInput::Trust(trust) => self.on_trust(*trust),
             HostInput::CodeUsed { number, guest } => self.on_code_used(number, guest),
             HostInput::Removals(removals) => self.on_removals(removals),
@@ -225,6 +228,7 @@ impl Host {
         self.catch_up();
         self.tell_roster();
         self.tell_knocks();
+        self.step_history();
     }
 
     /// The next thing to do.

@@ -12,9 +12,9 @@ use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackS
 use pillion_screen::{LineId, Size};
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, Host, HostConfig,
-    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Stream, Target, ViewerConfig,
-    ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
+    Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, HistoryJob, Host,
+    HostConfig, HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Stream, Target,
+    ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
 };
 
 pub(super) const TERMINAL: TrackId = TrackId(0);
@@ -53,6 +53,8 @@ pub(super) struct Seat {
     pub(super) reads: bool,
     /// Streams on which nothing arrives.
     pub(super) stalled: Vec<Stream>,
+    /// Of history, nothing that the host sends is taken off the line.
+    pub(super) ignores_history: bool,
     to_host: VecDeque<(Stream, Bytes)>,
     to_viewer: VecDeque<(Stream, Bytes)>,
     /// Epochs of track streams in the order the viewer saw them.
@@ -60,6 +62,10 @@ pub(super) struct Seat {
     damaged: bool,
     /// Bytes of the track's streams passed to the viewer.
     pub(super) track_bytes: usize,
+    /// Bytes of history passed to the viewer.
+    pub(super) history_bytes: usize,
+    /// Streams the host ended, whose bytes may still be on their way.
+    finished: Vec<Stream>,
 }
 
 /// The program behind the host.
@@ -100,6 +106,10 @@ pub(super) struct World {
     pub(super) wanted_keys: Vec<pillion_people::Issuer>,
     pub(super) wanted_lists: Vec<Vec<String>>,
     pub(super) kept_lists: Vec<FollowedList>,
+    /// Replies of history are made when the test says so, and these are to be made.
+    pub(super) packer: Option<Vec<HistoryJob>>,
+    /// First line and number of lines of each reply that was made.
+    pub(super) packed: Vec<(LineId, u32)>,
     requests: u64,
     conns: u64,
 }
@@ -165,6 +175,8 @@ impl World {
             wanted_keys: Vec::new(),
             wanted_lists: Vec::new(),
             kept_lists: Vec::new(),
+            packer: None,
+            packed: Vec::new(),
             requests: 0,
             conns: 0,
         };
@@ -239,11 +251,14 @@ impl World {
             silent: false,
             reads: true,
             stalled: Vec::new(),
+            ignores_history: false,
             to_host: VecDeque::new(),
             to_viewer: VecDeque::new(),
             handles: Vec::new(),
             damaged: false,
             track_bytes: 0,
+            history_bytes: 0,
+            finished: Vec::new(),
         });
         self.settle();
         self.seats.len() - 1
@@ -460,7 +475,9 @@ impl World {
             );
             moved = true;
         }
-        let stalled = |stream: &Stream| seat.stalled.contains(stream);
+        let ignores =
+            |stream: &Stream| seat.ignores_history && matches!(stream, Stream::History { .. });
+        let stalled = |stream: &Stream| seat.stalled.contains(stream) || ignores(stream);
         if seat.reads
             && let Some(at) = seat
                 .to_viewer
@@ -483,10 +500,23 @@ impl World {
                         epoch: handle,
                     }
                 }
+                Stream::History { .. } => {
+                    seat.history_bytes += bytes.len();
+                    stream
+                }
                 other => other,
             };
             seat.viewer
                 .handle(now, ViewerInput::Received { stream, bytes });
+            moved = true;
+        }
+        let is_read = |stream: &Stream| {
+            let waits = seat.to_viewer.iter().any(|(other, _)| other == stream);
+            seat.reads && !waits
+        };
+        if let Some(at) = seat.finished.iter().position(is_read) {
+            let stream = seat.finished.remove(at);
+            self.host.handle(now, HostInput::Delivered { conn, stream });
             moved = true;
         }
         moved
@@ -508,6 +538,7 @@ impl World {
                 seat.stalled.clear();
                 seat.to_host.clear();
                 seat.to_viewer.clear();
+                seat.finished.clear();
                 seat.conn = Some(conn);
                 let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
                 if let Some(taken) = seat.early {
@@ -580,6 +611,7 @@ impl World {
                 let now = self.now;
                 if let Some(seat) = self.seat_of(conn) {
                     seat.to_viewer.retain(|(other, _)| *other != stream);
+                    seat.finished.retain(|other| *other != stream);
                     let stream = match stream {
                         Stream::Track { track, epoch } => Stream::Track {
                             track,
@@ -590,7 +622,11 @@ impl World {
                     seat.viewer.handle(now, ViewerInput::StreamEnded { stream });
                 }
             }
-            HostOutput::Finish { .. } => {}
+            HostOutput::Finish { conn, stream } => {
+                if let Some(seat) = self.seat_of(conn) {
+                    seat.finished.push(stream);
+                }
+            }
             HostOutput::Close { conn, code, reason } => {
                 let now = self.now;
                 self.closed.push((conn, code, reason));
@@ -636,16 +672,10 @@ impl World {
             HostOutput::UseService { service, link } => self.published.push((service, link)),
             HostOutput::EndLink => self.published.clear(),
             HostOutput::Log(entry) => self.log.push(entry),
-            HostOutput::ReadHistory {
-                request,
-                from,
-                count,
-                ..
-            } => {
-                let chunks = self.stored(from, count);
-                self.host
-                    .handle(self.now, HostInput::History { request, chunks });
-            }
+            HostOutput::ReadHistory(job) => match &mut self.packer {
+                Some(jobs) => jobs.push(*job),
+                None => self.pack(&job),
+            },
             HostOutput::Notice(notice) => self.notices.push(notice),
             HostOutput::Done { request, result } => {
                 self.done.insert(request, result);
@@ -664,6 +694,13 @@ impl World {
         while let Some(seq) = self.program.unconfirmed.pop_front() {
             self.host(HostInput::Written { seq });
         }
+    }
+
+    /// Makes a reply of history.
+    pub(super) fn pack(&mut self, job: &HistoryJob) {
+        self.packed.push((job.from, job.count));
+        let packed = job.pack(self.stored(job.from, job.count));
+        self.host.handle(self.now, HostInput::History(packed));
     }
 
     /// Whole chunks of the log that overlap a range, as the store gives them.
@@ -700,6 +737,15 @@ impl World {
         self.seats[seat]
             .to_viewer
             .iter()
+            .map(|(_, bytes)| bytes.len())
+            .sum()
+    }
+
+    /// Bytes of history on their way to a viewer.
+    pub(super) fn waiting_on_history(&self, seat: usize) -> usize {
+        let waiting = self.seats[seat].to_viewer.iter();
+        waiting
+            .filter(|(stream, _)| matches!(stream, Stream::History { .. }))
             .map(|(_, bytes)| bytes.len())
             .sum()
     }

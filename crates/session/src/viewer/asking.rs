@@ -20,11 +20,12 @@ const MAX_ASKED: usize = 3;
 /// are let go.
 const MAX_WAITING: usize = 16;
 
-/// How often a range is asked for before it is given up.
-const MAX_TRIES: u32 = 3;
-
-/// After a request was cut off the next goes out so much later, in microseconds.
+/// After a request was cut off the next goes out so much later, in microseconds, and twice as much each
+/// time the same range is: a host that is asked too much says so like that.
 const RETRY_AFTER_US: u64 = 250_000;
+
+/// The longest such wait, in microseconds.
+const MAX_RETRY_US: u64 = 4_000_000;
 
 /// Between two requests in the long run, in microseconds, and how many may go at once: a host takes
 /// 200 messages a second of a viewer, a request counts for ten, and frames are acknowledged, too.
@@ -72,11 +73,10 @@ impl Asking {
     /// A request was cut off before its answer came.
     pub(super) fn stream_ended(&mut self, id: u64, now_us: u64) {
         if let Some((mut wanted, _)) = self.asked.remove(&id) {
+            let pause = (RETRY_AFTER_US << wanted.tries.min(8)).min(MAX_RETRY_US);
             wanted.tries += 1;
-            if wanted.tries < MAX_TRIES {
-                self.waiting.push_front(wanted);
-                self.pause_until_us = now_us.saturating_add(RETRY_AFTER_US);
-            }
+            self.waiting.push_front(wanted);
+            self.pause_until_us = now_us.saturating_add(pause);
         }
     }
 

@@ -7,8 +7,8 @@ use pillion_caps::SecretKey;
 use pillion_proto::{ParticipantId, TrackState};
 use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, Host, HostConfig, HostInput, HostNotice, HostOutput, LogEntry, Now,
-    Stream,
+    Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
+    LogEntry, Now, Stream,
 };
 
 use crate::program::Program;
@@ -352,15 +352,7 @@ impl World {
             // Links are not of this world.
             HostOutput::UseService { .. } | HostOutput::EndLink => {}
             HostOutput::Log(entry) => self.log(entry),
-            HostOutput::ReadHistory {
-                request,
-                from,
-                count,
-                max_bytes,
-                ..
-            } => {
-                self.read_log(request, from, count, max_bytes);
-            }
+            HostOutput::ReadHistory(job) => self.pack(&job),
             HostOutput::Notice(notice) => self.notice(&notice),
             HostOutput::Done { .. } => {}
             HostOutput::FetchKeys { .. }
@@ -499,30 +491,27 @@ impl World {
         }
     }
 
-    fn read_log(&mut self, request: u64, from: LineId, count: u32, max_bytes: usize) {
+    /// Reads the log and makes a reply, which takes its time.
+    fn pack(&mut self, job: &HistoryJob) {
         let Some(side) = &self.host else { return };
-        let end = from.0 + u64::from(count);
+        let (from, end) = (job.from.0, job.from.0 + u64::from(job.count));
         let (mut chunks, mut size) = (Vec::new(), 0);
         for chunk in &side.logged {
-            let overlaps = chunk.first.0 < end && chunk.first.0 + u64::from(chunk.count) > from.0;
-            if overlaps && size < max_bytes {
+            let overlaps = chunk.first.0 < end && chunk.first.0 + u64::from(chunk.count) > from;
+            if overlaps && size < job.max_bytes {
                 size += chunk.bytes.len();
                 chunks.push((chunk.first, chunk.count, chunk.bytes.clone()));
             }
         }
+        let packed = job.pack(chunks);
         let late = match self.dice.below(4) {
             0 => 0,
-            1 => self.dice.range(1_000, 2_000_000),
+            1 => self.dice.range(1_000, 200_000),
             _ => self.dice.range(10, 2_000),
         };
         let life = self.lives;
-        self.after(
-            late,
-            Event::Host {
-                life,
-                input: Box::new(HostInput::History { request, chunks }),
-            },
-        );
+        let input = Box::new(HostInput::History(packed));
+        self.after(late, Event::Host { life, input });
     }
 
     fn notice(&mut self, notice: &HostNotice) {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey, Subject, UnixMillis};
 use pillion_people::{Claim, Serial, TeamKey};
 use pillion_proto::{ParticipantId, TrackId};
-use pillion_session::{ConnId, HostInput, Now};
+use pillion_session::{ConnId, HostInput, Now, Stream};
 
 use crate::{dice::Dice, link::Packet, model::Model};
 
@@ -124,6 +124,10 @@ enum Event {
     Pump {
         conn: u64,
         to_host: bool,
+    },
+    Delivered {
+        conn: u64,
+        stream: Stream,
     },
     Dialled {
         seat: usize,
@@ -513,6 +517,7 @@ impl World {
                 packet,
             } => self.arrive(conn, to_host, packet),
             Event::Pump { conn, to_host } => self.pump_due(conn, to_host),
+            Event::Delivered { conn, stream } => self.delivered(conn, stream),
             Event::Dialled { seat, attempt } => self.dialled(seat, attempt),
             Event::Handshake {
                 seat,

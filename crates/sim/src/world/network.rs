@@ -437,11 +437,24 @@ impl World {
             return pipe.lost(packet);
         }
         let stream = packet.stream;
+        let given_up = matches!(packet.piece, Piece::Reset);
         for heard in pipe.arrive(packet) {
+            if !to_host && !given_up && matches!(heard, Heard::Ended) {
+                let back_us = self.seats[seat].weather.latency_us;
+                self.after(back_us, Event::Delivered { conn: id, stream });
+            }
             match to_host {
                 true => self.host_hears(id, stream, heard),
                 false => self.viewer_hears(id, stream, heard),
             }
+        }
+    }
+
+    /// The host learns that the viewer has all of a stream.
+    pub(super) fn delivered(&mut self, id: u64, stream: Stream) {
+        if conn_is_open(&self.conns, id) && self.conns[&id].life == self.lives {
+            let conn = ConnId(id);
+            self.tell_host(HostInput::Delivered { conn, stream });
         }
     }
 
