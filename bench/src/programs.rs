@@ -37,6 +37,9 @@ pub enum Program {
         /// Where the bench listens.
         #[arg(long)]
         stage: PathBuf,
+        /// Print so much text before.
+        #[arg(long, default_value_t = 0)]
+        history: usize,
     },
     /// When told to, print so much text at once.
     #[command(hide = true)]
@@ -70,7 +73,7 @@ impl Program {
     /// The bench or the terminal is gone.
     pub fn run(self) -> Result<()> {
         match self {
-            Program::Echo { stage } => echo(&stage),
+            Program::Echo { stage, history } => echo(&stage, history),
             Program::Flood { stage, bytes } => flood(&stage, bytes),
             Program::Tick {
                 stage,
@@ -88,7 +91,12 @@ impl Program {
         let call = Call::new(std::env::current_exe()?, home);
         let number = |value: &dyn ToString| value.to_string();
         Ok(match self {
-            Program::Echo { stage } => call.arg("echo").arg("--stage").arg(stage),
+            Program::Echo { stage, history } => call
+                .arg("echo")
+                .arg("--stage")
+                .arg(stage)
+                .arg("--history")
+                .arg(number(history)),
             Program::Flood { stage, bytes } => call
                 .arg("flood")
                 .arg("--stage")
@@ -228,12 +236,13 @@ impl Bench {
     }
 }
 
-fn echo(stage: &Path) -> Result<()> {
+fn echo(stage: &Path, history: usize) -> Result<()> {
     let stdin = std::io::stdin();
+    let mut out = std::io::stdout().lock();
+    out.write_all(text::lines(history).as_bytes())?;
     let mut modes = tcgetattr(&stdin)?;
     modes.make_raw();
     tcsetattr(&stdin, OptionalActions::Now, &modes)?;
-    let mut out = std::io::stdout().lock();
     write!(out, "\x1b[2J\x1b[H{READY}")?;
     out.flush()?;
     let _bench = Bench::hello(stage)?;

@@ -229,8 +229,8 @@ impl Terminal {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn write(&mut self, keys: &[u8]) -> Result<()> {
-        self.input
+    pub fn write(&self, keys: &[u8]) -> Result<()> {
+        (&self.input)
             .write_all(keys)
             .with_context(|| format!("{}'s terminal is gone", self.name))
     }

@@ -12,10 +12,18 @@ use pillion::{
     clock::Clock,
     net::{NetOptions, RelayChoice, ViewerNet, random_bytes},
     proto::{JoinId, Ticket},
+    screen::LineId,
     session::{Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput},
 };
+use rand::RngExt;
 
 use crate::{programs, stats::Samples, text};
+
+/// Ranges a reader wants at once: as many as a viewer asks a host for.
+const ASKED_AT_ONCE: usize = 3;
+
+/// How often a reader looks whether it is to stop.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// One viewer.
 pub struct Watcher {
@@ -125,6 +133,43 @@ impl Watcher {
         Ok(sight)
     }
 
+    /// Asks for `count` lines at a time, anywhere in the first `lines`, as often as a viewer may; how many
+    /// lines came until it was told to stop.
+    ///
+    /// # Errors
+    /// As [`Watcher::until`].
+    pub async fn read(
+        &mut self,
+        lines: u64,
+        count: u32,
+        mut random: impl RngExt,
+        stop: impl Fn() -> bool,
+    ) -> Result<u64> {
+        let (mut asked, mut read) = (0usize, 0);
+        while !stop() {
+            while asked < ASKED_AT_ONCE {
+                let from = LineId(random.random_range(0..lines));
+                let wanted = ViewerInput::WantHistory { from, count };
+                self.viewer.handle(self.clock.now(), wanted);
+                asked += 1;
+            }
+            for found in self.obey()? {
+                asked -= 1;
+                read += found;
+            }
+            // A viewer cut off must not wait for ever.
+            let wake = self.viewer.wake_at().map(|at| self.clock.instant(at));
+            let wake = wake.map_or_else(
+                || Instant::now() + LOOK_AGAIN,
+                |at| at.min(Instant::now() + LOOK_AGAIN),
+            );
+            let input = tokio::time::timeout_at(wake.into(), self.net.next_input()).await;
+            self.viewer
+                .handle(self.clock.now(), input.unwrap_or(ViewerInput::Tick));
+        }
+        Ok(read)
+    }
+
     /// Loses the connection, as far as the viewer can tell, and gets it back: how long until it had a
     /// screen of now, and until it was in the session again.
     ///
@@ -152,17 +197,22 @@ impl Watcher {
         self.net.close().await;
     }
 
-    fn obey(&mut self) -> Result<()> {
+    /// Does what the viewer wants done; the lines of each answer that came.
+    fn obey(&mut self) -> Result<Vec<u64>> {
+        let mut found = Vec::new();
         while let Some(output) = self.viewer.poll() {
-            if let Some(ViewerOutput::Event(ViewerEvent::Ended {
-                text,
-                regular: false,
-            })) = self.net.apply(output)
-            {
-                bail!("the host refused: {text}");
+            match self.net.apply(output) {
+                Some(ViewerOutput::Event(ViewerEvent::Ended {
+                    text,
+                    regular: false,
+                })) => bail!("the host refused: {text}"),
+                Some(ViewerOutput::Event(ViewerEvent::History(history))) => {
+                    found.push(history.lines.len() as u64);
+                }
+                _ => {}
             }
         }
-        Ok(())
+        Ok(found)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
 const LINE: u16 = 50;
 
 /// A key that is not echoed within this is lost.
-const LOST: Duration = Duration::from_secs(5);
+pub(super) const LOST: Duration = Duration::from_secs(5);
 
 /// Measures it over `wire`; `targets` are p50 and p99 in milliseconds.
 pub fn run(bench: &Bench, what: &str, wire: Wire, targets: (f64, f64)) -> Result<Row> {
@@ -62,7 +62,7 @@ fn one(bench: &Bench, system: &System, wire: Wire, seed: u64, lines: usize) -> R
 
 /// Types until something is echoed (the right to type may come a moment after the screen), then starts
 /// the line again; where its first character will be.
-fn warm_up(viewer: &mut Terminal) -> Result<(u16, u16)> {
+pub(super) fn warm_up(viewer: &mut Terminal) -> Result<(u16, u16)> {
     for _ in 0..20 {
         let echoed = viewer.expect(What::Text(format!("{READY}x")));
         viewer.write(b"x")?;
@@ -80,7 +80,8 @@ fn warm_up(viewer: &mut Terminal) -> Result<(u16, u16)> {
     bail!("nothing that was typed was echoed")
 }
 
-fn typed_line(
+/// Types a line and waits for each of its echoes.
+pub(super) fn typed_line(
     viewer: &mut Terminal,
     (row, col): (u16, u16),
     line: usize,

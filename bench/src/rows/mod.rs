@@ -8,6 +8,7 @@ mod interrupt;
 mod join;
 mod link;
 mod memory;
+mod readers;
 mod reconnect;
 
 use std::{collections::HashMap, path::PathBuf, time::Duration};
@@ -48,6 +49,8 @@ pub enum Which {
     Memory,
     /// A hundred viewers of a busy screen, on loopback.
     Hundred,
+    /// A key at the host and at a viewer while 8 and 32 others read history, on loopback.
+    Readers,
 }
 
 /// What the rows need to know.
@@ -92,6 +95,7 @@ impl Which {
             ),
             Which::Memory => memory::run(bench),
             Which::Hundred => crowd::run(bench),
+            Which::Readers => readers::run(bench),
         }
     }
 

@@ -96,6 +96,12 @@ impl System {
             Shared::Shell => shell(dir.path()),
             Shared::Echo => Program::Echo {
                 stage: stage.path(),
+                history: 0,
+            }
+            .call(dir.path())?,
+            Shared::EchoBelow { history } => Program::Echo {
+                stage: stage.path(),
+                history,
             }
             .call(dir.path())?,
             Shared::Flood { bytes } => Program::Flood {
@@ -149,6 +155,11 @@ pub enum Shared {
     Shell,
     /// Repeats keys.
     Echo,
+    /// Prints so many bytes, then repeats keys.
+    EchoBelow {
+        /// How many.
+        history: usize,
+    },
     /// Prints so many bytes when told to.
     Flood {
         /// How many.
@@ -195,6 +206,11 @@ trait Running: Send + Sync {
 
     /// What viewers of the bench's own join with.
     fn ticket(&self) -> Option<String> {
+        None
+    }
+
+    /// The host's own terminal, if the session is in one.
+    fn host(&self) -> Option<&Terminal> {
         None
     }
 }
@@ -272,6 +288,11 @@ impl Session {
     /// What viewers of the bench's own join with.
     pub fn ticket(&self) -> Option<String> {
         self.running.ticket()
+    }
+
+    /// The host's own terminal.
+    pub fn host(&self) -> Option<&Terminal> {
+        self.running.host()
     }
 }
 

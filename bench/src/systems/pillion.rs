@@ -183,4 +183,8 @@ impl Running for Pillion {
     fn ticket(&self) -> Option<String> {
         Some(self.way.clone())
     }
+
+    fn host(&self) -> Option<&Terminal> {
+        Some(&self.host)
+    }
 }
