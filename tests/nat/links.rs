@@ -40,7 +40,7 @@ async fn signal_on_the_open_network(lab: &Lab) -> Result<Signal> {
         listen: (ip, 0).into(),
         quic: Some((ip, DISCOVERY).into()),
         secret: None,
-        max_connections: 100,
+        max_connections: 1000,
     });
     let (tell, told) = oneshot::channel();
     machine.spawn(move |_| async move {
