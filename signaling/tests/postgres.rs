@@ -259,7 +259,11 @@ async fn both_stores_share_their_room_alike() {
         random % below
     };
     let key = |n: u64| Key {
-        kind: if n.is_multiple_of(3) { Kind::Link } else { Kind::Pkarr },
+        kind: if n.is_multiple_of(3) {
+            Kind::Link
+        } else {
+            Kind::Pkarr
+        },
         id: [n as u8; 32],
     };
     let mut said = std::collections::BTreeMap::new();

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pillion_caps::SecretKey;
+use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Right, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, Now, Target,
-    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, Now, Viewer,
+    ViewerConfig, ViewerInput, ViewerOutput,
 };
 
 const TERMINAL: TrackId = TrackId(0);
