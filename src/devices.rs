@@ -122,7 +122,11 @@ impl Devices {
     pub fn find(&self, wanted: &str) -> Result<Member> {
         let members = self.group.iter().flat_map(Group::members);
         let fits = |member: &&Member| is_meant(wanted, &member.id, member.name.as_str());
-        let found: Vec<&Member> = members.filter(fits).collect();
+        let mut found: Vec<&Member> = members.filter(fits).collect();
+        // A whole id is nobody's name.
+        if let Some(one) = found.iter().find(|member| member.id.to_string() == wanted) {
+            found = vec![one];
+        }
         match &found[..] {
             [one] => Ok((*one).clone()),
             [] => bail!(
@@ -135,7 +139,7 @@ impl Devices {
                     .map(|member| member.id.to_string().chars().take(8).collect())
                     .collect();
                 bail!(
-                    "more than one device is called \"{}\"; say which by the beginning of its id: {}",
+                    "more than one device is called \"{}\"; say which by its whole id; they begin: {}",
                     clean_name(wanted, MAX_NAME),
                     ids.join(", ")
                 )
@@ -144,12 +148,10 @@ impl Devices {
     }
 }
 
-/// Whether a text means this device: by its form alone, because a device can call itself what another one's id is.
+/// Whether a text can mean this device: the beginning of its id, four characters and more, or its name. A name can look
+/// like the beginning of another device's id; both are meant then, so that it has to be said more exactly.
 fn is_meant(wanted: &str, id: &DeviceId, name: &str) -> bool {
-    match wanted.len() >= 4 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        true => id.to_string().starts_with(&wanted.to_lowercase()),
-        false => plain_name(name) == wanted,
-    }
+    (wanted.len() >= 4 && id.to_string().starts_with(wanted)) || plain_name(name) == wanted
 }
 
 fn read(file: &Path) -> Result<Option<Devices>> {
@@ -307,15 +309,13 @@ mod tests {
         let said = devices.find("phone").unwrap_err().to_string();
         assert!(said.contains("pillion device ls"), "{said}");
 
-        // What looks like an id is one, whatever another device calls itself.
+        // A device that calls itself what another one's id begins with takes nothing that is meant for that one.
         let mut devices = devices;
         let posing = member(6, &id[..8]);
         assert!(devices.group.as_mut().unwrap().add(posing.clone()));
-        assert_eq!(devices.find(&id[..8]).unwrap(), member(4, "laptop"));
-        assert_eq!(
-            devices.find(&id[..8].to_uppercase()).unwrap().id,
-            member(4, "").id
-        );
+        let said = devices.find(&id[..8]).unwrap_err().to_string();
+        assert!(said.contains("more than one"), "{said}");
+        assert_eq!(devices.find(&id).unwrap(), member(4, "laptop"));
         assert_eq!(devices.find(&posing.id.to_string()[..8]).unwrap(), posing);
         let own = devices.key.id().to_string();
         assert!(devices.is_own("own") && devices.is_own(&own[..4]));
