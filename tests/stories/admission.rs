@@ -234,6 +234,13 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     host.wait_for("“carl” knocks");
     manager.send(&format!("{PREFIX}w"));
     manager.wait_for("knocks: key");
+    // The list may have opened before it heard of the knock, and then another line is chosen.
+    manager.send("\x1b[A\x1b[A\x1b[A");
+    manager.wait_until("the knock to be chosen", |screen| {
+        let text = screen.contents();
+        let chosen = |line: &str| line.contains('>') && line.contains("knocks: key");
+        text.lines().any(chosen)
+    });
     manager.send("y");
     viewer.wait_for(" direct");
     manager.wait_for("is let in");
