@@ -268,6 +268,9 @@ impl Store for Postgres {
                     return Ok(Put::Stored);
                 }
                 if let Some(there) = link.read(key, now).await? {
+                    if there.seq < entry.seq {
+                        continue; // An older one came in between.
+                    }
                     let same = there.seq == entry.seq && there.bytes == entry.bytes;
                     return Ok(if same { Put::Same } else { Put::Lower });
                 }
