@@ -262,8 +262,12 @@ impl Guard {
         let y = self.y();
         self.damage.rows.insert(y);
         let cursor = self.cursor();
-        let wraps =
-            cursor.input_needs_wrap || width > 1 && cursor.point.column + 1 >= self.term.columns();
+        let column = cursor.point.column;
+        let wraps = cursor.input_needs_wrap || width > 1 && column + 1 >= self.term.columns();
+        // A wide character that begins a row is overwritten: the row above no longer ends early for its sake.
+        if column <= 1 && y > 0 {
+            self.damage.rows.insert(y - 1);
+        }
         if wraps {
             if y + 1 == self.region.1 {
                 self.scrolled(self.region.0, self.region.1, 1);

@@ -409,3 +409,19 @@ fn cases(default: u32) -> u32 {
         .and_then(|cases| cases.parse().ok())
         .unwrap_or(default)
 }
+
+/// A row that ended early for a wide character's sake no longer does when that is overwritten.
+#[test]
+fn overwriting_a_wide_character_changes_how_the_row_above_ends() {
+    let mut terminal = Terminal::new(size(20, 8));
+    terminal.feed("0123456789abcdefghi👍\r".as_bytes());
+    let mut kept = Screen::blank(size(1, 1));
+    terminal.capture_damaged(&mut kept, &Damage::all(size(20, 8)));
+    terminal.take_damage();
+    terminal.feed(b"0");
+    let damage = terminal.take_damage();
+    terminal.capture_damaged(&mut kept, &damage);
+    let mut whole = Screen::blank(size(1, 1));
+    terminal.capture(&mut whole);
+    assert_eq!(kept, whole);
+}
