@@ -45,6 +45,8 @@ pub struct Ledger {
     people_revoked_below: BTreeMap<PublicKey, u64>,
     barred: BTreeSet<PublicKey>,
     access: Access,
+    /// Somebody used a grant that lets them send input.
+    edited: bool,
     /// Charged, but not yet said to be durable.
     pending: BTreeSet<(GrantId, PublicKey)>,
 }
@@ -148,6 +150,7 @@ impl Ledger {
             people_revoked_below: BTreeMap::new(),
             barred: BTreeSet::new(),
             access: Access::default(),
+            edited: false,
             pending: BTreeSet::new(),
         }
     }
@@ -304,6 +307,11 @@ impl Ledger {
     /// Whether an identity is barred.
     pub fn is_barred(&self, identity: &PublicKey) -> bool {
         self.barred.contains(identity)
+    }
+
+    /// Whether anybody ever used a grant that lets them send input, whatever became of it since.
+    pub fn was_edited(&self) -> bool {
+        self.edited
     }
 
     /// Who may come in.
@@ -577,6 +585,7 @@ impl Ledger {
         let Ok(root) = self.root_number(grant) else {
             return; // check_event lets none through
         };
+        self.edited |= grant.terms().rights.allows(Rights::EDIT);
         let mut parent = None;
         for (id, terms) in grant.chain() {
             let known = self.grants.entry(id).or_insert_with(|| Known {

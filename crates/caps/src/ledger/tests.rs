@@ -475,6 +475,25 @@ fn what_expired_can_be_forgotten_and_is_unknown_then() {
 }
 
 #[test]
+fn that_somebody_could_send_input_is_never_forgotten() {
+    let mut host = Host::new();
+    let watch = Terms {
+        rights: Rights::VIEW,
+        ..terms(link(LINK), 0)
+    };
+    let watch = Grant::issue(&session(), watch, [1; 16]).unwrap();
+    host.log.push(host.ledger.issue(&watch).unwrap());
+    let grant = host.issue(link(LINK), 1, 0);
+    host.join(&watch, 10).unwrap();
+    assert!(!host.ledger.was_edited(), "nobody used what lets them");
+    host.join(&grant, 10).unwrap();
+    let ends = START.saturating_add(HOUR + CLOCK_SKEW_MILLIS);
+    host.log.push(host.ledger.revoke_all());
+    host.log.push(host.ledger.forget_expired(ends).unwrap());
+    assert!(host.ledger.was_edited() && host.replayed().was_edited());
+}
+
+#[test]
 fn the_number_of_grants_is_bounded_and_room_can_be_made() {
     let mut host = Host::new();
     let grant = host.issue(link(LINK), 0, 0);
