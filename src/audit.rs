@@ -282,6 +282,7 @@ impl Entry {
                 let service = self.text("service").unwrap_or_default();
                 (self.by(), format!("had codes exchanged by {service}"))
             }
+            "code" => (self.by(), "had a spoken code made".to_owned()),
             "link_ended" => (self.by(), "ended the link".to_owned()),
             "ticket_replaced" => (self.by(), "replaced the ticket".to_owned()),
             "started_again" => {

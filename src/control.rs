@@ -5,7 +5,8 @@
 //! may do is decided by the session (`Actor::Socket`).
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -58,7 +59,17 @@ pub enum Response {
     Failed(CommandError),
 }
 
-/// Asks a running session.
+/// What a session says to whoever asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Progress {
+    /// The answer will take a while, and why: a sentence for people.
+    WaitsFor(String),
+    /// The answer.
+    Answer(Response),
+}
+
+/// Asks a running session. What it waits for is said on standard error meanwhile; whoever drops this, or
+/// ends, takes a question back that is being asked at the session's terminal.
 ///
 /// # Errors
 /// No such session runs, it does not answer, or it refuses ([`CommandError`] inside).
@@ -73,8 +84,15 @@ pub async fn ask(socket: &Path, request: &Request) -> Result<Done> {
         })?;
     let answer = tokio::time::timeout(PATIENCE, async {
         let (read, mut write) = stream.into_split();
+        let mut read = BufReader::new(read);
         write_line(&mut write, request).await?;
-        read_line::<Response>(&mut BufReader::new(read)).await
+        loop {
+            match read_line(&mut read).await? {
+                Some(Progress::WaitsFor(what)) => say_waiting(&what),
+                Some(Progress::Answer(response)) => return anyhow::Ok(Some(response)),
+                None => return Ok(None),
+            }
+        }
     })
     .await
     .map_err(|_| anyhow!("the session does not answer; see `pillion ls`"))??;
@@ -83,6 +101,11 @@ pub async fn ask(socket: &Path, request: &Request) -> Result<Done> {
         Some(Response::Failed(error)) => Err(error.into()),
         None => bail!("the session ended before it answered"),
     }
+}
+
+/// Nobody may read standard error any more, which is no reason to end.
+fn say_waiting(what: &str) {
+    let _ = writeln!(io::stderr(), "pillion: {what}");
 }
 
 /// The session asked for does not run.
@@ -157,12 +180,21 @@ impl Client {
         read_line(&mut self.stream).await
     }
 
-    /// Answers.
+    /// Tells the client something.
     ///
     /// # Errors
-    /// The client is gone.
-    pub async fn answer(&mut self, response: &Response) -> Result<()> {
-        write_line(self.stream.get_mut(), response).await
+    /// It is gone.
+    pub async fn send(&mut self, progress: &Progress) -> Result<()> {
+        write_line(self.stream.get_mut(), progress).await
+    }
+
+    /// Waits until the client closes its end. What it sends meanwhile is kept for
+    /// [`Client::request`], and then this waits for ever.
+    pub async fn gone(&mut self) {
+        match self.stream.fill_buf().await {
+            Ok([]) | Err(_) => {}
+            Ok(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -213,13 +245,41 @@ mod tests {
                 let mut client = server.accept().await.unwrap();
                 let request = client.request().await.unwrap().unwrap();
                 assert!(matches!(request, Request::Command(Command::Who)));
-                client
-                    .answer(&Response::Done(Done::Who(Vec::new())))
-                    .await
-                    .unwrap();
+                let waits = Progress::WaitsFor("waiting".to_owned());
+                client.send(&waits).await.unwrap();
+                let done = Response::Done(Done::Who(Vec::new()));
+                client.send(&Progress::Answer(done)).await.unwrap();
             };
             let (done, ()) = tokio::join!(ask(&path, &Request::Command(Command::Who)), serve);
             assert_eq!(done.unwrap(), Done::Who(Vec::new()));
+        });
+    }
+
+    #[test]
+    fn a_client_that_goes_is_noticed_and_one_that_asks_on_is_not() {
+        runtime().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.sock");
+            let server = Server::bind(path.clone()).unwrap();
+            let mut stream = UnixStream::connect(&path).await.unwrap();
+            let mut client = server.accept().await.unwrap();
+            write_line(&mut stream, &Request::Flush).await.unwrap();
+            write_line(&mut stream, &Request::Removals).await.unwrap();
+            assert!(matches!(
+                client.request().await.unwrap(),
+                Some(Request::Flush)
+            ));
+            tokio::select! {
+                biased;
+                () = client.gone() => panic!("another request is no reason"),
+                () = tokio::task::yield_now() => {}
+            }
+            assert!(matches!(
+                client.request().await.unwrap(),
+                Some(Request::Removals)
+            ));
+            drop(stream);
+            client.gone().await;
         });
     }
 

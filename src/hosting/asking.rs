@@ -2,24 +2,31 @@
 
 use std::time::Instant;
 
-use pillion_session::{Actor, Command, CommandError, Done, HostInput};
+use pillion_session::{
+    Actor, Command, CommandError, Done, HostInput,
+    host::{CONFIRM_WITHIN_US, Question},
+};
 use pillion_tui::HostAction;
 use tokio::sync::oneshot;
 
 use crate::{
     control::{Request, Response},
-    hosting::{Hosting, RunningProgram, clients::Asked, overlay::Overlay},
+    hosting::{
+        Hosting, RunningProgram,
+        clients::{Asked, Reply},
+        overlay::Overlay,
+    },
     teams,
 };
 
 /// Who waits for a command's result.
 pub(super) enum Answer {
     /// A client of the control socket.
-    Client(oneshot::Sender<Response>),
+    Client(Reply),
     /// The same, for the link that is published then.
-    Link(oneshot::Sender<Response>),
+    Link(Reply),
     /// The same, for a code by the service that is used then.
-    Code(oneshot::Sender<Response>),
+    Code(Reply),
     /// The panel.
     Overlay,
     /// The panel, for the link that is published then.
@@ -28,6 +35,16 @@ pub(super) enum Answer {
     Nobody,
     /// [`Hosting::share`].
     Share(oneshot::Sender<Result<Done, CommandError>>),
+}
+
+impl Answer {
+    /// The client that waits, if one does.
+    fn reply(&self) -> Option<&Reply> {
+        match self {
+            Answer::Client(reply) | Answer::Link(reply) | Answer::Code(reply) => Some(reply),
+            Answer::Overlay | Answer::OverlayLink | Answer::Nobody | Answer::Share(_) => None,
+        }
+    }
 }
 
 impl Hosting {
@@ -79,22 +96,47 @@ impl Hosting {
                     (None, _) => {}
                 }
             }
-            (Answer::Client(client), Ok(done)) => drop(client.send(Response::Done(done))),
-            (Answer::Link(client), Ok(_)) => drop(client.send(response(self.links.url()))),
+            (Answer::Client(client), Ok(done)) => client.send(Response::Done(done)),
+            (Answer::Link(client), Ok(_)) => client.send(response(self.links.url())),
             (Answer::Code(client), Ok(_)) => self.make_code(client),
             (Answer::Client(client) | Answer::Link(client) | Answer::Code(client), Err(error)) => {
-                drop(client.send(Response::Failed(error)));
+                client.send(Response::Failed(error));
             }
+        }
+    }
+
+    /// Tells a client that somebody at the terminal is asked for a yes.
+    pub(super) fn waits_for_yes(&self, request: u64, question: &Question) {
+        if let Some(reply) = self.waiting.get(&request).and_then(Answer::reply) {
+            reply.waits_for(format!(
+                "waiting {} s at most for a yes at the session's terminal ({} there): {}? Ctrl-C takes the \
+                 question back.",
+                CONFIRM_WITHIN_US / 1_000_000,
+                self.options.prefix,
+                question.what,
+            ));
+        }
+    }
+
+    /// Clients went without waiting for an answer: nobody need be asked for them any more.
+    pub(super) fn clients_gone(&mut self) {
+        let gone = self.waiting.iter().filter(|(_, answer)| {
+            let reply = answer.reply();
+            reply.is_some_and(Reply::is_gone)
+        });
+        let gone: Vec<u64> = gone.map(|(request, _)| *request).collect();
+        for request in gone {
+            self.tell(HostInput::Withdrawn { request });
         }
     }
 
     /// A client of the control socket asks for something.
     pub(super) async fn client(&mut self, asked: Asked) {
-        let Asked { request, answer } = asked;
+        let Asked { request, reply } = asked;
         match request {
             Request::Flush => {
                 self.log.flush(Instant::now());
-                let _ = answer.send(Response::Done(Done::Said(String::new())));
+                reply.send(Response::Done(Done::Said(String::new())));
             }
             Request::Removals => {
                 let response = match teams::removals(&self.paths.config) {
@@ -105,21 +147,21 @@ impl Hosting {
                     }
                     Err(error) => Response::Failed(CommandError::NotNow(format!("{error:#}"))),
                 };
-                let _ = answer.send(response);
+                reply.send(response);
             }
             Request::Link => {
-                let _ = answer.send(response(self.links.url()));
+                reply.send(response(self.links.url()));
             }
             Request::Publish { service } => {
-                let answer = Answer::Link(answer);
+                let answer = Answer::Link(reply);
                 self.use_service(Actor::Socket, service.as_deref(), true, answer, None);
             }
             Request::Code { service } => {
-                let answer = Answer::Code(answer);
+                let answer = Answer::Code(reply);
                 self.use_service(Actor::Socket, service.as_deref(), false, answer, None);
             }
             Request::Command(Command::UseService { service, link }) => {
-                let answer = Answer::Client(answer);
+                let answer = Answer::Client(reply);
                 self.use_service(Actor::Socket, Some(&service), link, answer, None);
             }
             Request::Command(command) => {
@@ -131,8 +173,8 @@ impl Hosting {
                     _ => Ok(()),
                 };
                 match fails {
-                    Ok(()) => self.command(Actor::Socket, command, Answer::Client(answer)),
-                    Err(why) => drop(answer.send(Response::Failed(CommandError::NotNow(why)))),
+                    Ok(()) => self.command(Actor::Socket, command, Answer::Client(reply)),
+                    Err(why) => reply.send(Response::Failed(CommandError::NotNow(why))),
                 }
             }
         }
@@ -150,6 +192,9 @@ impl Hosting {
     ) {
         match self.links.service(named) {
             Err(why) => self.tell_result(answer, Err(CommandError::NotNow(why)), overlay),
+            Ok(url) if self.links.uses(&url, link) && !link => {
+                self.command(by, Command::Code, answer);
+            }
             Ok(url) if self.links.uses(&url, link) => {
                 let done = Done::Said(format!("{url} is used already"));
                 self.tell_result(answer, Ok(done), overlay);
@@ -162,16 +207,16 @@ impl Hosting {
     }
 
     /// Makes a code for a client. It comes when the service has answered; the session goes on meanwhile.
-    fn make_code(&self, client: oneshot::Sender<Response>) {
+    fn make_code(&self, client: Reply) {
         match self.links.code() {
             Ok(code) => {
                 tokio::spawn(async move {
                     let gone = || Err("the session ended before there was a code".to_owned());
                     let code = code.await.unwrap_or_else(|_| gone());
-                    let _ = client.send(response(code));
+                    client.send(response(code));
                 });
             }
-            Err(why) => drop(client.send(response(Err(why)))),
+            Err(why) => client.send(response(Err(why))),
         }
     }
 

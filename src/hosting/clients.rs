@@ -2,29 +2,61 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Client, Request, Response, Server};
+use crate::control::{Client, Progress, Request, Response, Server};
 
 /// Requests that may wait for the loop; clients beyond wait in their turn.
 const QUEUE: usize = 16;
+
+/// What a client does.
+pub enum FromClient {
+    /// It asks for something.
+    Asked(Asked),
+    /// One went without waiting for its answer, whose [`Reply::is_gone`] says so.
+    Gone,
+}
 
 /// A request and who waits for the answer.
 pub struct Asked {
     /// What is asked.
     pub request: Request,
     /// Where the answer goes.
-    pub answer: oneshot::Sender<Response>,
+    pub reply: Reply,
+}
+
+/// A client that waits for an answer.
+pub struct Reply {
+    answer: oneshot::Sender<Response>,
+    progress: mpsc::UnboundedSender<String>,
+}
+
+impl Reply {
+    /// Says what the client waits for.
+    pub fn waits_for(&self, what: String) {
+        // It may have gone.
+        let _ = self.progress.send(what);
+    }
+
+    /// Answers.
+    pub fn send(self, response: Response) {
+        let _ = self.answer.send(response);
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
 }
 
 /// Everyone who connects to the control socket.
 pub struct Clients {
-    asked: mpsc::Receiver<Asked>,
+    events: mpsc::Receiver<FromClient>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Clients {
     /// Serves whoever connects, until dropped.
     pub fn serve(server: Server) -> Clients {
-        let (sender, asked) = mpsc::channel(QUEUE);
+        let (sender, events) = mpsc::channel(QUEUE);
         let task = tokio::spawn(async move {
             loop {
                 match server.accept().await {
@@ -39,13 +71,13 @@ impl Clients {
                 }
             }
         });
-        Clients { asked, task }
+        Clients { events, task }
     }
 
-    /// The next request.
-    pub async fn next(&mut self) -> Asked {
-        match self.asked.recv().await {
-            Some(asked) => asked,
+    /// The next thing one of them does.
+    pub async fn next(&mut self) -> FromClient {
+        match self.events.recv().await {
+            Some(event) => event,
             None => std::future::pending().await,
         }
     }
@@ -57,7 +89,7 @@ impl Drop for Clients {
     }
 }
 
-async fn serve(mut client: Client, requests: mpsc::Sender<Asked>) {
+async fn serve(mut client: Client, events: mpsc::Sender<FromClient>) {
     loop {
         let request = match client.request().await {
             Ok(Some(request)) => request,
@@ -67,12 +99,32 @@ async fn serve(mut client: Client, requests: mpsc::Sender<Asked>) {
                 return;
             }
         };
-        let (answer, answered) = oneshot::channel();
-        if requests.send(Asked { request, answer }).await.is_err() {
+        let (answer, mut answered) = oneshot::channel();
+        let (progress, mut waits) = mpsc::unbounded_channel();
+        let reply = Reply { answer, progress };
+        let asked = FromClient::Asked(Asked { request, reply });
+        if events.send(asked).await.is_err() {
             return;
         }
-        let Ok(response) = answered.await else { return };
-        if client.answer(&response).await.is_err() {
+        let response = loop {
+            tokio::select! {
+                biased;
+                Some(what) = waits.recv() => {
+                    if client.send(&Progress::WaitsFor(what)).await.is_err() {
+                        break None;
+                    }
+                }
+                response = &mut answered => break response.ok(),
+                () = client.gone() => break None,
+            }
+        };
+        let Some(response) = response else {
+            // Ctrl-C, or the session ends.
+            drop(answered);
+            let _ = events.send(FromClient::Gone).await;
+            return;
+        };
+        if client.send(&Progress::Answer(response)).await.is_err() {
             return;
         }
     }

@@ -68,13 +68,18 @@ impl Hosting {
                     let read = self.history_read(&job);
                     self.packer.begin(job, read);
                 }
-                HostOutput::Notice(notice) => match overlay.as_deref_mut() {
-                    Some(overlay) => {
-                        let remark = self.remark(&notice);
-                        overlay.notice_of(self.clock.now(), notice, remark);
+                HostOutput::Notice(notice) => {
+                    if let HostNotice::Confirm { request, question } = &notice {
+                        self.waits_for_yes(*request, question);
                     }
-                    None => tracing::info!(?notice, "notice"),
-                },
+                    match overlay.as_deref_mut() {
+                        Some(overlay) => {
+                            let remark = self.remark(&notice);
+                            overlay.notice_of(self.clock.now(), notice, remark);
+                        }
+                        None => tracing::info!(?notice, "notice"),
+                    }
+                }
                 HostOutput::Done { request, result } => {
                     self.answer(request, result, overlay.as_deref_mut());
                 }

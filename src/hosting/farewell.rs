@@ -101,7 +101,7 @@ impl Hosting {
                     quiet = Instant::now() + LAST_REQUEST;
                     self.tell(HostInput::History(packed));
                 }
-                () = tokio::time::sleep_until(wake.into()) => self.on_time(program, None),
+                () = tokio::time::sleep_until(wake.into()) => self.on_time(program, None, None),
             }
         }
     }

@@ -50,8 +50,15 @@ use crate::{
     clock::{Clock, unix_ms},
     control::Server,
     hosting::{
-        asking::Answer, clients::Clients, devices::Publisher, history::Packer, kept::Kept,
-        link::Links, lists::Fetcher, overlay::Overlay, pty::Program as RunningProgram,
+        asking::Answer,
+        clients::{Clients, FromClient},
+        devices::Publisher,
+        history::Packer,
+        kept::Kept,
+        link::Links,
+        lists::Fetcher,
+        overlay::Overlay,
+        pty::Program as RunningProgram,
         trust::Believed,
     },
     paths::{Paths, private_dir},
@@ -114,7 +121,7 @@ enum Woken {
     Code(Result<String, String>),
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
-    Client(clients::Asked),
+    Client(FromClient),
     Trust(Box<Trust>),
     Lists(lists::Found),
     Resized(std::io::Result<pillion_source::Size>),
@@ -383,7 +390,8 @@ impl Hosting {
                             resize = None;
                             self.resize(size, &program, Some(overlay));
                         }
-                        let actions = overlay.keys(self.clock.now(), &bytes);
+                        let more = unread(overlay, keys.as_ref());
+                        let actions = overlay.keys(self.clock.now(), &bytes, more);
                         self.overlay_actions(actions, &mut program, overlay);
                     }
                     None => program.type_here(bytes),
@@ -394,7 +402,8 @@ impl Hosting {
                         program.end_of_input();
                     }
                 }
-                Woken::Client(asked) => self.client(asked).await,
+                Woken::Client(FromClient::Asked(asked)) => self.client(asked).await,
+                Woken::Client(FromClient::Gone) => self.clients_gone(),
                 Woken::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 Woken::Lists(found) => self.tell(HostInput::Lists(found)),
                 Woken::Resized(Ok(size)) => {
@@ -417,7 +426,7 @@ impl Hosting {
                 resize = None;
                 self.resize(size, &program, overlay.as_mut());
             }
-            self.on_time(&mut program, overlay.as_mut());
+            self.on_time(&mut program, overlay.as_mut(), keys.as_ref());
         }
         let status = self.ended.unwrap_or_else(|| program.status());
         self.farewell(program, overlay, status).await
@@ -443,7 +452,7 @@ impl Hosting {
             input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => Woken::Net(input),
             key = async { match keys { Some(keys) => keys.read().await, None => std::future::pending().await } } => Woken::Keys(key),
             hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
-            asked = self.clients.next() => Woken::Client(asked),
+            event = self.clients.next() => Woken::Client(event),
             trust = self.believed.news() => Woken::Trust(trust),
             found = self.lists.next() => Woken::Lists(found),
             event = program.next() => Woken::Source(event),
@@ -523,7 +532,12 @@ impl Hosting {
             .min(far)
     }
 
-    fn on_time(&mut self, program: &mut RunningProgram, overlay: Option<&mut Overlay>) {
+    fn on_time(
+        &mut self,
+        program: &mut RunningProgram,
+        overlay: Option<&mut Overlay>,
+        keys: Option<&Keys>,
+    ) {
         let now = self.clock.now();
         if self.host.wake_at().is_some_and(|at| at <= now.mono_us) {
             self.host.handle(now, HostInput::Tick);
@@ -532,7 +546,7 @@ impl Hosting {
         self.log.flush_if_due(instant);
         self.log.sync_if_due(instant);
         if let Some(overlay) = overlay {
-            let actions = overlay.tick(now);
+            let actions = overlay.tick(now, unread(overlay, keys));
             self.overlay_actions(actions, program, overlay);
             self.report_log_health(overlay);
         }
@@ -554,6 +568,12 @@ impl Hosting {
         self.log_failed = failed.is_some();
         overlay.notice(self.clock.now(), HostNotice::Said(text));
     }
+}
+
+/// Whether something was typed that was not read yet; it matters only while something of ours is to be
+/// answered.
+fn unread(overlay: &Overlay, keys: Option<&Keys>) -> bool {
+    overlay.has_panel() && keys.is_some_and(Keys::is_pending)
 }
 
 /// Tells the state machine. A panic of the emulator's, which the state machine catches itself, is only

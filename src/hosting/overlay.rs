@@ -1,11 +1,15 @@
-//! Pillion's own words on the host's terminal: a notice over one row, a panel.
+//! Pillion's own words on the host's terminal: a notice over one row, a panel, a question's page.
 //!
 //! The program draws on the same terminal, and its bytes reach it before anybody parses them. So to
 //! draw, the gate is held, and what the program printed before is parsed: the emulator then knows
 //! exactly what the terminal shows. While a notice is up, output is kept at the gate; when some comes,
 //! the notice is taken away, the gate let go, and the notice drawn again in the next quiet moment.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use pillion_proto::TrackId;
@@ -103,14 +107,14 @@ impl Overlay {
         }
     }
 
-    /// What was typed at the host.
-    pub fn keys(&mut self, now: Now, bytes: &Bytes) -> Vec<HostAction> {
-        self.ui.keys(now, bytes)
+    /// What was typed at the host; `more` says that more waits to be read.
+    pub fn keys(&mut self, now: Now, bytes: &Bytes, more: bool) -> Vec<HostAction> {
+        self.ui.keys(now, bytes, more)
     }
 
-    /// Time passed.
-    pub fn tick(&mut self, now: Now) -> Vec<HostAction> {
-        self.ui.tick(now)
+    /// Time passed; `unread` says that something typed waits to be read.
+    pub fn tick(&mut self, now: Now, unread: bool) -> Vec<HostAction> {
+        self.ui.tick(now, unread)
     }
 
     /// Something the person should see.
@@ -252,7 +256,10 @@ impl Overlay {
                 stale: false,
             });
         }
-        self.draw().await;
+        let began = Instant::now();
+        let whole = self.draw().await;
+        // What is asked can be read from when the terminal has it.
+        self.ui.painted(now.after(began.elapsed()), whole);
         self.gate = match std::mem::replace(&mut self.gate, Gate::Free) {
             Gate::Held(mut hold) | Gate::Drawn(mut hold) => {
                 hold.set_mode(HoldMode::Keep);
@@ -332,18 +339,18 @@ impl Overlay {
         self.release().await;
     }
 
-    /// A terminal that takes nothing keeps nobody waiting for long: the rest is drawn never, and the
-    /// next repaint mends it.
-    async fn draw(&mut self) {
+    /// Draws what was painted; whether all of it. A terminal that takes nothing keeps nobody waiting for
+    /// long: the rest is drawn never, and the next repaint mends it.
+    async fn draw(&mut self) -> bool {
         let (Gate::Held(hold) | Gate::Drawn(hold)) = &mut self.gate else {
-            return;
+            return false;
         };
-        if !matches!(
-            tokio::time::timeout(DRAWING, hold.draw(&self.bytes)).await,
-            Ok(Ok(()))
-        ) {
+        let drawn = tokio::time::timeout(DRAWING, hold.draw(&self.bytes)).await;
+        let whole = matches!(drawn, Ok(Ok(())));
+        if !whole {
             tracing::debug!("the notice was not drawn whole");
         }
+        whole
     }
 
     /// Lets the program's output pass, what was kept first.

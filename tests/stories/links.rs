@@ -4,7 +4,7 @@ use crate::harness::service::Service;
 use crate::harness::untrusted::Untrusted;
 use crate::harness::ways::{Shared, join_text, joined, refused, share};
 use crate::harness::{
-    Machine, PREFIX, Piped, SIZE, Term, VIEWER, answer, assert_no_trace, audited,
+    Machine, PREFIX, Piped, SIZE, Term, VIEWER, answer, assert_no_trace, audited, press,
     request_and_grant, until, wait_for_file,
 };
 use pillion::clock::unix_ms;
@@ -263,20 +263,19 @@ fn while_somebody_else_types_a_link_is_published_by_the_hosts_own_key() {
         "clear; {pillion} link --signal {}; echo end-$((1+1))\r",
         service.url()
     );
-    let ended = |viewer: &Term| viewer.text().contains("end-2");
     viewer.send(&publish);
     shared
         .host
-        .wait_for("Publish a link to this session at http");
-    answer(&mut shared.host, "n", &viewer, ended);
+        .wait_for("A command asks (Ctrl-] answers): Publish a link to this session");
+    answer(&mut shared.host, "n", |_| viewer.text().contains("end-2"));
     viewer.wait_for("the person at the host's terminal said no");
     assert!(anna.fails(1, &["link", "--off"]).contains("no link"));
 
     viewer.send(&publish);
     shared
         .host
-        .wait_for("Publish a link to this session at http");
-    answer(&mut shared.host, "y", &viewer, ended);
+        .wait_for("A command asks (Ctrl-] answers): Publish a link to this session");
+    answer(&mut shared.host, "y", |_| viewer.text().contains("end-2"));
     viewer.wait_for(&format!("{}/s/", service.url()));
     // What there is already is said, and ended, at once.
     let link = anna.run(&["link"]).trim().to_owned();
@@ -320,9 +319,10 @@ fn the_panel_shows_a_link_for_a_camera_ends_it_and_makes_codes() {
     });
     let before = shared.host.screen();
     shared.host.send(&format!("{PREFIX}p"));
-    shared.host.wait_for("l link");
-    shared.host.send("l");
-    shared.host.wait_for("This link works like the");
+    let link_page = "This link works like the";
+    press(&mut shared.host, "l link", "l", |host| {
+        host.text().contains(link_page)
+    });
     let mut seen = None;
     shared
         .host

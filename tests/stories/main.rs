@@ -20,3 +20,4 @@ mod same_screen;
 mod story;
 mod untrusted;
 mod who;
+mod who_says_yes;

@@ -120,9 +120,7 @@ fn a_notice_in_a_full_terminal_leaves_no_trace() {
     let mut viewer = bert.watch(ticket.trim(), &["--name", "bert"]);
     viewer.send(&format!("{PREFIX}e"));
     host.wait_for("asks to type");
-    answer(&mut host, "n", &viewer, |viewer| {
-        viewer.text().contains("said no")
-    });
+    answer(&mut host, "n", |_| viewer.text().contains("said no"));
     assert_no_trace(&before, &host, SIZE, "the notice");
     host.send("exit\r");
     host.wait_until("the shell that was there before", |screen| {

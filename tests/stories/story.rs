@@ -131,9 +131,7 @@ fn a_notice_leaves_no_trace() {
     let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
     viewer.send(&format!("{PREFIX}e"));
     host.wait_for("asks to type");
-    answer(&mut host, "n", &viewer, |viewer| {
-        viewer.text().contains("said no")
-    });
+    answer(&mut host, "n", |_| viewer.text().contains("said no"));
     assert_no_trace(&before, &host, SIZE, "the notice");
 }
 
@@ -407,20 +405,16 @@ fn what_widens_rights_needs_the_hosts_own_key_while_an_editor_is_here() {
 
     // The editor can type commands; that makes them nobody's word.
     let grant = format!(
-        "clear; {PILLION} grant --link --edit --uses 1 2>&1 | head -c 60; echo; echo end-$((1+1))\r"
+        "clear; {PILLION} grant --link --edit --uses 1 2>&1 | cut -c 1-60; echo end-$((1+1))\r"
     );
     viewer.send(&grant);
     host.wait_for("Make a token");
-    answer(&mut host, "n", &viewer, |viewer| {
-        viewer.text().contains("end-2")
-    });
+    answer(&mut host, "n", |_| viewer.text().contains("end-2"));
     viewer.wait_for("said no");
 
     viewer.send(&grant);
     host.wait_for("Make a token");
-    answer(&mut host, "y", &viewer, |viewer| {
-        viewer.text().contains("end-2")
-    });
+    answer(&mut host, "y", |_| viewer.text().contains("end-2"));
     viewer.wait_for("pilliongrant");
 }
 
@@ -432,7 +426,7 @@ fn what_widens_rights_is_refused_where_nobody_can_confirm_it() {
     let mut viewer = bert.watch(&ticket, &["--name", "bert", "--grant", token.trim()]);
     viewer.wait_for("edit for");
     let said = anna.fails(3, &["grant", "--link", "--edit"]);
-    assert!(said.contains("pillion revoke --all"), "{said}");
+    assert!(said.contains("no terminal here"), "{said}");
     // What narrows is done at once.
     anna.run(&["revoke", "--all"]);
     viewer.wait_for("revoked");

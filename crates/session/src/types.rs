@@ -11,6 +11,18 @@ pub struct Now {
     pub unix_ms: u64,
 }
 
+impl Now {
+    /// So much later.
+    #[must_use]
+    pub fn after(self, span: std::time::Duration) -> Now {
+        let us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        Now {
+            mono_us: self.mono_us.saturating_add(us),
+            unix_ms: self.unix_ms.saturating_add(us / 1000),
+        }
+    }
+}
+
 /// One connection, numbered by the driver; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);

@@ -111,6 +111,27 @@ fn a_name_taken_for_a_key_is_noticed() {
 }
 
 #[test]
+fn a_job_that_outwaits_the_editor_is_noticed() {
+    is_noticed(
+        Sabotage::OutwaitEditor,
+        &["was not confirmed, and could be somebody else's word"],
+    );
+}
+
+#[test]
+fn a_change_that_is_not_said_is_noticed() {
+    is_noticed(Sabotage::HideChange, &["and it is not said"]);
+}
+
+#[test]
+fn a_question_that_outlives_its_command_is_noticed() {
+    is_noticed(
+        Sabotage::KeepQuestion,
+        &["stays, and the command has ended"],
+    );
+}
+
+#[test]
 fn somebody_who_is_kept_out_and_stays_is_noticed() {
     is_noticed(Sabotage::KeepBanned, &["is kept out, and is in"]);
 }

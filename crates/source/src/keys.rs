@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::thread;
 
 use bytes::{Bytes, BytesMut};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -80,10 +81,7 @@ impl Keys {
                     Ok(read) => Ok(buffer.split_to(read).freeze()),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let mut fds = [rustix::event::PollFd::new(
-                            &file,
-                            rustix::event::PollFlags::IN,
-                        )];
+                        let mut fds = [PollFd::new(&file, PollFlags::IN)];
                         rustix::event::poll(&mut fds, None).ok();
                         continue;
                     }
@@ -132,6 +130,19 @@ impl Keys {
                 Err(_would_block) => {}
             }
         }
+    }
+
+    /// Whether more has come that was not read yet. Of a pipe that is not known.
+    pub fn is_pending(&self) -> bool {
+        let From::Terminal(terminal) = &self.from else {
+            return false;
+        };
+        let mut tty = [PollFd::new(terminal.get_ref(), PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        matches!(rustix::event::poll(&mut tty, Some(&now)), Ok(1..))
     }
 }
 

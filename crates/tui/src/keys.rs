@@ -203,7 +203,7 @@ enum State {
 
 /// Cuts what a terminal sends into [`Event`]s. Every byte goes into exactly one, in order; of an
 /// unfinished sequence at most [`MAX_SEQUENCE`] bytes are held.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tokenizer {
     state: State,
     held: Vec<u8>,

@@ -4,7 +4,7 @@ mod common;
 
 use common::{
     at,
-    desk::{Desk, all_forwarded, everything, forward, grant, key, opened, short, status},
+    desk::{Desk, all_forwarded, everything, forward, grant, key, opened, question, short, status},
     terminal,
 };
 use pillion_proto::ParticipantId;
@@ -13,7 +13,7 @@ use pillion_tui::{HostAction, Want};
 use proptest::prelude::*;
 
 #[test]
-fn a_request_is_shown_answered_and_leaves_no_trace() {
+fn a_request_is_announced_answered_and_leaves_no_trace() {
     let mut desk = Desk::new(80, 10);
     desk.program("$ make\r\n\x1b[1;31merror\x1b[m\r\n$ ");
     let before = everything(&desk.tty);
@@ -24,15 +24,14 @@ fn a_request_is_shown_answered_and_leaves_no_trace() {
     assert_eq!(
         desk.row(9),
         format!(
-            "“anna” ({}) asks to type: Ctrl-] y yes, Ctrl-] n no",
+            "Somebody asks to type (Ctrl-] answers): “anna” ({})",
             short(3)
         )
     );
     assert_eq!(desk.wants(), None);
-    assert_eq!(desk.types(b"\x1dy"), [], "too soon to have been read");
-    desk.later(500);
-    assert_eq!(desk.types(b"\x1dy"), [grant(3)]);
-    assert_eq!(desk.wants(), Some(Want::Notice));
+    desk.reads_question();
+    assert_eq!(desk.types(b"y"), [grant(3)]);
+    assert_eq!(desk.wants(), Some(Want::Close));
     desk.paint();
     assert_eq!(everything(&desk.tty), before);
     assert_eq!(desk.wants(), None);
@@ -40,7 +39,7 @@ fn a_request_is_shown_answered_and_leaves_no_trace() {
 
 #[test]
 fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
-    let mut desk = Desk::new(120, 10);
+    let mut desk = Desk::new(120, 12);
     let before = everything(&desk.tty);
     let target = Target::from(key(3));
     let for_good = |for_good| {
@@ -51,33 +50,38 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
         target: target.clone(),
     });
     for (pressed, answer) in [("y", admit), ("n", for_good(false)), ("N", for_good(true))] {
-        let notice = HostNotice::Knocked {
-            id: ParticipantId(3),
-            name: "an\x1b[31mna".into(),
-            identity: key(3),
-            proof: "anna@example.org".into(),
-        };
-        desk.ui.notice(at(desk.now), notice);
+        desk.ui.notice(at(desk.now), knocks(3, "an\x1b[31mna"));
         desk.paint();
-        let row = desk.row(9);
-        assert!(row.contains("knocks (anna@example.org)"), "{row}");
-        assert!(row.contains("Ctrl-] y"), "{row}");
-        desk.later(500);
-        assert_eq!(desk.types(format!("\x1d{pressed}")), [answer]);
+        let row = desk.row(11);
+        assert!(
+            row.starts_with("Somebody knocks (Ctrl-] answers): “") && row.contains(&short(3)),
+            "{row}"
+        );
+        desk.reads_question();
+        for text in ["anna@example.org", "y let in  n refuse  N bar for good"] {
+            assert!(desk.rows().contains(text), "{}", desk.rows());
+        }
+        assert_eq!(desk.types(pressed), [answer]);
         desk.paint();
         assert_eq!(everything(&desk.tty), before);
     }
     // Whoever leaves is not asked about any more.
-    let notice = HostNotice::Knocked {
-        id: ParticipantId(4),
-        name: "bob".into(),
-        identity: key(4),
-        proof: String::new(),
-    };
-    desk.ui.notice(at(desk.now), notice);
+    desk.ui.notice(at(desk.now), knocks(4, "bob"));
     let id = ParticipantId(4);
     desk.ui.notice(at(desk.now), HostNotice::KnockGone { id });
     assert_eq!(desk.wants(), None);
+}
+
+fn knocks(id: u32, name: &str) -> HostNotice {
+    let mut asked = question("Let in to watch, from now on", id, name);
+    asked.who[1] = "by anna@example.org".into();
+    HostNotice::Knocked {
+        id: ParticipantId(id),
+        name: name.into(),
+        identity: key(id),
+        proof: "anna@example.org".into(),
+        question: asked,
+    }
 }
 
 #[test]
@@ -85,71 +89,19 @@ fn no_is_a_refusal_and_a_gone_request_goes() {
     let mut desk = Desk::new(80, 10);
     desk.asks(3, "anna");
     desk.paint();
-    desk.later(500);
+    desk.reads_question();
     let refuse = Command::Refuse {
         target: key(3).into(),
     };
-    assert_eq!(desk.types(b"\x1dn"), [HostAction::Command(refuse)]);
+    assert_eq!(desk.types(b"n"), [HostAction::Command(refuse)]);
+    desk.paint();
     desk.asks(4, "bob");
     desk.paint();
-    desk.ui.notice(
-        at(500),
-        HostNotice::RequestGone {
-            id: ParticipantId(4),
-        },
-    );
+    assert!(desk.row(9).contains("bob"));
+    let id = ParticipantId(4);
+    desk.ui.notice(at(500), HostNotice::RequestGone { id });
     desk.paint();
     assert_eq!(desk.rows().trim(), "");
-}
-
-#[test]
-fn an_answer_never_reaches_a_question_that_just_came_up() {
-    let mut desk = Desk::new(80, 10);
-    desk.asks(3, "anna");
-    desk.asks(4, "mallory");
-    desk.paint();
-    desk.later(1000);
-    // Anna leaves at the very moment; the next one has not been read.
-    desk.ui.notice(
-        at(desk.now),
-        HostNotice::RequestGone {
-            id: ParticipantId(3),
-        },
-    );
-    assert_eq!(desk.types(b"\x1dy"), []);
-    desk.paint();
-    assert!(desk.row(9).contains("mallory"));
-    desk.later(399);
-    assert_eq!(desk.types(b"\x1dy"), []);
-    desk.later(1);
-    assert_eq!(desk.types(b"\x1dy"), [grant(4)]);
-}
-
-#[test]
-fn a_command_that_widens_rights_is_confirmed_here() {
-    let mut desk = Desk::new(80, 10);
-    let question = "Give “eve” edit?".to_owned();
-    desk.ui.notice(
-        at(0),
-        HostNotice::Confirm {
-            request: 7,
-            question,
-        },
-    );
-    desk.paint();
-    assert!(
-        desk.row(9).starts_with("Give “eve” edit? Ctrl-] y yes"),
-        "{}",
-        desk.row(9)
-    );
-    desk.later(500);
-    assert_eq!(
-        desk.types(b"\x1dn"),
-        [HostAction::Confirmed {
-            request: 7,
-            yes: false
-        }]
-    );
 }
 
 #[test]
@@ -195,12 +147,11 @@ fn the_notice_keeps_off_the_row_of_the_cursor() {
 }
 
 #[test]
-fn a_long_name_leaves_room_for_the_answers() {
+fn a_long_name_leaves_room_for_what_it_is() {
     let mut desk = Desk::new(40, 4);
     desk.asks(3, "anna) may not type: Ctrl-] q quits");
     desk.paint();
-    let row = desk.row(3);
-    assert_eq!(row, "“anna may not…” asks to type: Ctrl-] y/n");
+    assert_eq!(desk.row(3), "Somebody asks to type (Ctrl-]): “anna m…");
 }
 
 #[test]
@@ -209,14 +160,17 @@ fn where_nothing_can_be_drawn_title_and_bell_say_it_once() {
     desk.program("\x1b]2;vim\x07");
     desk.asks(3, "anna");
     let out = String::from_utf8(desk.paint()).unwrap();
-    let title = format!("\x1b]2;“anna” ({}) asks to type", short(3));
-    assert!(out.starts_with(&title) && out.ends_with('\x07'), "{out:?}");
+    assert!(
+        out.starts_with("\x1b]2;Somebody asks to type (Ctrl-] answers)") && out.ends_with('\x07'),
+        "{out:?}"
+    );
     assert_eq!(desk.wants(), None, "no busy waiting");
     let again = desk.later(1000);
     assert_eq!(again, []);
     assert_eq!(desk.wants(), Some(Want::Notice));
     assert_eq!(desk.paint(), b"", "said already");
-    assert_eq!(desk.types(b"\x1dy"), [grant(3)]);
+    let id = ParticipantId(3);
+    desk.ui.notice(at(desk.now), HostNotice::RequestGone { id });
     assert_eq!(desk.paint(), b"\x1b]2;vim\x1b\\");
     assert_eq!(desk.wants(), None);
 }
@@ -230,68 +184,47 @@ fn a_moment_that_does_not_come_is_replaced_by_title_and_bell() {
     desk.ui.fallback(at(1000), &screen, &mut out);
     assert!(out.ends_with(b"\x07"));
     desk.now = 3000;
-    assert_eq!(desk.types(b"\x1dy"), [grant(3)]);
+    // What a title says was not read as a question is.
+    assert_eq!(desk.types(b"\x1dy"), []);
+    assert_eq!(desk.wants(), Some(Want::Panel));
 }
 
 #[test]
 fn what_the_book_says_of_somebody_stands_before_what_they_say() {
     let remark = || Some("NOT the anna you know\x1b[2J".to_owned());
-    let (id, name) = (ParticipantId(3), || "anna".to_owned());
-    let proof = || "a key".to_owned();
-    let shown = |cols, notice| {
-        let mut desk = Desk::new(cols, 5);
-        desk.ui.notice_of(at(0), notice, remark());
-        desk.paint();
-        desk.row(4)
-    };
-    let asks = || HostNotice::EditRequested {
-        id,
-        name: name(),
-        identity: key(3),
-        proof: proof(),
-    };
-    let knocks = || HostNotice::Knocked {
-        id,
-        name: name(),
-        identity: key(3),
-        proof: proof(),
-    };
+    let mut desk = Desk::new(90, 12);
     let joined = HostNotice::Joined {
-        id,
-        name: name(),
+        id: ParticipantId(3),
+        name: "anna".into(),
         identity: key(3),
-        proof: proof(),
+        proof: "a key".into(),
     };
+    desk.ui.notice_of(at(0), joined, remark());
+    desk.paint();
     assert_eq!(
-        shown(80, joined),
+        desk.row(11),
         "“anna” (NOT the anna you know[2J) is watching now."
     );
-    for (cols, text) in [
-        (
-            84,
-            "“anna” (NOT the anna you know[2J; 7f3a-91c2) asks to type: Ctrl-] y yes, Ctrl-] n no",
-        ),
-        (
-            69,
-            "“anna” (NOT the anna you know[2J; 7f3a-91c2) asks to type: Ctrl-] y/n",
-        ),
-        (
-            58,
-            "“anna” (NOT the anna you know[2J) asks to type: Ctrl-] y/n",
-        ),
-        (46, "“anna” asks to type: Ctrl-] y yes, Ctrl-] n no"),
-    ] {
-        assert_eq!(shown(cols, asks()), text.replace("7f3a-91c2", &short(3)));
-    }
-    for (cols, text) in [
-        (
-            61,
-            "“anna” knocks (NOT the anna you know[2J; a key): Ctrl-] y/n/N",
-        ),
-        (54, "“anna” knocks (NOT the anna you know[2J): Ctrl-] y/n/N"),
-    ] {
-        assert_eq!(shown(cols, knocks()), text);
-    }
+    desk.ui.notice_of(at(0), knocks(3, "anna"), remark());
+    desk.paint();
+    assert_eq!(
+        desk.row(11),
+        format!(
+            "Somebody knocks (Ctrl-] answers): “anna” (NOT the anna you know[2J; {})",
+            short(3)
+        )
+    );
+    desk.reads_question();
+    let rows = desk.rows();
+    let first = short(3);
+    let places: Vec<usize> = [&first, "NOT the anna", "anna@example.org", "“anna”"]
+        .iter()
+        .map(|text| {
+            rows.find(text)
+                .unwrap_or_else(|| panic!("{text} in\n{rows}"))
+        })
+        .collect();
+    assert!(places.is_sorted(), "{rows}");
 }
 
 #[test]
@@ -387,13 +320,23 @@ fn what_a_terminal_answers_while_we_wait_for_a_key_is_the_programs() {
 }
 
 #[test]
-fn what_follows_a_commands_key_is_not_the_programs() {
+fn what_follows_an_answers_key_is_not_the_programs() {
     let mut desk = Desk::new(80, 10);
     desk.asks(3, "anna");
+    assert_eq!(desk.types(b"\x1b[93;5:1u\x1b[93;5:3u"), []);
     desk.paint();
-    desk.later(500);
-    let keys = b"\x1b[93;5:1u\x1b[93;5:3u\x1b[121;1:1u\x1b[121;1:2u\x1b[121;1:3u\x1b[121;1:1u";
-    assert_eq!(desk.types(keys), [grant(3), forward(b"\x1b[121;1:1u")]);
+    desk.later(400);
+    assert_eq!(desk.types(b"\x1b[121;1:1u\x1b[121;1:3u"), [grant(3)]);
+    desk.paint();
+    let next = b"\x1b[121;1:1u";
+    assert_eq!(desk.types(next), [forward(next)]);
+    // Going up late it is not the program's either.
+    desk.asks(4, "bert");
+    desk.reads_question();
+    assert_eq!(desk.types(b"\x1b[121;1:1u"), [grant(4)]);
+    desk.paint();
+    assert_eq!(desk.types(b"\x1b[121;1:2u\x1b[121;1:3u"), []);
+    assert_eq!(desk.types(next), [forward(next)]);
 }
 
 #[test]
@@ -438,6 +381,17 @@ proptest! {
         desk.ui.notice(at(0), HostNotice::RequestGone { id: ParticipantId(3) });
         desk.paint();
         prop_assert_eq!(&everything(&desk.tty), &before, "after a notice");
+        desk.asks(3, "anna");
+        desk.types(b"\x1d");
+        desk.paint();
+        desk.types(b"\x1b[B");
+        desk.paint();
+        desk.types(b"\x1b");
+        desk.later(30);
+        desk.paint();
+        desk.ui.notice(at(0), HostNotice::RequestGone { id: ParticipantId(3) });
+        desk.paint();
+        prop_assert_eq!(&everything(&desk.tty), &before, "after a question");
         desk.types(b"\x1dp");
         desk.ui.done(at(0), Ok(Done::Who(vec![status(3, "anna")])));
         desk.paint();

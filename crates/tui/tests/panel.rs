@@ -32,6 +32,9 @@ fn the_panel_lists_and_commands() {
     );
     assert!(desk.rows().contains("asks to type"));
     // Who asks is chosen first.
+    assert_eq!(desk.types(b"g"), [], "too soon");
+    desk.later(400);
+    assert_eq!(desk.types(b"gg"), [], "together with something else");
     assert_eq!(desk.types(b"g"), [grant(4)]);
     desk.types(b"\x1b[A");
     let revoke = Command::Revoke {
@@ -50,7 +53,8 @@ fn the_panel_lists_and_commands() {
     assert_eq!(desk.types(b"y"), [HostAction::Command(kick)]);
     assert_eq!(desk.types(b"s"), []);
     assert_eq!(desk.types(b"x"), [], "anything but y is no");
-    assert_eq!(desk.types(b"sy"), [HostAction::Command(Command::Stop)]);
+    assert_eq!(desk.types(b"s"), []);
+    assert_eq!(desk.types(b"y"), [HostAction::Command(Command::Stop)]);
     assert_eq!(
         desk.types(b"c"),
         [HostAction::Command(Command::Ticket { new: false })]
@@ -66,7 +70,7 @@ fn the_panel_lists_and_commands() {
     desk.paint();
     assert!(desk.rows().contains("Nothing is shared."));
     assert_eq!(
-        desk.later(1000),
+        desk.later(600),
         [HostAction::Command(Command::Who)],
         "kept up to date"
     );
@@ -95,23 +99,70 @@ fn the_panel_keeps_its_choice_when_the_list_changes() {
             status(3, "anna"),
         ])),
     );
+    desk.paint();
+    desk.later(400);
     assert_eq!(desk.types(b"g"), [grant(4)]);
 }
 
 #[test]
-fn questions_are_answered_in_the_panel_without_the_prefix() {
+fn what_is_chosen_must_have_been_there_to_be_read() {
+    let mut desk = Desk::new(100, 24);
+    desk.types(b"\x1dp");
+    desk.paint();
+    desk.later(400);
+    desk.ui
+        .done(at(desk.now), Ok(Done::Who(vec![status(3, "anna")])));
+    assert_eq!(desk.types(b"g"), [], "nobody was in the list");
+    desk.paint();
+    assert!(desk.rows().contains("Too soon"), "{}", desk.rows());
+    desk.later(399);
+    assert_eq!(desk.types(b"g"), []);
+    desk.later(1);
+    assert_eq!(desk.types(b"g"), [grant(3)]);
+    // Who may come in is changed the same way.
+    let allow = pillion_proto::Allow::Team;
+    let door = Done::Door {
+        allow,
+        people: Vec::new(),
+        banned: Vec::new(),
+        followed: Vec::new(),
+    };
+    desk.ui.done(at(desk.now), Ok(door));
+    desk.paint();
+    assert_eq!(desk.types(b"m"), []);
+    desk.later(400);
+    let allow = Some(pillion_proto::Allow::Link);
+    assert_eq!(
+        desk.types(b"m"),
+        [HostAction::Command(Command::Open { allow })]
+    );
+}
+
+#[test]
+fn questions_are_asked_from_the_panel_and_it_comes_back() {
     let mut desk = Desk::new(100, 24);
     desk.types(b"\x1dp");
     desk.asks(3, "anna");
     desk.paint();
     assert!(
-        desk.rows()
-            .contains(&format!("“anna” ({}) asks to type: y yes, n no", short(3))),
+        desk.rows().contains(&format!(
+            "Somebody asks to type: “anna” ({}) (a answers)",
+            short(3)
+        )),
         "{}",
         desk.rows()
     );
     desk.later(1000);
+    assert_eq!(desk.types(b"y"), [], "it is not asked here");
+    assert_eq!(desk.types(b"a"), []);
+    desk.paint();
+    assert!(desk.rows().contains("Give edit (to type) for 8 h?"));
+    assert!(!desk.rows().contains("r take edit away"), "{}", desk.rows());
+    desk.later(400);
     assert_eq!(desk.types(b"y"), [grant(3)]);
+    desk.paint();
+    assert!(desk.rows().contains("r take edit away"), "{}", desk.rows());
+    assert!(!desk.rows().contains("asks to type"), "{}", desk.rows());
 }
 
 #[test]
@@ -147,6 +198,7 @@ fn with_link(cols: u16, rows: u16) -> Desk {
     desk.program("$ make\r\n\x1b[1;31merror\x1b[m\r\n$ ");
     desk.types(b"\x1dp");
     desk.paint();
+    desk.later(400);
     assert_eq!(desk.types(b"l"), [HostAction::Link]);
     desk.ui.link(LINK, Some(code()));
     desk
@@ -216,15 +268,19 @@ fn the_link_is_ended_after_a_yes_and_questions_come_first() {
     desk.asks(3, "anna");
     desk.paint();
     assert!(desk.rows().contains("asks to type"), "{}", desk.rows());
-    desk.later(1000);
+    assert_eq!(desk.types(b"a"), []);
+    desk.paint();
+    desk.later(400);
     assert_eq!(desk.types(b"y"), [grant(3)]);
+    desk.paint();
     assert_eq!(desk.types(b"x"), []);
     desk.paint();
     assert!(desk.rows().contains("End the link?"), "{}", desk.rows());
     assert_eq!(desk.types(b"n"), [], "anything but y is no");
     desk.paint();
     assert!(shows_link(&desk), "{}", desk.rows());
-    assert_eq!(desk.types(b"xy"), [HostAction::Command(Command::EndLink)]);
+    assert_eq!(desk.types(b"x"), []);
+    assert_eq!(desk.types(b"y"), [HostAction::Command(Command::EndLink)]);
     desk.ui
         .done(at(0), Ok(Done::Said("the link has ended".into())));
     desk.paint();
@@ -242,13 +298,17 @@ fn the_link_is_ended_after_a_yes_and_questions_come_first() {
 #[test]
 fn a_link_that_comes_when_the_panel_is_gone_is_not_shown() {
     let mut desk = Desk::new(80, 24);
-    assert_eq!(desk.types(b"\x1dplq").last(), Some(&HostAction::Link));
+    desk.types(b"\x1dp");
+    desk.paint();
+    desk.later(400);
+    assert_eq!(desk.types(b"l"), [HostAction::Link]);
+    desk.types(b"q");
     desk.paint();
     desk.ui.link(LINK, Some(code()));
     assert_eq!(desk.wants(), None);
     assert!(desk.paint().is_empty());
     // Nor is one that could draw.
-    desk.types(b"\x1dpl");
+    desk.types(b"\x1dp");
     desk.ui.link("https://signal.example/\x1b[2J\u{202e}", None);
     let out = String::from_utf8(desk.paint()).unwrap();
     assert!(
@@ -261,6 +321,8 @@ fn a_link_that_comes_when_the_panel_is_gone_is_not_shown() {
 fn a_code_is_asked_for_and_said() {
     let mut desk = Desk::new(80, 24);
     desk.types(b"\x1dp");
+    desk.paint();
+    desk.later(400);
     assert_eq!(desk.types(b"o"), [HostAction::Code]);
     desk.paint();
     assert!(

@@ -111,9 +111,14 @@ impl Machine {
         (host, ticket.trim().to_owned())
     }
 
+    /// Starts a command without a terminal or any input.
+    pub fn start(&self, args: &[&str]) -> Piped {
+        Piped::start(self.pillion(args))
+    }
+
     /// Runs a command to its end.
     pub fn output(&self, args: &[&str]) -> Output {
-        Piped::start(self.pillion(args)).wait()
+        self.start(args).wait()
     }
 
     /// Runs a command to its end; it must succeed. What it printed.
@@ -236,26 +241,40 @@ pub fn audited(machine: &Machine) -> Vec<String> {
     audit.lines().skip(1).map(said).collect()
 }
 
+/// What a question's page says of its keys.
+pub const QUESTION: &str = "Esc later";
+
+/// How long after something was seen a key is pressed: it counts 400 ms after that was drawn.
+const READ: Duration = Duration::from_millis(500);
+
 /// Asks for the right to type at `viewer` and gives it at `host`, as people do.
 pub fn request_and_grant(viewer: &mut Term, host: &mut Term) {
     viewer.send(&format!("{PREFIX}e"));
     host.wait_for("asks to type");
-    answer(host, "y", viewer, |viewer| {
-        viewer.text().contains("edit for")
-    });
+    answer(host, "y", |_| viewer.text().contains("edit for"));
 }
 
-/// Answers the question at the host's terminal until `done`: an answer counts only once the question
-/// could be read.
-pub fn answer(host: &mut Term, key: &str, viewer: &Term, done: impl Fn(&Term) -> bool) {
-    host.send(&format!("{PREFIX}{key}"));
-    let mut pressed = Instant::now();
-    until("the answer to count", || {
-        if pressed.elapsed() > Duration::from_secs(1) {
-            pressed = Instant::now();
-            host.send(&format!("{PREFIX}{key}"));
+/// Answers the question that waits at the host's terminal, until `done`.
+pub fn answer(host: &mut Term, key: &str, done: impl Fn(&Term) -> bool) {
+    host.send(PREFIX);
+    answer_open(host, key, done);
+}
+
+/// Answers the question that is open at the host's terminal, or about to be, until `done`.
+pub fn answer_open(host: &mut Term, key: &str, done: impl Fn(&Term) -> bool) {
+    press(host, QUESTION, key, done);
+}
+
+/// Presses a key of a question or the panel, which shows `on` or is about to, until `done`.
+pub fn press(host: &mut Term, on: &str, key: &str, done: impl Fn(&Term) -> bool) {
+    host.wait_for(on);
+    let mut seen = Instant::now();
+    until("the key to count", || {
+        if seen.elapsed() > READ && host.text().contains(on) {
+            seen = Instant::now();
+            host.send(key);
         }
-        done(viewer).then_some(())
+        done(host).then_some(())
     });
 }
 

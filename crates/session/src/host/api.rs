@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use thiserror::Error;
 
-use super::pack::{HistoryJob, PackedHistory};
+use super::{
+    pack::{HistoryJob, PackedHistory},
+    question::Question,
+};
 use crate::types::{ConnId, Stream};
 
 /// What a host is made from.
@@ -164,6 +167,11 @@ pub enum HostInput {
         /// The answer.
         yes: bool,
     },
+    /// Whoever gave this command has gone and waits for no answer.
+    Withdrawn {
+        /// From [`HostInput::Command`].
+        request: u64,
+    },
     /// The disk did not take this [`HostOutput::Ledger`] entry.
     LedgerNotWritten {
         /// The entry.
@@ -203,8 +211,8 @@ pub enum HostInput {
 pub enum Actor {
     /// A key pressed at the host's own terminal.
     Tty,
-    /// A program of the host's account, through the control socket. While a remote editor is here
-    /// this proves nothing, so what widens rights is confirmed at the terminal.
+    /// A program of the host's account, through the control socket. Once somebody else has typed, or
+    /// may, this proves nothing, so what widens rights is confirmed at the terminal.
     Socket,
 }
 
@@ -338,6 +346,8 @@ pub enum Command {
     },
     /// End the link; the session goes on.
     EndLink,
+    /// A spoken code is to be made by the link service in use. The driver does it.
+    Code,
 }
 
 /// What a command brought.
@@ -458,6 +468,8 @@ pub enum HostNotice {
         identity: PublicKey,
         /// What let them in, and what they proved to be.
         proof: String,
+        /// What is asked.
+        question: Question,
     },
     /// Knocks; answered by [`Command::Admit`] or [`Command::TurnAway`].
     Knocked {
@@ -469,6 +481,8 @@ pub enum HostNotice {
         identity: PublicKey,
         /// How they proved who they are.
         proof: String,
+        /// What is asked.
+        question: Question,
     },
     /// A knock was answered, or whoever knocked left: take the notice away.
     KnockGone {
@@ -484,8 +498,18 @@ pub enum HostNotice {
     Confirm {
         /// Goes into [`HostInput::Confirmed`].
         request: u64,
-        /// What is about to happen, as a question.
-        question: String,
+        /// What is about to happen.
+        question: Question,
+    },
+    /// Such a command waits no longer, however that ended: take the question away.
+    ConfirmGone {
+        /// From [`HostNotice::Confirm`].
+        request: u64,
+    },
+    /// A command through the control socket changed who may come in or do what.
+    ChangedBySocket {
+        /// What it did.
+        what: String,
     },
     /// Somebody came.
     Joined {

@@ -165,7 +165,7 @@ impl Host {
         self.attribution.acting = acting;
     }
 
-    /// Somebody on the host's side asks for something. Questions change nothing and are not noted.
+    /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
     pub(super) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
         if let Command::Who | Command::Status | Command::Ticket { new: false } = command {
             return;

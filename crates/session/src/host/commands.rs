@@ -27,13 +27,9 @@ impl Host {
     /// Somebody on the host's side wants something.
     pub(super) fn on_command(&mut self, request: u64, by: Actor, command: Command) {
         self.note_command(request, by, &command);
-        if command.widens(self.door()) && by == Actor::Socket && self.has_remote_editor() {
-            match self.ask_to_confirm(request, command) {
-                Ok(()) => {}
-                Err(error) => self.done(request, Err(error)),
-            }
-        } else {
-            self.carry_out(request, &by.into(), command);
+        match by {
+            Actor::Tty => self.carry_out(request, &By::Tty, command),
+            Actor::Socket => self.on_socket_command(request, command),
         }
     }
 
@@ -100,6 +96,7 @@ impl Host {
             Command::Unban { target } => self.unban(by, &target),
             Command::UseService { service, link } => self.use_service(by, service, link),
             Command::EndLink => self.end_link(by),
+            Command::Code => self.code(by),
         }
     }
 

@@ -1,17 +1,20 @@
-//! What the host's account asks for and could be somebody else's word: it needs a yes at the host's terminal.
+//! What comes through the control socket and could be somebody else's word: it needs a yes at the host's
+//! terminal. And what was changed through it, which is said there.
+//!
+//! To type in a shell is to run programs as the host's account, and a program can wait: it asks when the
+//! editor is gone and nobody thinks of it. So from the first input of somebody else on, nothing that the
+//! socket asks for lets anybody in or gives a right by itself, for as long as the program lives.
+
+use std::collections::BTreeMap;
 
 use pillion_caps::UnixMillis;
 use pillion_proto::{Allow, Right};
-use pillion_screen::clean::clean_title;
-
-use crate::words::span;
 
 use super::{
     Host,
-    api::{Command, CommandError, HostNotice, Target},
+    api::{Command, CommandError, Done, HostNotice},
     by::By,
-    commands::verb,
-    sharing::MAX_SERVICE,
+    question::Question,
 };
 
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
@@ -21,15 +24,92 @@ pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
 const MAX_CONFIRMS: usize = 16;
 
 /// A command that waits for a yes.
-pub(super) struct Confirm {
+struct Confirm {
     command: Command,
+    /// What is said of it once it is carried out.
+    statement: String,
     until_us: u64,
 }
 
+/// What the control socket asked for.
+pub(super) struct Confirms {
+    waiting: BTreeMap<u64, Confirm>,
+    /// What is to be said at the terminal of commands under way, by request.
+    statements: BTreeMap<u64, Statement>,
+    /// Input of somebody else reached the program, or that of an earlier run may have left something
+    /// running.
+    remote_input: bool,
+}
+
+/// How a change is said at the terminal.
+enum Statement {
+    /// In these words.
+    Whole(String),
+    /// By the command's name and what came of it.
+    Result(&'static str),
+}
+
+/// What a command does to who may come in and do what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Nothing: it asks.
+    Nothing,
+    /// It changes something, and lets nobody in and gives nobody a right who has not got it.
+    Changes,
+    /// It could let somebody in, or do more, who can't now.
+    Widens,
+}
+
+impl Confirms {
+    pub(super) fn new(remote_input: bool) -> Confirms {
+        Confirms {
+            waiting: BTreeMap::new(),
+            statements: BTreeMap::new(),
+            remote_input,
+        }
+    }
+
+    /// Input of somebody else reaches the program.
+    pub(super) fn note_remote_input(&mut self) {
+        self.remote_input = true;
+    }
+}
+
 impl Host {
-    /// Whether input of somebody else can reach the program at this moment: then what comes through
-    /// the socket may be typed by them.
-    pub(super) fn has_remote_editor(&self) -> bool {
+    /// The control socket wants something: it is carried out, or asked about first.
+    pub(super) fn on_socket_command(&mut self, request: u64, mut command: Command) {
+        let statement = match command.reach(self.door(), self.sharing.on) {
+            Reach::Nothing => None,
+            Reach::Changes => Some(match &command {
+                Command::Ticket { .. } => {
+                    let text = "the ticket was replaced; the one before opens nothing";
+                    Statement::Whole(text.to_owned())
+                }
+                _ => Statement::Result(command.name()),
+            }),
+            Reach::Widens => {
+                let question = match self.question(&mut command) {
+                    Ok(question) => question,
+                    Err(error) => return self.done(request, Err(error)),
+                };
+                if self.socket_needs_a_yes() {
+                    return self.ask_to_confirm(request, command, question);
+                }
+                Some(Statement::Whole(question.statement()))
+            }
+        };
+        let statements = &mut self.confirms.statements;
+        statements.extend(statement.map(|statement| (request, statement)));
+        self.carry_out(request, &By::Socket, command);
+    }
+
+    /// Whether what comes through the socket may be somebody else's word.
+    fn socket_needs_a_yes(&self) -> bool {
+        self.confirms.remote_input || self.has_remote_editor()
+    }
+
+    /// Whether somebody else could type at this moment.
+    fn has_remote_editor(&self) -> bool {
         let now = UnixMillis(self.now.unix_ms);
         let here = self.roster.people().filter(|person| person.connections > 0);
         here.map(|person| self.rights.standing(&person.identity, now))
@@ -37,82 +117,37 @@ impl Host {
     }
 
     /// Asks at the terminal whether a command is really its person's.
-    pub(super) fn ask_to_confirm(
-        &mut self,
-        request: u64,
-        mut command: Command,
-    ) -> Result<(), CommandError> {
+    fn ask_to_confirm(&mut self, request: u64, command: Command, question: Question) {
         if !self.has_tty {
-            let text = "somebody with the right to edit is connected, so a command could be theirs, \
-                        and there is no terminal here to confirm it at: revoke their right first \
-                        (pillion revoke --all)";
-            return Err(CommandError::NotAllowed(text.into()));
+            let text = "somebody else has typed in this session or may type now, so a command could be theirs, \
+                        and there is no terminal here to confirm it at. Somebody who manages the session can do \
+                        it from their viewer";
+            return self.done(request, Err(CommandError::NotAllowed(text.into())));
         }
-        if self.confirms.len() >= MAX_CONFIRMS {
+        if self.confirms.waiting.len() >= MAX_CONFIRMS {
             let text = "too many commands wait for a yes at the host's terminal already";
-            return Err(CommandError::NotNow(text.into()));
+            return self.done(request, Err(CommandError::NotNow(text.into())));
         }
-        // Whom it is about is settled now: names may change hands before the yes.
-        let label = self.settle(&mut command)?;
-        let question = match &command {
-            Command::Grant { right, ttl_ms, .. } => {
-                self.check_grant(*right)?;
-                let ttl = span(self.ttl(*ttl_ms)?);
-                format!("Give {label} the right to {} for {ttl}?", verb(*right))
-            }
-            Command::GrantLink {
-                right,
-                ttl_ms,
-                uses,
-            } => {
-                self.check_grant(*right)?;
-                let ttl = span(self.ttl(*ttl_ms)?);
-                let who = match uses {
-                    Some(uses) if uses.get() == 1 => "one person".to_owned(),
-                    Some(uses) => format!("{uses} people"),
-                    None => "whoever has it".to_owned(),
-                };
-                format!("Make a token that lets {who} {} for {ttl}?", verb(*right))
-            }
-            Command::Admit { .. } => format!("Let {label} in?"),
-            Command::Allow { target, right } => {
-                let later = match target {
-                    Target::Keys {
-                        is_address: true, ..
-                    } => ", and whose keys are added there,",
-                    _ => "",
-                };
-                format!(
-                    "Let {label}{later} come in and {}, from now on?",
-                    verb(*right)
-                )
-            }
-            Command::Unban { .. } => format!("Let {label} come in again?"),
-            Command::Open { allow: Some(allow) } => format!("Open the session: {allow}?"),
-            Command::UseService { service, link } => {
-                let service = clean_title(service, MAX_SERVICE);
-                match link {
-                    true => format!("Publish a link to this session at {service}?"),
-                    false => format!("Exchange codes for this session by {service}?"),
-                }
-            }
-            _ => return Err(CommandError::NotAllowed("nothing to confirm".into())),
-        };
         let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
-        self.confirms.insert(request, Confirm { command, until_us });
+        let confirm = Confirm {
+            command,
+            statement: question.statement(),
+            until_us,
+        };
+        self.confirms.waiting.insert(request, confirm);
         self.arm(until_us);
         self.notice(HostNotice::Confirm { request, question });
-        Ok(())
     }
 
     /// The person at the host answered.
     pub(super) fn on_confirmed(&mut self, request: u64, yes: bool) {
-        let Some(confirm) = self.confirms.remove(&request) else {
+        let Some(confirm) = self.end_confirm(request) else {
             return;
         };
         if yes {
             self.note_confirmed(request);
-            // Only what came through the socket is asked about.
+            let statement = Statement::Whole(confirm.statement);
+            self.confirms.statements.insert(request, statement);
             self.carry_out(request, &By::Socket, confirm.command);
         } else {
             let text = "the person at the host's terminal said no";
@@ -120,19 +155,38 @@ impl Host {
         }
     }
 
-    pub(super) fn expire_confirms(&mut self) {
-        let now = self.now.mono_us;
-        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.confirms)
-            .into_iter()
-            .partition(|(_, confirm)| now >= confirm.until_us || !self.has_tty);
-        for (_, confirm) in &rest {
-            self.arm(confirm.until_us);
-        }
-        self.confirms = rest.into_iter().collect();
-        for (request, _) in due {
-            let text = "nobody said yes at the host's terminal";
+    /// Whoever gave a command does not wait for it any more: a question about it goes.
+    pub(super) fn on_withdrawn(&mut self, request: u64) {
+        if self.end_confirm(request).is_some() {
+            let text = "the command was ended before somebody said yes at the host's terminal";
             self.done(request, Err(CommandError::NotAllowed(text.into())));
         }
+    }
+
+    pub(super) fn expire_confirms(&mut self) {
+        let now = self.now.mono_us;
+        let waiting = self.confirms.waiting.iter();
+        let due = waiting.filter(|(_, confirm)| now >= confirm.until_us || !self.has_tty);
+        let due: Vec<u64> = due.map(|(request, _)| *request).collect();
+        for request in due {
+            self.end_confirm(request);
+            let text = match self.has_tty {
+                true => "nobody said yes at the host's terminal",
+                false => "the host's terminal is gone, so nobody can say yes there",
+            };
+            self.done(request, Err(CommandError::NotAllowed(text.into())));
+        }
+        let next = self.confirms.waiting.values().map(|one| one.until_us).min();
+        if let Some(next) = next {
+            self.arm(next);
+        }
+    }
+
+    /// A command waits no longer, and its question goes with it.
+    fn end_confirm(&mut self, request: u64) -> Option<Confirm> {
+        let confirm = self.confirms.waiting.remove(&request)?;
+        self.notice(HostNotice::ConfirmGone { request });
+        Some(confirm)
     }
 
     /// The host's terminal went away or came back.
@@ -140,36 +194,81 @@ impl Host {
         self.has_tty = attached;
         self.expire_confirms();
     }
+
+    /// Says at the terminal what the socket changed, once it is done.
+    pub(super) fn say_changed(&mut self, request: u64, result: &Result<Done, CommandError>) {
+        let Some(statement) = self.confirms.statements.remove(&request) else {
+            return;
+        };
+        let what = match (result, statement) {
+            (Err(_), _) => return,
+            (Ok(Done::Token { grant, .. }), Statement::Whole(text)) => {
+                format!("{text} (grant {grant})")
+            }
+            (Ok(Done::Said(text)), Statement::Result(name)) => format!("{name}: {text}"),
+            (Ok(_), Statement::Result(name)) => name.to_owned(),
+            (Ok(_), Statement::Whole(text)) => text,
+        };
+        self.notice(HostNotice::ChangedBySocket { what });
+    }
 }
 
 impl Command {
-    /// Whether it could let somebody in or do more who can't now.
-    pub(super) fn widens(&self, door: Allow) -> bool {
+    /// What it does. `door` says who comes in now, `shared` whether the session is shared.
+    fn reach(&self, door: Allow, shared: bool) -> Reach {
         match self {
-            // A ticket only lets watch, and an editor has one. Sharing can't begin while an editor is
-            // here: that it is on is how they came.
-            Command::Share { .. } | Command::Ticket { .. } => false,
-            Command::Grant { .. }
-            | Command::GrantLink { .. }
-            | Command::Admit { .. }
-            | Command::Allow { .. }
-            | Command::Unban { .. } => true,
-            // A link lets in whom a ticket does. But where it is kept, and that the session is known
-            // there, is for the host to say.
-            Command::UseService { .. } => true,
-            // Neither of the other two lets in all that the third does not.
-            Command::Open { allow } => {
-                allow.is_some_and(|allow| allow != door && door != Allow::Link)
-            }
-            Command::Stop
-            | Command::Who
+            // The ticket is in the account's files, for whoever can use its socket to read.
+            Command::Who
             | Command::Status
+            | Command::Open { allow: None }
+            | Command::Ticket { new: false } => Reach::Nothing,
+            Command::Share { .. } if shared => Reach::Nothing,
+            // Neither of the other two modes lets in all that "link" does not.
+            Command::Open { allow: Some(allow) } if *allow == door || door == Allow::Link => {
+                Reach::Changes
+            }
+            // A code lets in whom a ticket does.
+            Command::Ticket { new: true }
+            | Command::Code
+            | Command::Stop
             | Command::Refuse { .. }
             | Command::TurnAway { .. }
             | Command::Revoke { .. }
             | Command::Kick { .. }
             | Command::Ban { .. }
-            | Command::EndLink => false,
+            | Command::EndLink => Reach::Changes,
+            Command::Share { .. }
+            | Command::Grant { .. }
+            | Command::GrantLink { .. }
+            | Command::Admit { .. }
+            | Command::Allow { .. }
+            | Command::Unban { .. }
+            | Command::Open { allow: Some(_) } => Reach::Widens,
+            // A link lets in whom a ticket does. But where it is kept, and that the session is known
+            // there, is for the host to say.
+            Command::UseService { .. } => Reach::Widens,
+        }
+    }
+
+    /// As it is given to `pillion`.
+    fn name(&self) -> &'static str {
+        match self {
+            Command::Share { .. } => "share",
+            Command::Stop => "stop",
+            Command::Ticket { .. } => "ticket",
+            Command::Who => "who",
+            Command::Status => "ls",
+            Command::Grant { .. } | Command::GrantLink { .. } => "grant",
+            Command::Refuse { .. } | Command::TurnAway { .. } => "refuse",
+            Command::Revoke { .. } => "revoke",
+            Command::Kick { .. } => "kick",
+            Command::Open { .. } | Command::Allow { .. } => "allow",
+            Command::Admit { .. } => "admit",
+            Command::Ban { .. } => "ban",
+            Command::Unban { .. } => "unban",
+            Command::UseService { .. } => "link",
+            Command::EndLink => "link --off",
+            Command::Code => "code",
         }
     }
 }

@@ -302,6 +302,7 @@ impl Host {
             bytes: input.bytes.len(),
         });
         self.attribute(&right, &join.0, input.bytes.len());
+        self.confirms.note_remote_input();
         self.out.push_back(HostOutput::Write {
             track: input.track,
             seq,

@@ -25,6 +25,7 @@ use super::{
     by::By,
     conn::Fault,
     join::Admitted,
+    question::Question,
     rate::Bucket,
 };
 
@@ -76,15 +77,25 @@ impl Knock {
 
     /// How they proved who they are, and by which code they came; for people.
     fn proof(&self) -> String {
+        let key = format!("key {}", self.identity.fingerprint());
+        let all: Vec<String> = self.beside_key().chain([key]).collect();
+        all.join(", ")
+    }
+
+    /// The same without their key.
+    fn beside_key(&self) -> impl Iterator<Item = String> {
         let code = match self.ticket {
             Entry::Code(_) => Some(self.ticket.to_string()),
             _ => None,
         };
         code.into_iter()
             .chain(self.claims.iter().map(|claim| claim.who.to_string()))
-            .chain([format!("key {}", self.identity.fingerprint())])
-            .collect::<Vec<_>>()
-            .join(", ")
+    }
+
+    /// Whether to let them in.
+    pub(super) fn question(&self) -> Question {
+        let proved: Vec<String> = self.beside_key().collect();
+        Question::knock(&self.identity, &proved, &self.name)
     }
 }
 
@@ -263,6 +274,7 @@ impl Host {
             name: knock.name.to_string(),
             identity: knock.identity,
             proof: proof.to_owned(),
+            question: knock.question(),
         };
         let event = event_of("knocked", knock);
         self.log_event(event);

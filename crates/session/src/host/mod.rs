@@ -8,7 +8,8 @@
 //! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range
 //! (`pack` makes the replies, `fair` says whose turn it is),
 //! `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
-//! `resolve` of whom, `requests` what viewers ask for, `sharing` when any of it is open, `attribution`
+//! `question` how it is asked there, `resolve` of whom, `requests` what viewers ask for, `sharing` when any
+//! of it is open, `attribution`
 //! what the log says of who did what.
 
 mod admission;
@@ -29,6 +30,7 @@ mod lists;
 mod local;
 mod manage;
 mod pack;
+mod question;
 mod rate;
 mod requests;
 mod resolve;
@@ -54,6 +56,7 @@ use rand_chacha::{
 pub use api::*;
 pub use confirm::CONFIRM_WITHIN_US;
 pub use pack::{HistoryJob, PackedHistory};
+pub use question::Question;
 
 use crate::types::{ConnId, Now};
 
@@ -92,7 +95,7 @@ pub struct Host {
     inputs: input::Inputs,
     track: track::Track,
     history: history::History,
-    confirms: BTreeMap<u64, confirm::Confirm>,
+    confirms: confirm::Confirms,
     /// Who may come in unless the ledger says otherwise.
     allow: Allow,
     trust: Trust,
@@ -121,6 +124,7 @@ impl Host {
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
         let (rights, problem) = rights::Rights::new(session, config.read_only, &config.ledger);
+        let remote_input = problem.is_some() || rights.was_edited();
         let host_name = Name::in_text(&config.host_name);
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
@@ -163,7 +167,7 @@ impl Host {
             inputs: input::Inputs::new(),
             track: track::Track::new(config.size, now.mono_us),
             history: history::History::new(now.mono_us),
-            confirms: BTreeMap::new(),
+            confirms: confirm::Confirms::new(remote_input),
             allow: config.allow,
             trust: Trust::default(),
             knocks: knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
@@ -213,6 +217,7 @@ impl Host {
                 command,
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
+            HostInput::Withdrawn { request } => self.on_withdrawn(request),
             HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
             HostInput::History(packed) => self.on_history(packed),
             HostInput::Delivered { conn, stream } => self.on_delivered(conn, stream),
@@ -306,6 +311,7 @@ impl Host {
     }
 
     fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
+        self.say_changed(request, &result);
         self.log_command(request, &result);
         self.out.push_back(HostOutput::Done { request, result });
     }

@@ -12,6 +12,7 @@ use super::{
     Host,
     api::{CommandError, Done, HostNotice},
     by::By,
+    question::Question,
 };
 
 /// After a no, the same person may ask for edit again so much later, in microseconds.
@@ -58,12 +59,14 @@ impl Host {
             person.asking = true;
             let (name, identity) = (person.name.to_string(), person.identity);
             let proof = person.proof();
+            let question = Question::give(Right::Edit, self.edit_ttl_ms, person);
             self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
             return self.notice(HostNotice::EditRequested {
                 id,
                 name,
                 identity,
                 proof,
+                question,
             });
         };
         self.send(

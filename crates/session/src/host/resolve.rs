@@ -13,7 +13,7 @@ use pillion_screen::clean::clean_title;
 
 use super::{
     Host,
-    api::{Command, CommandError, Target},
+    api::{CommandError, Target},
     knocks::Knock,
     roster::Person,
 };
@@ -271,38 +271,6 @@ impl Host {
         let labels: Vec<String> = who.iter().map(label).collect();
         let label = labels.join(", ");
         AclSubjects { who, label }
-    }
-
-    /// Settles whom a command is about that waits for a yes: exactly whom the question shows, whatever anybody is
-    /// called by then. Gives what the question calls them.
-    pub(super) fn settle(&self, command: &mut Command) -> Result<String, CommandError> {
-        let exactly = |acl: AclSubjects| (Target::Exactly(acl.who), acl.label);
-        let (target, (settled, label)) = match command {
-            Command::Grant { target, .. } => {
-                let person = self.resolve_participant(target)?;
-                (target, (person.key.into(), self.label_of(&person)))
-            }
-            Command::Admit { target } => {
-                let person = self.resolve_knock(target)?;
-                (target, (person.key.into(), self.label_of(&person)))
-            }
-            Command::Allow { target, .. } | Command::Unban { target }
-                if matches!(target, Target::Keys { .. }) =>
-            {
-                return Ok(self.resolve_subjects(target)?.label);
-            }
-            Command::Allow { target, .. } => {
-                let acl = self.resolve_subjects(target)?;
-                (target, exactly(acl))
-            }
-            Command::Unban { target } => {
-                let acl = self.resolve_barred(target)?;
-                (target, exactly(acl))
-            }
-            _ => return Ok(String::new()),
-        };
-        *target = settled;
-        Ok(label)
     }
 
     /// "2 anna (7f3a-91c2-04be-77d1)".

@@ -115,6 +115,11 @@ impl Rights {
         )
     }
 
+    /// Whether anybody was ever given the right to type in this session and used it to be let in.
+    pub(super) fn was_edited(&self) -> bool {
+        self.ledger.was_edited()
+    }
+
     /// The right to write one input now; `None` without one.
     pub(super) fn edit(&self, who: &PublicKey, now: UnixMillis) -> Option<EditRight> {
         let grant = self.best(who, now).filter(|_| !self.read_only)?;

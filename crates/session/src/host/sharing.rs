@@ -82,7 +82,7 @@ impl Host {
         self.ticket_when_reachable(request);
     }
 
-    fn ended_program(&self) -> Option<CommandError> {
+    pub(super) fn ended_program(&self) -> Option<CommandError> {
         let ended = self.track.state != TrackState::Live;
         ended.then(|| {
             CommandError::NotNow("the program has ended; there is nothing to share".into())
@@ -212,7 +212,16 @@ impl Host {
         ))
     }
 
-    fn check_shared(&self) -> Result<(), CommandError> {
+    /// `pillion code`: the driver has one made.
+    pub(super) fn code(&mut self, by: &By) -> Result<Done, CommandError> {
+        self.check_shared()?;
+        self.log_by(by, serde_json::json!({ "event": "code" }));
+        Ok(Done::Said(
+            "a spoken code is made, for one person and ten minutes".into(),
+        ))
+    }
+
+    pub(super) fn check_shared(&self) -> Result<(), CommandError> {
         let text = "this session is not shared; `pillion share` starts that and prints the ticket";
         match self.sharing.on {
             true => Ok(()),

@@ -7,7 +7,7 @@ use pillion_proto::{Allow, Right};
 use super::harness::*;
 use crate::{
     Actor, Command, CommandError, Done, HostConfig, HostInput, HostNotice, Phase, Target,
-    ViewerConfig, ViewerInput,
+    ViewerConfig, ViewerInput, host::Question,
 };
 
 fn key(seed: u8) -> SshKey {
@@ -98,8 +98,12 @@ fn a_list_is_confirmed_once_while_an_editor_is_here() {
     world.join(20, "anna");
     world.grant_edit("anna").unwrap();
     let seeds: Vec<u8> = (30..80).collect();
+    let mut target = list(&seeds);
+    if let Target::Keys { is_address, .. } = &mut target {
+        *is_address = true;
+    }
     let allow = Command::Allow {
-        target: list(&seeds),
+        target,
         right: Right::View,
     };
     let request = world.ask(Actor::Socket, allow);
@@ -107,11 +111,23 @@ fn a_list_is_confirmed_once_while_an_editor_is_here() {
         HostNotice::Confirm { question, .. } => Some(question.clone()),
         _ => None,
     });
-    let asked: Vec<String> = asked.collect();
+    let asked: Vec<Question> = asked.collect();
+    let [asked] = &asked[..] else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(asked.what, "Let in to watch, from now on");
+    // Some by their fingerprints, and how many more; where they are said to be from is the command's word,
+    // and that they are looked for there is not.
+    assert_eq!(asked.who.len(), 18, "{asked:?}");
+    assert!(asked.who[0].starts_with("SSH key SHA256:"), "{asked:?}");
+    assert_eq!(asked.who[16], "and 34 more");
+    let from = "https://forge.example/bert.keys";
     assert_eq!(
-        asked,
-        ["Let the 50 keys of https://forge.example/bert.keys come in and watch, from now on?"]
+        asked.who[17],
+        format!("and the keys that are added later at {from}")
     );
+    let whose = "the command says these are the keys of";
+    assert_eq!(asked.said, [(whose.to_owned(), from.to_owned())]);
     assert!(door(&mut world).0.is_empty());
     let yes = true;
     world.host(HostInput::Confirmed { request, yes });

@@ -1,11 +1,9 @@
-//! Grants, requests, revocations; who may widen and who is asked first.
+//! Grants, requests, revocations.
 
 use pillion_proto::Right;
 
 use super::harness::*;
-use crate::{
-    Actor, Command, CommandError, Done, HostInput, HostNotice, Phase, Target, ViewerInput,
-};
+use crate::{Command, CommandError, Done, HostNotice, Phase, Target, ViewerInput};
 
 #[test]
 fn a_request_is_shown_to_the_host_and_gone_when_granted() {
@@ -307,102 +305,6 @@ fn grants_are_revoked_by_id_by_link_and_all_at_once() {
         })
         .unwrap();
     assert_eq!(world.seats[carl].right(), Right::View);
-}
-
-#[test]
-fn with_an_editor_here_widening_through_the_socket_needs_a_yes_at_the_terminal() {
-    let mut world = World::shared();
-    let anna = world.join(10, "anna");
-    let bert = world.join(11, "bert");
-    let grant = |name: &str| Command::Grant {
-        target: named(name),
-        right: Right::Edit,
-        ttl_ms: None,
-    };
-
-    // Nobody else can type yet: the socket is the host's own.
-    let request = world.ask(Actor::Socket, grant("anna"));
-    assert!(world.done.remove(&request).unwrap().is_ok());
-    assert_eq!(world.seats[anna].right(), Right::Edit);
-
-    let request = world.ask(Actor::Socket, grant("bert"));
-    assert!(world.done.is_empty());
-    let question = world.notices.iter().find_map(|notice| match notice {
-        HostNotice::Confirm {
-            request: asked,
-            question,
-        } if *asked == request => Some(question),
-        _ => None,
-    });
-    assert!(question.unwrap().contains("2 bert"));
-    world.host(HostInput::Confirmed {
-        request,
-        yes: false,
-    });
-    assert!(matches!(
-        world.done.remove(&request),
-        Some(Err(CommandError::NotAllowed(_)))
-    ));
-
-    let request = world.ask(Actor::Socket, grant("bert"));
-    world.advance_ms(60_100);
-    assert!(matches!(
-        world.done.remove(&request),
-        Some(Err(CommandError::NotAllowed(_)))
-    ));
-    world.host(HostInput::Confirmed { request, yes: true });
-    assert_eq!(world.seats[bert].right(), Right::View);
-
-    let request = world.ask(Actor::Socket, grant("bert"));
-    world.host(HostInput::Confirmed { request, yes: true });
-    assert!(world.done.remove(&request).unwrap().is_ok());
-    assert_eq!(world.seats[bert].right(), Right::Edit);
-
-    // Narrowing is always at once.
-    let request = world.ask(
-        Actor::Socket,
-        Command::Revoke {
-            target: Target::All,
-        },
-    );
-    assert!(world.done.remove(&request).unwrap().is_ok());
-}
-
-#[test]
-fn without_a_terminal_an_editor_keeps_the_socket_from_widening() {
-    let mut headless = config();
-    headless.has_tty = false;
-    let mut world = World::sharing(headless);
-    world.join(10, "anna");
-    let link = || Command::GrantLink {
-        right: Right::Edit,
-        ttl_ms: None,
-        uses: None,
-    };
-    let request = world.ask(Actor::Socket, link());
-    assert!(world.done.remove(&request).unwrap().is_ok());
-    world.grant_edit("anna").unwrap();
-    let request = world.ask(Actor::Socket, link());
-    assert!(matches!(
-        world.done.remove(&request),
-        Some(Err(CommandError::NotAllowed(_)))
-    ));
-}
-
-#[test]
-fn commands_that_wait_for_a_yes_end_when_the_terminal_goes_and_are_few() {
-    let mut world = World::shared();
-    world.join(10, "anna");
-    world.grant_edit("anna").unwrap();
-    let link = || Command::GrantLink {
-        right: Right::Edit,
-        ttl_ms: None,
-        uses: None,
-    };
-    let requests: Vec<u64> = (0..20).map(|_| world.ask(Actor::Socket, link())).collect();
-    assert_eq!(world.done.len(), 4);
-    world.host(HostInput::Tty { attached: false });
-    assert!(requests.iter().all(|request| world.done[request].is_err()));
 }
 
 #[test]

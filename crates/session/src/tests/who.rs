@@ -61,7 +61,7 @@ fn confirm(world: &mut World, command: Command, before_the_yes: impl FnOnce(&mut
         HostNotice::Confirm {
             request: asked,
             question,
-        } if *asked == request => Some(question.clone()),
+        } if *asked == request => Some(format!("{question:?}")),
         _ => None,
     });
     before_the_yes(world);

@@ -387,18 +387,18 @@ impl World {
         };
         // Sharing is not left off for long: nothing happens then.
         let again = matches!(command, Command::Stop);
-        if matches!(command, Command::Share { .. }) || again {
+        self.give(by, command, text);
+        if again {
+            self.share_again();
+        }
+    }
+
+    /// Gives a command; where sharing begins by it is told a second time.
+    fn give(&mut self, by: Actor, command: Command, text: Option<String>) {
+        if !self.is_asked_about(by, &command) {
             self.note_sharing(&command);
         }
         self.command_by(by, command, text);
-        if again
-            && self
-                .host
-                .as_ref()
-                .is_some_and(|side| side.state == TrackState::Live)
-        {
-            self.share_again();
-        }
     }
 
     /// Whom the host's command takes a text for.
@@ -420,8 +420,14 @@ impl World {
         let command = Command::Share {
             from_start: self.dice.one_in(3),
         };
-        self.note_sharing(&command);
-        self.command(Actor::Tty, command);
+        if self.dice.one_in(2) {
+            // Through the socket, where that may take a yes, and then at the terminal.
+            let after = self.dice.range(10_000, 3_000_000);
+            let (life, act) = (self.lives, Human::ShareAgain);
+            self.after(after, Event::Human { life, act });
+            return self.give(Actor::Socket, command, None);
+        }
+        self.give(Actor::Tty, command, None);
     }
 
     /// Where sharing begins, told a second time.
@@ -476,11 +482,24 @@ impl World {
             }
             Human::Confirm(request) => {
                 let yes = !self.dice.one_in(4);
+                let unasked = self.strikes(Sabotage::OutwaitEditor);
                 let Some(side) = &mut self.host else { return };
-                if let Some(asked) = side.asked.get_mut(&request) {
-                    asked.confirmed = yes;
+                // One that came too late is none.
+                let waits = side.questions.contains(&request);
+                let asked = side.asked.get_mut(&request).filter(|_| waits && yes);
+                let command = asked.map(|asked| {
+                    asked.confirmed = asked.editor_here || !unasked;
+                    asked.command.clone()
+                });
+                if let Some(command) = command {
+                    self.note_sharing(&command);
                 }
                 self.tell_host(HostInput::Confirmed { request, yes });
+            }
+            Human::Withdraw(request) => self.tell_host(HostInput::Withdrawn { request }),
+            Human::ShareAgain => {
+                let from_start = self.dice.one_in(3);
+                self.give(Actor::Tty, Command::Share { from_start }, None);
             }
         }
     }

@@ -1,13 +1,14 @@
-//! What the host's own side asked for and got: the changes it makes are told to the model.
+//! What the host's own side asked for and got: the changes it makes are told to the model, and what the
+//! control socket asks for is not taken for the host's own word once somebody else has typed.
 
 use pillion_caps::{Door, Grant, PublicKey, SecretKey, Subject};
 use pillion_people::{Name, SubjectRef};
 use pillion_proto::{Allow, FromHost, GrantToken, ParticipantId, Right};
-use pillion_session::{Actor, Command, CommandError, ConnId, Done, Target};
+use pillion_session::{Actor, Command, CommandError, ConnId, Done, HostNotice, HostOutput, Target};
 
 use crate::model::{Effect, Granted};
 
-use super::{World, hosting::Asked};
+use super::{Sabotage, World, hosting::Asked};
 
 impl World {
     /// A command came back: what it changed.
@@ -20,18 +21,14 @@ impl World {
         let Ok(done) = result else {
             return self.check_failed(asked, result);
         };
-        let widens = matches!(
-            asked.command,
-            Command::Grant { .. }
-                | Command::GrantLink { .. }
-                | Command::Admit { .. }
-                | Command::Allow { .. }
-                | Command::Unban { .. }
-        );
+        let could_be_theirs = asked.editor_here || asked.remote_input;
         let unconfirmed =
-            widens && asked.by == Actor::Socket && asked.editor_here && !asked.confirmed;
+            asked.widens && asked.by == Actor::Socket && could_be_theirs && !asked.confirmed;
         self.require(!unconfirmed, || {
-            format!("{:?} was not confirmed", asked.command)
+            format!(
+                "{:?} was not confirmed, and could be somebody else's word",
+                asked.command
+            )
         });
         let entries = self.host.as_ref().map_or(0, |side| side.entries);
         match (&asked.command, done) {
@@ -209,7 +206,10 @@ impl World {
             format!("{command:?} ({written:?}) met somebody else: {text}")
         });
         let question = asked.question.as_ref().filter(|_| asked.confirmed);
-        let shown = question.is_none_or(|question| question.contains(&who.fingerprint()));
+        let shown = question.is_none_or(|question| {
+            let mut lines = question.who.iter();
+            lines.any(|line| line.contains(&who.fingerprint()))
+        });
         self.require(shown, || {
             format!("{question:?} was answered, and it met somebody else: {text}")
         });
@@ -234,6 +234,95 @@ impl World {
         }
         let person = self.person_of(key).map(|person| &self.people[person]);
         person.is_some_and(|person| Name::of(&person.name).is_same(&Name::of(text)))
+    }
+
+    /// Whether a command could let somebody in or do more who can't now, and whether it changes anything.
+    pub(super) fn reach(&self, command: &Command) -> (bool, bool) {
+        let door = match self.model.door() {
+            Door::Link => Allow::Link,
+            Door::Invited => Allow::Invited,
+            Door::Team => Allow::Team,
+        };
+        match command {
+            Command::Who
+            | Command::Status
+            | Command::Ticket { new: false }
+            | Command::Open { allow: None } => (false, false),
+            Command::Share { .. } => (!self.model.shared, !self.model.shared),
+            Command::Open { allow: Some(allow) } => (*allow != door && door != Allow::Link, true),
+            Command::Grant { .. }
+            | Command::GrantLink { .. }
+            | Command::Admit { .. }
+            | Command::Allow { .. }
+            | Command::Unban { .. }
+            | Command::UseService { .. } => (true, true),
+            Command::Stop
+            | Command::Ticket { new: true }
+            | Command::Refuse { .. }
+            | Command::Revoke { .. }
+            | Command::Kick { .. }
+            | Command::TurnAway { .. }
+            | Command::Ban { .. }
+            | Command::EndLink
+            | Command::Code => (false, true),
+        }
+    }
+
+    /// Whether a command is asked about at the terminal, or refused without one.
+    pub(super) fn is_asked_about(&self, by: Actor, command: &Command) -> bool {
+        let Some(side) = &self.host else { return false };
+        let could_be_theirs =
+            side.edited_before || self.remote_input || self.a_remote_editor_is_here();
+        by == Actor::Socket && self.reach(command).0 && could_be_theirs
+    }
+
+    /// A question stands at the terminal for as long as its command waits, and what the socket changed is
+    /// said there.
+    pub(super) fn check_terminal(&mut self, fresh: &[HostOutput]) {
+        let hides = self.strikes(Sabotage::HideChange);
+        let keeps = self.strikes(Sabotage::KeepQuestion);
+        let mut said = 0u64;
+        for output in fresh {
+            let HostOutput::Notice(notice) = output else {
+                continue;
+            };
+            let Some(side) = &mut self.host else { return };
+            match notice {
+                HostNotice::Confirm { request, .. } => {
+                    let new = side.questions.insert(*request);
+                    self.tally.questions += 1;
+                    self.require(new, || format!("command {request} is asked about twice"));
+                }
+                HostNotice::ConfirmGone { request } if !keeps => {
+                    let was = side.questions.remove(request);
+                    self.require(was, || {
+                        format!("a question of {request} is gone that never was")
+                    });
+                }
+                HostNotice::ChangedBySocket { .. } if !hides => said += 1,
+                _ => {}
+            }
+        }
+        for output in fresh {
+            let HostOutput::Done { request, result } = output else {
+                continue;
+            };
+            let Some(side) = &self.host else { return };
+            let stays = side.questions.contains(request);
+            let changed = side
+                .asked
+                .get(request)
+                .is_some_and(|asked| asked.by == Actor::Socket && asked.changes && result.is_ok());
+            self.require(!stays, || {
+                format!("the question of {request} stays, and the command has ended")
+            });
+            if changed {
+                self.require(said > 0, || {
+                    format!("command {request} changed something, and it is not said")
+                });
+                said = said.saturating_sub(1);
+            }
+        }
     }
 
     fn check_failed(&mut self, asked: &Asked, result: &Result<Done, CommandError>) {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use pillion_caps::SecretKey;
+use pillion_caps::{Ledger, LedgerEvent, SecretKey};
 use pillion_proto::{ParticipantId, TrackState};
 use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
 use pillion_session::{
     Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, Now, Stream,
+    LogEntry, Now, Stream, host::Question,
 };
 
 use crate::program::Program;
@@ -28,11 +28,17 @@ pub(super) struct Asked {
     /// What the host's person wrote to say whom it is about, if they wrote anything.
     pub(super) text: Option<String>,
     /// What was asked at the terminal about it.
-    pub(super) question: Option<String>,
+    pub(super) question: Option<Question>,
     /// Somebody at the terminal said yes.
     pub(super) confirmed: bool,
+    /// It could let somebody in or do more who could not when it came.
+    pub(super) widens: bool,
+    /// It changes who may come in or do what.
+    pub(super) changes: bool,
     /// Somebody else could certainly type when it came.
     pub(super) editor_here: bool,
+    /// Somebody else had typed when it came.
+    pub(super) remote_input: bool,
 }
 
 /// One run of a host.
@@ -48,6 +54,8 @@ pub(super) struct HostSide {
     /// What it wants done, from where the driver waits for the disk.
     queue: VecDeque<HostOutput>,
     waits_for_disk: bool,
+    /// Somebody else could type in an earlier run, as its ledger tells.
+    pub(super) edited_before: bool,
     pub(super) program: Program,
     pub(super) state: TrackState,
     /// An emulator that is fed the same, and the lines it settled.
@@ -65,6 +73,8 @@ pub(super) struct HostSide {
     /// Ledger entries asked to be written so far.
     pub(super) entries: u64,
     pub(super) asked: BTreeMap<u64, Asked>,
+    /// Commands whose question stands at the terminal.
+    pub(super) questions: BTreeSet<u64>,
     requests: u64,
     pub(super) listening: bool,
     /// Inputs in the program's hands: newest number, and when each of the last ones was.
@@ -111,6 +121,13 @@ impl World {
             link: self.link,
             relay_token: None,
         };
+        let entries = self
+            .ledger
+            .iter()
+            .map(|entry| LedgerEvent::from_bytes(entry));
+        let entries: Vec<LedgerEvent> = entries.filter_map(Result::ok).collect();
+        let ledger = Ledger::replay(self.session.public(), entries);
+        let edited_before = ledger.is_ok_and(|ledger| ledger.was_edited());
         let host = Host::new(config, now);
         self.host = Some(HostSide {
             host,
@@ -121,6 +138,7 @@ impl World {
             handled_at_us: self.now_us,
             queue: VecDeque::new(),
             waits_for_disk: false,
+            edited_before,
             program: Program::new(&mut self.dice),
             state: TrackState::Live,
             reference: Terminal::new(size),
@@ -133,6 +151,7 @@ impl World {
             echoed: 0,
             entries: self.ledger.len() as u64,
             asked: BTreeMap::new(),
+            questions: BTreeSet::new(),
             requests: 0,
             listening: false,
             written: 0,
@@ -264,6 +283,8 @@ impl World {
     /// The same about somebody whom the host's person named in writing.
     pub(super) fn command_by(&mut self, by: Actor, command: Command, text: Option<String>) {
         let editor_here = self.a_remote_editor_is_here();
+        let (widens, changes) = self.reach(&command);
+        let remote_input = self.remote_input;
         let Some(side) = &mut self.host else { return };
         side.requests += 1;
         let request = side.requests;
@@ -275,7 +296,10 @@ impl World {
                 text,
                 question: None,
                 confirmed: false,
+                widens,
+                changes,
                 editor_here,
+                remote_input,
             },
         );
         self.tell_host(HostInput::Command {
@@ -537,17 +561,23 @@ impl World {
                 });
             }
             HostNotice::Confirm { request, question } => {
-                if let Some(asked) = side.asked.get_mut(request) {
+                let request = *request;
+                if let Some(asked) = side.asked.get_mut(&request) {
                     asked.question = Some(question.clone());
                 }
-                self.after(
-                    delay,
-                    Event::Human {
-                        life,
-                        act: Human::Confirm(*request),
-                    },
-                );
+                let act = match self.dice.below(5) {
+                    0 => Human::Withdraw(request),
+                    _ => Human::Confirm(request),
+                };
+                // Some are answered too late.
+                let delay = match self.dice.one_in(8) {
+                    true => 70_000_000,
+                    false => delay,
+                };
+                self.after(delay, Event::Human { life, act });
             }
+            // Looked at when they come.
+            HostNotice::ConfirmGone { .. } | HostNotice::ChangedBySocket { .. } => {}
             HostNotice::Knocked { id, .. } => {
                 let new = side.knocks.insert(*id);
                 self.require(new, || format!("{id:?} knocks twice"));

@@ -134,6 +134,7 @@ impl World {
                 _ => {}
             }
         }
+        self.check_terminal(fresh);
         for output in fresh {
             if let HostOutput::Done { request, result } = output {
                 let asked = self
@@ -221,7 +222,10 @@ impl World {
                     let new = self.closed.insert(*conn);
                     self.require(new, || format!("{conn:?} is closed twice"));
                 }
-                HostOutput::Write { bytes, .. } => self.check_write(from, bytes),
+                HostOutput::Write { bytes, .. } => {
+                    self.check_write(from, bytes);
+                    self.remote_input = true;
+                }
                 _ => {}
             }
         }

@@ -70,6 +70,12 @@ pub enum Sabotage {
     KeepBanned,
     /// The host's command takes what its person writes for what somebody calls themselves, before anything else.
     BelieveNames,
+    /// A command that waited until nobody else could type is carried out without a yes.
+    OutwaitEditor,
+    /// What a command changed is not said at the terminal.
+    HideChange,
+    /// A command's question stays when the command has ended.
+    KeepQuestion,
 }
 
 /// Whether to remember what happens: when one world is looked at.
@@ -112,6 +118,8 @@ pub struct Tally {
     pub managed: u64,
     /// Times the host was found with nothing left to do.
     pub idle: u64,
+    /// Commands through the socket that were asked about at the terminal.
+    pub questions: u64,
 }
 
 /// What is going to happen.
@@ -176,7 +184,10 @@ enum Event {
 enum Human {
     Answer(ParticipantId),
     Confirm(u64),
+    /// Whoever gave the command does not wait any longer.
+    Withdraw(u64),
     Knock(ParticipantId),
+    ShareAgain,
 }
 
 /// One person: an identity, over all viewers it runs.
@@ -231,6 +242,8 @@ pub struct World {
     tally: Tally,
     closed: BTreeSet<ConnId>,
     idle_checked_us: u64,
+    /// Somebody else has typed in this session, in this run or an earlier one.
+    remote_input: bool,
 }
 
 impl World {
@@ -273,6 +286,7 @@ impl World {
             tally: Tally::default(),
             closed: BTreeSet::new(),
             idle_checked_us: 0,
+            remote_input: false,
             dice,
         };
         for index in 0..world.dice.range(2, 6) {

@@ -33,6 +33,7 @@ pub(super) fn describe(input: &HostInput) -> String {
             command,
         } => format!("command {request} {by:?} {command:?}"),
         HostInput::Confirmed { request, yes } => format!("confirmed {request} {yes}"),
+        HostInput::Withdrawn { request } => format!("withdrawn {request}"),
         HostInput::History(packed) => format!("{packed:?}"),
         HostInput::Delivered { conn, stream } => format!("{conn:?} delivered {stream:?}"),
         HostInput::Trust(_) => "trust".into(),

@@ -18,10 +18,17 @@ pub(crate) enum HostKey<'a> {
         /// Row, from 0.
         y: u16,
     },
+    /// The prefix went down.
+    Prefix,
     /// The prefix, then this key.
     Command(Key),
-    /// For the panel.
-    Panel(Key),
+    /// For the panel, or the question's page.
+    Panel {
+        key: Key,
+        /// It came by itself, in a read of its own: a person pressed it while they looked at the panel.
+        /// What is pasted comes together.
+        alone: bool,
+    },
 }
 
 /// Who gets the keys.
@@ -31,6 +38,8 @@ pub(crate) enum Focus {
     Program,
     /// The panel.
     Panel,
+    /// A question's page. The prefix there is for the program, as if it had been pressed twice.
+    Question,
 }
 
 /// Tells commands from what is for the program.
@@ -54,6 +63,8 @@ pub(crate) struct HostKeys {
     reports_due: u32,
     /// How many such answers the program was given.
     reports_passed: u64,
+    /// What is being read is one key.
+    alone: bool,
 }
 
 impl HostKeys {
@@ -67,6 +78,7 @@ impl HostKeys {
             ours: None,
             reports_due: 0,
             reports_passed: 0,
+            alone: false,
         }
     }
 
@@ -85,13 +97,15 @@ impl HostKeys {
         !self.tokenizer.held().is_empty()
     }
 
-    /// Takes what was typed; `each` does what it is told and says who gets the keys after that.
+    /// Takes what was typed, behind which `more` may wait; `each` does what it is told and says who gets the keys after that.
     pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
+        more: bool,
         mut focus: Focus,
         mut each: impl FnMut(HostKey<'_>) -> Focus,
     ) {
+        self.alone = focus != Focus::Program && !more && is_one_key(&self.tokenizer, bytes);
         let mut tokenizer = std::mem::take(&mut self.tokenizer);
         tokenizer.feed(bytes, |event, raw| {
             self.event(event, raw, &mut focus, &mut each)
@@ -109,6 +123,7 @@ impl HostKeys {
 
     /// Nothing came for a while: a lone ESC is the key.
     pub(crate) fn timeout(&mut self, mut focus: Focus, mut each: impl FnMut(HostKey<'_>) -> Focus) {
+        self.alone = focus != Focus::Program;
         let mut tokenizer = std::mem::take(&mut self.tokenizer);
         tokenizer.timeout(|event, raw| self.event(event, raw, &mut focus, &mut each));
         self.tokenizer = tokenizer;
@@ -138,7 +153,7 @@ impl HostKeys {
             Event::Key(key) if key.press != Press::Up && key.code != KeyCode::Modifier => {
                 self.pressed(key, fresh, focus, each);
             }
-            Event::Text(text) if self.prefixed || *focus == Focus::Panel => {
+            Event::Text(text) if self.prefixed || *focus != Focus::Program => {
                 self.text(text, focus, each);
             }
             // A paste is never a command, and not for the panel either.
@@ -147,7 +162,7 @@ impl HostKeys {
                 *focus = each(HostKey::Forward(fresh));
             }
             Event::PasteStart | Event::Paste(_) | Event::PasteEnd | Event::Mouse(_)
-                if *focus == Focus::Panel => {}
+                if *focus != Focus::Program => {}
             Event::Reply => {
                 let report = cursor_report(raw);
                 match (report, self.reports_due) {
@@ -183,15 +198,24 @@ impl HostKeys {
                     *focus = each(HostKey::Forward(raw));
                 }
             }
-            (_, Focus::Panel) => *focus = each(HostKey::Panel(Key::plain(KeyCode::Esc))),
             // Held down it is still the same press.
+            (Press::Repeat, Focus::Question) => {}
             (Press::Repeat, Focus::Program) if self.prefixed => {}
+            (_, Focus::Panel) => *focus = each(self.panel(Key::plain(KeyCode::Esc))),
+            (_, Focus::Question) => {
+                *focus = each(self.panel(Key::plain(KeyCode::Esc)));
+                self.sent_prefix = true;
+                *focus = each(HostKey::Forward(raw));
+            }
             (_, Focus::Program) => match std::mem::take(&mut self.prefixed) {
                 true => {
                     self.sent_prefix = true;
                     *focus = each(HostKey::Forward(raw));
                 }
-                false => self.prefixed = true,
+                false => {
+                    *focus = each(HostKey::Prefix);
+                    self.prefixed = *focus == Focus::Program;
+                }
             },
         }
     }
@@ -203,17 +227,22 @@ impl HostKeys {
         focus: &mut Focus,
         each: &mut impl FnMut(HostKey<'_>) -> Focus,
     ) {
-        let ours = self.prefixed || *focus == Focus::Panel;
+        let ours = self.prefixed || *focus != Focus::Program;
         self.ours = ours.then_some(key.code);
         *focus = if std::mem::take(&mut self.prefixed) {
             each(HostKey::Command(key))
-        } else if *focus == Focus::Panel {
-            each(HostKey::Panel(key))
+        } else if *focus != Focus::Program {
+            each(self.panel(key))
         } else if raw.is_empty() {
             return;
         } else {
             each(HostKey::Forward(raw))
         };
+    }
+
+    fn panel(&self, key: Key) -> HostKey<'static> {
+        let alone = self.alone;
+        HostKey::Panel { key, alone }
     }
 
     /// Characters of which at least the first is for us.
@@ -233,4 +262,20 @@ impl HostKeys {
             rest = after;
         }
     }
+}
+
+/// Whether these bytes are one key, at most with its going up and what the terminal itself says.
+fn is_one_key(tokenizer: &Tokenizer, bytes: &[u8]) -> bool {
+    let mut keys = 0;
+    let mut tokenizer = tokenizer.clone();
+    tokenizer.feed(bytes, |event, _| {
+        keys += match event {
+            Event::Key(key) => usize::from(key.press != Press::Up),
+            Event::Text(text) => String::from_utf8_lossy(text).chars().count(),
+            Event::Reply | Event::Focus(_) => 0,
+            Event::PasteStart | Event::Paste(_) | Event::PasteEnd => 2,
+            Event::Mouse(_) | Event::Unknown => 1,
+        }
+    });
+    keys == 1 && tokenizer.held().is_empty()
 }

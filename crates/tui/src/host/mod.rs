@@ -1,4 +1,5 @@
-//! The host's own terminal: commands after the prefix key, a notice over one row, a panel.
+//! The host's own terminal: commands after the prefix key, a notice over one row, a panel, and a page for
+//! each question.
 //!
 //! The program draws on the same terminal, and nothing of what it drew is known but what the emulator
 //! says. So everything here is drawn with absolute places and looks, and taken away by drawing the
@@ -11,10 +12,11 @@ mod keys;
 mod notice;
 mod page;
 mod panel;
+mod question;
 
 use bytes::Bytes;
 use pillion_screen::{
-    Attrs, Cell, RowSet, Screen, Size, Style,
+    Attrs, Cell, Modes, RowSet, Screen, Size, Style,
     clean::clean_title,
     emit::{self, Resume},
     place::place,
@@ -24,9 +26,10 @@ use pillion_session::{Command, CommandError, Done, HostNotice, Now};
 use self::{
     cursor::{Asking, Place, Probe},
     keys::{Focus, HostKey, HostKeys},
-    notice::Notices,
+    notice::{Notices, Subject},
     page::LinkPage,
-    panel::{Chosen, Panel},
+    panel::{Chosen, Drawn, Panel},
+    question::{QuestionPage, Settled},
 };
 use crate::{
     canvas::put_text,
@@ -44,7 +47,8 @@ pub use page::QrRows;
 /// all the time isn't held up more often, and the notice can still be read.
 const QUIET_US: u64 = 200_000;
 
-/// How long after title and bell had to do drawing is tried again, in microseconds.
+/// How long after title and bell had to do, or the terminal did not take the panel, drawing is tried
+/// again, in microseconds.
 const PATIENCE_US: u64 = 1_000_000;
 
 /// How long ESC may be the beginning of a sequence, in microseconds.
@@ -55,6 +59,10 @@ const NOTICE_COLS: usize = 100;
 
 /// Longest link shown, in characters.
 const MAX_LINK: usize = 1024;
+
+/// Ends what a program may have begun that would keep what we draw from being seen whole: a synchronized
+/// update, margins at the sides.
+const ALL_OURS: &[u8] = b"\x1b[?2026l\x1b[?69l";
 
 /// What the person at the host wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +90,7 @@ pub enum HostAction {
 pub enum Want {
     /// To change the notice.
     Notice,
-    /// To draw the panel: hold the program's output from before this is painted until [`Want::Close`] is.
+    /// To draw the panel or a question's page: hold the program's output from before this is painted until [`Want::Close`] is.
     Panel,
     /// To take the panel away.
     Close,
@@ -106,6 +114,12 @@ pub struct HostUi {
     titled: Option<String>,
     panel: Panel,
     state: PanelState,
+    /// In place of the panel's list.
+    question: Option<QuestionPage>,
+    /// The question stands on the terminal's other screen, and what Pillion did not draw is beneath it.
+    alternate: bool,
+    /// Not before this is a panel drawn again that the terminal did not take.
+    retry_at: u64,
     /// The rows the panel was drawn over.
     covered: RowSet,
     /// Nothing else is known to be on the terminal either.
@@ -152,6 +166,9 @@ impl HostUi {
             titled: None,
             panel: Panel::default(),
             state: PanelState::Closed,
+            question: None,
+            alternate: false,
+            retry_at: 0,
             covered: RowSet::EMPTY,
             unknown: false,
             aside: Vec::new(),
@@ -169,13 +186,14 @@ impl HostUi {
         }
     }
 
-    /// What was typed at the host. Forwarded bytes are exactly what came, less what was for us.
-    pub fn keys(&mut self, now: Now, bytes: &Bytes) -> Vec<HostAction> {
+    /// What was typed at the host; `more` says that more waits to be read. Forwarded bytes are exactly what
+    /// came, less what was for us.
+    pub fn keys(&mut self, now: Now, bytes: &Bytes, more: bool) -> Vec<HostAction> {
         self.now = now.mono_us;
         let mut actions = Vec::new();
         let focus = self.focus();
         self.with_keys(now, &mut actions, |keys, each| {
-            keys.feed(bytes, focus, each)
+            keys.feed(bytes, more, focus, each)
         });
         self.esc_at = self
             .keys
@@ -184,9 +202,13 @@ impl HostUi {
         actions
     }
 
-    /// Time passed.
-    pub fn tick(&mut self, now: Now) -> Vec<HostAction> {
+    /// Time passed. `unread` says that something was typed and not given to [`HostUi::keys`] yet: it was
+    /// before this moment, however late that call comes.
+    pub fn tick(&mut self, now: Now, unread: bool) -> Vec<HostAction> {
         self.now = now.mono_us;
+        if !unread && let Some(settled) = self.settled_mut() {
+            settled.settle(now);
+        }
         let mut actions = Vec::new();
         if self.esc_at.is_some_and(|at| now.mono_us >= at) {
             self.esc_at = None;
@@ -209,6 +231,7 @@ impl HostUi {
     /// themselves.
     pub fn notice_of(&mut self, now: Now, notice: HostNotice, remark: Option<String>) {
         self.notices.take(now, notice, remark);
+        self.follow_question();
         self.touch_panel();
     }
 
@@ -250,6 +273,12 @@ impl HostUi {
             self.notices.expires_at(),
             self.probe.due_at(),
             open.then(|| self.panel.refresh_at()),
+            self.settled()
+                .and_then(Settled::due_at)
+                .filter(|at| *at > self.now),
+            matches!(self.state, PanelState::Open { dirty: true })
+                .then_some(self.retry_at)
+                .filter(|at| *at > self.now),
             // Once that time has come, the moment to draw is waited for, not the time.
             (notice && !open)
                 .then_some(self.quiet_at)
@@ -301,7 +330,9 @@ impl HostUi {
     pub fn wants(&self, now: Now) -> Option<Want> {
         match self.state {
             PanelState::Closing => return Some(Want::Close),
-            PanelState::Open { dirty } => return dirty.then_some(Want::Panel),
+            PanelState::Open { dirty } => {
+                return (dirty && now.mono_us >= self.retry_at).then_some(Want::Panel);
+            }
             PanelState::Closed => {}
         }
         let text = self.notices.text(self.prefix, NOTICE_COLS);
@@ -323,6 +354,8 @@ impl HostUi {
             PanelState::Closing => {
                 self.state = PanelState::Closed;
                 self.shown = None;
+                self.notices.hide(now);
+                self.leave_alternate(screen, resume, out);
                 let covered = std::mem::take(&mut self.covered);
                 let rows = match std::mem::take(&mut self.unknown) {
                     true => RowSet::all(screen.size.rows()),
@@ -334,23 +367,45 @@ impl HostUi {
                 }
             }
             PanelState::Open { .. } => {
-                self.erase(screen, resume, out);
+                self.erase(now, screen, resume, out);
                 self.state = PanelState::Open { dirty: false };
-                self.paint_panel(now, screen, resume, out);
+                match self.question.take() {
+                    Some(page) => self.paint_question(page, screen, out),
+                    None => self.paint_panel(now, screen, resume, out),
+                }
             }
             PanelState::Closed => {
-                self.erase(screen, resume, out);
+                self.erase(now, screen, resume, out);
                 self.paint_notice(now, screen, resume, out);
             }
         }
         out.append(&mut self.aside);
     }
 
+    /// What [`HostUi::paint`] gave is on the terminal, or not all of it.
+    pub fn painted(&mut self, now: Now, whole: bool) {
+        match &mut self.state {
+            PanelState::Open { dirty } if !whole => {
+                *dirty = true;
+                self.retry_at = now.mono_us.saturating_add(PATIENCE_US);
+            }
+            PanelState::Open { .. } => match &mut self.question {
+                Some(page) => page.painted(now),
+                None => {
+                    self.panel.steady.painted(now);
+                    self.notices.show_in_panel(now);
+                }
+            },
+            PanelState::Closed if whole && self.shown.is_some() => self.notices.show(now),
+            PanelState::Closed | PanelState::Closing => {}
+        }
+    }
+
     /// The program is about to write: takes the notice away from `screen`, the state before it writes.
     pub fn before_output(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
         if self.state == PanelState::Closed && self.shown.is_some() {
             self.quiet_at = now.mono_us.saturating_add(QUIET_US);
-            self.erase(screen, resume, out);
+            self.erase(now, screen, resume, out);
         }
     }
 
@@ -358,6 +413,7 @@ impl HostUi {
     pub fn close_panel(&mut self) {
         if self.state != PanelState::Closed {
             self.state = PanelState::Closing;
+            self.question = None;
         }
     }
 
@@ -369,22 +425,33 @@ impl HostUi {
         }
         self.quiet_at = now.mono_us.saturating_add(PATIENCE_US);
         match self.notices.text(self.prefix, NOTICE_COLS) {
-            Some(text) if self.notices.is_question() => {
-                self.notices.seen(now);
-                if self.titled.as_ref() != Some(&text) {
-                    title(&text, out);
-                    out.push(0x07);
-                    self.titled = Some(text);
-                }
-            }
+            Some(text) if self.notices.is_important() => self.set_title(text, out),
             _ => self.restore_title(screen, out),
         }
     }
 
+    /// Whether what is asked, or chosen in the list, has stood there for long enough.
+    fn settled(&self) -> Option<&Settled> {
+        let open = matches!(self.state, PanelState::Open { .. });
+        open.then(|| match &self.question {
+            Some(page) => &page.whole,
+            None => &self.panel.steady,
+        })
+    }
+
+    fn settled_mut(&mut self) -> Option<&mut Settled> {
+        let open = matches!(self.state, PanelState::Open { .. });
+        open.then(|| match &mut self.question {
+            Some(page) => &mut page.whole,
+            None => &mut self.panel.steady,
+        })
+    }
+
     fn focus(&self) -> Focus {
-        match self.state {
-            PanelState::Open { .. } => Focus::Panel,
-            PanelState::Closed | PanelState::Closing => Focus::Program,
+        match (self.state, &self.question) {
+            (PanelState::Open { .. }, Some(page)) if !page.from_list => Focus::Question,
+            (PanelState::Open { .. }, _) => Focus::Panel,
+            (PanelState::Closed | PanelState::Closing, _) => Focus::Program,
         }
     }
 
@@ -404,9 +471,17 @@ impl HostUi {
                     flush(&mut forward, actions);
                     self.command(now, &key, actions);
                 }
-                HostKey::Panel(key) => {
+                HostKey::Prefix => {
                     flush(&mut forward, actions);
-                    self.panel_key(now, &key, actions);
+                    self.ask_first(false);
+                }
+                HostKey::Panel { key, alone } => {
+                    flush(&mut forward, actions);
+                    match self.question.is_some() {
+                        true => self.question_key(now, &key, alone, actions),
+                        false => self.panel_key(&key, alone, actions),
+                    }
+                    self.touch_panel();
                 }
             }
             self.focus()
@@ -415,42 +490,99 @@ impl HostUi {
         self.keys = keys;
     }
 
-    /// A key after the prefix: an answer, nothing for Esc, and the panel for any other.
+    /// A key after the prefix, where no question waited: nothing for Esc, and the panel for any other.
     fn command(&mut self, now: Now, key: &Key, actions: &mut Vec<HostAction>) {
         match key.code {
             KeyCode::Esc => {}
-            KeyCode::Char(ch @ ('y' | 'n' | 'Y' | 'N')) => {
-                if !self.notices.is_question() {
+            KeyCode::Char('y' | 'n' | 'Y' | 'N') => {
+                // One that came meanwhile has not been read.
+                if !self.ask_first(false) {
                     self.notices.remark(now, "Nobody is asking anything.");
-                } else {
-                    let yes = ch.eq_ignore_ascii_case(&'y');
-                    actions.extend(self.notices.answer(now, yes, ch == 'N'));
                 }
             }
-            _ => {
-                self.panel = Panel::default();
-                self.state = PanelState::Open { dirty: true };
-                actions.extend(self.panel.refresh(now).map(HostAction::Command));
-                actions.push(HostAction::Command(Command::Open { allow: None }));
-            }
+            _ => self.open_panel(now, actions),
         }
     }
 
-    fn panel_key(&mut self, now: Now, key: &Key, actions: &mut Vec<HostAction>) {
-        match self.panel.key(key, self.notices.is_question()) {
+    fn open_panel(&mut self, now: Now, actions: &mut Vec<HostAction>) {
+        self.question = None;
+        self.panel = Panel::default();
+        self.state = PanelState::Open { dirty: true };
+        actions.extend(self.panel.refresh(now).map(HostAction::Command));
+        actions.push(HostAction::Command(Command::Open { allow: None }));
+    }
+
+    /// Opens the page of the question that has waited longest; whether there is one.
+    fn ask_first(&mut self, from_list: bool) -> bool {
+        let first = self.notices.first();
+        if let Some(subject) = first {
+            self.question = Some(QuestionPage::new(subject, from_list));
+            self.state = PanelState::Open { dirty: true };
+        }
+        first.is_some()
+    }
+
+    /// A question may be gone: the next one takes its place, to be read from its beginning.
+    fn follow_question(&mut self) {
+        let Some(page) = &mut self.question else {
+            return;
+        };
+        let gone = page
+            .subject()
+            .is_some_and(|subject| self.notices.waiting(subject).is_none());
+        let from_list = page.from_list;
+        if gone && !self.ask_first(from_list) {
+            // A key that is pressed now was meant for it, not for the program.
+            self.question = Some(QuestionPage::gone(from_list));
+        }
+    }
+
+    fn question_key(&mut self, now: Now, key: &Key, alone: bool, actions: &mut Vec<HostAction>) {
+        let Some(page) = &mut self.question else {
+            return;
+        };
+        let Some(subject) = page.subject() else {
+            return self.leave_question();
+        };
+        match key.code {
+            KeyCode::Char(ch @ ('y' | 'n' | 'Y' | 'N')) => {
+                if page.takes_answer(alone) {
+                    let yes = ch.eq_ignore_ascii_case(&'y');
+                    let for_good = ch == 'N' && matches!(subject, Subject::Knock(..));
+                    actions.push(self.notices.answer(subject, yes, for_good));
+                    let from_list = page.from_list;
+                    if !self.ask_first(from_list) {
+                        self.leave_question();
+                    }
+                }
+            }
+            KeyCode::Up | KeyCode::PageUp => page.scroll(false),
+            KeyCode::Down | KeyCode::PageDown | KeyCode::Char(' ') => page.scroll(true),
+            KeyCode::Esc => self.leave_question(),
+            KeyCode::Enter => {}
+            _ => self.open_panel(now, actions),
+        }
+    }
+
+    /// Back to where the question was opened from.
+    fn leave_question(&mut self) {
+        let page = self.question.take();
+        if page.is_some_and(|page| !page.from_list) {
+            self.state = PanelState::Closing;
+        }
+    }
+
+    fn panel_key(&mut self, key: &Key, alone: bool, actions: &mut Vec<HostAction>) {
+        match self.panel.key(key, alone) {
             Chosen::Nothing => {}
             Chosen::Command(command) => actions.push(HostAction::Command(command)),
             Chosen::Link => actions.push(HostAction::Link),
             Chosen::Code => actions.push(HostAction::Code),
-            Chosen::Answer { yes, for_good } => {
-                actions.extend(self.notices.answer(now, yes, for_good));
+            Chosen::Answer => {
+                self.ask_first(true);
             }
-            Chosen::Close => {
-                self.state = PanelState::Closing;
-                return;
-            }
+            Chosen::Close => self.state = PanelState::Closing,
         }
-        self.touch_panel();
     }
 
     fn tell(&mut self, now: Now, text: &str) {
@@ -475,10 +607,11 @@ impl HostUi {
     }
 
     /// Takes the notice away.
-    fn erase(&mut self, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+    fn erase(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
         let Some(shown) = self.shown.take() else {
             return;
         };
+        self.notices.hide(now);
         let mut rows = RowSet::EMPTY;
         match shown.size == screen.size {
             true => rows.insert(shown.row),
@@ -500,7 +633,10 @@ impl HostUi {
         let Some(row) = notice::row_for(screen).filter(|_| self.place != Place::Unknown) else {
             return self.fallback(now, screen, out);
         };
-        self.restore_title(screen, out);
+        match self.notices.is_unread(now) {
+            true => self.set_title(text.clone(), out),
+            false => self.restore_title(screen, out),
+        }
         let cols = usize::from(screen.size.cols());
         let fitting = self
             .notices
@@ -509,7 +645,6 @@ impl HostUi {
         out.extend_from_slice(emit::NEUTRAL);
         paint_line(0, row, screen.size.cols(), &fitting, inverse(), out);
         emit::emit_resume(screen, resume, self.place.real(), out);
-        self.notices.seen(now);
         self.shown = Some(Shown {
             row,
             size: screen.size,
@@ -517,17 +652,52 @@ impl HostUi {
         });
     }
 
+    /// A question covers all of the terminal: what a program drew beside it could give it another meaning.
+    fn paint_question(&mut self, mut page: QuestionPage, screen: &Screen, out: &mut Vec<u8>) {
+        let waiting = page
+            .subject()
+            .and_then(|subject| self.notices.waiting(subject));
+        let drawn = page.draw(screen.size, waiting, self.notices.questions());
+        self.question = Some(page);
+        out.extend_from_slice(ALL_OURS);
+        out.extend_from_slice(emit::NEUTRAL);
+        if !self.alternate && !screen.modes.contains(Modes::ALTERNATE_SCREEN) {
+            out.extend_from_slice(b"\x1b[?47h");
+            self.alternate = true;
+        }
+        if !self.alternate {
+            self.covered = RowSet::all(screen.size.rows());
+        }
+        self.unknown |= self.place == Place::Unknown;
+        self.paint_lines(&drawn, out);
+    }
+
+    /// Back from the terminal's other screen. A terminal that has none shows the question still: it is
+    /// wiped, and what the program wrote is drawn again.
+    fn leave_alternate(&mut self, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.alternate) {
+            return;
+        }
+        out.extend_from_slice(emit::NEUTRAL);
+        for y in 1..=screen.size.rows() {
+            out.extend_from_slice(format!("\x1b[{y}H\x1b[2K").as_bytes());
+        }
+        out.extend_from_slice(b"\x1b[?47l");
+        let mut rows = RowSet::EMPTY;
+        for (y, row) in (0..).zip(&screen.rows) {
+            if row.cells.iter().any(|cell| *cell != Cell::default()) {
+                rows.insert(y);
+            }
+        }
+        self.repaint(screen, &rows, resume, out);
+    }
+
     fn paint_panel(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
         let size = screen.size;
         // What it showed can't be restored in part.
         self.unknown |= self.place == Place::Unknown;
-        let question = self
-            .notices
-            .question(usize::from(size.cols()).saturating_sub(4).min(86));
-        if question.is_some() {
-            self.notices.seen(now);
-        }
-        let drawn = self.panel.lines(now, size, question);
+        self.leave_alternate(screen, resume, out);
+        let drawn = self.panel.lines(now, size, self.notices.panel_text());
         let mut rows = RowSet::EMPTY;
         (drawn.y..)
             .zip(&drawn.lines)
@@ -540,16 +710,30 @@ impl HostUi {
         if !shrunk.is_empty() {
             self.repaint(screen, &shrunk, resume, out);
         }
+        out.extend_from_slice(ALL_OURS);
         out.extend_from_slice(emit::NEUTRAL);
+        self.paint_lines(&drawn, out);
+        if let (Some((x, y)), Some(qr)) = (drawn.qr, self.panel.qr()) {
+            for (y, row) in (y..).zip(&qr.rows) {
+                paint_line(x, y, text::width(row) as u16, row, qr.style(), out);
+            }
+        }
+    }
+
+    fn paint_lines(&self, drawn: &Drawn, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\x1b[?25l");
         for (y, (line, marked)) in (drawn.y..).zip(&drawn.lines) {
             let style = if *marked { inverse() } else { Style::default() };
             paint_line(drawn.x, y, drawn.cols, line, style, out);
         }
-        if let (Some((x, y)), Some(qr)) = (drawn.qr, self.panel.qr()) {
-            for (y, row) in (y..).zip(&qr.rows) {
-                paint_line(x, y, text::width(row) as u16, row, qr.style(), out);
-            }
+    }
+
+    /// Title and bell say what the terminal's rows can't.
+    fn set_title(&mut self, text: String, out: &mut Vec<u8>) {
+        if self.titled.as_ref() != Some(&text) {
+            title(&text, out);
+            out.push(0x07);
+            self.titled = Some(text);
         }
     }
 

@@ -1,71 +1,130 @@
 //! What is said over one row of the host's terminal, and how long.
+//!
+//! A program that writes all the time takes the row away again at once, and may write something of its
+//! own there. So a question is only announced here, and asked on a page of its own; and what must be said
+//! stays until it could be read.
 
 use std::collections::VecDeque;
 
 use pillion_caps::PublicKey;
-use pillion_proto::ParticipantId;
+use pillion_proto::{ParticipantId, Right};
 use pillion_screen::{Screen, clean};
-use pillion_session::{Command, HostNotice, Now};
+use pillion_session::{Command, HostNotice, Now, host::Question};
 
-use super::HostAction;
+use super::{HostAction, question::READ_US};
 use crate::{prefix::Prefix, text};
 
-/// Most questions that wait; who asks after that is found in the panel and by `pillion who`.
+/// Most requests and knocks that wait; who asks after that is found in the panel and by `pillion who`.
+/// Commands come beside them: the session bounds those itself.
 const MAX_QUESTIONS: usize = 32;
 
 /// Most remarks that wait; the oldest give way.
 const MAX_REMARKS: usize = 4;
 
+/// Most changes that wait to be said one by one; more are counted.
+const MAX_CHANGES: usize = 8;
+
+/// Fewer columns leave an announcement no words to spare.
+const NARROW: usize = 60;
+
+/// Longest text of a change, in characters.
+const MAX_CHANGE: usize = 1000;
+
 /// How long a remark is shown, in microseconds.
 const REMARK_US: u64 = 4_000_000;
 
-/// After this long a remark is no news any more, in microseconds.
+/// After this long a remark is no news any more, in microseconds. A change is.
 const STALE_US: u64 = 15_000_000;
 
-/// How long a question must have been readable before an answer counts, in microseconds: longer than
-/// it takes to see that the question has changed under one's fingers.
-const READ_US: u64 = 400_000;
+/// What must be said and could not be read after so long is said by title and bell, too, in
+/// microseconds.
+const UNREAD_US: u64 = 1_000_000;
 
-/// A question to the person at the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Asked {
+/// What a question is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
     /// May this participant type?
-    Edit {
-        id: ParticipantId,
-        name: String,
-        identity: PublicKey,
-        remark: Option<String>,
-    },
+    Edit(ParticipantId, PublicKey),
     /// May this person come in?
-    Knock {
-        id: ParticipantId,
-        name: String,
-        identity: PublicKey,
-        proof: String,
-        remark: Option<String>,
-    },
-    /// Is this command really theirs?
-    Confirm { request: u64, question: String },
+    Knock(ParticipantId, PublicKey),
+    /// Is this command really the host's?
+    Confirm(u64),
+}
+
+/// A question that waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting<'a> {
+    pub(crate) subject: Subject,
+    pub(crate) question: &'a Question,
+    /// What the contact book says of whom it is about.
+    pub(crate) remark: Option<&'a str>,
 }
 
 #[derive(Debug)]
-struct Question {
-    asked: Asked,
-    /// Since when it can be read.
-    seen: Option<u64>,
+struct Asked {
+    subject: Subject,
+    question: Question,
+    remark: Option<String>,
+    /// For the announcement: what it is, and about whom.
+    kind: &'static str,
+    about: String,
+    seen: Seen,
 }
 
 #[derive(Debug)]
 struct Remark {
     text: String,
-    born: u64,
-    until: Option<u64>,
+    seen: Seen,
 }
 
-/// Questions first, then remarks, one at a time.
+/// How long something could be read.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    born: u64,
+    /// Before the moment it was shown last.
+    total: u64,
+    /// It is shown since then.
+    since: Option<u64>,
+}
+
+impl Seen {
+    fn new(now: Now) -> Seen {
+        Seen {
+            born: now.mono_us,
+            total: 0,
+            since: None,
+        }
+    }
+
+    fn show(&mut self, now: Now) {
+        self.since.get_or_insert(now.mono_us);
+    }
+
+    fn hide(&mut self, now: Now) {
+        self.total = self.for_us(now);
+        self.since = None;
+    }
+
+    fn for_us(&self, now: Now) -> u64 {
+        let shown = self
+            .since
+            .map_or(0, |since| now.mono_us.saturating_sub(since));
+        self.total.saturating_add(shown)
+    }
+
+    /// When it will have been readable for so long, if it stays shown.
+    fn at(&self, us: u64) -> Option<u64> {
+        Some(self.since?.saturating_add(us.saturating_sub(self.total)))
+    }
+}
+
+/// Changes first, then questions, then remarks; one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
-    questions: VecDeque<Question>,
+    changes: VecDeque<Remark>,
+    /// Changes that found no room.
+    more_changes: u64,
+    questions: VecDeque<Asked>,
     remarks: VecDeque<Remark>,
 }
 
@@ -75,36 +134,51 @@ impl Notices {
         let remark = remark.map(|remark| clean::clean_title(&remark, 100));
         match notice {
             HostNotice::EditRequested {
-                id, name, identity, ..
-            } => {
-                self.forget(id);
-                self.ask(Asked::Edit {
-                    id,
-                    name: text::name(&name, 24),
-                    identity,
-                    remark,
-                });
+                id,
+                name,
+                identity,
+                question,
+                ..
+            } => self.ask(Asked {
+                subject: Subject::Edit(id, identity),
+                question,
+                kind: "Somebody asks to type",
+                about: who(&name, &identity, remark.as_deref()),
+                remark,
+                seen: Seen::new(now),
+            }),
+            HostNotice::RequestGone { id } => {
+                self.forget(|subject| matches!(subject, Subject::Edit(of, _) if of == id))
             }
-            HostNotice::RequestGone { id } => self.forget(id),
             HostNotice::Knocked {
                 id,
                 name,
                 identity,
-                proof,
-            } => self.ask(Asked::Knock {
-                id,
-                name: text::name(&name, 24),
-                identity,
-                proof: clean::clean_title(&proof, 100),
+                question,
+                ..
+            } => self.ask(Asked {
+                subject: Subject::Knock(id, identity),
+                question,
+                kind: "Somebody knocks",
+                about: who(&name, &identity, remark.as_deref()),
                 remark,
+                seen: Seen::new(now),
             }),
-            HostNotice::KnockGone { id: gone } => self.questions.retain(
-                |question| !matches!(question.asked, Asked::Knock { id, .. } if id == gone),
-            ),
-            HostNotice::Confirm { request, question } => self.ask(Asked::Confirm {
-                request,
-                question: clean::clean_title(&question, 200),
+            HostNotice::KnockGone { id } => {
+                self.forget(|subject| matches!(subject, Subject::Knock(of, _) if of == id))
+            }
+            HostNotice::Confirm { request, question } => self.ask(Asked {
+                subject: Subject::Confirm(request),
+                kind: "A command asks",
+                about: clean::clean_title(&question.what, 100),
+                question,
+                remark: None,
+                seen: Seen::new(now),
             }),
+            HostNotice::ConfirmGone { request } => {
+                self.forget(|subject| subject == Subject::Confirm(request));
+            }
+            HostNotice::ChangedBySocket { what } => self.change(now, &what),
             HostNotice::Joined { name, .. } => {
                 let remark = remark.map_or_else(String::new, |remark| format!(" ({remark})"));
                 let name = text::name(&name, 24);
@@ -117,6 +191,30 @@ impl Notices {
         }
     }
 
+    fn ask(&mut self, asked: Asked) {
+        self.forget(|subject| subject == asked.subject);
+        let is_command = |subject| matches!(subject, Subject::Confirm(_));
+        let others = self.questions.iter().filter(|one| !is_command(one.subject));
+        if is_command(asked.subject) || others.count() < MAX_QUESTIONS {
+            self.questions.push_back(asked);
+        }
+    }
+
+    fn forget(&mut self, gone: impl Fn(Subject) -> bool) {
+        self.questions.retain(|one| !gone(one.subject));
+    }
+
+    fn change(&mut self, now: Now, what: &str) {
+        if self.changes.len() < MAX_CHANGES {
+            self.changes.push_back(Remark {
+                text: clean::clean_title(&format!("A command did this: {what}"), MAX_CHANGE),
+                seen: Seen::new(now),
+            });
+        } else {
+            self.more_changes = self.more_changes.saturating_add(1);
+        }
+    }
+
     /// Something worth a line.
     pub(crate) fn remark(&mut self, now: Now, said: &str) {
         if self.remarks.len() >= MAX_REMARKS {
@@ -124,77 +222,135 @@ impl Notices {
         }
         self.remarks.push_back(Remark {
             text: clean::clean_title(said, 200),
-            born: now.mono_us,
-            until: None,
+            seen: Seen::new(now),
         });
     }
 
     /// What is to be read now, in at most `cols` columns.
     pub(crate) fn text(&self, prefix: Prefix, cols: usize) -> Option<String> {
-        match (self.questions.front(), self.remarks.front()) {
-            (Some(question), _) => Some(question.text(&format!("{prefix} "), cols)),
-            (None, Some(remark)) => Some(text::cut(&remark.text, cols)),
-            (None, None) => None,
-        }
+        let text = match (self.changes.front(), self.questions.front()) {
+            (Some(change), _) => change.text.clone(),
+            (None, Some(Asked { kind, about, .. })) if cols < NARROW => {
+                format!("{kind} ({prefix}): {about}")
+            }
+            (None, Some(Asked { kind, about, .. })) => {
+                format!("{kind} ({prefix} answers): {about}")
+            }
+            (None, None) => self.remarks.front()?.text.clone(),
+        };
+        Some(text::cut(&text, cols))
     }
 
-    /// The first question, for the panel, where no prefix is needed.
-    pub(crate) fn question(&self, cols: usize) -> Option<String> {
-        self.questions
-            .front()
-            .map(|question| question.text("", cols))
+    /// What the panel says of what waits, where no prefix is needed.
+    pub(crate) fn panel_text(&self) -> Option<String> {
+        let changes = self.changes.iter().map(|change| change.text.as_str());
+        let mut all: Vec<String> = changes.map(str::to_owned).collect();
+        let waiting = self.questions.front();
+        all.extend(waiting.map(|one| format!("{}: {} (a answers)", one.kind, one.about)));
+        (!all.is_empty()).then(|| all.join(" "))
     }
 
-    /// Whether it is a question that is to be read now.
-    pub(crate) fn is_question(&self) -> bool {
-        !self.questions.is_empty()
+    /// How many questions wait.
+    pub(crate) fn questions(&self) -> usize {
+        self.questions.len()
     }
 
-    /// What is first can be read from now on.
-    pub(crate) fn seen(&mut self, now: Now) {
-        if let Some(question) = self.questions.front_mut() {
-            question.seen.get_or_insert(now.mono_us);
+    /// Whether what is to be read now must be: it is no mere remark.
+    pub(crate) fn is_important(&self) -> bool {
+        !self.changes.is_empty() || !self.questions.is_empty()
+    }
+
+    /// Whether it must be, and something keeps it from being read.
+    pub(crate) fn is_unread(&self, now: Now) -> bool {
+        let change = self.changes.front().map(|change| change.seen);
+        let seen = change.or_else(|| Some(self.questions.front()?.seen));
+        seen.is_some_and(|seen| {
+            now.mono_us >= seen.born.saturating_add(UNREAD_US) && seen.for_us(now) < READ_US
+        })
+    }
+
+    /// What is first is on the terminal.
+    pub(crate) fn show(&mut self, now: Now) {
+        if let Some(change) = self.changes.front_mut() {
+            change.seen.show(now);
+        } else if let Some(question) = self.questions.front_mut() {
+            question.seen.show(now);
         } else if let Some(remark) = self.remarks.front_mut() {
-            remark
-                .until
-                .get_or_insert(now.mono_us.saturating_add(REMARK_US));
+            remark.seen.show(now);
         }
     }
 
-    /// The answer to the first question; `None` when there is none that was read. `for_good` makes a no
-    /// to who knocks one for ever.
-    pub(crate) fn answer(&mut self, now: Now, yes: bool, for_good: bool) -> Option<HostAction> {
-        let seen = self.questions.front()?.seen?;
-        if now.mono_us < seen.saturating_add(READ_US) {
-            return None;
+    /// What the panel says of it is on the terminal.
+    pub(crate) fn show_in_panel(&mut self, now: Now) {
+        for change in &mut self.changes {
+            change.seen.show(now);
         }
-        Some(match self.questions.pop_front()?.asked {
-            Asked::Confirm { request, .. } => HostAction::Confirmed { request, yes },
-            Asked::Knock { identity, .. } => {
+    }
+
+    /// Nothing of it is on the terminal any more.
+    pub(crate) fn hide(&mut self, now: Now) {
+        let remarks = self.changes.iter_mut().chain(&mut self.remarks);
+        remarks.for_each(|remark| remark.seen.hide(now));
+        self.questions.iter_mut().for_each(|one| one.seen.hide(now));
+    }
+
+    /// The question that has waited longest.
+    pub(crate) fn first(&self) -> Option<Subject> {
+        Some(self.questions.front()?.subject)
+    }
+
+    /// A question, while it waits.
+    pub(crate) fn waiting(&self, subject: Subject) -> Option<Waiting<'_>> {
+        let asked = self.questions.iter().find(|one| one.subject == subject)?;
+        Some(Waiting {
+            subject,
+            question: &asked.question,
+            remark: asked.remark.as_deref(),
+        })
+    }
+
+    /// The answer to a question. `for_good` makes a no to who knocks one for ever.
+    pub(crate) fn answer(&mut self, subject: Subject, yes: bool, for_good: bool) -> HostAction {
+        self.forget(|other| other == subject);
+        match subject {
+            Subject::Confirm(request) => HostAction::Confirmed { request, yes },
+            Subject::Knock(_, identity) => {
                 let target = identity.into();
                 HostAction::Command(match yes {
                     true => Command::Admit { target },
                     false => Command::TurnAway { target, for_good },
                 })
             }
-            Asked::Edit { identity, .. } => HostAction::Command(match yes {
+            Subject::Edit(_, identity) => HostAction::Command(match yes {
                 true => Command::Grant {
                     target: identity.into(),
-                    right: pillion_proto::Right::Edit,
+                    right: Right::Edit,
                     ttl_ms: None,
                 },
                 false => Command::Refuse {
                     target: identity.into(),
                 },
             }),
-        })
+        }
     }
 
-    /// Lets remarks go that were shown long enough, or are old.
+    /// Lets go what was shown long enough, and remarks that are old.
     pub(crate) fn expire(&mut self, now: Now) {
+        while let Some(change) = self.changes.front()
+            && change.seen.for_us(now) >= REMARK_US
+        {
+            self.changes.pop_front();
+        }
+        if self.changes.is_empty() && self.more_changes > 0 {
+            let more = std::mem::take(&mut self.more_changes);
+            self.change(
+                now,
+                &format!("{more} more changes; `pillion audit` lists them"),
+            );
+        }
         while let Some(remark) = self.remarks.front() {
-            let end = remark.until.unwrap_or(remark.born.saturating_add(STALE_US));
-            if now.mono_us < end {
+            let stale = now.mono_us >= remark.seen.born.saturating_add(STALE_US);
+            if !stale && remark.seen.for_us(now) < REMARK_US {
                 return;
             }
             self.remarks.pop_front();
@@ -203,99 +359,23 @@ impl Notices {
 
     /// When [`Notices::expire`] has something to do.
     pub(crate) fn expires_at(&self) -> Option<u64> {
-        let remark = self.remarks.front()?;
-        Some(remark.until.unwrap_or(remark.born.saturating_add(STALE_US)))
-    }
-
-    fn ask(&mut self, asked: Asked) {
-        if self.questions.len() < MAX_QUESTIONS {
-            self.questions.push_back(Question { asked, seen: None });
-        }
-    }
-
-    fn forget(&mut self, gone: ParticipantId) {
-        self.questions
-            .retain(|question| !matches!(question.asked, Asked::Edit { id, .. } if id == gone));
+        let change = self
+            .changes
+            .front()
+            .and_then(|change| change.seen.at(REMARK_US));
+        let remark = self.remarks.front().map(|remark| {
+            let stale = remark.seen.born.saturating_add(STALE_US);
+            remark.seen.at(REMARK_US).map_or(stale, |at| at.min(stale))
+        });
+        [change, remark].into_iter().flatten().min()
     }
 }
 
-impl Question {
-    /// The question and its answers. When room is short the question is cut, not the answers.
-    fn text(&self, prefix: &str, cols: usize) -> String {
-        let knocks = matches!(self.asked, Asked::Knock { .. });
-        let (long, short) = match knocks {
-            true => (
-                format!("{prefix}y let in, {prefix}n refuse, {prefix}N for good"),
-                format!("{prefix}y/n/N"),
-            ),
-            false => (
-                format!("{prefix}y yes, {prefix}n no"),
-                format!("{prefix}y/n"),
-            ),
-        };
-        let whole = |question: &str, answers: &str| {
-            let between = if question.ends_with('?') { "" } else { ":" };
-            format!("{question}{between} {answers}")
-        };
-        let mut forms = Vec::new();
-        let cut = |room: usize| match &self.asked {
-            Asked::Edit { name, .. } => {
-                format!(
-                    "“{}” asks to type",
-                    text::cut(name, room.saturating_sub(15))
-                )
-            }
-            Asked::Knock { name, .. } => {
-                format!("“{}” knocks", text::cut(name, room.saturating_sub(8)))
-            }
-            Asked::Confirm { question, .. } => text::cut(question, room),
-        };
-        // A remark on them goes before what they say of themselves, and is left out last.
-        if let Asked::Knock {
-            name,
-            proof,
-            remark,
-            ..
-        } = &self.asked
-        {
-            let more = match remark {
-                Some(remark) => format!("“{name}” knocks ({remark}; {proof})"),
-                None => format!("“{name}” knocks ({proof})"),
-            };
-            forms.push(whole(&more, &long));
-            forms.push(whole(&more, &short));
-            if let Some(remark) = remark {
-                let only = format!("“{name}” knocks ({remark})");
-                forms.push(whole(&only, &long));
-                forms.push(whole(&only, &short));
-            }
-        }
-        if let Asked::Edit {
-            name,
-            identity,
-            remark,
-            ..
-        } = &self.asked
-        {
-            let first: String = identity.fingerprint().chars().take(9).collect();
-            match remark {
-                Some(remark) => {
-                    let more = format!("“{name}” ({remark}; {first}) asks to type");
-                    let only = format!("“{name}” ({remark}) asks to type");
-                    forms.push(whole(&more, &long));
-                    forms.push(whole(&more, &short));
-                    forms.push(whole(&only, &short));
-                }
-                None => forms.push(whole(&format!("“{name}” ({first}) asks to type"), &long)),
-            }
-        }
-        forms.push(whole(&cut(usize::MAX), &long));
-        forms.push(whole(&cut(usize::MAX), &short));
-        let room = cols.saturating_sub(text::width(&short) + 2);
-        let least = text::cut(&whole(&cut(room), &short), cols);
-        let fitting = forms.into_iter().find(|form| text::width(form) <= cols);
-        fitting.unwrap_or(least)
-    }
+/// Whom it is about, as they call themselves and as they can be told apart.
+fn who(name: &str, identity: &PublicKey, remark: Option<&str>) -> String {
+    let first: String = identity.fingerprint().chars().take(9).collect();
+    let remark = remark.map_or_else(String::new, |remark| format!("{remark}; "));
+    format!("“{}” ({remark}{first})", text::name(name, 24))
 }
 
 /// The row to draw over: the last one, or the one above it if the cursor is there, or what it shows can't be

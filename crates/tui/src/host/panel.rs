@@ -4,7 +4,10 @@ use pillion_proto::{Allow, ParticipantId, PathKind, Right};
 use pillion_screen::{Size, clean};
 use pillion_session::{Command, Now, ParticipantStatus, Target};
 
-use super::page::{LinkPage, QrRows};
+use super::{
+    page::{LinkPage, QrRows},
+    question::Settled,
+};
 use crate::{
     keys::{Key, KeyCode},
     text,
@@ -26,8 +29,8 @@ pub(crate) enum Chosen {
     Nothing,
     /// A command.
     Command(Command),
-    /// An answer to the first question; a no to who knocks may be for good.
-    Answer { yes: bool, for_good: bool },
+    /// To see the first question.
+    Answer,
     /// The session's link.
     Link,
     /// A code to say aloud.
@@ -69,6 +72,8 @@ pub(crate) struct Panel {
     /// Who may come in, once that is known.
     door: Option<Allow>,
     refreshed: Option<u64>,
+    /// What is chosen, and who may come in, is on the terminal as it is.
+    pub(crate) steady: Settled,
 }
 
 impl Panel {
@@ -78,12 +83,15 @@ impl Panel {
         if self.selected().is_none() {
             let asking = self.who.iter().find(|who| who.asking || who.knocking);
             self.selected = asking.or(self.who.first()).map(|who| who.id);
+            self.steady = Settled::default();
         }
     }
 
     /// Who may come in.
     pub(crate) fn door(&mut self, allow: Allow) {
-        self.door = Some(allow);
+        if self.door.replace(allow) != Some(allow) {
+            self.steady = Settled::default();
+        }
     }
 
     /// The link came: it is shown until a key is pressed.
@@ -119,8 +127,9 @@ impl Panel {
         self.refreshed.map_or(0, |at| at.saturating_add(REFRESH_US))
     }
 
-    /// What a key does.
-    pub(crate) fn key(&mut self, key: &Key, question: bool) -> Chosen {
+    /// What a key does. What lets somebody in or gives a right is done by a key that came `alone`, once
+    /// the panel has stood for a moment as it is: not by a paste, and not by whoever types on.
+    pub(crate) fn key(&mut self, key: &Key, alone: bool) -> Chosen {
         let for_good = key.code == KeyCode::Char('N');
         let ch = match key.code {
             KeyCode::Char(ch) => ch.to_ascii_lowercase(),
@@ -130,7 +139,7 @@ impl Panel {
             _ => '\0',
         };
         if let Some(sure) = self.sure.take() {
-            if ch != 'y' {
+            if ch != 'y' || !alone {
                 return Chosen::Nothing;
             }
             // What comes of it is said in the list.
@@ -139,21 +148,23 @@ impl Panel {
         }
         self.message.clear();
         match ch {
-            'y' | 'n' if question => Chosen::Answer {
-                yes: ch == 'y',
-                for_good,
-            },
             'x' if self.page.is_some() => {
                 let question = "End the link? The session goes on.".to_owned();
                 self.make_sure(question, Command::EndLink)
             }
+            'a' => Chosen::Answer,
             _ if self.page.take().is_some() => Chosen::Nothing,
+            'q' => Chosen::Close,
+            _ if !alone => Chosen::Nothing,
+            'g' | 'm' | 'l' | 'o' if !self.steady.is_settled() => {
+                self.message = "Too soon: read the panel, then press the key.".to_owned();
+                Chosen::Nothing
+            }
             'l' => Chosen::Link,
             'o' => {
                 self.message = "Asking the link service for a code …".to_owned();
                 Chosen::Code
             }
-            'q' => Chosen::Close,
             'c' => Chosen::Command(Command::Ticket { new: false }),
             's' => self.make_sure(
                 "Stop sharing? Everybody leaves, the program goes on.".to_owned(),
@@ -174,6 +185,7 @@ impl Panel {
             None => return Chosen::Command(Command::Open { allow: None }),
         };
         self.door = Some(allow);
+        self.steady = Settled::default();
         Chosen::Command(Command::Open { allow: Some(allow) })
     }
 
@@ -220,14 +232,15 @@ impl Panel {
             .saturating_add_signed(by)
             .min(self.who.len().saturating_sub(1));
         self.selected = self.who.get(at).map(|who| who.id);
+        self.steady = Settled::default();
         Chosen::Nothing
     }
 
     /// Its lines, and where they begin; all as wide as the panel.
-    pub(crate) fn lines(&self, now: Now, size: Size, question: Option<String>) -> Drawn {
+    pub(crate) fn lines(&self, now: Now, size: Size, waiting: Option<String>) -> Drawn {
         let sure = self.sure.as_ref();
         let asked = sure.map(|sure| format!("{} y yes, any other key no", sure.question));
-        let asked = asked.or(question);
+        let asked = asked.or(waiting);
         if let Some(page) = &self.page {
             return page.lines(
                 size,
@@ -242,10 +255,11 @@ impl Panel {
             None => format!(" pillion: {here} here "),
         };
         boxed(size, &title, |inner, rows| {
-            let mut foot = match asked {
-                Some(asked) => text::fold(&asked, inner, 3),
+            let mut foot = match sure {
+                Some(_) => Vec::new(),
                 None => text::fold(&self.message, inner, 4),
             };
+            foot.extend(text::fold(&asked.unwrap_or_default(), inner, 3));
             foot.extend(text::flow(&KEYS, inner, (rows * 2 / 5).max(3)));
             let mut lines = self.shown(now, rows.saturating_sub(1 + foot.len()));
             lines.push((String::new(), false));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::{ParticipantId, PathKind, Right};
 use pillion_screen::{Screen, Size, Terminal, emit};
-use pillion_session::{Command, HostNotice, ParticipantStatus};
+use pillion_session::{Command, HostNotice, ParticipantStatus, host::Question};
 use pillion_tui::{HostAction, HostUi, Prefix, Want};
 
 use super::{at, terminal};
@@ -61,17 +61,18 @@ impl Desk {
         self.ui
             .paint(at(self.now), &screen, &self.emulator.resume(), &mut out);
         self.tty.process(&out);
+        self.ui.painted(at(self.now), true);
         out
     }
 
     pub fn types(&mut self, bytes: impl AsRef<[u8]>) -> Vec<HostAction> {
         self.ui
-            .keys(at(self.now), &Bytes::copy_from_slice(bytes.as_ref()))
+            .keys(at(self.now), &Bytes::copy_from_slice(bytes.as_ref()), false)
     }
 
     pub fn later(&mut self, ms: u64) -> Vec<HostAction> {
         self.now += ms;
-        self.ui.tick(at(self.now))
+        self.ui.tick(at(self.now), false)
     }
 
     pub fn asks(&mut self, id: u32, name: &str) {
@@ -80,8 +81,27 @@ impl Desk {
             name: name.into(),
             identity: key(id),
             proof: "the ticket".into(),
+            question: question("Give edit (to type) for 8 h", id, name),
         };
         self.ui.notice(at(self.now), notice);
+    }
+
+    pub fn command_asks(&mut self, request: u64, what: &str) {
+        let question = Question {
+            what: what.into(),
+            who: vec!["to whoever uses it first".into()],
+            said: Vec::new(),
+        };
+        let notice = HostNotice::Confirm { request, question };
+        self.ui.notice(at(self.now), notice);
+    }
+
+    /// The prefix is pressed, and what is asked stands there for long enough.
+    pub fn reads_question(&mut self) {
+        assert_eq!(self.types(b"\x1d"), []);
+        assert_eq!(self.wants(), Some(Want::Panel));
+        self.paint();
+        self.later(400);
     }
 
     pub fn wants(&self) -> Option<Want> {
@@ -106,6 +126,18 @@ impl Desk {
             .rows(0, cols.get())
             .collect::<Vec<_>>()
             .join("\n")
+    }
+}
+
+/// What is asked about somebody who calls themselves so.
+pub fn question(what: &str, id: u32, name: &str) -> Question {
+    Question {
+        what: what.into(),
+        who: vec![
+            format!("key {}", key(id).fingerprint()),
+            format!("in by the ticket, number {id}"),
+        ],
+        said: vec![("calls themselves".into(), name.into())],
     }
 }
 

@@ -1,0 +1,472 @@
+//! What the control socket may do by itself, what is asked at the terminal, and what is said there.
+
+use std::num::NonZeroU32;
+
+use pillion_proto::{Allow, Manage, Right};
+
+use super::harness::*;
+use crate::{
+    Actor, Command, CommandError, Done, HostInput, HostNotice, Target, ViewerInput,
+    host::{CONFIRM_WITHIN_US, Question},
+};
+
+fn grant(name: &str, right: Right) -> Command {
+    Command::Grant {
+        target: named(name),
+        right,
+        ttl_ms: None,
+    }
+}
+
+fn token() -> Command {
+    Command::GrantLink {
+        right: Right::Edit,
+        ttl_ms: None,
+        uses: NonZeroU32::new(1),
+    }
+}
+
+fn share() -> Command {
+    Command::Share { from_start: false }
+}
+
+/// The question of a command that waits for a yes, if it is asked.
+fn asked(world: &World, request: u64) -> Option<Question> {
+    let mut notices = world.notices.iter().rev();
+    notices.find_map(|notice| match notice {
+        HostNotice::Confirm {
+            request: of,
+            question,
+        } if *of == request => Some(question.clone()),
+        _ => None,
+    })
+}
+
+fn is_gone(world: &World, request: u64) -> bool {
+    let gone = HostNotice::ConfirmGone { request };
+    world.notices.contains(&gone)
+}
+
+/// What was said of changes through the socket.
+fn said(world: &World) -> Vec<String> {
+    let notices = world.notices.iter();
+    notices
+        .filter_map(|notice| match notice {
+            HostNotice::ChangedBySocket { what } => Some(what.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[track_caller]
+fn is_refused(world: &mut World, request: u64) -> String {
+    match world.done.remove(&request) {
+        Some(Err(CommandError::NotAllowed(text))) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Somebody could type, typed, and is gone: what they left behind may wait.
+fn after_an_editor(mut world: World) -> World {
+    let eve = world.join(66, "eve");
+    world.grant_edit("eve").unwrap();
+    world.types(eve, "(sleep 5; pillion allow KEY --manage) & disown\r");
+    let all = Target::All;
+    world.command(Command::Revoke { target: all }).unwrap();
+    world.seats[eve].online = false;
+    world.cut(eve);
+    world.advance_ms(3_600_000);
+    world.notices.clear();
+    world
+}
+
+/// Each command that lets somebody in or gives a right, in a session for invited people at whose door
+/// bert knocks.
+fn widening() -> Vec<Command> {
+    let key = secret(77).public().to_string();
+    vec![
+        grant("anna", Right::Edit),
+        token(),
+        Command::Admit {
+            target: named("bert"),
+        },
+        Command::Allow {
+            target: named(&key),
+            right: Right::Manage,
+        },
+        Command::Unban {
+            target: named(&key),
+        },
+        Command::Open {
+            allow: Some(Allow::Link),
+        },
+        Command::Open {
+            allow: Some(Allow::Team),
+        },
+        Command::UseService {
+            service: "https://signal.example".into(),
+            link: true,
+        },
+        Command::UseService {
+            service: "https://signal.example".into(),
+            link: false,
+        },
+    ]
+}
+
+/// Where the commands of [`widening`] are about somebody.
+fn with_people(mut world: World) -> World {
+    world.join(10, "anna");
+    let allow = Some(Allow::Invited);
+    world.command(Command::Open { allow }).unwrap();
+    world.join(11, "bert");
+    world.notices.clear();
+    world
+}
+
+#[test]
+fn with_an_editor_here_widening_through_the_socket_needs_a_yes_at_the_terminal() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    let bert = world.join(11, "bert");
+
+    // Nobody else can type yet: the socket is the host's own.
+    let request = world.ask(Actor::Socket, grant("anna", Right::Edit));
+    assert!(world.done.remove(&request).unwrap().is_ok());
+    assert_eq!(world.seats[anna].right(), Right::Edit);
+
+    let request = world.ask(Actor::Socket, grant("bert", Right::Edit));
+    assert!(world.done.is_empty());
+    assert!(asked(&world, request).is_some());
+    let yes = false;
+    world.host(HostInput::Confirmed { request, yes });
+    assert!(is_refused(&mut world, request).contains("said no"));
+    assert!(is_gone(&world, request));
+
+    let request = world.ask(Actor::Socket, grant("bert", Right::Edit));
+    let yes = true;
+    world.host(HostInput::Confirmed { request, yes });
+    assert!(world.done.remove(&request).unwrap().is_ok());
+    assert_eq!(world.seats[bert].right(), Right::Edit);
+
+    // Narrowing is always at once.
+    let target = Target::All;
+    let request = world.ask(Actor::Socket, Command::Revoke { target });
+    assert!(world.done.remove(&request).unwrap().is_ok());
+}
+
+#[test]
+fn a_job_that_outwaits_its_editor_widens_nothing_by_itself() {
+    let mut world = with_people(after_an_editor(World::shared()));
+    for command in widening() {
+        let text = format!("{command:?}");
+        let request = world.ask(Actor::Socket, command);
+        assert!(asked(&world, request).is_some(), "{text}");
+        assert!(!world.done.contains_key(&request), "{text}");
+        let yes = false;
+        world.host(HostInput::Confirmed { request, yes });
+        assert!(
+            is_refused(&mut world, request).contains("said no"),
+            "{text}"
+        );
+    }
+    assert!(world.published.is_empty());
+    assert_eq!(said(&world), [""; 0]);
+
+    // Sharing again is no way round it, whoever shared again since.
+    for _ in 0..2 {
+        let request = world.ask(Actor::Socket, Command::Stop);
+        assert!(world.done.remove(&request).unwrap().is_ok());
+        let request = world.ask(Actor::Socket, share());
+        assert!(!world.listening && asked(&world, request).is_some());
+        world.advance_ms(CONFIRM_WITHIN_US / 1000);
+        is_refused(&mut world, request);
+        world.share();
+        let request = world.ask(Actor::Socket, token());
+        assert!(asked(&world, request).is_some());
+        world.host(HostInput::Withdrawn { request });
+        is_refused(&mut world, request);
+    }
+}
+
+#[test]
+fn a_session_started_again_remembers_that_somebody_else_could_type() {
+    let mut world = after_an_editor(World::shared());
+    for _ in 0..2 {
+        world.restart(config());
+        world.command(Command::Stop).unwrap();
+        let request = world.ask(Actor::Socket, share());
+        assert!(asked(&world, request).is_some());
+        let yes = true;
+        world.host(HostInput::Confirmed { request, yes });
+        assert!(matches!(
+            world.done.remove(&request),
+            Some(Ok(Done::Ticket(_)))
+        ));
+        let request = world.ask(Actor::Socket, token());
+        assert!(asked(&world, request).is_some());
+    }
+    // One in which nobody could is not asked about.
+    let mut world = World::shared();
+    world.join(10, "anna");
+    world.restart(config());
+    let request = world.ask(Actor::Socket, token());
+    assert!(world.done.remove(&request).unwrap().is_ok());
+}
+
+#[test]
+fn an_editor_who_left_without_typing_changes_nothing() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    let target = Target::All;
+    world.command(Command::Revoke { target }).unwrap();
+    world.types(anna, "too late");
+    let request = world.ask(Actor::Socket, token());
+    assert!(world.done.remove(&request).unwrap().is_ok());
+}
+
+#[test]
+fn without_a_terminal_only_a_co_hosts_word_widens() {
+    let mut headless = config();
+    headless.has_tty = false;
+    let mut world = World::sharing(headless);
+    let carl = world.join(12, "carl");
+    world.command(grant("carl", Right::Manage)).unwrap();
+    let mut world = with_people(after_an_editor_but(world));
+    for command in widening() {
+        let request = world.ask(Actor::Socket, command);
+        let text = is_refused(&mut world, request);
+        assert!(text.contains("Somebody who manages the session"), "{text}");
+    }
+    assert_eq!(said(&world), [""; 0]);
+    let allow = Manage::Allow {
+        who: who(77),
+        right: Right::View,
+    };
+    world.viewer(carl, ViewerInput::Manage(allow));
+    let Ok(Done::Door { people, .. }) = world.command(Command::Open { allow: None }) else {
+        panic!()
+    };
+    assert_eq!(people, [(secret(77).public().to_string(), Right::View)]);
+}
+
+/// As [`after_an_editor`], and others keep what they have.
+fn after_an_editor_but(mut world: World) -> World {
+    let eve = world.join(66, "eve");
+    world.grant_edit("eve").unwrap();
+    world.types(eve, "x");
+    world
+        .command(Command::Revoke {
+            target: named("eve"),
+        })
+        .unwrap();
+    world.seats[eve].online = false;
+    world.cut(eve);
+    world.notices.clear();
+    world
+}
+
+#[test]
+fn commands_that_wait_for_a_yes_end_when_the_terminal_goes_and_are_few() {
+    let mut world = World::shared();
+    world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    let requests: Vec<u64> = (0..20).map(|_| world.ask(Actor::Socket, token())).collect();
+    assert_eq!(world.done.len(), 4);
+    world.host(HostInput::Tty { attached: false });
+    assert!(requests.iter().all(|request| world.done[request].is_err()));
+    assert!(requests[..16].iter().all(|one| is_gone(&world, *one)));
+}
+
+#[test]
+fn a_question_goes_when_it_expires_or_its_command_does_and_can_be_asked_again() {
+    let mut world = after_an_editor(World::shared());
+    let expired = world.ask(Actor::Socket, token());
+    world.advance_ms(CONFIRM_WITHIN_US / 1000 - 100);
+    assert!(!is_gone(&world, expired));
+    world.advance_ms(200);
+    assert!(is_gone(&world, expired));
+    assert!(is_refused(&mut world, expired).contains("nobody said yes"));
+
+    let withdrawn = world.ask(Actor::Socket, token());
+    world.host(HostInput::Withdrawn { request: withdrawn });
+    assert!(is_gone(&world, withdrawn));
+    is_refused(&mut world, withdrawn);
+
+    // Too late, twice over.
+    for request in [expired, withdrawn] {
+        world.host(HostInput::Confirmed { request, yes: true });
+        world.host(HostInput::Withdrawn { request });
+        assert!(!world.done.contains_key(&request));
+    }
+
+    let request = world.ask(Actor::Socket, token());
+    assert_eq!(asked(&world, request), asked(&world, expired));
+    world.host(HostInput::Confirmed { request, yes: true });
+    assert!(matches!(
+        world.done.remove(&request),
+        Some(Ok(Done::Token { .. }))
+    ));
+}
+
+#[test]
+fn right_and_time_come_first_and_a_name_last() {
+    let mut world = after_an_editor(World::shared());
+    let name = "watch for 5 min";
+    world.join(10, name);
+    let years = Command::Grant {
+        target: named(name),
+        right: Right::Manage,
+        ttl_ms: Some(u64::MAX),
+    };
+    let request = world.ask(Actor::Socket, years);
+    let fingerprint = secret(10).public().fingerprint();
+    let question = asked(&world, request).unwrap();
+    assert_eq!(
+        question,
+        Question {
+            what: "Give manage (to type, and to say who may do what) for 3650 d".into(),
+            who: vec![
+                format!("key {fingerprint}"),
+                "in by the ticket, number 2".into()
+            ],
+            said: vec![("calls themselves".into(), name.into())],
+        }
+    );
+    // The yes is about exactly them, whoever else calls themselves so by then.
+    let other = world.join(11, name);
+    world.host(HostInput::Confirmed { request, yes: true });
+    assert!(world.done.remove(&request).unwrap().is_ok());
+    assert_eq!(world.seats[1].right(), Right::Manage);
+    assert_eq!(world.seats[other].right(), Right::View);
+    let what = said(&world).pop().unwrap();
+    assert!(what.starts_with("Give manage"), "{what}");
+    assert!(what.find(&fingerprint) < what.find(name), "{what}");
+
+    // What a viewer asks for itself is asked the same way.
+    world.viewer(other, ViewerInput::RequestEdit);
+    let question = match world.notices.last() {
+        Some(HostNotice::EditRequested { question, .. }) => question.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(question.what, "Give edit (to type) for 8 h");
+    assert!(question.who[0].starts_with("key "), "{question:?}");
+    assert_eq!(question.said, [("calls themselves".into(), name.into())]);
+}
+
+#[test]
+fn a_link_service_whose_name_can_not_be_shown_is_not_asked_about() {
+    let mut world = after_an_editor(World::shared());
+    let service = format!("https://signal.example/{}@evil.example", "a".repeat(200));
+    let link = true;
+    let request = world.ask(Actor::Socket, Command::UseService { service, link });
+    assert!(world.done.remove(&request).unwrap().is_err());
+    assert_eq!(asked(&world, request), None);
+}
+
+#[test]
+fn whatever_the_socket_changed_is_said_at_the_terminal() {
+    let mut world = with_people(World::shared());
+    let key = secret(77).public().to_string();
+    let commands = [
+        (
+            grant("anna", Right::Edit),
+            "Give edit (to type) for 8 h: key ",
+        ),
+        (
+            Command::Revoke {
+                target: named("anna"),
+            },
+            "revoke: 1 anna",
+        ),
+        (
+            token(),
+            "Make a token that gives edit (to type) for 8 h: to whoever",
+        ),
+        (
+            Command::Admit {
+                target: named("bert"),
+            },
+            "Let in to watch, from now on: key ",
+        ),
+        (
+            Command::Allow {
+                target: named(&key),
+                right: Right::Manage,
+            },
+            "Let in, and give manage (to type, and to say who may do what), from now on: key ",
+        ),
+        (
+            Command::Ban {
+                target: named(&key),
+            },
+            "ban: ",
+        ),
+        (
+            Command::Unban {
+                target: named(&key),
+            },
+            "Let in again who was barred: ",
+        ),
+        (
+            Command::Open {
+                allow: Some(Allow::Link),
+            },
+            "Change who comes in, from now on (allow link): whoever has the ticket",
+        ),
+        (
+            Command::Open {
+                allow: Some(Allow::Team),
+            },
+            "allow: team: ",
+        ),
+        (
+            Command::UseService {
+                service: "https://signal.example".into(),
+                link: true,
+            },
+            "Publish a link to this session: at https://signal.example",
+        ),
+        (Command::Code, "code: "),
+        (Command::EndLink, "link --off: "),
+        (Command::Ticket { new: true }, "the ticket was replaced"),
+        (
+            Command::Kick {
+                target: named("bert"),
+            },
+            "kick: 2 bert",
+        ),
+        (Command::Stop, "stop: sharing ended"),
+        (
+            share(),
+            "Share this session, from what is on the screen now on: ",
+        ),
+    ];
+    for (command, expected) in commands {
+        let text = format!("{command:?}");
+        world.notices.clear();
+        let request = world.ask(Actor::Socket, command);
+        assert!(world.done.remove(&request).unwrap().is_ok(), "{text}");
+        let said = said(&world);
+        let [one] = &said[..] else {
+            panic!("{text}: {said:?}")
+        };
+        assert!(one.starts_with(expected), "{text}: {one}");
+    }
+
+    // Nothing of what changed nothing, and of what was pressed at the terminal.
+    world.notices.clear();
+    for command in [
+        Command::Who,
+        Command::Status,
+        Command::Open { allow: None },
+        Command::Ticket { new: false },
+        share(),
+        grant("nobody", Right::Edit),
+    ] {
+        world.ask(Actor::Socket, command);
+    }
+    world.command(Command::Ticket { new: true }).unwrap();
+    assert_eq!(said(&world), [""; 0]);
+}
