@@ -119,9 +119,9 @@ fn a_yes_at_the_terminal_is_for_the_key_that_the_question_showed() {
     let key = carol().to_string();
     let asked = Piped::start(anna.pillion(&["allow", &key, "--edit"]));
     host.wait_for("come in and type");
-    let viewer = eve.watch(&ticket, &["--name", &key]);
+    let _viewer = eve.watch(&ticket, &["--name", &key]);
     one(&anna, &eve, "here");
-    answer(&mut host, "y", &viewer, |_| {
+    answer(&mut host, "y", |_| {
         anna.run(&["allow"]).contains(&format!("edit    {key}"))
     });
     assert!(asked.wait().status.success());

@@ -433,7 +433,7 @@ impl HostUi {
     /// Whether what is asked, or chosen in the list, has stood there for long enough.
     fn settled(&self) -> Option<&Settled> {
         let open = matches!(self.state, PanelState::Open { .. });
-        open.then(|| match &self.question {
+        open.then_some(match &self.question {
             Some(page) => &page.whole,
             None => &self.panel.steady,
         })
@@ -441,7 +441,7 @@ impl HostUi {
 
     fn settled_mut(&mut self) -> Option<&mut Settled> {
         let open = matches!(self.state, PanelState::Open { .. });
-        open.then(|| match &mut self.question {
+        open.then_some(match &mut self.question {
             Some(page) => &mut page.whole,
             None => &mut self.panel.steady,
         })
