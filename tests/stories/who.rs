@@ -118,7 +118,7 @@ fn a_yes_at_the_terminal_is_for_the_key_that_the_question_showed() {
     // An editor is here, so what widens is asked at the terminal.
     let key = carol().to_string();
     let asked = Piped::start(anna.pillion(&["allow", &key, "--edit"]));
-    host.wait_for("come in and type");
+    host.wait_for("Let in, and give");
     let _viewer = eve.watch(&ticket, &["--name", &key]);
     one(&anna, &eve, "here");
     answer(&mut host, "y", |_| {

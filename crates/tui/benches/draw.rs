@@ -86,7 +86,7 @@ fn keys(c: &mut Criterion) {
     let mut host = HostUi::new(Prefix::default());
     let key = Bytes::from_static(b"x");
     c.bench_function("a host's key", |b| {
-        b.iter(|| host.keys(Now::default(), black_box(&key)));
+        b.iter(|| host.keys(Now::default(), black_box(&key), false));
     });
 }
 

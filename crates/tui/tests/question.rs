@@ -424,8 +424,8 @@ fn changes_are_said_before_anything_else_and_none_is_lost() {
         said.push(desk.row(23));
         desk.later(4000);
     }
-    for n in 0..8 {
-        assert_eq!(said[n], format!("A command did this: change {n}."));
+    for (n, said) in said.iter().take(8).enumerate() {
+        assert_eq!(*said, format!("A command did this: change {n}."));
     }
     assert!(said[8].contains("12 more changes"), "{}", said[8]);
     assert!(said[9].starts_with("Somebody asks to type"), "{}", said[9]);
