@@ -45,8 +45,11 @@ fn result(machine: &Machine, go: &str) -> String {
 fn a_background_job_does_not_outwait_the_yes() {
     let (anna, eve) = (Machine::new(), Machine::new());
     let (mut host, ticket) = anna.share_shell(&[]);
-    let key: serde_json::Value = serde_json::from_str(&eve.run(&["id", "--json"])).unwrap();
-    let key = key["key"].as_str().unwrap();
+    let id: serde_json::Value = serde_json::from_str(&eve.run(&["id", "--json"])).unwrap();
+    let (key, print) = (
+        id["key"].as_str().unwrap(),
+        id["fingerprint"].as_str().unwrap(),
+    );
     let mut viewer = eve.watch(&ticket, &["--name", "eve"]);
     request_and_grant(&mut viewer, &mut host);
     for (name, command) in [
@@ -66,7 +69,7 @@ fn a_background_job_does_not_outwait_the_yes() {
     host.wait_for("A command asks (Ctrl-] answers): Let in, and give manage");
     open_question(&mut host);
     host.wait_for("Let in, and give manage (to type, and to say who may do what), from now on?");
-    host.wait_for(&format!("key {key}"));
+    host.wait_for(&format!("key {print} ("));
     answers(&mut host, "n");
     let said = result(&anna, "one");
     assert!(said.contains("waiting 60 s at most for a yes"), "{said}");
