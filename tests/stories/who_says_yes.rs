@@ -69,7 +69,8 @@ fn a_background_job_does_not_outwait_the_yes() {
     host.wait_for("A command asks (Ctrl-] answers): Let in, and give manage");
     open_question(&mut host);
     host.wait_for("Let in, and give manage (to type, and to say who may do what), from now on?");
-    host.wait_for(&format!("key {print} ("));
+    host.wait_for(&format!("key {print}"));
+    host.wait_for(&format!("({key})"));
     answers(&mut host, "n");
     let said = result(&anna, "one");
     assert!(said.contains("waiting 60 s at most for a yes"), "{said}");
