@@ -16,13 +16,13 @@ fuzz_target!(|chunks: Vec<&[u8]>| {
     let mut seen = Vec::new();
     let mut host = HostUi::new(Prefix::default());
     let mut forwarded = Vec::new();
-    for chunk in &chunks {
+    for (at, chunk) in chunks.iter().enumerate() {
         tokenizer.feed(chunk, |_, raw| seen.extend_from_slice(raw));
         assert!(tokenizer.held().len() <= MAX_SEQUENCE);
         if chunk.len() % 3 == 0 {
             tokenizer.timeout(|_, raw| seen.extend_from_slice(raw));
         }
-        for action in host.keys(Now::default(), &Bytes::copy_from_slice(chunk)) {
+        for action in host.keys(Now::default(), &Bytes::copy_from_slice(chunk), at % 2 == 1) {
             if let HostAction::Forward(bytes) = action {
                 forwarded.extend_from_slice(&bytes);
             }
