@@ -9,6 +9,8 @@
 mod links;
 #[path = "../crates/net/tests/common/relay.rs"]
 mod relay;
+#[path = "common/skip.rs"]
+mod skip;
 
 use std::{
     io::Write,
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Err(why) = patchbay::init_userns() {
-        println!("skipped: user namespaces can't be had here ({why:#})");
+        skip::skip(&format!("user namespaces can't be had here ({why:#})"));
         return ExitCode::SUCCESS;
     }
     let wanted = |name: &str| {

@@ -7,7 +7,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::harness::{Machine, SIZE, Term, request_and_grant, until};
+use crate::{
+    harness::{Machine, SIZE, Term, request_and_grant, until},
+    skip::skip,
+};
 
 fn unix_micros() -> u64 {
     SystemTime::now()
@@ -407,14 +410,14 @@ impl SmallDisk {
         match mount.output() {
             Ok(output) if output.status.success() => Some(SmallDisk(path)),
             Ok(output) => {
-                eprintln!(
-                    "skipped: a small disk cannot be mounted ({})",
-                    String::from_utf8_lossy(&output.stderr).trim()
-                );
+                let why = String::from_utf8_lossy(&output.stderr);
+                skip(&format!("a small disk cannot be mounted ({})", why.trim()));
                 None
             }
             Err(error) => {
-                eprintln!("skipped: there is no mount to make a small disk with ({error})");
+                skip(&format!(
+                    "there is no mount to make a small disk with ({error})"
+                ));
                 None
             }
         }

@@ -3,6 +3,8 @@
 //! They are one program, so that they are linked once and run side by side.
 
 mod harness;
+#[path = "../common/skip.rs"]
+mod skip;
 
 mod admission;
 mod bad_input;

@@ -1,6 +1,9 @@
 //! What is left of a session after its host was killed, its disk filled up, or its files were cut
 //! and damaged.
 
+#[path = "../../../tests/common/skip.rs"]
+mod skip;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -570,7 +573,7 @@ fn a_full_file_system_stops_neither_the_log_nor_the_session() {
         .status()
         .is_ok_and(|status| status.success());
     if !mounted {
-        eprintln!("skipped: mounting a small tmpfs needs root");
+        skip::skip("mounting a small tmpfs needs root");
         return;
     }
     let _unmount = Unmount(temp.path().to_owned());

@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs)]
 
 mod relay;
+#[path = "../../../../tests/common/skip.rs"]
+mod skip;
 
 use std::{
     future::Future,
@@ -54,7 +56,7 @@ pub fn v6() -> NetOptions {
 pub fn has_v6() -> bool {
     let has = std::net::UdpSocket::bind("[::1]:0").is_ok();
     if !has {
-        eprintln!("skipped: this machine has no IPv6 loopback, which keeps the two ends apart");
+        skip::skip("this machine has no IPv6 loopback, which keeps the two ends apart");
     }
     has
 }
