@@ -307,7 +307,7 @@ impl Viewing {
                     self.renewed(renewed);
                     continue;
                 }
-                typed = keys.read() => match typed? {
+                typed = keys.read(), if self.viewer.takes_keys() => match typed? {
                     Some(typed) => {
                         typed_now = true;
                         ui.handle(self.clock.now(), self.viewer.view(), UiInput::Keys(&typed))

@@ -18,6 +18,7 @@ mod people;
 mod queries;
 mod same_screen;
 mod story;
+mod typing;
 mod untrusted;
 mod who;
 mod who_says_yes;
