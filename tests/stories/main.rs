@@ -12,6 +12,7 @@ mod durable;
 mod examples;
 mod headless;
 mod hostile_text;
+mod leaving;
 mod links;
 mod own_terminal;
 mod people;
