@@ -3,12 +3,19 @@
 mod args;
 mod commands;
 
-use std::process::ExitCode;
+use std::{
+    fs::{File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::Parser;
 use pillion::{
     config::Config,
+    console::is_unread,
     control::NoSession,
     paths::Paths,
     select::NoSuchSession,
@@ -25,8 +32,10 @@ fn main() -> ExitCode {
     start_logging();
     match run(cli) {
         Ok(code) => ExitCode::from(code),
+        // What was wanted of it was read: `pillion ls | head` is no error.
+        Err(error) if is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pillion: {error:#}");
+            pillion::say!("pillion: {error:#}");
             ExitCode::from(exit_code(&error))
         }
     }
@@ -36,8 +45,7 @@ fn run(cli: Cli) -> Result<u8> {
     match &cli.command {
         // These need neither settings nor a runtime, and must work where there is no home.
         Some(Cmd::Completions { shell }) => {
-            commands::completions::run(*shell);
-            return Ok(0);
+            return commands::completions::run(*shell).map(|()| 0);
         }
         Some(Cmd::Man { dir }) => return commands::man::run(dir).map(|()| 0),
         _ => {}
@@ -114,21 +122,43 @@ fn start_logging() {
     let Some(path) = std::env::var_os("PILLION_LOG") else {
         return;
     };
-    let Ok(file) = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-    else {
-        eprintln!(
-            "pillion: the log file {} could not be opened; going on without",
-            path.to_string_lossy()
-        );
-        return;
+    let file = match log_file(Path::new(&path)) {
+        Ok(file) => file,
+        Err(error) => {
+            let path = path.to_string_lossy();
+            pillion::say!(
+                "pillion: the log file {path} could not be opened ({error}); going on without"
+            );
+            return;
+        }
     };
     let level = std::env::var("PILLION_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned());
     tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_ansi(false)
+        // It would be said on standard error, with a panic where nobody reads that.
+        .log_internal_errors(false)
         .with_writer(std::sync::Mutex::new(file))
         .init();
+}
+
+/// Opens a log, which says who came from where, so that only its owner can read it. A file of ours that others
+/// may read is made private; one of somebody else's is not written to.
+fn log_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
+    let meta = file.metadata()?;
+    // A terminal, a pipe or /dev/null keeps nothing.
+    if meta.is_file() && meta.mode() & 0o077 != 0 {
+        if meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other(
+                "it belongs to somebody else, and others may read it",
+            ));
+        }
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }

@@ -234,17 +234,17 @@ impl Prover {
         client.secret = secret.map(ClientSecret::load).transpose()?;
         let (claim, who) = if self.device {
             oidc::sign_in_elsewhere(&client, &self.identity, now, |url, code| {
-                eprintln!("Sign in at {url} with the code {code}.");
+                crate::say!("Sign in at {url} with the code {code}.");
             })
             .await?
         } else {
             oidc::sign_in(&client, &self.identity, now, |url| {
-                eprintln!("Sign in in your browser; if it doesn't open, open this:\n\n  {url}\n");
+                crate::say!("Sign in in your browser; if it doesn't open, open this:\n\n  {url}\n");
                 open(url);
             })
             .await?
         };
-        eprintln!("Signed in: {}.", who.short());
+        crate::say!("Signed in: {}.", who.short());
         oidc::keep(&self.token_file(), &client, &self.identity, &claim, &who)?;
         Ok(claim)
     }

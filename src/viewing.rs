@@ -8,11 +8,12 @@
 //! Three ways to show a session: full-screen, the screen once as text, and lines as they come.
 
 use std::{
-    io::{self, Write},
+    io,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey, UnixMillis};
 use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resolver};
 use pillion_proto::{GrantToken, JoinId, Ticket};
@@ -20,16 +21,20 @@ use pillion_screen::Size;
 use pillion_session::{
     HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
-use pillion_source::{ExitSignals, Hold, HoldMode, HostTty};
+use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
 use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig};
 
 use crate::{
     clock::{Clock, unix_ms},
     hosting::software,
+    printer::{Printer, Printing},
     proving::Claims,
     renewing::{Renewed, Renewing},
     seeker::Seeker,
 };
+
+/// How long a terminal may take what gives it back.
+const LAST_DRAWING: Duration = Duration::from_millis(200);
 
 /// Whom to join, and as whom.
 pub struct Options {
@@ -68,6 +73,10 @@ pub enum Outcome {
     Refused(String),
     /// The host could not be reached; why.
     Unreachable(String),
+    /// A signal asked for it, or the terminal went, which is the same as a hang-up.
+    Signalled(ExitSignal),
+    /// Nobody reads what is printed any more.
+    Unread,
 }
 
 /// A viewer on its way to a host.
@@ -157,7 +166,9 @@ impl Viewing {
     /// # Errors
     /// Standard output cannot be written.
     pub async fn text(mut self) -> Result<Outcome> {
+        let mut signals = ExitSignals::new()?;
         let mut told = String::new();
+        let mut text = None;
         let outcome = loop {
             let news = self.drain();
             if let Some(ended) = news.ended {
@@ -166,14 +177,12 @@ impl Viewing {
             if let (Phase::Live | Phase::Stalled { .. }, Some(screen)) =
                 (&self.view().phase, &self.view().screen)
             {
-                let mut out = screen.text();
-                out.push('\n');
-                io::stdout().write_all(out.as_bytes())?;
+                text = Some(screen.text());
                 break Outcome::Left;
             }
             match &self.view().phase {
                 Phase::Knocking { text, .. } if *text != told => {
-                    eprintln!("pillion: {text}");
+                    crate::say!("pillion: {text}");
                     told.clone_from(text);
                 }
                 Phase::Connecting { why, .. } if !why.is_empty() => {
@@ -181,9 +190,14 @@ impl Viewing {
                 }
                 _ => {}
             }
-            self.step().await;
+            if let Some(signal) = self.next(None, signals.next()).await {
+                break Outcome::Signalled(signal);
+            }
         };
         self.leave().await;
+        if let Some(text) = text {
+            crate::output!("{text}")?;
+        }
         Ok(outcome)
     }
 
@@ -192,57 +206,102 @@ impl Viewing {
     /// # Errors
     /// Standard output cannot be written.
     pub async fn follow(mut self) -> Result<Outcome> {
+        let mut signals = ExitSignals::new()?;
+        let mut printer = Printer::start()?;
+        let outcome = self.follow_to(&mut signals, &mut printer).await;
+        let (outcome, rest) = match outcome {
+            Ok(done) => done,
+            Err(error) => {
+                self.leave().await;
+                return match error.kind() {
+                    io::ErrorKind::BrokenPipe => Ok(Outcome::Unread),
+                    _ => Err(error).context("standard output can't be written"),
+                };
+            }
+        };
+        self.leave().await;
+        tokio::select! {
+            printed = printer.finish(rest) => match printed {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    Err(error).context("standard output can't be written")
+                }
+                Err(_) if matches!(outcome, Outcome::Left | Outcome::Ended(_)) => Ok(Outcome::Unread),
+                _ => Ok(outcome),
+            },
+            signal = signals.next() => Ok(Outcome::Signalled(signal)),
+        }
+    }
+
+    /// How following ended, and what is still to be printed.
+    async fn follow_to(
+        &mut self,
+        signals: &mut ExitSignals,
+        printer: &mut Printer,
+    ) -> io::Result<(Outcome, String)> {
+        enum Woken {
+            Signal(ExitSignal),
+            Printing(Printing),
+        }
         let mut follow = Follow::new();
         let mut out = String::new();
         let mut told = String::new();
-        let outcome = loop {
+        loop {
             let news = self.drain();
             for said in &news.aside {
-                eprintln!("pillion: {said}");
+                crate::say!("pillion: {said}");
             }
             for lines in &news.history {
                 follow.history(lines, &mut out);
             }
-            if let Phase::Knocking { text, .. } = &self.viewer.view().phase
-                && *text != told
-            {
-                eprintln!("pillion: {text}");
-                told.clone_from(text);
-            }
-            if let Phase::Connecting { why, .. } = &self.view().phase {
-                follow.disconnected();
-                if !why.is_empty() && *why != told {
-                    eprintln!("pillion: {why}; trying again until you press Ctrl-C");
-                    told.clone_from(why);
+            match &self.viewer.view().phase {
+                Phase::Knocking { text, .. } if *text != told => {
+                    crate::say!("pillion: {text}");
+                    told.clone_from(text);
                 }
-            }
-            if !out.is_empty() {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(out.as_bytes())?;
-                stdout.flush()?;
-                out.clear();
+                Phase::Connecting { why, .. } => {
+                    follow.disconnected();
+                    if !why.is_empty() && *why != told {
+                        crate::say!("pillion: {why}; trying again until you press Ctrl-C");
+                        told.clone_from(why);
+                    }
+                }
+                Phase::Live => told.clear(),
+                _ => {}
             }
             if let Some(ended) = news.ended {
                 if let Some(screen) = &self.view().screen {
                     follow.finish(screen, &mut out);
-                    io::stdout().write_all(out.as_bytes())?;
                 }
                 if follow.missed() > 0 {
-                    eprintln!(
-                        "pillion: {} lines could not be had from the host",
-                        follow.missed()
-                    );
+                    let missed = follow.missed();
+                    crate::say!("pillion: {missed} lines could not be had from the host");
                 }
-                break ended;
+                return Ok((ended, out));
             }
-            if let Some((from, count)) = follow.wants(self.viewer.view()) {
+            printer.print(&mut out);
+            // Who reads slowly is asked for no more than that; and without a connection nobody answers.
+            let connected = matches!(self.view().phase, Phase::Live | Phase::Stalled { .. });
+            if out.is_empty()
+                && connected
+                && let Some((from, count)) = follow.wants(self.viewer.view())
+            {
                 self.tell(ViewerInput::WantHistory { from, count });
                 continue;
             }
-            self.step().await;
-        };
-        self.leave().await;
-        Ok(outcome)
+            let waits = !out.is_empty();
+            let woken = self.next(None, async {
+                tokio::select! {
+                    biased;
+                    signal = signals.next() => Woken::Signal(signal),
+                    printing = printer.next(waits) => Woken::Printing(printing),
+                }
+            });
+            match woken.await {
+                Some(Woken::Signal(signal)) => return Ok((Outcome::Signalled(signal), out)),
+                Some(Woken::Printing(Printing::Failed(error))) => return Err(error),
+                Some(Woken::Printing(Printing::HasRoom)) | None => {}
+            }
+        }
     }
 
     /// Shows the session full-screen.
@@ -263,12 +322,40 @@ impl Viewing {
             read_only,
         };
         let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows()));
+        let mut signals = ExitSignals::new()?;
         tty.enter_raw()?;
         let mut terminal = Terminal::take(tty).await?;
-        let mut keys = terminal.tty.keys()?;
-        let mut signals = ExitSignals::new()?;
+        let outcome = self.show(&mut ui, &mut terminal, &mut signals).await;
+        // What the host is told must not wait for a terminal that takes nothing any more.
+        let farewell = async {
+            let mut bytes = Vec::new();
+            ui.leave(&mut bytes);
+            let _ = tokio::time::timeout(LAST_DRAWING, terminal.draw(&mut bytes)).await;
+            drop(terminal);
+        };
+        tokio::join!(farewell, self.leave());
+        Ok(outcome)
+    }
+
+    /// How it ended.
+    async fn show(
+        &mut self,
+        ui: &mut ViewerUi,
+        terminal: &mut Terminal,
+        signals: &mut ExitSignals,
+    ) -> Outcome {
+        enum Woken {
+            Signal(ExitSignal),
+            Typed(Bytes),
+            Resized(Size),
+            Gone,
+        }
+        let gone = Outcome::Signalled(ExitSignal::Hangup);
+        let Ok(mut keys) = terminal.tty.keys() else {
+            return gone;
+        };
         let mut bytes = Vec::new();
-        let outcome = loop {
+        loop {
             let news = self.drain();
             let now = self.clock.now();
             let mut actions = Vec::new();
@@ -279,70 +366,66 @@ impl Viewing {
                 actions.extend(ui.handle(now, self.viewer.view(), UiInput::History(lines)));
             }
             if let Some(ended) = news.ended {
-                break ended;
+                return ended;
             }
             if self.act(actions) == Leaving::Yes {
-                break Outcome::Left;
+                return Outcome::Left;
             }
             // What the interface asked for is on its way before anything is drawn.
             self.send();
             ui.draw(now, self.viewer.view(), &mut bytes);
-            terminal.draw(&mut bytes).await?;
+            tokio::select! {
+                biased;
+                drawn = terminal.draw(&mut bytes) => if drawn.is_err() {
+                    return gone;
+                },
+                // A terminal that takes nothing (Ctrl-S, a stopped connection) must not keep us here.
+                signal = signals.next() => return Outcome::Signalled(signal),
+            }
             if !self.news.is_empty() {
                 continue;
             }
-            let wake = self.next_wake(ui.wake_at());
+            let takes_keys = self.viewer.takes_keys();
+            let tty = &mut terminal.tty;
+            let woken = self.next(ui.wake_at(), async {
+                tokio::select! {
+                    biased;
+                    typed = keys.read(), if takes_keys => match typed {
+                        Ok(Some(typed)) => Woken::Typed(typed),
+                        Ok(None) | Err(_) => Woken::Gone,
+                    },
+                    size = tty.size_changed() => match size {
+                        Ok(size) => Woken::Resized(Size::clamped(size.cols(), size.rows())),
+                        Err(_) => Woken::Gone,
+                    },
+                    signal = signals.next() => Woken::Signal(signal),
+                }
+            });
+            let woken = woken.await;
+            let (now, view) = (self.clock.now(), self.viewer.view());
             let mut typed_now = false;
-            let actions = tokio::select! {
-                biased;
-                input = self.net.next_input() => {
-                    self.tell(input);
-                    continue;
+            let actions = match woken {
+                Some(Woken::Typed(typed)) => {
+                    typed_now = true;
+                    ui.handle(now, view, UiInput::Keys(&typed))
                 }
-                addr = self.seeker.found() => {
-                    self.net.set_host(addr);
-                    continue;
+                Some(Woken::Resized(size)) => ui.handle(now, view, UiInput::Resized(size)),
+                Some(Woken::Signal(signal)) => return Outcome::Signalled(signal),
+                Some(Woken::Gone) => return gone,
+                None if ui.wake_at().is_some_and(|at| at <= now.mono_us) => {
+                    ui.handle(now, view, UiInput::Tick)
                 }
-                renewed = self.renewing.next() => {
-                    self.renewed(renewed);
-                    continue;
-                }
-                typed = keys.read() => match typed? {
-                    Some(typed) => {
-                        typed_now = true;
-                        ui.handle(self.clock.now(), self.viewer.view(), UiInput::Keys(&typed))
-                    }
-                    None => break Outcome::Left,
-                },
-                size = terminal.tty.size_changed() => {
-                    let size = size?;
-                    let size = Size::clamped(size.cols(), size.rows());
-                    ui.handle(self.clock.now(), self.viewer.view(), UiInput::Resized(size))
-                }
-                _ = signals.next() => break Outcome::Left,
-                () = tokio::time::sleep_until(wake.into()) => {
-                    let now = self.clock.now();
-                    if self.viewer.wake_at().is_some_and(|at| at <= now.mono_us) {
-                        self.tell(ViewerInput::Tick);
-                    }
-                    ui.handle(now, self.viewer.view(), UiInput::Tick)
-                }
+                None => continue,
             };
             if self.act(actions) == Leaving::Yes {
-                break Outcome::Left;
+                return Outcome::Left;
             }
             if typed_now {
                 // The network's tasks send a key before the status line is looked at.
                 self.send();
                 tokio::task::yield_now().await;
             }
-        };
-        bytes.clear();
-        ui.leave(&mut bytes);
-        terminal.draw(&mut bytes).await?;
-        drop(terminal);
-        self.leave().await;
-        Ok(outcome)
+        }
     }
 
     fn act(&mut self, actions: Vec<Action>) -> Leaving {
@@ -360,16 +443,24 @@ impl Viewing {
         Leaving::No
     }
 
-    /// Waits for the next thing to happen, where there is no person to wait for.
-    async fn step(&mut self) {
-        let wake = self.next_wake(None);
+    /// Waits for the next thing to happen, and sees to what concerns the connection: losing it and coming back is
+    /// the same however a session is shown. What `local` waits for is given back; it is dropped where something
+    /// else came first.
+    async fn next<T>(&mut self, ui: Option<u64>, local: impl Future<Output = T>) -> Option<T> {
+        let wake = self.next_wake(ui);
         tokio::select! {
             biased;
             input = self.net.next_input() => self.tell(input),
             addr = self.seeker.found() => self.net.set_host(addr),
             renewed = self.renewing.next() => self.renewed(renewed),
-            () = tokio::time::sleep_until(wake.into()) => self.tell(ViewerInput::Tick),
+            came = local => return Some(came),
+            () = tokio::time::sleep_until(wake.into()) => {
+                if self.viewer.wake_at().is_some_and(|at| at <= self.clock.now().mono_us) {
+                    self.tell(ViewerInput::Tick);
+                }
+            }
         }
+        None
     }
 
     fn next_wake(&self, ui: Option<u64>) -> Instant {

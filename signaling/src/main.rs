@@ -1,6 +1,6 @@
 //! `pillion-signal`: flags, logs and signals around the service.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{fmt::Arguments, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
@@ -84,15 +84,23 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter)
+        // It would be said on standard error, with a panic where nobody reads that.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .init();
     match run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pillion-signal: {error:#}");
+            say(std::io::stderr(), format_args!("pillion-signal: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says a line. A service outlives whoever reads what it says; the macros of the standard library would end it
+/// with them.
+fn say(mut to: impl Write, line: Arguments<'_>) {
+    let _ = writeln!(to, "{line}");
 }
 
 fn run(flags: Flags) -> anyhow::Result<()> {
@@ -107,9 +115,10 @@ fn run(flags: Flags) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
         let service = Service::start(config).await?;
-        println!("listening on {}", service.addr());
+        let addr = service.addr();
+        say(std::io::stdout(), format_args!("listening on {addr}"));
         if let Some(relay) = service.relay_addr() {
-            println!("relay on {relay}");
+            say(std::io::stdout(), format_args!("relay on {relay}"));
         }
         tokio::select! {
             _ = terminate.recv() => {}

@@ -37,20 +37,20 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         followed,
     } = &done
     {
-        println!("{allow}");
+        pillion::output!("{allow}")?;
         for (who, right) in people {
             let right = match right {
                 Right::View => "view",
                 Right::Edit => "edit",
                 Right::Manage => "manage",
             };
-            println!("{right:<7} {who}");
+            pillion::output!("{right:<7} {who}")?;
         }
         for who in banned {
-            println!("barred  {who}");
+            pillion::output!("barred  {who}")?;
         }
         for address in followed {
-            println!("list    {address}");
+            pillion::output!("list    {address}")?;
         }
     }
     say(&done);

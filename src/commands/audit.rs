@@ -12,7 +12,7 @@ use pillion::{
     store::{SessionReader, SessionState},
 };
 
-use crate::{args::AuditArgs, commands::is_broken_pipe};
+use crate::args::AuditArgs;
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &AuditArgs) -> Result<()> {
@@ -22,20 +22,15 @@ pub async fn run(paths: &Paths, args: &AuditArgs) -> Result<()> {
     }
     let reader = SessionReader::open(&paths.sessions, &session.meta.id)?;
     let (entries, unread) = audit::read(&reader)?;
-    let written = match args.json {
-        true => json(&entries),
-        false => table(&entries),
-    };
-    match written {
-        Err(error) if !is_broken_pipe(&error) => return Err(error),
-        // `pillion audit | head` is no error.
-        _ => {}
+    match args.json {
+        true => json(&entries)?,
+        false => table(&entries)?,
     }
     if unread > 0 {
-        eprintln!("{unread} entries of the log can't be read and are missing here");
+        pillion::say!("{unread} entries of the log can't be read and are missing here");
     }
     if let Some(damage) = reader.torn_tail() {
-        eprintln!("{damage}");
+        pillion::say!("{damage}");
     }
     Ok(())
 }
@@ -50,7 +45,7 @@ fn json(entries: &[Entry]) -> Result<()> {
 fn table(entries: &[Entry]) -> Result<()> {
     let rows = audit::rows(entries);
     if rows.is_empty() {
-        eprintln!("Nothing is in this session's log yet: it is private, and nobody has come.");
+        pillion::say!("Nothing is in this session's log yet: it is private, and nobody has come.");
         return Ok(());
     }
     let widest = rows.iter().map(|row| row.who.chars().count()).max();

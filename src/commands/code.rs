@@ -14,10 +14,10 @@ pub async fn run(paths: &Paths, args: &CodeArgs) -> Result<()> {
     let session = select::running(paths, args.session.as_deref())?;
     let service = args.signal.as_ref().map(ToString::to_string);
     let socket = paths.socket(&session.meta.id);
-    println!(
+    pillion::output!(
         "{}",
         said(control::ask(&socket, &Request::Code { service }).await?)?
-    );
-    eprintln!("Say it aloud: it works once, for ten minutes.");
+    )?;
+    pillion::say!("Say it aloud: it works once, for ten minutes.");
     Ok(())
 }

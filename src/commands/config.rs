@@ -14,8 +14,8 @@ use crate::args::ConfigCmd;
 pub fn run(paths: &Paths, command: &ConfigCmd) -> Result<()> {
     let file = paths.config_file();
     match command {
-        ConfigCmd::Path => println!("{}", file.display()),
-        ConfigCmd::Show { json } => show(&Config::load(&file)?, *json),
+        ConfigCmd::Path => pillion::output!("{}", file.display())?,
+        ConfigCmd::Show { json } => show(&Config::load(&file)?, *json)?,
         ConfigCmd::Edit => {
             private_dir(&paths.config)?;
             let made = std::fs::OpenOptions::new()
@@ -39,7 +39,7 @@ pub fn run(paths: &Paths, command: &ConfigCmd) -> Result<()> {
     Ok(())
 }
 
-fn show(config: &Config, json: bool) {
+fn show(config: &Config, json: bool) -> Result<()> {
     if json {
         let all: Vec<_> = config
             .all()
@@ -47,15 +47,16 @@ fn show(config: &Config, json: bool) {
                 serde_json::json!({ "key": key, "value": value, "from": origin.as_str() })
             })
             .collect();
-        println!("{}", serde_json::Value::Array(all));
-        return;
+        pillion::output!("{}", serde_json::Value::Array(all))?;
+        return Ok(());
     }
     for (key, value, origin, help) in config.all() {
         for line in help.lines() {
-            println!("# {line}");
+            pillion::output!("# {line}")?;
         }
-        println!("{key} = {value:?}  # from: {}\n", origin.as_str());
+        pillion::output!("{key} = {value:?}  # from: {}\n", origin.as_str())?;
     }
+    Ok(())
 }
 
 fn edit(file: &std::path::Path) -> Result<()> {

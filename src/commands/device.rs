@@ -84,9 +84,8 @@ async fn invite(paths: &Paths, service: &SignalService) -> Result<()> {
         .welcome()
         .context("the group can't be written; this is a defect of pillion")?;
     let invitation = Invitation::open(service).await?;
-    eprintln!("On the other device, within ten minutes:\n");
-    println!("pillion device link {}", invitation.code());
-    io::stdout().flush()?;
+    pillion::say!("On the other device, within ten minutes:\n");
+    pillion::output!("pillion device link {}", invitation.code())?;
     let own = devices.key.id();
     let guest = invitation.guest(own.as_bytes(), &welcome).await?;
     let other = DeviceId::from_bytes(guest.device);
@@ -113,7 +112,7 @@ async fn invite(paths: &Paths, service: &SignalService) -> Result<()> {
     let mut directory = Directory::new(service, paths)?;
     directory.publish(None, true).await?;
     let name = name_of(paths, service, &other).await;
-    eprintln!("Linked with {name}. `pillion ls --all-devices` shows what runs there.");
+    pillion::say!("Linked with {name}. `pillion ls --all-devices` shows what runs there.");
     Ok(())
 }
 
@@ -135,7 +134,7 @@ async fn accept(
         guessing.refuse().await;
         bail!("not linked");
     }
-    eprintln!("Waiting for the yes at the other device.");
+    pillion::say!("Waiting for the yes at the other device.");
     let linked = guessing.accept().await?;
     let other = DeviceId::from_bytes(linked.device);
     let group = Group::welcomed(&linked.secret, &other)
@@ -147,14 +146,14 @@ async fn accept(
     // The other one learns this one's name by its first record.
     let mut directory = Directory::new(service, paths)?;
     directory.publish(None, true).await?;
-    eprintln!("Linked. `pillion ls --all-devices` shows what runs on your other devices.");
+    pillion::say!("Linked. `pillion ls --all-devices` shows what runs on your other devices.");
     Ok(())
 }
 
 /// Asks the person whether both devices show the same.
 fn confirmed(comparison: &str) -> Result<bool> {
-    eprintln!("Both devices must show the same now: {comparison}");
-    eprint!("Does the other device show this? [y/N] ");
+    pillion::say!("Both devices must show the same now: {comparison}");
+    pillion::prompt!("Does the other device show this? [y/N] ");
     io::stderr().flush()?;
     let mut line = String::new();
     io::Read::take(io::stdin().lock(), 100).read_line(&mut line)?;
@@ -192,15 +191,17 @@ async fn ls(paths: &Paths, config: &Config, json: bool) -> Result<()> {
     if let Ok(mut directory) = directory(paths, config, None)
         && let Err(error) = directory.others().await
     {
-        eprintln!("pillion: {error:#}; what is known here:");
+        pillion::say!("pillion: {error:#}; what is known here:");
     }
     let devices = Devices::load(paths)?;
     let linked = devices.filter(|devices| devices.group.is_some());
     let Some(devices) = linked else {
         if json {
-            println!("[]");
+            pillion::output!("[]")?;
         } else {
-            eprintln!("No other device is linked with this one; `pillion device link` does that.");
+            pillion::say!(
+                "No other device is linked with this one; `pillion device link` does that."
+            );
         }
         return Ok(());
     };
@@ -219,17 +220,17 @@ async fn ls(paths: &Paths, config: &Config, json: bool) -> Result<()> {
         })
         .collect();
     if json {
-        println!("{}", serde_json::to_string(&rows)?);
+        pillion::output!("{}", serde_json::to_string(&rows)?)?;
         return Ok(());
     }
-    println!("{:<24} {:<10} NOTE", "DEVICE", "ID");
+    pillion::output!("{:<24} {:<10} NOTE", "DEVICE", "ID")?;
     for row in rows {
         let note = match (row.this, row.waits) {
             (true, _) => "this device",
             (_, true) => "not seen since another one was unlinked",
             _ => "",
         };
-        println!("{:<24} {:<10} {note}", row.name, &row.id[..8]);
+        pillion::output!("{:<24} {:<10} {note}", row.name, &row.id[..8])?;
     }
     Ok(())
 }
@@ -256,7 +257,7 @@ async fn unlink(
             Ok(())
         })?;
         directory.withdraw(&own_place).await?;
-        eprintln!(
+        pillion::say!(
             "This device is in no group any more. Unlink it on one of the others, too: they still share a secret that it has known."
         );
         return Ok(());
@@ -284,11 +285,11 @@ async fn unlink(
     };
     let name = plain_name(member.name.as_str());
     if let Err(error) = told.await {
-        eprintln!(
+        pillion::say!(
             "pillion: the others don't know of it yet ({error:#}); they are told while a session is shared here, and whenever `pillion ls --all-devices` runs here"
         );
     }
-    eprintln!(
+    pillion::say!(
         "{name} is unlinked: it finds no session of yours any more. Your other devices get the new secret from this one or from each other; `pillion device ls` says which were not seen with it yet."
     );
     Ok(())

@@ -15,10 +15,7 @@ use pillion::{
     store::{SessionReader, SessionState},
 };
 
-use crate::{
-    args::{ExportArgs, ExportFormat},
-    commands::is_broken_pipe,
-};
+use crate::args::{ExportArgs, ExportFormat};
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
@@ -39,17 +36,14 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
             write(&reader, args.format, &mut BufWriter::new(out))
                 .with_context(|| format!("{} could not be written whole", file.display()))?;
         }
-        None => match write(
+        None => write(
             &reader,
             args.format,
             &mut BufWriter::new(std::io::stdout().lock()),
-        ) {
-            Err(error) if is_broken_pipe(&error) => {}
-            other => other?,
-        },
+        )?,
     }
     if let Some(damage) = reader.torn_tail() {
-        eprintln!("{damage}");
+        pillion::say!("{damage}");
     }
     Ok(())
 }

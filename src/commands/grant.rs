@@ -40,8 +40,8 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
         expires_unix_ms,
     } = &done
     {
-        println!("{token}");
-        eprintln!(
+        pillion::output!("{token}")?;
+        pillion::say!(
             "Whoever has this token and a ticket may type until {}. Take it back with: pillion revoke {grant}",
             clock::readable(*expires_unix_ms)
         );

@@ -94,7 +94,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
         };
         announce(&hosting, &ways, &args, config, &prefix)?;
     } else if !args.quiet && hosting.has_tty() {
-        eprintln!(
+        pillion::say!(
             "A private session ({}). `pillion share` shares it from then on; {prefix} opens the panel.",
             hosting.id()
         );
@@ -104,7 +104,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
         Err(error) => match error.downcast_ref::<SpawnError>() {
             Some(spawn) => {
                 let code = spawn.exit_code();
-                eprintln!("pillion: {error:#}");
+                pillion::say!("pillion: {error:#}");
                 Ok(code)
             }
             None => Err(error),
@@ -153,7 +153,7 @@ fn announce(
             .with_context(|| format!("the ticket could not be written to {}", file.display()))?;
     }
     if args.json {
-        eprintln!("{object}");
+        pillion::say!("{object}");
     } else if !args.quiet {
         let who = match args.allow.unwrap_or_else(|| config.allow()) {
             Allow::Link => "Shared, view-only. To ride along:",
@@ -166,13 +166,13 @@ fn announce(
             }
             Allow::Team => "Shared, view-only, with members of the team. To ride along:",
         };
-        eprintln!("{who}\n\n  {join}\n");
+        pillion::say!("{who}\n\n  {join}\n");
         if let Some(link) = &ways.link {
             // Quoted: a shell would take a # after a blank for a comment, and people retype links.
-            eprintln!("or with the link\n\n  pillion join '{link}'\n");
+            pillion::say!("or with the link\n\n  pillion join '{link}'\n");
         }
         if let Some(code) = code {
-            eprintln!("or, once and within ten minutes, by saying the code\n\n  {code}\n");
+            pillion::say!("or, once and within ten minutes, by saying the code\n\n  {code}\n");
         }
         if hosting.has_tty() {
             let grant = if args.read_only {
@@ -180,13 +180,13 @@ fn announce(
             } else {
                 "  pillion grant NAME --edit   let somebody type\n"
             };
-            eprintln!(
+            pillion::say!(
                 "{grant}  pillion who                 see who is here\n  pillion stop                end sharing; the shell goes on\n  {prefix:<27} the same in a panel"
             );
         }
     }
     if let Some(Err(why)) = &ways.code {
-        eprintln!("pillion: there is no code: {why}; `pillion code` tries again");
+        pillion::say!("pillion: there is no code: {why}; `pillion code` tries again");
     }
     if args.qr {
         let link = ways.link.clone();

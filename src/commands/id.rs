@@ -16,15 +16,15 @@ pub fn run(paths: &Paths, config: &Config, args: &IdArgs) -> Result<()> {
     let name = Name::of(config.name());
     let key = load_or_create_identity(&paths.config)?.public();
     if args.json {
-        println!(
+        pillion::output!(
             "{}",
             serde_json::json!({
                 "key": key, "fingerprint": key.fingerprint(), "name": name.as_str(),
             })
-        );
+        )?;
     } else {
-        println!("{key}");
-        eprintln!(
+        pillion::output!("{key}")?;
+        pillion::say!(
             "This is your Pillion key; its fingerprint is {}, and others see you as {}.",
             key.fingerprint(),
             name

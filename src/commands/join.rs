@@ -1,6 +1,6 @@
 //! `pillion join`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::{Context, Result, bail};
 use pillion::{
@@ -42,7 +42,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
             let Some(failed) = error.downcast_ref::<JoinError>() else {
                 return Err(error);
             };
-            eprintln!("pillion: {failed}");
+            pillion::say!("pillion: {failed}");
             return Ok(exit_code(failed));
         }
     };
@@ -67,7 +67,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     let shown = Name::of(&name);
     if shown.as_str() != name.trim() {
         let why = name.parse::<Name>().err().unwrap_or(NotAName::Empty);
-        eprintln!("pillion: the host will see you as \"{shown}\": {why}");
+        pillion::say!("pillion: the host will see you as \"{shown}\": {why}");
     }
     let options = Options {
         ticket: found.ticket,
@@ -98,17 +98,19 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     Ok(match outcome {
         Outcome::Left => 0,
         Outcome::Ended(text) => {
-            eprintln!("{text}");
+            pillion::say!("{text}");
             0
         }
         Outcome::Refused(text) => {
-            eprintln!("pillion: {text}");
+            pillion::say!("pillion: {text}");
             exit::REFUSED
         }
         Outcome::Unreachable(text) => {
-            eprintln!("pillion: {text}");
+            pillion::say!("pillion: {text}");
             exit::UNREACHABLE
         }
+        Outcome::Signalled(signal) => signal.exit_code(),
+        Outcome::Unread => 0,
     })
 }
 
@@ -190,7 +192,7 @@ async fn by_name(given: &str, net: &NetOptions, paths: &Paths) -> Result<Option<
     match fitting.len() {
         0 => {
             if let Some(why) = silence(&seen) {
-                eprintln!("pillion: {why}");
+                pillion::say!("pillion: {why}");
             }
             Err(NoSuchSession::named(&format!(
                 "\"{shown}\" is no ticket, and no session of that name is shared on another device of yours; `pillion ls --all-devices` lists those that are"
@@ -231,8 +233,7 @@ fn raw(args: &JoinArgs) -> Result<String> {
         None => match std::env::var("PILLION_TICKET") {
             Ok(ticket) if !ticket.is_empty() => Ok(ticket),
             _ if io::stdin().is_terminal() => {
-                eprint!("Ticket, link or code: ");
-                io::stderr().flush()?;
+                pillion::prompt!("Ticket, link or code: ");
                 line_of_stdin()
             }
             _ => bail!(

@@ -34,9 +34,9 @@ pub async fn run(paths: &Paths, config: &Config, args: &LinkArgs) -> Result<()> 
     let service = args.signal.as_ref().map(ToString::to_string);
     let link = said(control::ask(&socket, &Request::Publish { service }).await?)?;
     let trouble = trouble(&link, config).await?;
-    println!("{link}");
+    pillion::output!("{link}")?;
     if let Some(why) = trouble {
-        eprintln!("pillion: the link does not work yet: {why}. The session goes on trying.");
+        pillion::say!("pillion: the link does not work yet: {why}. The session goes on trying.");
     }
     if args.qr {
         draw_qr(&link);

@@ -27,16 +27,16 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
         rows.push((session, status));
     }
     if args.json {
-        println!(
+        pillion::output!(
             "{}",
             serde_json::Value::Array(rows.iter().map(json).collect())
-        );
+        )?;
     } else if rows.is_empty() {
-        eprintln!(
+        pillion::say!(
             "No session is running. `pillion --share` starts one; `pillion ls --all` lists ended ones."
         );
     } else {
-        table(&rows);
+        table(&rows)?;
     }
     Ok(())
 }
@@ -48,31 +48,31 @@ pub async fn all_devices(paths: &Paths, config: &Config, args: &LsArgs) -> Resul
     for device in &seen {
         if let Some(reason) = &device.refused {
             let name = plain_name(device.member.name.as_str());
-            eprintln!("pillion: what {name} left is not taken: {reason}");
+            pillion::say!("pillion: what {name} left is not taken: {reason}");
         }
         let more = device.record.as_ref().map_or(0, |record| record.more);
         if more > 0 {
             let name = plain_name(device.member.name.as_str());
-            eprintln!("pillion: {more} more sessions run on {name} than it could list");
+            pillion::say!("pillion: {more} more sessions run on {name} than it could list");
         }
     }
     if let Some(why) = silence(&seen) {
-        eprintln!("pillion: {why}");
+        pillion::say!("pillion: {why}");
     }
     let running: Vec<Running> = seen.iter().flat_map(Seen::running).collect();
     if args.json {
         let all = running
             .iter()
             .map(|session| serde_json::json!({ "device": session.device, "name": session.name }));
-        println!("{}", serde_json::Value::Array(all.collect()));
+        pillion::output!("{}", serde_json::Value::Array(all.collect()))?;
     } else if running.is_empty() {
-        eprintln!(
+        pillion::say!(
             "No session is shared on another device of yours (or the link service withholds it)."
         );
     } else {
-        println!("{:<24} NAME", "DEVICE");
+        pillion::output!("{:<24} NAME", "DEVICE")?;
         for session in running {
-            println!("{:<24} {}", session.device, session.name);
+            pillion::output!("{:<24} {}", session.device, session.name)?;
         }
     }
     Ok(())
@@ -123,11 +123,15 @@ fn reason(state: &SessionState) -> Option<String> {
     }
 }
 
-fn table(rows: &[Row]) {
-    println!(
+fn table(rows: &[Row]) -> Result<()> {
+    pillion::output!(
         "{:<12} {:<20} {:<8} {:>7}  {:<23}  COMMAND",
-        "SESSION", "NAME", "STATE", "VIEWERS", "STARTED"
-    );
+        "SESSION",
+        "NAME",
+        "STATE",
+        "VIEWERS",
+        "STARTED"
+    )?;
     for row in rows {
         let (session, status) = row;
         let name = status
@@ -138,7 +142,7 @@ fn table(rows: &[Row]) {
         if let Some(reason) = reason(&session.state) {
             command.push_str(&format!("  ({reason})"));
         }
-        println!(
+        pillion::output!(
             "{:<12} {:<20} {:<8} {:>7}  {:<23}  {}",
             session.meta.id,
             name,
@@ -146,6 +150,7 @@ fn table(rows: &[Row]) {
             viewers,
             clock::readable(session.meta.started_unix_ms),
             command
-        );
+        )?;
     }
+    Ok(())
 }

@@ -99,7 +99,7 @@ pub fn said(done: Done) -> Result<String> {
 /// Prints a sentence, for people: on stderr, because stdout is for results.
 pub fn say(done: &Done) {
     if let Done::Said(text) = done {
-        eprintln!("{text}");
+        pillion::say!("{text}");
     }
 }
 
@@ -117,8 +117,8 @@ pub fn draw_qr(text: &str) {
         .filter(|cols| *cols > 0)
         .unwrap_or(80);
     match qr::draw(text, style, cols) {
-        Ok(drawn) => eprintln!("{drawn}"),
-        Err(error) => eprintln!("pillion: {error}"),
+        Ok(drawn) => pillion::say!("{drawn}"),
+        Err(error) => pillion::say!("pillion: {error}"),
     }
 }
 
@@ -153,11 +153,4 @@ pub fn signal_service(config: &Config, signal: Option<SignalUrl>) -> Result<Opti
 /// Whom to trust for a link service's certificate, beside the public authorities.
 pub fn signal_ca(config: &Config) -> Result<Option<RelayCa>> {
     Ok(config.signal_ca().map(RelayCa::load).transpose()?)
-}
-
-/// Whether whoever reads our output has enough: `pillion export … | head` is no error.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -29,12 +29,14 @@ pub async fn run(paths: &Paths, config: &Config, args: PeopleArgs) -> Result<()>
 
 fn list(book: &Book, json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string(book.entries())?);
+        pillion::output!("{}", serde_json::to_string(book.entries())?)?;
     } else if book.entries().is_empty() {
-        eprintln!("Nobody is in the book. `pillion people add NAME PERSON` writes somebody down.");
+        pillion::say!(
+            "Nobody is in the book. `pillion people add NAME PERSON` writes somebody down."
+        );
     } else {
         for entry in book.entries() {
-            println!("{:<20} {}", entry.name.as_str(), entry.who);
+            pillion::output!("{:<20} {}", entry.name.as_str(), entry.who)?;
         }
     }
     Ok(())

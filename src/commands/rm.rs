@@ -23,7 +23,7 @@ pub fn run(paths: &Paths, args: &RmArgs) -> Result<()> {
     }
     for id in &ids {
         remove(&paths.sessions, id)?;
-        eprintln!("{id} and its history are gone");
+        pillion::say!("{id} and its history are gone");
     }
     Ok(())
 }

@@ -23,19 +23,21 @@ pub async fn run(paths: &Paths, args: &ShareArgs) -> Result<()> {
         _ => None,
     };
     match &done {
-        Done::Ticket(ticket) if args.json => println!(
+        Done::Ticket(ticket) if args.json => pillion::output!(
             "{}",
             serde_json::json!({
                 "session": session.meta.id, "ticket": ticket, "join": format!("pillion join {ticket}"),
                 "link": link,
             })
-        ),
+        )?,
         Done::Ticket(ticket) => {
-            println!("pillion join {ticket}");
+            pillion::output!("pillion join {ticket}")?;
             if let Some(link) = link {
-                eprintln!("The link: {link}");
+                pillion::say!("The link: {link}");
             }
-            eprintln!("Shared from what is on the screen now, view-only. `pillion stop` ends it.");
+            pillion::say!(
+                "Shared from what is on the screen now, view-only. `pillion stop` ends it."
+            );
         }
         other => say(other),
     }

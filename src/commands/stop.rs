@@ -26,12 +26,12 @@ pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
         }
         let socket = paths.socket(&session.meta.id);
         match control::ask(&socket, &Request::Command(Command::Stop)).await {
-            Ok(_) => eprintln!(
+            Ok(_) => pillion::say!(
                 "{}: sharing has ended; the program goes on",
                 session.meta.id
             ),
             Err(error) => {
-                eprintln!("{}: {error:#}", session.meta.id);
+                pillion::say!("{}: {error:#}", session.meta.id);
                 failed = Some(error);
             }
         }

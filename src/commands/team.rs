@@ -21,10 +21,10 @@ pub async fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
         TeamCmd::New { name, json } => {
             let team = Team::create(config, &name)?;
             match json {
-                true => println!("{}", json!({"name": name, "key": team.key()})),
+                true => pillion::output!("{}", json!({"name": name, "key": team.key()}))?,
                 false => {
-                    println!("team:{}", team.key());
-                    eprintln!(
+                    pillion::output!("team:{}", team.key())?;
+                    pillion::say!(
                         "This is the team \"{name}\"; its key is on this machine alone, so keep a copy of {}. \
                          Make somebody a member: pillion team add {name} MEMBER KEY",
                         config.join("teams").display()
@@ -44,15 +44,15 @@ pub async fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
                 .context("KEY is the Pillion key that `pillion id` prints for the member")?;
             let life = expires.0.as_millis() as u64;
             let membership = Team::add(config, &team, &member, key, now, life)?;
-            print_membership(&membership, json);
+            print_membership(&membership, json)?;
         }
         TeamCmd::Remove { team, member, json } => {
             let removals = Team::remove(config, &team, &member, now)?;
             match json {
-                true => println!("{}", json!({"removals": removals.to_string()})),
+                true => pillion::output!("{}", json!({"removals": removals.to_string()}))?,
                 false => {
-                    println!("{removals}");
-                    eprintln!(
+                    pillion::output!("{removals}")?;
+                    pillion::say!(
                         "{member} is taken out, and of the sessions that run on this machine, too. Other hosts \
                          need this line: pillion team hear LINE"
                     );
@@ -68,8 +68,10 @@ pub async fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
             // Whether or not it is news to the file, it may be to a session that could not be told then.
             tell_sessions(paths).await?;
             match is_news {
-                true => eprintln!("Heard. The sessions that run on this machine keep to it, too."),
-                false => eprintln!("This was known already."),
+                true => {
+                    pillion::say!("Heard. The sessions that run on this machine keep to it, too.")
+                }
+                false => pillion::say!("This was known already."),
             }
         }
     }
@@ -89,23 +91,24 @@ async fn tell_sessions(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-fn print_membership(membership: &Membership, json: bool) {
+fn print_membership(membership: &Membership, json: bool) -> Result<()> {
     let until = membership.expires();
     if json {
-        println!(
+        pillion::output!(
             "{}",
             json!({
                 "membership": membership.to_string(), "team": membership.team(),
                 "member": membership.member(), "expires_unix_ms": until.0,
             })
-        );
+        )?;
     } else {
-        println!("{membership}");
-        eprintln!(
+        pillion::output!("{membership}")?;
+        pillion::say!(
             "Good until {until}, for that key alone, so it is no secret. {} keeps it with: pillion team join LINE",
             membership.member()
         );
     }
+    Ok(())
 }
 
 fn show(paths: &Paths, wanted: Option<&str>, now: UnixMillis, json: bool) -> Result<()> {
@@ -138,31 +141,31 @@ fn show(paths: &Paths, wanted: Option<&str>, now: UnixMillis, json: bool) -> Res
                 })
             })
             .collect();
-        println!("{}", json!({"teams": own, "memberships": mine}));
+        pillion::output!("{}", json!({"teams": own, "memberships": mine}))?;
         return Ok(());
     }
     if teams.is_empty() && mine.is_empty() {
-        eprintln!("There is no team here. `pillion team new NAME` makes one.");
+        pillion::say!("There is no team here. `pillion team new NAME` makes one.");
     }
     for team in &teams {
-        println!("{}  team:{}", team.name(), team.key());
+        pillion::output!("{}  team:{}", team.name(), team.key())?;
         for one in team.issued(now) {
             let note = if one.removed { "  taken out" } else { "" };
-            println!(
+            pillion::output!(
                 "  {:<20} {}  until {}{note}",
                 one.member.as_str(),
                 one.identity.fingerprint(),
                 readable(one.expires_unix_ms)
-            );
+            )?;
         }
     }
     for one in &mine {
-        println!(
+        pillion::output!(
             "you are {} of team:{} until {}",
             one.member(),
             one.team(),
             one.expires()
-        );
+        )?;
     }
     Ok(())
 }
@@ -173,7 +176,7 @@ fn join(paths: &Paths, text: &str, now: UnixMillis) -> Result<()> {
     membership.verify(&identity, now, &[])?;
     let (member, until) = (membership.member().clone(), membership.expires());
     teams::keep(&paths.config, membership)?;
-    eprintln!(
+    pillion::say!(
         "You are {member} until {until}. Join the team's sessions with: pillion join TICKET --as team"
     );
     Ok(())

@@ -21,19 +21,19 @@ pub async fn run(paths: &Paths, args: &TicketArgs) -> Result<()> {
     let Done::Ticket(ticket) = control::ask(&socket, &Request::Command(command)).await? else {
         bail!("the session gave no ticket; this is a defect of pillion");
     };
-    println!("{ticket}");
+    pillion::output!("{ticket}")?;
     // Without a link that is no error.
     let link = control::ask(&socket, &Request::Link).await.ok();
     let link = link.map(said).transpose()?;
     if let Some(link) = &link {
-        eprintln!("The link: {link}");
+        pillion::say!("The link: {link}");
     }
     if args.new {
         let old = match link {
             Some(_) => "The ticket and link before these no longer work.",
             None => "The ticket before this one no longer works.",
         };
-        eprintln!("{old} Who is here stays.");
+        pillion::say!("{old} Who is here stays.");
     }
     if args.qr {
         draw_qr(&link.unwrap_or_else(|| ticket_for_qr(&ticket)));

@@ -19,14 +19,14 @@ pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
     };
     let book = Book::open(&paths.config)?;
     if args.json {
-        println!(
+        pillion::output!(
             "{}",
             serde_json::Value::Array(people.iter().map(|one| json(one, &book)).collect())
-        );
+        )?;
     } else if people.is_empty() {
-        eprintln!("Nobody is here. `pillion ticket` prints what to join with.");
+        pillion::say!("Nobody is here. `pillion ticket` prints what to join with.");
     } else {
-        table(&people, &book);
+        table(&people, &book)?;
     }
     Ok(())
 }
@@ -49,11 +49,16 @@ fn json(person: &ParticipantStatus, book: &Book) -> serde_json::Value {
     })
 }
 
-fn table(people: &[ParticipantStatus], book: &Book) {
-    println!(
+fn table(people: &[ParticipantStatus], book: &Book) -> Result<()> {
+    pillion::output!(
         "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  NOTE",
-        "ID", "NAME", "KEY", "RIGHT", "PATH", "RTT"
-    );
+        "ID",
+        "NAME",
+        "KEY",
+        "RIGHT",
+        "PATH",
+        "RTT"
+    )?;
     for person in people {
         let rtt = person.rtt_us.map_or_else(String::new, |us| {
             format!("{:.1} ms", f64::from(us) / 1000.0)
@@ -78,7 +83,7 @@ fn table(people: &[ParticipantStatus], book: &Book) {
         if let Some(until) = person.until_unix_ms {
             notes.push(format!("until {}", clock::readable(until)));
         }
-        println!(
+        pillion::output!(
             "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  {}",
             person.id.0,
             person.name,
@@ -91,8 +96,9 @@ fn table(people: &[ParticipantStatus], book: &Book) {
             path(person.path),
             rtt,
             notes.join("; ")
-        );
+        )?;
     }
+    Ok(())
 }
 
 fn state(person: &ParticipantStatus) -> &'static str {

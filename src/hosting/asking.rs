@@ -229,7 +229,7 @@ impl Hosting {
     ) {
         for action in actions {
             match action {
-                HostAction::Forward(bytes) => program.type_here(bytes),
+                HostAction::Forward(bytes) => self.type_here(program, bytes),
                 HostAction::Command(command) => self.command(Actor::Tty, command, Answer::Overlay),
                 HostAction::Link => {
                     let answer = Answer::OverlayLink;

@@ -28,15 +28,20 @@ impl Hosting {
         while let Some(output) = self.host.poll() {
             match output {
                 HostOutput::Write { seq, bytes, .. } => {
-                    if let Some(program) = program.as_deref_mut()
-                        && program.type_for_viewer(seq, bytes)
-                    {
+                    let Some(program) = program.as_deref_mut() else {
+                        continue;
+                    };
+                    let typed = program.type_for_viewer(seq, bytes);
+                    if let Some(upto) = typed.discarded {
+                        self.tell(HostInput::Discarded { upto });
+                    }
+                    if typed.written {
                         self.tell(HostInput::Written { seq });
                     }
                 }
                 HostOutput::Answer { bytes, .. } => {
                     if let Some(program) = program.as_deref_mut() {
-                        program.type_here(bytes);
+                        program.answer(bytes);
                     }
                 }
                 HostOutput::Ledger(entry) => {

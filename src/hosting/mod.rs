@@ -339,7 +339,7 @@ impl Hosting {
             _ => None,
         };
         if !typed.is_empty() {
-            program.type_here(typed);
+            self.type_here(&mut program, typed);
         }
         let mut signals = ExitSignals::new()?;
         let mut resize: Option<(Size, Instant)> = None;
@@ -354,7 +354,8 @@ impl Hosting {
             if self.ended.is_some() {
                 break;
             }
-            let wake = self.next_wake(overlay.as_ref(), resize.as_ref().map(|(_, at)| *at));
+            let settles = resize.as_ref().map(|(_, at)| *at);
+            let wake = self.next_wake(&program, overlay.as_ref(), settles);
             match self
                 .wait(
                     &mut program,
@@ -394,7 +395,7 @@ impl Hosting {
                         let actions = overlay.keys(self.clock.now(), &bytes, more);
                         self.overlay_actions(actions, &mut program, overlay);
                     }
-                    None => program.type_here(bytes),
+                    None => program.type_piped(bytes),
                 },
                 Woken::Keys(Ok(None) | Err(_)) => {
                     keys = None;
@@ -444,6 +445,11 @@ impl Hosting {
         let tty = &mut self.tty;
         let links = &mut self.links;
         let code = &mut self.code;
+        let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
+        // What is typed at a panel is not for the program.
+        let keys = keys
+            .as_mut()
+            .filter(|_| panel || program.takes_keys(tty.is_none()));
         tokio::select! {
             biased;
             _ = signals.next() => Woken::Signal,
@@ -517,14 +523,27 @@ impl Hosting {
         }
     }
 
+    /// Types what the person here typed.
+    fn type_here(&mut self, program: &mut RunningProgram, bytes: bytes::Bytes) {
+        if let Some(upto) = program.type_here(bytes).discarded {
+            self.tell(HostInput::Discarded { upto });
+        }
+    }
+
     /// When to look at the clock again at the latest.
-    fn next_wake(&self, overlay: Option<&Overlay>, resize: Option<Instant>) -> Instant {
+    fn next_wake(
+        &self,
+        program: &RunningProgram,
+        overlay: Option<&Overlay>,
+        resize: Option<Instant>,
+    ) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let host = self.host.wake_at().map(|at| self.clock.instant(at));
         let ui = overlay
             .and_then(Overlay::wake_at)
             .map(|at| self.clock.instant(at));
-        [host, ui, resize, self.log.next_deadline()]
+        let log = self.log.next_deadline();
+        [host, ui, resize, log, program.look_at()]
             .into_iter()
             .flatten()
             .min()
@@ -545,6 +564,7 @@ impl Hosting {
         let instant = Instant::now();
         self.log.flush_if_due(instant);
         self.log.sync_if_due(instant);
+        program.end_if_read(instant);
         if let Some(overlay) = overlay {
             let actions = overlay.tick(now, unread(overlay, keys));
             self.overlay_actions(actions, program, overlay);

@@ -54,7 +54,7 @@ impl Hosting {
             (News::Said(text), Some(overlay)) => {
                 overlay.notice(self.clock.now(), HostNotice::Said(text));
             }
-            (News::Said(text), None) => eprintln!("pillion: {text}"),
+            (News::Said(text), None) => crate::say!("pillion: {text}"),
         }
     }
 }

@@ -1,14 +1,30 @@
-//! The running program as the loop sees it: what it prints, and two ways to type.
+//! The running program as the loop sees it: what it prints, and the ways to type.
+//!
+//! Nothing typed is lost to a program that does not read. What its terminal has no room for waits here, in one
+//! order whoever typed it; what waits is bounded by who types: the state machine bounds viewers, and the loop
+//! reads no more from the keyboard or a pipe while [`Program::takes_keys`] says so. Only Ctrl-C and its kind
+//! overtake it, by doing what they do in any terminal: throwing away what was not read.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use pillion_screen::Size;
 use pillion_source::{ExitStatus, InputError, Pty, Source, SourceEvent, SpawnError, TtyWriter};
 
-/// Input of viewers that may wait behind a program that does not read, in bytes, beside what the
-/// terminal itself holds. The state machine bounds each viewer; this bounds all together.
-const WAITING_LIMIT: usize = 4 << 20;
+/// From so many bytes that wait for the program on, the keyboard is not read: a large paste still leaves the
+/// keys behind it, Ctrl-C and the prefix, within reach.
+const KEYS_WAIT: usize = 1 << 20;
+
+/// The same for what is piped in, which has no such keys.
+const PIPED_WAIT: usize = 64 << 10;
+
+/// How soon and how rarely it is looked whether the program has read everything before the end of what was
+/// piped in: nothing tells when it does.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
+const LOOK_LAST: Duration = Duration::from_secs(1);
 
 /// A program in its terminal.
 pub struct Program {
@@ -18,9 +34,27 @@ pub struct Program {
     status: Option<ExitStatus>,
     /// Viewers' input that was accepted and is not written yet: where it ends, and its number.
     unwritten: VecDeque<(u64, u64)>,
-    /// Viewers' input the terminal had no room for.
-    waiting: VecDeque<(u64, Bytes)>,
+    /// What the terminal had no room for; viewers' input with its number.
+    waiting: VecDeque<(Option<u64>, Bytes)>,
     waiting_bytes: usize,
+    /// Nothing was typed since the last line was complete.
+    at_line_start: bool,
+    ending: Option<Ending>,
+}
+
+/// What was piped in has ended, and the program is to hear of it.
+struct Ending {
+    look_at: Instant,
+    wait: Duration,
+}
+
+/// What became of what a viewer typed, and of what was typed before.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Typed {
+    /// It was written at once.
+    pub written: bool,
+    /// Viewers' inputs that were not written by then never will be, up to this number.
+    pub discarded: Option<u64>,
 }
 
 impl Program {
@@ -41,6 +75,8 @@ impl Program {
             unwritten: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            at_line_start: true,
+            ending: None,
         })
     }
 
@@ -79,45 +115,73 @@ impl Program {
         self.status.unwrap_or(ExitStatus::Code(1))
     }
 
-    /// Types what the person here typed, or what a query's answer is. What a program that does not
-    /// read leaves no room for is dropped, as a terminal does.
-    pub fn type_here(&mut self, bytes: Bytes) {
-        if let Err(error) = self.pty.write(bytes) {
-            tracing::debug!(%error, "input was not taken");
-        }
+    /// Whether what is typed here, or what is piped in, has room.
+    pub fn takes_keys(&self, piped: bool) -> bool {
+        let limit = if piped { PIPED_WAIT } else { KEYS_WAIT };
+        self.pty.unwritten() + self.waiting_bytes < limit
     }
 
-    /// Types what a viewer typed; whether it was written at once.
-    pub fn type_for_viewer(&mut self, seq: u64, bytes: Bytes) -> bool {
-        if !self.waiting.is_empty() {
-            self.wait(seq, bytes);
-            return false;
-        }
-        match self.pty.write(bytes.clone()) {
-            Ok(accepted) if accepted.written => true,
-            Ok(accepted) => {
-                self.unwritten.push_back((accepted.upto, seq));
-                false
-            }
-            Err(InputError::Full { .. }) => {
-                self.wait(seq, bytes);
-                false
-            }
-            // Nobody waits for input to a program that has ended.
-            Err(InputError::Ended) => false,
-        }
+    /// Types what the person here typed.
+    pub fn type_here(&mut self, bytes: Bytes) -> Typed {
+        self.type_keys(None, bytes)
     }
 
-    fn wait(&mut self, seq: u64, bytes: Bytes) {
-        if self.waiting_bytes + bytes.len() > WAITING_LIMIT {
-            tracing::warn!(
-                seq,
-                "a viewer's input was dropped: the program does not read"
-            );
+    /// Types what a viewer typed.
+    pub fn type_for_viewer(&mut self, seq: u64, bytes: Bytes) -> Typed {
+        self.type_keys(Some(seq), bytes)
+    }
+
+    /// Types what was piped in: it is no keyboard, and a Ctrl-C in it overtakes nothing.
+    pub fn type_piped(&mut self, bytes: Bytes) {
+        self.put(None, bytes);
+    }
+
+    /// Types the answer to a question of the program's. What it has no room for is dropped: nobody typed it,
+    /// and a program that asks without end and never reads must not wait for itself.
+    pub fn answer(&mut self, bytes: Bytes) {
+        if !self.takes_keys(true) {
+            tracing::debug!("an answer was dropped: the program does not read");
             return;
+        }
+        self.put(None, bytes);
+    }
+
+    fn type_keys(&mut self, seq: Option<u64>, mut bytes: Bytes) -> Typed {
+        let mut discarded = None;
+        if let Some(at) = self.pty.flush_before(&bytes) {
+            let waiting = self.waiting.drain(..).filter_map(|(seq, _)| seq);
+            let seqs = self.unwritten.drain(..).map(|(_, seq)| seq);
+            discarded = seqs.chain(waiting).max();
+            self.waiting_bytes = 0;
+            self.pty.flush_input();
+            bytes = bytes.slice(at..);
+        }
+        Typed {
+            written: self.put(seq, bytes),
+            discarded,
+        }
+    }
+
+    /// Types it, or has it wait; whether it was written at once.
+    fn put(&mut self, seq: Option<u64>, bytes: Bytes) -> bool {
+        if let Some(last) = bytes.last() {
+            self.at_line_start = matches!(last, b'\r' | b'\n');
+        }
+        if self.waiting.is_empty() {
+            match self.pty.write(bytes.clone()) {
+                Ok(accepted) if accepted.written => return true,
+                Ok(accepted) => {
+                    self.unwritten.extend(seq.map(|seq| (accepted.upto, seq)));
+                    return false;
+                }
+                Err(InputError::Full { .. }) => {}
+                // Nobody waits for input to a program that has ended.
+                Err(InputError::Ended) => return false,
+            }
         }
         self.waiting_bytes += bytes.len();
         self.waiting.push_back((seq, bytes));
+        false
     }
 
     /// Input up to a position was written: the numbers of viewers' inputs that are in it.
@@ -133,10 +197,10 @@ impl Program {
             match self.pty.write(bytes.clone()) {
                 Ok(accepted) => {
                     self.waiting_bytes -= bytes.len();
-                    if accepted.written {
-                        done.push(seq);
-                    } else {
-                        self.unwritten.push_back((accepted.upto, seq));
+                    match seq {
+                        Some(seq) if accepted.written => done.push(seq),
+                        Some(seq) => self.unwritten.push_back((accepted.upto, seq)),
+                        None => {}
                     }
                 }
                 Err(InputError::Full { .. }) => {
@@ -149,11 +213,35 @@ impl Program {
         done
     }
 
-    /// What was piped in has ended.
+    /// What was piped in has ended. The program hears of it once it has read it all.
     pub fn end_of_input(&mut self) {
-        if let Err(error) = self.pty.write_eof() {
-            tracing::debug!(%error, "the end of input was not taken");
+        self.ending = Some(Ending {
+            look_at: Instant::now(),
+            wait: LOOK_FIRST,
+        });
+    }
+
+    /// Types the end of what was piped in, if it is time: as in every terminal it counts at the start of a
+    /// line, and behind part of one it takes two.
+    pub fn end_if_read(&mut self, now: Instant) {
+        let Some(ending) = self.ending.as_mut().filter(|ending| ending.look_at <= now) else {
+            return;
+        };
+        if !self.waiting.is_empty() || self.pty.has_unread_input() {
+            ending.look_at = now + ending.wait;
+            ending.wait = LOOK_LAST.min(ending.wait * 2);
+            return;
         }
+        let lines = self.pty.line_mode().is_ok_and(|mode| mode.canonical);
+        if self.pty.write_eof().is_err() || self.at_line_start || !lines {
+            self.ending = None;
+        }
+        self.at_line_start = true;
+    }
+
+    /// When to call [`Program::end_if_read`] at the latest.
+    pub fn look_at(&self) -> Option<Instant> {
+        self.ending.as_ref().map(|ending| ending.look_at)
     }
 
     /// Gives its terminal another size.

@@ -152,13 +152,17 @@ impl Outgoing {
 
     /// Ends the stream and waits until the peer has everything, or never will.
     pub(crate) async fn delivered(&self) {
-        let mut stopped = None;
+        let (mut stopped, mut ended) = (None, false);
         poll_fn(|cx| {
             let mut state = self.lock();
             state.wait(cx);
             state.finishing = true;
             ready!(state.poll_flush(cx));
-            state.wake();
+            // Once, and not ourselves: who waits for the peer's word wakes nobody, or a peer that is silent would
+            // keep us busy.
+            if !std::mem::replace(&mut ended, true) {
+                state.wake_others(cx);
+            }
             let Stage::Finished(stream) = &state.stage else {
                 return Poll::Ready(());
             };
@@ -246,5 +250,91 @@ impl State {
 
     fn wake(&mut self) {
         self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    fn wake_others(&mut self, cx: &Context<'_>) {
+        let others = self
+            .waiting
+            .extract_if(.., |waiting| !waiting.will_wake(cx.waker()));
+        others.for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use pillion_proto::ALPN;
+
+    use super::*;
+    use crate::{
+        endpoint::{self, NetOptions},
+        link::Role,
+        relay::RelayChoice,
+    };
+
+    async fn bound(role: Role, seed: u8) -> iroh::Endpoint {
+        let options = NetOptions {
+            bind: vec!["127.0.0.1:0".parse().unwrap()],
+            ..NetOptions::default()
+        };
+        let key = iroh::SecretKey::from_bytes(&[seed; 32]);
+        endpoint::bind(role, key, &RelayChoice::None, &options)
+            .await
+            .unwrap()
+    }
+
+    /// A peer that is connected, and then stops: nothing is acknowledged any more.
+    fn stopping_peer() -> (iroh::EndpointAddr, mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (told, addr) = mpsc::channel();
+        let (stops, stopping) = mpsc::channel();
+        let (test, ended) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let peer = bound(Role::Host, 1).await;
+                let addr = iroh::EndpointAddr::new(peer.id());
+                told.send(addr.with_ip_addr(peer.bound_sockets()[0]))
+                    .unwrap();
+                let connection = peer.accept().await.unwrap().await.unwrap();
+                let (_send, mut recv) = connection.accept_bi().await.unwrap();
+                recv.read_exact(&mut [0; 5]).await.unwrap();
+                stops.send(()).unwrap();
+                // Its only thread does nothing until the test ends.
+                let _ = ended.recv();
+            });
+        });
+        (addr.recv().unwrap(), stopping, test)
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_silent_peer_takes_no_time() {
+        let (addr, stopping, _test) = stopping_peer();
+        let own = bound(Role::Viewer, 2).await;
+        let connection = own.connect(addr, ALPN).await.unwrap();
+        let (mut send, _recv) = connection.open_bi().await.unwrap();
+        send.write_all(b"hello").await.unwrap();
+        let stopped = tokio::task::spawn_blocking(move || stopping.recv());
+        stopped.await.unwrap().unwrap();
+        let stream = Outgoing::open(connection.open_uni().await.unwrap(), 0);
+        stream.send([Bytes::from_static(b"is anybody there?")]);
+        let counted = || {
+            let stream = stream.clone();
+            async move {
+                let mut count = 0;
+                let mut delivered = pin!(stream.delivered());
+                let waits = poll_fn(|cx| {
+                    count += 1;
+                    delivered.as_mut().poll(cx)
+                });
+                let _ = tokio::time::timeout(Duration::from_millis(300), waits).await;
+                count
+            }
+        };
+        let (one, other) = tokio::join!(counted(), counted());
+        assert!(one < 10 && other < 10, "polled {one} and {other} times");
     }
 }

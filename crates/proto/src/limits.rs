@@ -17,6 +17,11 @@ pub const MAX_INPUT: usize = 16 * 1024;
 /// Most history lines in one request.
 pub const MAX_HISTORY_LINES: u32 = 10_000;
 
+/// Most input one run of a viewer may have on its way, sent and not confirmed, in bytes. The host keeps that much
+/// for a program that doesn't read, so none of it is lost; and a viewer whose input is not confirmed stops
+/// reading its terminal, so that a program that reads slowly holds up who types into it and nobody else.
+pub const MAX_UNCONFIRMED_INPUT: usize = 256 * 1024;
+
 /// Longest name of a person or session, in characters.
 pub const MAX_NAME: usize = pillion_people::MAX_NAME;
 

@@ -90,9 +90,9 @@ impl Input {
         (state.queued < before).then(|| state.accepted - state.queued as u64)
     }
 
-    /// Whether something waits to be written.
-    pub(crate) fn waiting(&self) -> bool {
-        self.lock().queued > 0
+    /// How much waits to be written, in bytes.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.lock().queued
     }
 
     /// Forgets what waits; says which positions that were.

@@ -23,6 +23,7 @@ mod reader;
 mod ready;
 mod signals;
 mod size;
+mod stdout;
 mod tty;
 mod wake;
 
@@ -35,4 +36,5 @@ pub use pty::{LineMode, Pty};
 pub use queue::{OUTSTANDING_LIMIT, Source, SourceEvent};
 pub use signals::{ExitSignal, ExitSignals};
 pub use size::{Size, SizeError};
+pub use stdout::StdoutGone;
 pub use tty::{HostTty, RESTORE_SCREEN_MODES, TtyError, isolate_panics, restore_host_terminal};

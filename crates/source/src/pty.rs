@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pty_process::blocking::{Command, Pts};
-use rustix::termios::{InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios,
+};
 
 use crate::child::Child;
 use crate::gate::TtyWriter;
@@ -36,10 +38,10 @@ pub struct Pty {
 pub(crate) struct Ends {
     /// Ours, non-blocking (nobody else shares this open file).
     pub(crate) master: OwnedFd,
-    /// The program's. We keep it open so that a program that closes all its terminals, or one of which
+    /// The program's. Beside that we ask it what was not read, we keep it open so that a program that closes all its terminals, or one of which
     /// only a background job is left, looks no different from a silent one: without it, reading would
     /// fail from then on, also once `/dev/tty` is opened again, and macOS would drop unread output.
-    _slave: OwnedFd,
+    slave: OwnedFd,
 }
 
 /// How the program's terminal treats what is typed.
@@ -94,9 +96,9 @@ impl Pty {
 
     /// Types `bytes`, all or nothing, in order, without ever waiting.
     ///
-    /// They are written at once if the terminal takes them (the kernel holds some 64 KiB for a program
-    /// that doesn't read), else as soon as it does, behind what waits already. As in every terminal a
-    /// Ctrl-C waits behind an unread paste too; [`Pty::discard_unwritten`] and [`Pty::terminate`] don't.
+    /// They are written at once if the terminal takes them (the kernel holds some 20 KiB for a program
+    /// that doesn't read), else as soon as it does, behind what waits already. That holds for a Ctrl-C as
+    /// well, unless what it throws away is thrown away first: see [`Pty::flush_before`].
     ///
     /// # Errors
     /// [`InputError::Full`] when more than [`INPUT_LIMIT`](crate::INPUT_LIMIT) would wait (it says how
@@ -109,14 +111,56 @@ impl Pty {
         Ok(accepted)
     }
 
-    /// Forgets the input that was accepted and not yet written (say, of someone who lost the right to
-    /// type); returns its positions. No event reports these as written by themselves.
-    pub fn discard_unwritten(&self) -> Range<u64> {
-        self.input.discard()
+    /// How much was accepted and is not written yet, in bytes.
+    pub fn unwritten(&self) -> usize {
+        self.input.unwritten()
     }
 
-    /// Types the terminal's end-of-file character (Ctrl-D), for the end of piped input. It counts only at
-    /// the start of a line: send a newline before it, or call this twice.
+    /// Where in `bytes` a character is that ends or stops the program (Ctrl-C, Ctrl-\, Ctrl-Z), the last one
+    /// if there are several. A terminal throws away whatever was typed before such a character and was not
+    /// read, unless it was told not to (`NOFLSH`). But it has to see the character first, which it doesn't
+    /// while the program leaves its queue full: so whoever holds back input for the program calls
+    /// [`Pty::flush_input`] and then types from there on. `None` where there is none, and in a raw terminal,
+    /// where these are characters like others.
+    pub fn flush_before(&self, bytes: &[u8]) -> Option<usize> {
+        let settings = rustix::termios::tcgetattr(&self.ends.master).ok()?;
+        let modes = settings.local_modes;
+        if !modes.contains(LocalModes::ISIG) || modes.contains(LocalModes::NOFLSH) {
+            return None;
+        }
+        let ends = [
+            SpecialCodeIndex::VINTR,
+            SpecialCodeIndex::VQUIT,
+            SpecialCodeIndex::VSUSP,
+        ];
+        let ends = ends.map(|index| settings.special_codes[index]);
+        // Switched off is 0 on Linux, 255 elsewhere (`_POSIX_VDISABLE`).
+        let is_end = |byte: &u8| !matches!(*byte, 0 | 255) && ends.contains(byte);
+        bytes.iter().rposition(is_end)
+    }
+
+    /// Forgets the input that was accepted and not written, and what the terminal holds that the program has
+    /// not read; returns the positions of the former. No event reports these as written by themselves.
+    pub fn flush_input(&self) -> Range<u64> {
+        let forgotten = self.input.discard();
+        // First what is on its way between the two ends, then what has arrived. Neither fails on a terminal,
+        // and one that has hung up holds nothing.
+        let _ = rustix::termios::tcflush(&self.ends.master, QueueSelector::OFlush);
+        let _ = rustix::termios::tcflush(&self.ends.slave, QueueSelector::IFlush);
+        forgotten
+    }
+
+    /// Whether the program has not read all that was typed and that it can read: of a line that isn't
+    /// complete it can't read anything, unless the terminal is raw.
+    pub fn has_unread_input(&self) -> bool {
+        self.input.unwritten() > 0 || rustix::io::ioctl_fionread(&self.ends.slave).unwrap_or(0) > 0
+    }
+
+    /// Types the terminal's end-of-file character (Ctrl-D), for the end of piped input. At the start of a
+    /// line it says that the input has ended; behind part of one it has the program read that part.
+    ///
+    /// To be called when the program has read what was typed before ([`Pty::has_unread_input`]): a program
+    /// that makes its terminal raw afterwards finds a character where the end was.
     ///
     /// # Errors
     /// As [`Pty::write`].
@@ -198,13 +242,7 @@ fn start(
         .map_err(|error| SpawnError::new(program, io_error(error)))?;
     let master = OwnedFd::from(master);
     rustix::io::ioctl_fionbio(&master, true).map_err(|e| SpawnError::Pty(e.into()))?;
-    Ok((
-        Ends {
-            master,
-            _slave: slave,
-        },
-        process,
-    ))
+    Ok((Ends { master, slave }, process))
 }
 
 fn prepare(pts: &Pts, size: Size, host: Option<&Termios>) -> io::Result<OwnedFd> {

@@ -111,7 +111,7 @@ impl Reader {
         let mut wanted = PollFlags::empty();
         if !self.hung_up {
             wanted |= PollFlags::IN;
-            if self.input.waiting() {
+            if self.input.unwritten() > 0 {
                 wanted |= PollFlags::OUT;
             }
         }

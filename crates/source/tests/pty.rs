@@ -160,11 +160,38 @@ async fn a_paste_that_nobody_reads_is_refused_and_blocks_nothing() {
     assert!(room < piece.len());
     // What is said to fit, fits.
     let accepted = run.pty.write(piece.slice(..room)).unwrap().upto;
-    let forgotten = run.pty.discard_unwritten();
+    let forgotten = run.pty.flush_input();
     assert_eq!(forgotten.end, accepted);
     assert!(forgotten.end - forgotten.start <= INPUT_LIMIT as u64 && !forgotten.is_empty());
     run.pty.terminate(Duration::from_secs(30)).unwrap();
     assert_eq!(run.finish().await.1, ExitStatus::Signal(1));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn ctrl_c_is_seen_behind_what_the_program_does_not_read() {
+    let mut run = Run::sh("echo ready; exec sleep 1000");
+    run.prints("ready\r\n").await;
+    let paste = Bytes::from("a line\n".repeat(20_000));
+    assert!(!run.pty.write(paste).unwrap().written);
+    let keys = b"x\x03y\x03z";
+    assert_eq!(run.pty.flush_before(keys), Some(3));
+    let forgotten = run.pty.flush_input();
+    assert!(!forgotten.is_empty());
+    assert!(!run.pty.has_unread_input());
+    assert!(run.pty.write(keys[3..].into()).unwrap().written);
+    assert_eq!(run.finish().await.1, ExitStatus::Signal(2));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_ends_no_program_throws_nothing_away() {
+    let mut run = Run::sh("stty raw; echo raw; read go; stty sane noflsh; echo kept; read go");
+    run.prints("raw").await;
+    assert_eq!(run.pty.flush_before(b"\x03"), None);
+    run.type_in("\n");
+    run.prints("kept").await;
+    assert_eq!(run.pty.flush_before(b"\x03"), None);
+    run.type_in("\n");
+    run.finish().await;
 }
 
 #[tokio::test(flavor = "current_thread")]

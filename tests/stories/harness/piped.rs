@@ -30,7 +30,8 @@ impl Piped {
         Piped::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Piped {
+    /// Starts it with the input that the command says.
+    pub fn spawn(mut command: Command) -> Piped {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

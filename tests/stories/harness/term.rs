@@ -184,7 +184,7 @@ impl Drop for Term {
     }
 }
 
-fn in_pty(command: &Command) -> pty_process::blocking::Command {
+pub fn in_pty(command: &Command) -> pty_process::blocking::Command {
     let mut with_pty =
         pty_process::blocking::Command::new(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {

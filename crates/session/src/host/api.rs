@@ -79,6 +79,12 @@ pub enum HostInput {
         /// The number from [`HostOutput::Write`].
         seq: u64,
     },
+    /// Input up to this number that was not written never will be: something that ends or stops the program
+    /// (Ctrl-C) was typed behind it, and a terminal throws away what was not read then.
+    Discarded {
+        /// The number from [`HostOutput::Write`].
+        upto: u64,
+    },
     /// The program ended.
     Exited {
         /// The track.
@@ -619,7 +625,8 @@ pub enum HostOutput {
         /// For people.
         reason: String,
     },
-    /// Write authorised input to the program, and say [`HostInput::Written`] when done.
+    /// Write authorised input to the program, in order, and say [`HostInput::Written`] when done. How much
+    /// may wait for that is bounded here, so it is never dropped; [`HostInput::Discarded`] is the exception.
     Write {
         /// Track.
         track: TrackId,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_proto::{
-    Accepted, Dropped, FromHost, InputMsg, InputStream, JoinId, TrackState, limits::MAX_INPUT,
+    Accepted, Dropped, FromHost, InputMsg, InputStream, JoinId, TrackState,
+    limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
 use crate::{types::ConnId, words::sentence};
@@ -21,9 +22,11 @@ use super::{
 /// one; forgetting one means that an input resent after that could be written twice.
 const MAX_JOINS: usize = 4096;
 
-/// Bytes given to the program and not yet written: a program that reads nothing, or several editors
-/// pasting at once.
-const MAX_UNWRITTEN: usize = 1024 * 1024;
+/// Bytes given to the program and not yet written, of all runs of one person's viewer and of everybody: a program
+/// that reads nothing, and editors pasting. Each run has [`MAX_UNCONFIRMED_INPUT`], which is what a viewer
+/// keeps to, so these are met only by who pastes in more than four windows at once, and is told.
+const MAX_UNWRITTEN_OF_ONE: usize = 4 * MAX_UNCONFIRMED_INPUT;
+const MAX_UNWRITTEN: usize = 16 * MAX_UNWRITTEN_OF_ONE;
 
 /// How long after the write a frame may say that an input's effects are in it, in microseconds.
 /// Saying so sooner kills right predictions (mosh's `set_echo_ack`).
@@ -54,6 +57,7 @@ struct Record {
     written: u64,
     /// Inputs given to the program and not yet written.
     unwritten: usize,
+    unwritten_bytes: usize,
     /// Dropped up to here, to be said once what came before is written.
     dropped: Option<(u64, &'static str)>,
     /// What was last said of that; the connection may have ended before it arrived.
@@ -75,6 +79,8 @@ enum Fate {
     Repeated,
     Write(EditRight),
     Dropped(&'static str),
+    /// No viewer sends that much before it is confirmed.
+    TooMuch,
 }
 
 /// All input of the program's life.
@@ -134,6 +140,26 @@ impl Inputs {
         self.written
             .front()
             .map(|(_, at)| at.saturating_add(ECHO_AFTER_US))
+    }
+
+    /// What becomes of an input for which everything else is right: it may be too much to wait.
+    fn admit(&self, join: &Join, bytes: usize, right: EditRight) -> Fate {
+        let (key, _) = join;
+        let runs = self
+            .records
+            .range((*key, JoinId([0; 16]))..=(*key, JoinId([u8::MAX; 16])));
+        let of_one: usize = runs.map(|(_, record)| record.unwritten_bytes).sum();
+        let of_run = self.records.get(join);
+        let of_run = of_run.map_or(0, |record| record.unwritten_bytes);
+        match () {
+            () if of_run + bytes > MAX_UNCONFIRMED_INPUT => Fate::TooMuch,
+            () if of_one + bytes > MAX_UNWRITTEN_OF_ONE
+                || self.unwritten_bytes + bytes > MAX_UNWRITTEN =>
+            {
+                Fate::Dropped("the program does not read its input")
+            }
+            () => Fate::Write(right),
+        }
     }
 
     fn note_written(&mut self, seq: u64, now_us: u64) {
@@ -222,6 +248,7 @@ impl Host {
                 let record = self.record_of(join);
                 record.seen = input.id;
                 record.unwritten += 1;
+                record.unwritten_bytes += input.bytes.len();
                 self.write(right, join, input);
             }
             Fate::Dropped(why) => {
@@ -231,6 +258,9 @@ impl Host {
                 let record = self.record_of(join);
                 record.seen = input.id;
                 record.dropped = Some((input.id, why));
+            }
+            Fate::TooMuch => {
+                return Err(Fault::protocol("more input than may wait to be confirmed"));
             }
         }
         Ok(())
@@ -283,10 +313,7 @@ impl Host {
             () if input.waited_ms > MAX_WAITED_MS || input.bytes.is_empty() => {
                 Fate::Dropped("it had waited too long for the connection")
             }
-            () if self.inputs.unwritten_bytes + MAX_INPUT > MAX_UNWRITTEN => {
-                Fate::Dropped("the program does not read its input")
-            }
-            () => Fate::Write(right),
+            () => self.inputs.admit(&member.join, input.bytes.len(), right),
         }
     }
 
@@ -321,7 +348,7 @@ impl Host {
             self.inputs.note_written(done.seq, self.now.mono_us);
             if let Some(record) = self.inputs.records.get_mut(&done.join) {
                 record.written = done.id;
-                record.unwritten = record.unwritten.saturating_sub(1);
+                record.settle(done.bytes);
             }
             self.inputs.untold.insert(done.join, (done.id, done.seq));
         }
@@ -329,6 +356,32 @@ impl Host {
             let at = self.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
             let at = *self.inputs.tell_at_us.get_or_insert(at);
             self.arm(at);
+        }
+    }
+
+    /// What was not written up to `seq` never will be. Nothing else is in between, so their viewers are told
+    /// at once, in the order of what became of it.
+    pub(super) fn on_discarded(&mut self, seq: u64) {
+        let mut lost = BTreeMap::new();
+        while let Some(front) = self.inputs.writing.front()
+            && front.seq <= seq
+            && let Some(gone) = self.inputs.writing.pop_front()
+        {
+            self.inputs.unwritten_bytes -= gone.bytes;
+            if let Some(record) = self.inputs.records.get_mut(&gone.join) {
+                record.settle(gone.bytes);
+            }
+            lost.insert(gone.join, gone.id);
+        }
+        for (join, id) in lost {
+            let why = "the program was interrupted before it read it";
+            if let Some(record) = self.inputs.records.get_mut(&join) {
+                record.told = Some((id, why));
+            }
+            self.tell_written(join);
+            if let Some(conn) = self.conn_of(&join) {
+                self.tell_lost(conn, id, why);
+            }
         }
     }
 
@@ -385,9 +438,13 @@ impl Host {
         if let Some((upto, why)) = dropped.or_else(|| member.input.refused.take()) {
             // What came before it was written.
             self.tell_written(join);
-            let text = sentence(&format!("not typed: {why}"));
-            self.send(conn, &FromHost::Dropped(Dropped { upto, text }));
+            self.tell_lost(conn, upto, why);
         }
+    }
+
+    fn tell_lost(&mut self, conn: ConnId, upto: u64, why: &str) {
+        let text = sentence(&format!("not typed: {why}"));
+        self.send(conn, &FromHost::Dropped(Dropped { upto, text }));
     }
 
     /// Tells a viewer that came back what it may have missed; it knows what it was told.
@@ -410,8 +467,16 @@ impl Host {
         self.inputs.writing.clear();
         self.inputs.unwritten_bytes = 0;
         for record in self.inputs.records.values_mut() {
-            record.unwritten = 0;
+            (record.unwritten, record.unwritten_bytes) = (0, 0);
         }
+    }
+}
+
+impl Record {
+    /// One input less is on its way to the program.
+    fn settle(&mut self, bytes: usize) {
+        self.unwritten = self.unwritten.saturating_sub(1);
+        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
     }
 }
 

@@ -193,6 +193,7 @@ impl Host {
         match input {
             HostInput::Output { track, bytes, more } => self.on_output(track, &bytes, more),
             HostInput::Written { seq } => self.on_written(seq),
+            HostInput::Discarded { upto } => self.on_discarded(upto),
             HostInput::Exited { track, state } => self.on_exited(track, state),
             HostInput::Resized { track, size } => self.on_resized(track, size),
             HostInput::Tty { attached } => self.on_tty(attached),

@@ -78,7 +78,7 @@ pub(super) struct Program {
     /// It does not read: nothing is written.
     pub(super) deaf: bool,
     /// Written to and not yet confirmed.
-    unconfirmed: VecDeque<u64>,
+    pub(super) unconfirmed: VecDeque<u64>,
     /// It shows what is typed.
     pub(super) echoes: bool,
 }

@@ -1,7 +1,10 @@
 //! Input: once, in order, or not at all and said so.
 
 use bytes::{Bytes, BytesMut};
-use pillion_proto::{InputMsg, InputStream, JoinId, Right, limits::MAX_INPUT};
+use pillion_proto::{
+    InputMsg, InputStream, JoinId, Right,
+    limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
+};
 
 use super::harness::*;
 use crate::{Command, HostInput, Stream, Target, ViewerInput};
@@ -122,35 +125,126 @@ fn input_on_a_stuck_stream_is_sent_again_on_a_new_one_and_typed_once() {
 }
 
 #[test]
-fn a_paste_is_split_and_one_that_is_too_large_is_refused_with_a_sentence() {
+fn a_paste_waits_at_the_viewer_until_the_program_reads_and_is_typed_whole() {
     let mut world = World::shared();
     world.program.echoes = false;
     let anna = editor(&mut world);
-    let paste = "x".repeat(100_000);
-    world.types(anna, &paste);
-    assert_eq!(world.program.input.len(), paste.len());
     world.program.deaf = true;
-    world.types(anna, &"y".repeat(300_000));
-    assert!(world.seats[anna].was_told("too much is still on its way"));
-    assert_eq!(world.program.input.len(), paste.len());
+    let paste: String = (0..100_000).map(|n| format!("{n:06}\n")).collect();
+    world.types(anna, &paste);
+    assert!(world.program.input.len() <= MAX_UNCONFIRMED_INPUT);
+    world.types(anna, &"x".repeat(400_000));
+    assert!(!world.seats[anna].viewer.takes_keys());
+    // Far longer than anything may wait for a connection.
+    world.advance_ms(60_000);
+    assert!(world.program.input.len() <= MAX_UNCONFIRMED_INPUT);
+    world.program_reads();
+    world.advance_ms(1000);
+    assert_eq!(world.program.input.len(), paste.len() + 400_000);
+    assert!(world.program.input.starts_with(paste.as_bytes()));
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
+    assert!(world.seats[anna].viewer.takes_keys());
+    assert_eq!(world.seats[anna].said().len(), 1, "that she may type");
 }
 
 #[test]
-fn a_program_that_does_not_read_bounds_what_waits_for_it() {
+fn a_driver_that_goes_on_reading_is_refused_with_a_sentence() {
     let mut world = World::shared();
+    let anna = editor(&mut world);
+    world.program.deaf = true;
+    world.types(anna, &"y".repeat(1_200_000));
+    assert!(world.seats[anna].was_told("too much is still on its way"));
+    assert!(world.program.input.is_empty());
+}
+
+#[test]
+fn nothing_of_several_editors_is_lost_to_a_program_that_does_not_read() {
+    let mut world = World::shared();
+    world.program.echoes = false;
     world.program.deaf = true;
     for seed in 10..16 {
         let mut config = world.viewer_config(seed, &format!("editor{seed}"));
         config.join = JoinId([seed; 16]);
         let seat = world.join_with(config);
         world.grant_edit(&format!("editor{seed}")).unwrap();
-        world.types(seat, &"z".repeat(250_000));
+        world.types(seat, &"z".repeat(400_000));
     }
-    assert!(world.program.input.len() <= 1024 * 1024);
+    assert!(world.program.input.len() <= 6 * MAX_UNCONFIRMED_INPUT);
     world.program_reads();
-    world.advance_ms(20);
-    assert!((0..6).any(|seat| world.seats[seat].was_told("does not read its input")));
+    world.advance_ms(1000);
+    assert_eq!(world.program.input.len(), 6 * 400_000);
     assert!((0..6).all(|seat| world.seats[seat].viewer.view().unconfirmed == 0));
+}
+
+#[test]
+fn what_waits_for_one_person_is_bounded_and_said() {
+    let mut world = World::shared();
+    world.program.echoes = false;
+    let mut seats = vec![editor(&mut world)];
+    world.program.deaf = true;
+    for run in 1..6 {
+        let mut config = world.viewer_config(10, "anna");
+        config.join = JoinId([100 + run; 16]);
+        seats.push(world.join_with(config));
+    }
+    for seat in &seats {
+        world.types(*seat, &"z".repeat(250_000));
+    }
+    assert!(world.program.input.len() <= 4 * MAX_UNCONFIRMED_INPUT);
+    let bert = world.join(11, "bert");
+    world.grant_edit("bert").unwrap();
+    world.types(bert, &"b".repeat(250_000));
+    assert!(world.program.input.ends_with(&[b'b'; 250_000]));
+    world.program_reads();
+    world.advance_ms(1000);
+    assert!(world.seats[seats[5]].was_told("does not read its input"));
+    assert!(
+        seats
+            .iter()
+            .all(|seat| world.seats[*seat].viewer.view().unconfirmed == 0)
+    );
+}
+
+#[test]
+fn more_than_may_wait_to_be_confirmed_ends_the_connection() {
+    let mut world = World::shared();
+    world.program.echoes = false;
+    let anna = editor(&mut world);
+    world.program.deaf = true;
+    let paste = Bytes::from(vec![b'x'; MAX_INPUT]);
+    let ids: Vec<u64> = (1..=(MAX_UNCONFIRMED_INPUT / MAX_INPUT) as u64 + 1).collect();
+    forged_input(&mut world, anna, 5, 10, &ids, &paste);
+    assert_eq!(world.program.input.len(), MAX_UNCONFIRMED_INPUT);
+    assert!(world.seats[anna].ended().is_some());
+}
+
+#[test]
+fn what_an_interrupt_threw_away_is_not_said_to_be_typed() {
+    let mut world = World::shared();
+    world.program.echoes = false;
+    let anna = editor(&mut world);
+    let bert = world.join(11, "bert");
+    world.grant_edit("bert").unwrap();
+    world.program.deaf = true;
+    world.types(anna, "a paste");
+    world.types(bert, "another");
+    let upto = *world.program.unconfirmed.back().unwrap();
+    world.types(bert, "\x03");
+    world.host(HostInput::Discarded { upto });
+    world.program.unconfirmed.retain(|seq| *seq > upto);
+    world.tick();
+    for seat in [anna, bert] {
+        assert!(world.seats[seat].was_told("interrupted before it read it"));
+    }
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
+    assert_eq!(world.seats[bert].viewer.view().unconfirmed, 1);
+    world.program_reads();
+    world.advance_ms(100);
+    assert_eq!(world.seats[bert].viewer.view().unconfirmed, 0);
+    world.types(anna, "on");
+    world.advance_ms(100);
+    assert!(world.program.input.ends_with(b"on"));
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
 }
 
 #[test]
@@ -198,6 +292,10 @@ fn who_typed_is_in_the_log_with_the_grant_that_allowed_it() {
 
 /// Bytes on a viewer's input stream that its own state machine would not send.
 fn forged(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64]) {
+    forged_input(world, seat, epoch, join, ids, &Bytes::from_static(b"!"));
+}
+
+fn forged_input(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64], bytes: &Bytes) {
     let mut out = BytesMut::new();
     InputStream {
         join: JoinId([join; 16]),
@@ -206,7 +304,7 @@ fn forged(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64]) {
     let conn = world.seats[seat].conn.unwrap();
     let tenure = world.host.tenure_for_tests(conn);
     for id in ids {
-        let bytes = Bytes::from_static(b"!");
+        let bytes = bytes.clone();
         InputMsg {
             id: *id,
             track: TERMINAL,

@@ -296,11 +296,8 @@ impl Viewer {
 
     /// Plans the next try.
     fn retry(&mut self, why: &str) {
-        self.link = None;
+        self.lose_link();
         self.dialing = false;
-        self.watching.disconnected();
-        self.typing.disconnected();
-        self.asking.disconnected();
         let wait = RETRY_AFTER_US[(self.failures as usize).min(RETRY_AFTER_US.len() - 1)];
         self.failures = self.failures.saturating_add(1);
         self.retry_at_us = self.now.mono_us.saturating_add(self.jittered(wait));
@@ -348,9 +345,7 @@ impl Viewer {
     /// Nothing of an earlier connection holds on a new one.
     fn begin_link(&mut self) {
         let now = self.now.mono_us;
-        self.watching.disconnected();
-        self.typing.disconnected();
-        self.asking.disconnected();
+        self.lose_link();
         self.link = Some(Link {
             proved: false,
             framer: Framer::new(MAX_CONTROL_MESSAGE),
@@ -361,6 +356,14 @@ impl Viewer {
             welcomed: false,
             answer_by_us: None,
         });
+    }
+
+    fn lose_link(&mut self) {
+        let link = self.link.take();
+        let heard_at_us = link.map_or(self.now.mono_us, |link| link.heard_at_us);
+        self.watching.disconnected();
+        self.typing.disconnected(heard_at_us);
+        self.asking.disconnected();
     }
 
     fn on_disconnected(&mut self, why: &str) {

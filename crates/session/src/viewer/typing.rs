@@ -3,17 +3,25 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use pillion_proto::{InputMsg, InputStream, Right, limits::MAX_INPUT};
+use pillion_proto::{
+    InputMsg, InputStream, Right,
+    limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
+};
 
 use crate::types::Stream;
 
 use super::{Phase, TERMINAL, Viewer, ViewerOutput};
 
-/// Bytes that may wait for the host to take them.
-const MAX_PENDING_BYTES: usize = 256 * 1024;
+/// Bytes that may wait here until the program has read what was typed before, before no more is taken from the
+/// terminal ([`Viewer::takes_keys`]): a large paste still leaves the prefix key behind it within reach.
+const MAX_PENDING_BYTES: usize = 1024 * 1024;
 
 /// Inputs that may.
 const MAX_PENDING: usize = 8192;
+
+/// Room that is left for what was read from the terminal already, in bytes and in inputs.
+const MARGIN_BYTES: usize = 64 * 1024;
+const MARGIN: usize = 64;
 
 /// What waited longer for a connection is not typed any more, in microseconds: the screen has moved
 /// on.
@@ -50,6 +58,12 @@ pub(super) struct Typing {
     dropped: u64,
     pending: VecDeque<Pending>,
     bytes: usize,
+    /// How much of that was sent on this connection: as much as may be on its way.
+    sent_bytes: usize,
+    /// Since when the host has let us in on this connection.
+    in_since_us: Option<u64>,
+    /// When it was last heard on the one before.
+    cut_at_us: u64,
     /// When the host last took something, or something began to wait for that.
     progress_at_us: u64,
     tries: u32,
@@ -66,20 +80,39 @@ impl Typing {
             dropped: 0,
             pending: VecDeque::new(),
             bytes: 0,
+            sent_bytes: 0,
+            in_since_us: None,
+            cut_at_us: 0,
             progress_at_us: 0,
             tries: 0,
             hinted_at_us: None,
         }
     }
 
-    /// The connection is gone, and its input streams with it.
-    pub(super) fn disconnected(&mut self) {
+    /// The connection is gone, and its input streams with it; the host was last heard then.
+    pub(super) fn disconnected(&mut self, heard_at_us: u64) {
         self.epoch = 0;
         self.opened = false;
         self.tries = 0;
+        if self.in_since_us.take().is_some() {
+            self.cut_at_us = heard_at_us;
+        }
+        self.send_all_again();
+    }
+
+    fn send_all_again(&mut self) {
+        self.sent_bytes = 0;
         for pending in &mut self.pending {
             pending.sent = false;
         }
+    }
+
+    /// How long an input waited for a connection. What waits for the program doesn't count: it is typed when
+    /// that reads, as into any terminal.
+    fn waited_us(&self, pending: &Pending) -> u64 {
+        let began = pending.typed_at_us.max(self.cut_at_us);
+        let in_since = self.in_since_us.unwrap_or_default();
+        in_since.saturating_sub(began)
     }
 
     /// When sent input counts as stuck.
@@ -94,6 +127,9 @@ impl Typing {
             && front.id <= upto
         {
             self.bytes -= front.bytes.len();
+            if front.sent {
+                self.sent_bytes -= front.bytes.len();
+            }
             self.pending.pop_front();
             self.progress_at_us = now_us;
             self.tries = 0;
@@ -144,8 +180,8 @@ impl Viewer {
             });
         }
         let count = bytes.len().div_ceil(MAX_INPUT);
-        let full = self.typing.bytes + bytes.len() > MAX_PENDING_BYTES
-            || self.typing.pending.len() + count > MAX_PENDING;
+        let full = self.typing.bytes + bytes.len() > MAX_PENDING_BYTES + MARGIN_BYTES
+            || self.typing.pending.len() + count > MAX_PENDING + MARGIN;
         if full {
             return self
                 .say("not typed: too much is still on its way to the host; try again in a moment");
@@ -178,13 +214,21 @@ impl Viewer {
         }
     }
 
-    /// Sends what was not sent on this connection.
+    /// Whether to read on from the terminal. While the program reads slower than is typed, it is not: what is
+    /// typed then waits in the terminal, and nothing is lost. Without a connection there is nothing to wait
+    /// for; the person must be able to leave then.
+    pub fn takes_keys(&self) -> bool {
+        let typing = &self.typing;
+        !self.is_in() || typing.bytes < MAX_PENDING_BYTES && typing.pending.len() < MAX_PENDING
+    }
+
+    /// Sends what was not sent on this connection, as much as may be on its way.
     pub(super) fn send_typed(&mut self) {
-        let is_waiting = self
-            .typing
-            .pending
-            .back()
-            .is_some_and(|pending| !pending.sent);
+        let typing = &self.typing;
+        let first = typing.pending.partition_point(|pending| pending.sent);
+        let fits =
+            |pending: &Pending| typing.sent_bytes + pending.bytes.len() <= MAX_UNCONFIRMED_INPUT;
+        let is_waiting = typing.pending.get(first).is_some_and(fits);
         if !is_waiting || !self.may_type() || !self.is_in() || self.view.phase == Phase::Ended {
             return;
         }
@@ -198,12 +242,17 @@ impl Viewer {
             }
             .encode(&mut out);
         }
-        if !typing.pending.iter().any(|pending| pending.sent) {
+        if first == 0 {
             typing.progress_at_us = now;
         }
-        for pending in typing.pending.iter_mut().filter(|pending| !pending.sent) {
+        for at in first..typing.pending.len() {
+            let waited = typing.waited_us(&typing.pending[at]) / 1000;
+            let pending = &mut typing.pending[at];
+            if typing.sent_bytes + pending.bytes.len() > MAX_UNCONFIRMED_INPUT {
+                break;
+            }
+            typing.sent_bytes += pending.bytes.len();
             pending.sent = true;
-            let waited = now.saturating_sub(pending.typed_at_us) / 1000;
             InputMsg {
                 id: pending.id,
                 track: TERMINAL,
@@ -242,9 +291,10 @@ impl Viewer {
             typing.forget_upto(known, now);
         }
         typing.dropped = typing.dropped.min(known);
-        let tenure = typing.tenure;
+        typing.in_since_us = Some(now);
+        let (tenure, cut_at_us) = (typing.tenure, typing.cut_at_us);
         let lost = typing.go_on_from(known, |pending| {
-            let waited = now.saturating_sub(pending.typed_at_us);
+            let waited = now.saturating_sub(pending.typed_at_us.max(cut_at_us));
             is_other || !may_type || pending.tenure != tenure || waited > MAX_WAIT_US
         });
         if lost {
@@ -257,12 +307,14 @@ impl Viewer {
     pub(super) fn on_accepted(&mut self, upto: u64) {
         let upto = upto.min(self.typing.next_id - 1);
         self.typing.forget_upto(upto, self.now.mono_us);
+        self.send_typed();
         self.count_unconfirmed();
     }
 
     pub(super) fn on_dropped(&mut self, upto: u64, text: &str) {
         let known = upto.min(self.typing.next_id - 1);
         self.typing.forget_upto(known, self.now.mono_us);
+        self.send_typed();
         self.count_unconfirmed();
         // A host repeats itself to who comes back.
         if upto > self.typing.dropped {
@@ -304,9 +356,7 @@ impl Viewer {
         });
         typing.epoch = typing.epoch.saturating_add(1);
         typing.opened = false;
-        for pending in &mut typing.pending {
-            pending.sent = false;
-        }
+        typing.send_all_again();
         self.send_typed();
     }
 }

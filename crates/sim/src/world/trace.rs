@@ -10,6 +10,7 @@ pub(super) fn describe(input: &HostInput) -> String {
             bytes[..bytes.len().min(60)].escape_ascii()
         ),
         HostInput::Written { seq } => format!("written {seq}"),
+        HostInput::Discarded { upto } => format!("discarded up to {upto}"),
         HostInput::Exited { .. } => "exited".into(),
         HostInput::Resized { size, .. } => format!("resized {size}"),
         HostInput::Tty { attached } => format!("tty {attached}"),
