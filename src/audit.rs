@@ -189,6 +189,22 @@ impl Entry {
         }
     }
 
+    /// Comings and goings that are one entry.
+    fn visits(&self) -> (String, String) {
+        let ms = self
+            .number("to_unix_ms")
+            .saturating_sub(self.number("from_unix_ms"));
+        let (joins, leaves) = (self.number("joins"), self.number("leaves"));
+        let what = format!(
+            "came in {joins} more times and left {leaves} times within {} s",
+            ms.div_ceil(1000)
+        );
+        match self.fields.get("identity") {
+            Some(_) => (self.person(), what),
+            None => ("various people".to_owned(), what),
+        }
+    }
+
     /// Who did what; `None` for what other entries say already.
     fn said(&self) -> Option<(String, String)> {
         let by_proof = || {
@@ -203,6 +219,7 @@ impl Entry {
         let said = match self.event.as_str() {
             "joined" => (self.person(), format!("came in{}", by_proof())),
             "left" => (self.person(), "left".to_owned()),
+            "visits" => self.visits(),
             "knocked" => (self.person(), format!("knocked{}", by_proof())),
             "code_used" => {
                 let what = format!("used code {}", self.number("code"));
@@ -372,6 +389,8 @@ mod tests {
             json!({"event": "joined", "id": 1, "name": "anna", "identity": KEY, "proof": "the ticket"}),
             json!({"event": "asked", "id": 1, "name": "anna"}),
             json!({"event": "left", "id": 1}),
+            json!({"event": "visits", "id": 1, "name": "anna", "identity": KEY, "joins": 40, "leaves": 39,
+                "here": true, "from_unix_ms": 1_000, "to_unix_ms": 21_500}),
             json!({"event": "started_again", "run": 2, "command": "bash"}),
             json!({"event": "left", "id": 1}),
         ]);
@@ -382,6 +401,7 @@ mod tests {
                 format!("{anna}: came in, by the ticket"),
                 format!("{anna}: asked for edit"),
                 format!("{anna}: left"),
+                format!("{anna}: came in 40 more times and left 39 times within 21 s"),
                 "the host: started the session again: bash".to_owned(),
                 "somebody: left".to_owned(),
             ]

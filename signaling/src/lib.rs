@@ -36,8 +36,9 @@ mod pkarr;
 mod places;
 mod relay;
 mod serve;
-pub mod share;
 pub mod store;
+
+pub use pillion_share as share;
 
 pub use config::{Config, RelayConfig, StoreConfig, Subnet, Tls};
 pub use serve::Service;

@@ -121,6 +121,7 @@ impl Hosting {
                 output @ (HostOutput::Send { .. }
                 | HostOutput::Reset { .. }
                 | HostOutput::Finish { .. }
+                | HostOutput::Accepted { .. }
                 | HostOutput::Close { .. }) => {
                     if let Some(net) = &mut self.net {
                         // What is not for the network was dealt with above.

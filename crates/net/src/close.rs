@@ -12,6 +12,8 @@ pub(crate) mod code {
     pub(crate) const PROTOCOL: u32 = 0x101;
     /// A stream was replaced or given up.
     pub(crate) const REPLACED: u32 = 0x102;
+    /// Others come, and the peer has not said who it is.
+    pub(crate) const STRANGER: u32 = 0x104;
     /// The process ends.
     pub(crate) const ENDED: u32 = 0x103;
 }

@@ -18,9 +18,9 @@ use pillion_proto::ALPN;
 use crate::{
     error::NetError,
     limits::{
-        ACK_AFTER, CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_RECEIVE_WINDOW, HOST_STREAM_WINDOW,
-        MAX_HOST_UNI_STREAMS, MAX_VIEWER_BI_STREAMS, MAX_VIEWER_UNI_STREAMS, PATH_IDLE,
-        SEND_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
+        ACK_AFTER, CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_STREAM_WINDOW, MAX_HOST_UNI_STREAMS,
+        MAX_VIEWER_BI_STREAMS, MAX_VIEWER_UNI_STREAMS, PATH_IDLE, SEND_WINDOW,
+        STRANGER_RECEIVE_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
     },
     link::Role,
     relay::{RelayCa, RelayChoice, RelaySecret, tls_config},
@@ -202,7 +202,7 @@ fn transport(role: Role) -> QuicTransportConfig {
     match role {
         Role::Host => config
             .stream_receive_window(VarInt::from_u32(HOST_STREAM_WINDOW))
-            .receive_window(VarInt::from_u32(HOST_RECEIVE_WINDOW))
+            .receive_window(VarInt::from_u32(STRANGER_RECEIVE_WINDOW))
             .max_concurrent_bidi_streams(VarInt::from_u32(MAX_VIEWER_BI_STREAMS))
             .max_concurrent_uni_streams(VarInt::from_u32(MAX_VIEWER_UNI_STREAMS)),
         Role::Viewer => config

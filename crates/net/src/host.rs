@@ -3,15 +3,16 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use futures_util::future::{AbortRegistration, Abortable};
 use iroh::{
     Endpoint, EndpointAddr, RelayUrl, Watcher,
-    endpoint::{Connection, Incoming, IncomingZeroRttConnection},
+    endpoint::{Connection, Incoming, IncomingZeroRttConnection, VarInt},
 };
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_session::{ConnId, HostInput, HostOutput};
+use pillion_session::{ConnId, HostInput, HostOutput, Network};
 
 use crate::{
     address,
@@ -19,9 +20,10 @@ use crate::{
     endpoint::{self, NetOptions},
     error::NetError,
     incoming::{Event, Waits},
-    limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, MAX_HANDSHAKES, RETRY_ABOVE},
+    limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
     link::{Carrier, Heard, Link, Role},
     relay::RelayChoice,
+    strangers::{Place, StrangerId, Strangers, network_of},
 };
 
 /// A host's network.
@@ -30,6 +32,7 @@ pub struct HostNet {
     relay: Option<RelayUrl>,
     waits: Waits<HostEvent>,
     links: HashMap<ConnId, Link>,
+    strangers: Strangers,
     next: u64,
     handshakes: usize,
     ready: VecDeque<HostInput>,
@@ -40,7 +43,7 @@ pub struct HostNet {
 enum HostEvent {
     Incoming(Option<Box<Incoming>>),
     /// A handshake ended, of a connection that has a number if it began early.
-    Handshake(Option<ConnId>, Option<Connection>),
+    Handshake(StrangerId, Option<ConnId>, Option<Connection>),
     Addresses,
     NoMoreAddresses,
 }
@@ -67,6 +70,7 @@ impl HostNet {
             relay,
             waits: Waits::new(),
             links: HashMap::new(),
+            strangers: Strangers::new(),
             next: 0,
             handshakes: 0,
             ready: VecDeque::new(),
@@ -115,6 +119,12 @@ impl HostNet {
                     link.finish(stream, &mut self.waits);
                 }
             }
+            HostOutput::Accepted { conn } => {
+                self.strangers.leave_conn(conn);
+                if let Some(link) = self.links.get(&conn) {
+                    link.accept_peer();
+                }
+            }
             HostOutput::Close { conn, code, reason } => {
                 if let Some(link) = self.links.get_mut(&conn) {
                     self.waits.work(link.close(code, &reason));
@@ -132,6 +142,11 @@ impl HostNet {
             &self.endpoint.bound_sockets(),
             self.relay.as_ref(),
         )
+    }
+
+    /// Connections whose peers have not had a hello accepted, handshakes included.
+    pub fn strangers(&self) -> usize {
+        self.strangers.len()
     }
 
     /// The sockets listened on.
@@ -185,13 +200,15 @@ impl HostNet {
                 self.accept();
                 self.admit(*incoming);
             }
-            Event::Owner(HostEvent::Handshake(early, connection)) => {
+            Event::Owner(HostEvent::Handshake(stranger, early, connection)) => {
                 self.handshakes -= 1;
                 match (early, connection) {
-                    (None, Some(connection)) => self.connected(connection),
+                    (None, Some(connection)) => self.connected(stranger, connection),
                     (Some(id), Some(connection)) => self.proved(id, connection),
                     (Some(id), None) => self.failed(id),
-                    (None, None) => {}
+                    (None, None) => {
+                        self.strangers.leave(stranger);
+                    }
                 }
             }
             Event::Owner(HostEvent::Addresses) => {
@@ -204,9 +221,7 @@ impl HostNet {
 
     /// Begins a handshake, if there is room for one.
     fn admit(&mut self, incoming: Incoming) {
-        if self.handshakes >= MAX_HANDSHAKES
-            || self.links.len() + self.handshakes >= MAX_CONNECTIONS
-        {
+        if self.links.len() + self.handshakes >= MAX_CONNECTIONS {
             return incoming.refuse();
         }
         if self.handshakes >= RETRY_ABOVE && !incoming.remote_addr_validated() {
@@ -214,26 +229,54 @@ impl HostNet {
             let _ = incoming.retry();
             return;
         }
-        if let Ok(accepting) = incoming.accept() {
-            self.handshakes += 1;
-            let connection = accepting.into_0rtt();
-            let early = self.connected_early(&connection);
-            self.waits.owner(handshake(early, connection));
+        let from = network_of(&incoming.remote_addr());
+        let Some(place) = self.strangers.come(from, Instant::now()) else {
+            return incoming.refuse();
+        };
+        let Place {
+            id,
+            handshake: registration,
+            instead_of,
+        } = place;
+        if let Some(other) = instead_of {
+            other.end_handshake();
+            if let Some(link) = other.conn.and_then(|conn| self.links.get_mut(&conn)) {
+                let text = "others come, and this side did not say who it is; try again shortly";
+                link.close_now(code::STRANGER, text);
+            }
         }
+        let Ok(accepting) = incoming.accept() else {
+            self.strangers.leave(id);
+            return;
+        };
+        self.handshakes += 1;
+        let connection = accepting.into_0rtt();
+        let early = self.connected_early(id, from, &connection);
+        self.waits
+            .owner(handshake(id, early, registration, connection));
     }
 
     /// Takes over a connection that resumes an earlier one, while its handshake goes on; gives its
     /// number. Only of those is it known so soon who the peer is: a handshake from scratch proves that
     /// with its last flight.
-    fn connected_early(&mut self, connection: &IncomingZeroRttConnection) -> Option<ConnId> {
+    fn connected_early(
+        &mut self,
+        stranger: StrangerId,
+        from: Network,
+        connection: &IncomingZeroRttConnection,
+    ) -> Option<ConnId> {
         connection.peer_identity()?;
         let peer = PublicKey::from_bytes(connection.remote_id().ok()?.as_bytes()).ok()?;
         let id = self.number();
         let carrier = Carrier::Incoming(connection.clone());
         let link = Link::new(id, Role::Host, carrier, &mut self.waits);
-        self.ready
-            .push_back(HostInput::EarlyConnected { conn: id, peer });
+        self.ready.push_back(HostInput::EarlyConnected {
+            conn: id,
+            peer,
+            from,
+        });
         self.links.insert(id, link);
+        self.strangers.name(stranger, id);
         Some(id)
     }
 
@@ -253,6 +296,7 @@ impl HostNet {
 
     /// The handshake of a connection that began early came to nothing.
     fn failed(&mut self, id: ConnId) {
+        self.strangers.leave_conn(id);
         if let Some(mut link) = self.links.remove(&id) {
             link.close_now(code::PROTOCOL, "the handshake was not completed");
             self.ready.push_back(HostInput::Disconnected { conn: id });
@@ -264,18 +308,25 @@ impl HostNet {
         ConnId(self.next - 1)
     }
 
-    fn connected(&mut self, connection: Connection) {
+    fn connected(&mut self, stranger: StrangerId, connection: Connection) {
+        // It may have given way at the last moment.
+        let Some(from) = self.strangers.from(stranger) else {
+            return;
+        };
         let peer = PublicKey::from_bytes(connection.remote_id().as_bytes());
         let carrier = Carrier::Proved(connection);
         // Both fail only for a peer that is not one of ours.
         let (Ok(peer), Some(exporter)) = (peer, carrier.exporter()) else {
+            self.strangers.leave(stranger);
             return;
         };
         let id = self.number();
+        self.strangers.name(stranger, id);
         let mut link = Link::new(id, Role::Host, carrier, &mut self.waits);
         self.ready.push_back(HostInput::Connected {
             conn: id,
             peer,
+            from,
             exporter,
         });
         link.look(&mut self.heard);
@@ -298,6 +349,7 @@ impl HostNet {
                 Heard::Gone(why) => {
                     tracing::debug!(?conn, %why, "connection gone");
                     self.links.remove(&conn);
+                    self.strangers.leave_conn(conn);
                     HostInput::Disconnected { conn }
                 }
             });
@@ -329,8 +381,18 @@ impl HostNet {
     }
 }
 
-async fn handshake(early: Option<ConnId>, connection: IncomingZeroRttConnection) -> HostEvent {
-    let complete = connection.handshake_completed();
+async fn handshake(
+    stranger: StrangerId,
+    early: Option<ConnId>,
+    registration: AbortRegistration,
+    connection: IncomingZeroRttConnection,
+) -> HostEvent {
+    let complete = Abortable::new(connection.handshake_completed(), registration);
     let complete = tokio::time::timeout(HANDSHAKE_TIMEOUT, complete).await;
-    HostEvent::Handshake(early, complete.ok().and_then(Result::ok))
+    let complete = complete.ok().and_then(Result::ok).and_then(Result::ok);
+    if complete.is_none() {
+        let text = b"the handshake was not completed";
+        connection.close(VarInt::from_u32(code::STRANGER), text);
+    }
+    HostEvent::Handshake(stranger, early, complete)
 }

@@ -25,6 +25,7 @@ mod outgoing;
 mod path;
 mod relay;
 mod resolve;
+mod strangers;
 mod viewer;
 
 pub mod limits;

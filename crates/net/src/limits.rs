@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use pillion_proto::limits::{MAX_HISTORY_MESSAGE, MAX_TRACK_MESSAGE, MAX_TRACKS};
 
-/// Handshakes a host works on at once. Each holds a few kilobytes and two signatures' worth of CPU;
-/// whoever comes beyond is refused at once and may try again.
-pub const MAX_HANDSHAKES: usize = 1024;
+/// Connections at a host whose peers have not had a hello accepted, handshakes included; each takes some
+/// 170 KB. Beyond, others give way, or who comes is refused at once and may try again. A viewer is a
+/// stranger for two round trips: at 100 ms, thousands can come in a second.
+pub const MAX_STRANGERS: usize = 512;
+
+/// An address may have this part of them; an IPv6 /56 has twice that, and a /48, and all who come by
+/// relays, four times.
+pub const STRANGER_PART: u64 = 4;
 
 /// Handshakes under way from which on a joiner's address must first be proved by a retry packet,
 /// which costs the host no state: a flood from forged addresses ends there.
@@ -32,6 +37,9 @@ pub const HOST_STREAM_WINDOW: u32 = 128 * 1024;
 
 /// Bytes a viewer may have on its way to the host, unread: what a flood can make a host hold.
 pub const HOST_RECEIVE_WINDOW: u32 = 256 * 1024;
+
+/// The same before its hello is accepted: the longest hello.
+pub const STRANGER_RECEIVE_WINDOW: u32 = 64 * 1024;
 
 /// Bytes a host may have on its way to a viewer on one stream: one message.
 pub const VIEWER_STREAM_WINDOW: u32 = MAX_TRACK_MESSAGE as u32;

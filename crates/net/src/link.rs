@@ -18,7 +18,7 @@ use pillion_session::{ConnId, Stream};
 use crate::{
     close::code,
     incoming::{GiveUp, LinkEvent, Reader, Waits, accept_bi, accept_uni, first_bytes},
-    limits::{CLOSE_WAIT, MAX_CLOSE_REASON, MAX_QUEUED},
+    limits::{CLOSE_WAIT, HOST_RECEIVE_WINDOW, MAX_CLOSE_REASON, MAX_QUEUED},
     outgoing::{Opening, Outgoing, Sent},
     path::PathWatch,
 };
@@ -164,6 +164,13 @@ impl Link {
     ) {
         self.carrier = Carrier::Proved(connection);
         self.watch(waits);
+    }
+
+    /// Its peer is a viewer: it may have as much on its way as one sends.
+    pub(crate) fn accept_peer(&self) {
+        if let Some(connection) = self.carrier.proved() {
+            connection.set_receive_window(VarInt::from_u32(HOST_RECEIVE_WINDOW));
+        }
     }
 
     /// The host did not take what was sent before the handshake was complete: nothing was.

@@ -94,7 +94,7 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
         &mut host,
         "the beginning of a connection",
         |input| match input {
-            HostInput::EarlyConnected { conn, peer } => Some((conn, peer)),
+            HostInput::EarlyConnected { conn, peer, .. } => Some((conn, peer)),
             HostInput::Connected { .. } => panic!("not early"),
             _ => None,
         },

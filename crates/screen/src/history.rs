@@ -27,7 +27,7 @@ use crate::{
     clean::{allowed_link, is_clean},
     error::DecodeError,
     screen::LineId,
-    width::text_columns,
+    width::{columns, text_columns},
     wire::{self, Reader},
 };
 
@@ -202,6 +202,9 @@ fn record(
     if len > MAX_RECORD_CELLS && text_columns(text) > MAX_RECORD_CELLS {
         return Err(DecodeError::Invalid("a history line's length"));
     }
+    if !has_bounded_marks(text) {
+        return Err(DecodeError::Invalid("a history line's marks"));
+    }
     budget.spend(size_of::<Line>() + RUN_COST + len)?;
     let mut runs = Vec::new();
     if head & 2 == 0 {
@@ -237,6 +240,23 @@ fn record(
         id,
         runs,
         continued: head & 1 != 0,
+    })
+}
+
+/// Whether the text is cells: each begins with a character that has a width, and no more marks follow it
+/// than a cell holds. Whoever draws it may put all that follows into one cell.
+fn has_bounded_marks(text: &str) -> bool {
+    if text.is_ascii() {
+        return true;
+    }
+    // What comes first must be no mark.
+    let mut marks = MAX_MARKS;
+    text.chars().all(|ch| {
+        marks = match columns(ch) {
+            0 => marks + 1,
+            _ => 0,
+        };
+        marks <= MAX_MARKS
     })
 }
 
@@ -650,6 +670,26 @@ mod tests {
                 DecodeError::Invalid("a history line's text")
             );
         }
+        let marks = |count| "\u{301}".repeat(count);
+        let record = |text: &str| {
+            let mut bytes = Vec::new();
+            crate::wire::put_number(&mut bytes, (text.len() as u64) << 2);
+            bytes.extend_from_slice(text.as_bytes());
+            bytes
+        };
+        for text in [
+            marks(1),
+            marks(MAX_RECORD_CELLS),
+            format!("a{}", marks(MAX_MARKS + 1)),
+            format!("ab{}c{}", marks(MAX_MARKS), marks(100)),
+        ] {
+            assert_eq!(
+                refused(1, &record(&text)),
+                DecodeError::Invalid("a history line's marks")
+            );
+        }
+        let most = format!("a{}b{}", marks(MAX_MARKS), marks(MAX_MARKS));
+        assert!(decode_lines(LineId(0), 1, &record(&most)).is_ok());
         assert_eq!(
             refused(1, b"\x0aok\x02\x00\x00\x00"),
             DecodeError::Invalid("a run's length")

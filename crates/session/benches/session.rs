@@ -95,6 +95,7 @@ impl Session {
         self.host.handle(
             self.now,
             HostInput::Connected {
+                from: pillion_session::Network::ALL,
                 conn,
                 peer,
                 exporter,

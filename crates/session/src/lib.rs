@@ -19,6 +19,9 @@ mod words;
 mod tests;
 
 #[cfg(feature = "host")]
+pub use pillion_share::Network;
+
+#[cfg(feature = "host")]
 pub use host::{
     Actor, Command, CommandError, Done, FollowedList, HistoryJob, Host, HostConfig, HostInput,
     HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, SessionStatus, Target,

@@ -135,3 +135,13 @@ fn a_question_that_outlives_its_command_is_noticed() {
 fn somebody_who_is_kept_out_and_stays_is_noticed() {
     is_noticed(Sabotage::KeepBanned, &["is kept out, and is in"]);
 }
+
+#[test]
+fn somebody_who_comes_as_often_as_they_like_is_noticed() {
+    is_noticed(Sabotage::LetInAlways, &["is let in too often"]);
+}
+
+#[test]
+fn an_entry_for_every_visit_is_noticed() {
+    is_noticed(Sabotage::LogEachVisit, &["is in the log too often"]);
+}

@@ -299,6 +299,7 @@ impl Room {
                 self.host.handle(
                     self.now,
                     HostInput::Connected {
+                        from: pillion_session::Network::ALL,
                         conn,
                         peer: endpoint,
                         exporter,
@@ -514,6 +515,7 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
     room.host.handle(
         room.now,
         HostInput::Connected {
+            from: pillion_session::Network::ALL,
             conn,
             peer,
             exporter,

@@ -5,6 +5,7 @@ use pillion_caps::{PublicKey, SecretKey};
 use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
 use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
+use pillion_share::Network;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use thiserror::Error;
@@ -112,6 +113,8 @@ pub enum HostInput {
         conn: ConnId,
         /// The other end's endpoint id, proved in the earlier session.
         peer: PublicKey,
+        /// Where it comes from, as far as that is known.
+        from: Network,
     },
     /// The handshake of a connection that began early is complete.
     Proved {
@@ -126,6 +129,8 @@ pub enum HostInput {
         conn: ConnId,
         /// The other end's endpoint id.
         peer: PublicKey,
+        /// Where it comes from, as far as that is known.
+        from: Network,
         /// The connection's exported keying material.
         exporter: [u8; 32],
     },
@@ -535,6 +540,17 @@ pub enum HostNotice {
         /// Name, cleaned.
         name: String,
     },
+    /// Somebody came or went several times since it was last said of them.
+    Visits {
+        /// Who.
+        id: ParticipantId,
+        /// Name, cleaned.
+        name: String,
+        /// Times they came.
+        joins: u64,
+        /// Connected now.
+        here: bool,
+    },
     /// Anything else worth a line.
     Said(String),
 }
@@ -615,6 +631,12 @@ pub enum HostOutput {
         conn: ConnId,
         /// Stream.
         stream: Stream,
+    },
+    /// Who it is was said and checked: the connection counts no longer as a stranger's, and may be sent
+    /// as much as a viewer sends.
+    Accepted {
+        /// Connection.
+        conn: ConnId,
     },
     /// Close the connection once what was sent before is delivered (bounded wait).
     Close {

@@ -7,6 +7,8 @@ use pillion_proto::{
     Refused, RefusedCode, TrackMsg,
 };
 
+use pillion_share::{Lineage, Network};
+
 use crate::{
     types::{ConnId, Stream},
     words::sentence,
@@ -37,6 +39,8 @@ const MESSAGE_BURST: u64 = 400;
 /// One connection.
 pub(super) struct Conn {
     pub(super) peer: PublicKey,
+    /// Where it comes from.
+    pub(super) from: Lineage,
     /// What proofs on it sign; `None` while its handshake is under way.
     pub(super) exporter: Option<[u8; 32]>,
     pub(super) early: Early,
@@ -97,9 +101,15 @@ pub(super) struct Member {
 }
 
 impl Conn {
-    pub(super) fn new(peer: PublicKey, exporter: Option<[u8; 32]>, now_us: u64) -> Conn {
+    pub(super) fn new(
+        peer: PublicKey,
+        from: Network,
+        exporter: Option<[u8; 32]>,
+        now_us: u64,
+    ) -> Conn {
         Conn {
             peer,
+            from: from.lineage(),
             exporter,
             early: Early::Unasked,
             since_us: now_us,
@@ -520,8 +530,11 @@ impl Host {
             self.history.forget(&member.join.0);
             self.end_span(&member.join.0);
             self.end_request(member.id);
-            let name = self.name_of(member.id);
-            let identity = member.identity.key().to_string();
+            let key = member.identity.key();
+            if !self.logs_visit(&key, member.id, false) {
+                return;
+            }
+            let (name, identity) = (self.name_of(member.id), key.to_string());
             self.log_event(serde_json::json!({
                 "event": "left", "id": member.id.0, "name": name, "identity": identity,
             }));

@@ -10,12 +10,18 @@ use pillion_proto::{
     Version, VersionRange, Welcome,
 };
 
-use crate::{types::ConnId, words::sentence};
+use pillion_share::Network;
+
+use crate::{
+    types::ConnId,
+    words::{sentence, span},
+};
 
 use super::{
     Host,
     admission::{Answer, Entry, Shown, all_of},
     api::{HostNotice, HostOutput},
+    comings::Later,
     conn::{Conn, Early, Fault, Member, Waits},
     fanout::Lane,
     history::Requests,
@@ -39,6 +45,18 @@ const MAX_VIEWERS: usize = 1536;
 
 /// Connections one identity may have at once: its devices and windows.
 const MAX_PER_PERSON: usize = 16;
+
+impl Fault {
+    /// Somebody comes again too soon.
+    fn too_often(Later(wait_us): Later, who: &str) -> Fault {
+        let wait = span(wait_us.div_ceil(1000).max(1000));
+        let text = format!(
+            "{who} into this session too often at this moment: try again in {wait} (a viewer that is left \
+             running does so by itself)"
+        );
+        Fault::new(RefusedCode::BUSY, text)
+    }
+}
 
 /// Somebody who showed all that is needed.
 pub(super) struct Admitted {
@@ -67,11 +85,13 @@ impl Host {
         &mut self,
         conn: ConnId,
         peer: PublicKey,
+        from: Network,
         exporter: Option<[u8; 32]>,
     ) {
         let now = self.now.mono_us;
         let joining = self.conns.len() - self.members;
-        self.conns.insert(conn, Conn::new(peer, exporter, now));
+        self.conns
+            .insert(conn, Conn::new(peer, from, exporter, now));
         if joining >= MAX_JOINING || self.members >= MAX_VIEWERS {
             let text = "too many people are joining this session at this moment; try again shortly";
             return self.refuse(conn, &Fault::new(RefusedCode::BUSY, text));
@@ -170,6 +190,11 @@ impl Host {
                         in itself, without end. Join from another terminal";
             return Err(Fault::new(RefusedCode::SELF, text));
         }
+        let (from, now) = (state.from, self.now.mono_us);
+        if !again {
+            let came = self.comings.come(now, &key, &from);
+            came.map_err(|later| Fault::too_often(later, "you come"))?;
+        }
 
         let (claims, problem, wanted) = self.verify_claims(hello, &key);
         if !wanted.is_empty() && !again {
@@ -205,6 +230,10 @@ impl Host {
             ..shown
         };
         let answer = self.at_the_door(&who, shown);
+        if matches!(answer, Answer::In(_) | Answer::Knock) {
+            let entered = self.comings.enter(now, &key, &from);
+            entered.map_err(|later| Fault::too_often(later, "people come"))?;
+        }
         let remarks = [
             refusal.as_ref().map(ToString::to_string),
             problem.map(|problem| problem.to_string()),
@@ -381,6 +410,7 @@ impl Host {
             requests: Requests::new(),
         });
         self.members += 1;
+        self.out.push_back(HostOutput::Accepted { conn });
         self.live_joins.insert(join, conn);
         self.codes.came(&peer);
 
@@ -409,7 +439,7 @@ impl Host {
         self.open_lane(conn, epoch);
         self.tell_dropped_again(conn);
 
-        if is_first {
+        if is_first && self.logs_visit(&key, id, true) {
             let name = self.name_of(id);
             let claims: Vec<&str> = claims.iter().map(|claim| claim.who.as_str()).collect();
             self.log_event(serde_json::json!({

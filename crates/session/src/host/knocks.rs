@@ -210,6 +210,8 @@ impl Host {
         knock.conns.insert(conn);
         let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
         let left_ms = until_us.saturating_sub(now).div_ceil(1000);
+        self.out
+            .push_back(super::api::HostOutput::Accepted { conn });
         if let Some(state) = self.conns.get_mut(&conn) {
             state.knock = Some(Box::new(Kept {
                 id,

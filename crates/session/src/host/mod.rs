@@ -1,7 +1,7 @@
 //! The host: one program's output in, frames out; intents in, authorised input out.
 //!
 //! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and what
-//! goes to whom, `join` who gets in, `admission` what the door says to whom, `codes` who used a spoken
+//! goes to whom, `join` who gets in, `comings` how often, `visits` what the log says of that, `admission` what the door says to whom, `codes` who used a spoken
 //! code, `knocks` those who wait for an answer, `taken_back` memberships that end while they are used,
 //! `lists` what is looked up again of keys at an address, `manage` what co-hosts ask for, `rights` who
 //! may do what, `input` the way to the program, `resume` what those who come back see at once, `track`
@@ -17,6 +17,7 @@ mod api;
 mod attribution;
 mod by;
 mod codes;
+mod comings;
 mod commands;
 mod confirm;
 mod conn;
@@ -40,6 +41,7 @@ mod roster;
 mod sharing;
 mod taken_back;
 mod track;
+mod visits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -88,6 +90,8 @@ pub struct Host {
     members: usize,
     live_joins: BTreeMap<(PublicKey, JoinId), ConnId>,
     known: resume::Known,
+    comings: comings::Comings,
+    visits: visits::Visits,
     /// Viewers that were skipped and have caught up.
     behind: BTreeSet<ConnId>,
     catch_up_at_us: u64,
@@ -161,6 +165,8 @@ impl Host {
             members: 0,
             live_joins: BTreeMap::new(),
             known: resume::Known::new(),
+            comings: comings::Comings::new(now.mono_us),
+            visits: visits::Visits::new(now.mono_us),
             behind: BTreeSet::new(),
             catch_up_at_us: 0,
             check_lanes_at_us: None,
@@ -197,13 +203,16 @@ impl Host {
             HostInput::Exited { track, state } => self.on_exited(track, state),
             HostInput::Resized { track, size } => self.on_resized(track, size),
             HostInput::Tty { attached } => self.on_tty(attached),
-            HostInput::EarlyConnected { conn, peer } => self.on_connected(conn, peer, None),
+            HostInput::EarlyConnected { conn, peer, from } => {
+                self.on_connected(conn, peer, from, None);
+            }
             HostInput::Proved { conn, exporter } => self.on_proved(conn, exporter),
             HostInput::Connected {
                 conn,
                 peer,
+                from,
                 exporter,
-            } => self.on_connected(conn, peer, Some(exporter)),
+            } => self.on_connected(conn, peer, from, Some(exporter)),
             HostInput::Received {
                 conn,
                 stream,
@@ -270,6 +279,7 @@ impl Host {
         self.expire_confirms();
         self.expire_tickets();
         self.expire_spans();
+        self.expire_visits();
         self.check_lanes();
         self.log_margin_put_off();
     }
@@ -296,7 +306,7 @@ impl Host {
     }
 
     fn tell_roster(&mut self) {
-        let Some(due) = self.roster.due_at_us() else {
+        let Some(due) = self.roster.due_at_us(self.now.mono_us) else {
             return;
         };
         if self.now.mono_us < due {

@@ -41,6 +41,24 @@ impl Bucket {
         now_us.saturating_add(missing.div_ceil(self.per_second.max(1)))
     }
 
+    /// How many tokens are there.
+    pub(super) fn left(&self, now_us: u64) -> u64 {
+        let mut bucket = self.clone();
+        bucket.refill(now_us);
+        bucket.level / TOKEN
+    }
+
+    /// Whether nothing was taken for long.
+    pub(super) fn is_full(&self, now_us: u64) -> bool {
+        self.left(now_us) >= self.burst
+    }
+
+    /// What part of it was taken, of `whole`.
+    pub(super) fn taken(&self, now_us: u64, whole: u64) -> u64 {
+        let taken = self.burst.saturating_sub(self.left(now_us));
+        whole.saturating_mul(taken) / self.burst.max(1)
+    }
+
     fn refill(&mut self, now_us: u64) {
         let elapsed = now_us.saturating_sub(self.at_us);
         self.at_us = self.at_us.max(now_us);

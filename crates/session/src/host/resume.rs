@@ -95,10 +95,13 @@ impl Host {
     }
 
     /// Whether the hello that this endpoint sent last would be let in again now.
-    fn may_return(&self, endpoint: &PublicKey, resume: &Resume) -> bool {
+    fn may_return(&mut self, endpoint: &PublicKey, resume: &Resume) -> bool {
         let Some(Visit { join, pass, .. }) = self.known.endpoints.get(endpoint) else {
             return false;
         };
+        if !self.comings.may_come(self.now.mono_us, &join.0) {
+            return false;
+        }
         // What a claim says is not proved again before the hello: it may have run out. So it can keep
         // somebody out here, and lets nobody in.
         let shown = self.still_shown(&join.0, pass);

@@ -10,6 +10,7 @@ use pillion_proto::{
 
 use super::{
     admission::{Entry, Proved, all_of},
+    rate::Bucket,
     rights::Standing,
 };
 
@@ -23,6 +24,11 @@ pub(super) const HOST: ParticipantId = ParticipantId(0);
 /// Changes of the roster are told together, at most so often, in microseconds: a storm of joiners
 /// must not cost each of them a message about each of the others.
 pub(super) const ROSTER_EVERY_US: u64 = 50_000;
+
+/// So often in the long run, and so often before that counts: who comes and goes in a loop must not cost
+/// everybody twenty messages a second.
+const TELLS_PER_SECOND: u64 = 4;
+const TELLS_BURST: u64 = 20;
 
 /// One identity, over all its connections.
 #[derive(Debug)]
@@ -108,6 +114,7 @@ pub(super) struct Roster {
     host: ParticipantInfo,
     changed: BTreeSet<ParticipantId>,
     told_at_us: Option<u64>,
+    tells: Bucket,
 }
 
 impl Roster {
@@ -127,6 +134,7 @@ impl Roster {
             },
             changed: BTreeSet::new(),
             told_at_us: None,
+            tells: Bucket::new(0, TELLS_PER_SECOND, TELLS_BURST),
         }
     }
 
@@ -249,16 +257,20 @@ impl Roster {
     }
 
     /// When the pending changes may be told; `None` without any.
-    pub(super) fn due_at_us(&self) -> Option<u64> {
+    pub(super) fn due_at_us(&mut self, now_us: u64) -> Option<u64> {
+        if self.changed.is_empty() {
+            return None;
+        }
         let earliest = self
             .told_at_us
             .map_or(0, |at| at.saturating_add(ROSTER_EVERY_US));
-        (!self.changed.is_empty()).then_some(earliest)
+        Some(earliest.max(self.tells.ready_at(now_us, 1)))
     }
 
     /// What changed since the last call.
     pub(super) fn take_changes(&mut self, now_us: u64) -> Vec<RosterChange> {
         self.told_at_us = Some(now_us);
+        self.tells.take(now_us, 1);
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
         for id in std::mem::take(&mut self.changed) {
             match self.people.get(&id) {

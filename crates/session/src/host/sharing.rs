@@ -133,6 +133,7 @@ impl Host {
             );
             self.refuse(conn, &fault);
         }
+        self.end_visits();
         self.log_event(serde_json::json!({ "event": "ended", "why": text }));
         self.out.push_back(HostOutput::StopListening);
         for request in std::mem::take(&mut self.sharing.waiting) {

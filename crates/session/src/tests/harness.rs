@@ -10,6 +10,7 @@ use pillion_caps::{PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
+use pillion_share::Network;
 
 use crate::{
     Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, HistoryJob, Host,
@@ -100,6 +101,8 @@ pub(super) struct World {
     /// Link services to be used, and whether with a link.
     pub(super) published: Vec<(String, bool)>,
     pub(super) closed: Vec<(ConnId, u8, String)>,
+    /// Those that are strangers no longer.
+    pub(super) accepted: Vec<ConnId>,
     /// Raw connections of no viewer: what the host sent them.
     pub(super) strangers: BTreeMap<ConnId, Vec<(Stream, Bytes)>>,
     pub(super) ticket: String,
@@ -170,6 +173,7 @@ impl World {
             forgot_link: false,
             published: Vec::new(),
             closed: Vec::new(),
+            accepted: Vec::new(),
             strangers: BTreeMap::new(),
             ticket: String::new(),
             wanted_keys: Vec::new(),
@@ -276,6 +280,7 @@ impl World {
         self.host(HostInput::Connected {
             conn,
             peer,
+            from: Network::ALL,
             exporter,
         });
         (conn, connected)
@@ -285,7 +290,11 @@ impl World {
     pub(super) fn early_stranger(&mut self, peer: PublicKey) -> ConnId {
         let conn = self.next_conn();
         self.strangers.insert(conn, Vec::new());
-        self.host(HostInput::EarlyConnected { conn, peer });
+        self.host(HostInput::EarlyConnected {
+            conn,
+            peer,
+            from: Network::ALL,
+        });
         conn
     }
 
@@ -302,6 +311,7 @@ impl World {
                 HostInput::Connected {
                     conn,
                     peer,
+                    from: Network::ALL,
                     exporter,
                 }
             }
@@ -543,14 +553,21 @@ impl World {
                 let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
                 if let Some(taken) = seat.early {
                     if taken {
-                        self.host
-                            .handle(now, HostInput::EarlyConnected { conn, peer });
+                        self.host.handle(
+                            now,
+                            HostInput::EarlyConnected {
+                                conn,
+                                peer,
+                                from: Network::ALL,
+                            },
+                        );
                     }
                     return seat.viewer.handle(now, ViewerInput::EarlyConnected);
                 }
                 self.host.handle(
                     now,
                     HostInput::Connected {
+                        from: Network::ALL,
                         conn,
                         peer,
                         exporter,
@@ -627,6 +644,7 @@ impl World {
                     seat.finished.push(stream);
                 }
             }
+            HostOutput::Accepted { conn } => self.accepted.push(conn),
             HostOutput::Close { conn, code, reason } => {
                 let now = self.now;
                 self.closed.push((conn, code, reason));

@@ -3,6 +3,7 @@
 mod admission;
 mod attribution;
 mod codes;
+mod comings;
 mod confirm;
 mod harness;
 mod history;

@@ -44,11 +44,12 @@ enum Act {
     Exit,
     Hostile,
     Storm,
+    Loop,
     Door,
     Manage,
 }
 
-const WEIGHTS: [(u64, Act); 22] = [
+const WEIGHTS: [(u64, Act); 23] = [
     (200, Act::Program),
     (60, Act::Join),
     (200, Act::Type),
@@ -69,6 +70,7 @@ const WEIGHTS: [(u64, Act); 22] = [
     (1, Act::Exit),
     (40, Act::Hostile),
     (4, Act::Storm),
+    (3, Act::Loop),
     (12, Act::Door),
     (20, Act::Manage),
 ];
@@ -159,6 +161,7 @@ impl World {
             Act::Door => self.some_door_command(),
             Act::Manage => self.some_managing(),
             Act::Hostile => self.be_hostile(),
+            Act::Loop => self.begin_loop(),
             Act::Storm => {
                 for _ in 0..self.dice.range(20, 120) {
                     let line = self.dice.below(2000);

@@ -87,6 +87,16 @@ pub(super) struct HostSide {
     pub(super) knocks: BTreeSet<ParticipantId>,
     pub(super) numbers: BTreeMap<ParticipantId, pillion_caps::PublicKey>,
     pub(super) biggest: usize,
+    /// Who said hello, who was let in, and what the log says of that, in this life.
+    pub(super) visits: BTreeMap<pillion_caps::PublicKey, Visits>,
+}
+
+/// One person's comings.
+#[derive(Default)]
+pub(super) struct Visits {
+    pub(super) hellos: Vec<u64>,
+    pub(super) welcomes: Vec<u64>,
+    pub(super) entries: Vec<u64>,
 }
 
 impl World {
@@ -146,6 +156,7 @@ impl World {
             visible_from: LineId(0),
             logged: Vec::new(),
             shadow: Decoder::new(),
+            visits: BTreeMap::new(),
             frame: 0,
             frame_times: VecDeque::new(),
             echoed: 0,
@@ -342,6 +353,7 @@ impl World {
                 }
                 self.pump(conn.0, false);
             }
+            HostOutput::Accepted { .. } => {}
             HostOutput::Close { conn, .. } => {
                 if let Some(conn) = self.conns.get_mut(&conn.0) {
                     conn.host_closing = true;
@@ -474,7 +486,7 @@ impl World {
         self.after(200, Event::Output { life });
     }
 
-    fn log(&mut self, entry: LogEntry) {
+    pub(super) fn log(&mut self, entry: LogEntry) {
         let second = self.now_us / 1_000_000;
         let Some(side) = &mut self.host else { return };
         match entry {
@@ -511,7 +523,8 @@ impl World {
                     format!("the log gets line {first:?} after line {next}")
                 });
             }
-            _ => {}
+            LogEntry::Event { json, .. } => self.check_event(&json),
+            LogEntry::Margin { .. } => {}
         }
     }
 
@@ -588,7 +601,7 @@ impl World {
                 let was = side.knocks.remove(id);
                 self.require(was, || format!("a knock of {id:?} is gone that never was"));
             }
-            HostNotice::Joined { .. } | HostNotice::Left { .. } => {}
+            HostNotice::Joined { .. } | HostNotice::Left { .. } | HostNotice::Visits { .. } => {}
             HostNotice::Said(text) => self.fail(format!("the host says: {text}")),
         }
     }

@@ -84,7 +84,14 @@ impl World {
         watch.from_viewer.push(bytes);
         while let Ok(Some((tag, payload))) = watch.from_viewer.next_message() {
             match FromViewer::decode(tag, &payload) {
-                Ok(FromViewer::Hello(hello)) if watch.hello.is_none() => watch.hello = Some(*hello),
+                Ok(FromViewer::Hello(hello)) if watch.hello.is_none() => {
+                    if let (Ok(key), Some(side)) =
+                        (PublicKey::from_bytes(&hello.identity), &mut self.host)
+                    {
+                        side.visits.entry(key).or_default().hellos.push(self.now_us);
+                    }
+                    watch.hello = Some(*hello);
+                }
                 Ok(FromViewer::Ack(ack)) if ack.epoch == watch.epoch => {
                     watch
                         .unacknowledged

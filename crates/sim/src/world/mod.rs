@@ -3,6 +3,7 @@
 mod access;
 mod acts;
 mod asked;
+mod comings;
 mod hostile;
 mod hosting;
 mod invariants;
@@ -76,6 +77,10 @@ pub enum Sabotage {
     HideChange,
     /// A command's question stays when the command has ended.
     KeepQuestion,
+    /// Who comes too often is let in all the same.
+    LetInAlways,
+    /// Each coming and going is an entry of the log.
+    LogEachVisit,
 }
 
 /// Whether to remember what happens: when one world is looked at.
@@ -120,6 +125,8 @@ pub struct Tally {
     pub idle: u64,
     /// Commands through the socket that were asked about at the terminal.
     pub questions: u64,
+    /// Viewers that were put off because they came too often.
+    pub put_off: u64,
 }
 
 /// What is going to happen.
@@ -153,6 +160,11 @@ enum Event {
     Silent {
         seat: usize,
         since_us: u64,
+    },
+    /// Somebody who comes and leaves in a loop: leave, if they are in.
+    Loop {
+        seat: usize,
+        left: u32,
     },
     CloseConn {
         conn: u64,
@@ -541,6 +553,7 @@ impl World {
             } => self.handshake(seat, attempt, conn, taken),
             Event::PathUp { seat } => self.path_up(seat),
             Event::Silent { seat, since_us } => self.silent(seat, since_us),
+            Event::Loop { seat, left } => self.come_and_go(seat, left),
             Event::CloseConn { conn, by_host } => self.close_conn(conn, by_host),
             Event::Gone { conn, host } => self.gone(conn, host),
             Event::Host { life, input } if life == self.lives => self.tell_host(*input),

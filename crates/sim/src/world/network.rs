@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pillion_proto::{Framer, Hello, ParticipantId, PathKind, TrackId};
-use pillion_session::{ConnId, Connected, HostInput, Stream, ViewerInput};
+use pillion_session::{ConnId, Connected, HostInput, Network, Stream, ViewerInput};
 
 use crate::{
     dice::Dice,
@@ -138,6 +138,7 @@ impl World {
         if taken {
             let peer = self.seats[index].endpoint;
             self.tell_host(HostInput::EarlyConnected {
+                from: Network::ALL,
                 conn: ConnId(id),
                 peer,
             });
@@ -191,6 +192,7 @@ impl World {
         let id = self.connect(index);
         let peer = self.seats[index].endpoint;
         self.tell_host(HostInput::Connected {
+            from: Network::ALL,
             conn: ConnId(id),
             peer,
             exporter,

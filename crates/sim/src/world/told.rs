@@ -24,6 +24,7 @@ impl World {
             return self.fail("somebody is let in whose key is none");
         };
         self.tally.welcomes += 1;
+        self.note_welcome(who);
         self.seats[seat].let_in_with = Some(hello.clone());
         let by_ticket = self.has_ticket(&hello);
         let entries = self.host.as_ref().map_or(0, |side| side.entries);
@@ -258,6 +259,14 @@ impl World {
         refused: &Refused,
     ) {
         self.tally.refusals += 1;
+        if let (RefusedCode::BUSY, Some(who)) = (refused.code, who)
+            && self.came_often(&who)
+        {
+            self.tally.put_off += 1;
+            if self.strikes(super::Sabotage::LetInAlways) {
+                self.note_welcome(who);
+            }
+        }
         let Some(state) = self.conns.get(&conn.0) else {
             return;
         };
@@ -287,7 +296,10 @@ impl World {
             RefusedCode::NOT_ADMITTED if waited => !was_in,
             RefusedCode::NOT_ADMITTED => !was_in && !lets_in(has_ticket, has_grant),
             // A person knocks with so many viewers at most.
-            RefusedCode::BUSY => self.model.door() == Door::Invited && !was_in,
+            RefusedCode::BUSY => {
+                let often = who.is_some_and(|who| self.is_crowd(&who));
+                often || (self.model.door() == Door::Invited && !was_in)
+            }
             // A hello can take longer than ten seconds to get through.
             RefusedCode::PROTOCOL => hostile || hello.is_none(),
             RefusedCode::PROOF | RefusedCode::VERSION => hostile,

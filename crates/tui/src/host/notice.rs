@@ -187,6 +187,17 @@ impl Notices {
             HostNotice::Left { name, .. } => {
                 self.remark(now, &format!("“{}” has left.", text::name(&name, 24)));
             }
+            HostNotice::Visits {
+                name, joins, here, ..
+            } => {
+                let came = match joins {
+                    0 | 1 => "once more".to_owned(),
+                    joins => format!("{joins} more times"),
+                };
+                let whether = if here { "is watching now" } else { "has left" };
+                let name = text::name(&name, 24);
+                self.remark(now, &format!("“{name}” came {came} and {whether}."));
+            }
             HostNotice::Said(said) => self.remark(now, &said),
         }
     }

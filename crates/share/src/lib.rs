@@ -1,17 +1,18 @@
-//! Who may hold how much of what is bounded for all: the one rule for connections, mailboxes, records
-//! and whatever else the service keeps for those who ask.
+//! Who may hold how much of what is bounded for all: the one rule for the link service's connections,
+//! mailboxes and records, and for the connections of strangers at a host.
 //!
 //! An address stands in networks, each inside the next ([`Lineage`]):
 //!
 //! ```text
 //! everybody ⊃ an IPv4 address
 //! everybody ⊃ an IPv6 /48 ⊃ a /56 ⊃ a /64
+//! everybody ⊃ all who come by a relay ⊃ an endpoint
 //! ```
 //!
 //! A provider gives a customer a /64, a /56 or a /48, so none of these alone tells one holder from
 //! another. Each network may hold a part of the total ([`Limits`]). Where one is full, the network in it
 //! that holds most gives something up for a smaller one ([`decide`]); among networks that hold the same,
-//! nothing moves. So a network that holds less than its even part of a full one loses nothing, whatever
+//! nothing moves. Who comes by a relay has no address; their endpoint's id stands for it. So a network that holds less than its even part of a full one loses nothing, whatever
 //! the others do, and always gets more.
 //!
 //! [`Shares`] applies the rule to counts in memory; a store elsewhere brings its own counts to [`decide`].
@@ -23,10 +24,11 @@ use std::{
     ops::Deref,
 };
 
-/// A part of the address space: everything, one IPv4 address, or an IPv6 /48, /56 or /64.
+/// A part of the address space: everything, one IPv4 address, or an IPv6 /48, /56 or /64; or an endpoint
+/// behind a relay, or all of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
-    /// The version, 4 or 6, then the prefix; blank behind.
+    /// The version, 4 or 6 (or 8 for behind a relay), then the prefix; blank behind.
     bytes: [u8; Network::LONGEST],
     /// How many of them count.
     len: u8,
@@ -60,6 +62,11 @@ impl Network {
         }
     }
 
+    /// Of an endpoint behind a relay, by the beginning of its id.
+    pub fn relayed(endpoint: &[u8; 32]) -> Network {
+        Network::new(8, &endpoint[..8])
+    }
+
     /// As it is stored: a network inside another one begins with the other's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
@@ -81,6 +88,7 @@ impl Network {
         let prefixes: &[usize] = match self.bytes[0] {
             4 => &[4],
             6 => &[6, 7, 8],
+            8 => &[0, 8],
             _ => &[],
         };
         let inside = prefixes
@@ -100,6 +108,8 @@ impl fmt::Display for Network {
         f.write_str(match (self.bytes[0], self.len) {
             (_, 0) => "everybody together",
             (4, _) => "your address",
+            (8, 1) => "everybody who comes by a relay",
+            (8, _) => "your endpoint",
             (_, 7) => "your network (IPv6 /48)",
             (_, 8) => "your network (IPv6 /56)",
             _ => "your network (IPv6 /64)",
@@ -143,7 +153,7 @@ pub struct Limits {
     pub address: u64,
     /// By an IPv6 /56.
     pub site: u64,
-    /// By an IPv6 /48.
+    /// By an IPv6 /48, or by all who come by a relay.
     pub network: u64,
 }
 
@@ -164,7 +174,7 @@ impl Limits {
     pub fn of(&self, network: &Network) -> u64 {
         match network.len {
             0 => self.all,
-            7 => self.network,
+            1 | 7 => self.network,
             8 => self.site,
             _ => self.address,
         }
@@ -347,6 +357,16 @@ mod tests {
         for wrong in [&[4][..], &[6, 1, 2], &[6; 10], &[5, 0, 0, 0, 0]] {
             assert_eq!(Network::from_bytes(wrong), None);
         }
+    }
+
+    #[test]
+    fn endpoints_behind_relays_stand_in_one_network() {
+        let one = Network::relayed(&[7; 32]).lineage();
+        let other = Network::relayed(&[8; 32]).lineage();
+        assert_eq!((one.len(), one[1]), (3, other[1]));
+        assert_ne!(one.own(), other.own());
+        let limits = Limits::parts(64, 8, 1);
+        assert_eq!((limits.of(&one[1]), limits.of(&one[2])), (32, 8));
     }
 
     /// Takes one, whoever gives way for it; whether it was had.
