@@ -40,7 +40,7 @@ impl Hosting {
                     }
                 }
                 HostOutput::Ledger(entry) => {
-                    if let Err(error) = self.log.append_ledger(&entry) {
+                    if let Err(error) = self.ledger.append(&[&entry]) {
                         self.tell(HostInput::LedgerNotWritten { entry });
                         self.log_trouble(&error.to_string(), overlay.as_deref_mut());
                     }

@@ -3,11 +3,10 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use anyhow::{Context, Result, bail};
-use bytes::Bytes;
-use pillion_caps::SecretKey;
+use anyhow::{Context, Result, anyhow};
+use pillion_caps::{Ledger, LedgerEvent, Refusal, SecretKey};
 use pillion_session::FollowedList;
-use pillion_store::{SessionLog, SessionMeta};
+use pillion_store::{LedgerWriter, SessionLog, SessionMeta, StoreError};
 
 use crate::{
     clock::unix_ms,
@@ -34,8 +33,9 @@ pub(super) struct Kept {
     pub(super) log: SessionLog,
     pub(super) key: SecretKey,
     pub(super) run: Run,
-    /// The ledger's entries; none yet in a new session.
-    pub(super) ledger: Vec<Bytes>,
+    /// The ledger as it stands, and what it is written with.
+    pub(super) ledger: Ledger,
+    pub(super) ledger_writer: LedgerWriter,
     pub(super) link: Option<[u8; 32]>,
     /// Where an earlier run listened: a ticket without a relay names its ports.
     pub(super) sockets: Vec<SocketAddr>,
@@ -53,11 +53,13 @@ impl Kept {
         let id = session_id(&key);
         let log = SessionLog::create(sessions, SessionMeta { id, ..meta })?;
         log.write_document(KEY, &*key.to_bytes())?;
+        let (ledger_writer, _) = log.open_ledger()?;
         Ok(Kept {
             log,
-            key,
             run: Run::FIRST,
-            ledger: Vec::new(),
+            ledger: Ledger::new(key.public()),
+            ledger_writer,
+            key,
             link: None,
             sockets: Vec::new(),
             lists: Vec::new(),
@@ -77,12 +79,11 @@ impl Kept {
             .with_context(|| {
                 format!("session {id} has no key of its own any more, so it can't be started again; `pillion --share` starts a new one")
             })?;
-        let ledger = log.ledger()?;
-        if ledger.damaged {
-            bail!(
-                "the record of session {id}'s grants is damaged: whoever was put out might come back in, so it can't be started again; `pillion --share` starts a new one"
-            );
-        }
+        let (ledger_writer, entries) = log.open_ledger().map_err(|error| match error {
+            StoreError::LedgerDamaged { .. } => damaged(id, &error),
+            other => other.into(),
+        })?;
+        let ledger = replay(&key, &entries).map_err(|refusal| damaged(id, &refusal))?;
         let link = seed(&log, LINK)?;
         let sockets = sockets(&log)?;
         let lists = lists(&log)?;
@@ -102,12 +103,32 @@ impl Kept {
             log,
             key,
             run,
-            ledger: ledger.entries.into_iter().map(Bytes::from).collect(),
+            ledger,
+            ledger_writer,
             link,
             sockets,
             lists,
         })
     }
+}
+
+/// The ledger that these entries make.
+fn replay(key: &SecretKey, entries: &[Vec<u8>]) -> Result<Ledger, Refusal> {
+    let events: Result<Vec<_>, _> = entries
+        .iter()
+        .map(|entry| LedgerEvent::from_bytes(entry))
+        .collect();
+    Ledger::replay(key.public(), events?)
+}
+
+/// Why a session isn't started again whose ledger can't be believed.
+fn damaged(id: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
+    anyhow!(
+        "the ledger of session {id}, which says who is barred, who may come in and what was taken back, \
+         can't be relied on: {why}. So the session is not started again: whoever was put out could come \
+         back. Put its files back as they were if you have a copy, or share a new session with \
+         `pillion --share`; the history of this one can still be read with `pillion export {id}`"
+    )
 }
 
 /// Notes where this run listens.

@@ -43,7 +43,7 @@ use pillion_session::{
     Actor, Command, Done, Host, HostConfig, HostInput, HostNotice, PackedHistory,
 };
 use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
-use pillion_store::{SessionLog, SessionMeta};
+use pillion_store::{LedgerWriter, SessionLog, SessionMeta};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -93,6 +93,7 @@ pub struct Hosting {
     /// Tells the person's other devices, once the session was shared and a link service is set.
     devices: Option<Publisher>,
     log: SessionLog,
+    ledger: LedgerWriter,
     packer: Packer,
     /// Which part of the log is this run's.
     run: Run,
@@ -162,6 +163,7 @@ impl Hosting {
             key,
             run,
             ledger,
+            ledger_writer,
             link,
             sockets,
             lists,
@@ -222,6 +224,7 @@ impl Hosting {
             host,
             net: None,
             log,
+            ledger: ledger_writer,
             packer: Packer::default(),
             run,
             sockets,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pillion_caps::SecretKey;
+use pillion_caps::{Ledger, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Right, TrackId};
 use pillion_screen::Size;
@@ -44,7 +44,7 @@ impl Session {
             edit_ttl_ms: 3_600_000,
             size: Size::clamped(80, 24),
             has_tty: true,
-            ledger: Vec::new(),
+            ledger: Ledger::new(secret(0).public()),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),

@@ -1,7 +1,7 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
 use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -38,8 +38,8 @@ pub struct HostConfig {
     /// Whether a terminal of the host's is attached: it answers the program's queries then, and can
     /// confirm commands that widen rights.
     pub has_tty: bool,
-    /// Ledger entries of an earlier run of this session, as they were made durable.
-    pub ledger: Vec<Bytes>,
+    /// The session's ledger: a new one, or what the entries of earlier runs make.
+    pub ledger: Ledger,
     /// The link key's seed of an earlier run, so that tickets stay valid.
     pub link: Option<[u8; 32]>,
     /// What tickets carry for the relay, where it asks for something.

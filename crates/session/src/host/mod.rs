@@ -123,14 +123,14 @@ impl Host {
     /// A host that shares nothing yet ([`Command::Share`] starts that).
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
-        let (rights, problem) = rights::Rights::new(session, config.read_only, &config.ledger);
-        let remote_input = problem.is_some() || rights.was_edited();
+        let rights = rights::Rights::new(session, config.read_only, config.ledger);
+        let remote_input = rights.was_edited();
         let host_name = Name::in_text(&config.host_name);
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
             .expect("a key made from a secret is one that iroh takes");
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
-        let mut host = Host {
+        Host {
             names: Names {
                 session: clean_name(&config.name, MAX_NAME),
                 host: host_name.clone(),
@@ -174,14 +174,7 @@ impl Host {
             codes: codes::Codes::default(),
             lists: lists::Lists::new(config.lists),
             attribution: attribution::Attribution::new(now.mono_us),
-        };
-        if let Some(problem) = problem {
-            host.notice(HostNotice::Said(format!(
-                "the record of earlier grants can't be read ({problem}): none of them holds any more, \
-                 and nobody is barred"
-            )));
         }
-        host
     }
 
     /// Takes in what happened.

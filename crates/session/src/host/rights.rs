@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use pillion_caps::{
     Audience, Door, Grant, GrantId, Ledger, LedgerEvent, Proof, PublicKey, Refusal, Rights as Set,
     SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
@@ -86,33 +85,14 @@ struct Held {
 }
 
 impl Rights {
-    /// The rights as an earlier run's entries leave them. When those can't be read no earlier grant
-    /// holds, and the reason comes along.
-    pub(super) fn new(
-        session: PublicKey,
-        read_only: bool,
-        entries: &[Bytes],
-    ) -> (Rights, Option<Refusal>) {
-        let events: Result<Vec<_>, _> = entries
-            .iter()
-            .map(|entry| LedgerEvent::from_bytes(entry))
-            .collect();
-        let replayed = events
-            .map_err(Refusal::from)
-            .and_then(|events| Ledger::replay(session, events));
-        let (ledger, problem) = match replayed {
-            Ok(ledger) => (ledger, None),
-            Err(problem) => (Ledger::new(session), Some(problem)),
-        };
-        (
-            Rights {
-                session,
-                ledger,
-                read_only,
-                held: BTreeMap::new(),
-            },
-            problem,
-        )
+    /// The rights of a session with this ledger.
+    pub(super) fn new(session: PublicKey, read_only: bool, ledger: Ledger) -> Rights {
+        Rights {
+            session,
+            ledger,
+            read_only,
+            held: BTreeMap::new(),
+        }
     }
 
     /// Whether anybody was ever given the right to type in this session and used it to be let in.

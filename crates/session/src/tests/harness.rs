@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Ledger, LedgerEvent, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -114,6 +114,12 @@ pub(super) struct World {
     conns: u64,
 }
 
+/// The ledger that these entries make.
+pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
+    let events = entries.iter().map(|entry| LedgerEvent::from_bytes(entry));
+    Ledger::replay(secret(1).public(), events.map(Result::unwrap)).unwrap()
+}
+
 pub(super) fn config() -> HostConfig {
     HostConfig {
         session_key: secret(1),
@@ -126,7 +132,7 @@ pub(super) fn config() -> HostConfig {
         edit_ttl_ms: 8 * 3_600_000,
         size: Size::clamped(80, 24),
         has_tty: true,
-        ledger: Vec::new(),
+        ledger: replayed(&[]),
         link: None,
         relay_token: None,
         allow: pillion_proto::Allow::Link,
@@ -198,7 +204,7 @@ impl World {
         }
         self.host = Host::new(
             HostConfig {
-                ledger: self.ledger.clone(),
+                ledger: replayed(&self.ledger),
                 link: self.kept_links.last().copied(),
                 lists: self.kept_lists.clone(),
                 seed: [9; 32],

@@ -179,7 +179,7 @@ fn the_right_survives_a_reconnect_and_a_restarted_host() {
     assert_eq!(world.seats[anna].right(), Right::Edit);
 
     let mut restarted = config();
-    restarted.ledger = world.ledger.clone();
+    restarted.ledger = replayed(&world.ledger);
     restarted.link = world.kept_links.last().copied();
     restarted.seed = [9; 32];
     let seats = std::mem::take(&mut world.seats);
@@ -330,7 +330,7 @@ fn a_read_only_session_honours_no_grant_of_an_earlier_run() {
     let anna = world.join(10, "anna");
     world.grant_edit("anna").unwrap();
     let mut restarted = config();
-    restarted.ledger = world.ledger.clone();
+    restarted.ledger = replayed(&world.ledger);
     restarted.link = world.kept_links.last().copied();
     restarted.read_only = true;
     let seats = std::mem::take(&mut world.seats);

@@ -100,6 +100,18 @@ impl World {
             mono_us: self.now_us + mono_offset_us,
             unix_ms: self.host_unix_ms(),
         };
+        let entries = self.ledger.iter();
+        let entries: Result<Vec<_>, _> = entries
+            .map(|entry| LedgerEvent::from_bytes(entry))
+            .collect();
+        let replayed = entries
+            .map_err(Into::into)
+            .and_then(|entries| Ledger::replay(self.session.public(), entries));
+        let ledger = match replayed {
+            Ok(ledger) => ledger,
+            Err(refusal) => return self.fail(format!("the ledger can't be replayed: {refusal}")),
+        };
+        let edited_before = ledger.was_edited();
         let config = HostConfig {
             session_key: self.session.clone(),
             identity: self.host_identity.clone(),
@@ -111,7 +123,7 @@ impl World {
             edit_ttl_ms: 8 * 3_600_000,
             size,
             has_tty,
-            ledger: self.ledger.clone(),
+            ledger,
             allow: match self.model.invited {
                 true => pillion_proto::Allow::Invited,
                 false => pillion_proto::Allow::Link,
@@ -121,13 +133,6 @@ impl World {
             link: self.link,
             relay_token: None,
         };
-        let entries = self
-            .ledger
-            .iter()
-            .map(|entry| LedgerEvent::from_bytes(entry));
-        let entries: Vec<LedgerEvent> = entries.filter_map(Result::ok).collect();
-        let ledger = Ledger::replay(self.session.public(), entries);
-        let edited_before = ledger.is_ok_and(|ledger| ledger.was_edited());
         let host = Host::new(config, now);
         self.host = Some(HostSide {
             host,
