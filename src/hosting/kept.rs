@@ -4,9 +4,10 @@
 use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, Refusal, SecretKey};
-use pillion_session::FollowedList;
-use pillion_store::{LedgerWriter, SessionLog, SessionMeta, StoreError};
+use pillion_session::{FollowedList, Records};
+use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, StoreError};
 
 use crate::{
     clock::unix_ms,
@@ -17,7 +18,7 @@ use crate::{
 const KEY: &str = "session-key";
 
 /// The document of the link key's seed.
-pub(super) const LINK: &str = "link";
+const LINK: &str = "link";
 
 /// The document of the lists of keys that are followed.
 const LISTS: &str = "lists";
@@ -33,9 +34,10 @@ pub(super) struct Kept {
     pub(super) log: SessionLog,
     pub(super) key: SecretKey,
     pub(super) run: Run,
-    /// The ledger as it stands, and what it is written with.
+    /// The ledger as it stands.
     pub(super) ledger: Ledger,
-    pub(super) ledger_writer: LedgerWriter,
+    /// Where the host keeps what it is told from here on.
+    pub(super) records: SessionRecords,
     pub(super) link: Option<[u8; 32]>,
     /// Where an earlier run listened: a ticket without a relay names its ports.
     pub(super) sockets: Vec<SocketAddr>,
@@ -55,10 +57,10 @@ impl Kept {
         log.write_document(KEY, &*key.to_bytes())?;
         let (ledger_writer, _) = log.open_ledger()?;
         Ok(Kept {
+            records: SessionRecords::new(&log, ledger_writer),
             log,
             run: Run::FIRST,
             ledger: Ledger::new(key.public()),
-            ledger_writer,
             key,
             link: None,
             sockets: Vec::new(),
@@ -100,15 +102,55 @@ impl Kept {
         log.begin_again(meta)?;
         recording::start_again(&mut log, run, unix_ms())?;
         Ok(Kept {
+            records: SessionRecords::new(&log, ledger_writer),
             log,
             key,
             run,
             ledger,
-            ledger_writer,
             link,
             sockets,
             lists,
         })
+    }
+}
+
+/// A session's records in its directory.
+pub(super) struct SessionRecords {
+    ledger: LedgerWriter,
+    documents: Documents,
+}
+
+impl SessionRecords {
+    fn new(log: &SessionLog, ledger: LedgerWriter) -> SessionRecords {
+        let documents = log.documents();
+        SessionRecords { ledger, documents }
+    }
+}
+
+impl Records for SessionRecords {
+    fn append_ledger(&mut self, entries: &[Bytes]) -> Result<(), String> {
+        self.ledger.append(entries).map_err(|error| reason(&error))
+    }
+
+    fn keep_link(&mut self, seed: Option<&[u8; 32]>) -> Result<(), String> {
+        let seed = seed.map_or(&[][..], |seed| seed);
+        let kept = self.documents.write(LINK, seed);
+        kept.map_err(|error| reason(&error))
+    }
+
+    fn keep_lists(&mut self, lists: &[FollowedList]) -> Result<(), String> {
+        let bytes = serde_json::to_vec(lists).map_err(|error| error.to_string())?;
+        let kept = self.documents.write(LISTS, &bytes);
+        kept.map_err(|error| reason(&error))
+    }
+}
+
+/// Why something was not written, as viewers may hear it: without the host's paths.
+fn reason(error: &StoreError) -> String {
+    tracing::error!(%error, "a change could not be written down");
+    match error {
+        StoreError::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -146,14 +188,6 @@ fn sockets(log: &SessionLog) -> Result<Vec<SocketAddr>> {
     let text = String::from_utf8_lossy(&bytes);
     let sockets = text.lines().map_while(|line| line.parse().ok());
     Ok(sockets.take(MAX_SOCKETS).collect())
-}
-
-/// Notes which lists of keys are followed.
-///
-/// # Errors
-/// The system refused.
-pub(super) fn keep_lists(log: &SessionLog, lists: &[FollowedList]) -> Result<()> {
-    Ok(log.write_document(LISTS, &serde_json::to_vec(lists)?)?)
 }
 
 fn lists(log: &SessionLog) -> Result<Vec<FollowedList>> {

@@ -14,8 +14,8 @@ use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_net::{HostNet, RelayChoice, ViewerNet, random_bytes};
 use pillion_proto::{JoinId, Ticket, TrackId};
 use pillion_session::{
-    Actor, Command, ConnId, Done, Host, HostConfig, HostInput, HostOutput, Now, Phase, Stream,
-    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Done, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase,
+    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput,
 };
 
 const TRACK: Stream = Stream::Track {
@@ -284,6 +284,7 @@ impl Session {
             size: (120, 40).try_into().unwrap(),
             has_tty: true,
             ledger,
+            records: Box::new(Forgetful),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),

@@ -7,8 +7,8 @@ use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Right, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, Now, Viewer,
-    ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Now,
+    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -45,6 +45,7 @@ impl Session {
             size: Size::clamped(80, 24),
             has_tty: true,
             ledger: Ledger::new(secret(0).public()),
+            records: Box::new(Forgetful),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),

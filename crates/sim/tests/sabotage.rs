@@ -135,3 +135,11 @@ fn a_question_that_outlives_its_command_is_noticed() {
 fn somebody_who_is_kept_out_and_stays_is_noticed() {
     is_noticed(Sabotage::KeepBanned, &["is kept out, and is in"]);
 }
+
+#[test]
+fn a_token_that_outlives_a_kick_is_noticed() {
+    is_noticed(
+        Sabotage::KeepToken,
+        &["which was taken away", "is told", "without the right to"],
+    );
+}

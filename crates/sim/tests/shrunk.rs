@@ -9,8 +9,9 @@ use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Right, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Done, Host, HostConfig, HostInput, HostOutput, LogEntry,
-    Now, Phase, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Connected, Done, Forgetful, Host, HostConfig, HostInput, HostOutput,
+    LogEntry, Now, Phase, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
+    ViewerOutput,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -77,6 +78,7 @@ impl Room {
             size: Size::clamped(80, 24),
             has_tty: true,
             ledger: Ledger::new(secret(1).public()),
+            records: Box::new(Forgetful),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),

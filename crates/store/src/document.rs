@@ -1,5 +1,7 @@
 //! Small documents beside the log, replaced whole.
 
+use std::sync::Arc;
+
 use crate::dir::Dir;
 use crate::error::StoreError;
 use crate::meta::is_plain_name;
@@ -9,6 +11,27 @@ pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
 /// What a document's file name ends in.
 pub(crate) const DOCUMENT: &str = ".doc";
+
+/// The documents of a session.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    dir: Arc<Dir>,
+}
+
+impl Documents {
+    pub(crate) fn new(dir: Arc<Dir>) -> Documents {
+        Documents { dir }
+    }
+
+    /// Replaces a document, as [`SessionLog::write_document`](crate::SessionLog::write_document) does.
+    ///
+    /// # Errors
+    /// A malformed name, more than [`MAX_DOCUMENT_BYTES`], or the system refused; the old document is
+    /// then still there.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        write_document(&self.dir, name, bytes)
+    }
+}
 
 /// Replaces a document. Durable, 0600, and either the old or the new one whatever happens.
 pub(crate) fn write_document(dir: &Dir, name: &str, bytes: &[u8]) -> Result<(), StoreError> {

@@ -36,7 +36,7 @@ mod record;
 mod session;
 mod worker;
 
-pub use document::MAX_DOCUMENT_BYTES;
+pub use document::{Documents, MAX_DOCUMENT_BYTES};
 pub use error::{AppendError, Damage, ReadError, StoreError};
 pub use ledger::{LedgerWriter, MAX_LEDGER_BYTES, MAX_LEDGER_ENTRY};
 pub use log::{FLUSH_AFTER, Health, SEGMENT_BYTES, SYNC_EVERY, SessionLog};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::dir::Dir;
-use crate::document;
+use crate::document::{self, Documents};
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::index::{Index, IndexFile, Position};
 use crate::ledger::LedgerWriter;
@@ -627,6 +627,11 @@ impl SessionLog {
     /// A malformed name, or the file can't be read or isn't safe.
     pub fn read_document(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         document::read_document(&self.dir, name)
+    }
+
+    /// The session's documents, to be written by whoever else has to.
+    pub fn documents(&self) -> Documents {
+        Documents::new(self.dir.clone())
     }
 
     /// Opens the ledger, which is written beside the log; and its entries, oldest first. One of a session

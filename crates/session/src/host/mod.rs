@@ -7,7 +7,7 @@
 //! may do what, `input` the way to the program, `resume` what those who come back see at once, `track`
 //! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range
 //! (`pack` makes the replies, `fair` says whose turn it is),
-//! `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
+//! `records` what is durable, and when that counts, `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
 //! `question` how it is asked there, `resolve` of whom, `requests` what viewers ask for, `sharing` when any
 //! of it is open, `attribution`
 //! what the log says of who did what.
@@ -32,6 +32,7 @@ mod manage;
 mod pack;
 mod question;
 mod rate;
+mod records;
 mod requests;
 mod resolve;
 mod resume;
@@ -57,6 +58,7 @@ pub use api::*;
 pub use confirm::CONFIRM_WITHIN_US;
 pub use pack::{HistoryJob, PackedHistory};
 pub use question::Question;
+pub use records::{Forgetful, Records};
 
 use crate::types::{ConnId, Now};
 
@@ -82,6 +84,7 @@ pub struct Host {
     expiry_at_us: Option<u64>,
     sharing: sharing::Sharing,
     rights: rights::Rights,
+    records: records::Recorder,
     roster: roster::Roster,
     conns: BTreeMap<ConnId, conn::Conn>,
     /// How many of them are viewers.
@@ -157,6 +160,7 @@ impl Host {
             expiry_at_us: None,
             sharing: sharing::Sharing::new(EndpointAddr::new(endpoint), link, config.relay_token),
             rights,
+            records: records::Recorder::new(config.records),
             conns: BTreeMap::new(),
             members: 0,
             live_joins: BTreeMap::new(),
@@ -211,7 +215,6 @@ impl Host {
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
             HostInput::Withdrawn { request } => self.on_withdrawn(request),
-            HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
             HostInput::History(packed) => self.on_history(packed),
             HostInput::Delivered { conn, stream } => self.on_delivered(conn, stream),
             HostInput::Trust(trust) => self.on_trust(*trust),
@@ -227,6 +230,7 @@ impl Host {
         self.tell_roster();
         self.tell_knocks();
         self.step_history();
+        self.tell_shortfall();
     }
 
     /// The next thing to do.
@@ -264,6 +268,7 @@ impl Host {
         self.expire_spans();
         self.check_lanes();
         self.log_margin_put_off();
+        self.write_owed();
     }
 
     /// Looks at the clock when the next grant ends, and now and then in between.

@@ -4,6 +4,7 @@ mod admission;
 mod attribution;
 mod codes;
 mod confirm;
+mod durable;
 mod harness;
 mod history;
 mod hostile;

@@ -76,6 +76,9 @@ pub enum Sabotage {
     HideChange,
     /// A command's question stays when the command has ended.
     KeepQuestion,
+    /// A token that somebody came with, and that ended with what was taken from them, is good again after a
+    /// crash: what ended it is not on disk.
+    KeepToken,
 }
 
 /// Whether to remember what happens: when one world is looked at.
