@@ -31,10 +31,10 @@ pub(super) enum Answer {
     Overlay,
     /// The panel, for the link that is published then.
     OverlayLink,
-    /// Given at the start, and can't fail.
+    /// Nobody: it can't fail.
     Nobody,
     /// [`Hosting::share`].
-    Share(oneshot::Sender<Result<Done, CommandError>>),
+    Start(oneshot::Sender<Result<Done, CommandError>>),
 }
 
 impl Answer {
@@ -42,7 +42,7 @@ impl Answer {
     fn reply(&self) -> Option<&Reply> {
         match self {
             Answer::Client(reply) | Answer::Link(reply) | Answer::Code(reply) => Some(reply),
-            Answer::Overlay | Answer::OverlayLink | Answer::Nobody | Answer::Share(_) => None,
+            Answer::Overlay | Answer::OverlayLink | Answer::Nobody | Answer::Start(_) => None,
         }
     }
 }
@@ -82,7 +82,7 @@ impl Hosting {
         // Clients may have given up, and the overlay be gone.
         match (answer, result) {
             (Answer::Nobody, _) => {}
-            (Answer::Share(sender), result) => drop(sender.send(result)),
+            (Answer::Start(sender), result) => drop(sender.send(result)),
             (Answer::Overlay, result) => {
                 if let Some(overlay) = overlay {
                     overlay.done(now, result);

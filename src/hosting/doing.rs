@@ -9,9 +9,7 @@ use pillion_store::HistoryRead;
 use crate::{
     book::Book,
     clock::unix_ms,
-    hosting::{
-        Hosting, RunningProgram, asking::Answer, devices::Publisher, kept, overlay::Overlay,
-    },
+    hosting::{Hosting, RunningProgram, asking::Answer, devices::Publisher, overlay::Overlay},
     recording,
 };
 
@@ -44,23 +42,9 @@ impl Hosting {
                         program.answer(bytes);
                     }
                 }
-                HostOutput::Ledger(entry) => {
-                    if let Err(error) = self.log.append_ledger(&entry) {
-                        self.tell(HostInput::LedgerNotWritten { entry });
-                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
-                    }
-                }
-                HostOutput::KeepLink(seed) => {
+                HostOutput::LinkChanged(seed) => {
                     self.links.ticket(seed);
                     self.tell_devices();
-                    if let Err(error) = self.log.write_document(kept::LINK, &seed) {
-                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
-                    }
-                }
-                HostOutput::ForgetLink => {
-                    if let Err(error) = self.log.write_document(kept::LINK, &[]) {
-                        self.log_trouble(&error.to_string(), overlay.as_deref_mut());
-                    }
                 }
                 HostOutput::Log(entry) => {
                     if let Err(error) =
@@ -95,11 +79,6 @@ impl Hosting {
                 HostOutput::EndLink => self.links.end_link(),
                 HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
                 HostOutput::FetchLists { from } => self.lists.fetch(from),
-                HostOutput::KeepLists(lists) => {
-                    if let Err(error) = kept::keep_lists(&self.log, &lists) {
-                        self.log_trouble(&format!("{error:#}"), overlay.as_deref_mut());
-                    }
-                }
                 HostOutput::Listen => {
                     self.tell_devices();
                     // Said as a command, so that it is written down like a link made later.
@@ -189,16 +168,6 @@ impl Hosting {
         }
         if let Some(devices) = &self.devices {
             devices.changed();
-        }
-    }
-
-    fn log_trouble(&self, error: &str, overlay: Option<&mut Overlay>) {
-        tracing::error!(error, "a change of rights could not be written down");
-        if let Some(overlay) = overlay {
-            let text = format!(
-                "a change of rights could not be written down ({error}); after a crash it would be forgotten"
-            );
-            overlay.notice(self.clock.now(), HostNotice::Said(text));
         }
     }
 }

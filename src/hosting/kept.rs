@@ -3,11 +3,11 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
-use pillion_caps::SecretKey;
-use pillion_session::FollowedList;
-use pillion_store::{SessionLog, SessionMeta};
+use pillion_caps::{Ledger, LedgerEvent, Refusal, SecretKey};
+use pillion_session::{FollowedList, Records};
+use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, StoreError};
 
 use crate::{
     clock::unix_ms,
@@ -18,7 +18,7 @@ use crate::{
 const KEY: &str = "session-key";
 
 /// The document of the link key's seed.
-pub(super) const LINK: &str = "link";
+const LINK: &str = "link";
 
 /// The document of the lists of keys that are followed.
 const LISTS: &str = "lists";
@@ -34,8 +34,10 @@ pub(super) struct Kept {
     pub(super) log: SessionLog,
     pub(super) key: SecretKey,
     pub(super) run: Run,
-    /// The ledger's entries; none yet in a new session.
-    pub(super) ledger: Vec<Bytes>,
+    /// The ledger as it stands.
+    pub(super) ledger: Ledger,
+    /// Where the host keeps what it is told from here on.
+    pub(super) records: SessionRecords,
     pub(super) link: Option<[u8; 32]>,
     /// Where an earlier run listened: a ticket without a relay names its ports.
     pub(super) sockets: Vec<SocketAddr>,
@@ -53,11 +55,13 @@ impl Kept {
         let id = session_id(&key);
         let log = SessionLog::create(sessions, SessionMeta { id, ..meta })?;
         log.write_document(KEY, &*key.to_bytes())?;
+        let (ledger_writer, _) = log.open_ledger()?;
         Ok(Kept {
+            records: SessionRecords::new(&log, ledger_writer),
             log,
-            key,
             run: Run::FIRST,
-            ledger: Vec::new(),
+            ledger: Ledger::new(key.public()),
+            key,
             link: None,
             sockets: Vec::new(),
             lists: Vec::new(),
@@ -77,12 +81,11 @@ impl Kept {
             .with_context(|| {
                 format!("session {id} has no key of its own any more, so it can't be started again; `pillion --share` starts a new one")
             })?;
-        let ledger = log.ledger()?;
-        if ledger.damaged {
-            bail!(
-                "the record of session {id}'s grants is damaged: whoever was put out might come back in, so it can't be started again; `pillion --share` starts a new one"
-            );
-        }
+        let (ledger_writer, entries) = log.open_ledger().map_err(|error| match error {
+            StoreError::LedgerDamaged { .. } => damaged(id, &error),
+            other => other.into(),
+        })?;
+        let ledger = replay(&key, &entries).map_err(|refusal| damaged(id, &refusal))?;
         let link = seed(&log, LINK)?;
         let sockets = sockets(&log)?;
         let lists = lists(&log)?;
@@ -99,15 +102,75 @@ impl Kept {
         log.begin_again(meta)?;
         recording::start_again(&mut log, run, unix_ms())?;
         Ok(Kept {
+            records: SessionRecords::new(&log, ledger_writer),
             log,
             key,
             run,
-            ledger: ledger.entries.into_iter().map(Bytes::from).collect(),
+            ledger,
             link,
             sockets,
             lists,
         })
     }
+}
+
+/// A session's records in its directory.
+pub(super) struct SessionRecords {
+    ledger: LedgerWriter,
+    documents: Documents,
+}
+
+impl SessionRecords {
+    fn new(log: &SessionLog, ledger: LedgerWriter) -> SessionRecords {
+        let documents = log.documents();
+        SessionRecords { ledger, documents }
+    }
+}
+
+impl Records for SessionRecords {
+    fn append_ledger(&mut self, entries: &[Bytes]) -> Result<(), String> {
+        self.ledger.append(entries).map_err(|error| reason(&error))
+    }
+
+    fn keep_link(&mut self, seed: Option<&[u8; 32]>) -> Result<(), String> {
+        let seed = seed.map_or(&[][..], |seed| seed);
+        let kept = self.documents.write(LINK, seed);
+        kept.map_err(|error| reason(&error))
+    }
+
+    fn keep_lists(&mut self, lists: &[FollowedList]) -> Result<(), String> {
+        let bytes = serde_json::to_vec(lists).map_err(|error| error.to_string())?;
+        let kept = self.documents.write(LISTS, &bytes);
+        kept.map_err(|error| reason(&error))
+    }
+}
+
+/// Why something was not written, as viewers may hear it: without the host's paths.
+fn reason(error: &StoreError) -> String {
+    tracing::error!(%error, "a change could not be written down");
+    match error {
+        StoreError::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The ledger that these entries make.
+fn replay(key: &SecretKey, entries: &[Vec<u8>]) -> Result<Ledger, Refusal> {
+    let events: Result<Vec<_>, _> = entries
+        .iter()
+        .map(|entry| LedgerEvent::from_bytes(entry))
+        .collect();
+    Ledger::replay(key.public(), events?)
+}
+
+/// Why a session isn't started again whose ledger can't be believed.
+fn damaged(id: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
+    anyhow!(
+        "the ledger of session {id}, which says who is barred, who may come in and what was taken back, \
+         can't be relied on: {why}. So the session is not started again: whoever was put out could come \
+         back. Put its files back as they were if you have a copy, or share a new session with \
+         `pillion --share`; the history of this one can still be read with `pillion export {id}`"
+    )
 }
 
 /// Notes where this run listens.
@@ -125,14 +188,6 @@ fn sockets(log: &SessionLog) -> Result<Vec<SocketAddr>> {
     let text = String::from_utf8_lossy(&bytes);
     let sockets = text.lines().map_while(|line| line.parse().ok());
     Ok(sockets.take(MAX_SOCKETS).collect())
-}
-
-/// Notes which lists of keys are followed.
-///
-/// # Errors
-/// The system refused.
-pub(super) fn keep_lists(log: &SessionLog, lists: &[FollowedList]) -> Result<()> {
-    Ok(log.write_document(LISTS, &serde_json::to_vec(lists)?)?)
 }
 
 fn lists(log: &SessionLog) -> Result<Vec<FollowedList>> {

@@ -33,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::News};
 use pillion_people::{Invited, SubjectRef, Trust};
@@ -162,6 +162,7 @@ impl Hosting {
             key,
             run,
             ledger,
+            records,
             link,
             sockets,
             lists,
@@ -199,6 +200,7 @@ impl Hosting {
                 size,
                 has_tty: tty.is_some(),
                 ledger,
+                records: Box::new(records),
                 link,
                 relay_token,
                 allow: options.allow,
@@ -257,29 +259,26 @@ impl Hosting {
         self.listen().await?;
         if self.options.allow_said {
             let allow = Some(self.options.allow);
-            self.command(Actor::Tty, Command::Open { allow }, Answer::Nobody);
+            self.at_start(Command::Open { allow }).await?;
         }
         for team in self.options.teams.clone() {
-            let command = Command::Allow {
-                target: SubjectRef::Provable(Invited::Team(team)).into(),
-                right: Right::View,
-            };
-            self.command(Actor::Tty, command, Answer::Nobody);
+            let target = SubjectRef::Provable(Invited::Team(team)).into();
+            let right = Right::View;
+            self.at_start(Command::Allow { target, right }).await?;
         }
+        match self.at_start(Command::Share { from_start: true }).await? {
+            Done::Ticket(ticket) => Ok(ticket),
+            _ => anyhow::bail!("the session gave no ticket; this is a defect of pillion"),
+        }
+    }
+
+    /// Gives a command before the program runs.
+    async fn at_start(&mut self, command: Command) -> Result<Done> {
         let (sender, mut receiver) = oneshot::channel();
-        self.command(
-            Actor::Tty,
-            Command::Share { from_start: true },
-            Answer::Share(sender),
-        );
+        self.command(Actor::Tty, command, Answer::Start(sender));
         self.drain(None, None).await;
-        match receiver.try_recv() {
-            Ok(Ok(Done::Ticket(ticket))) => Ok(ticket),
-            Ok(Ok(_)) | Err(_) => {
-                anyhow::bail!("the session gave no ticket; this is a defect of pillion")
-            }
-            Ok(Err(error)) => Err(error.into()),
-        }
+        let result = receiver.try_recv();
+        Ok(result.context("the session did not answer; this is a defect of pillion")??)
     }
 
     /// The session's link, while it is shared with one.

@@ -200,6 +200,71 @@ fn only_a_session_that_ended_and_is_whole_is_started_again() {
     fails(4, &id);
 }
 
+/// Where each entry of a ledger begins, and its end.
+fn ledger_entries(bytes: &[u8]) -> Vec<usize> {
+    let mut bounds = vec![0];
+    while let Some(length) = bytes[bounds[bounds.len() - 1]..].first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        bounds.push(bounds[bounds.len() - 1] + 8 + length);
+    }
+    bounds
+}
+
+#[test]
+fn nothing_is_started_from_a_ledger_that_lost_an_event() {
+    let [anna, carl, dora] = [(); 3].map(|()| Machine::new());
+    let (mut host, ticket) = anna.share_shell(&["--name", "work"]);
+    let mut kicked = carl.watch(&ticket, &["--name", "carl"]);
+    anna.run(&["kick", "carl"]);
+    assert_eq!(kicked.wait_code(), Some(3));
+    let token = anna.run(&["grant", "--link", "--edit"]);
+    let viewer = dora.watch(&ticket, &["--name", "dora", "--grant", token.trim()]);
+    viewer.wait_for("edit for");
+    anna.run(&["allow", "invited"]);
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    host.kill();
+
+    let dir = anna.path("state/pillion/sessions").join(&id);
+    let (log, count) = (dir.join("ledger.log"), dir.join("ledger.count"));
+    let (whole, counted) = (std::fs::read(&log).unwrap(), std::fs::read(&count).unwrap());
+    let meta = std::fs::read(dir.join("meta.json")).unwrap();
+    let refused = || {
+        let said = anna.fails(1, &["--share", "-q", "--restart", &id]);
+        assert!(
+            said.contains("ledger") && said.contains("pillion --share"),
+            "{said}"
+        );
+        assert_eq!(anna.run(&["ls", "--json"]).trim(), "[]");
+        assert_eq!(std::fs::read(dir.join("meta.json")).unwrap(), meta);
+    };
+    let at = ledger_entries(&whole);
+    assert!(at.len() > 5, "{at:?}");
+    for lost in 0..at.len() - 1 {
+        std::fs::write(&log, [&whole[..at[lost]], &whole[at[lost + 1]..]].concat()).unwrap();
+        refused();
+        std::fs::write(&log, &whole[..at[lost]]).unwrap();
+        refused();
+    }
+    std::fs::write(&log, &whole[..whole.len() - 1]).unwrap();
+    refused();
+    for file in [&log, &count] {
+        let bytes = std::fs::read(file).unwrap();
+        std::fs::write(&log, &whole).unwrap();
+        std::fs::remove_file(file).unwrap();
+        refused();
+        std::fs::write(file, bytes).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    // As it was, it is started, and everything taken away stays away.
+    std::fs::write(&log, &whole).unwrap();
+    std::fs::write(&count, &counted).unwrap();
+    let (_host, ticket) = restart(&anna, &id);
+    let mut back = carl.join(SIZE, &ticket, &["--name", "another"]);
+    assert_eq!(back.wait_code(), Some(3));
+    assert!(anna.run(&["allow"]).contains("invited"));
+}
+
 #[test]
 fn a_recording_is_an_asciicast() {
     let anna = Machine::new();

@@ -181,6 +181,13 @@ impl Ledger {
         self.change(LedgerEvent::Issued(grant.clone()))
     }
 
+    /// Whether a use of `grant` by `identity` is charged already: redeeming it again changes nothing.
+    pub fn is_redeemed(&self, grant: &Grant, identity: &PublicKey) -> bool {
+        grant.chain().all(|(id, _)| {
+            self.is_charged(&id, identity) && !self.pending.contains(&(id, *identity))
+        })
+    }
+
     /// Checks that `identity` may use `grant` now, and charges the use. `link` proves possession of
     /// the link's key, for the same connection and this grant; a grant for a key needs none, as
     /// that key must be the proved identity.
@@ -384,6 +391,30 @@ impl Ledger {
         let event = LedgerEvent::Forgotten(now);
         self.apply(&event);
         Some(event)
+    }
+
+    /// The links that stand at `now` and that `identity` used, or used what was passed on from them; each
+    /// with how many others did.
+    pub fn links_used_by(
+        &self,
+        identity: &PublicKey,
+        now: UnixMillis,
+    ) -> impl Iterator<Item = (GrantId, usize)> {
+        let used = self.grants.iter().filter(move |(id, known)| {
+            matches!(known.terms.audience, Audience::Link(_))
+                && known.users.contains(identity)
+                && !has_ended(&known.terms, now)
+                && !self.is_revoked(known.root, None, self.lineage(**id))
+        });
+        used.map(|(id, known)| (*id, known.users.len() - 1))
+    }
+
+    /// The grants that name `identity`.
+    pub fn grants_for(&self, identity: &PublicKey) -> impl Iterator<Item = GrantId> {
+        let named = self.grants.iter().filter(
+            move |(_, known)| matches!(&known.terms.audience, Audience::Key(key) if key == identity),
+        );
+        named.map(|(id, _)| *id)
     }
 
     /// All known grants.

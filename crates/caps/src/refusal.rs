@@ -165,6 +165,12 @@ pub enum Refusal {
     /// The host barred this identity from the session.
     #[error("the host removed you from this session")]
     Barred,
+    /// The host could not make it durable, so it was not done.
+    #[error(
+        "the host could not write this down ({0}), so it was not done. Try again once the host's disk \
+         has room"
+    )]
+    NotRecorded(String),
     /// The host's records are full.
     #[error(
         "the host keeps at most {limit} {what} and has them all. The host can revoke what isn't \

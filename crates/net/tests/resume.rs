@@ -10,12 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use common::*;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_net::{HostNet, RelayChoice, ViewerNet, random_bytes};
 use pillion_proto::{JoinId, Ticket, TrackId};
 use pillion_session::{
-    Actor, Command, ConnId, Done, Host, HostConfig, HostInput, HostOutput, Now, Phase, Stream,
-    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Done, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase,
+    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput,
 };
 
 const TRACK: Stream = Stream::Track {
@@ -271,6 +271,7 @@ impl Session {
         let hosting = HostNet::bind(&session_key, RelayChoice::None, v4())
             .await
             .unwrap();
+        let ledger = Ledger::new(session_key.public());
         let config = HostConfig {
             session_key,
             identity: SecretKey::from_bytes(&[2; 32]),
@@ -282,7 +283,8 @@ impl Session {
             edit_ttl_ms: 3_600_000,
             size: (120, 40).try_into().unwrap(),
             has_tty: true,
-            ledger: Vec::new(),
+            ledger,
+            records: Box::new(Forgetful),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),

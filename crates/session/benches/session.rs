@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pillion_caps::SecretKey;
+use pillion_caps::{Ledger, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Right, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, Now, Viewer,
-    ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Now,
+    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -44,7 +44,8 @@ impl Session {
             edit_ttl_ms: 3_600_000,
             size: Size::clamped(80, 24),
             has_tty: true,
-            ledger: Vec::new(),
+            ledger: Ledger::new(secret(0).public()),
+            records: Box::new(Forgetful),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),

@@ -3,7 +3,8 @@
 //! Both have one shape. Something happened: `handle(now, input)`. Then drain `poll()` until it is
 //! `None` and do what each output says, in order. `wake_at()` tells when to call `handle` with a
 //! `Tick` if nothing else happens first. Neither reads a clock, opens a socket, touches a file or
-//! draws a random number: time and randomness come in.
+//! draws a random number: time and randomness come in. What a host has to know to be durable before it
+//! goes on, it hands to its [`Records`].
 //!
 //! Whoever drives them owns the streams. Bytes that arrive are passed in as they came
 //! ([`Stream`] says from which stream) and cut into messages here, so that every bound is checked in
@@ -23,8 +24,9 @@ pub use pillion_share::Network;
 
 #[cfg(feature = "host")]
 pub use host::{
-    Actor, Command, CommandError, Done, FollowedList, HistoryJob, Host, HostConfig, HostInput,
-    HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, SessionStatus, Target,
+    Actor, Command, CommandError, Done, FollowedList, Forgetful, HistoryJob, Host, HostConfig,
+    HostInput, HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, Records,
+    SessionStatus, Target,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

@@ -160,7 +160,9 @@ impl Model {
             }
             Effect::RevokePerson(who) => {
                 for known in self.grants.values_mut() {
-                    known.revoked |= known.terms.to == Some(*who);
+                    // A token they came with would be as good for another key of theirs.
+                    let came_with = known.terms.to.is_none() && known.users.contains(who);
+                    known.revoked |= known.terms.to == Some(*who) || came_with;
                     known.revoked_for.insert(*who);
                 }
             }
@@ -224,6 +226,12 @@ impl Model {
         let free = known.users.contains(&who)
             || known.terms.uses.is_none_or(|uses| used < u64::from(uses));
         is_for && free && self.stands(known, who) && in_time(&known.terms, unix_ms)
+    }
+
+    /// Whether a grant that was made is not to be used by `who` any more, whatever its time says.
+    pub fn was_taken_away(&self, id: GrantId, who: &PublicKey) -> bool {
+        let known = self.grants.get(&id);
+        known.is_some_and(|known| !self.stands(known, *who))
     }
 
     /// Whether using it would be written down: the first time of each identity is.

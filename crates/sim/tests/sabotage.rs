@@ -145,3 +145,11 @@ fn somebody_who_comes_as_often_as_they_like_is_noticed() {
 fn an_entry_for_every_visit_is_noticed() {
     is_noticed(Sabotage::LogEachVisit, &["is in the log too often"]);
 }
+
+#[test]
+fn a_token_that_outlives_a_kick_is_noticed() {
+    is_noticed(
+        Sabotage::KeepToken,
+        &["which was taken away", "is told", "without the right to"],
+    );
+}

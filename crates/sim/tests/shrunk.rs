@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Right, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Done, Host, HostConfig, HostInput, HostOutput, LogEntry,
-    Now, Phase, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Connected, Done, Forgetful, Host, HostConfig, HostInput, HostOutput,
+    LogEntry, Now, Phase, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
+    ViewerOutput,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -49,7 +50,7 @@ impl Room {
             mono_us: 1_000_000,
             unix_ms: 1_777_593_600_000,
         };
-        let host = Room::host(now, Vec::new(), None, 3);
+        let host = Room::host(now, None, 3);
         let mut room = Room {
             now,
             host,
@@ -64,7 +65,7 @@ impl Room {
         room
     }
 
-    fn host(now: Now, ledger: Vec<Bytes>, link: Option<[u8; 32]>, seed: u8) -> Host {
+    fn host(now: Now, link: Option<[u8; 32]>, seed: u8) -> Host {
         let config = HostConfig {
             session_key: secret(1),
             identity: secret(2),
@@ -76,7 +77,8 @@ impl Room {
             edit_ttl_ms: 3_600_000,
             size: Size::clamped(80, 24),
             has_tty: true,
-            ledger,
+            ledger: Ledger::new(secret(1).public()),
+            records: Box::new(Forgetful),
             allow: pillion_proto::Allow::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),
@@ -400,7 +402,7 @@ fn what_was_typed_before_a_revocation_is_not_written_by_another_run_of_the_host(
     let mut tenures = Vec::new();
     for seed in [3, 4] {
         let mut room = Room::new();
-        room.host = Room::host(room.now, Vec::new(), None, seed);
+        room.host = Room::host(room.now, None, seed);
         room.command(Command::Share { from_start: true });
         let anna = room.sit(10, 1, false);
         room.grant(1);
@@ -432,7 +434,7 @@ fn a_viewer_whose_inputs_were_dropped_can_type_to_a_new_host() {
     room.seats[anna].held = true;
     room.types(anna, "c");
     let link: Ticket = room.ticket.parse().unwrap();
-    room.host = Room::host(room.now, Vec::new(), Some(*link.link), 9);
+    room.host = Room::host(room.now, Some(*link.link), 9);
     room.command(Command::Share { from_start: true });
     room.cut(anna);
     room.seats[anna].held = false;

@@ -57,6 +57,14 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The ledger lost entries that counted, or holds others. Nothing of it is believed.
+    #[error("{path} is damaged: {what}")]
+    LedgerDamaged {
+        /// The ledger.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Written by a newer version of Pillion.
     #[error(
         "{path} has format {found}, and this Pillion reads up to {known}; please upgrade Pillion"

@@ -8,7 +8,8 @@
 //!   000001.seg 000002.seg …     the log: checksummed records, append-only (format: record.rs)
 //!   index.redb                  where records are; made anew whenever it is missing or unsound
 //!   end.json                    when and why it ended; a session without it crashed
-//!   ledger.log                  uses and revocations of grants, each durable before it counts
+//!   ledger.log ledger.count     uses and revocations of grants, each durable before it counts, and
+//!                               how many there must be (format: ledger.rs)
 //!   NAME.doc                    small documents: the session's key, what it shares …
 //! ```
 //!
@@ -27,6 +28,7 @@ mod dir;
 mod document;
 mod error;
 mod index;
+mod ledger;
 mod log;
 mod meta;
 mod read;
@@ -34,8 +36,9 @@ mod record;
 mod session;
 mod worker;
 
-pub use document::{Ledger, MAX_DOCUMENT_BYTES, MAX_LEDGER_BYTES, MAX_LEDGER_ENTRY};
+pub use document::{Documents, MAX_DOCUMENT_BYTES};
 pub use error::{AppendError, Damage, ReadError, StoreError};
+pub use ledger::{LedgerWriter, MAX_LEDGER_BYTES, MAX_LEDGER_ENTRY};
 pub use log::{FLUSH_AFTER, Health, SEGMENT_BYTES, SYNC_EVERY, SessionLog};
 pub use meta::{MAX_ID, SessionMeta};
 pub use read::{Event, Frame, Gap, GapKind, HistoryChunk, HistoryRead};

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::dir::Dir;
-use crate::document::{self, Ledger, LedgerWriter};
+use crate::document::{self, Documents};
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::index::{Index, IndexFile, Position};
+use crate::ledger::LedgerWriter;
 use crate::meta::{End, SessionMeta};
 use crate::read::{self, Event, Frame, Gap, HistoryRead, OpenBlock, Tail, View};
 use crate::record::{self, CHUNK_OVERHEAD, Encoder, GapPayload, MAX_RECORD_BYTES, Stamp, kind};
@@ -77,7 +78,6 @@ pub struct SessionLog {
     segment: Segment,
     index: Index,
     worker: Worker,
-    ledger: Option<LedgerWriter>,
     encoder: Encoder,
     blocks: BTreeMap<u16, OpenBlock>,
     open_bytes: usize,
@@ -179,7 +179,6 @@ impl SessionLog {
             segment,
             index,
             worker,
-            ledger: None,
             blocks: BTreeMap::new(),
             open_bytes: 0,
             buffer: Vec::new(),
@@ -630,25 +629,18 @@ impl SessionLog {
         document::read_document(&self.dir, name)
     }
 
-    /// Adds an entry to the ledger. Waits for the disk: when this returns `Ok` the entry is
-    /// durable, and when it returns an error the entry was not made.
-    ///
-    /// # Errors
-    /// An empty or overlong entry, a full ledger, or the system refused.
-    pub fn append_ledger(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let writer = match &mut self.ledger {
-            Some(writer) => writer,
-            none => none.insert(LedgerWriter::open(&self.dir)?),
-        };
-        writer.append(&self.dir, bytes)
+    /// The session's documents, to be written by whoever else has to.
+    pub fn documents(&self) -> Documents {
+        Documents::new(self.dir.clone())
     }
 
-    /// Everything in the ledger.
+    /// Opens the ledger, which is written beside the log; and its entries, oldest first. One of a session
+    /// that runs is opened once.
     ///
     /// # Errors
-    /// The file can't be read or isn't safe.
-    pub fn ledger(&self) -> Result<Ledger, StoreError> {
-        Ledger::read(&self.dir)
+    /// It is damaged ([`StoreError::LedgerDamaged`]), can't be read or isn't safe.
+    pub fn open_ledger(&self) -> Result<(LedgerWriter, Vec<Vec<u8>>), StoreError> {
+        LedgerWriter::open(self.dir.clone())
     }
 
     /// Writes and syncs everything and says when and why the session ended.

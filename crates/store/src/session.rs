@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dir::{Dir, Entry, TEMPORARY};
-use crate::document::{self, DOCUMENT, LEDGER_FILE, Ledger};
+use crate::document::{self, DOCUMENT};
 use crate::error::{Damage, ReadError, StoreError};
 use crate::index::{INDEX_FILE, Index, IndexFile, Position};
+use crate::ledger::{self, COUNT_FILE, LEDGER_FILE};
 use crate::meta::{END_FILE, End, META_FILE, SessionMeta, check_id, is_plain_name};
 use crate::read::{self, Event, Frame, Gap, HistoryChunk, View};
 
@@ -178,6 +179,7 @@ pub(crate) fn make(root: &Path, meta: &SessionMeta) -> Result<(Arc<Dir>, File), 
     let held = lock(&dir)?.ok_or_else(|| StoreError::Exists {
         id: meta.id.clone(),
     })?;
+    ledger::make(&dir)?;
     meta.write(&dir)?;
     // Fails if there is a directory of that name with anything in it, as every session's has.
     if let Err(e) = root.rename(&new, &meta.id) {
@@ -198,7 +200,8 @@ pub(crate) fn make(root: &Path, meta: &SessionMeta) -> Result<(Arc<Dir>, File), 
 
 /// Removes what a `make` that was interrupted left.
 fn discard_unfinished(root: &Dir, dir: &Dir, name: &str) -> Result<(), StoreError> {
-    for file in [&format!("{META_FILE}{TEMPORARY}"), META_FILE, LOCK_FILE] {
+    let draft = format!("{META_FILE}{TEMPORARY}");
+    for file in [&draft, META_FILE, LEDGER_FILE, COUNT_FILE, LOCK_FILE] {
         dir.remove_file(file)?;
     }
     root.remove_dir(name)
@@ -383,12 +386,12 @@ impl SessionReader {
         document::read_document(&self.dir, name)
     }
 
-    /// Everything in the ledger.
+    /// The entries of the ledger, oldest first.
     ///
     /// # Errors
-    /// The file can't be read or isn't safe.
-    pub fn ledger(&self) -> Result<Ledger, StoreError> {
-        Ledger::read(&self.dir)
+    /// It is damaged, can't be read or isn't safe.
+    pub fn ledger(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        ledger::read(&self.dir)
     }
 }
 
@@ -425,7 +428,15 @@ pub fn remove(root: &Path, id: &str) -> Result<(), StoreError> {
 
 fn is_ours(name: &str) -> bool {
     let name = name.strip_suffix(TEMPORARY).unwrap_or(name);
-    [META_FILE, END_FILE, LOCK_FILE, INDEX_FILE, LEDGER_FILE].contains(&name)
+    [
+        META_FILE,
+        END_FILE,
+        LOCK_FILE,
+        INDEX_FILE,
+        LEDGER_FILE,
+        COUNT_FILE,
+    ]
+    .contains(&name)
         || read::segment_number(name).is_some()
         || name.strip_suffix(DOCUMENT).is_some_and(is_plain_name)
 }

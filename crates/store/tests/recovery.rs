@@ -448,7 +448,7 @@ fn child_that_records_until_killed() {
         return;
     };
     let mut log = SessionLog::create(Path::new(&root), meta("s")).unwrap();
-    log.append_ledger(b"durable").unwrap();
+    log.open_ledger().unwrap().0.append(&[b"durable"]).unwrap();
     let mut out = std::io::stdout();
     let mut flushed = (0, Instant::now());
     for n in 0_u64.. {
@@ -516,7 +516,7 @@ fn a_killed_host_loses_at_most_the_last_50_ms() {
         assert_eq!((chunk.first, chunk.count), (n as u64 * 3, 3));
         assert_eq!(chunk.bytes, format!("lines {n}\n").repeat(50).into_bytes());
     }
-    assert_eq!(reader.ledger().unwrap().entries, [b"durable"]);
+    assert_eq!(reader.ledger().unwrap(), [b"durable"]);
 }
 
 /// The other side of the next test: a host whose files may have 1 MiB (`ulimit -f`).
@@ -595,19 +595,20 @@ fn a_full_file_system_stops_neither_the_log_nor_the_session() {
         log.flush_if_due(now);
         assert!(n < 1000, "2 MiB took 5 MB");
     }
-    assert!(log.append_ledger(&[1; 60_000]).is_err());
+    let (mut ledger, _) = log.open_ledger().unwrap();
+    assert!(ledger.append(&[[1; 60_000]]).is_err());
     assert!(log.write_document("key", &[1; 500_000]).is_err());
     assert_eq!(log.read_document("key").unwrap(), None);
     std::fs::remove_file(&ballast).unwrap();
     log.flush_if_due(now + Duration::from_secs(2));
     assert_eq!(log.health(), Health::Good);
-    log.append_ledger(b"use").unwrap();
+    ledger.append(&[b"use"]).unwrap();
     log.end(0, "").unwrap();
     let reader = SessionReader::open(&root, "s").unwrap();
     let frames: Vec<_> = reader.frames(0, 0).map(|f| f.unwrap()).collect();
     assert_eq!(frames.len() as u64, n);
     assert!(frames.iter().all(|f| f.bytes == frame(f.number)));
-    assert_eq!(reader.ledger().unwrap().entries, [b"use"]);
+    assert_eq!(reader.ledger().unwrap(), [b"use"]);
 }
 
 /// A number that looks like no other.
@@ -639,7 +640,11 @@ fn a_session_that_stopped_begins_again_where_it_was() {
     let (_temp, root) = root();
     let mut log = SessionLog::create(&root, meta("s")).unwrap();
     log.write_document("session-key", b"secret").unwrap();
-    log.append_ledger(b"used once").unwrap();
+    log.open_ledger()
+        .unwrap()
+        .0
+        .append(&[b"used once"])
+        .unwrap();
     log.append_event(1, b"came").unwrap();
     log.append_frame(0, 7, 1, b"frame").unwrap();
     log.append_history(0, 0, 3, 1, b"lines").unwrap();
@@ -680,8 +685,9 @@ fn a_session_that_stopped_begins_again_where_it_was() {
         log.read_document("session-key").unwrap().unwrap(),
         b"secret"
     );
-    assert_eq!(log.ledger().unwrap().entries, [b"used once"]);
-    log.append_ledger(b"barred").unwrap();
+    let (mut ledger, entries) = log.open_ledger().unwrap();
+    assert_eq!(entries, [b"used once"]);
+    ledger.append(&[b"barred"]).unwrap();
     log.append_event(6, b"came again").unwrap();
     // A run has tracks of its own, so its numbers begin anew.
     log.append_frame(16, 1, 6, b"frame of the second run")
@@ -692,7 +698,7 @@ fn a_session_that_stopped_begins_again_where_it_was() {
     assert!(matches!(state(&root), SessionState::Crashed { .. }));
     let reader = SessionReader::open(&root, "s").unwrap();
     assert_eq!(reader.meta(), &again);
-    assert_eq!(reader.ledger().unwrap().entries.len(), 2);
+    assert_eq!(reader.ledger().unwrap().len(), 2);
     assert_eq!(reader.tracks(), [0, 16]);
     let found = content(&reader);
     assert!(before.is_prefix_of(&found));
@@ -756,13 +762,14 @@ proptest! {
             let mut log = SessionLog::reopen(&root, "s").unwrap();
             log.begin_again(meta("s")).unwrap();
             prop_assert_eq!(log.meta().runs as usize, run + 2);
-            prop_assert_eq!(&log.ledger().unwrap().entries, &ledger);
+            let (mut writer, entries) = log.open_ledger().unwrap();
+            prop_assert_eq!(&entries, &ledger);
             for n in 0..lived.events {
                 log.append_event(0, format!("event {n} of run {run}").as_bytes()).unwrap();
             }
             for n in 0..lived.entries {
                 let entry = format!("entry {n} of run {run}").into_bytes();
-                log.append_ledger(&entry).unwrap();
+                writer.append(&[&entry]).unwrap();
                 ledger.push(entry);
             }
             for n in 0..lived.lines {
@@ -791,6 +798,6 @@ proptest! {
             }
             kept = now;
         }
-        prop_assert_eq!(SessionReader::open(&root, "s").unwrap().ledger().unwrap().entries, ledger);
+        prop_assert_eq!(SessionReader::open(&root, "s").unwrap().ledger().unwrap(), ledger);
     }
 }

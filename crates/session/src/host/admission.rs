@@ -12,9 +12,10 @@ use super::{
     Host,
     api::{CommandError, Done, Target},
     by::By,
+    commands::{not_now, said_ended},
     conn::{Fault, Parked, Waits},
     resolve::AclSubjects,
-    rights::Standing,
+    rights::{EndedLinks, Standing},
 };
 
 /// What lets somebody in.
@@ -214,13 +215,13 @@ impl Host {
 
     /// Sharing begins: a host that begins again must not be open to more people than this one, whatever
     /// it is told then.
-    pub(super) fn keep_door(&mut self) {
+    pub(super) fn keep_door(&mut self) -> Result<(), Refusal> {
         if self.rights.door().is_none() && self.allow != Allow::Link {
-            let event = self.rights.open(self.allow);
-            self.record(&event);
+            self.rights.begin_open(&mut self.records, self.allow)?;
             let mode = self.allow.as_str();
             self.log_event(serde_json::json!({ "event": "mode", "mode": mode }));
         }
+        Ok(())
     }
 
     /// `pillion allow link|invited|team`.
@@ -229,8 +230,9 @@ impl Host {
             return Ok(self.door_status());
         };
         if allow != self.door() || self.rights.door().is_none() {
-            let event = self.rights.open(allow);
-            self.record(&event);
+            let so_far = self.door();
+            let opened = self.rights.open(&mut self.records, allow, so_far);
+            opened.map_err(|refusal| not_now(&refusal))?;
             self.log_by(
                 by,
                 serde_json::json!({ "event": "mode", "mode": allow.as_str() }),
@@ -294,18 +296,22 @@ impl Host {
             self.check_may_change(by, who)?;
         }
         let mut more = "";
+        let mut followed = None;
         if let Target::Keys {
             from,
             keys,
             is_address: true,
         } = target
         {
-            self.follow(from, right, keys)?;
+            followed = Some(self.follow(from, right, keys)?);
             more = ". The address is looked at again when somebody comes with an SSH key, every 5 minutes at \
                     most";
         }
-        for who in who {
-            self.put_on_list(by, who, right)?;
+        if let Err(error) = self.put_on_list(by, &who, right) {
+            if let Some(before) = followed {
+                self.unfollow_again(before);
+            }
+            return Err(error);
         }
         self.reconsider_knocks();
         let verb = super::commands::verb(right);
@@ -314,22 +320,24 @@ impl Host {
         )))
     }
 
+    /// Puts them on the list, all or none.
     pub(super) fn put_on_list(
         &mut self,
         by: &By,
-        who: Subject,
+        all: &[Subject],
         right: Right,
     ) -> Result<(), CommandError> {
-        let event = self.rights.allow(who.clone(), right);
-        let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
-        self.record(&event);
+        let listed = self.rights.allow(&mut self.records, all, right);
+        listed.map_err(|refusal| not_now(&refusal))?;
         let word = super::commands::noun(right);
-        self.log_by(
-            by,
-            serde_json::json!({ "event": "allowed", "who": who.as_str(), "right": word }),
-        );
-        for id in self.covered(&who) {
-            self.follow_list(by, id, right);
+        for who in all {
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "allowed", "who": who.as_str(), "right": word }),
+            );
+            for id in self.covered(who) {
+                self.follow_list(by, id, right);
+            }
         }
         Ok(())
     }
@@ -345,9 +353,7 @@ impl Host {
             Some(member.identity.clone())
         });
         if right < has {
-            if let Ok(event) = self.rights.revoke_person(key) {
-                self.record(&event);
-            }
+            self.take_from(&key);
             self.refresh_standings(super::requests::Why::Revoked);
         }
         if let Some(identity) = identity.filter(|_| right > Right::View && right != has) {
@@ -381,29 +387,35 @@ impl Host {
         if let Target::Keys { from, .. } = target {
             self.unfollow(from);
         }
+        let mut ended = EndedLinks::default();
         for who in who {
-            let event = self.rights.ban(who.clone());
-            let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
-            self.record(&event);
+            self.rights.ban(&mut self.records, who.clone());
             self.log_by(
                 by,
                 serde_json::json!({ "event": "banned", "who": who.as_str() }),
             );
             for id in self.covered(&who) {
-                // Their key and what else they proved goes with it.
-                let _ = self.kick_person(by, id);
+                // Their key and what else they proved goes with it. Whom a co-host may not change was
+                // found above.
+                if let Ok(EndedLinks { links, others }) = self.remove(by, id) {
+                    ended.links += links;
+                    ended.others += others;
+                }
             }
         }
         self.reconsider_knocks();
-        Ok(Done::Said(format!("{label} may not come in any more")))
+        Ok(Done::Said(format!(
+            "{label} may not come in any more{}",
+            said_ended(ended)
+        )))
     }
 
     /// `pillion unban`.
     pub(super) fn unban(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
         let mut lifted = Vec::new();
         for who in self.resolve_barred(target)?.subjects() {
-            if let Some(event) = self.rights.unban(&who) {
-                self.record(&event);
+            let unbanned = self.rights.unban(&mut self.records, &who);
+            if unbanned.map_err(|refusal| not_now(&refusal))? {
                 self.log_by(
                     by,
                     serde_json::json!({ "event": "unbanned", "who": who.as_str() }),
@@ -424,22 +436,21 @@ impl Host {
 
     /// Takes people off the list. `None` if none of them was on it.
     pub(super) fn disallow(&mut self, by: &By, meant: &AclSubjects) -> Option<String> {
-        let mut was_listed = false;
+        let (mut was_listed, mut ended) = (false, EndedLinks::default());
         for who in meant.subjects() {
-            let Some(event) = self.rights.disallow(&who) else {
+            if !self.rights.disallow(&mut self.records, &who) {
                 continue;
-            };
+            }
             was_listed = true;
-            self.record(&event);
             self.log_by(
                 by,
                 serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
             );
             for id in self.covered(&who) {
-                if let Some(key) = self.roster.get(id).map(|person| person.identity)
-                    && let Ok(event) = self.rights.revoke_person(key)
-                {
-                    self.record(&event);
+                if let Some(key) = self.roster.get(id).map(|person| person.identity) {
+                    let EndedLinks { links, others } = self.take_from(&key);
+                    ended.links += links;
+                    ended.others += others;
                 }
             }
         }
@@ -447,7 +458,11 @@ impl Host {
             return None;
         }
         self.refresh_standings(super::requests::Why::Revoked);
-        Some(format!("on the list no more: {}", meant.label))
+        Some(format!(
+            "on the list no more: {}{}",
+            meant.label,
+            said_ended(ended)
+        ))
     }
 
     /// What the list gives somebody falls to view: else coming back would undo a revocation.
@@ -462,9 +477,7 @@ impl Host {
             .is_some_and(|right| right > Right::View)
         {
             for subject in who {
-                if let Ok(event) = self.rights.allow(subject, Right::View) {
-                    self.record(&event);
-                }
+                self.rights.limit_to_view(&mut self.records, subject);
             }
         }
     }

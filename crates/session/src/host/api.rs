@@ -1,7 +1,7 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
 use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Right, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::{
     pack::{HistoryJob, PackedHistory},
     question::Question,
+    records::Records,
 };
 use crate::types::{ConnId, Stream};
 
@@ -39,8 +40,10 @@ pub struct HostConfig {
     /// Whether a terminal of the host's is attached: it answers the program's queries then, and can
     /// confirm commands that widen rights.
     pub has_tty: bool,
-    /// Ledger entries of an earlier run of this session, as they were made durable.
-    pub ledger: Vec<Bytes>,
+    /// The session's ledger: a new one, or what the entries of earlier runs make.
+    pub ledger: Ledger,
+    /// Where the session is kept.
+    pub records: Box<dyn Records>,
     /// The link key's seed of an earlier run, so that tickets stay valid.
     pub link: Option<[u8; 32]>,
     /// What tickets carry for the relay, where it asks for something.
@@ -183,11 +186,6 @@ pub enum HostInput {
         /// From [`HostInput::Command`].
         request: u64,
     },
-    /// The disk did not take this [`HostOutput::Ledger`] entry.
-    LedgerNotWritten {
-        /// The entry.
-        entry: Bytes,
-    },
     /// The answer to [`HostOutput::ReadHistory`].
     History(PackedHistory),
     /// The other end has all of a stream that was finished, or wants no more of it.
@@ -295,7 +293,7 @@ pub enum Command {
         right: Right,
         /// For how long, in milliseconds.
         ttl_ms: Option<u64>,
-        /// How many people may use it.
+        /// How many people may use it; one when `None`.
         uses: Option<NonZeroU32>,
     },
     /// Say no to a request for edit.
@@ -308,7 +306,8 @@ pub enum Command {
         /// Whose, or which grant.
         target: Target,
     },
-    /// Put somebody out, and bar that identity and what else they proved to be.
+    /// Put somebody out, and bar that identity and what else they proved to be. As whatever takes something
+    /// from a person, it ends the tokens they came with.
     Kick {
         /// Whom.
         target: Target,
@@ -664,13 +663,8 @@ pub enum HostOutput {
         /// The bytes.
         bytes: Bytes,
     },
-    /// Make this ledger entry durable before carrying out any later output; if that can't be done, say
-    /// so at once ([`HostInput::LedgerNotWritten`]), and go on.
-    Ledger(Bytes),
-    /// Keep this secret in the session's directory: the link key's seed changed.
-    KeepLink([u8; 32]),
-    /// The kept secret opens nothing any more, after a restart neither: sharing was stopped.
-    ForgetLink,
+    /// The link key's seed is another one from now on: links and codes carry it.
+    LinkChanged([u8; 32]),
     /// Append to the log.
     Log(LogEntry),
     /// Read settled lines from the log, [`pack`](HistoryJob::pack) them, and say [`HostInput::History`]:
@@ -691,8 +685,6 @@ pub enum HostOutput {
         /// Whose.
         issuer: Issuer,
     },
-    /// Keep what lists are followed in the session's directory, in place of what was kept.
-    KeepLists(Vec<FollowedList>),
     /// Fetch the lists of keys at these addresses and say [`HostInput::Lists`], whatever came of it:
     /// somebody may wait for it, six seconds at most.
     FetchLists {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use pillion_caps::{
-    Audience, Grant, PublicKey, Refusal, SecretKey, Subject, Terms, UnixMillis, VerifiedIdentity,
+    Audience, Grant, PublicKey, Refusal, SecretKey, Subject, UnixMillis, VerifiedIdentity,
 };
 use pillion_people::SubjectRef;
 use pillion_proto::{Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right};
@@ -17,6 +17,7 @@ use super::{
     conn::Fault,
     requests::Why,
     resolve::{Candidate, Resolved},
+    rights::EndedLinks,
     roster::Person,
 };
 
@@ -50,6 +51,11 @@ impl Host {
 
     /// Does what can be done at once.
     pub(super) fn execute(&mut self, by: &By, command: Command) -> Result<Done, CommandError> {
+        let result = self.dispatch(by, command);
+        self.with_shortfall(result)
+    }
+
+    fn dispatch(&mut self, by: &By, command: Command) -> Result<Done, CommandError> {
         match command {
             Command::Share { .. } | Command::Stop | Command::Ticket { .. } => {
                 Err(CommandError::NotAllowed("only the host does that".into()))
@@ -208,11 +214,12 @@ impl Host {
     ) -> Result<Grant, CommandError> {
         let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
         let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
-        let grant = self.issue(by, terms)?;
-        let redeemed = self.rights.redeem(&grant, identity, None, now);
-        if let Some(event) = redeemed.map_err(|refusal| not_now(&refusal))? {
-            self.record(&event);
-        }
+        let seed = self.grant_seed();
+        let given = self
+            .rights
+            .give(&mut self.records, &self.keys.session, terms, seed, identity);
+        let grant = given.map_err(|refusal| not_now(&refusal))?;
+        self.log_granted(by, &grant);
         self.arm_expiry();
         Ok(grant)
     }
@@ -237,11 +244,16 @@ impl Host {
         let ttl = self.ttl(ttl_ms)?;
         let link = SecretKey::from_bytes(&self.random());
         let now = UnixMillis(self.now.unix_ms);
-        let terms = self
-            .rights
-            .terms(right, Audience::Link(link.public()), now, ttl, uses);
+        let uses = uses.unwrap_or(NonZeroU32::MIN);
+        let audience = Audience::Link(link.public());
+        let terms = self.rights.terms(right, audience, now, ttl, Some(uses));
         let expires_unix_ms = terms.expires.0;
-        let grant = self.issue(by, terms)?;
+        let seed = self.grant_seed();
+        let issued = self
+            .rights
+            .issue(&mut self.records, &self.keys.session, terms, seed);
+        let grant = issued.map_err(|refusal| not_now(&refusal))?;
+        self.log_granted(by, &grant);
         let id = grant.id().to_string();
         let session = *self.keys.session.public().as_bytes();
         let token = GrantToken {
@@ -256,21 +268,13 @@ impl Host {
         })
     }
 
-    /// Signs and records a grant.
-    fn issue(&mut self, by: &By, terms: Terms) -> Result<Grant, CommandError> {
-        let seed = self.random();
-        let [seed, _] = [0, 16].map(|at| {
-            let mut half = [0; 16];
-            half.copy_from_slice(&seed[at..at + 16]);
-            half
-        });
-        let (grant, events) = self
-            .rights
-            .issue(&self.keys.session, terms, seed)
-            .map_err(|refusal| not_now(&refusal))?;
-        for event in &events {
-            self.record(event);
-        }
+    fn grant_seed(&mut self) -> [u8; 16] {
+        let mut seed = [0; 16];
+        seed.copy_from_slice(&self.random()[..16]);
+        seed
+    }
+
+    fn log_granted(&mut self, by: &By, grant: &Grant) {
         let terms = grant.terms();
         let audience = match &terms.audience {
             Audience::Key(key) => key.to_string(),
@@ -284,19 +288,18 @@ impl Host {
             "until_unix_ms": terms.expires.0,
         });
         self.log_by(by, event);
-        Ok(grant)
     }
 
     fn revoke(&mut self, by: &By, target: &Target) -> Result<Done, CommandError> {
-        let (event, said) = match target {
-            Target::Links => (
-                self.rights.revoke_links(),
-                "every link grant is revoked".to_owned(),
-            ),
-            Target::All => (
-                self.rights.revoke_all(),
-                "every grant is revoked".to_owned(),
-            ),
+        let said = match target {
+            Target::Links => {
+                self.rights.revoke_links(&mut self.records);
+                "every link grant is revoked".to_owned()
+            }
+            Target::All => {
+                self.rights.revoke_all(&mut self.records);
+                "every grant is revoked".to_owned()
+            }
             Target::Keys { from, .. } => {
                 let meant = self.resolve_subjects(target)?;
                 let followed = self.unfollow(from);
@@ -315,12 +318,11 @@ impl Host {
             Target::One(_) => match self.resolve(target)? {
                 Resolved::Person(person) => return self.revoke_person(by, person.id),
                 Resolved::Grant(grant) => {
-                    let event = self.rights.revoke_grant(grant).map_err(|r| not_now(&r))?;
-                    (event, format!("grant {grant} is revoked"))
+                    self.rights.revoke_grant(&mut self.records, grant);
+                    format!("grant {grant} is revoked")
                 }
             },
         };
-        self.record(&event);
         self.after_revoking(by, serde_json::json!({ "event": "revoked", "what": said }));
         Ok(Done::Said(said))
     }
@@ -349,15 +351,14 @@ impl Host {
         let person = self.person(id)?;
         let (label, key) = (person.label(), person.identity);
         let had = person.standing.right > Right::View;
-        let event = self
-            .rights
-            .revoke_person(key)
-            .map_err(|refusal| not_now(&refusal))?;
-        self.record(&event);
+        let ended = self.take_from(&key);
         self.unlist_edit(id);
         let said = match had {
-            true => format!("{label} may not type any more"),
-            false => format!("{label} could only watch; grants made for them are revoked"),
+            true => format!("{label} may not type any more{}", said_ended(ended)),
+            false => format!(
+                "{label} could only watch; grants made for them are revoked{}",
+                said_ended(ended)
+            ),
         };
         let name = self.name_of(id);
         let event = serde_json::json!({
@@ -365,6 +366,12 @@ impl Host {
         });
         self.after_revoking(by, event);
         Ok(Done::Said(said))
+    }
+
+    /// Takes away what somebody was given so far, and ends the tokens they came with.
+    pub(super) fn take_from(&mut self, key: &PublicKey) -> EndedLinks {
+        let now = UnixMillis(self.now.unix_ms);
+        self.rights.revoke_person(&mut self.records, key, now)
     }
 
     fn after_revoking(&mut self, by: &By, event: serde_json::Value) {
@@ -390,17 +397,37 @@ impl Host {
     }
 
     /// Puts somebody out, and bars them by everything they proved to be.
-    pub(super) fn kick_person(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
+    fn kick_person(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
+        let label = self.person(id)?.label();
+        let ended = said_ended(self.remove(by, id)?);
+        let free = match self.door() {
+            Allow::Link => {
+                ". Keys are free: whoever has the ticket can come back with another one; \
+                 `pillion ticket --new` replaces the ticket"
+            }
+            Allow::Invited | Allow::Team => "",
+        };
+        Ok(Done::Said(format!(
+            "{label} is out and their key is barred{ended}{free}"
+        )))
+    }
+
+    /// The same; which of their tokens ended with it.
+    pub(super) fn remove(
+        &mut self,
+        by: &By,
+        id: ParticipantId,
+    ) -> Result<EndedLinks, CommandError> {
         self.check_over(by, id)?;
         let person = self.person(id)?;
-        let (label, name, key) = (person.label(), person.name.to_string(), person.identity);
+        let (name, key) = (person.name.to_string(), person.identity);
         let claims = person.proved();
         let texts: Vec<&str> = claims.iter().map(Subject::as_str).collect();
         let event = serde_json::json!({
             "event": "kicked", "id": id.0, "name": name, "identity": key.to_string(),
             "claims": texts,
         });
-        self.bar_all(key, &claims)?;
+        let ended = self.bar_all(key, &claims);
         self.log_by(by, event);
         self.refresh_standings(Why::Revoked);
         let fault = Fault::new(RefusedCode::BARRED, Refusal::Barred.to_string());
@@ -410,36 +437,17 @@ impl Host {
         // Somebody else may have come by the same claim.
         self.put_out_banned();
         self.reconsider_knocks();
-        let free = match self.door() {
-            Allow::Link => {
-                ". Keys are free: whoever has the ticket can come back with another one; \
-                 `pillion ticket --new` replaces the ticket"
-            }
-            Allow::Invited | Allow::Team => "",
-        };
-        Ok(Done::Said(format!(
-            "{label} is out and their key is barred{free}"
-        )))
+        Ok(ended)
     }
 
     /// Takes everything back and keeps out whoever has this key, or proves to be one of these.
-    pub(super) fn bar_all(
-        &mut self,
-        key: PublicKey,
-        claims: &[Subject],
-    ) -> Result<(), CommandError> {
-        let revoked = self.rights.revoke_person(key);
-        let barred = self.rights.bar(key).map_err(|refusal| not_now(&refusal))?;
-        if let Ok(event) = revoked {
-            self.record(&event);
+    pub(super) fn bar_all(&mut self, key: PublicKey, claims: &[Subject]) -> EndedLinks {
+        let ended = self.take_from(&key);
+        let all = [Subject::key(&key)];
+        for who in all.iter().chain(claims) {
+            self.rights.ban(&mut self.records, who.clone());
         }
-        self.record(&barred);
-        for claim in claims {
-            let event = self.rights.ban(claim.clone());
-            let event = event.map_err(|refusal| not_now(&refusal))?;
-            self.record(&event);
-        }
-        Ok(())
+        ended
     }
 
     /// Puts out who proved to be somebody that is kept out now.
@@ -505,6 +513,20 @@ impl Host {
 
 pub(super) fn not_now(refusal: &Refusal) -> CommandError {
     CommandError::NotNow(refusal.to_string())
+}
+
+/// What is said of the tokens that ended with what was taken from somebody.
+pub(super) fn said_ended(EndedLinks { links, others }: EndedLinks) -> String {
+    let ended = match links {
+        0 => return String::new(),
+        1 => "; the token they came with is ended as well".to_owned(),
+        links => format!("; the {links} tokens they came with are ended as well"),
+    };
+    match others {
+        0 => ended,
+        1 => format!("{ended}, also for somebody else who used it"),
+        others => format!("{ended}, also for {others} others who used it"),
+    }
 }
 
 pub(super) fn noun(right: Right) -> &'static str {

@@ -1,8 +1,7 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, LedgerEvent, Proof, PublicKey, Refusal, UnixMillis,
-    VerifiedIdentity,
+    Audience, Binding, Grant, GrantId, Proof, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
 };
 use pillion_people::{Issuer, Name};
 use pillion_proto::{
@@ -316,9 +315,10 @@ impl Host {
         let proof = Proof::from_bytes(presented.proof.into());
         let link = matches!(grant.terms().audience, Audience::Link(_)).then_some(&proof);
         let now = UnixMillis(self.now.unix_ms);
-        let event = self.rights.redeem(&grant, who, link, now)?;
-        if let Some(event) = event {
-            self.record(&event);
+        let is_new = self
+            .rights
+            .redeem(&mut self.records, &grant, who, link, now)?;
+        if is_new {
             let (id, identity) = (grant.id().to_string(), who.key().to_string());
             self.log_event(
                 serde_json::json!({ "event": "redeemed", "grant": id, "identity": identity }),
@@ -463,32 +463,5 @@ impl Host {
             .member(conn)
             .and_then(|member| self.roster.get(member.id));
         person.map_or(0, |person| person.tenure)
-    }
-
-    /// A change of the ledger could not be made durable. A grant whose use a crash would forget could be
-    /// used again, so this use does no good. What takes rights away holds as long as this run does.
-    pub(super) fn on_ledger_not_written(&mut self, entry: &[u8]) {
-        let Ok(LedgerEvent::Redeemed { grant, identity }) = LedgerEvent::from_bytes(entry) else {
-            return;
-        };
-        self.rights.take_back(&identity, grant.id());
-        let text = "your grant was not accepted: the host could not write down its use (its disk may \
-                    be full). Ask the host to make room and to grant it again";
-        self.tell_standing(&identity, text);
-        let conns = self.roster.by_identity(&identity).map(|person| person.id);
-        for conn in conns.map(|id| self.conns_of(id)).unwrap_or_default() {
-            if self
-                .member(conn)
-                .is_some_and(|member| member.entry == Entry::Grant)
-            {
-                self.refuse(conn, &Fault::new(RefusedCode::GRANT, text));
-            }
-        }
-    }
-
-    /// Makes a change of the ledger durable before whatever follows.
-    pub(super) fn record(&mut self, event: &LedgerEvent) {
-        self.out
-            .push_back(HostOutput::Ledger(event.to_bytes().into()));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillion_caps::{PublicKey, Subject};
+use pillion_caps::{PublicKey, Subject, UnixMillis};
 use pillion_people::Name;
 use pillion_proto::{
     FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
@@ -23,6 +23,7 @@ use super::{
     admission::{Answer, Entry, Proved, Shown, all_of},
     api::{CommandError, Done, HostNotice, ParticipantStatus},
     by::By,
+    commands::{not_now, said_ended},
     conn::Fault,
     join::Admitted,
     question::Question,
@@ -288,9 +289,9 @@ impl Host {
     pub(super) fn admit(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
         let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
         let (label, who) = (knock.label(), Subject::key(&knock.identity));
-        let event = self.rights.allow(who, pillion_proto::Right::View);
-        let event = event.map_err(|refusal| CommandError::NotNow(refusal.to_string()))?;
-        self.record(&event);
+        let view = pillion_proto::Right::View;
+        let listed = self.rights.allow(&mut self.records, &[who], view);
+        listed.map_err(|refusal| not_now(&refusal))?;
         self.let_in(by, id, Entry::Admitted);
         Ok(Done::Said(format!(
             "{label} is let in, and may come back without knocking"
@@ -332,9 +333,14 @@ impl Host {
         let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
         let (label, key) = (knock.label(), knock.identity);
         let claims: Vec<Subject> = knock.claims.iter().map(|one| one.who.clone()).collect();
-        if for_good {
-            self.bar_all(key, &claims)?;
-        }
+        let ended = match for_good {
+            true => self.bar_all(key, &claims),
+            false => {
+                let now = UnixMillis(self.now.unix_ms);
+                self.rights.end_links(&mut self.records, &key, now)
+            }
+        };
+        let ended = said_ended(ended);
         let host = self.doer(by);
         let fault = match for_good {
             true => Fault::new(
@@ -354,9 +360,9 @@ impl Host {
             self.reconsider_knocks();
         }
         let said = match for_good {
-            true => format!("{label} was refused, and is barred"),
+            true => format!("{label} was refused, and is barred{ended}"),
             false => format!(
-                "{label} was refused; they may knock again in {}",
+                "{label} was refused; they may knock again in {}{ended}",
                 span(AGAIN_US / 1000)
             ),
         };
@@ -537,7 +543,7 @@ impl Host {
         if !std::mem::take(&mut self.knocks.changed) {
             return;
         }
-        let now = pillion_caps::UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.now.unix_ms);
         let managers = self.conns.iter().filter(|(_, state)| {
             let member = state.member();
             member.is_some_and(|member| self.rights.manage(&member.identity.key(), now).is_some())

@@ -15,6 +15,7 @@ use super::{
     admission::Proved,
     api::{CommandError, FollowedList, HostNotice, HostOutput},
     by::By,
+    commands::not_now,
     conn::Waits,
     resolve::AclSubjects,
 };
@@ -52,15 +53,15 @@ impl Lists {
 }
 
 impl Host {
-    /// Looks at this list again from now on. It was just looked at.
+    /// Looks at this list again from now on. It was just looked at. What was followed before.
     pub(super) fn follow(
         &mut self,
         from: &str,
         right: Right,
         keys: &[SshKey],
-    ) -> Result<(), CommandError> {
-        let followed = &mut self.lists.followed;
-        if followed.len() >= MAX_LISTS && !followed.contains_key(from) {
+    ) -> Result<BTreeMap<String, FollowedList>, CommandError> {
+        let before = &self.lists.followed;
+        if before.len() >= MAX_LISTS && !before.contains_key(from) {
             return Err(CommandError::NotNow(format!(
                 "{MAX_LISTS} lists are followed already, which is all that may be: take one off first \
                  (pillion revoke ADDRESS; pillion allow lists them)"
@@ -71,23 +72,32 @@ impl Host {
             right,
             keys: keys.to_vec(),
         };
+        let mut followed = before.clone();
         followed.insert(from.to_owned(), list);
-        self.keep_lists();
-        Ok(())
+        let lists: Vec<FollowedList> = followed.values().cloned().collect();
+        let kept = self.records.keep_lists(&lists);
+        kept.map_err(|refusal| not_now(&refusal))?;
+        Ok(std::mem::replace(&mut self.lists.followed, followed))
+    }
+
+    /// Follows what was followed before [`Host::follow`].
+    pub(super) fn unfollow_again(&mut self, before: BTreeMap<String, FollowedList>) {
+        self.lists.followed = before;
+        self.owe_lists();
     }
 
     /// Looks at it no more. Whether it was followed.
     pub(super) fn unfollow(&mut self, from: &str) -> bool {
         let was = self.lists.followed.remove(from).is_some();
         if was {
-            self.keep_lists();
+            self.owe_lists();
         }
         was
     }
 
-    fn keep_lists(&mut self) {
+    fn owe_lists(&mut self) {
         let lists = self.lists.followed.values().cloned().collect();
-        self.out.push_back(HostOutput::KeepLists(lists));
+        self.records.owe_lists(lists);
     }
 
     /// Somebody comes who proved all this: asks for the lists, if that may be done now. Whether they may
@@ -130,7 +140,7 @@ impl Host {
             self.drop_unlisted(&gone, right);
         }
         if changed {
-            self.keep_lists();
+            self.owe_lists();
             self.reconsider_knocks();
         }
         self.look_again_at(Waits::Lists);
@@ -138,16 +148,13 @@ impl Host {
 
     /// Keys that are new on a list come in as the others do.
     fn add_listed(&mut self, from: &str, keys: &[SshKey], right: Right) {
-        for who in keys.iter().map(|key| ssh(key).subject()) {
-            let is_listed = self.rights.entry(&who).is_some();
-            if is_listed || self.is_kept_out(&who) {
-                continue;
-            }
-            if let Err(error) = self.put_on_list(&By::Rule, who, right) {
-                return self.notice(HostNotice::Said(format!(
-                    "new keys of {from} could not be put on your list: {error}"
-                )));
-            }
+        let new = keys.iter().map(|key| ssh(key).subject());
+        let new = new.filter(|who| self.rights.entry(who).is_none() && !self.is_kept_out(who));
+        let new: Vec<pillion_caps::Subject> = new.collect();
+        if let Err(error) = self.put_on_list(&By::Rule, &new, right) {
+            self.notice(HostNotice::Said(format!(
+                "new keys of {from} could not be put on your list: {error}"
+            )));
         }
     }
 

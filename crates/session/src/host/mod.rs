@@ -7,7 +7,7 @@
 //! may do what, `input` the way to the program, `resume` what those who come back see at once, `track`
 //! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range
 //! (`pack` makes the replies, `fair` says whose turn it is),
-//! `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
+//! `records` what is durable, and when that counts, `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
 //! `question` how it is asked there, `resolve` of whom, `requests` what viewers ask for, `sharing` when any
 //! of it is open, `attribution`
 //! what the log says of who did what.
@@ -33,6 +33,7 @@ mod manage;
 mod pack;
 mod question;
 mod rate;
+mod records;
 mod requests;
 mod resolve;
 mod resume;
@@ -59,6 +60,7 @@ pub use api::*;
 pub use confirm::CONFIRM_WITHIN_US;
 pub use pack::{HistoryJob, PackedHistory};
 pub use question::Question;
+pub use records::{Forgetful, Records};
 
 use crate::types::{ConnId, Now};
 
@@ -84,6 +86,7 @@ pub struct Host {
     expiry_at_us: Option<u64>,
     sharing: sharing::Sharing,
     rights: rights::Rights,
+    records: records::Recorder,
     roster: roster::Roster,
     conns: BTreeMap<ConnId, conn::Conn>,
     /// How many of them are viewers.
@@ -127,14 +130,14 @@ impl Host {
     /// A host that shares nothing yet ([`Command::Share`] starts that).
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
-        let (rights, problem) = rights::Rights::new(session, config.read_only, &config.ledger);
-        let remote_input = problem.is_some() || rights.was_edited();
+        let rights = rights::Rights::new(session, config.read_only, config.ledger);
+        let remote_input = rights.was_edited();
         let host_name = Name::in_text(&config.host_name);
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
             .expect("a key made from a secret is one that iroh takes");
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
-        let mut host = Host {
+        Host {
             names: Names {
                 session: clean_name(&config.name, MAX_NAME),
                 host: host_name.clone(),
@@ -161,6 +164,7 @@ impl Host {
             expiry_at_us: None,
             sharing: sharing::Sharing::new(EndpointAddr::new(endpoint), link, config.relay_token),
             rights,
+            records: records::Recorder::new(config.records),
             conns: BTreeMap::new(),
             members: 0,
             live_joins: BTreeMap::new(),
@@ -180,14 +184,7 @@ impl Host {
             codes: codes::Codes::default(),
             lists: lists::Lists::new(config.lists),
             attribution: attribution::Attribution::new(now.mono_us),
-        };
-        if let Some(problem) = problem {
-            host.notice(HostNotice::Said(format!(
-                "the record of earlier grants can't be read ({problem}): none of them holds any more, \
-                 and nobody is barred"
-            )));
         }
-        host
     }
 
     /// Takes in what happened.
@@ -228,7 +225,6 @@ impl Host {
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
             HostInput::Withdrawn { request } => self.on_withdrawn(request),
-            HostInput::LedgerNotWritten { entry } => self.on_ledger_not_written(&entry),
             HostInput::History(packed) => self.on_history(packed),
             HostInput::Delivered { conn, stream } => self.on_delivered(conn, stream),
             HostInput::Trust(trust) => self.on_trust(*trust),
@@ -244,6 +240,7 @@ impl Host {
         self.tell_roster();
         self.tell_knocks();
         self.step_history();
+        self.tell_shortfall();
     }
 
     /// The next thing to do.
@@ -282,6 +279,7 @@ impl Host {
         self.expire_visits();
         self.check_lanes();
         self.log_margin_put_off();
+        self.write_owed();
     }
 
     /// Looks at the clock when the next grant ends, and now and then in between.

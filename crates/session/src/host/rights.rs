@@ -2,19 +2,26 @@
 //!
 //! Input reaches the program only with an [`EditRight`], and only [`Rights::edit`] makes one, from a
 //! grant that stood every test and stands at this moment. There is no flag to forget.
+//!
+//! Every change goes to the [`Recorder`] here, so none can be forgotten: what widens is written first and
+//! done then, or not at all; what narrows is done first and never fails, for lack of room neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use pillion_caps::{
-    Audience, Door, Grant, GrantId, Ledger, LedgerEvent, Proof, PublicKey, Refusal, Rights as Set,
-    SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
+    Audience, Door, Grant, GrantId, Ledger, LedgerEvent, MAX_ENTRIES, MAX_PEOPLE, Proof, PublicKey,
+    Refusal, Rights as Set, SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
 };
 use pillion_people::HexPrefix;
 use pillion_proto::{Allow, Right};
 
+use super::records::Recorder;
+
 /// Grants held by one identity; beyond, the one that ends first is let go.
 const MAX_HELD: usize = 16;
+
+/// Subjects of a kind that this run alone remembers, where the ledger has no room for more: some 2 MB.
+const MAX_THIS_RUN: usize = 4096;
 
 /// Permission to write one input to the program, at the moment it was made.
 #[derive(Debug)]
@@ -76,6 +83,18 @@ pub(super) struct Rights {
     /// No more than view for anybody, whatever they hold.
     read_only: bool,
     held: BTreeMap<PublicKey, Vec<Held>>,
+    /// Kept out without room for it in the ledger: for this run.
+    barred: BTreeSet<Subject>,
+    /// Given no more than view by the list, without room for it there: for this run.
+    view_only: BTreeSet<Subject>,
+}
+
+/// The tokens somebody came with, which ended with what was taken from them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct EndedLinks {
+    pub(super) links: usize,
+    /// Uses of them by others, which ended as well.
+    pub(super) others: usize,
 }
 
 /// A grant somebody redeemed.
@@ -86,33 +105,29 @@ struct Held {
 }
 
 impl Rights {
-    /// The rights as an earlier run's entries leave them. When those can't be read no earlier grant
-    /// holds, and the reason comes along.
-    pub(super) fn new(
-        session: PublicKey,
-        read_only: bool,
-        entries: &[Bytes],
-    ) -> (Rights, Option<Refusal>) {
-        let events: Result<Vec<_>, _> = entries
-            .iter()
-            .map(|entry| LedgerEvent::from_bytes(entry))
-            .collect();
-        let replayed = events
-            .map_err(Refusal::from)
-            .and_then(|events| Ledger::replay(session, events));
-        let (ledger, problem) = match replayed {
-            Ok(ledger) => (ledger, None),
-            Err(problem) => (Ledger::new(session), Some(problem)),
-        };
-        (
-            Rights {
-                session,
-                ledger,
-                read_only,
-                held: BTreeMap::new(),
-            },
-            problem,
-        )
+    /// The rights of a session with this ledger.
+    pub(super) fn new(session: PublicKey, read_only: bool, ledger: Ledger) -> Rights {
+        Rights {
+            session,
+            ledger,
+            read_only,
+            held: BTreeMap::new(),
+            barred: BTreeSet::new(),
+            view_only: BTreeSet::new(),
+        }
+    }
+
+    /// Changes the ledger, if that can be made durable.
+    fn widen<T>(
+        &mut self,
+        records: &mut Recorder,
+        change: impl FnOnce(&mut Ledger) -> Result<(Vec<LedgerEvent>, T), Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut changed = self.ledger.clone();
+        let (events, result) = change(&mut changed)?;
+        records.write(&events)?;
+        self.ledger = changed;
+        Ok(result)
     }
 
     /// Whether anybody was ever given the right to type in this session and used it to be let in.
@@ -145,18 +160,45 @@ impl Rights {
         })
     }
 
-    /// Says who may come in from now on.
-    pub(super) fn open(&mut self, allow: Allow) -> LedgerEvent {
-        self.ledger.open(match allow {
-            Allow::Link => Door::Link,
-            Allow::Invited => Door::Invited,
-            Allow::Team => Door::Team,
+    /// Says who may come in from now on; `so_far` says who may now.
+    pub(super) fn open(
+        &mut self,
+        records: &mut Recorder,
+        allow: Allow,
+        so_far: Allow,
+    ) -> Result<(), Refusal> {
+        let door = door_of(allow);
+        // Each lets in no more than the one before it.
+        let rank = |allow| match allow {
+            Allow::Link => 0,
+            Allow::Invited => 1,
+            Allow::Team => 2,
+        };
+        match rank(allow) > rank(so_far) {
+            true => {
+                records.owe(self.ledger.open(door));
+                Ok(())
+            }
+            false => self.widen(records, |ledger| Ok((vec![ledger.open(door)], ()))),
+        }
+    }
+
+    /// Writes down who may come in, before anybody may.
+    pub(super) fn begin_open(
+        &mut self,
+        records: &mut Recorder,
+        allow: Allow,
+    ) -> Result<(), Refusal> {
+        self.widen(records, |ledger| {
+            Ok((vec![ledger.open(door_of(allow))], ()))
         })
     }
 
     /// What the list gives somebody who is all of `who`.
     pub(super) fn listed(&self, who: &[Subject]) -> Option<Right> {
-        self.ledger.access().right(who).map(right_in)
+        let listed = self.ledger.access().right(who).map(right_in)?;
+        let capped = who.iter().any(|one| self.view_only.contains(one));
+        Some(if capped { Right::View } else { listed })
     }
 
     /// The same, as a member of a team.
@@ -178,39 +220,104 @@ impl Rights {
         entries.map(|(who, rights)| (who, right_in(rights)))
     }
 
-    /// Puts somebody on the list, or gives who is on it another right.
-    pub(super) fn allow(&mut self, who: Subject, right: Right) -> Result<LedgerEvent, Refusal> {
-        self.ledger.allow(who, set_of(right))
+    /// Puts people on the list, or gives who is on it another right: all of them or none, but that who is to
+    /// have less has less at once.
+    pub(super) fn allow(
+        &mut self,
+        records: &mut Recorder,
+        who: &[Subject],
+        right: Right,
+    ) -> Result<(), Refusal> {
+        let (less, more): (Vec<&Subject>, Vec<&Subject>) = who
+            .iter()
+            .partition(|one| self.entry(one).is_some_and(|has| has > right));
+        for one in less {
+            // It is on the list, so there is room.
+            if let Ok(event) = self.ledger.allow(one.clone(), set_of(right)) {
+                records.owe(event);
+            }
+        }
+        self.widen(records, |ledger| {
+            let events = more.into_iter().cloned();
+            let events = events.map(|one| ledger.allow(one, set_of(right)));
+            Ok((events.collect::<Result<_, _>>()?, ()))
+        })?;
+        for one in who {
+            self.view_only.remove(one);
+        }
+        Ok(())
     }
 
-    /// Takes an entry off the list.
-    pub(super) fn disallow(&mut self, who: &Subject) -> Option<LedgerEvent> {
-        self.ledger.disallow(who)
+    /// Has the list give somebody no more than view, who is on it by this or by something wider.
+    pub(super) fn limit_to_view(&mut self, records: &mut Recorder, who: Subject) {
+        match self.ledger.allow(who.clone(), Set::VIEW) {
+            Ok(event) => records.owe(event),
+            Err(_) => {
+                let kept = remember(&mut self.view_only, who);
+                records.falls_short(format!(
+                    "The list has room for {MAX_ENTRIES} entries and is full, so {}; `pillion revoke` makes \
+                     room",
+                    outlives_nothing(kept)
+                ));
+            }
+        }
+    }
+
+    /// Takes an entry off the list. Whether it was there.
+    pub(super) fn disallow(&mut self, records: &mut Recorder, who: &Subject) -> bool {
+        let event = self.ledger.disallow(who);
+        let was_there = event.is_some();
+        if let Some(event) = event {
+            records.owe(event);
+        }
+        was_there
     }
 
     /// Keeps out whoever proves to be this.
-    pub(super) fn ban(&mut self, who: Subject) -> Result<LedgerEvent, Refusal> {
+    pub(super) fn ban(&mut self, records: &mut Recorder, who: Subject) {
         if let Some(key) = who.as_key() {
             self.held.remove(&key);
         }
-        self.ledger.ban(who)
+        match self.ledger.ban(who.clone()) {
+            Ok(event) => records.owe(event),
+            Err(_) => {
+                self.disallow(records, &who);
+                let limit = match who.as_key() {
+                    Some(_) => MAX_PEOPLE,
+                    None => MAX_ENTRIES,
+                };
+                let kept = remember(&mut self.barred, who);
+                records.falls_short(format!(
+                    "{limit} are barred already, which is all that can be written down, so {}; `pillion \
+                     unban` makes room",
+                    outlives_nothing(kept)
+                ));
+            }
+        }
     }
 
-    /// Undoes that.
-    pub(super) fn unban(&mut self, who: &Subject) -> Option<LedgerEvent> {
-        self.ledger.unban(who)
+    /// Undoes that. Whether they were kept out.
+    pub(super) fn unban(&mut self, records: &mut Recorder, who: &Subject) -> Result<bool, Refusal> {
+        let lifted = self.widen(records, |ledger| {
+            let event = ledger.unban(who);
+            let lifted = event.is_some();
+            Ok((event.into_iter().collect(), lifted))
+        })?;
+        Ok(self.barred.remove(who) || lifted)
     }
 
     /// Whether somebody who is one of `who` is kept out by what they proved.
     pub(super) fn is_banned(&self, who: &[Subject]) -> bool {
-        self.ledger.access().is_banned(who)
+        let this_run = |one: &Subject| self.barred.iter().any(|barred| barred.covers(one));
+        self.ledger.access().is_banned(who) || who.iter().any(this_run)
     }
 
     /// Everybody who is kept out, by their texts.
     pub(super) fn banned(&self) -> Vec<String> {
         let keys = self.ledger.barred().map(ToString::to_string);
         let others = self.ledger.access().banned().map(ToString::to_string);
-        keys.chain(others).collect()
+        let this_run = self.barred.iter().map(ToString::to_string);
+        keys.chain(others).chain(this_run).collect()
     }
 
     /// What `who` may do now.
@@ -231,23 +338,38 @@ impl Rights {
             .max_by_key(|grant| (right_of(grant), grant.expires()))
     }
 
-    /// Checks and charges a presented grant. The event, if any, must be durable before anything that
-    /// follows from the grant is done.
+    /// Checks and charges a presented grant. Whether the use is a new one.
     pub(super) fn redeem(
         &mut self,
+        records: &mut Recorder,
         grant: &Grant,
         identity: &VerifiedIdentity,
         link: Option<&Proof>,
         now: UnixMillis,
-    ) -> Result<Option<LedgerEvent>, Refusal> {
+    ) -> Result<bool, Refusal> {
         let expires = grant.terms().expires;
         if now >= expires {
             return Err(Refusal::Expired { expires, now });
         }
-        let redemption = self.ledger.redeem(grant, identity, link, now)?;
-        let event = redemption.event().cloned();
-        let verified = self.ledger.admit(redemption, now)?;
-        let held = self.held.entry(identity.key()).or_default();
+        let is_new = !self.ledger.is_redeemed(grant, &identity.key());
+        let verified = match is_new {
+            // Nothing to write, and so nothing to undo.
+            false => {
+                let redemption = self.ledger.redeem(grant, identity, link, now)?;
+                self.ledger.admit(redemption, now)?
+            }
+            true => self.widen(records, |ledger| {
+                let redemption = ledger.redeem(grant, identity, link, now)?;
+                let events = redemption.event().cloned().into_iter().collect();
+                Ok((events, ledger.admit(redemption, now)?))
+            })?,
+        };
+        self.hold(verified);
+        Ok(is_new)
+    }
+
+    fn hold(&mut self, verified: VerifiedGrant) {
+        let held = self.held.entry(verified.identity()).or_default();
         held.retain(|known| known.grant.id() != verified.id());
         held.push(Held {
             grant: verified,
@@ -257,7 +379,6 @@ impl Rights {
             held.sort_by_key(|held| std::cmp::Reverse(held.grant.expires()));
             held.truncate(MAX_HELD);
         }
-        Ok(event)
     }
 
     /// Notes that it was the list that gave somebody this grant.
@@ -269,22 +390,14 @@ impl Rights {
     }
 
     /// Takes back what the list gave somebody beyond what it says of them now.
-    pub(super) fn unlist(&mut self, who: &PublicKey, now: Option<Right>) -> Vec<LedgerEvent> {
-        let held = self.held.get(who).into_iter().flatten();
-        let over = held.filter(|held| held.listed && Some(right_of(&held.grant)) > now);
-        let over: Vec<GrantId> = over.map(|held| held.grant.id()).collect();
-        let events = over.into_iter().map(|grant| {
-            self.take_back(who, grant);
-            self.ledger.revoke_grant(grant)
+    pub(super) fn unlist(&mut self, records: &mut Recorder, who: &PublicKey, now: Option<Right>) {
+        let held = self.held.get_mut(who).into_iter();
+        let over = held.flat_map(|held| {
+            held.extract_if(.., |held| held.listed && Some(right_of(&held.grant)) > now)
         });
-        // What can't be written down any more holds for this run, and the grant is nobody's to present.
-        events.filter_map(Result::ok).collect()
-    }
-
-    /// Somebody's use of a grant counts, but does them no good: it could not be made durable.
-    pub(super) fn take_back(&mut self, who: &PublicKey, grant: GrantId) {
-        if let Some(held) = self.held.get_mut(who) {
-            held.retain(|known| known.grant.id() != grant);
+        let over: Vec<GrantId> = over.map(|held| held.grant.id()).collect();
+        for grant in over {
+            self.revoke_grant(records, grant);
         }
     }
 
@@ -296,17 +409,47 @@ impl Rights {
         standing.any(|grant| grants.contains(&grant.id()))
     }
 
-    /// Issues and records a grant of the session's.
+    /// Issues a grant of the session's.
     pub(super) fn issue(
         &mut self,
+        records: &mut Recorder,
         secret: &SecretKey,
         terms: Terms,
         seed: [u8; 16],
-    ) -> Result<(Grant, Vec<LedgerEvent>), Refusal> {
-        let forgotten = self.ledger.forget_expired(terms.not_before);
+    ) -> Result<Grant, Refusal> {
+        self.forget_expired(records, terms.not_before);
         let grant = Grant::issue(secret, terms, seed)?;
-        let issued = self.ledger.issue(&grant)?;
-        Ok((grant, forgotten.into_iter().chain([issued]).collect()))
+        self.widen(records, |ledger| Ok((vec![ledger.issue(&grant)?], ())))?;
+        Ok(grant)
+    }
+
+    /// Issues a grant to somebody, and redeems it for them.
+    pub(super) fn give(
+        &mut self,
+        records: &mut Recorder,
+        secret: &SecretKey,
+        terms: Terms,
+        seed: [u8; 16],
+        identity: &VerifiedIdentity,
+    ) -> Result<Grant, Refusal> {
+        let now = terms.not_before;
+        self.forget_expired(records, now);
+        let grant = Grant::issue(secret, terms, seed)?;
+        let verified = self.widen(records, |ledger| {
+            let issued = ledger.issue(&grant)?;
+            let redemption = ledger.redeem(&grant, identity, None, now)?;
+            let redeemed = redemption.event().cloned();
+            let events = [issued].into_iter().chain(redeemed).collect();
+            Ok((events, ledger.admit(redemption, now)?))
+        })?;
+        self.hold(verified);
+        Ok(grant)
+    }
+
+    fn forget_expired(&mut self, records: &mut Recorder, now: UnixMillis) {
+        if let Some(event) = self.ledger.forget_expired(now) {
+            records.owe_quietly(event);
+        }
     }
 
     /// Terms of a grant of this session's, from `now` on.
@@ -330,37 +473,69 @@ impl Rights {
         }
     }
 
-    /// Takes away what one identity was given so far.
-    pub(super) fn revoke_person(&mut self, who: PublicKey) -> Result<LedgerEvent, Refusal> {
-        self.held.remove(&who);
-        self.ledger.revoke_person(who)
+    /// Takes away what one identity was given so far, and ends the tokens it came with: whoever has one
+    /// could use it with another key.
+    pub(super) fn revoke_person(
+        &mut self,
+        records: &mut Recorder,
+        who: &PublicKey,
+        now: UnixMillis,
+    ) -> EndedLinks {
+        self.held.remove(who);
+        let ended = self.end_links(records, who, now);
+        match self.ledger.revoke_person(*who) {
+            Ok(event) => records.owe(event),
+            // One by one: a grant that is known can always be revoked.
+            Err(_) => {
+                let grants: Vec<GrantId> = self.ledger.grants_for(who).collect();
+                for grant in grants {
+                    self.revoke_grant(records, grant);
+                }
+            }
+        }
+        ended
     }
 
-    /// Takes away one grant, and what was passed on from it.
-    pub(super) fn revoke_grant(&mut self, grant: GrantId) -> Result<LedgerEvent, Refusal> {
-        self.ledger.revoke_grant(grant)
+    /// Ends the tokens that somebody came with.
+    pub(super) fn end_links(
+        &mut self,
+        records: &mut Recorder,
+        who: &PublicKey,
+        now: UnixMillis,
+    ) -> EndedLinks {
+        let links: Vec<(GrantId, usize)> = self.ledger.links_used_by(who, now).collect();
+        let mut ended = EndedLinks::default();
+        for (link, others) in links {
+            self.revoke_grant(records, link);
+            ended.links += 1;
+            ended.others += others;
+        }
+        ended
+    }
+
+    /// Takes away one grant that is known, and what was passed on from it.
+    pub(super) fn revoke_grant(&mut self, records: &mut Recorder, grant: GrantId) {
+        // Only of grants that are not known there can be too many.
+        if let Ok(event) = self.ledger.revoke_grant(grant) {
+            records.owe(event);
+        }
     }
 
     /// Takes away every grant that came by a link.
-    pub(super) fn revoke_links(&mut self) -> LedgerEvent {
-        self.ledger.revoke_links()
+    pub(super) fn revoke_links(&mut self, records: &mut Recorder) {
+        records.owe(self.ledger.revoke_links());
     }
 
     /// Takes away every grant.
-    pub(super) fn revoke_all(&mut self) -> LedgerEvent {
+    pub(super) fn revoke_all(&mut self, records: &mut Recorder) {
         self.held.clear();
-        self.ledger.revoke_all()
-    }
-
-    /// Keeps an identity out.
-    pub(super) fn bar(&mut self, who: PublicKey) -> Result<LedgerEvent, Refusal> {
-        self.held.remove(&who);
-        self.ledger.bar(who)
+        records.owe(self.ledger.revoke_all());
     }
 
     /// Whether an identity is kept out.
     pub(super) fn is_barred(&self, who: &PublicKey) -> bool {
-        self.ledger.is_barred(who)
+        let this_run = || self.barred.contains(&Subject::key(who));
+        self.ledger.is_barred(who) || (!self.barred.is_empty() && this_run())
     }
 
     /// Grants that could still be used and whose id is meant.
@@ -372,7 +547,9 @@ impl Rights {
     /// Keys that are kept out and begin so.
     pub(super) fn barred_beginning(&self, prefix: &HexPrefix) -> Vec<PublicKey> {
         let barred = self.ledger.barred().copied();
-        barred.filter(|key| prefix.begins(key)).collect()
+        let this_run = self.barred.iter().filter_map(Subject::as_key);
+        let all = barred.chain(this_run);
+        all.filter(|key| prefix.begins(key)).collect()
     }
 
     /// Lets go of what ended, so that a clock set back revives nothing.
@@ -398,6 +575,31 @@ impl Rights {
 /// no skew to tolerate here.
 fn stands(ledger: &Ledger, grant: &VerifiedGrant, now: UnixMillis) -> bool {
     now < grant.expires() && ledger.check(grant, now).is_ok()
+}
+
+/// Remembers what the ledger has no room for; whether there is room here.
+fn remember(known: &mut BTreeSet<Subject>, who: Subject) -> bool {
+    let fits = known.len() < MAX_THIS_RUN || known.contains(&who);
+    if fits {
+        known.insert(who);
+    }
+    fits
+}
+
+/// For how long something holds that the ledger has no room for.
+fn outlives_nothing(remembered: bool) -> &'static str {
+    match remembered {
+        true => "this holds in this run only, and not when the session is started again",
+        false => "this holds for who is here now, and not when they come back",
+    }
+}
+
+fn door_of(allow: Allow) -> Door {
+    match allow {
+        Allow::Link => Door::Link,
+        Allow::Invited => Door::Invited,
+        Allow::Team => Door::Team,
+    }
 }
 
 fn set_of(right: Right) -> Set {

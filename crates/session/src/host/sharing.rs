@@ -1,7 +1,7 @@
 //! When and to whom the session is open: sharing, its ticket, its end.
 
 use iroh_base::EndpointAddr;
-use pillion_caps::SecretKey;
+use pillion_caps::{Refusal, SecretKey};
 use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket, TrackState};
 use pillion_screen::{LineId, clean::clean_title};
 
@@ -11,6 +11,7 @@ use super::{
     Host,
     api::{CommandError, Done, HostOutput},
     by::By,
+    commands::not_now,
     conn::Fault,
     requests::Why,
     track::TERMINAL,
@@ -62,6 +63,9 @@ impl Host {
             return self.done(request, Err(error));
         }
         if !self.sharing.on {
+            if let Err(error) = self.open_records() {
+                return self.done(request, Err(error));
+            }
             if !from_start {
                 let top = self.track.term.top_line();
                 self.sharing.visible_from = top;
@@ -69,10 +73,6 @@ impl Host {
                 self.log_history();
             }
             self.sharing.on = true;
-            if self.sharing.link.is_none() {
-                self.renew_link();
-            }
-            self.keep_door();
             self.track.begin_log();
             self.out.push_back(HostOutput::Listen);
             let from = self.sharing.visible_from.0;
@@ -80,6 +80,18 @@ impl Host {
             self.frame();
         }
         self.ticket_when_reachable(request);
+    }
+
+    /// Writes down what opens the session and to whom, before it is open.
+    fn open_records(&mut self) -> Result<(), CommandError> {
+        self.keep_door().map_err(|refusal| not_now(&refusal))?;
+        if self.sharing.link.is_none() {
+            let seed = self.random();
+            let kept = self.records.keep_link(&seed);
+            kept.map_err(|error| not_now(&Refusal::NotRecorded(error)))?;
+            self.change_link(seed);
+        }
+        Ok(())
     }
 
     pub(super) fn ended_program(&self) -> Option<CommandError> {
@@ -98,17 +110,16 @@ impl Host {
         }
         let text = format!("{} ended the sharing", self.names.host);
         self.log_margin();
-        // A host that starts again must not open to tickets of before.
-        self.out.push_back(HostOutput::ForgetLink);
         self.end_sharing(&text);
-        let event = self.rights.revoke_all();
-        self.record(&event);
+        // A host that starts again must not open to tickets of before. What of this can't be written is
+        // said with the answer.
+        let _ = self.records.replace_link(None);
+        self.rights.revoke_all(&mut self.records);
         // Nobody is told any more. But what they typed by it is not written by what they are given later.
         self.refresh_standings(Why::Revoked);
-        self.done(
-            request,
-            Ok(Done::Said("sharing ended; your program goes on".into())),
-        );
+        let done = Done::Said("sharing ended; your program goes on".into());
+        let done = self.with_shortfall(Ok(done));
+        self.done(request, done);
     }
 
     /// Tells everybody that it is over, and closes.
@@ -179,8 +190,17 @@ impl Host {
             return self.done(request, Err(error));
         }
         if new {
-            self.renew_link();
+            let seed = self.random();
+            let kept = self.records.replace_link(Some(&seed));
+            self.change_link(seed);
             self.log_event(serde_json::json!({ "event": "ticket_replaced" }));
+            if let Err(error) = kept {
+                return self.done(request, Err(CommandError::NotNow(format!(
+                    "the ticket was replaced, and the one before opens nothing in this run; but the new one \
+                     could not be written down ({error}), so if the session is started again before there \
+                     is room on the disk, the old one opens it. `pillion ticket` prints the new one"
+                ))));
+            }
         }
         self.ticket_when_reachable(request);
     }
@@ -230,11 +250,10 @@ impl Host {
         }
     }
 
-    fn renew_link(&mut self) {
-        let seed = self.random();
+    fn change_link(&mut self, seed: [u8; 32]) {
         self.sharing.link = Some(SecretKey::from_bytes(&seed));
         self.codes.forget();
-        self.out.push_back(HostOutput::KeepLink(seed));
+        self.out.push_back(HostOutput::LinkChanged(seed));
     }
 
     fn ticket_when_reachable(&mut self, request: u64) {

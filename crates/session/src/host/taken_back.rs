@@ -67,9 +67,7 @@ impl Host {
             )));
         }
         let listed = self.rights.listed(&who);
-        for event in self.rights.unlist(&key, listed) {
-            self.record(&event);
-        }
+        self.rights.unlist(&mut self.records, &key, listed);
         let conns = self.conns_of(id);
         let member = conns.first().and_then(|conn| self.member(*conn));
         if let Some(identity) = member.map(|member| member.identity.clone()) {

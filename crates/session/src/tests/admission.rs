@@ -78,7 +78,7 @@ fn team_claim(world: &World, team: u8, member: &str, identity: PublicKey) -> Byt
     Claim::Team(membership.unwrap()).to_bytes().into()
 }
 
-fn member_of(world: &World, team: u8, member: &str, seed: u8) -> ViewerConfig {
+pub(super) fn member_of(world: &World, team: u8, member: &str, seed: u8) -> ViewerConfig {
     ViewerConfig {
         claims: vec![team_claim(world, team, member, secret(seed).public())],
         ..world.viewer_config(seed, member)
@@ -310,7 +310,7 @@ fn a_ban_holds_for_the_claim_under_any_key_and_name() {
         assert_eq!(*world.seats[bert].phase(), Phase::Live);
 
         // A host that begins again knows.
-        let ledger = world.ledger.clone();
+        let ledger = replayed(&world.ledger());
         let mut world = World::sharing(HostConfig {
             allow: Allow::Invited,
             ledger,
@@ -409,7 +409,7 @@ fn the_mode_changes_at_once_and_survives_a_restart() {
     assert_eq!(*world.seats[carl].phase(), Phase::Live, "no need to knock");
     open(&mut world, Allow::Invited);
 
-    let ledger = world.ledger.clone();
+    let ledger = replayed(&world.ledger());
     let mut world = World::sharing(HostConfig { ledger, ..config() });
     let Ok(Done::Door { allow, .. }) = world.command(Command::Open { allow: None }) else {
         panic!()
@@ -422,7 +422,7 @@ fn the_mode_changes_at_once_and_survives_a_restart() {
 #[test]
 fn a_session_that_began_for_invited_people_does_not_begin_again_for_all() {
     let world = invited();
-    let ledger = world.ledger.clone();
+    let ledger = replayed(&world.ledger());
     let mut world = World::sharing(HostConfig { ledger, ..config() });
     let anna = world.join(20, "anna");
     assert!(is_knocking(&world, anna));

@@ -3,19 +3,22 @@
 //! Everything that is sent arrives at once and in order, but for what a test holds back. Tests
 //! drive it in sentences and look at what people would see.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Ledger, LedgerEvent, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, HistoryJob, Host,
-    HostConfig, HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Stream, Target,
-    ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
+    Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, Forgetful, HistoryJob,
+    Host, HostConfig, HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Stream,
+    Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
 };
 
 pub(super) const TERMINAL: TrackId = TrackId(0);
@@ -90,14 +93,10 @@ pub(super) struct World {
     pub(super) program: Program,
     pub(super) seats: Vec<Seat>,
     pub(super) log: Vec<LogEntry>,
-    pub(super) ledger: Vec<Bytes>,
-    /// The ledger takes nothing.
-    pub(super) disk_is_full: bool,
+    pub(super) disk: Disk,
     pub(super) notices: Vec<HostNotice>,
     pub(super) done: BTreeMap<u64, Result<Done, CommandError>>,
     pub(super) listening: bool,
-    pub(super) kept_links: Vec<[u8; 32]>,
-    pub(super) forgot_link: bool,
     /// Link services to be used, and whether with a link.
     pub(super) published: Vec<(String, bool)>,
     pub(super) closed: Vec<(ConnId, u8, String)>,
@@ -108,13 +107,64 @@ pub(super) struct World {
     pub(super) ticket: String,
     pub(super) wanted_keys: Vec<pillion_people::Issuer>,
     pub(super) wanted_lists: Vec<Vec<String>>,
-    pub(super) kept_lists: Vec<FollowedList>,
     /// Replies of history are made when the test says so, and these are to be made.
     pub(super) packer: Option<Vec<HistoryJob>>,
     /// First line and number of lines of each reply that was made.
     pub(super) packed: Vec<(LineId, u32)>,
     requests: u64,
     conns: u64,
+}
+
+/// What a session keeps.
+#[derive(Clone, Default)]
+pub(super) struct Disk(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    /// It takes nothing.
+    is_full: bool,
+    ledger: Vec<Bytes>,
+    /// Seeds of links, and when none is to open the session.
+    links: Vec<Option<[u8; 32]>>,
+    lists: Vec<FollowedList>,
+}
+
+impl Disk {
+    fn write(&self, change: impl FnOnce(&mut Kept)) -> Result<(), String> {
+        let mut kept = self.0.lock().unwrap();
+        match kept.is_full {
+            true => Err("no space left".to_owned()),
+            false => {
+                change(&mut kept);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it takes anything from now on.
+    pub(super) fn is_full(&self, is_full: bool) {
+        self.0.lock().unwrap().is_full = is_full;
+    }
+}
+
+impl Records for Disk {
+    fn append_ledger(&mut self, entries: &[Bytes]) -> Result<(), String> {
+        self.write(|kept| kept.ledger.extend_from_slice(entries))
+    }
+
+    fn keep_link(&mut self, seed: Option<&[u8; 32]>) -> Result<(), String> {
+        self.write(|kept| kept.links.push(seed.copied()))
+    }
+
+    fn keep_lists(&mut self, lists: &[FollowedList]) -> Result<(), String> {
+        self.write(|kept| kept.lists = lists.to_vec())
+    }
+}
+
+/// The ledger that these entries make.
+pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
+    let events = entries.iter().map(|entry| LedgerEvent::from_bytes(entry));
+    Ledger::replay(secret(1).public(), events.map(Result::unwrap)).unwrap()
 }
 
 pub(super) fn config() -> HostConfig {
@@ -129,7 +179,8 @@ pub(super) fn config() -> HostConfig {
         edit_ttl_ms: 8 * 3_600_000,
         size: Size::clamped(80, 24),
         has_tty: true,
-        ledger: Vec::new(),
+        ledger: replayed(&[]),
+        records: Box::new(Forgetful),
         link: None,
         relay_token: None,
         allow: pillion_proto::Allow::Link,
@@ -151,6 +202,11 @@ impl World {
     }
 
     pub(super) fn unshared(config: HostConfig) -> World {
+        let disk = Disk::default();
+        let config = HostConfig {
+            records: Box::new(disk.clone()),
+            ..config
+        };
         let now = Now {
             mono_us: 1_000_000,
             unix_ms: 1_777_636_800_000,
@@ -164,13 +220,10 @@ impl World {
             },
             seats: Vec::new(),
             log: Vec::new(),
-            ledger: Vec::new(),
-            disk_is_full: false,
+            disk,
             notices: Vec::new(),
             done: BTreeMap::new(),
             listening: false,
-            kept_links: Vec::new(),
-            forgot_link: false,
             published: Vec::new(),
             closed: Vec::new(),
             accepted: Vec::new(),
@@ -178,7 +231,6 @@ impl World {
             ticket: String::new(),
             wanted_keys: Vec::new(),
             wanted_lists: Vec::new(),
-            kept_lists: Vec::new(),
             packer: None,
             packed: Vec::new(),
             requests: 0,
@@ -194,6 +246,26 @@ impl World {
         self.host(HostInput::Addresses { addr });
     }
 
+    /// The ledger's entries on disk.
+    pub(super) fn ledger(&self) -> Vec<Bytes> {
+        self.disk.0.lock().unwrap().ledger.clone()
+    }
+
+    /// The seeds of links that were kept, one after the other.
+    pub(super) fn kept_links(&self) -> Vec<Option<[u8; 32]>> {
+        self.disk.0.lock().unwrap().links.clone()
+    }
+
+    /// The seed that opens the session when it is started again.
+    pub(super) fn kept_link(&self) -> Option<[u8; 32]> {
+        self.kept_links().last().copied().flatten()
+    }
+
+    /// The lists that are followed when it is started again.
+    pub(super) fn kept_lists(&self) -> Vec<FollowedList> {
+        self.disk.0.lock().unwrap().lists.clone()
+    }
+
     /// The host ends as by a power cut and begins again with what was written down; viewers come back by
     /// themselves.
     pub(super) fn restart(&mut self, config: HostConfig) {
@@ -202,9 +274,10 @@ impl World {
         }
         self.host = Host::new(
             HostConfig {
-                ledger: self.ledger.clone(),
-                link: self.kept_links.last().copied(),
-                lists: self.kept_lists.clone(),
+                ledger: replayed(&self.ledger()),
+                records: Box::new(self.disk.clone()),
+                link: self.kept_link(),
+                lists: self.kept_lists(),
                 seed: [9; 32],
                 ..config
             },
@@ -680,13 +753,7 @@ impl World {
                 }
             }
             HostOutput::Answer { bytes, .. } => self.program.answers.extend_from_slice(&bytes),
-            HostOutput::Ledger(entry) if self.disk_is_full => {
-                self.host
-                    .handle(self.now, HostInput::LedgerNotWritten { entry });
-            }
-            HostOutput::Ledger(entry) => self.ledger.push(entry),
-            HostOutput::KeepLink(seed) => self.kept_links.push(seed),
-            HostOutput::ForgetLink => self.forgot_link = true,
+            HostOutput::LinkChanged(_) => {}
             HostOutput::UseService { service, link } => self.published.push((service, link)),
             HostOutput::EndLink => self.published.clear(),
             HostOutput::Log(entry) => self.log.push(entry),
@@ -700,7 +767,6 @@ impl World {
             }
             HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
             HostOutput::FetchLists { from } => self.wanted_lists.push(from),
-            HostOutput::KeepLists(lists) => self.kept_lists = lists,
             HostOutput::Listen => self.listening = true,
             HostOutput::StopListening => self.listening = false,
         }

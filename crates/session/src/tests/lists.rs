@@ -269,7 +269,7 @@ fn a_list_is_followed_until_it_is_taken_off_and_over_restarts() {
             _ => Command::Ban { target },
         };
         world.command(command).unwrap();
-        assert!(world.kept_lists.is_empty());
+        assert!(world.kept_lists().is_empty());
         world.advance_ms(5 * 60_000);
         comes(&mut world, 32, 21, "carl");
         assert_eq!(world.wanted_lists.len(), 1);

@@ -5,6 +5,7 @@ mod attribution;
 mod codes;
 mod comings;
 mod confirm;
+mod durable;
 mod harness;
 mod history;
 mod hostile;

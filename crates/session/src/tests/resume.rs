@@ -336,7 +336,7 @@ fn anything_else_in_a_first_flight_is_refused() {
         grant: presented(&token).0,
         proof: [0; 64].into(),
     };
-    let ledger = world.ledger.len();
+    let ledger = world.ledger().len();
     let others = [
         FromViewer::Hello(Box::new(recorded)),
         FromViewer::Redeem(grant),
@@ -373,7 +373,7 @@ fn anything_else_in_a_first_flight_is_refused() {
         });
         assert_eq!(world.closed.last().unwrap().0, conn);
     }
-    assert_eq!(world.ledger.len(), ledger);
+    assert_eq!(world.ledger().len(), ledger);
     assert_eq!(world.program.input, b"");
 }
 
@@ -387,7 +387,7 @@ fn a_recorded_first_flight_does_no_harm() {
     world.prints("one");
     world.advance_ms(1000);
     let who = world.command(Command::Who).unwrap();
-    let (log, notices, ledger) = (world.log.len(), world.notices.len(), world.ledger.len());
+    let (log, notices, ledger) = (world.log.len(), world.notices.len(), world.ledger().len());
     let frames = track(&world, bert).len();
 
     let replayed: Vec<ConnId> = (0..100).map(|_| resumes(&mut world, endpoint)).collect();
@@ -396,7 +396,7 @@ fn a_recorded_first_flight_does_no_harm() {
     }
     assert_eq!(world.command(Command::Who).unwrap(), who);
     assert_eq!(
-        (world.log.len(), world.notices.len(), world.ledger.len()),
+        (world.log.len(), world.notices.len(), world.ledger().len()),
         (log, notices, ledger)
     );
     // Nobody's frames begin anew for it.

@@ -179,8 +179,8 @@ fn the_right_survives_a_reconnect_and_a_restarted_host() {
     assert_eq!(world.seats[anna].right(), Right::Edit);
 
     let mut restarted = config();
-    restarted.ledger = world.ledger.clone();
-    restarted.link = world.kept_links.last().copied();
+    restarted.ledger = replayed(&world.ledger());
+    restarted.link = world.kept_link();
     restarted.seed = [9; 32];
     let seats = std::mem::take(&mut world.seats);
     let mut world = World::sharing(restarted);
@@ -197,13 +197,13 @@ fn the_right_survives_a_reconnect_and_a_restarted_host() {
 fn a_use_that_cannot_be_written_down_does_no_good() {
     let mut world = World::shared();
     let (token, _) = world.token(2, None);
-    world.disk_is_full = true;
+    world.disk.is_full(true);
     let mut config = world.viewer_config(10, "anna");
     config.grants = vec![presented(&token)];
     let anna = world.join_with(config);
     assert_eq!(*world.seats[anna].phase(), Phase::Live, "the ticket holds");
     assert_eq!(world.seats[anna].right(), Right::View);
-    assert!(world.seats[anna].was_told("could not write down"));
+    assert!(world.seats[anna].was_told("could not write this down"));
     world.types(anna, "x");
     assert!(world.program.input.is_empty());
 
@@ -330,8 +330,8 @@ fn a_read_only_session_honours_no_grant_of_an_earlier_run() {
     let anna = world.join(10, "anna");
     world.grant_edit("anna").unwrap();
     let mut restarted = config();
-    restarted.ledger = world.ledger.clone();
-    restarted.link = world.kept_links.last().copied();
+    restarted.ledger = replayed(&world.ledger());
+    restarted.link = world.kept_link();
     restarted.read_only = true;
     let seats = std::mem::take(&mut world.seats);
     let mut world = World::sharing(restarted);

@@ -379,8 +379,8 @@ fn a_restarted_host_starts_the_count_anew() {
     world.types(anna, "abc");
     world.types(anna, "d");
     let mut restarted = config();
-    restarted.ledger = world.ledger.clone();
-    restarted.link = world.kept_links.last().copied();
+    restarted.ledger = replayed(&world.ledger());
+    restarted.link = world.kept_link();
     let seats = std::mem::take(&mut world.seats);
     let mut world = World::sharing(restarted);
     world.seats = seats;

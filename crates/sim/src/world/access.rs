@@ -6,11 +6,11 @@ use bytes::Bytes;
 use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Rights, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{Allow, FromHost, Manage, ParticipantId, Right};
-use pillion_session::{Actor, Command, ConnId, HostOutput, Stream, ViewerInput};
+use pillion_session::{Actor, Command, ConnId, Stream, ViewerInput};
 
 use crate::model::{Effect, Granted};
 
-use super::{World, acts::MAX_GRANTS_EACH};
+use super::{World, acts::MAX_GRANTS_EACH, hosting::Record};
 
 impl World {
     /// The host's person says who may come in, or who may not.
@@ -147,17 +147,18 @@ impl World {
         &mut self,
         from: Option<(ConnId, Stream)>,
         manager: Option<PublicKey>,
-        fresh: &[HostOutput],
+        records: &[Record],
     ) -> u64 {
-        let entries = fresh.iter().filter_map(|output| match output {
-            HostOutput::Ledger(entry) => Some(entry),
-            _ => None,
+        let entries = records.iter().filter_map(|record| match record {
+            Record::Ledger(entry) => Some(entry),
+            Record::Link(_) => None,
         });
         let entries: Vec<&Bytes> = entries.collect();
         let all = self.host.as_ref().map_or(0, |side| side.entries);
         let (mut issued, mut uses) = (BTreeSet::new(), 0);
         for (entry, left) in entries.iter().zip((0..entries.len() as u64).rev()) {
             let effect = match LedgerEvent::from_bytes(entry) {
+                Ok(LedgerEvent::RevokedGrant(grant)) => Effect::RevokeGrant(grant),
                 Ok(LedgerEvent::RevokedPerson(who)) => Effect::RevokePerson(who),
                 Ok(LedgerEvent::Barred(who)) => Effect::Bar(who),
                 Ok(LedgerEvent::Unbarred(who)) => Effect::Unbar(who),
@@ -179,7 +180,12 @@ impl World {
                 Ok(LedgerEvent::Redeemed { grant, identity }) if issued.contains(&grant.id()) => {
                     Effect::Redeem(grant.id(), identity)
                 }
-                Ok(LedgerEvent::Redeemed { .. }) => {
+                Ok(LedgerEvent::Redeemed { grant, identity }) => {
+                    // What was taken away from who came with it before is nobody's.
+                    let taken_away = self.model.was_taken_away(grant.id(), &identity);
+                    self.require(!taken_away, || {
+                        format!("{identity} uses grant {}, which was taken away", grant.id())
+                    });
                     uses += 1;
                     continue;
                 }

@@ -74,7 +74,7 @@ impl World {
                     None,
                     *right,
                     *ttl_ms,
-                    uses.map(std::num::NonZeroU32::get),
+                    Some(uses.map_or(1, std::num::NonZeroU32::get)),
                     &grant,
                 );
             }

@@ -1,14 +1,18 @@
 //! The host's machine: its driver, its disk, the program, the person in front of it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, LedgerEvent, SecretKey};
+use pillion_caps::{Ledger, LedgerEvent, SecretKey, UnixMillis};
 use pillion_proto::{ParticipantId, TrackState};
 use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, Now, Stream, host::Question,
+    Actor, Command, ConnId, FollowedList, HistoryJob, Host, HostConfig, HostInput, HostNotice,
+    HostOutput, LogEntry, Now, Records, Stream, host::Question,
 };
 
 use crate::program::Program;
@@ -41,9 +45,56 @@ pub(super) struct Asked {
     pub(super) remote_input: bool,
 }
 
+/// What a host wants written down.
+#[derive(Debug, Clone)]
+pub(super) enum Record {
+    /// An entry of the ledger.
+    Ledger(Bytes),
+    /// The link key's seed.
+    Link(Option<[u8; 32]>),
+}
+
+/// What a host hands to its driver to be written down, until the driver takes it up.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Desk(Arc<Mutex<Vec<Record>>>);
+
+impl Desk {
+    fn put(&self, records: impl IntoIterator<Item = Record>) {
+        let mut desk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.extend(records);
+    }
+
+    fn take(&self) -> Vec<Record> {
+        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Records for Desk {
+    fn append_ledger(&mut self, entries: &[Bytes]) -> Result<(), String> {
+        self.put(entries.iter().cloned().map(Record::Ledger));
+        Ok(())
+    }
+
+    fn keep_link(&mut self, seed: Option<&[u8; 32]>) -> Result<(), String> {
+        self.put([Record::Link(seed.copied())]);
+        Ok(())
+    }
+
+    fn keep_lists(&mut self, _: &[FollowedList]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What the driver has to do.
+enum Task {
+    Write(Record),
+    Do(HostOutput),
+}
+
 /// One run of a host.
 pub(super) struct HostSide {
     pub(super) host: Host,
+    desk: Desk,
     pub(super) mono_offset_us: u64,
     pub(super) has_tty: bool,
     /// There never was a terminal: all queries are the emulator's to answer.
@@ -52,7 +103,7 @@ pub(super) struct HostSide {
     pub(super) armed: Option<(u64, u64)>,
     pub(super) handled_at_us: u64,
     /// What it wants done, from where the driver waits for the disk.
-    queue: VecDeque<HostOutput>,
+    queue: VecDeque<Task>,
     waits_for_disk: bool,
     /// Somebody else could type in an earlier run, as its ledger tells.
     pub(super) edited_before: bool,
@@ -110,6 +161,19 @@ impl World {
             mono_us: self.now_us + mono_offset_us,
             unix_ms: self.host_unix_ms(),
         };
+        let entries = self.ledger.iter();
+        let entries: Result<Vec<_>, _> = entries
+            .map(|entry| LedgerEvent::from_bytes(entry))
+            .collect();
+        let replayed = entries
+            .map_err(Into::into)
+            .and_then(|entries| Ledger::replay(self.session.public(), entries));
+        let ledger = match replayed {
+            Ok(ledger) => ledger,
+            Err(refusal) => return self.fail(format!("the ledger can't be replayed: {refusal}")),
+        };
+        let edited_before = ledger.was_edited();
+        let desk = Desk::default();
         let config = HostConfig {
             session_key: self.session.clone(),
             identity: self.host_identity.clone(),
@@ -121,7 +185,8 @@ impl World {
             edit_ttl_ms: 8 * 3_600_000,
             size,
             has_tty,
-            ledger: self.ledger.clone(),
+            ledger,
+            records: Box::new(desk.clone()),
             allow: match self.model.invited {
                 true => pillion_proto::Allow::Invited,
                 false => pillion_proto::Allow::Link,
@@ -131,16 +196,10 @@ impl World {
             link: self.link,
             relay_token: None,
         };
-        let entries = self
-            .ledger
-            .iter()
-            .map(|entry| LedgerEvent::from_bytes(entry));
-        let entries: Vec<LedgerEvent> = entries.filter_map(Result::ok).collect();
-        let ledger = Ledger::replay(self.session.public(), entries);
-        let edited_before = ledger.is_ok_and(|ledger| ledger.was_edited());
         let host = Host::new(config, now);
         self.host = Some(HostSide {
             host,
+            desk,
             mono_offset_us,
             has_tty,
             always_headless: !has_tty,
@@ -255,19 +314,23 @@ impl World {
         let Some(side) = &mut self.host else { return };
         side.handled_at_us = self.now_us;
         side.host.handle(now, input);
+        let records = side.desk.take();
         let mut fresh = Vec::new();
         while let Some(output) = side.host.poll() {
             fresh.push(output);
         }
         if let Some(what) = what
-            && (what != "tick" || !fresh.is_empty())
+            && (what != "tick" || !fresh.is_empty() || !records.is_empty())
         {
-            let list: Vec<String> = fresh.iter().map(describe_output).collect();
+            let written = records.iter().map(|record| format!("[{record:?}]"));
+            let list: Vec<String> = written.chain(fresh.iter().map(describe_output)).collect();
             self.note(|| format!("host ◀ {what}  ▶ {}", list.join(" ")));
         }
-        self.observe(from, &fresh);
+        self.observe(from, &records, &fresh);
         if let Some(side) = &mut self.host {
-            side.queue.extend(fresh);
+            // Nothing is done before all of it is written down.
+            side.queue.extend(records.into_iter().map(Task::Write));
+            side.queue.extend(fresh.into_iter().map(Task::Do));
         }
         self.do_outputs();
         self.arm_host();
@@ -323,9 +386,13 @@ impl World {
     fn do_outputs(&mut self) {
         while let Some(side) = &mut self.host
             && !side.waits_for_disk
-            && let Some(output) = side.queue.pop_front()
+            && let Some(task) = side.queue.pop_front()
         {
-            self.do_output(output);
+            match task {
+                Task::Write(Record::Ledger(entry)) => self.write_ledger(entry),
+                Task::Write(Record::Link(seed)) => self.link = seed,
+                Task::Do(output) => self.do_output(output),
+            }
         }
     }
 
@@ -372,7 +439,7 @@ impl World {
                         stream: Stream::Control,
                         bytes: Bytes::from_static(b"\0\0\0\x01\x63"),
                     };
-                    self.observe(None, std::slice::from_ref(&late));
+                    self.observe(None, &[], std::slice::from_ref(&late));
                 }
             }
             HostOutput::Write { seq, bytes, .. } => self.write(seq, &bytes),
@@ -382,18 +449,13 @@ impl World {
                     side.answered += ends.count() as u64;
                 }
             }
-            HostOutput::Ledger(entry) => self.write_ledger(entry),
-            HostOutput::KeepLink(seed) => self.link = Some(seed),
-            HostOutput::ForgetLink => self.link = None,
             // Links are not of this world.
-            HostOutput::UseService { .. } | HostOutput::EndLink => {}
+            HostOutput::LinkChanged(_) | HostOutput::UseService { .. } | HostOutput::EndLink => {}
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory(job) => self.pack(&job),
             HostOutput::Notice(notice) => self.notice(&notice),
             HostOutput::Done { .. } => {}
-            HostOutput::FetchKeys { .. }
-            | HostOutput::FetchLists { .. }
-            | HostOutput::KeepLists(_) => {}
+            HostOutput::FetchKeys { .. } | HostOutput::FetchLists { .. } => {}
             HostOutput::Listen => self.set_listening(true),
             HostOutput::StopListening => self.set_listening(false),
         }
@@ -437,30 +499,42 @@ impl World {
     }
 
     fn write_ledger(&mut self, entry: Bytes) {
-        self.ledger.push(entry);
         let delay = match self.dice.below(10) {
             0..6 => 0,
             6..9 => self.dice.range(100, 5_000),
             _ => self.dice.range(5_000, 300_000),
         };
-        if delay > 0
-            && let Some(side) = &mut self.host
-        {
+        if delay == 0 {
+            return self.note_written(entry);
+        }
+        if let Some(side) = &mut self.host {
             // On its way to the disk: not there when the host dies meanwhile.
-            let entry = self.ledger.pop();
             side.waits_for_disk = true;
-            side.queue
-                .push_front(HostOutput::Ledger(entry.unwrap_or_default()));
+            side.queue.push_front(Task::Write(Record::Ledger(entry)));
             let life = self.lives;
             self.after(delay, Event::LedgerWritten { life });
         }
     }
 
+    fn note_written(&mut self, entry: Bytes) {
+        let loses = self.strikes(Sabotage::KeepToken);
+        let ends = matches!(
+            LedgerEvent::from_bytes(&entry),
+            Ok(LedgerEvent::RevokedGrant(_))
+        );
+        // One that says nothing.
+        let nothing = || LedgerEvent::Forgotten(UnixMillis(0)).to_bytes().into();
+        self.ledger.push(match loses && ends {
+            true => nothing(),
+            false => entry,
+        });
+    }
+
     pub(super) fn ledger_written(&mut self) {
         if let Some(side) = &mut self.host {
             side.waits_for_disk = false;
-            if let Some(HostOutput::Ledger(entry)) = side.queue.pop_front() {
-                self.ledger.push(entry);
+            if let Some(Task::Write(Record::Ledger(entry))) = side.queue.pop_front() {
+                self.note_written(entry);
             }
         }
         self.do_outputs();

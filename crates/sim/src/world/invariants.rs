@@ -5,7 +5,7 @@ use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::{Framer, FromHost, FromViewer, Right, TrackMsg, TrackState};
 use pillion_session::{ConnId, HistoryLines, HostInput, HostOutput, Phase, Stream};
 
-use super::{Sabotage, World};
+use super::{Sabotage, World, hosting::Record};
 
 /// Wake-ups of a host in a second: 120 frames, four looks at lanes, and some.
 pub(super) const MAX_HOST_TICKS: u32 = 250;
@@ -103,16 +103,21 @@ impl World {
     }
 
     /// Looks at everything a host wants done after one input.
-    pub(super) fn observe(&mut self, from: Option<(ConnId, Stream)>, fresh: &[HostOutput]) {
-        let ledgered = fresh
+    pub(super) fn observe(
+        &mut self,
+        from: Option<(ConnId, Stream)>,
+        records: &[Record],
+        fresh: &[HostOutput],
+    ) {
+        let ledgered = records
             .iter()
-            .filter(|output| matches!(output, HostOutput::Ledger(_)))
+            .filter(|record| matches!(record, Record::Ledger(_)))
             .count() as u64;
         if let Some(side) = &mut self.host {
             side.entries += ledgered;
         }
         let manager = self.manager(from);
-        let uses = self.note_ledger(from, manager, fresh);
+        let uses = self.note_ledger(from, manager, records);
         let told = self.read_told(fresh);
         self.check_managed(from, manager, &told);
         let unix_ms = self.host_unix_ms();
@@ -128,7 +133,7 @@ impl World {
 
         for output in fresh {
             match output {
-                HostOutput::KeepLink(seed) => {
+                HostOutput::LinkChanged(seed) => {
                     let key = SecretKey::from_bytes(seed);
                     self.model.link = Some(key.public());
                     self.old_tickets.extend(self.ticket.replace(key));

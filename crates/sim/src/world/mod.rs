@@ -81,6 +81,9 @@ pub enum Sabotage {
     LetInAlways,
     /// Each coming and going is an entry of the log.
     LogEachVisit,
+    /// A token that somebody came with, and that ended with what was taken from them, is good again after a
+    /// crash: what ended it is not on disk.
+    KeepToken,
 }
 
 /// Whether to remember what happens: when one world is looked at.

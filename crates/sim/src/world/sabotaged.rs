@@ -5,7 +5,7 @@ use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Rights, Subject, Ter
 use pillion_proto::{Right, TrackMsg};
 use pillion_session::{ConnId, HostOutput, Stream};
 
-use super::{Sabotage, TERMINAL, World, invariants::token};
+use super::{Sabotage, TERMINAL, World, hosting::Record, invariants::token};
 
 impl World {
     /// Does what no world should, when it is asked to.
@@ -38,7 +38,7 @@ impl World {
             stream: Stream::Track { track, epoch },
             bytes: bytes.freeze(),
         };
-        self.observe(None, &[send]);
+        self.observe(None, &[], &[send]);
     }
 
     fn write_without_right(&mut self) {
@@ -59,7 +59,7 @@ impl World {
                     bytes,
                 };
                 let from = (ConnId(id), Stream::Input { epoch: 0 });
-                return self.observe(Some(from), &[write]);
+                return self.observe(Some(from), &[], &[write]);
             }
         }
     }
@@ -100,7 +100,7 @@ impl World {
             };
             // Its own host bars; anything else is the word of who sent it.
             let from = (self.sabotage != Sabotage::KeepBanned).then_some((conn, Stream::Control));
-            return self.observe(from, &[HostOutput::Ledger(event.to_bytes().into())]);
+            return self.observe(from, &[Record::Ledger(event.to_bytes().into())], &[]);
         }
     }
 }

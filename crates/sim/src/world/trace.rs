@@ -26,7 +26,6 @@ pub(super) fn describe(input: &HostInput) -> String {
         }
         HostInput::Path { conn, .. } => format!("path {}", conn.0),
         HostInput::Disconnected { conn } => format!("disconnected {}", conn.0),
-        HostInput::LedgerNotWritten { .. } => "[ledger not written]".into(),
         HostInput::Addresses { .. } => "addresses".into(),
         HostInput::Command {
             request,
@@ -52,7 +51,6 @@ pub(super) fn describe_output(output: &HostOutput) -> String {
             stream,
             bytes,
         } => format!("[send {} {stream:?} {}]", conn.0, bytes.len()),
-        HostOutput::Ledger(_) => "[ledger]".into(),
         HostOutput::Log(LogEntry::Event { json, .. }) => format!("[log {json}]"),
         HostOutput::Log(LogEntry::Frame { number, .. }) => format!("[frame {number}]"),
         HostOutput::Log(LogEntry::History { first, count, .. }) => {
