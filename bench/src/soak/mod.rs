@@ -9,7 +9,7 @@ mod check;
 mod seat;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -91,6 +91,8 @@ struct Session<'a> {
     /// The link was cut until then; who was there may be shown as silent for a while.
     last_cut: Option<Instant>,
     lines: u64,
+    /// Who was complained about already.
+    ghosts: BTreeSet<(usize, Instant)>,
 }
 
 impl Soak {
@@ -160,6 +162,7 @@ impl Session<'_> {
             cut_until: None,
             last_cut: None,
             lines: 0,
+            ghosts: BTreeSet::new(),
         })
     }
 
@@ -287,12 +290,16 @@ impl Session<'_> {
             .filter_map(|one| one.get("name")?.as_str())
             .collect();
         for (person, (at, way)) in &self.left {
+            if self.ghosts.contains(&(*person, *at)) {
+                continue;
+            }
             let is_marked = *way != Way::Kill || !options.silent_unmarked;
             let is_due = at.elapsed() > GHOST
                 // Somebody who left while the link was cut could not say so.
                 && self.cut_until.is_none()
                 && self.last_cut.is_none_or(|cut| cut + Duration::from_secs(35) < Instant::now());
             if is_marked && is_due && here.contains(&seat::name(*person).as_str()) {
+                self.ghosts.insert((*person, *at));
                 let seconds = at.elapsed().as_secs_f64();
                 let name = way.name(false);
                 self.faults.add(format!(
@@ -372,7 +379,7 @@ impl Session<'_> {
 
     fn report(&self, options: &Soak) -> Result<()> {
         let mut text = String::new();
-        let total: u64 = self.counts.iter().map(|(_, count)| count).sum();
+        let total: u64 = self.counts.values().sum();
         let _ = writeln!(text, "{} minutes, {total} events:", options.minutes);
         for (what, count) in &self.counts {
             let _ = writeln!(text, "  {what:<22} {count}");

@@ -115,6 +115,8 @@ pub(super) struct World {
     pub(super) packed: Vec<(LineId, u32)>,
     requests: u64,
     conns: u64,
+    /// Where everybody comes from.
+    pub(super) from: Network,
 }
 
 pub(super) fn config() -> HostConfig {
@@ -183,6 +185,7 @@ impl World {
             packed: Vec::new(),
             requests: 0,
             conns: 0,
+            from: Network::ALL,
         };
         world.is_reached();
         world
@@ -280,7 +283,7 @@ impl World {
         self.host(HostInput::Connected {
             conn,
             peer,
-            from: Network::ALL,
+            from: self.from,
             exporter,
         });
         (conn, connected)
@@ -293,7 +296,7 @@ impl World {
         self.host(HostInput::EarlyConnected {
             conn,
             peer,
-            from: Network::ALL,
+            from: self.from,
         });
         conn
     }
@@ -311,7 +314,7 @@ impl World {
                 HostInput::Connected {
                     conn,
                     peer,
-                    from: Network::ALL,
+                    from: self.from,
                     exporter,
                 }
             }
@@ -558,7 +561,7 @@ impl World {
                             HostInput::EarlyConnected {
                                 conn,
                                 peer,
-                                from: Network::ALL,
+                                from: self.from,
                             },
                         );
                     }
@@ -567,7 +570,7 @@ impl World {
                 self.host.handle(
                     now,
                     HostInput::Connected {
-                        from: Network::ALL,
+                        from: self.from,
                         conn,
                         peer,
                         exporter,
