@@ -9,6 +9,7 @@ mod processes;
 mod programs;
 mod report;
 mod rows;
+mod soak;
 mod stats;
 mod systems;
 mod terminal;
@@ -30,7 +31,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "pillion-bench", args_conflicts_with_subcommands = true)]
 struct Cli {
-    /// The programs that are shared.
+    /// Another thing to do; and the programs that are shared.
     #[command(subcommand)]
     program: Option<Program>,
 
@@ -74,6 +75,7 @@ enum Peer {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.program {
+        Some(Program::Soak(_)) if !isolate::inside() => isolate::run_inside(),
         Some(program) => program.run().map(|()| ExitCode::SUCCESS),
         None if !isolate::inside() => isolate::run_inside(),
         None => bench(&cli),

@@ -64,6 +64,8 @@ pub enum Program {
         #[arg(long)]
         seconds: u32,
     },
+    /// Join and leave for a while, and see that nothing grows, spins or stays.
+    Soak(crate::soak::Soak),
 }
 
 impl Program {
@@ -80,6 +82,7 @@ impl Program {
                 hertz,
                 seconds,
             } => tick(&stage, hertz, seconds),
+            Program::Soak(soak) => soak.run(),
         }
     }
 
@@ -113,6 +116,8 @@ impl Program {
                 "--seconds".to_owned(),
                 number(seconds),
             ]),
+            // Not one that is shared.
+            Program::Soak(_) => call.arg("soak"),
         })
     }
 }

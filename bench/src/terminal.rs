@@ -225,6 +225,16 @@ impl Terminal {
         self.child.id()
     }
 
+    /// How the program ended, if it did.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// The end of what it showed, for complaints.
+    pub fn last_words(&self) -> String {
+        self.seen().last_words()
+    }
+
     /// Types.
     ///
     /// # Errors

@@ -141,6 +141,15 @@ impl World {
         })
     }
 
+    /// Takes the viewer's side off the network, or puts it back.
+    ///
+    /// # Errors
+    /// No `ip`.
+    pub fn set_link(&self, up: bool) -> Result<()> {
+        let state = if up { "up" } else { "down" };
+        self.run(Side::Viewer, &["link", "set", "wire", state])
+    }
+
     /// Bytes that went from the host to the viewer over the emulated link, IP headers included.
     pub fn bytes_to_viewer(&self) -> u64 {
         self.link

@@ -13,6 +13,8 @@ use pillion_proto::{
     limits::MAX_KNOCKS,
 };
 
+use pillion_share::{Limits, Lineage, Network};
+
 use crate::{
     types::ConnId,
     words::{sentence, span},
@@ -45,6 +47,10 @@ const MAX_TURNED_AWAY: usize = 1024;
 const PER_SECOND: u64 = 1;
 const BURST: u64 = MAX_KNOCKS as u64;
 
+/// Keys are free: an address may have a quarter of those who knock, an IPv6 /56 half; see
+/// [`pillion_share`].
+const PART: u64 = 4;
+
 /// Somebody who knocks, over all connections they do it with.
 pub(super) struct Knock {
     pub(super) id: ParticipantId,
@@ -55,6 +61,8 @@ pub(super) struct Knock {
     pub(super) claims: Vec<Proved>,
     /// What the ticket they hold counts as.
     ticket: Entry,
+    /// Where they knocked from first.
+    from: Network,
     conns: BTreeSet<ConnId>,
     since_us: u64,
     until_us: u64,
@@ -162,7 +170,8 @@ impl Host {
         admitted: Admitted,
     ) -> Result<(), Fault> {
         let now = self.now.mono_us;
-        let Some(peer) = self.conns.get(&conn).map(|state| state.peer) else {
+        let peer = self.conns.get(&conn).map(|state| (state.peer, state.from));
+        let Some((peer, from)) = peer else {
             return Ok(());
         };
         let key = admitted.identity.key();
@@ -187,7 +196,7 @@ impl Host {
                 self.leave_older_knocks(id, hello);
                 id
             }
-            None => self.reserve_knock(key)?,
+            None => self.reserve_knock(key, &from)?,
         };
         let until_us = now.saturating_add(self.knocks.wait_ms.saturating_mul(1000));
         let is_new = !self.knocks.waiting.contains_key(&id);
@@ -200,6 +209,7 @@ impl Host {
             name,
             claims,
             ticket,
+            from: from.own(),
             conns: BTreeSet::new(),
             since_us: now,
             until_us,
@@ -240,8 +250,19 @@ impl Host {
     }
 
     /// A number for somebody new at the door, if there is room.
-    fn reserve_knock(&mut self, key: PublicKey) -> Result<ParticipantId, Fault> {
+    fn reserve_knock(&mut self, key: PublicKey, from: &Lineage) -> Result<ParticipantId, Fault> {
         let now = self.now.mono_us;
+        let limits = Limits::parts(MAX_KNOCKS as u64, PART, 1);
+        let full = from[1..].iter().find(|network| {
+            let inside = |knock: &&Knock| knock.from.lineage().contains(network);
+            let held = self.knocks.waiting.values().filter(inside).count() as u64;
+            held >= limits.of(network)
+        });
+        if let Some(network) = full {
+            let text =
+                format!("too many people knock from {network} at this moment; try again shortly");
+            return Err(Fault::new(RefusedCode::BUSY, text));
+        }
         if self.knocks.waiting.len() >= MAX_KNOCKS || !self.knocks.bucket.take(now, 1) {
             let text = "too many people knock at this session at this moment; try again shortly";
             return Err(Fault::new(RefusedCode::BUSY, text));

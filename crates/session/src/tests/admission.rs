@@ -516,6 +516,31 @@ fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
 }
 
 #[test]
+fn many_keys_of_one_address_leave_room_at_the_door() {
+    let mut world = invited();
+    let knock = |world: &mut World, seed: u8, from: &str| {
+        world.from = crate::Network::of(from.parse().unwrap());
+        let (conn, connected) = world.stranger();
+        let hello = hello(world.viewer_config(seed, "eve"), &connected);
+        say(world, conn, &FromViewer::Hello(Box::new(hello)));
+        conn
+    };
+    let conns: Vec<ConnId> = (20..60)
+        .map(|seed| knock(&mut world, seed, "192.0.2.1"))
+        .collect();
+    assert_eq!(open_knocks(&world), 8);
+    let refused = super::joining::refusal(&world, *conns.last().unwrap());
+    assert_eq!(refused.code, RefusedCode::BUSY);
+    assert!(
+        refused.text.as_str().contains("from your address"),
+        "{}",
+        refused.text.as_str()
+    );
+    knock(&mut world, 70, "192.0.2.2");
+    assert_eq!(open_knocks(&world), 9);
+}
+
+#[test]
 fn knocks_are_bounded_and_more_of_them_wait_outside() {
     let mut world = invited();
     let mut conns = Vec::new();

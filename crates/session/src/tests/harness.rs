@@ -113,6 +113,8 @@ pub(super) struct World {
     pub(super) packed: Vec<(LineId, u32)>,
     requests: u64,
     conns: u64,
+    /// Where everybody comes from.
+    pub(super) from: Network,
 }
 
 /// What a session keeps.
@@ -235,6 +237,7 @@ impl World {
             packed: Vec::new(),
             requests: 0,
             conns: 0,
+            from: Network::ALL,
         };
         world.is_reached();
         world
@@ -353,7 +356,7 @@ impl World {
         self.host(HostInput::Connected {
             conn,
             peer,
-            from: Network::ALL,
+            from: self.from,
             exporter,
         });
         (conn, connected)
@@ -366,7 +369,7 @@ impl World {
         self.host(HostInput::EarlyConnected {
             conn,
             peer,
-            from: Network::ALL,
+            from: self.from,
         });
         conn
     }
@@ -384,7 +387,7 @@ impl World {
                 HostInput::Connected {
                     conn,
                     peer,
-                    from: Network::ALL,
+                    from: self.from,
                     exporter,
                 }
             }
@@ -631,7 +634,7 @@ impl World {
                             HostInput::EarlyConnected {
                                 conn,
                                 peer,
-                                from: Network::ALL,
+                                from: self.from,
                             },
                         );
                     }
@@ -640,7 +643,7 @@ impl World {
                 self.host.handle(
                     now,
                     HostInput::Connected {
-                        from: Network::ALL,
+                        from: self.from,
                         conn,
                         peer,
                         exporter,
