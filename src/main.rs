@@ -3,14 +3,14 @@
 mod args;
 mod commands;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
 use pillion::{
     config::Config,
     control::NoSession,
-    paths::Paths,
+    paths::{Paths, open_log},
     select::NoSuchSession,
     session::{Command, CommandError},
 };
@@ -114,16 +114,15 @@ fn start_logging() {
     let Some(path) = std::env::var_os("PILLION_LOG") else {
         return;
     };
-    let Ok(file) = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-    else {
-        eprintln!(
-            "pillion: the log file {} could not be opened; going on without",
-            path.to_string_lossy()
-        );
-        return;
+    let file = match open_log(Path::new(&path)) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!(
+                "pillion: the log file {} could not be opened ({error}); going on without",
+                path.to_string_lossy()
+            );
+            return;
+        }
     };
     let level = std::env::var("PILLION_LOG_LEVEL").unwrap_or_else(|_| "info".to_owned());
     tracing_subscriber::fmt()
