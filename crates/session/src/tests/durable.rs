@@ -461,6 +461,8 @@ fn a_refused_knock_ends_the_tokens_its_person_came_with_before() {
     assert_eq!(world.seats[anna].right(), Right::Edit);
     world.seats[anna].online = false;
     world.cut(anna);
+    let other = comes_with(&mut world, &token, 12, "other");
+    assert_eq!(world.seats[other].right(), Right::Edit);
     let knocks = world.join(10, "anna");
     assert!(is_knocking(&world, knocks));
     let text = said(world.command(Command::TurnAway {
@@ -470,6 +472,8 @@ fn a_refused_knock_ends_the_tokens_its_person_came_with_before() {
     assert!(text.contains("the token they came with is ended"), "{text}");
     let again = comes_with(&mut world, &token, 11, "another");
     assert!(is_knocking(&world, again));
+    assert!(text.contains("also for somebody else"), "{text}");
+    assert_eq!(world.seats[other].right(), Right::View);
 }
 
 #[test]
