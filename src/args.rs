@@ -43,7 +43,7 @@ Examples:
   pillion --share --code               print a code to say aloud, like 7-guitar-lantern
   pillion join TICKET|LINK|CODE        ride along
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
-  pillion grant --link --edit --uses 1 a token for somebody who is not here yet
+  pillion grant --link --edit          a token for one person who is not here yet
   pillion --share --restart SESSION    after a reboot: the same session, the same ticket
   pillion revoke anna                  take that back, at once
   pillion link; pillion code           a link, or a code to say aloud, for a session that runs
@@ -97,7 +97,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY", requires = "share")]
     pub team: Vec<PublicKey>,
 
-    /// Also write the ticket to FILE (0600); with --json, the whole object.
+    /// Also write the ticket to FILE (0600; a pipe, device or link that is there stays); with --json, the
+    /// whole object.
     #[arg(long, value_name = "FILE", requires = "share")]
     pub ticket_file: Option<PathBuf>,
 
@@ -192,13 +193,15 @@ Examples:
 Examples:
   pillion grant anna --edit                    anna, who is here, may type for 8 hours
   pillion grant 3 --edit --expires 20m         participant 3 of `pillion who`, for 20 minutes
-  pillion grant --link --edit --uses 1         prints a token that one person can use:
+  pillion grant --link --edit                  prints a token that one person can use:
                                                pillion join TICKET --grant TOKEN
+  pillion grant --link --edit --uses 5         the same for five people
 
 To type in your shell is to act as you: an editor can read your files and run any program.")]
     Grant(GrantArgs),
 
-    /// Take the right to type away, at once; or an entry off the list of `pillion allow`.
+    /// Take the right to type away, at once, and the token somebody came with; or an entry off the list
+    /// of `pillion allow`.
     Revoke(RevokeArgs),
 
     /// Say who may come in, or put somebody on the list.
@@ -224,7 +227,8 @@ somebody comes with an SSH key, every five minutes at most; a file is read once.
     /// Turn somebody away who knocks, or say no to a request to type.
     Refuse(RefuseArgs),
 
-    /// Put somebody out and bar their key, and what else they proved to be.
+    /// Put somebody out and bar their key, and what else they proved to be. The token they came with ends,
+    /// too.
     Kick(KickArgs),
 
     /// Keep somebody out who need not be here: by a key, an address, a team.
@@ -491,7 +495,7 @@ pub struct GrantArgs {
     #[arg(long, value_name = "SPAN")]
     pub expires: Option<Span>,
 
-    /// How many people may use the token; reconnecting is no new use.
+    /// How many people may use the token; one unless said otherwise. Reconnecting is no new use.
     #[arg(long, value_name = "N", requires = "link")]
     pub uses: Option<NonZeroU32>,
 

@@ -3,13 +3,7 @@
 mod args;
 mod commands;
 
-use std::{
-    fs::{File, OpenOptions, Permissions},
-    io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
@@ -17,7 +11,7 @@ use pillion::{
     config::Config,
     console::is_unread,
     control::NoSession,
-    paths::Paths,
+    paths::{Paths, open_log},
     select::NoSuchSession,
     session::{Command, CommandError},
 };
@@ -122,7 +116,7 @@ fn start_logging() {
     let Some(path) = std::env::var_os("PILLION_LOG") else {
         return;
     };
-    let file = match log_file(Path::new(&path)) {
+    let file = match open_log(Path::new(&path)) {
         Ok(file) => file,
         Err(error) => {
             let path = path.to_string_lossy();
@@ -140,25 +134,4 @@ fn start_logging() {
         .log_internal_errors(false)
         .with_writer(std::sync::Mutex::new(file))
         .init();
-}
-
-/// Opens a log, which says who came from where, so that only its owner can read it. A file of ours that others
-/// may read is made private; one of somebody else's is not written to.
-fn log_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)?;
-    let meta = file.metadata()?;
-    // A terminal, a pipe or /dev/null keeps nothing.
-    if meta.is_file() && meta.mode() & 0o077 != 0 {
-        if meta.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other(
-                "it belongs to somebody else, and others may read it",
-            ));
-        }
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    Ok(file)
 }

@@ -3,15 +3,22 @@
 //! Configuration and the identity key in `$XDG_CONFIG_HOME/pillion`, sessions in
 //! `$XDG_STATE_HOME/pillion/sessions`, control sockets in `$XDG_RUNTIME_DIR/pillion`. Each directory
 //! is made with mode 0700 and checked to be ours before it is used: `/tmp` is everybody's.
+//!
+//! Files that the user names are written by [`NamedFile`], whatever stands there.
 
 use std::{
-    fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::{
+        fd::AsFd,
+        unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use etcetera::BaseStrategy;
+use rustix::fs::OFlags;
 
 /// The directories.
 #[derive(Debug, Clone)]
@@ -87,11 +94,361 @@ pub fn private_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A file that the user named, to be written: private, and whole under its name or not at all, where it is a
+/// file. What exists and is none (a device, a pipe, a link) stays what it is and is written through.
+pub struct NamedFile {
+    out: File,
+    /// What takes the place of what, once it is whole.
+    draft: Option<(PathBuf, PathBuf)>,
+}
+
+impl NamedFile {
+    /// Opens it. Nothing that exists is replaced before [`NamedFile::finish`].
+    ///
+    /// # Errors
+    /// It is a directory, a socket, a disk, another user's file or another user's link, or can't be opened.
+    pub fn create(path: &Path) -> Result<NamedFile> {
+        let opened = NamedFile::open(path);
+        opened.with_context(|| format!("{} could not be written", path.display()))
+    }
+
+    fn open(path: &Path) -> Result<NamedFile> {
+        let found = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(NamedFile::beside(path)?);
+            }
+            found => found?,
+        };
+        let me = rustix::process::geteuid().as_raw();
+        if !found.is_symlink() {
+            return NamedFile::over(path, &found, me);
+        }
+        if found.uid() != me && found.uid() != 0 {
+            bail!("it is another user's link; name the file itself");
+        }
+        match fs::metadata(path) {
+            // A link to what is not there yet: it is made where the link points to.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let new = private().create(true).open(path)?;
+                Ok(NamedFile::through(new))
+            }
+            Ok(target) if target.is_file() && !is_stdio(&target)? => in_place(path, &target, me),
+            target => NamedFile::over(path, &target?, me),
+        }
+    }
+
+    /// Writes what is there, which is no link.
+    fn over(path: &Path, found: &fs::Metadata, me: u32) -> Result<NamedFile> {
+        let kind = found.file_type();
+        match () {
+            // Our own output goes on behind what was written, and is not opened anew.
+            () if is_stdio(found)? => {
+                let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+                let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+                let own = [File::from(stdout), File::from(stderr)];
+                let mut own = own.into_iter();
+                let own = own.find(|own| own.metadata().is_ok_and(|own| is_same(&own, found)));
+                Ok(NamedFile::through(own.context("it was closed")?))
+            }
+            () if kind.is_file() && found.uid() != me => {
+                bail!("it is another user's file; name another one")
+            }
+            () if kind.is_file() => match NamedFile::beside(path) {
+                // Ours in a directory that is not.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    in_place(path, found, me)
+                }
+                other => Ok(other?),
+            },
+            () if kind.is_fifo() => Ok(NamedFile::through(open_pipe(path)?)),
+            () if kind.is_char_device() => {
+                let flags = OFlags::NOCTTY.bits().cast_signed();
+                let device = OpenOptions::new()
+                    .write(true)
+                    .custom_flags(flags)
+                    .open(path)?;
+                Ok(NamedFile::through(device))
+            }
+            () if kind.is_dir() => bail!("it is a directory; name a file in it"),
+            () => bail!(
+                "it is a disk or a socket, not a file, a pipe or a terminal; name another one"
+            ),
+        }
+    }
+
+    fn through(out: File) -> NamedFile {
+        NamedFile { out, draft: None }
+    }
+
+    /// Begins a file that takes the place of whatever file has its name.
+    fn beside(path: &Path) -> io::Result<NamedFile> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut draft_name = name.to_owned();
+        draft_name.push(format!(".{}", std::process::id()));
+        let draft = path.with_file_name(draft_name);
+        let out = private().create_new(true).open(&draft)?;
+        let draft = Some((draft, path.to_owned()));
+        Ok(NamedFile { out, draft })
+    }
+
+    /// Puts what was written in its place.
+    ///
+    /// # Errors
+    /// It can't be had there; what was there before still is.
+    pub fn finish(mut self) -> Result<()> {
+        self.out.flush()?;
+        if let Some((draft, path)) = &self.draft {
+            fs::rename(draft, path)
+                .with_context(|| format!("{} could not be written", path.display()))?;
+            self.draft = None;
+        }
+        Ok(())
+    }
+}
+
+impl Write for NamedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Drop for NamedFile {
+    fn drop(&mut self) {
+        if let Some((draft, _)) = &self.draft {
+            // There is nothing to be done about a leftover, and the failure that led here was told.
+            let _ = fs::remove_file(draft);
+        }
+    }
+}
+
+/// Opens a log that the user named, to write behind what is there. A file is private.
+///
+/// # Errors
+/// It can't be opened, or is another user's.
+pub fn open_log(path: &Path) -> Result<File> {
+    let log = private().append(true).create(true).open(path)?;
+    let found = log.metadata()?;
+    if found.is_file() {
+        make_private(&log, &found, rustix::process::geteuid().as_raw())?;
+    }
+    Ok(log)
+}
+
+/// Writes over a file that is not to be replaced.
+fn in_place(path: &Path, found: &fs::Metadata, me: u32) -> Result<NamedFile> {
+    let out = private().open(path)?;
+    make_private(&out, found, me)?;
+    out.set_len(0)?;
+    Ok(NamedFile::through(out))
+}
+
+fn make_private(file: &File, found: &fs::Metadata, me: u32) -> Result<()> {
+    if found.uid() != me {
+        bail!("it is another user's file; name another one");
+    }
+    if found.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+/// Opens a named pipe, which waits for somebody who reads it.
+fn open_pipe(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.write(true);
+    match options.clone().custom_flags(flags).open(path) {
+        Ok(pipe) => {
+            let flags = rustix::fs::fcntl_getfl(&pipe)?;
+            rustix::fs::fcntl_setfl(&pipe, flags - OFlags::NONBLOCK)?;
+            Ok(pipe)
+        }
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+            // Nobody may hear it, and that is no reason not to wait.
+            let _ = writeln!(
+                io::stderr(),
+                "pillion: waiting for somebody to read {}",
+                path.display()
+            );
+            options.open(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether this is what standard output or standard error goes to.
+fn is_stdio(found: &fs::Metadata) -> io::Result<bool> {
+    let own = [
+        io::stdout().as_fd().try_clone_to_owned(),
+        io::stderr().as_fd().try_clone_to_owned(),
+    ];
+    for own in own {
+        if is_same(&File::from(own?).metadata()?, found) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::symlink;
 
     use super::*;
+
+    fn put(path: &Path, text: &str) -> Result<()> {
+        let mut file = NamedFile::create(path)?;
+        file.write_all(text.as_bytes())?;
+        file.finish()
+    }
+
+    /// What stands in a directory, links and all.
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_named_file_is_private_and_replaced_whole() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("file");
+        put(&file, "one").unwrap();
+        assert_eq!(mode(&file), 0o600);
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        let mut half = NamedFile::create(&file).unwrap();
+        half.write_all(b"half").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"one");
+        drop(half);
+        assert_eq!(fs::read(&file).unwrap(), b"one");
+        put(&file, "two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(mode(&file), 0o600);
+        assert_eq!(names(temp.path()), ["file"], "no draft is left");
+        assert!(put(&temp.path().join("none/file"), "x").is_err());
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_points_to_is_written() {
+        let temp = tempfile::tempdir().unwrap();
+        let (link, file) = (temp.path().join("link"), temp.path().join("file"));
+        symlink("file", &link).unwrap();
+        for text in ["one, and longer", "two"] {
+            put(&link, text).unwrap();
+            assert_eq!(fs::read(&file).unwrap(), text.as_bytes());
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+            assert_eq!(mode(&file), 0o600);
+            fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        }
+        assert_eq!(names(temp.path()), ["file", "link"]);
+    }
+
+    #[test]
+    fn a_pipe_stays_and_who_reads_it_gets_all() {
+        let temp = tempfile::tempdir().unwrap();
+        let pipe = temp.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let link = temp.path().join("link");
+        symlink("pipe", &link).unwrap();
+        for path in [&pipe, &link] {
+            let reader = pipe.clone();
+            let reader = std::thread::spawn(move || fs::read_to_string(reader));
+            put(path, "the ticket").unwrap();
+            assert_eq!(reader.join().unwrap().unwrap(), "the ticket");
+        }
+        assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(names(temp.path()), ["link", "pipe"]);
+    }
+
+    #[test]
+    fn a_device_stays() {
+        let temp = tempfile::tempdir().unwrap();
+        let (null, link) = (temp.path().join("null"), temp.path().join("link"));
+        put(Path::new("/dev/null"), "x").unwrap();
+        symlink("/dev/null", &link).unwrap();
+        put(&link, "x").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        let made = rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &null,
+            rustix::fs::FileType::CharacterDevice,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            rustix::fs::makedev(1, 3),
+        );
+        if made.is_err() {
+            eprintln!("skipped: making a device needs root");
+            return;
+        }
+        // Where the system lets devices be used at all.
+        let _ = put(&null, "x");
+        let kept = fs::symlink_metadata(&null).unwrap();
+        assert!(kept.file_type().is_char_device());
+        assert_eq!(names(temp.path()), ["link", "null"]);
+        assert!(
+            fs::metadata("/dev/null")
+                .unwrap()
+                .file_type()
+                .is_char_device()
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_refused_with_what_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let text = |path: &Path| format!("{:#}", put(path, "x").unwrap_err());
+        assert!(text(temp.path()).contains("is a directory"));
+        let socket = temp.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(text(&socket).contains("socket"), "{}", text(&socket));
+        if rustix::process::geteuid().is_root() {
+            let theirs = temp.path().join("theirs");
+            fs::write(&theirs, "theirs").unwrap();
+            std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
+            assert!(text(&theirs).contains("another user's file"));
+            let link = temp.path().join("link");
+            symlink("theirs", &link).unwrap();
+            assert!(text(&link).contains("another user's file"));
+            std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+            assert!(text(&link).contains("another user's link"));
+            assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+            assert!(open_log(&theirs).is_err());
+        }
+    }
+
+    #[test]
+    fn a_log_is_private_and_goes_on() {
+        let temp = tempfile::tempdir().unwrap();
+        let (file, link) = (temp.path().join("log"), temp.path().join("link"));
+        symlink("log", &link).unwrap();
+        for (text, all) in [("one", "one"), ("two", "onetwo")] {
+            open_log(&link).unwrap().write_all(text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), all);
+            assert_eq!(mode(&file), 0o600);
+            fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        }
+        open_log(Path::new("/dev/null")).unwrap();
+    }
 
     #[test]
     fn a_made_directory_is_private() {
@@ -115,7 +472,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let (target, link) = (temp.path().join("target"), temp.path().join("link"));
         private_dir(&target).unwrap();
-        std::os::unix::fs::symlink(&target, &link).unwrap();
+        symlink(&target, &link).unwrap();
         assert!(private_dir(&link).is_err());
     }
 }

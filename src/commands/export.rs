@@ -1,16 +1,12 @@
 //! `pillion export`.
 
-use std::{
-    fs::OpenOptions,
-    io::{BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
-};
+use std::io::{BufWriter, Write};
 
 use anyhow::{Context, Result};
 use pillion::{
     control::{self, Request},
     export,
-    paths::Paths,
+    paths::{NamedFile, Paths},
     select,
     store::{SessionReader, SessionState},
 };
@@ -26,15 +22,10 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
     let reader = SessionReader::open(&paths.sessions, &session.meta.id)?;
     match &args.output {
         Some(file) => {
-            let opened = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(file);
-            let out = opened.with_context(|| format!("{} could not be written", file.display()))?;
-            write(&reader, args.format, &mut BufWriter::new(out))
+            let mut out = NamedFile::create(file)?;
+            write(&reader, args.format, &mut BufWriter::new(&mut out))
                 .with_context(|| format!("{} could not be written whole", file.display()))?;
+            out.finish()?;
         }
         None => write(
             &reader,

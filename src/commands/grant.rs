@@ -1,5 +1,7 @@
 //! `pillion grant`.
 
+use std::num::NonZeroU32;
+
 use anyhow::Result;
 use pillion::{
     clock,
@@ -20,6 +22,7 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
     } else {
         Right::Edit
     };
+    let uses = args.uses.unwrap_or(NonZeroU32::MIN);
     let ttl_ms = args.expires.map(|span| span.as_millis());
     let command = match &args.who {
         Some(who) => Command::Grant {
@@ -30,7 +33,7 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
         None => Command::GrantLink {
             right,
             ttl_ms,
-            uses: args.uses,
+            uses,
         },
     };
     let done = ask(paths, args.session.session.as_deref(), command).await?;
@@ -41,8 +44,12 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
     } = &done
     {
         pillion::output!("{token}")?;
+        let who = match uses.get() {
+            1 => "One person who has this token and a ticket, the first,".to_owned(),
+            uses => format!("The first {uses} people who have this token and a ticket"),
+        };
         pillion::say!(
-            "Whoever has this token and a ticket may type until {}. Take it back with: pillion revoke {grant}",
+            "{who} may type until {}. Take it back with: pillion revoke {grant}",
             clock::readable(*expires_unix_ms)
         );
     }

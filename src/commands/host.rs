@@ -1,9 +1,7 @@
 //! `pillion` and `pillion --share`: run a program, share it.
 
 use std::{
-    fs::OpenOptions,
     io::{IsTerminal, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
     time::Duration,
 };
@@ -13,7 +11,7 @@ use pillion::{
     config::Config,
     hosting::{Hosting, LinkWanted, Options},
     net::load_or_create_identity,
-    paths::{Paths, private_dir},
+    paths::{NamedFile, Paths, private_dir},
     proto::{Allow, limits::MAX_NAME},
     proving,
     screen::clean::clean_name,
@@ -149,8 +147,7 @@ fn announce(
         } else {
             ticket.clone()
         };
-        write_private(file, &content)
-            .with_context(|| format!("the ticket could not be written to {}", file.display()))?;
+        write_ticket(file, &content).context("the ticket has no file")?;
     }
     if args.json {
         pillion::say!("{object}");
@@ -201,27 +198,10 @@ fn announce(
     Ok(())
 }
 
-/// Writes a secret where only its owner can read it, whole or not at all.
-fn write_private(file: &Path, content: &str) -> Result<()> {
-    let mut name = file
-        .file_name()
-        .context("that is not a file's name")?
-        .to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let part = file.with_file_name(name);
-    let mut out = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&part)?;
-    let written = out
-        .write_all(content.as_bytes())
-        .and_then(|()| out.write_all(b"\n"));
-    if let Err(error) = written.and_then(|()| std::fs::rename(&part, file)) {
-        let _ = std::fs::remove_file(&part);
-        return Err(error.into());
-    }
-    Ok(())
+fn write_ticket(file: &Path, content: &str) -> Result<()> {
+    let mut out = NamedFile::create(file)?;
+    writeln!(out, "{content}")?;
+    out.finish()
 }
 
 /// Without --name: what runs, and where.

@@ -340,3 +340,42 @@ fn a_restart_knows_the_mode_the_list_and_who_is_kept_out() {
     assert_eq!(kept_out.wait_code(), Some(3));
     assert!(kept_out.raw_text().contains("removed you"));
 }
+
+#[test]
+fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
+    for (mode, taking) in [
+        ("link", "kick"),
+        ("link", "revoke"),
+        ("invited", "kick"),
+        ("invited", "ban"),
+    ] {
+        let [anna, eve, again] = [(); 3].map(|()| Machine::new());
+        let (_host, ticket) = anna.share_shell(&["--allow", mode]);
+        let token = anna.run(&["grant", "--link", "--edit", "--uses", "5"]);
+        let mut editor = eve.watch(&ticket, &["--name", "eve", "--grant", token.trim()]);
+        editor.wait_for("edit for");
+        let done = anna.output(&[taking, "eve"]);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(
+            done.status.success() && said.contains("; the token they came with is ended as well"),
+            "{taking}: {said}"
+        );
+        if taking != "revoke" {
+            assert_eq!(editor.wait_code(), Some(3));
+        }
+        // Another machine has another key.
+        let mut back = again.join(SIZE, &ticket, &["--name", "eve2", "--grant", token.trim()]);
+        match mode {
+            "invited" => {
+                back.wait_for("is being asked");
+            }
+            _ => {
+                back.wait_for("view only");
+                back.send("NO");
+                back.wait_for("asks the host to let you type");
+            }
+        }
+        let list = anna.run(&["who", "--json"]);
+        assert!(!list.contains("\"edit\""), "{list}");
+    }
+}

@@ -536,6 +536,138 @@ fn a_full_disk_is_said_and_the_session_goes_on() {
     }
 }
 
+/// Fills a disk to its last byte, so that not even a few bytes of an entry fit.
+fn fill(disk: &SmallDisk) -> PathBuf {
+    let filler = disk.0.join("filler");
+    let full = std::fs::write(&filler, vec![1; 8 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    filler
+}
+
+fn ledger_bytes(anna: &Machine) -> u64 {
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    let sessions = anna.path("state/pillion/sessions");
+    let ledger = std::fs::metadata(sessions.join(id).join("ledger.log"));
+    ledger.unwrap().len()
+}
+
+/// Makes the session's ledger need another page of the disk soon, which a full one has not.
+fn to_the_end_of_a_page(anna: &Machine) {
+    let mut modes = ["team", "link"].into_iter().cycle();
+    while 4096 - ledger_bytes(anna) % 4096 > 50 {
+        anna.run(&["allow", modes.next().unwrap()]);
+    }
+    anna.run(&["allow", "link"]);
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_not_said_to_be_done() {
+    let [anna, bert, carl] = [(); 3].map(|()| Machine::new());
+    let Some(disk) = SmallDisk::at(anna.path("state")) else {
+        return;
+    };
+    let (mut host, ticket) = anna.share_shell(&["-q", "--name", "work"]);
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
+    let token = anna.run(&["grant", "--link", "--edit"]);
+    to_the_end_of_a_page(&anna);
+    let before = anna.run(&["allow"]);
+    let (filler, written) = (fill(&disk), ledger_bytes(&anna));
+
+    let key = carl.run(&["id"]);
+    let key = key.split_whitespace().next().unwrap();
+    for args in [
+        &["grant", "bert", "--edit"][..],
+        &["grant", "--link", "--edit"],
+        &["allow", key],
+    ] {
+        let said = anna.fails(1, args);
+        assert!(
+            said.contains("No space left") && said.contains("not done"),
+            "{args:?}: {said}"
+        );
+    }
+    assert_eq!(anna.run(&["allow"]), before);
+    viewer.send("NO");
+    viewer.wait_for("asks the host to let you type");
+    let refused = carl.watch(&ticket, &["--name", "carl", "--grant", token.trim()]);
+    refused.wait_for("could not write this down");
+
+    // What is taken away is gone at once, and it is said that it was not written.
+    let kick = anna.output(&["kick", "bert"]);
+    assert!(kick.status.success(), "{kick:?}");
+    let said =
+        String::from_utf8_lossy(&kick.stderr).into_owned() + &String::from_utf8_lossy(&kick.stdout);
+    assert!(said.contains("this run only"), "{said}");
+    assert_eq!(viewer.wait_code(), Some(3));
+    let mut back = bert.join(SIZE, &ticket, &["--name", "bert"]);
+    assert_eq!(back.wait_code(), Some(3));
+
+    // With room again it is, without anybody asking for it; a kill after that changes nothing.
+    std::fs::remove_file(&filler).unwrap();
+    until("what was taken away to be written", || {
+        // The grants that were revoked, and the bar.
+        (ledger_bytes(&anna) > written + 100).then_some(())
+    });
+    host.kill();
+    let (_host, again) = restart(&anna, &id);
+    let mut back = bert.join(SIZE, &again, &["--name", "another"]);
+    assert_eq!(back.wait_code(), Some(3));
+    let dora = Machine::new();
+    let dora = dora.watch(&again, &["--name", "dora", "--grant", token.trim()]);
+    dora.wait_for("edit for");
+}
+
+/// Killed right behind the answers: whatever a command reported as done is there.
+#[test]
+fn what_was_reported_as_done_is_there_after_a_kill() {
+    let [anna, bert, carl, dora] = [(); 4].map(|()| Machine::new());
+    let (mut host, _) = anna.share_shell(&["--name", "work"]);
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    let key = |machine: &Machine| {
+        let text = machine.run(&["id"]);
+        text.split_whitespace().next().unwrap().to_owned()
+    };
+    let mut tokens = Vec::new();
+    for step in 0..3 {
+        match step {
+            0 => {
+                anna.run(&["ban", &key(&bert)]);
+                tokens.push(anna.run(&["grant", "--link", "--edit"]));
+            }
+            1 => {
+                anna.run(&["allow", &key(&carl)]);
+                anna.run(&["unban", &key(&bert)]);
+                anna.run(&["allow", "invited"]);
+            }
+            _ => {
+                anna.run(&["revoke", &key(&carl)]);
+                anna.run(&["ban", &key(&bert)]);
+                tokens.push(anna.run(&["grant", "--link", "--edit"]));
+            }
+        }
+        host.kill();
+        let (next, _) = restart(&anna, &id);
+        host = next;
+        let list = anna.run(&["allow"]);
+        assert_eq!(list.contains("invited"), step > 0, "{list}");
+        let carl_is_listed = list.contains(&key(&carl)[..16]);
+        assert_eq!(carl_is_listed, step == 1, "{list}");
+        assert_eq!(list.contains(&key(&bert)[..16]), step != 1, "{list}");
+    }
+    let ticket = anna.run(&["ticket"]);
+    let mut out = bert.join(
+        SIZE,
+        ticket.trim(),
+        &["--name", "bert", "--grant", tokens[0].trim()],
+    );
+    assert_eq!(out.wait_code(), Some(3));
+    for (guest, token) in [&carl, &dora].into_iter().zip(&tokens) {
+        let guest = guest.watch(ticket.trim(), &["--grant", token.trim()]);
+        guest.wait_for("edit for");
+    }
+}
+
 fn mode(path: &Path) -> u32 {
     std::fs::symlink_metadata(path)
         .unwrap()

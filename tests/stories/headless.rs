@@ -1,5 +1,7 @@
 //! Sharing and joining where there is no terminal: continuous integration, cron, pipes.
 
+use std::{path::Path, process::Command};
+
 use crate::harness::{Machine, SIZE, until};
 
 /// Lines of what was printed, without the carriage returns of a terminal.
@@ -185,4 +187,75 @@ fn a_ticket_on_standard_input_is_in_no_argument_list() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("here"));
     host.send("\r");
     assert_eq!(host.wait_code(), Some(0));
+}
+
+#[test]
+fn a_file_that_is_named_is_written_through_what_it_is() {
+    let anna = Machine::new();
+    let link = |name: &str, target: &str| {
+        std::os::unix::fs::symlink(target, anna.path(name)).unwrap();
+        anna.path(name)
+    };
+    let (to_file, to_null) = (link("to-file", "behind"), link("to-null", "/dev/null"));
+    let pipe = anna.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let stdout = link("to-stdout", "/dev/stdout");
+    let kind = |path: &Path| std::fs::symlink_metadata(path).unwrap().file_type();
+    let devices = ["/dev/stdout", "/dev/null"].map(Path::new);
+    let before = [&to_file, &to_null, &pipe, &stdout].map(|path| kind(path));
+    let nodes = devices.map(kind);
+
+    let share = |file: &Path| {
+        anna.output(&[
+            "--share",
+            "-q",
+            "--ticket-file",
+            file.to_str().unwrap(),
+            "--",
+            "true",
+        ])
+    };
+    let reader = pipe.clone();
+    let reader = std::thread::spawn(move || std::fs::read_to_string(reader));
+    for file in [&to_file, &to_null, &pipe] {
+        let output = share(file);
+        assert!(output.status.success(), "{output:?}");
+    }
+    for text in [
+        reader.join().unwrap().unwrap(),
+        std::fs::read_to_string(anna.path("behind")).unwrap(),
+    ] {
+        assert!(
+            text.starts_with("pillion") && text.ends_with('\n'),
+            "{text}"
+        );
+    }
+    for file in [&stdout, Path::new("/dev/stdout")] {
+        let output = share(file);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && text.starts_with("pillion"),
+            "{output:?}"
+        );
+    }
+    // So it is for what is exported.
+    let all: Vec<serde_json::Value> =
+        serde_json::from_str(&anna.run(&["ls", "--all", "--json"])).unwrap();
+    let id = all[0]["session"].as_str().unwrap();
+    for file in [&to_file, &to_null, &stdout] {
+        let output = anna.output(&["export", id, "-o", file.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(
+        [&to_file, &to_null, &pipe, &stdout].map(|path| kind(path)),
+        before
+    );
+    assert_eq!(devices.map(kind), nodes);
+    let said = share(&anna.path("state"));
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        !said.status.success() && text.contains("is a directory"),
+        "{text}"
+    );
 }

@@ -161,7 +161,7 @@ fn a_program_that_draws_all_the_time_covers_no_question() {
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
             "Make a token that gives manage (to type, and to say who may do what) for 3650 d?",
-            "to everybody who gets hold of it",
+            "to whoever uses it first",
             "y yes n no",
         ] {
             assert!(flat.contains(part), "{part} at {size:?}:\n{text}");

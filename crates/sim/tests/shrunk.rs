@@ -578,7 +578,7 @@ fn every_viewer_of_a_person_is_told_of_a_grant() {
     room.command(Command::GrantLink {
         right: Right::Edit,
         ttl_ms: None,
-        uses: None,
+        uses: std::num::NonZeroU32::MIN,
     });
     let first = room.sit(10, 1, false);
     assert_eq!(room.seats[first].viewer.view().right, Right::View);

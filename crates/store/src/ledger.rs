@@ -7,9 +7,10 @@
 //! ledger.count   two slots, each: entries u64, CRC-32 of the last one u32, CRC-32 of the slot u32
 //! ```
 //!
-//! An append writes and syncs the entries, then the count in the slot that holds the older one, and
+//! An append writes and syncs the entries, then writes the count in the slot that holds the older one, and
 //! only then reports. So a kill in between leaves entries nobody was told of, which are kept if they
-//! are whole, and never a count of entries that aren't there. An entry that is missing or altered
+//! are whole, and never a count of entries that aren't there. The count is not waited for: after a power
+//! loss it may be an older one, and the entries are there all the same. An entry that is missing or altered
 //! anywhere breaks the chain, and a tail that is missing falls short of the count: both are
 //! [`StoreError::LedgerDamaged`], and nothing is to be started from such a ledger.
 
@@ -135,13 +136,13 @@ impl LedgerWriter {
         Ok(())
     }
 
-    /// Says durably how many entries there are. The slot that says how many there were stays as it is,
+    /// Says how many entries there are. The slot that says how many there were stays as it is,
     /// for a count that is cut short.
     fn write_count(&mut self, end: End) -> Result<(), StoreError> {
         let slot = 1 - self.slot;
         let at = (slot * SLOT) as u64;
         let written = self.count.write_all_at(&end.to_slot(), at);
-        if let Err(e) = written.and_then(|()| self.count.sync_data()) {
+        if let Err(e) = written {
             // It must not count what is cut off now.
             let _ = self.count.write_all_at(&[0; SLOT], at);
             let path = self.dir.path().join(COUNT_FILE);

@@ -293,8 +293,8 @@ pub enum Command {
         right: Right,
         /// For how long, in milliseconds.
         ttl_ms: Option<u64>,
-        /// How many people may use it; one when `None`.
-        uses: Option<NonZeroU32>,
+        /// How many people may use it.
+        uses: NonZeroU32,
     },
     /// Say no to a request for edit.
     Refuse {

@@ -238,13 +238,12 @@ impl Host {
         by: &By,
         right: Right,
         ttl_ms: Option<u64>,
-        uses: Option<NonZeroU32>,
+        uses: NonZeroU32,
     ) -> Result<Done, CommandError> {
         self.check_grant(right)?;
         let ttl = self.ttl(ttl_ms)?;
         let link = SecretKey::from_bytes(&self.random());
         let now = UnixMillis(self.now.unix_ms);
-        let uses = uses.unwrap_or(NonZeroU32::MIN);
         let audience = Audience::Link(link.public());
         let terms = self.rights.terms(right, audience, now, ttl, Some(uses));
         let expires_unix_ms = terms.expires.0;

@@ -30,6 +30,7 @@ use super::{
     join::Admitted,
     question::Question,
     rate::Bucket,
+    requests::Why,
 };
 
 /// Connections one identity may knock with: its windows.
@@ -361,6 +362,9 @@ impl Host {
                 self.rights.end_links(&mut self.records, &key, now)
             }
         };
+        if ended.links > 0 {
+            self.refresh_standings(Why::Revoked);
+        }
         let ended = said_ended(ended);
         let host = self.doer(by);
         let fault = match for_good {

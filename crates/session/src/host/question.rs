@@ -101,10 +101,9 @@ impl Host {
             } => {
                 self.check_grant(*right)?;
                 let ttl = span(self.ttl(*ttl_ms)?);
-                let who = match uses {
-                    Some(uses) if uses.get() == 1 => "whoever uses it first".to_owned(),
-                    Some(uses) => format!("the first {uses} people who use it"),
-                    None => "everybody who gets hold of it".to_owned(),
+                let who = match uses.get() {
+                    1 => "whoever uses it first".to_owned(),
+                    uses => format!("the first {uses} people who use it"),
                 };
                 Question {
                     what: format!("Make a token that gives {} for {ttl}", phrase(*right)),

@@ -113,7 +113,9 @@ impl Recorder {
     fn append(&mut self, events: &[LedgerEvent]) -> Result<(), String> {
         let all = self.ledger.iter().chain(events);
         let all: Vec<Bytes> = all.map(|event| event.to_bytes().into()).collect();
-        self.records.append_ledger(&all)?;
+        if !all.is_empty() {
+            self.records.append_ledger(&all)?;
+        }
         self.ledger.clear();
         Ok(())
     }

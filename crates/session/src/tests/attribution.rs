@@ -238,7 +238,7 @@ fn a_refused_command_is_there_with_the_reason_and_a_question_is_not() {
     let token = || Command::GrantLink {
         right: Right::Edit,
         ttl_ms: None,
-        uses: None,
+        uses: std::num::NonZeroU32::MIN,
     };
     let no = world.ask(Actor::Socket, token());
     world.host(HostInput::Confirmed {

@@ -22,7 +22,7 @@ fn token() -> Command {
     Command::GrantLink {
         right: Right::Edit,
         ttl_ms: None,
-        uses: NonZeroU32::new(1),
+        uses: NonZeroU32::MIN,
     }
 }
 

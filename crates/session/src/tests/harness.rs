@@ -462,7 +462,7 @@ impl World {
     }
 
     pub(super) fn token(&mut self, uses: u32, ttl_ms: Option<u64>) -> (String, String) {
-        let uses = std::num::NonZeroU32::new(uses);
+        let uses = std::num::NonZeroU32::new(uses).unwrap();
         match self.command(Command::GrantLink {
             right: Right::Edit,
             ttl_ms,

@@ -165,7 +165,7 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
             let command = Command::GrantLink {
                 right: Right::Edit,
                 ttl_ms: Some(*ttl_ms),
-                uses: None,
+                uses: std::num::NonZeroU32::MIN,
             };
             let _ = world.ask(Actor::Tty, command);
         }

@@ -281,7 +281,7 @@ fn another_version_is_shown_nothing() {
 fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
     let mut world = World::shared();
     let link = |world: &mut World| {
-        let (right, ttl_ms, uses) = (Right::Edit, Some(60_000), None);
+        let (right, ttl_ms, uses) = (Right::Edit, Some(60_000), std::num::NonZeroU32::MIN);
         match world.command(Command::GrantLink {
             right,
             ttl_ms,
@@ -322,7 +322,7 @@ fn anything_else_in_a_first_flight_is_refused() {
     let Ok(Done::Token { token, .. }) = world.command(Command::GrantLink {
         right: Right::Edit,
         ttl_ms: None,
-        uses: None,
+        uses: std::num::NonZeroU32::MIN,
     }) else {
         panic!()
     };

@@ -354,11 +354,11 @@ impl World {
                 ttl_ms,
             },
             14..20 => {
-                let uses = *self.dice.pick(&[None, Some(1), Some(1), Some(2)]);
+                let uses = *self.dice.pick(&[1, 1, 2, 100]);
                 Command::GrantLink {
                     right,
                     ttl_ms,
-                    uses: uses.and_then(NonZeroU32::new),
+                    uses: NonZeroU32::new(uses).unwrap_or(NonZeroU32::MIN),
                 }
             }
             20..23 => Command::Refuse { target },

@@ -69,14 +69,7 @@ impl World {
                 };
                 self.tokens
                     .push((token.grant.into(), SecretKey::from_bytes(&token.link)));
-                self.granted(
-                    entries,
-                    None,
-                    *right,
-                    *ttl_ms,
-                    Some(uses.map_or(1, std::num::NonZeroU32::get)),
-                    &grant,
-                );
+                self.granted(entries, None, *right, *ttl_ms, Some(uses.get()), &grant);
             }
             (
                 Command::Revoke {

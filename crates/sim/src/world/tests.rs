@@ -126,7 +126,7 @@ fn a_host_can_die_between_two_uses_of_one_hello() {
             let command = Command::GrantLink {
                 right: Right::Edit,
                 ttl_ms: None,
-                uses: None,
+                uses: std::num::NonZeroU32::MIN,
             };
             world.command(Actor::Tty, command);
         }
