@@ -44,6 +44,8 @@ pub(super) struct Person {
     pub(super) has_edited: bool,
     /// Live connections.
     pub(super) connections: usize,
+    /// Nothing is heard on any of them.
+    pub(super) silent: bool,
     /// Waits for an answer to a request for edit.
     pub(super) asking: bool,
     /// No new request before.
@@ -95,6 +97,7 @@ impl Person {
             right: self.standing.right,
             host: false,
             here: self.connections > 0,
+            silent: self.silent && self.connections > 0,
         }
     }
 }
@@ -124,6 +127,7 @@ impl Roster {
                 right: Right::Manage,
                 host: true,
                 here: true,
+                silent: false,
             },
             changed: BTreeSet::new(),
             told_at_us: None,
@@ -161,6 +165,7 @@ impl Roster {
             tenure,
             has_edited: false,
             connections: 0,
+            silent: false,
             asking: false,
             may_ask_at_us: 0,
             left_at: 0,
@@ -169,6 +174,7 @@ impl Roster {
         person.standing = standing;
         person.has_edited |= standing.right > Right::View;
         person.connections += 1;
+        person.silent = false;
         self.changed.insert(id);
         (id, person.connections == 1)
     }
@@ -239,6 +245,16 @@ impl Roster {
             self.changed.insert(id);
         }
         differs
+    }
+
+    /// Notes whether nothing is heard of somebody.
+    pub(super) fn set_silent(&mut self, id: ParticipantId, silent: bool) {
+        if let Some(person) = self.people.get_mut(&id)
+            && person.silent != silent
+        {
+            person.silent = silent;
+            self.changed.insert(id);
+        }
     }
 
     /// The whole roster, in messages of bounded size, for somebody new.
