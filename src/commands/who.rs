@@ -79,6 +79,8 @@ fn table(people: &[ParticipantStatus], book: &Book) -> Result<()> {
             ));
         } else if !person.here {
             notes.push("not connected now".to_owned());
+        } else if person.silent {
+            notes.push("silent: nothing was heard of them for a few seconds".to_owned());
         }
         if let Some(until) = person.until_unix_ms {
             notes.push(format!("until {}", clock::readable(until)));
@@ -104,6 +106,7 @@ fn table(people: &[ParticipantStatus], book: &Book) -> Result<()> {
 fn state(person: &ParticipantStatus) -> &'static str {
     match (person.knocking, person.here) {
         (true, _) => "knocking",
+        (false, true) if person.silent => "silent",
         (false, true) => "here",
         (false, false) => "away",
     }

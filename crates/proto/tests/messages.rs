@@ -77,6 +77,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         right: Right::Edit,
         host: false,
         here: true,
+        silent: false,
     };
     let track = TrackInfo {
         id: TrackId(0),
@@ -576,7 +577,7 @@ proptest! {
     fn names_come_back_whatever_they_hold(name: String, id: u32, identity: [u8; 32]) {
         let info = ParticipantInfo {
             id: ParticipantId(id), name: Text::cut(&name), identity,
-            right: Right::Manage, host: true, here: false,
+            right: Right::Manage, host: true, here: false, silent: true,
         };
         let roster = Any::Host(FromHost::Roster(RosterChange { changed: vec![info], gone: vec![] }));
         prop_assert_eq!(roster.decode_like(&roster.encode()), Ok(Some(roster)));

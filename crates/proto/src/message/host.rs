@@ -101,6 +101,8 @@ pub struct ParticipantInfo {
     pub host: bool,
     /// Connected right now.
     pub here: bool,
+    /// Connected, but nothing was heard for a few seconds: killed, or cut off.
+    pub silent: bool,
 }
 
 /// A change of the roster.

@@ -408,6 +408,8 @@ pub struct ParticipantStatus {
     pub until_unix_ms: Option<u64>,
     /// Connected now.
     pub here: bool,
+    /// Connected, but nothing was heard of them for a few seconds.
+    pub silent: bool,
     /// Has asked for edit and waits.
     pub asking: bool,
     /// Is not in, and waits to be let in.

@@ -490,6 +490,7 @@ impl Host {
             right: standing.right,
             until_unix_ms: standing.until.map(|until| until.0),
             here: conn.is_some(),
+            silent: person.silent && conn.is_some(),
             asking: person.asking,
             knocking: false,
             proof: person.proof(),

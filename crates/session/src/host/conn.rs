@@ -1,5 +1,7 @@
 //! Connections: those that have not said who they are, and those of viewers.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use pillion_caps::PublicKey;
 use pillion_proto::{
@@ -36,6 +38,10 @@ const MAX_FROM_VIEWER: usize = 56 * 1024;
 const MESSAGES_PER_SECOND: u64 = 200;
 const MESSAGE_BURST: u64 = 400;
 
+/// Silence after which a viewer is said to be silent, in microseconds, beside a round trip: its process was killed, or
+/// its network cut. A viewer says something every second.
+const SILENT_AFTER_US: u64 = 2_500_000;
+
 /// One connection.
 pub(super) struct Conn {
     pub(super) peer: PublicKey,
@@ -49,6 +55,8 @@ pub(super) struct Conn {
     messages: Bucket,
     /// When it was last heard, or its path changed.
     heard_at_us: u64,
+    /// When it last said something itself.
+    said_at_us: u64,
     pub(super) path: PathKind,
     pub(super) rtt_us: Option<u32>,
     /// A hello that waits for something to tell who it is by.
@@ -116,6 +124,7 @@ impl Conn {
             framer: Framer::new(MAX_FROM_VIEWER),
             messages: Bucket::new(now_us, MESSAGES_PER_SECOND, MESSAGE_BURST),
             heard_at_us: now_us,
+            said_at_us: now_us,
             path: PathKind::Unknown,
             rtt_us: None,
             parked: None,
@@ -126,6 +135,12 @@ impl Conn {
 
     pub(super) fn member(&self) -> Option<&Member> {
         self.member.as_deref()
+    }
+
+    /// When it counts as silent if nothing more is heard of it.
+    fn silent_at_us(&self) -> u64 {
+        let patience = SILENT_AFTER_US + u64::from(self.rtt_us.unwrap_or_default());
+        self.said_at_us.saturating_add(patience)
     }
 
     pub(super) fn member_mut(&mut self) -> Option<&mut Member> {
@@ -244,6 +259,12 @@ impl Host {
             return;
         };
         state.heard_at_us = now;
+        state.said_at_us = now;
+        if let Some(member) = state.member() {
+            let id = member.id;
+            self.roster.set_silent(id, false);
+            self.watch_silence();
+        }
         let outcome = match stream {
             Stream::Control => self.on_control(conn, bytes),
             Stream::Input { epoch } => self.on_input(conn, epoch, bytes),
@@ -346,6 +367,41 @@ impl Host {
             state.heard_at_us = now;
             state.path = kind;
             state.rtt_us = Some(rtt_us);
+        }
+    }
+
+    /// Watches for silence from now on, if it is not watched for.
+    fn watch_silence(&mut self) {
+        if self.silence_at_us == u64::MAX {
+            self.silence_at_us = self.now.mono_us.saturating_add(SILENT_AFTER_US);
+            self.arm(self.silence_at_us);
+        }
+    }
+
+    /// Notes of whom nothing is heard: who has no connection on which something is.
+    pub(super) fn note_silence(&mut self) {
+        let now = self.now.mono_us;
+        if now < self.silence_at_us {
+            return self.arm(self.silence_at_us);
+        }
+        let mut heard: BTreeMap<ParticipantId, bool> = BTreeMap::new();
+        let mut next = u64::MAX;
+        for conn in self.conns.values() {
+            let Some(member) = conn.member() else {
+                continue;
+            };
+            let at = conn.silent_at_us();
+            *heard.entry(member.id).or_default() |= now < at;
+            if now < at {
+                next = next.min(at);
+            }
+        }
+        for (id, heard) in heard {
+            self.roster.set_silent(id, !heard);
+        }
+        self.silence_at_us = next;
+        if next < u64::MAX {
+            self.arm(next);
         }
     }
 

@@ -552,6 +552,7 @@ impl Host {
                     right: pillion_proto::Right::View,
                     until_unix_ms: None,
                     here: false,
+                    silent: false,
                     asking: false,
                     knocking: true,
                     proof: knock.proof(),

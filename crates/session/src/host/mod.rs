@@ -99,6 +99,8 @@ pub struct Host {
     behind: BTreeSet<ConnId>,
     catch_up_at_us: u64,
     check_lanes_at_us: Option<u64>,
+    /// When somebody may have become silent; never too late.
+    silence_at_us: u64,
     inputs: input::Inputs,
     track: track::Track,
     history: history::History,
@@ -174,6 +176,7 @@ impl Host {
             behind: BTreeSet::new(),
             catch_up_at_us: 0,
             check_lanes_at_us: None,
+            silence_at_us: u64::MAX,
             inputs: input::Inputs::new(),
             track: track::Track::new(config.size, now.mono_us),
             history: history::History::new(now.mono_us),
@@ -278,6 +281,7 @@ impl Host {
         self.expire_spans();
         self.expire_visits();
         self.check_lanes();
+        self.note_silence();
         self.log_margin_put_off();
         self.write_owed();
     }

@@ -50,6 +50,8 @@ pub(super) struct Person {
     pub(super) has_edited: bool,
     /// Live connections.
     pub(super) connections: usize,
+    /// Nothing is heard on any of them.
+    pub(super) silent: bool,
     /// Waits for an answer to a request for edit.
     pub(super) asking: bool,
     /// No new request before.
@@ -101,6 +103,7 @@ impl Person {
             right: self.standing.right,
             host: false,
             here: self.connections > 0,
+            silent: self.silent && self.connections > 0,
         }
     }
 }
@@ -131,6 +134,7 @@ impl Roster {
                 right: Right::Manage,
                 host: true,
                 here: true,
+                silent: false,
             },
             changed: BTreeSet::new(),
             told_at_us: None,
@@ -169,6 +173,7 @@ impl Roster {
             tenure,
             has_edited: false,
             connections: 0,
+            silent: false,
             asking: false,
             may_ask_at_us: 0,
             left_at: 0,
@@ -177,6 +182,7 @@ impl Roster {
         person.standing = standing;
         person.has_edited |= standing.right > Right::View;
         person.connections += 1;
+        person.silent = false;
         self.changed.insert(id);
         (id, person.connections == 1)
     }
@@ -247,6 +253,16 @@ impl Roster {
             self.changed.insert(id);
         }
         differs
+    }
+
+    /// Notes whether nothing is heard of somebody.
+    pub(super) fn set_silent(&mut self, id: ParticipantId, silent: bool) {
+        if let Some(person) = self.people.get_mut(&id)
+            && person.silent != silent
+        {
+            person.silent = silent;
+            self.changed.insert(id);
+        }
     }
 
     /// The whole roster, in messages of bounded size, for somebody new.

@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use pillion_proto::{
-    Framer, FromHost, FromViewer, Hello, JoinId, Refused, RefusedCode, Version, VersionRange,
-    limits::MAX_CONTROL_MESSAGE,
+    Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, Refused, RefusedCode, Version,
+    VersionRange, limits::MAX_CONTROL_MESSAGE,
 };
 
 use super::harness::*;
@@ -476,4 +476,54 @@ fn a_ticket_waits_for_the_first_address_of_an_endpoint_that_just_listens() {
         world.done.remove(&request),
         Some(Ok(crate::Done::Ticket(_)))
     ));
+}
+
+fn is_silent(world: &mut World, id: Option<ParticipantId>) -> bool {
+    let Ok(crate::Done::Who(who)) = world.command(Command::Who) else {
+        panic!()
+    };
+    who.iter()
+        .find(|one| Some(one.id) == id)
+        .is_some_and(|one| one.silent)
+}
+
+#[test]
+fn who_was_killed_is_silent_within_three_seconds_and_who_is_quiet_is_not() {
+    let mut world = World::shared();
+    let (anna, bert) = (world.join(10, "anna"), world.join(11, "bert"));
+    let silent = |world: &mut World, seat: usize| {
+        let you = world.seats[seat].viewer.view().you;
+        is_silent(world, you)
+    };
+    for _ in 0..10 {
+        world.advance_ms(1000);
+        assert!(!silent(&mut world, anna) && !silent(&mut world, bert));
+    }
+    // Nothing comes from her any more, and nothing says so.
+    world.seats[anna].silent = true;
+    world.seats[anna].reads = false;
+    world.advance_ms(3000);
+    assert!(silent(&mut world, anna) && !silent(&mut world, bert));
+    let view = world.seats[bert].viewer.view();
+    let told = view.roster.iter().filter(|one| one.silent).count();
+    assert_eq!(told, 1, "the others see it, too");
+    world.seats[anna].silent = false;
+    world.seats[anna].reads = true;
+    world.advance_ms(6000);
+    assert!(!silent(&mut world, anna));
+    let view = world.seats[bert].viewer.view();
+    assert!(view.roster.iter().all(|one| !one.silent));
+}
+
+#[test]
+fn who_only_listens_is_not_silent() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    // The host says something all the time that needs no answer.
+    for round in 0..20 {
+        world.advance_ms(400);
+        world.join(20 + round, "somebody");
+        let you = world.seats[anna].viewer.view().you;
+        assert!(!is_silent(&mut world, you));
+    }
 }

@@ -124,10 +124,7 @@ impl Viewer {
             }
             .encode(&mut out);
             let stream = Stream::History { id };
-            self.out.push_back(ViewerOutput::Send {
-                stream,
-                bytes: out.freeze(),
-            });
+            self.send_on(stream, out.freeze());
             self.out.push_back(ViewerOutput::Finish { stream });
         }
     }

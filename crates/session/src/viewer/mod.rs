@@ -42,7 +42,7 @@ const RETRY_AFTER_US: [u64; 7] = [
     0, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 5_000_000,
 ];
 
-/// Silence after which a sign of life is asked for, in microseconds.
+/// Silence on one side after which a sign of life is given and asked for, in microseconds.
 const PING_AFTER_US: u64 = 1_000_000;
 
 /// Silence after which the viewer says that nothing comes any more, in microseconds.
@@ -89,6 +89,8 @@ struct Link {
     framer: Framer,
     since_us: u64,
     heard_at_us: u64,
+    /// When we last said something.
+    said_at_us: u64,
     pinged: Option<(u64, u64)>,
     pings: u64,
     welcomed: bool,
@@ -97,6 +99,12 @@ struct Link {
 }
 
 impl Link {
+    /// Since when one side has said nothing. The host takes a viewer that says nothing for gone, as the viewer does
+    /// the host.
+    fn quiet_since_us(&self) -> u64 {
+        self.heard_at_us.min(self.said_at_us)
+    }
+
     /// By when the host must have said yes or no.
     fn welcome_by_us(&self) -> u64 {
         let since = self.answer_by_us.unwrap_or(self.since_us);
@@ -217,13 +225,13 @@ impl Viewer {
         if !link.welcomed {
             return Some(link.welcome_by_us());
         }
-        let silence = match (&link.pinged, &self.view.phase) {
-            (None, _) => PING_AFTER_US,
-            (Some(_), Phase::Live) => STALLED_AFTER_US,
-            (Some(_), _) => RECONNECT_AFTER_US,
+        let silent_at_us = match (&link.pinged, &self.view.phase) {
+            (None, _) => link.quiet_since_us().saturating_add(PING_AFTER_US),
+            (Some(_), Phase::Live) => link.heard_at_us.saturating_add(STALLED_AFTER_US),
+            (Some(_), _) => link.heard_at_us.saturating_add(RECONNECT_AFTER_US),
         };
         let times = [
-            Some(link.heard_at_us.saturating_add(silence)),
+            Some(silent_at_us),
             self.watching.ask_at_us(),
             self.typing.stuck_at_us(self.view.rtt_us),
             self.asking.retry_at_us(),
@@ -247,10 +255,14 @@ impl Viewer {
     fn send(&mut self, message: &FromViewer) {
         let mut out = BytesMut::new();
         message.encode(&mut out);
-        self.out.push_back(ViewerOutput::Send {
-            stream: Stream::Control,
-            bytes: out.freeze(),
-        });
+        self.send_on(Stream::Control, out.freeze());
+    }
+
+    fn send_on(&mut self, stream: Stream, bytes: Bytes) {
+        if let Some(link) = &mut self.link {
+            link.said_at_us = self.now.mono_us;
+        }
+        self.out.push_back(ViewerOutput::Send { stream, bytes });
     }
 
     fn set_phase(&mut self, phase: Phase) {
@@ -351,6 +363,7 @@ impl Viewer {
             framer: Framer::new(MAX_CONTROL_MESSAGE),
             since_us: now,
             heard_at_us: now,
+            said_at_us: now,
             pinged: None,
             pings: 0,
             welcomed: false,
@@ -613,7 +626,8 @@ impl Viewer {
             return;
         }
         let (heard, silence) = (link.heard_at_us, now.saturating_sub(link.heard_at_us));
-        if silence >= PING_AFTER_US && link.pinged.is_none() {
+        let quiet = now.saturating_sub(link.quiet_since_us());
+        if quiet >= PING_AFTER_US && link.pinged.is_none() {
             link.pings += 1;
             let nonce = link.pings;
             link.pinged = Some((nonce, now));

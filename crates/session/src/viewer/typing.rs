@@ -265,10 +265,7 @@ impl Viewer {
         let stream = Stream::Input {
             epoch: typing.epoch,
         };
-        self.out.push_back(ViewerOutput::Send {
-            stream,
-            bytes: out.freeze(),
-        });
+        self.send_on(stream, out.freeze());
     }
 
     /// Notes what the host calls this stretch of holding the right to type.

@@ -249,7 +249,11 @@ impl Panel {
                     .unwrap_or("x ends it. Any other key: back."),
             );
         }
-        let here = self.who.iter().filter(|who| who.here).count();
+        let here = self
+            .who
+            .iter()
+            .filter(|who| who.here && !who.silent)
+            .count();
         let title = match self.door {
             Some(allow) => format!(" pillion: {here} here, allow {allow} "),
             None => format!(" pillion: {here} here "),
@@ -355,13 +359,14 @@ fn line(now: Now, who: &ParticipantStatus) -> String {
     let path = match (who.here, who.path) {
         (false, _) if who.knocking => "",
         (false, _) => "away",
+        (true, _) if who.silent => "silent",
         (true, PathKind::Unknown) => "",
         (true, PathKind::Direct) => "direct",
         (true, PathKind::Relayed) => "relayed",
     };
     let rtt = who
         .rtt_us
-        .filter(|_| who.here)
+        .filter(|_| who.here && !who.silent)
         .map(text::round_trip)
         .unwrap_or_default();
     let name = text::name(&who.name, 20);

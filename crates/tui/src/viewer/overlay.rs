@@ -119,7 +119,11 @@ pub(super) fn person(view: &View, who: &ParticipantInfo) -> String {
     } else {
         ""
     };
-    let gone = if who.here { "" } else { ", away" };
+    let gone = match (who.here, who.silent) {
+        (false, _) => ", away",
+        (true, true) => ", silent",
+        (true, false) => "",
+    };
     format!(
         "{:>3} {} {key} {right}{gone}{you}",
         who.id.0,

@@ -136,7 +136,11 @@ fn seconds_left(now: Now, until_us: u64) -> u64 {
 
 /// "3 here: anna, bob, you".
 fn people(view: &View) -> Option<String> {
-    let here: Vec<_> = view.roster.iter().filter(|who| who.here).collect();
+    let here: Vec<_> = view
+        .roster
+        .iter()
+        .filter(|who| who.here && !who.silent)
+        .collect();
     let names =
         here.iter()
             .filter(|who| !who.host)

@@ -179,6 +179,7 @@ pub fn status(id: u32, name: &str) -> ParticipantStatus {
         right: Right::View,
         until_unix_ms: None,
         here: true,
+        silent: false,
         asking: false,
         knocking: false,
         proof: "the ticket".into(),

@@ -90,6 +90,7 @@ pub fn person(id: u32, name: &str, host: bool) -> ParticipantInfo {
         right: Right::View,
         host,
         here: true,
+        silent: false,
     }
 }
 
