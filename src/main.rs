@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod hidden;
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -12,7 +13,6 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::Parser;
 use pillion::{
     config::Config,
     console::is_unread,
@@ -28,7 +28,8 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // Before anything else: what is a secret of it is seen until then.
+    let cli = hidden::parse();
     start_logging();
     match run(cli) {
         Ok(code) => ExitCode::from(code),
