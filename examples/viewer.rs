@@ -4,6 +4,8 @@
 //! cargo run --example viewer -- TICKET
 //! ```
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 use anyhow::{Context, Result};
 use pillion::{
     caps::{PublicKey, SecretKey},

@@ -332,8 +332,8 @@ pub struct JoinArgs {
     /// are asked.
     pub ticket: Option<String>,
 
-    /// A grant token, as `pillion grant --link` prints it. Better in PILLION_GRANT: arguments can be
-    /// read by other users of this machine.
+    /// A grant token, as `pillion grant --link` prints it. The list of processes doesn't show it, nor the
+    /// ticket.
     #[arg(long, value_name = "TOKEN")]
     pub grant: Option<String>,
 

@@ -2,11 +2,11 @@
 
 mod args;
 mod commands;
+mod hidden;
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
-use clap::Parser;
 use pillion::{
     config::Config,
     console::is_unread,
@@ -22,7 +22,8 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // Before anything else: what is a secret of it is seen until then.
+    let cli = hidden::parse();
     start_logging();
     match run(cli) {
         Ok(code) => ExitCode::from(code),

@@ -220,6 +220,9 @@ impl Viewing {
             }
         };
         self.leave().await;
+        if let Outcome::Signalled(_) = outcome {
+            return Ok(outcome);
+        }
         tokio::select! {
             printed = printer.finish(rest) => match printed {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -5,6 +5,8 @@
 //! namespaces can't be had, says so and passes. Not under the usual test harness: the namespace must
 //! be entered before there is a second thread.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 #[path = "nat/links.rs"]
 mod links;
 #[path = "../crates/net/tests/common/relay.rs"]

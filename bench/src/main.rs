@@ -3,6 +3,8 @@
 //! The program runs itself again in namespaces of its own (processes, mounts, network), in which it is
 //! the first process: whatever happens to it, all that it started ends, and its networks with it.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 mod isolate;
 mod net;
 mod processes;

@@ -259,3 +259,65 @@ fn a_file_that_is_named_is_written_through_what_it_is() {
         "{text}"
     );
 }
+
+#[test]
+fn a_running_viewer_shows_nobody_its_ticket_or_token() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_host, ticket) = anna.share_piped(&["--", "sh", "-c", "read end"]);
+    let token = || anna.run(&["grant", "--link", "--edit"]).trim().to_owned();
+    for (name, in_args, token) in [("one", true, token()), ("two", false, token())] {
+        let mut command = bert.pillion(&["join", "--follow", "--name", name]);
+        match in_args {
+            true => command.arg(&ticket).arg(format!("--grant={token}")),
+            false => command
+                .env("PILLION_TICKET", &ticket)
+                .env("PILLION_GRANT", &token),
+        };
+        let viewer = crate::harness::Piped::start(command);
+        until("the viewer to be here, with the token", || {
+            let who = anna.who();
+            let one = who.iter().find(|one| one["name"] == name)?;
+            (one["right"] == "edit" && one["state"] == "here").then_some(())
+        });
+        let read = |file: &str| {
+            let path = format!("/proc/{}/{file}", viewer.pid());
+            String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
+        };
+        for seen in [read("cmdline"), read("environ")] {
+            assert!(!seen.contains(&ticket) && !seen.contains(&token), "{seen}");
+        }
+        assert!(read("cmdline").contains("--follow"), "the rest is shown");
+        assert_eq!(read("comm").trim(), "pillion");
+    }
+}
+
+#[test]
+fn a_log_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let anna = Machine::new();
+    let mode = || {
+        std::fs::metadata(anna.path("log"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    anna.run(&["ls"]);
+    assert_eq!(mode(), 0o600);
+    // One that others could read until now.
+    std::fs::set_permissions(anna.path("log"), PermissionsExt::from_mode(0o644)).unwrap();
+    anna.run(&["ls"]);
+    assert_eq!(mode(), 0o600);
+    // Somebody else's is left alone, where the test may make one.
+    std::fs::set_permissions(anna.path("log"), PermissionsExt::from_mode(0o666)).unwrap();
+    if std::os::unix::fs::chown(anna.path("log"), Some(65534), None).is_ok() {
+        let before = anna.log();
+        let output = anna.output(&["ls"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success() && said.contains("another user's file"),
+            "{said}"
+        );
+        assert_eq!((mode(), anna.log()), (0o666, before));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     io::{PipeWriter, Read as _, Write as _},
-    process::Stdio,
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,11 @@ fn printing(machine: &Machine) -> (Piped, String, PipeWriter) {
     let ticket = wait_for_file(&file);
     host.out.wait_for("ready");
     (host, ticket.trim().to_owned(), writer)
+}
+
+/// Waits for a program's end.
+fn code_of(child: &mut Child) -> Option<i32> {
+    until("the end of a program", || child.try_wait().unwrap()).code()
 }
 
 fn wait_here(host: &Machine, name: &str) {
@@ -122,7 +127,7 @@ fn a_follower_that_nobody_reads_ends_though_nothing_is_printed() {
     wait_here(&anna, "log");
     let since = Instant::now();
     drop(reader);
-    assert_eq!(follower.wait().unwrap().code(), Some(0));
+    assert_eq!(code_of(&mut follower), Some(0));
     assert_left(&anna, "log", since);
     let mut said = String::new();
     let mut err = follower.stderr.take().unwrap();
@@ -145,7 +150,7 @@ fn a_follower_whose_output_is_not_read_still_ends_on_a_signal() {
     input.write_all(line.repeat(5_000).as_bytes()).unwrap();
     let since = Instant::now();
     signal(follower.id(), Signal::TERM);
-    assert_eq!(follower.wait().unwrap().code(), Some(143));
+    assert_eq!(code_of(&mut follower), Some(143));
     assert_left(&anna, "log", since);
 }
 
@@ -195,7 +200,7 @@ fn a_viewer_whose_terminal_is_gone_says_goodbye_and_does_not_panic() {
         wait_here(&anna, "bert");
         let since = Instant::now();
         drop(pty);
-        assert_eq!(viewer.wait().unwrap().code(), Some(129));
+        assert_eq!(code_of(&mut viewer), Some(129));
         assert_left(&anna, "bert", since);
     }
 }
@@ -270,7 +275,7 @@ fn a_host_whose_terminal_is_gone_says_goodbye() {
     let output = follower.wait();
     assert_eq!(output.status.code(), Some(0));
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
-    assert_eq!(host.wait().unwrap().code(), Some(129));
+    assert_eq!(code_of(&mut host), Some(129));
 }
 
 #[test]
@@ -309,7 +314,7 @@ fn a_host_whose_messages_nobody_reads_goes_on() {
     // It said so to nobody, and has another one.
     assert_ne!(anna.run(&["code"]).trim(), code);
     host.stdin.take().unwrap().write_all(b"\n").unwrap();
-    assert_eq!(host.wait().unwrap().code(), Some(7));
+    assert_eq!(code_of(&mut host), Some(7));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! They are one program, so that they are linked once and run side by side.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 mod harness;
 #[path = "../common/skip.rs"]
 mod skip;

@@ -4,6 +4,8 @@
 //! answered, and for 20 bytes to go to the host and back on streams that are open; beside it the same
 //! with bare sockets and with the bare transport, which is what the drivers stand on.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 use std::{
     future::Future,
     io::{BufRead, BufReader, Write},

@@ -1,6 +1,8 @@
 //! The two drivers against each other and against strangers, over real QUIC on loopback. The state
 //! machines are played by hand, so that what is tested is the carrying alone.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 mod common;
 
 use std::{net::SocketAddr, sync::atomic::Ordering};

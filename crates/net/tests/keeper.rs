@@ -1,5 +1,7 @@
 //! A session's link and codes over the days, in fractions of seconds: the keeper with the real link service.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 mod common;
 
 use std::{net::SocketAddr, path::Path, time::Duration};

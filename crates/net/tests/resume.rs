@@ -1,6 +1,8 @@
 //! Coming back in the same process: what is said in the first flight, and what comes of it when the
 //! host does not take it. With the drivers alone, then with the state machines behind them.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 mod common;
 
 use std::{

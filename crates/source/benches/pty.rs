@@ -5,6 +5,8 @@
 //! alternate, so that a machine that changes its speed changes it for all. Criterion gives no
 //! percentiles, hence a plain program.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Real programs in real pseudo-terminals.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 mod common;
 
 use std::ffi::OsString;

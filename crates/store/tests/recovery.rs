@@ -1,6 +1,8 @@
 //! What is left of a session after its host was killed, its disk filled up, or its files were cut
 //! and damaged.
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 #[path = "../../../tests/common/skip.rs"]
 mod skip;
 

@@ -7,6 +7,8 @@
 //! `hostile` measures honest hosts and viewers beside one hostile IPv6 /48 (as root: it makes itself a
 //! network of its own).
 
+#![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
+
 mod hostile;
 
 use std::{
