@@ -18,6 +18,7 @@
 
 pub mod device;
 pub mod framer;
+mod growing;
 pub mod limits;
 pub mod link;
 pub mod lookup;

@@ -24,7 +24,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let mut managing = view(80, 19);
     managing.right = Right::Manage;
     managing.door = Some(Knocks {
-        allow: Allow::Invited,
+        allow: Some(Allow::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut("eve"),
@@ -202,7 +202,7 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
     viewer.sees("> 21 bert");
     // Somebody knocks, and comes in before bert: bert is meant still.
     viewer.view.door = Some(Knocks {
-        allow: Allow::Invited,
+        allow: Some(Allow::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut("eve"),

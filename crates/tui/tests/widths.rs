@@ -46,7 +46,7 @@ fn hostile(cols: u16, rows: u16, names: &[String], right: Right) -> View {
         .map(|(id, name)| person(id, name, id == 0))
         .collect();
     view.door = Some(Knocks {
-        allow: Allow::Invited,
+        allow: Some(Allow::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut(&names[0]),

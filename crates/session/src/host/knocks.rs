@@ -585,7 +585,7 @@ impl Host {
             proof: Text::cut(&knock.proof()),
         });
         let told = FromHost::Knocks(Told {
-            allow: self.door(),
+            allow: Some(self.door()),
             knocks: knocks.collect(),
         });
         for conn in managers {

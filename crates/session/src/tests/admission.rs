@@ -698,7 +698,7 @@ fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() 
     world.host(HostInput::Tty { attached: false });
     let bert = world.join(21, "bert");
     let door = world.seats[olaf].viewer.view().door.clone().unwrap();
-    assert_eq!(door.allow, Allow::Invited);
+    assert_eq!(door.allow, Some(Allow::Invited));
     assert_eq!(door.knocks[0].name.as_str(), "bert");
     assert_eq!(door.knocks[0].identity, *secret(21).public().as_bytes());
     let manage = |world: &mut World, what| world.viewer(olaf, ViewerInput::Manage(what));
@@ -788,4 +788,15 @@ fn a_co_host_has_no_power_over_another() {
         assert_eq!(world.seats[otto].right(), Right::Manage);
     }
     assert!(world.seats[olaf].was_told("only its host"));
+}
+
+#[test]
+fn a_request_of_a_newer_version_is_answered_and_ends_nothing() {
+    let (mut world, olaf) = managed();
+    world.viewer(olaf, ViewerInput::Manage(Manage::Unknown(999)));
+    assert!(world.seats[olaf].was_told("not known here"));
+    assert_eq!(*world.seats[olaf].phase(), Phase::Live);
+    let bert = world.join(21, "bert");
+    world.viewer(olaf, ViewerInput::Manage(Manage::Admit(who(21))));
+    assert_eq!(*world.seats[bert].phase(), Phase::Live);
 }

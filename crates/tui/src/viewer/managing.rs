@@ -92,7 +92,11 @@ pub(super) fn lines(
         .iter()
         .position(|entry| Some(entry.chosen()) == *chosen);
     *at = found.unwrap_or(*at);
-    let allow = view.door.as_ref().map_or(Allow::Link, |door| door.allow);
+    let allow = match view.door.as_ref().map(|door| door.allow) {
+        Some(Some(allow)) => allow.as_str(),
+        Some(None) => "by rules of a newer version",
+        None => Allow::Link.as_str(),
+    };
     let mut lines = vec![format!(
         "Who is here ({}), allow {allow}",
         view.roster.len()
@@ -151,7 +155,7 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
         return None;
     };
     if ch == 'm' {
-        let allow = match view.door.as_ref()?.allow {
+        let allow = match view.door.as_ref()?.allow? {
             Allow::Link => Allow::Invited,
             Allow::Invited => Allow::Team,
             Allow::Team => Allow::Link,

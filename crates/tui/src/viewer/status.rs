@@ -123,7 +123,8 @@ pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
         }
         Phase::Ended => Some("the session has ended".into()),
         Phase::Live => match view.track.1 {
-            TrackState::Live => None,
+            // What a newer version says of it, this one can't tell.
+            TrackState::Live | TrackState::Unknown(_) => None,
             TrackState::Exited(code) => Some(format!("the program ended with exit code {code}")),
             TrackState::Killed(signal) => Some(format!("the program was ended by signal {signal}")),
         },
