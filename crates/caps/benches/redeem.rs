@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
 use pillion_caps::{
-    Audience, Binding, Grant, Ledger, Proof, PublicKey, Right, Rights, Role, SecretKey, Terms, UnixMillis,
+    Audience, Binding, Grant, Ledger, Proof, PublicKey, Right, Rights, Role, SecretKey, Terms,
+    UnixMillis,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);

@@ -36,9 +36,7 @@ pub enum Malformed {
         tag: u8,
     },
     /// The bits name no set of rights.
-    #[error(
-        "its rights ({0:#018b}) do not hold the right to view"
-    )]
+    #[error("its rights ({0:#018b}) do not hold the right to view")]
     Rights(u16),
     /// The chain has no block, or more than [`MAX_BLOCKS`].
     #[error("it was passed on {0} times; a grant has 1 to {MAX_BLOCKS} parts")]

@@ -105,8 +105,8 @@ impl Rights {
         Self(bits | Right::View.bit())
     }
 
-    /// The same of what is signed, where the bits themselves count: `None` without view.
-    pub(crate) const fn from_signed_bits(bits: u16) -> Option<Self> {
+    /// The bits as they came: `None` without view, so that a set has one encoding.
+    pub(crate) const fn from_wire(bits: u16) -> Option<Self> {
         match bits & Right::View.bit() {
             0 => None,
             _ => Some(Self(bits)),
@@ -134,6 +134,12 @@ impl Rights {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The rights that are in both sets.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Whether the right is in the set.
@@ -238,7 +244,8 @@ impl<'de> Deserialize<'de> for Rights {
             true => String::deserialize(from)?
                 .parse()
                 .map_err(de::Error::custom),
-            false => u16::deserialize(from).map(Self::from_bits),
+            false => Self::from_wire(u16::deserialize(from)?)
+                .ok_or_else(|| de::Error::custom("rights without the right to view")),
         }
     }
 }

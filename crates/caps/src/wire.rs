@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn rights(&mut self) -> Result<Rights, Malformed> {
         let bits = self.array().map(u16::from_be_bytes)?;
-        Rights::from_signed_bits(bits).ok_or(Malformed::Rights(bits))
+        Rights::from_wire(bits).ok_or(Malformed::Rights(bits))
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {

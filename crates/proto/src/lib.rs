@@ -33,11 +33,13 @@ pub use link::{
     LinkError, LinkId, LinkKey, LinkRecord, LinkSecret, LinkUrl, RecordError, RelayToken, Times,
     VerifiedRecord,
 };
+pub use pillion_caps::{Right, Rights};
+
 pub use message::{
     Accepted, Ack, Allow, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush,
     Hello, HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, KnockInfo, Knocks, Manage,
     ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
-    ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, Right, RightChanged, RosterChange,
+    ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, RightChanged, RosterChange,
     SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, UnknownAllow, Waiting,
     Welcome,
 };

@@ -74,7 +74,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         id: ParticipantId(300),
         name: Text::cut("anna"),
         identity: [4; 32],
-        right: Right::Edit,
+        right: Rights::EDIT,
         host: false,
         here: true,
         silent: false,
@@ -85,7 +85,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         state: TrackState::Exited(-1),
     };
     let right = RightChanged {
-        right: Right::Edit,
+        right: Rights::EDIT,
         until_unix_ms: Some(7),
         tenure: 2,
         text: Text::cut("yes"),
@@ -156,7 +156,7 @@ fn samples() -> Vec<(&'static str, Any)> {
                 3,
                 Manage::Grant {
                     who: one("anna"),
-                    right: Right::Edit,
+                    right: Rights::EDIT,
                     ttl_ms: Some(300),
                 },
             ),
@@ -174,7 +174,7 @@ fn samples() -> Vec<(&'static str, Any)> {
                 8,
                 Manage::Allow {
                     who: one("a@b.example"),
-                    right: Right::View,
+                    right: Rights::VIEW,
                 },
             ),
         ),
@@ -631,7 +631,7 @@ proptest! {
     fn names_come_back_whatever_they_hold(name: String, id: u32, identity: [u8; 32]) {
         let info = ParticipantInfo {
             id: ParticipantId(id), name: Text::cut(&name), identity,
-            right: Right::Manage, host: true, here: false, silent: true,
+            right: Rights::MANAGE, host: true, here: false, silent: true,
         };
         let roster = Any::Host(FromHost::Roster(RosterChange { changed: vec![info], gone: vec![] }));
         prop_assert_eq!(roster.decode_like(&roster.encode()), Ok(Some(roster)));

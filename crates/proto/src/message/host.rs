@@ -1,11 +1,11 @@
 //! Control stream, host to viewer.
 
 use bytes::{Bytes, BytesMut};
+use pillion_caps::Rights;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allow, KeyBytes, ParticipantId, Ping, ProtocolError, Right, SignatureBytes, TrackId, bounded,
-    get, put,
+    Allow, KeyBytes, ParticipantId, Ping, ProtocolError, SignatureBytes, TrackId, bounded, get, put,
 };
 use crate::{
     framer::encode_message,
@@ -98,8 +98,8 @@ pub struct ParticipantInfo {
     pub name: Text<MAX_NAME>,
     /// Identity key.
     pub identity: KeyBytes,
-    /// Right.
-    pub right: Right,
+    /// Rights.
+    pub right: Rights,
     /// Whether this is the host.
     pub host: bool,
     /// Connected right now.
@@ -122,7 +122,7 @@ pub struct RosterChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RightChanged {
     /// The right.
-    pub right: Right,
+    pub right: Rights,
     /// When it ends by itself, in milliseconds since the Unix epoch.
     pub until_unix_ms: Option<u64>,
     /// Changes each time the right to type is taken from this person. Inputs say under which value

@@ -1,12 +1,13 @@
 //! Control stream: what a participant with the right to manage asks the host to do.
 
+use pillion_caps::Rights;
 use pillion_people::SubjectRef;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer, de,
     ser::{self, SerializeTuple},
 };
 
-use super::{Allow, Right};
+use super::Allow;
 use crate::growing;
 
 /// What somebody with the right to manage wants done.
@@ -32,7 +33,7 @@ pub enum Manage {
         /// Whom.
         who: SubjectRef,
         /// What.
-        right: Right,
+        right: Rights,
         /// For how long.
         ttl_ms: Option<u64>,
     },
@@ -49,7 +50,7 @@ pub enum Manage {
         /// Whom.
         who: SubjectRef,
         /// What they may do.
-        right: Right,
+        right: Rights,
     },
     /// Keep out whoever proves to be this.
     Ban(SubjectRef),
@@ -88,7 +89,7 @@ struct Refusal {
 #[derive(Serialize, Deserialize)]
 struct Giving {
     who: SubjectRef,
-    right: u8,
+    right: Rights,
     ttl_ms: Option<u64>,
 }
 
@@ -100,7 +101,7 @@ struct Opening {
 #[derive(Serialize, Deserialize)]
 struct Listing {
     who: SubjectRef,
-    right: u8,
+    right: Rights,
 }
 
 impl Manage {
@@ -130,18 +131,13 @@ impl Manage {
             | Manage::Ban(who)
             | Manage::Unban(who) => postcard::to_allocvec(&About { who }),
             Manage::Refuse { who, for_good } => postcard::to_allocvec(&Refusal { who, for_good }),
-            Manage::Grant { who, right, ttl_ms } => postcard::to_allocvec(&Giving {
-                who,
-                right: right.number(),
-                ttl_ms,
-            }),
+            Manage::Grant { who, right, ttl_ms } => {
+                postcard::to_allocvec(&Giving { who, right, ttl_ms })
+            }
             Manage::Open(mode) => postcard::to_allocvec(&Opening {
                 mode: mode.number(),
             }),
-            Manage::Allow { who, right } => postcard::to_allocvec(&Listing {
-                who,
-                right: right.number(),
-            }),
+            Manage::Allow { who, right } => postcard::to_allocvec(&Listing { who, right }),
             Manage::Unknown(_) => Ok(Vec::new()),
         }
     }
@@ -156,7 +152,7 @@ impl Manage {
             }
             verb::GRANT => {
                 let Giving { who, right, ttl_ms } = growing::from_bytes(body)?;
-                Right::from_number(right).map(|right| Manage::Grant { who, right, ttl_ms })
+                Some(Manage::Grant { who, right, ttl_ms })
             }
             verb::REFUSE_REQUEST => Some(Manage::RefuseRequest(about()?)),
             verb::REVOKE => Some(Manage::Revoke(about()?)),
@@ -167,7 +163,7 @@ impl Manage {
             }
             verb::ALLOW => {
                 let Listing { who, right } = growing::from_bytes(body)?;
-                Right::from_number(right).map(|right| Manage::Allow { who, right })
+                Some(Manage::Allow { who, right })
             }
             verb::BAN => Some(Manage::Ban(about()?)),
             verb::UNBAN => Some(Manage::Unban(about()?)),

@@ -92,33 +92,6 @@ pub struct ParticipantId(pub u32);
 )]
 pub struct TrackId(pub u16);
 
-/// What a participant may do. Each includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Right {
-    /// See.
-    View,
-    /// Type.
-    Edit,
-    /// Say who may do what.
-    Manage,
-}
-
-impl Right {
-    /// How it travels.
-    pub(crate) const fn number(self) -> u8 {
-        match self {
-            Right::View => 0,
-            Right::Edit => 1,
-            Right::Manage => 2,
-        }
-    }
-
-    pub(crate) fn from_number(number: u8) -> Option<Right> {
-        let all = [Right::View, Right::Edit, Right::Manage];
-        all.into_iter().find(|right| right.number() == number)
-    }
-}
-
 /// Who may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

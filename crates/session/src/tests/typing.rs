@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    InputMsg, InputStream, JoinId, Right,
+    InputMsg, InputStream, JoinId, Rights,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
@@ -44,7 +44,7 @@ fn what_was_typed_before_sharing_stopped_is_not_written_when_it_goes_on() {
     world
         .command(Command::Allow {
             target: secret(10).public().into(),
-            right: Right::View,
+            right: Rights::VIEW,
         })
         .unwrap();
     let anna = world.join(10, "anna");
@@ -62,7 +62,7 @@ fn what_was_typed_before_sharing_stopped_is_not_written_when_it_goes_on() {
     world.join_with(config);
     world.seats[anna].online = true;
     world.advance_ms(4_900);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     assert_eq!(String::from_utf8_lossy(&world.program.input), "");
     world.types(anna, "new");
     assert_eq!(world.program.input, b"new");
@@ -354,7 +354,7 @@ fn a_viewer_that_sends_input_without_the_right_is_told_and_nothing_is_typed() {
     forged(&mut world, anna, 0, 10, &[1, 2, 3, 700]);
     assert!(world.program.input.is_empty());
     assert!(world.seats[anna].was_told("ask for edit first"));
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
 }
 
 #[test]

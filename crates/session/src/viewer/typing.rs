@@ -157,7 +157,7 @@ impl Typing {
 impl Viewer {
     /// Whether anything typed here may leave. There is no other way to the host's program.
     fn may_type(&self) -> bool {
-        self.view.right >= Right::Edit && !self.config.read_only && !self.view.read_only
+        self.view.right.has(Right::Type) && !self.config.read_only && !self.view.read_only
     }
 
     /// The person typed.

@@ -2,7 +2,7 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::SubjectRef;
-use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Right, message::KeyBytes};
+use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Rights, message::KeyBytes};
 use pillion_screen::clean;
 use pillion_session::View;
 
@@ -193,7 +193,7 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
         },
         ('y' | 'g', Entry::Here(_)) => Manage::Grant {
             who,
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms: None,
         },
         ('n' | 'N', Entry::Here(_)) => Manage::RefuseRequest(who),
