@@ -37,8 +37,8 @@ pub use pillion_caps::{Right, Rights};
 
 pub use message::{
     Accepted, Ack, Allow, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush,
-    Hello, HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, KnockInfo, Knocks, Manage,
-    ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
+    Hello, HistoryReply, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks,
+    Manage, ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
     ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, RightChanged, RosterChange,
     SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, UnknownAllow, Waiting,
     Welcome,

@@ -11,7 +11,7 @@ enum Any {
     Viewer(FromViewer),
     Host(FromHost),
     InputStream(InputStream),
-    Input(InputMsg),
+    Input(IntentMsg),
     Track(TrackMsg),
     Request(HistoryRequest),
     Reply(HistoryReply),
@@ -43,7 +43,7 @@ impl Any {
             Any::Viewer(_) => Any::Viewer(FromViewer::decode(tag, &payload)?),
             Any::Host(_) => Any::Host(FromHost::decode(tag, &payload)?),
             Any::InputStream(_) => Any::InputStream(InputStream::decode(tag, &payload)?),
-            Any::Input(_) => match InputMsg::decode(tag, &payload)? {
+            Any::Input(_) => match IntentMsg::decode(tag, &payload)? {
                 Some(input) => Any::Input(input),
                 None => return Ok(None),
             },
@@ -283,12 +283,14 @@ fn samples() -> Vec<(&'static str, Any)> {
         ("notice", FromHost::Notice(Notice { text })),
     ];
     let payload = Bytes::from_static(b"payload");
-    let input = InputMsg {
+    let input = IntentMsg {
         id: 1,
-        track: TrackId(0),
         waited_ms: 20,
         tenure: 1,
-        bytes: Bytes::from_static(b"ls\r"),
+        what: Intent::Keys {
+            track: TrackId(0),
+            bytes: Bytes::from_static(b"ls\r"),
+        },
     };
     let streams = [
         (
@@ -436,6 +438,17 @@ fn a_verb_a_mode_or_a_right_of_a_newer_version_is_told_apart_from_garbage() {
 }
 
 #[test]
+fn an_intent_of_a_newer_version_keeps_its_number() {
+    let newer = Any::Input(IntentMsg {
+        id: 9,
+        waited_ms: 1,
+        tenure: 2,
+        what: Intent::Unknown(77),
+    });
+    assert_eq!(newer.decode_like(&newer.encode()), Ok(Some(newer)));
+}
+
+#[test]
 fn a_state_or_a_mode_of_a_newer_version_reaches_the_viewer_as_unknown() {
     let info = TrackInfo {
         id: TrackId(1),
@@ -480,7 +493,7 @@ fn a_message_number_of_the_future_is_skipped() {
         TrackMsg::decode(191, b"anything"),
         Ok(TrackMsg::Unknown(191))
     );
-    assert_eq!(InputMsg::decode(159, b"anything"), Ok(None));
+    assert_eq!(IntentMsg::decode(159, b"anything"), Ok(None));
 }
 
 #[test]
@@ -499,12 +512,14 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
         Any::Host(FromHost::Grant(GrantPush {
             grant: long(limits::MAX_GRANT + 1),
         })),
-        Any::Input(InputMsg {
+        Any::Input(IntentMsg {
             id: 1,
-            track: TrackId(0),
             waited_ms: 0,
             tenure: 0,
-            bytes: long(limits::MAX_INPUT + 1),
+            what: Intent::Keys {
+                track: TrackId(0),
+                bytes: long(limits::MAX_INPUT + 1),
+            },
         }),
         Any::Host(FromHost::Roster(RosterChange {
             changed: Vec::new(),
@@ -623,7 +638,12 @@ proptest! {
     fn inputs_come_back_whatever_they_hold(
         id: u64, waited_ms: u32, bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        let input = Any::Input(InputMsg { id, track: TrackId(0), waited_ms, tenure: waited_ms, bytes: bytes.into() });
+        let input = Any::Input(IntentMsg {
+            id,
+            waited_ms,
+            tenure: waited_ms,
+            what: Intent::Keys { track: TrackId(0), bytes: bytes.into() },
+        });
         prop_assert_eq!(input.decode_like(&input.encode()), Ok(Some(input)));
     }
 
@@ -644,7 +664,7 @@ proptest! {
         let _ = FromViewer::decode(tag, &payload);
         let _ = FromHost::decode(tag, &payload);
         let _ = InputStream::decode(tag, &payload);
-        let _ = InputMsg::decode(tag, &payload);
+        let _ = IntentMsg::decode(tag, &payload);
         let _ = TrackMsg::decode(tag, &payload);
         let _ = HistoryRequest::decode(tag, &payload);
         let _ = HistoryReply::decode(tag, &payload);

@@ -208,6 +208,13 @@ impl From<SignatureBytes> for [u8; 64] {
     }
 }
 
+/// Encodes `value` as a message within a message.
+fn body<T: Serialize>(value: &T) -> Bytes {
+    postcard::to_allocvec(value)
+        .expect("our own messages always encode")
+        .into()
+}
+
 /// Encodes `value` as the payload of a message with number `tag`, appended to `out`.
 fn put<T: Serialize>(out: &mut BytesMut, tag: u8, value: &T) {
     let payload = postcard::to_allocvec(value).expect("our own messages always encode");

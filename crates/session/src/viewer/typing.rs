@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    InputMsg, InputStream, Right,
+    InputStream, Intent, IntentMsg, Right,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
@@ -253,12 +253,14 @@ impl Viewer {
             }
             typing.sent_bytes += pending.bytes.len();
             pending.sent = true;
-            InputMsg {
+            IntentMsg {
                 id: pending.id,
-                track: TERMINAL,
                 waited_ms: u32::try_from(waited).unwrap_or(u32::MAX),
                 tenure: pending.tenure,
-                bytes: pending.bytes.clone(),
+                what: Intent::Keys {
+                    track: TERMINAL,
+                    bytes: pending.bytes.clone(),
+                },
             }
             .encode(&mut out);
         }
