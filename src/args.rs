@@ -8,7 +8,7 @@ use pillion::{
     caps::PublicKey,
     keep::Keep,
     net::{RelayChoice, Resolve, signal::SignalUrl},
-    proto::Allow,
+    proto::{Allow, Rights},
     proving::AllAs,
     span::Span,
 };
@@ -484,12 +484,17 @@ pub struct GrantArgs {
     pub link: bool,
 
     /// The right to type.
-    #[arg(long, required_unless_present = "manage")]
+    #[arg(long, required_unless_present_any = ["manage", "can"])]
     pub edit: bool,
 
-    /// The right to type and to say who else may.
+    /// Every right, and to say who else has which.
     #[arg(long, conflicts_with = "edit")]
     pub manage: bool,
+
+    /// Some rights, with commas between them: type, prompt, approve, open, fork, record, files, forward,
+    /// manage.
+    #[arg(long, value_name = "RIGHTS", conflicts_with_all = ["edit", "manage"])]
+    pub can: Option<Rights>,
 
     /// For how long: "20m", "1h", "2d"; 8h unless the configuration says otherwise.
     #[arg(long, value_name = "SPAN")]
@@ -552,9 +557,14 @@ pub struct AllowArgs {
     #[arg(long, requires = "what", conflicts_with = "manage")]
     pub edit: bool,
 
-    /// They may type, and say who else may do what.
+    /// They may do everything, and say who else may do what.
     #[arg(long, requires = "what")]
     pub manage: bool,
+
+    /// They have some rights, with commas between them: type, prompt, approve, open, fork, record, files,
+    /// forward, manage.
+    #[arg(long, value_name = "RIGHTS", requires = "what", conflicts_with_all = ["view", "edit", "manage"])]
+    pub can: Option<Rights>,
 
     /// Which session.
     #[command(flatten)]

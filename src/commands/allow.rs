@@ -4,7 +4,7 @@ use anyhow::Result;
 use pillion::{
     config::Config,
     paths::Paths,
-    proto::{Allow, Right},
+    proto::{Allow, Rights},
     session::{Command, Done},
 };
 
@@ -15,10 +15,11 @@ use crate::{
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()> {
-    let right = match (args.edit, args.manage) {
-        (_, true) => Right::Manage,
-        (true, _) => Right::Edit,
-        _ => Right::View,
+    let right = match (args.can, args.edit, args.manage) {
+        (Some(rights), ..) => rights,
+        (None, _, true) => Rights::MANAGE,
+        (None, true, _) => Rights::EDIT,
+        _ => Rights::VIEW,
     };
     let mode = args.what.as_deref().map(str::parse::<Allow>);
     let command = match (&args.what, mode) {
@@ -39,12 +40,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
     {
         pillion::output!("{allow}")?;
         for (who, right) in people {
-            let right = match right {
-                Right::View => "view",
-                Right::Edit => "edit",
-                Right::Manage => "manage",
-            };
-            pillion::output!("{right:<7} {who}")?;
+            pillion::output!("{:<7} {who}", right.to_string())?;
         }
         for who in banned {
             pillion::output!("barred  {who}")?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use pillion::{
     clock,
     paths::Paths,
-    proto::Right,
+    proto::Rights,
     session::{Command, Done},
 };
 
@@ -17,10 +17,10 @@ use crate::{
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
-    let right = if args.manage {
-        Right::Manage
-    } else {
-        Right::Edit
+    let right = match (args.can, args.manage) {
+        (Some(rights), _) => rights,
+        (None, true) => Rights::MANAGE,
+        (None, false) => Rights::EDIT,
     };
     let uses = args.uses.unwrap_or(NonZeroU32::MIN);
     let ttl_ms = args.expires.map(|span| span.as_millis());
@@ -45,11 +45,11 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
     {
         pillion::output!("{token}")?;
         let who = match uses.get() {
-            1 => "One person who has this token and a ticket, the first,".to_owned(),
-            uses => format!("The first {uses} people who have this token and a ticket"),
+            1 => "The first person who comes with this token gets".to_owned(),
+            uses => format!("The first {uses} people who come with this token get"),
         };
         pillion::say!(
-            "{who} may type until {}. Take it back with: pillion revoke {grant}",
+            "{who} {right} until {}. Take it back with: pillion revoke {grant}",
             clock::readable(*expires_unix_ms)
         );
     }

@@ -5,7 +5,7 @@ use pillion::{
     book::Book,
     clock,
     paths::Paths,
-    proto::{PathKind, Right},
+    proto::PathKind,
     session::{Command, Done, ParticipantStatus},
 };
 
@@ -36,7 +36,7 @@ fn json(person: &ParticipantStatus, book: &Book) -> serde_json::Value {
         "id": person.id.0,
         "name": person.name,
         "fingerprint": person.identity.fingerprint(),
-        "right": right(person.right),
+        "right": person.right,
         "until_unix_ms": person.until_unix_ms,
         "here": person.here,
         "asking": person.asking,
@@ -90,10 +90,9 @@ fn table(people: &[ParticipantStatus], book: &Book) -> Result<()> {
             person.id.0,
             person.name,
             person.identity.fingerprint(),
-            if person.knocking {
-                ""
-            } else {
-                right(person.right)
+            match person.knocking {
+                true => String::new(),
+                false => person.right.to_string(),
             },
             path(person.path),
             rtt,
@@ -109,14 +108,6 @@ fn state(person: &ParticipantStatus) -> &'static str {
         (false, true) if person.silent => "silent",
         (false, true) => "here",
         (false, false) => "away",
-    }
-}
-
-fn right(right: Right) -> &'static str {
-    match right {
-        Right::View => "view",
-        Right::Edit => "edit",
-        Right::Manage => "manage",
     }
 }
 

@@ -37,7 +37,7 @@ use anyhow::{Context, Result};
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::News};
 use pillion_people::{Invited, SubjectRef, Trust};
-use pillion_proto::{Right, TrackId};
+use pillion_proto::{Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, Done, Host, HostConfig, HostInput, HostNotice, PackedHistory,
@@ -263,7 +263,7 @@ impl Hosting {
         }
         for team in self.options.teams.clone() {
             let target = SubjectRef::Provable(Invited::Team(team)).into();
-            let right = Right::View;
+            let right = Rights::VIEW;
             self.at_start(Command::Allow { target, right }).await?;
         }
         match self.at_start(Command::Share { from_start: true }).await? {

@@ -68,7 +68,7 @@ fn a_background_job_does_not_outwait_the_yes() {
     let_go(&anna, "one");
     host.wait_for("A command asks (Ctrl-] answers): Let in, and give manage");
     open_question(&mut host);
-    host.wait_for("Let in, and give manage (to type, and to say who may do what), from now on?");
+    host.wait_for("Let in, and give manage (to type and say who may do what), from now on?");
     host.wait_for(&format!("key {print}"));
     host.wait_for(&format!("({key})"));
     answers(&mut host, "n");
@@ -160,7 +160,7 @@ fn a_program_that_draws_all_the_time_covers_no_question() {
         let text = host.text();
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
-            "Make a token that gives manage (to type, and to say who may do what) for 3650 d?",
+            "Make a token that gives manage (to type and say who may do what) for 3650 d?",
             "to whoever uses it first",
             "y yes n no",
         ] {

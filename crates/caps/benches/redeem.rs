@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
 use pillion_caps::{
-    Audience, Binding, Grant, Ledger, Proof, PublicKey, Rights, Role, SecretKey, Terms, UnixMillis,
+    Audience, Binding, Grant, Ledger, Proof, PublicKey, Right, Rights, Role, SecretKey, Terms,
+    UnixMillis,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -69,7 +70,7 @@ fn bench(criterion: &mut Criterion, passed_on: u8) -> Result<(), Box<dyn std::er
 fn terms(session: PublicKey, link: PublicKey) -> Terms {
     Terms {
         session,
-        rights: Rights::EDIT.and(Rights::DELEGATE),
+        rights: Rights::EDIT.with(Right::Delegate),
         audience: Audience::Link(link),
         not_before: NOW,
         expires: NOW.saturating_add(8 * 3600 * 1000),

@@ -71,7 +71,8 @@ impl LedgerEvent {
             Self::Forgotten(now) => tagged(9, &now.0.to_be_bytes()),
             Self::Opened(door) => tagged(10, &[door.byte()]),
             Self::Allowed { who, rights } => {
-                tagged(11, &[&[rights.bits()], who.as_str().as_bytes()].concat())
+                let rights = rights.bits().to_be_bytes();
+                tagged(11, &[&rights, who.as_str().as_bytes()].concat())
             }
             Self::Disallowed(who) => tagged(12, who.as_str().as_bytes()),
             Self::Banned(who) => tagged(13, who.as_str().as_bytes()),
@@ -100,7 +101,7 @@ impl LedgerEvent {
             9 => Self::Forgotten(UnixMillis(reader.u64()?)),
             10 => Self::Opened(Door::from_byte(reader.u8()?)?),
             11 => Self::Allowed {
-                rights: Rights::from_bits(reader.u8()?)?,
+                rights: reader.rights()?,
                 who: subject(reader.rest())?,
             },
             12 => Self::Disallowed(subject(reader.rest())?),

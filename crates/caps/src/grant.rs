@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! grant    version u8 = 1 · session 32 · number of blocks u8 · block …
-//! block    rights u8 · audience · not before u64 ms · expires u64 ms · uses u32 (0: any number)
+//! block    rights u16 · audience · not before u64 ms · expires u64 ms · uses u32 (0: any number)
 //!          · seed 16 · signature 64
 //! audience tag u8: 1 key 32 | 2 link 32 | 3 e-mail: length u8, UTF-8 | 4 team 32
 //! signed   session · index u8 · previous block's signature (root: 64 zeros) · block up to its signature
@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::{
     keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, from_hex, sign, verify},
     refusal::{Malformed, Refusal},
-    rights::Rights,
+    rights::{Right, Rights},
     time::{CLOCK_SKEW_MILLIS, UnixMillis},
     wire::Reader,
 };
@@ -64,7 +64,7 @@ impl Terms {
     /// The one place that says what may be passed on: nothing wider than this, by a holder with the
     /// right to.
     fn check_narrower(&self, child: &Terms) -> Result<(), Refusal> {
-        if !self.rights.allows(Rights::DELEGATE) {
+        if !self.rights.has(Right::Delegate) {
             return Err(Refusal::NotDelegable);
         }
         if child.session != self.session {
@@ -448,7 +448,7 @@ impl Block {
     ) -> Result<Self, Malformed> {
         let terms = Terms {
             session,
-            rights: Rights::from_bits(reader.u8()?)?,
+            rights: reader.rights()?,
             audience: Audience::read(reader)?,
             not_before: UnixMillis(reader.u64()?),
             expires: UnixMillis(reader.u64()?),
@@ -477,7 +477,7 @@ fn signed_bytes(terms: &Terms, seed: &[u8; 16], index: usize, parent: Option<&Bl
 }
 
 fn write_unsigned(terms: &Terms, seed: &[u8; 16], out: &mut Vec<u8>) {
-    out.push(terms.rights.bits());
+    out.extend(terms.rights.bits().to_be_bytes());
     terms.audience.write(out);
     out.extend(terms.not_before.0.to_be_bytes());
     out.extend(terms.expires.0.to_be_bytes());

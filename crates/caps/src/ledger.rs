@@ -17,7 +17,7 @@ use crate::{
     keys::PublicKey,
     proof::{Proof, Role, VerifiedIdentity},
     refusal::Refusal,
-    rights::Rights,
+    rights::{Right, Rights},
     time::{CLOCK_SKEW_MILLIS, UnixMillis},
 };
 
@@ -616,7 +616,7 @@ impl Ledger {
         let Ok(root) = self.root_number(grant) else {
             return; // check_event lets none through
         };
-        self.edited |= grant.terms().rights.allows(Rights::EDIT);
+        self.edited |= grant.terms().rights.has(Right::Type);
         let mut parent = None;
         for (id, terms) in grant.chain() {
             let known = self.grants.entry(id).or_insert_with(|| Known {

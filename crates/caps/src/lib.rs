@@ -40,5 +40,5 @@ pub use ledger::{
 };
 pub use proof::{Binding, Proof, Role, SessionCertificate, VerifiedIdentity};
 pub use refusal::{Malformed, Refusal};
-pub use rights::Rights;
+pub use rights::{Right, Rights, UnknownRight};
 pub use time::{CLOCK_SKEW_MILLIS, UnixMillis};

@@ -36,11 +36,8 @@ pub enum Malformed {
         tag: u8,
     },
     /// The bits name no set of rights.
-    #[error(
-        "its rights ({0:#010b}) are none this PILLION knows; if it comes from a newer one, upgrade \
-         PILLION here"
-    )]
-    Rights(u8),
+    #[error("its rights ({0:#018b}) do not hold the right to view")]
+    Rights(u16),
     /// The chain has no block, or more than [`MAX_BLOCKS`].
     #[error("it was passed on {0} times; a grant has 1 to {MAX_BLOCKS} parts")]
     Blocks(u8),

@@ -1,57 +1,150 @@
-//! What a grant lets its holder do.
+//! What somebody may do in a session: a set of rights, of which three have names of their own.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
 
-use crate::refusal::Malformed;
-
-/// A set of rights. It always holds view; manage implies edit; so no set of them is contradictory.
-///
-/// On the wire one byte: bit 0 view, 1 edit, 2 manage, 3 delegate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
-pub struct Rights(u8);
-
-impl Rights {
+/// One right. On the wire it is a bit of [`Rights`]; a bit is never given another meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Right {
     /// See the session.
-    pub const VIEW: Self = Self(0b0001);
-    /// View, and send input. In a shell that equals the host's account.
-    pub const EDIT: Self = Self(0b0011);
-    /// Edit, and change other participants' rights.
-    pub const MANAGE: Self = Self(0b0111);
-    /// View, and pass on a narrower grant.
-    pub const DELEGATE: Self = Self(0b1001);
+    View = 0,
+    /// Send input to a terminal. In a shell that equals the host's account.
+    Type = 1,
+    /// Say who may do what, and who comes in.
+    Manage = 2,
+    /// Pass on a grant that is no wider.
+    Delegate = 3,
+    /// Send prompts to an agent.
+    Prompt = 4,
+    /// Answer what an agent asks for permission to do.
+    Approve = 5,
+    /// Open terminals and conversations, and end them.
+    Open = 6,
+    /// Take a conversation and its code home.
+    Fork = 7,
+    /// Record what is shown.
+    Record = 8,
+    /// Read and write files at the host.
+    Files = 9,
+    /// Reach ports at the host.
+    Forward = 10,
+}
 
-    const NAMES: [(Self, &str); 4] = [
-        (Self::MANAGE, "manage"),
-        (Self::EDIT, "edit"),
-        (Self::VIEW, "view"),
-        (Self::DELEGATE, "delegate"),
+impl Right {
+    /// Every right there is, in the order in which they are said.
+    pub const ALL: [Right; 11] = [
+        Right::View,
+        Right::Type,
+        Right::Prompt,
+        Right::Approve,
+        Right::Open,
+        Right::Fork,
+        Right::Record,
+        Right::Files,
+        Right::Forward,
+        Right::Manage,
+        Right::Delegate,
     ];
 
-    /// Reads the byte of the wire format. Unknown bits, and rights without those they imply, are
-    /// refused.
-    pub fn from_bits(bits: u8) -> Result<Self, Malformed> {
-        let known = Self::NAMES
-            .iter()
-            .filter(|(right, _)| bits & right.0 == right.0)
-            .fold(0, |known, (right, _)| known | right.0);
-        match bits {
-            0 => Err(Malformed::Rights(bits)),
-            _ if known != bits => Err(Malformed::Rights(bits)),
-            _ => Ok(Self(bits)),
+    /// The word, as flags and the log have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Right::View => "view",
+            Right::Type => "type",
+            Right::Manage => "manage",
+            Right::Delegate => "delegate",
+            Right::Prompt => "prompt",
+            Right::Approve => "approve",
+            Right::Open => "open",
+            Right::Fork => "fork",
+            Right::Record => "record",
+            Right::Files => "files",
+            Right::Forward => "forward",
         }
     }
 
-    /// The byte of the wire format.
-    pub const fn bits(self) -> u8 {
+    const fn bit(self) -> u16 {
+        1 << self as u8
+    }
+}
+
+/// A set of rights, view among them.
+///
+/// On the wire 16 bits. A bit that this version does not know stays in the set, so that a grant of a newer
+/// version keeps its signature and its meaning when it is passed on; nothing here is allowed by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rights(u16);
+
+impl Rights {
+    /// See the session.
+    pub const VIEW: Self = Self(Right::View.bit());
+    /// Work in it: type, and prompt an agent.
+    pub const EDIT: Self = Self::VIEW.with(Right::Type).with(Right::Prompt);
+    /// Everything but to pass it on.
+    pub const MANAGE: Self = Self::EDIT
+        .with(Right::Approve)
+        .with(Right::Open)
+        .with(Right::Fork)
+        .with(Right::Record)
+        .with(Right::Files)
+        .with(Right::Forward)
+        .with(Right::Manage);
+
+    /// The sets that have a name of their own, the widest first.
+    const PRESETS: [(Self, &str); 3] = [
+        (Self::MANAGE, "manage"),
+        (Self::EDIT, "edit"),
+        (Self::VIEW, "view"),
+    ];
+
+    /// The set of these bits, and view.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits | Right::View.bit())
+    }
+
+    /// The bits as they came: `None` without view, so that a set has one encoding.
+    pub(crate) const fn from_wire(bits: u16) -> Option<Self> {
+        match bits & Right::View.bit() {
+            0 => None,
+            _ => Some(Self(bits)),
+        }
+    }
+
+    /// The bits of the wire format.
+    pub const fn bits(self) -> u16 {
         self.0
     }
 
+    /// The set with one right more.
+    #[must_use]
+    pub const fn with(self, right: Right) -> Self {
+        Self(self.0 | right.bit())
+    }
+
+    /// The set with one right less. View is in every set.
+    #[must_use]
+    pub const fn without(self, right: Right) -> Self {
+        Self::from_bits(self.0 & !right.bit())
+    }
+
     /// The rights of both sets together.
+    #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The rights that are in both sets.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether the right is in the set.
+    pub const fn has(self, right: Right) -> bool {
+        self.0 & right.bit() != 0
     }
 
     /// Whether every right of `other` is here.
@@ -63,31 +156,97 @@ impl Rights {
     pub const fn narrower_or_equal(self, wider: Self) -> bool {
         self.0 & !wider.0 == 0
     }
-}
 
-impl TryFrom<u8> for Rights {
-    type Error = Malformed;
+    /// Whether there is anything in it but view.
+    pub const fn exceeds_view(self) -> bool {
+        self.0 != Self::VIEW.0
+    }
 
-    fn try_from(bits: u8) -> Result<Self, Malformed> {
-        Self::from_bits(bits)
+    /// The rights in it that this version knows, in the order in which they are said.
+    pub fn iter(self) -> impl Iterator<Item = Right> {
+        Right::ALL.into_iter().filter(move |right| self.has(*right))
     }
 }
 
-impl From<Rights> for u8 {
-    fn from(rights: Rights) -> u8 {
-        rights.0
-    }
-}
-
-/// `view`, `edit` or `manage` (the widest stands for those it implies), and `, delegate`.
+/// `view`, `edit` or `manage`, else the rights by name: `view, approve`. With `delegate` behind it.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widest = Self::NAMES.iter().find(|(right, _)| self.allows(*right));
-        f.write_str(widest.map_or("none", |(_, name)| name))?;
-        if self.allows(Self::DELEGATE) {
-            f.write_str(", delegate")?;
+        let known = Right::ALL
+            .into_iter()
+            .fold(0, |bits, right| bits | right.bit());
+        let set = Self(self.0 & known).without(Right::Delegate);
+        match Self::PRESETS.iter().find(|(preset, _)| *preset == set) {
+            Some((_, name)) => f.write_str(name)?,
+            None => {
+                for (at, right) in set.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    write!(f, "{comma}{}", right.as_str())?;
+                }
+            }
         }
-        Ok(())
+        match self.has(Right::Delegate) {
+            true => f.write_str(", delegate"),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A preset, or rights with commas between them; view is always meant too. `manage` alone, or with no
+/// other than `delegate`, is the preset, and among others the one right.
+impl FromStr for Rights {
+    type Err = UnknownRight;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRight> {
+        let words: Vec<&str> = text.split(',').map(str::trim).collect();
+        let delegate = Right::Delegate.as_str();
+        let named: Vec<&str> = words.iter().copied().filter(|w| *w != delegate).collect();
+        let preset = match named[..] {
+            [word] => Self::PRESETS.iter().find(|(_, name)| *name == word),
+            _ => None,
+        };
+        if let Some((preset, _)) = preset {
+            return Ok(match words.len() {
+                1 => *preset,
+                _ => preset.with(Right::Delegate),
+            });
+        }
+        words.into_iter().try_fold(Self::VIEW, |set, word| {
+            let right = Right::ALL.into_iter().find(|right| right.as_str() == word);
+            match right {
+                Some(right) => Ok(set.with(right)),
+                None => Err(UnknownRight(word.chars().take(40).collect())),
+            }
+        })
+    }
+}
+
+/// A word that names no right.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{0:?} is no right: say view, edit or manage, or some of type, prompt, approve, open, fork, record, \
+     files, forward, manage and delegate with commas between them"
+)]
+pub struct UnknownRight(String);
+
+/// Text where people may read it, bits on the wire.
+impl Serialize for Rights {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match to.is_human_readable() {
+            true => to.collect_str(self),
+            false => to.serialize_u16(self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Rights {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match from.is_human_readable() {
+            true => String::deserialize(from)?
+                .parse()
+                .map_err(de::Error::custom),
+            false => Self::from_wire(u16::deserialize(from)?)
+                .ok_or_else(|| de::Error::custom("rights without the right to view")),
+        }
     }
 }
 
@@ -96,45 +255,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_six_of_all_bytes_are_rights() {
-        let valid: Vec<u8> = (0..=u8::MAX)
-            .filter(|bits| Rights::from_bits(*bits).is_ok())
-            .collect();
-        assert_eq!(valid, [1, 3, 7, 9, 11, 15]);
+    fn a_right_keeps_its_bit() {
+        let bits = Right::ALL.map(|right| (right.as_str(), Rights::VIEW.with(right).bits()));
+        let golden = [
+            ("view", 0x0001),
+            ("type", 0x0003),
+            ("prompt", 0x0011),
+            ("approve", 0x0021),
+            ("open", 0x0041),
+            ("fork", 0x0081),
+            ("record", 0x0101),
+            ("files", 0x0201),
+            ("forward", 0x0401),
+            ("manage", 0x0005),
+            ("delegate", 0x0009),
+        ];
+        assert_eq!(bits, golden);
+        assert_eq!(
+            [Rights::VIEW, Rights::EDIT, Rights::MANAGE].map(Rights::bits),
+            [0x0001, 0x0013, 0x07f7]
+        );
     }
 
     #[test]
-    fn rights_imply_the_lesser_ones() {
+    fn presets_hold_the_lesser_ones_and_nothing_passes_on_by_itself() {
         assert!(Rights::MANAGE.allows(Rights::EDIT));
         assert!(Rights::EDIT.allows(Rights::VIEW));
-        assert!(!Rights::EDIT.allows(Rights::MANAGE));
-        assert!(!Rights::MANAGE.allows(Rights::DELEGATE));
-        assert!(!Rights::DELEGATE.allows(Rights::EDIT));
+        assert!(!Rights::EDIT.has(Right::Manage) && !Rights::EDIT.has(Right::Approve));
+        assert!(!Rights::MANAGE.has(Right::Delegate));
+        assert!(!Rights::VIEW.exceeds_view() && Rights::EDIT.exceeds_view());
     }
 
     #[test]
-    fn every_pair_of_valid_sets_unites_to_a_valid_set() {
-        let sets = [1, 3, 7, 9, 11, 15].map(|bits| Rights::from_bits(bits).unwrap());
-        for left in sets {
-            for right in sets {
-                let both = left.and(right);
-                assert_eq!(Rights::from_bits(both.bits()), Ok(both));
-                assert!(both.allows(left) && right.narrower_or_equal(both));
-            }
+    fn every_set_comes_back_from_its_text() {
+        for bits in 0..=0x07ff {
+            let set = Rights::from_bits(bits);
+            assert_eq!(set.to_string().parse(), Ok(set), "{set}");
         }
+        let text = |text: &str| text.parse::<Rights>().unwrap().to_string();
+        assert_eq!(text("edit"), "edit");
+        assert_eq!(text("type, prompt"), "edit");
+        assert_eq!(text("approve"), "view, approve");
+        assert_eq!(text("manage,delegate"), "manage, delegate");
+        assert_eq!(text("manage,type"), "view, type, manage");
+        let error = "type,shout".parse::<Rights>().unwrap_err().to_string();
+        assert!(error.starts_with("\"shout\" is no right"), "{error}");
     }
 
     #[test]
-    fn rights_are_named_by_the_widest() {
-        let named = [1, 3, 7, 9, 11, 15].map(|bits| Rights::from_bits(bits).unwrap().to_string());
-        let expected = [
-            "view",
-            "edit",
-            "manage",
-            "view, delegate",
-            "edit, delegate",
-            "manage, delegate",
-        ];
-        assert_eq!(named, expected);
+    fn a_right_of_a_newer_version_stays_and_allows_nothing_known() {
+        let newer = Rights::from_bits(0x8001);
+        assert_eq!(newer.to_string(), "view");
+        assert_eq!(newer.iter().collect::<Vec<_>>(), [Right::View]);
+        assert!(newer.exceeds_view() && !Rights::MANAGE.allows(newer));
+        assert_eq!(newer.and(Rights::EDIT).bits(), 0x8013);
     }
 }

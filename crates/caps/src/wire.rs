@@ -1,6 +1,6 @@
 //! Reading fixed-layout bytes. Integers are big-endian; there is one encoding for each value.
 
-use crate::refusal::Malformed;
+use crate::{refusal::Malformed, rights::Rights};
 
 /// Takes values from the front of untrusted bytes.
 pub(crate) struct Reader<'a>(&'a [u8]);
@@ -18,6 +18,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
         self.array().map(u8::from_be_bytes)
+    }
+
+    pub(crate) fn rights(&mut self) -> Result<Rights, Malformed> {
+        let bits = self.array().map(u16::from_be_bytes)?;
+        Rights::from_wire(bits).ok_or(Malformed::Rights(bits))
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {

@@ -18,6 +18,7 @@
 
 pub mod device;
 pub mod framer;
+mod growing;
 pub mod limits;
 pub mod link;
 pub mod lookup;
@@ -32,11 +33,13 @@ pub use link::{
     LinkError, LinkId, LinkKey, LinkRecord, LinkSecret, LinkUrl, RecordError, RelayToken, Times,
     VerifiedRecord,
 };
+pub use pillion_caps::{Right, Rights};
+
 pub use message::{
     Accepted, Ack, Allow, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush,
-    Hello, HistoryReply, HistoryRequest, InputMsg, InputStream, JoinId, KnockInfo, Knocks, Manage,
-    ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
-    ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, Right, RightChanged, RosterChange,
+    Hello, HistoryReply, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks,
+    Manage, ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
+    ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, RightChanged, RosterChange,
     SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, UnknownAllow, Waiting,
     Welcome,
 };

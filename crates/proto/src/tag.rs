@@ -60,8 +60,8 @@ pub mod host {
 
 /// Input stream, viewer → host.
 pub mod input {
-    /// [`InputMsg`](crate::InputMsg), version 1.
-    pub const INPUT: u8 = 128;
+    /// [`IntentMsg`](crate::IntentMsg), version 1.
+    pub const INTENT: u8 = 128;
     /// [`InputStream`](crate::InputStream), the first message of the stream, version 1.
     pub const OPEN: u8 = 129;
 }

@@ -11,7 +11,7 @@ enum Any {
     Viewer(FromViewer),
     Host(FromHost),
     InputStream(InputStream),
-    Input(InputMsg),
+    Input(IntentMsg),
     Track(TrackMsg),
     Request(HistoryRequest),
     Reply(HistoryReply),
@@ -43,7 +43,7 @@ impl Any {
             Any::Viewer(_) => Any::Viewer(FromViewer::decode(tag, &payload)?),
             Any::Host(_) => Any::Host(FromHost::decode(tag, &payload)?),
             Any::InputStream(_) => Any::InputStream(InputStream::decode(tag, &payload)?),
-            Any::Input(_) => match InputMsg::decode(tag, &payload)? {
+            Any::Input(_) => match IntentMsg::decode(tag, &payload)? {
                 Some(input) => Any::Input(input),
                 None => return Ok(None),
             },
@@ -74,7 +74,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         id: ParticipantId(300),
         name: Text::cut("anna"),
         identity: [4; 32],
-        right: Right::Edit,
+        right: Rights::EDIT,
         host: false,
         here: true,
         silent: false,
@@ -85,7 +85,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         state: TrackState::Exited(-1),
     };
     let right = RightChanged {
-        right: Right::Edit,
+        right: Rights::EDIT,
         until_unix_ms: Some(7),
         tenure: 2,
         text: Text::cut("yes"),
@@ -156,7 +156,7 @@ fn samples() -> Vec<(&'static str, Any)> {
                 3,
                 Manage::Grant {
                     who: one("anna"),
-                    right: Right::Edit,
+                    right: Rights::EDIT,
                     ttl_ms: Some(300),
                 },
             ),
@@ -174,7 +174,7 @@ fn samples() -> Vec<(&'static str, Any)> {
                 8,
                 Manage::Allow {
                     who: one("a@b.example"),
-                    right: Right::View,
+                    right: Rights::VIEW,
                 },
             ),
         ),
@@ -271,7 +271,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         (
             "knocks",
             FromHost::Knocks(Knocks {
-                allow: Allow::Team,
+                allow: Some(Allow::Team),
                 knocks: vec![KnockInfo {
                     id: ParticipantId(4),
                     name: Text::cut("bert"),
@@ -283,12 +283,14 @@ fn samples() -> Vec<(&'static str, Any)> {
         ("notice", FromHost::Notice(Notice { text })),
     ];
     let payload = Bytes::from_static(b"payload");
-    let input = InputMsg {
+    let input = IntentMsg {
         id: 1,
-        track: TrackId(0),
         waited_ms: 20,
         tenure: 1,
-        bytes: Bytes::from_static(b"ls\r"),
+        what: Intent::Keys {
+            track: TrackId(0),
+            bytes: Bytes::from_static(b"ls\r"),
+        },
     };
     let streams = [
         (
@@ -383,19 +385,84 @@ fn a_part_of_a_message_is_waited_for() {
 }
 
 #[test]
-fn a_payload_cut_short_or_with_bytes_left_over_is_refused() {
+fn a_payload_cut_short_is_refused() {
     for (name, any) in samples() {
         let bytes = any.encode();
         let (tag, payload) = (bytes[4], &bytes[5..]);
-        let mut longer = BytesMut::new();
-        encode_message(&mut longer, tag, &[payload, &[0]].concat());
-        assert!(any.decode_like(&longer).is_err(), "{name}");
         for end in 0..payload.len() {
             let mut shorter = BytesMut::new();
             encode_message(&mut shorter, tag, &payload[..end]);
             assert!(any.decode_like(&shorter).is_err(), "{name} {end}");
         }
     }
+}
+
+#[test]
+fn what_a_newer_version_added_to_a_message_is_skipped() {
+    for (name, any) in samples() {
+        let bytes = any.encode();
+        let (tag, payload) = (bytes[4], &bytes[5..]);
+        let mut longer = BytesMut::new();
+        encode_message(&mut longer, tag, &[payload, b"a field more"].concat());
+        assert_eq!(any.decode_like(&longer), Ok(Some(any)), "{name}");
+    }
+}
+
+/// A request as postcard writes it: a number, the verb's number, and the verb's own message.
+fn request(id: u8, verb: u8, body: &[u8]) -> Vec<u8> {
+    [&[id, verb, body.len() as u8], body].concat()
+}
+
+#[test]
+fn a_verb_a_mode_or_a_right_of_a_newer_version_is_told_apart_from_garbage() {
+    let read = |payload: &[u8]| FromViewer::decode(tag::viewer::MANAGE, payload);
+    let unknown = |verb| Ok(manage(7, Manage::Unknown(verb)));
+    assert_eq!(read(&request(7, 100, b"anything")), unknown(100));
+    // Who may come in, by a mode of which this version does not know.
+    assert_eq!(read(&request(7, 7, &[9])), unknown(7));
+    assert_eq!(
+        read(&request(7, 7, &[1])),
+        Ok(manage(7, Manage::Open(Allow::Invited)))
+    );
+    assert!(read(&request(7, 7, &[])).is_err());
+    // A known verb with a field more.
+    let admit = manage(7, Manage::Admit(SubjectRef::Number(3)));
+    let mut bytes = BytesMut::new();
+    admit.encode(&mut bytes);
+    let body = &bytes[8..];
+    assert_eq!(read(&request(7, 1, body)), Ok(admit));
+    assert_eq!(
+        read(&request(7, 1, &[body, b"a field more"].concat())),
+        Ok(manage(7, Manage::Admit(SubjectRef::Number(3))))
+    );
+}
+
+#[test]
+fn an_intent_of_a_newer_version_keeps_its_number() {
+    let newer = Any::Input(IntentMsg {
+        id: 9,
+        waited_ms: 1,
+        tenure: 2,
+        what: Intent::Unknown(77),
+    });
+    assert_eq!(newer.decode_like(&newer.encode()), Ok(Some(newer)));
+}
+
+#[test]
+fn a_state_or_a_mode_of_a_newer_version_reaches_the_viewer_as_unknown() {
+    let info = TrackInfo {
+        id: TrackId(1),
+        name: Text::cut("x"),
+        state: TrackState::Unknown(9),
+    };
+    let any = Any::Host(FromHost::Track(info));
+    assert_eq!(any.decode_like(&any.encode()), Ok(Some(any)));
+    let read = FromHost::decode(tag::host::KNOCKS, &[77, 0]);
+    let knocks = Knocks {
+        allow: None,
+        knocks: vec![],
+    };
+    assert_eq!(read, Ok(FromHost::Knocks(knocks)));
 }
 
 #[test]
@@ -426,7 +493,7 @@ fn a_message_number_of_the_future_is_skipped() {
         TrackMsg::decode(191, b"anything"),
         Ok(TrackMsg::Unknown(191))
     );
-    assert_eq!(InputMsg::decode(159, b"anything"), Ok(None));
+    assert_eq!(IntentMsg::decode(159, b"anything"), Ok(None));
 }
 
 #[test]
@@ -445,19 +512,21 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
         Any::Host(FromHost::Grant(GrantPush {
             grant: long(limits::MAX_GRANT + 1),
         })),
-        Any::Input(InputMsg {
+        Any::Input(IntentMsg {
             id: 1,
-            track: TrackId(0),
             waited_ms: 0,
             tenure: 0,
-            bytes: long(limits::MAX_INPUT + 1),
+            what: Intent::Keys {
+                track: TrackId(0),
+                bytes: long(limits::MAX_INPUT + 1),
+            },
         }),
         Any::Host(FromHost::Roster(RosterChange {
             changed: Vec::new(),
             gone: vec![ParticipantId(1); limits::MAX_ROSTER_PART + 1],
         })),
         Any::Host(FromHost::Knocks(Knocks {
-            allow: Allow::Link,
+            allow: Some(Allow::Link),
             knocks: vec![
                 KnockInfo {
                     id: ParticipantId(1),
@@ -569,7 +638,12 @@ proptest! {
     fn inputs_come_back_whatever_they_hold(
         id: u64, waited_ms: u32, bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        let input = Any::Input(InputMsg { id, track: TrackId(0), waited_ms, tenure: waited_ms, bytes: bytes.into() });
+        let input = Any::Input(IntentMsg {
+            id,
+            waited_ms,
+            tenure: waited_ms,
+            what: Intent::Keys { track: TrackId(0), bytes: bytes.into() },
+        });
         prop_assert_eq!(input.decode_like(&input.encode()), Ok(Some(input)));
     }
 
@@ -577,7 +651,7 @@ proptest! {
     fn names_come_back_whatever_they_hold(name: String, id: u32, identity: [u8; 32]) {
         let info = ParticipantInfo {
             id: ParticipantId(id), name: Text::cut(&name), identity,
-            right: Right::Manage, host: true, here: false, silent: true,
+            right: Rights::MANAGE, host: true, here: false, silent: true,
         };
         let roster = Any::Host(FromHost::Roster(RosterChange { changed: vec![info], gone: vec![] }));
         prop_assert_eq!(roster.decode_like(&roster.encode()), Ok(Some(roster)));
@@ -590,7 +664,7 @@ proptest! {
         let _ = FromViewer::decode(tag, &payload);
         let _ = FromHost::decode(tag, &payload);
         let _ = InputStream::decode(tag, &payload);
-        let _ = InputMsg::decode(tag, &payload);
+        let _ = IntentMsg::decode(tag, &payload);
         let _ = TrackMsg::decode(tag, &payload);
         let _ = HistoryRequest::decode(tag, &payload);
         let _ = HistoryReply::decode(tag, &payload);

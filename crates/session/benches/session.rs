@@ -4,7 +4,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pillion_caps::{Ledger, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{JoinId, Right, TrackId};
+use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Now,
@@ -192,10 +192,10 @@ fn keystroke(c: &mut Criterion) {
     let mut session = Session::new(1);
     session.command(Command::Grant {
         target: "viewer100".parse::<SubjectRef>().unwrap().into(),
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: None,
     });
-    assert_eq!(session.viewers[0].view().right, Right::Edit);
+    assert_eq!(session.viewers[0].view().right, Rights::EDIT);
     let byte = Bytes::from_static(b"x");
     c.bench_function("keystroke to the program", |b| {
         b.iter(|| {

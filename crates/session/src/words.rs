@@ -1,5 +1,7 @@
 //! Sentences for people, made in one place.
 
+#[cfg(feature = "host")]
+use pillion_proto::{Right, Rights};
 use pillion_proto::{Text, limits::MAX_SENTENCE};
 use pillion_screen::clean::clean_title;
 
@@ -12,6 +14,37 @@ pub(crate) fn sentence(text: &str) -> Text<MAX_SENTENCE> {
 /// A sentence as it came from the other side, fit to be shown.
 pub(crate) fn shown(text: &Text<MAX_SENTENCE>) -> String {
     clean_title(text.as_str(), MAX_SENTENCE)
+}
+
+/// What a set of rights comes to, behind "may" or "to": "watch", "type and open terminals".
+#[cfg(feature = "host")]
+pub(crate) fn acts(rights: Rights) -> String {
+    match rights.without(Right::Delegate) {
+        Rights::VIEW => return "watch".to_owned(),
+        Rights::EDIT => return "type".to_owned(),
+        Rights::MANAGE => return "type and say who may do what".to_owned(),
+        _ => {}
+    }
+    let acts: Vec<&str> = rights
+        .iter()
+        .filter_map(|right| match right {
+            Right::View | Right::Delegate => None,
+            Right::Type => Some("type"),
+            Right::Prompt => Some("prompt agents"),
+            Right::Approve => Some("answer what agents ask"),
+            Right::Open => Some("open terminals"),
+            Right::Fork => Some("take a conversation and its code home"),
+            Right::Record => Some("record"),
+            Right::Files => Some("read and write files"),
+            Right::Forward => Some("reach ports"),
+            Right::Manage => Some("say who may do what"),
+        })
+        .collect();
+    match acts.split_last() {
+        None => "watch".to_owned(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
 }
 
 /// A span of time as people say it, at most two units: "8 h", "1 h 30 min", "45 s".
@@ -36,7 +69,24 @@ pub(crate) fn span(ms: u64) -> String {
 
 #[cfg(all(test, feature = "host"))]
 mod tests {
-    use super::span;
+    use super::{acts, span};
+
+    #[test]
+    fn what_rights_come_to_is_said() {
+        for (rights, text) in [
+            ("view", "watch"),
+            ("edit", "type"),
+            ("manage, delegate", "type and say who may do what"),
+            ("type", "type"),
+            ("approve,type", "type and answer what agents ask"),
+            (
+                "type, prompt, approve",
+                "type, prompt agents and answer what agents ask",
+            ),
+        ] {
+            assert_eq!(acts(rights.parse().unwrap()), text);
+        }
+    }
 
     #[test]
     fn spans_are_said_in_at_most_two_units() {

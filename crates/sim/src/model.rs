@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{Door, GrantId, PublicKey, Subject};
-use pillion_proto::Right;
+use pillion_proto::{Right, Rights};
 
 /// Tolerated between two clocks, in milliseconds.
 const SKEW_MS: u64 = 120_000;
@@ -15,7 +15,7 @@ pub struct Granted {
     /// The identity it is made for; a link's holder otherwise.
     pub to: Option<PublicKey>,
     /// What it gives.
-    pub right: Right,
+    pub right: Rights,
     /// From when, in milliseconds since the Unix epoch, on the host's clock.
     pub from: u64,
     /// Until when.
@@ -247,8 +247,8 @@ impl Model {
     }
 
     /// What `who` may do: certainly, and at most.
-    pub fn right(&self, who: PublicKey, unix_ms: u64) -> (Right, Right) {
-        let (mut least, mut most) = (Right::View, Right::View);
+    pub fn right(&self, who: PublicKey, unix_ms: u64) -> (Rights, Rights) {
+        let (mut least, mut most) = (Rights::VIEW, Rights::VIEW);
         if self.read_only {
             return (least, most);
         }
@@ -257,9 +257,9 @@ impl Model {
                 continue;
             };
             if self.stands(known, who) && in_time(&known.terms, unix_ms) {
-                most = most.max(known.terms.right);
+                most = most.and(known.terms.right);
                 if !held.was_over {
-                    least = least.max(known.terms.right);
+                    least = least.and(known.terms.right);
                 }
             }
         }
@@ -270,7 +270,7 @@ impl Model {
     pub fn manages_until(&self, who: PublicKey, unix_ms: u64) -> Option<u64> {
         let held = self.held.keys().filter(|(holder, _)| *holder == who);
         held.filter_map(|(_, id)| self.grants.get(id))
-            .filter(|known| known.terms.right == Right::Manage)
+            .filter(|known| known.terms.right.has(Right::Manage))
             .filter(|known| self.stands(known, who) && in_time(&known.terms, unix_ms))
             .map(|known| known.terms.until)
             .max()

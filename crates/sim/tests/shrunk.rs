@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{GrantToken, JoinId, Right, Ticket, TrackId};
+use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
     Actor, Command, ConnId, Connected, Done, Forgetful, Host, HostConfig, HostInput, HostOutput,
@@ -187,7 +187,7 @@ impl Room {
         let target = Target::One(SubjectRef::Number(id));
         self.command(Command::Grant {
             target,
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms: None,
         });
     }
@@ -576,19 +576,19 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
 fn every_viewer_of_a_person_is_told_of_a_grant() {
     let mut room = Room::new();
     room.command(Command::GrantLink {
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: None,
         uses: std::num::NonZeroU32::MIN,
     });
     let first = room.sit(10, 1, false);
-    assert_eq!(room.seats[first].viewer.view().right, Right::View);
+    assert_eq!(room.seats[first].viewer.view().right, Rights::VIEW);
     room.seats[first]
         .viewer
         .handle(room.now, ViewerInput::RequestEdit);
     room.pass();
     let second = room.sit(10, 2, true);
-    assert_eq!(room.seats[second].viewer.view().right, Right::Edit);
-    assert_eq!(room.seats[first].viewer.view().right, Right::Edit);
+    assert_eq!(room.seats[second].viewer.view().right, Rights::EDIT);
+    assert_eq!(room.seats[first].viewer.view().right, Rights::EDIT);
     assert!(!room.seats[first].viewer.view().asking);
 }
 
@@ -610,7 +610,7 @@ fn a_right_that_the_clock_jumped_over_is_not_confirmed() {
         stream: Stream::Control,
         bytes: out.freeze(),
     });
-    assert_eq!(room.seats[anna].viewer.view().right, Right::View);
+    assert_eq!(room.seats[anna].viewer.view().right, Rights::VIEW);
 }
 
 /// World 1028: a viewer that scrolled fast on a fast path was closed for flooding.

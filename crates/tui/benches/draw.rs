@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use pillion_proto::{ParticipantId, PathKind, Right, TrackId, TrackState};
+use pillion_proto::{ParticipantId, PathKind, Rights, TrackId, TrackState};
 use pillion_screen::{Screen, Size};
 use pillion_session::{Now, Phase, View};
 use pillion_tui::{Depth, HostUi, Prefix, UiInput, ViewerUi, ViewerUiConfig};
@@ -29,7 +29,7 @@ fn view(cols: u16, rows: u16) -> View {
         host_identity: None,
         you: Some(ParticipantId(2)),
         roster: Vec::new(),
-        right: Right::Edit,
+        right: Rights::EDIT,
         until_unix_ms: None,
         read_only: false,
         asking: false,

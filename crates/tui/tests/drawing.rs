@@ -7,7 +7,7 @@ use common::{
     opinion::{OPINIONS, Opinion},
     person, terminal, view, write,
 };
-use pillion_proto::{PathKind, Right};
+use pillion_proto::{PathKind, Rights};
 use pillion_screen::{
     Attrs, Cell, Color, LineId, Modes, Screen, Size, Style, Width, width::columns,
 };
@@ -36,7 +36,7 @@ enum Step {
         visible: bool,
     },
     HostSize(u16, u16),
-    Right(Right),
+    Right(Rights),
     Phase(u8),
     Rtt(u32),
     Roster(usize),
@@ -103,7 +103,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1usize..5).prop_map(|by| Step::Scroll { by }),
         1 => (0u16..130, 0u16..60, any::<bool>()).prop_map(|(x, y, visible)| Step::Cursor { x, y, visible }),
         1 => (1u16..130, 1u16..60).prop_map(|(cols, rows)| Step::HostSize(cols, rows)),
-        1 => prop_oneof![Just(Right::View), Just(Right::Edit)].prop_map(Step::Right),
+        1 => prop_oneof![Just(Rights::VIEW), Just(Rights::EDIT)].prop_map(Step::Right),
         1 => (0u8..5).prop_map(Step::Phase),
         1 => (0u32..500_000).prop_map(Step::Rtt),
         1 => (0usize..12).prop_map(Step::Roster),

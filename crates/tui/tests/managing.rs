@@ -6,7 +6,7 @@ use common::{Person, at, view};
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{
-    Allow, KnockInfo, Knocks, Manage, ParticipantId, ParticipantInfo, Right, Text,
+    Allow, KnockInfo, Knocks, Manage, ParticipantId, ParticipantInfo, Rights, Text,
 };
 use pillion_screen::Modes;
 use pillion_tui::{Action, UiInput};
@@ -22,9 +22,9 @@ fn one(text: &str) -> SubjectRef {
 #[test]
 fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let mut managing = view(80, 19);
-    managing.right = Right::Manage;
+    managing.right = Rights::MANAGE;
     managing.door = Some(Knocks {
-        allow: Allow::Invited,
+        allow: Some(Allow::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut("eve"),
@@ -58,7 +58,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let shown = PublicKey::from_bytes(&viewer.view.roster[1].identity).unwrap();
     assert_eq!(*here, SubjectRef::key(shown));
     // For who does not manage the same keys close the list.
-    viewer.view.right = Right::View;
+    viewer.view.right = Rights::VIEW;
     viewer.look();
     assert_eq!(viewer.types(b"y"), []);
 }
@@ -66,7 +66,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
 /// Somebody who manages, with the list open.
 fn manager(cols: u16, rows: u16) -> Person {
     let mut managing = view(cols, rows - 1);
-    managing.right = Right::Manage;
+    managing.right = Rights::MANAGE;
     let mut viewer = Person::new(cols, rows, managing);
     viewer.types(b"\x1dw");
     viewer
@@ -87,17 +87,20 @@ fn who_manages_names_people_who_are_not_here() {
     viewer.sees("Let in to watch: anna@example.org▏");
     let who = || one("anna@example.org");
     let allow = |right| [Action::Manage(Manage::Allow { who: who(), right })];
-    assert_eq!(viewer.types(b"\r"), allow(Right::View));
+    assert_eq!(viewer.types(b"\r"), allow(Rights::VIEW));
     viewer.sees("a let in by name");
 
-    assert_eq!(viewer.types(b"a\t anna@example.org \r"), allow(Right::Edit));
+    assert_eq!(
+        viewer.types(b"a\t anna@example.org \r"),
+        allow(Rights::EDIT)
+    );
     assert_eq!(
         viewer.types(b"a\t\tanna@example.org\r"),
-        allow(Right::Manage)
+        allow(Rights::MANAGE)
     );
     assert_eq!(
         viewer.types(b"a\t\t\tanna@example.org\r"),
-        allow(Right::View)
+        allow(Rights::VIEW)
     );
     let team = format!("team:{}/anna", eve());
     let ban = [Action::Manage(Manage::Ban(one(&team)))];
@@ -175,11 +178,11 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     viewer.sees("longer than a key");
 
     // Who may not manage any more has no line either.
-    viewer.view.right = Right::View;
+    viewer.view.right = Rights::VIEW;
     viewer.look();
     assert!(!viewer.rows().join("").contains("Bar:"));
     assert_eq!(viewer.types(b"\r"), []);
-    viewer.view.right = Right::Manage;
+    viewer.view.right = Rights::MANAGE;
     viewer.types(b"\x1dw");
     viewer.sees("a let in by name");
 }
@@ -192,7 +195,7 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
         id: ParticipantId(seed.into()),
         name: Text::cut(name),
         identity: *key(seed).as_bytes(),
-        right: Right::View,
+        right: Rights::VIEW,
         host: false,
         here: true,
         silent: false,
@@ -202,7 +205,7 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
     viewer.sees("> 21 bert");
     // Somebody knocks, and comes in before bert: bert is meant still.
     viewer.view.door = Some(Knocks {
-        allow: Allow::Invited,
+        allow: Some(Allow::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut("eve"),

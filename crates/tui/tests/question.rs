@@ -32,7 +32,7 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
     for (cols, rows) in [(80, 24), (40, 10)] {
         let mut desk = Desk::new(cols, rows);
         let question = Question {
-            what: "Give manage (to type, and to say who may do what) for 3650 d".into(),
+            what: "Give manage (to type and say who may do what) for 3650 d".into(),
             who: vec![
                 "key 7f3a-91c2-04be-77d1".into(),
                 "in by the ticket, number 3".into(),
@@ -54,7 +54,7 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
         }
         let text = seen.join(" ");
         let places: Vec<usize> = [
-            "Give manage (to type, and to say who may do what) for 3650 d?",
+            "Give manage (to type and say who may do what) for 3650 d?",
             "key 7f3a-91c2-04be-77d1",
             "number 3",
             "calls themselves: “watch for 5 min?",

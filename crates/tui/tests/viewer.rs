@@ -3,14 +3,14 @@
 mod common;
 
 use common::{CONFIG, Person, at, person, terminal, view, write};
-use pillion_proto::{ParticipantId, Right, TrackState};
+use pillion_proto::{ParticipantId, Rights, TrackState};
 use pillion_screen::{Line, LineId, Modes, Run, Screen, Size, Style};
 use pillion_session::{HistoryLines, Phase};
 use pillion_tui::{Action, Depth, UiInput, ViewerUi, ViewerUiConfig};
 
 fn editor(cols: u16, rows: u16) -> Person {
     let mut view = view(cols, rows - 1);
-    view.right = Right::Edit;
+    view.right = Rights::EDIT;
     Person::new(cols, rows, view)
 }
 
@@ -387,7 +387,7 @@ fn asking_for_edit_says_when_it_makes_no_sense() {
     viewer.view.asking = false;
     assert_eq!(viewer.types(b"\x1de"), []);
     viewer.sees("nobody can be given edit");
-    viewer.view.right = Right::Edit;
+    viewer.view.right = Rights::EDIT;
     assert_eq!(viewer.types(b"\x1de"), []);
     viewer.sees("You can type already.");
     let read_only = ViewerUiConfig {
@@ -395,7 +395,7 @@ fn asking_for_edit_says_when_it_makes_no_sense() {
         ..CONFIG()
     };
     let mut promised = view(80, 9);
-    promised.right = Right::Edit;
+    promised.right = Rights::EDIT;
     let mut viewer = Person::with(read_only, 80, 10, promised);
     assert_eq!(viewer.types(b"\x1dehello"), []);
     viewer.sees("--read-only");
@@ -445,7 +445,7 @@ fn modes_are_mirrored_while_typing_and_always_given_back() {
         vt100::MouseProtocolEncoding::Sgr
     );
 
-    viewer.view.right = Right::Edit;
+    viewer.view.right = Rights::EDIT;
     let on = String::from_utf8(viewer.look()).unwrap();
     let screen = viewer.terminal.screen();
     assert!(screen.application_cursor() && screen.application_keypad() && screen.bracketed_paste());
@@ -458,7 +458,7 @@ fn modes_are_mirrored_while_typing_and_always_given_back() {
         "{on:?}"
     );
 
-    viewer.view.right = Right::View;
+    viewer.view.right = Rights::VIEW;
     let off = String::from_utf8(viewer.look()).unwrap();
     assert!(
         off.contains("\x1b[?1004l") && off.contains("\x1b[<u"),
@@ -466,7 +466,7 @@ fn modes_are_mirrored_while_typing_and_always_given_back() {
     );
     assert!(!viewer.terminal.screen().application_keypad());
 
-    viewer.view.right = Right::Edit;
+    viewer.view.right = Rights::EDIT;
     viewer.look();
     let mut out = Vec::new();
     viewer.ui.leave(&mut out);
@@ -508,7 +508,7 @@ fn the_bytes_for_emergencies_give_everything_back() {
 #[test]
 fn the_mouse_is_for_the_program_where_its_screen_is() {
     let mut view = view(20, 5);
-    view.right = Right::Edit;
+    view.right = Rights::EDIT;
     let mut viewer = Person::new(40, 10, view);
     let sgr = Modes::MOUSE_DRAG.union(Modes::MOUSE_SGR);
     modes(&mut viewer, sgr);
@@ -529,7 +529,7 @@ fn the_mouse_is_for_the_program_where_its_screen_is() {
 #[test]
 fn the_mouse_is_moved_with_the_part_that_is_shown() {
     let mut view = view(60, 40);
-    view.right = Right::Edit;
+    view.right = Rights::EDIT;
     let screen = view.screen.as_mut().unwrap();
     (screen.cursor.x, screen.cursor.y) = (59, 39);
     screen.modes = Modes::MOUSE_CLICK.union(Modes::MOUSE_SGR);
@@ -699,7 +699,7 @@ fn a_request_that_is_lost_is_made_again() {
 #[test]
 fn typing_ends_looking_back() {
     let mut viewer = reader();
-    viewer.view.right = Right::Edit;
+    viewer.view.right = Rights::EDIT;
     let asked = viewer.types(b"\x1b[5;2~");
     answer(&mut viewer, &asked);
     assert_eq!(viewer.row(0), "line 96");
@@ -843,7 +843,7 @@ fn what_follows_a_commands_key_is_not_typed() {
         b"\x1b[101;1:1u\x1b[101;1:3u"
     );
     let mut back = reader();
-    back.view.right = Right::Edit;
+    back.view.right = Rights::EDIT;
     let asked = back.types(b"\x1b[5;2~");
     answer(&mut back, &asked);
     back.types(b"\x1b[1;1:1A\x1b[1;1:2A\x1b[1;1:3A");

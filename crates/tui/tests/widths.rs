@@ -9,7 +9,7 @@ use common::{
     opinion::{NARROW, OPINIONS, Opinion, WIDE},
     person, view,
 };
-use pillion_proto::{Allow, KnockInfo, Knocks, ParticipantId, Right, Text};
+use pillion_proto::{Allow, KnockInfo, Knocks, ParticipantId, Rights, Text};
 use pillion_screen::{Cell, Screen, Size, Terminal, Width};
 use pillion_session::{Done, HostNotice, View};
 use pillion_tui::{UiInput, ViewerUi};
@@ -36,7 +36,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-fn hostile(cols: u16, rows: u16, names: &[String], right: Right) -> View {
+fn hostile(cols: u16, rows: u16, names: &[String], right: Rights) -> View {
     let mut view = view(cols, rows);
     view.right = right;
     view.session_name = names[0].clone();
@@ -46,7 +46,7 @@ fn hostile(cols: u16, rows: u16, names: &[String], right: Right) -> View {
         .map(|(id, name)| person(id, name, id == 0))
         .collect();
     view.door = Some(Knocks {
-        allow: Allow::Invited,
+        allow: Some(Allow::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut(&names[0]),
@@ -118,7 +118,7 @@ proptest! {
         names in prop::collection::vec(name(), 1..5),
         cols in 1u16..=200,
         rows in 1u16..60,
-        right in prop_oneof![Just(Right::View), Just(Right::Manage)],
+        right in prop_oneof![Just(Rights::VIEW), Just(Rights::MANAGE)],
         keys in proptest::sample::select(vec!["\x1dw", "\x1d?", "\x1dwa", "\x1dwu", "\x1d[", "\x1d"]),
         opinion in proptest::sample::select(OPINIONS.to_vec()),
     ) {

@@ -1,14 +1,15 @@
 //! Control stream, host to viewer.
 
 use bytes::{Bytes, BytesMut};
+use pillion_caps::Rights;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allow, KeyBytes, ParticipantId, Ping, ProtocolError, Right, SignatureBytes, TrackId, bounded,
-    get, put,
+    Allow, KeyBytes, ParticipantId, Ping, ProtocolError, SignatureBytes, TrackId, bounded, get, put,
 };
 use crate::{
     framer::encode_message,
+    growing,
     limits::{
         MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE, MAX_TRACKS,
     },
@@ -35,6 +36,7 @@ pub struct Welcome {
     /// Who the viewer is here.
     pub you: ParticipantId,
     /// What the viewer may do now.
+    #[serde(with = "growing::one")]
     pub right: RightChanged,
     /// Whether edit can be granted in this session at all.
     pub read_only: bool,
@@ -42,6 +44,7 @@ pub struct Welcome {
     /// above is numbered from here and sent again, and nothing else is.
     pub accepted: u64,
     /// The tracks.
+    #[serde(with = "growing::list")]
     pub tracks: Vec<TrackInfo>,
 }
 
@@ -95,8 +98,8 @@ pub struct ParticipantInfo {
     pub name: Text<MAX_NAME>,
     /// Identity key.
     pub identity: KeyBytes,
-    /// Right.
-    pub right: Right,
+    /// Rights.
+    pub right: Rights,
     /// Whether this is the host.
     pub host: bool,
     /// Connected right now.
@@ -109,6 +112,7 @@ pub struct ParticipantInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterChange {
     /// New or changed, at most [`MAX_ROSTER_PART`].
+    #[serde(with = "growing::list")]
     pub changed: Vec<ParticipantInfo>,
     /// Gone.
     pub gone: Vec<ParticipantId>,
@@ -118,7 +122,7 @@ pub struct RosterChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RightChanged {
     /// The right.
-    pub right: Right,
+    pub right: Rights,
     /// When it ends by itself, in milliseconds since the Unix epoch.
     pub until_unix_ms: Option<u64>,
     /// Changes each time the right to type is taken from this person. Inputs say under which value
@@ -165,6 +169,7 @@ pub struct Dropped {
 
 /// How a track stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "TravellingState", into = "TravellingState")]
 pub enum TrackState {
     /// Running.
     Live,
@@ -172,6 +177,38 @@ pub enum TrackState {
     Exited(i32),
     /// The program was ended by this signal.
     Killed(i32),
+    /// A state of a newer version.
+    Unknown(u8),
+}
+
+/// A [`TrackState`] as it travels: by number, with what belongs to it.
+#[derive(Serialize, Deserialize)]
+struct TravellingState {
+    number: u8,
+    code: i32,
+}
+
+impl From<TravellingState> for TrackState {
+    fn from(TravellingState { number, code }: TravellingState) -> TrackState {
+        match number {
+            0 => TrackState::Live,
+            1 => TrackState::Exited(code),
+            2 => TrackState::Killed(code),
+            other => TrackState::Unknown(other),
+        }
+    }
+}
+
+impl From<TrackState> for TravellingState {
+    fn from(state: TrackState) -> TravellingState {
+        let (number, code) = match state {
+            TrackState::Live => (0, 0),
+            TrackState::Exited(code) => (1, code),
+            TrackState::Killed(code) => (2, code),
+            TrackState::Unknown(number) => (number, 0),
+        };
+        TravellingState { number, code }
+    }
 }
 
 /// A track.
@@ -236,9 +273,14 @@ pub struct KnockInfo {
 /// Everybody who knocks, and who may come in: the whole of it each time, to those who manage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knocks {
-    /// Who may come in.
-    pub allow: Allow,
+    /// Who may come in; `None` for a mode of a newer version.
+    #[serde(
+        serialize_with = "Allow::serialize_known",
+        deserialize_with = "Allow::deserialize_known"
+    )]
+    pub allow: Option<Allow>,
     /// At most [`MAX_KNOCKS`].
+    #[serde(with = "growing::list")]
     pub knocks: Vec<KnockInfo>,
 }
 

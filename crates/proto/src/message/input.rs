@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::{JoinId, ProtocolError, TrackId, bounded, get, put};
+use super::{JoinId, ProtocolError, TrackId, body, bounded, get, put};
 use crate::{limits::MAX_INPUT, tag};
 
 /// The first message of an input stream: which join instance its numbers count in.
@@ -13,20 +13,52 @@ pub struct InputStream {
     pub join: JoinId,
 }
 
-/// One input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputMsg {
-    /// Number within the join instance, from 1, without gaps.
+/// One thing that a viewer wants done, numbered so that it is done once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentMsg {
+    /// Number within the join instance, from 1, without gaps, whatever kind of intent it is.
     pub id: u64,
-    /// Where to.
-    pub track: TrackId,
     /// How long it had waited at the viewer when it was sent, in milliseconds: what waited for a
     /// connection too long is dropped rather than typed into a screen that has moved on.
     pub waited_ms: u32,
-    /// The newest [`RightChanged::tenure`](crate::RightChanged::tenure) known when it was typed.
+    /// The newest [`RightChanged::tenure`](crate::RightChanged::tenure) known when it was made.
     pub tenure: u32,
-    /// The bytes, at most [`MAX_INPUT`].
-    pub bytes: Bytes,
+    /// What.
+    pub what: Intent,
+}
+
+/// What a viewer wants done. It travels as a number and a message of its own, so a host can refuse what it
+/// does not know by its number, and what comes behind it counts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// To be typed into a terminal.
+    Keys {
+        /// Where to.
+        track: TrackId,
+        /// The bytes, at most [`MAX_INPUT`].
+        bytes: Bytes,
+    },
+    /// An intent of a newer version.
+    Unknown(u16),
+}
+
+/// The number of [`Intent::Keys`]. A number is never reused.
+const KEYS: u16 = 1;
+
+/// An [`IntentMsg`] as it travels.
+#[derive(Serialize, Deserialize)]
+struct Travelling {
+    id: u64,
+    waited_ms: u32,
+    tenure: u32,
+    kind: u16,
+    what: Bytes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Keys {
+    track: TrackId,
+    bytes: Bytes,
 }
 
 impl InputStream {
@@ -48,22 +80,60 @@ impl InputStream {
     }
 }
 
-impl InputMsg {
+impl IntentMsg {
     /// Appends the message to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
-        put(out, tag::input::INPUT, self);
+        let (kind, what) = match &self.what {
+            Intent::Keys { track, bytes } => {
+                let (track, bytes) = (*track, bytes.clone());
+                (KEYS, body(&Keys { track, bytes }))
+            }
+            Intent::Unknown(kind) => (*kind, Bytes::new()),
+        };
+        let IntentMsg {
+            id,
+            waited_ms,
+            tenure,
+            ..
+        } = *self;
+        let message = Travelling {
+            id,
+            waited_ms,
+            tenure,
+            kind,
+            what,
+        };
+        put(out, tag::input::INTENT, &message);
     }
 
-    /// Reads a message; `None` for one from a newer version.
+    /// Reads a message; `None` for one from a newer version that is no intent.
     ///
     /// # Errors
-    /// Anything that is not exactly one input within its bounds.
-    pub fn decode(tag: u8, payload: &[u8]) -> Result<Option<InputMsg>, ProtocolError> {
-        if tag != tag::input::INPUT {
+    /// Anything that is not exactly one intent within its bounds.
+    pub fn decode(tag: u8, payload: &[u8]) -> Result<Option<IntentMsg>, ProtocolError> {
+        if tag != tag::input::INTENT {
             return Ok(None);
         }
-        let input: InputMsg = get(payload, "an input")?;
-        bounded(input.bytes.len() <= MAX_INPUT, "an oversized input")?;
-        Ok(Some(input))
+        let Travelling {
+            id,
+            waited_ms,
+            tenure,
+            kind,
+            what,
+        } = get(payload, "an intent")?;
+        let what = match kind {
+            KEYS => {
+                let Keys { track, bytes } = get(&what, "keys to type")?;
+                bounded(bytes.len() <= MAX_INPUT, "an oversized input")?;
+                Intent::Keys { track, bytes }
+            }
+            kind => Intent::Unknown(kind),
+        };
+        Ok(Some(IntentMsg {
+            id,
+            waited_ms,
+            tenure,
+            what,
+        }))
     }
 }

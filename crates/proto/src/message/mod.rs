@@ -4,18 +4,23 @@
 mod history;
 mod host;
 mod input;
+mod manage;
 mod track;
 mod viewer;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::framer::{begin_message, encode_message};
+use crate::{
+    framer::{begin_message, encode_message},
+    growing,
+};
 
 pub use history::*;
 pub use host::*;
 pub use input::*;
+pub use manage::*;
 pub use track::*;
 pub use viewer::*;
 
@@ -87,17 +92,6 @@ pub struct ParticipantId(pub u32);
 )]
 pub struct TrackId(pub u16);
 
-/// What a participant may do. Each includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Right {
-    /// See.
-    View,
-    /// Type.
-    Edit,
-    /// Say who may do what.
-    Manage,
-}
-
 /// Who may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -108,6 +102,36 @@ pub enum Allow {
     Invited,
     /// Members of the session's teams.
     Team,
+}
+
+impl Allow {
+    /// How it travels.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Allow::Link => 0,
+            Allow::Invited => 1,
+            Allow::Team => 2,
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Allow> {
+        let all = [Allow::Link, Allow::Invited, Allow::Team];
+        all.into_iter().find(|mode| mode.number() == number)
+    }
+
+    /// For `#[serde(with)]`: `None` for a mode of a newer version.
+    pub(crate) fn serialize_known<S: Serializer>(
+        mode: &Option<Allow>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(mode.map_or(u8::MAX, Allow::number))
+    }
+
+    pub(crate) fn deserialize_known<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Allow>, D::Error> {
+        u8::deserialize(from).map(Allow::from_number)
+    }
 }
 
 impl Allow {
@@ -184,6 +208,13 @@ impl From<SignatureBytes> for [u8; 64] {
     }
 }
 
+/// Encodes `value` as a message within a message.
+fn body<T: Serialize>(value: &T) -> Bytes {
+    postcard::to_allocvec(value)
+        .expect("our own messages always encode")
+        .into()
+}
+
 /// Encodes `value` as the payload of a message with number `tag`, appended to `out`.
 fn put<T: Serialize>(out: &mut BytesMut, tag: u8, value: &T) {
     let payload = postcard::to_allocvec(value).expect("our own messages always encode");
@@ -204,12 +235,9 @@ fn put_with_bytes<T: Serialize>(out: &mut BytesMut, tag: u8, head: &T, bytes: &B
 /// Room for a head, in bytes: four numbers of at most ten bytes.
 const MAX_HEAD: usize = 40;
 
-/// Decodes a payload whole: bytes left over are refused.
+/// Decodes a payload, of a version that may know fewer fields or more ([`growing`]).
 fn get<T: DeserializeOwned>(payload: &[u8], what: &'static str) -> Result<T, ProtocolError> {
-    match postcard::take_from_bytes(payload) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(ProtocolError::Malformed(what)),
-    }
+    growing::from_bytes(payload).map_err(|_| ProtocolError::Malformed(what))
 }
 
 fn bounded(fits: bool, what: &'static str) -> Result<(), ProtocolError> {

@@ -24,6 +24,12 @@ pub enum TrackMsg {
     Unknown(u8),
 }
 
+#[derive(Serialize, Deserialize)]
+struct Opening {
+    track: TrackId,
+    epoch: u32,
+}
+
 /// The whole state after frame `number`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotMsg {
@@ -52,7 +58,10 @@ impl TrackMsg {
     /// Appends the message to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            TrackMsg::Open { track, epoch } => put(out, tag::track::OPEN, &(track, epoch)),
+            TrackMsg::Open { track, epoch } => {
+                let (track, epoch) = (*track, *epoch);
+                put(out, tag::track::OPEN, &Opening { track, epoch });
+            }
             TrackMsg::Snapshot(SnapshotMsg {
                 number,
                 echoed,
@@ -79,7 +88,7 @@ impl TrackMsg {
     pub fn decode(tag: u8, payload: &[u8]) -> Result<TrackMsg, ProtocolError> {
         Ok(match tag {
             tag::track::OPEN => {
-                let (track, epoch) = get(payload, "a track's opening")?;
+                let Opening { track, epoch } = get(payload, "a track's opening")?;
                 TrackMsg::Open { track, epoch }
             }
             tag::track::SNAPSHOT => TrackMsg::Snapshot(get(payload, "a snapshot")?),

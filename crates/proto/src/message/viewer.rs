@@ -1,14 +1,14 @@
 //! Control stream, viewer to host.
 
 use bytes::{Bytes, BytesMut};
-use pillion_people::SubjectRef;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allow, JoinId, KeyBytes, ProtocolError, Right, SignatureBytes, TrackId, bounded, get, put,
+    JoinId, KeyBytes, ManageRequest, ProtocolError, SignatureBytes, TrackId, bounded, get, put,
 };
 use crate::{
     framer::encode_message,
+    growing,
     limits::{
         MAX_CLAIM, MAX_CLAIMS_IN_HELLO, MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_PADDING,
         MAX_SOFTWARE,
@@ -37,6 +37,7 @@ pub struct Hello {
     /// The ticket's link key and proof of holding it.
     pub link: Option<(KeyBytes, SignatureBytes)>,
     /// Grants presented at once, at most [`MAX_GRANTS_IN_HELLO`].
+    #[serde(with = "growing::list")]
     pub grants: Vec<GrantProof>,
     /// This viewer promises never to send input (`join --read-only`).
     pub read_only: bool,
@@ -87,60 +88,9 @@ pub struct Ping {
     pub nonce: u64,
 }
 
-/// What somebody with the right to manage wants done. Postcard counts the variants: new ones go to
-/// the end.
-///
-/// Whom it is about was read from a text, or taken from a list, at the sender's: a request about an entry of a list
-/// carries the identity key that the list showed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manage {
-    /// Let somebody in who knocks.
-    Admit(SubjectRef),
-    /// Turn them away.
-    Refuse {
-        /// Whom.
-        who: SubjectRef,
-        /// Bar them, too.
-        for_good: bool,
-    },
-    /// Give somebody here a right, for so many milliseconds or as long as the host's default.
-    Grant {
-        /// Whom.
-        who: SubjectRef,
-        /// What.
-        right: Right,
-        /// For how long.
-        ttl_ms: Option<u64>,
-    },
-    /// Say no to a request for edit.
-    RefuseRequest(SubjectRef),
-    /// Take edit away.
-    Revoke(SubjectRef),
-    /// Put somebody out and bar them.
-    Kick(SubjectRef),
-    /// Say who may come in.
-    Open(Allow),
-    /// Put somebody on the list.
-    Allow {
-        /// Whom.
-        who: SubjectRef,
-        /// What they may do.
-        right: Right,
-    },
-    /// Keep out whoever proves to be this.
-    Ban(SubjectRef),
-    /// Undo that.
-    Unban(SubjectRef),
-}
-
-/// A [`Manage`] by a participant who holds the right to. The hello on the same connection proved whose
-/// key it comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManageRequest {
-    /// Comes back in the answer; counts the requests of a connection.
-    pub id: u32,
-    /// What.
-    pub what: Manage,
+#[derive(Serialize, Deserialize)]
+struct NeedSnapshot {
+    track: TrackId,
 }
 
 /// What a viewer says on the control stream.
@@ -178,7 +128,13 @@ impl FromViewer {
             FromViewer::Redeem(grant) => put(out, tag::viewer::REDEEM, grant),
             FromViewer::Ping(ping) => put(out, tag::viewer::PING, ping),
             FromViewer::Leave => encode_message(out, tag::viewer::LEAVE, &[]),
-            FromViewer::NeedSnapshot(track) => put(out, tag::viewer::NEED_SNAPSHOT, track),
+            FromViewer::NeedSnapshot(track) => {
+                put(
+                    out,
+                    tag::viewer::NEED_SNAPSHOT,
+                    &NeedSnapshot { track: *track },
+                );
+            }
             FromViewer::Resume(resume) => put(out, tag::viewer::RESUME, resume),
             FromViewer::Manage(request) => put(out, tag::viewer::MANAGE, request),
             FromViewer::Unknown(tag) => encode_message(out, *tag, &[]),
@@ -213,22 +169,17 @@ impl FromViewer {
                 FromViewer::Hello(Box::new(hello))
             }
             tag::viewer::ACK => FromViewer::Ack(get(payload, "an acknowledgement")?),
-            tag::viewer::REQUEST_EDIT => {
-                bounded(payload.is_empty(), "a request for edit")?;
-                FromViewer::RequestEdit
-            }
+            tag::viewer::REQUEST_EDIT => FromViewer::RequestEdit,
             tag::viewer::REDEEM => {
                 let grant: GrantProof = get(payload, "a grant")?;
                 bounded(grant.grant.len() <= MAX_GRANT, "an oversized grant")?;
                 FromViewer::Redeem(grant)
             }
             tag::viewer::PING => FromViewer::Ping(get(payload, "a ping")?),
-            tag::viewer::LEAVE => {
-                bounded(payload.is_empty(), "a leaving")?;
-                FromViewer::Leave
-            }
+            tag::viewer::LEAVE => FromViewer::Leave,
             tag::viewer::NEED_SNAPSHOT => {
-                FromViewer::NeedSnapshot(get(payload, "a request for a snapshot")?)
+                let NeedSnapshot { track } = get(payload, "a request for a snapshot")?;
+                FromViewer::NeedSnapshot(track)
             }
             tag::viewer::RESUME => {
                 let resume: Resume = get(payload, "a resumption")?;

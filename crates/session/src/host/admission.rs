@@ -4,7 +4,7 @@ use std::fmt;
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{Claim, ClaimError, Issuer, MembershipId, SubjectRef, Trust, verify};
-use pillion_proto::{Allow, Hello, RefusedCode, Right};
+use pillion_proto::{Allow, Hello, RefusedCode, Rights};
 
 use crate::types::ConnId;
 
@@ -202,7 +202,7 @@ impl Host {
             return;
         };
         let Standing { right: has, .. } = self.rights.standing(&identity.key(), now);
-        if self.read_only || right <= has {
+        if self.read_only || right.narrower_or_equal(has) {
             return;
         }
         // Full records give nobody more; the host is told when it gives somebody a right itself.
@@ -274,9 +274,9 @@ impl Host {
         &mut self,
         by: &By,
         target: &Target,
-        right: Right,
+        right: Rights,
     ) -> Result<Done, CommandError> {
-        if self.read_only && right > Right::View {
+        if self.read_only && right.exceeds_view() {
             return Err(CommandError::NotNow(
                 "this session was shared with --read-only: edit can't be given in it".into(),
             ));
@@ -314,7 +314,7 @@ impl Host {
             return Err(error);
         }
         self.reconsider_knocks();
-        let verb = super::commands::verb(right);
+        let verb = crate::words::acts(right);
         Ok(Done::Said(format!(
             "{label} may come in and {verb}, from now on{more}"
         )))
@@ -325,11 +325,11 @@ impl Host {
         &mut self,
         by: &By,
         all: &[Subject],
-        right: Right,
+        right: Rights,
     ) -> Result<(), CommandError> {
         let listed = self.rights.allow(&mut self.records, all, right);
         listed.map_err(|refusal| not_now(&refusal))?;
-        let word = super::commands::noun(right);
+        let word = right;
         for who in all {
             self.log_by(
                 by,
@@ -343,7 +343,7 @@ impl Host {
     }
 
     /// Somebody who is here gets or loses what the list says now.
-    fn follow_list(&mut self, by: &By, id: pillion_proto::ParticipantId, right: Right) {
+    fn follow_list(&mut self, by: &By, id: pillion_proto::ParticipantId, right: Rights) {
         let Some(person) = self.roster.get(id) else {
             return;
         };
@@ -352,17 +352,17 @@ impl Host {
             let member = self.member(*conn)?;
             Some(member.identity.clone())
         });
-        if right < has {
+        if !has.narrower_or_equal(right) {
             self.take_from(&key);
             self.refresh_standings(super::requests::Why::Revoked);
         }
-        if let Some(identity) = identity.filter(|_| right > Right::View && right != has) {
+        if let Some(identity) = identity.filter(|_| right.exceeds_view() && right != has) {
             let given = self.give_listed(by, &identity, right);
             if given.is_ok() {
                 let text = format!(
                     "{} gave you the right to {}",
                     self.doer(by),
-                    super::commands::verb(right)
+                    crate::words::acts(right)
                 );
                 self.tell_standing(&key, &text);
             }
@@ -474,7 +474,7 @@ impl Host {
         if self
             .rights
             .listed(&who)
-            .is_some_and(|right| right > Right::View)
+            .is_some_and(|right| right.exceeds_view())
         {
             for subject in who {
                 self.rights.limit_to_view(&mut self.records, subject);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
-use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Right, TrackId, TrackState};
+use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub struct FollowedList {
     /// The address.
     pub from: String,
     /// What those may do whose keys it lists.
-    pub right: Right,
+    pub right: Rights,
     /// Its keys when it was looked at last.
     pub keys: Vec<SshKey>,
 }
@@ -283,14 +283,14 @@ pub enum Command {
         /// Whom.
         target: Target,
         /// What.
-        right: Right,
+        right: Rights,
         /// For how long, in milliseconds; the session's default when `None`.
         ttl_ms: Option<u64>,
     },
     /// Make a token for somebody who is not here yet.
     GrantLink {
         /// What.
-        right: Right,
+        right: Rights,
         /// For how long, in milliseconds.
         ttl_ms: Option<u64>,
         /// How many people may use it.
@@ -322,7 +322,7 @@ pub enum Command {
         /// Whom.
         target: Target,
         /// What they may do.
-        right: Right,
+        right: Rights,
     },
     /// Let somebody in who knocks, and put them on the list.
     Admit {
@@ -385,7 +385,7 @@ pub enum Done {
         /// The rule.
         allow: Allow,
         /// The list.
-        people: Vec<(String, Right)>,
+        people: Vec<(String, Rights)>,
         /// Who is kept out.
         banned: Vec<String>,
         /// Addresses of lists that are looked at again.
@@ -402,8 +402,8 @@ pub struct ParticipantStatus {
     pub name: String,
     /// Identity key.
     pub identity: PublicKey,
-    /// Right.
-    pub right: Right,
+    /// Rights.
+    pub right: Rights,
     /// When the right falls back to view, in milliseconds since the Unix epoch.
     pub until_unix_ms: Option<u64>,
     /// Connected now.

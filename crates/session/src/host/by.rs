@@ -1,7 +1,7 @@
 //! On whose word something is done.
 
 use pillion_caps::PublicKey;
-use pillion_proto::{ParticipantId, Right};
+use pillion_proto::{ParticipantId, Right, Rights};
 use serde_json::{Map, Value};
 
 use super::{
@@ -79,7 +79,7 @@ impl Host {
         let manages = self
             .roster
             .get(id)
-            .is_some_and(|person| person.standing.right == Right::Manage);
+            .is_some_and(|person| person.standing.right.has(Right::Manage));
         match manages && *own != id {
             true => Err(CommandError::NotAllowed(format!(
                 "{} manages this session, too: only its host changes what they may do",
@@ -90,12 +90,14 @@ impl Host {
     }
 
     /// Whether whoever does it may give so much.
-    pub(super) fn check_gives(&self, by: &By, right: Right) -> Result<(), CommandError> {
+    pub(super) fn check_gives(&self, by: &By, right: Rights) -> Result<(), CommandError> {
         match by {
-            By::CoHost { right: own, .. } if right == Right::Manage && !own.may_pass_on() => {
-                Err(CommandError::NotAllowed(
-                    "your right to manage can't be passed on: ask the host to give it".into(),
-                ))
+            By::CoHost { right: own, .. } if !own.may_give(right) => {
+                let text = match right.has(Right::Manage) {
+                    true => "your right to manage can't be passed on: ask the host to give it",
+                    false => "you can't give a right that you don't have: ask the host to give it",
+                };
+                Err(CommandError::NotAllowed(text.into()))
             }
             _ => Ok(()),
         }

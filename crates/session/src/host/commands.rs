@@ -6,9 +6,9 @@ use pillion_caps::{
     Audience, Grant, PublicKey, Refusal, SecretKey, Subject, UnixMillis, VerifiedIdentity,
 };
 use pillion_people::SubjectRef;
-use pillion_proto::{Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Right};
+use pillion_proto::{Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Rights};
 
-use crate::words::span;
+use crate::words::{acts, span};
 
 use super::{
     Host,
@@ -107,9 +107,9 @@ impl Host {
     }
 
     /// Whether a right can be given at all.
-    pub(super) fn check_grant(&self, right: Right) -> Result<(), CommandError> {
+    pub(super) fn check_grant(&self, right: Rights) -> Result<(), CommandError> {
         match () {
-            () if self.read_only && right > Right::View => Err(CommandError::NotNow(
+            () if self.read_only && right.exceeds_view() => Err(CommandError::NotNow(
                 "this session was shared with --read-only: edit can't be granted in it".into(),
             )),
             () if !self.sharing.on => Err(CommandError::NotNow(
@@ -133,7 +133,7 @@ impl Host {
         &mut self,
         by: &By,
         target: &Target,
-        right: Right,
+        right: Rights,
         ttl_ms: Option<u64>,
     ) -> Result<Done, CommandError> {
         self.check_grant(right)?;
@@ -142,7 +142,7 @@ impl Host {
         let id = self.resolve_participant(target)?.id;
         self.check_over(by, id)?;
         let label = self.label(id);
-        if right == Right::View {
+        if !right.exceeds_view() {
             return Ok(Done::Said(format!(
                 "{label} can watch already; --edit lets them type"
             )));
@@ -162,12 +162,12 @@ impl Host {
         let host = self.doer(by);
         let text = format!(
             "{host} gave you {} for {} (until {until})",
-            noun(right),
+            right,
             span(ttl)
         );
         self.tell_standing(&key, &text);
         self.end_request(id);
-        let said = format!("{label} may {} for {}", verb(right), span(ttl));
+        let said = format!("{label} may {} for {}", acts(right), span(ttl));
         Ok(Done::Said(said))
     }
 
@@ -176,7 +176,7 @@ impl Host {
         &mut self,
         by: &By,
         identity: &VerifiedIdentity,
-        right: Right,
+        right: Rights,
         ttl: u64,
     ) -> Result<UnixMillis, CommandError> {
         let grant = self.give(by, identity, right, ttl)?;
@@ -197,7 +197,7 @@ impl Host {
         &mut self,
         by: &By,
         identity: &VerifiedIdentity,
-        right: Right,
+        right: Rights,
     ) -> Result<(), CommandError> {
         let grant = self.give(by, identity, right, self.edit_ttl_ms)?;
         self.rights.note_listed(&identity.key(), grant.id());
@@ -209,7 +209,7 @@ impl Host {
         &mut self,
         by: &By,
         identity: &VerifiedIdentity,
-        right: Right,
+        right: Rights,
         ttl: u64,
     ) -> Result<Grant, CommandError> {
         let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
@@ -236,7 +236,7 @@ impl Host {
     fn grant_link(
         &mut self,
         by: &By,
-        right: Right,
+        right: Rights,
         ttl_ms: Option<u64>,
         uses: NonZeroU32,
     ) -> Result<Done, CommandError> {
@@ -349,7 +349,7 @@ impl Host {
         self.check_over(by, id)?;
         let person = self.person(id)?;
         let (label, key) = (person.label(), person.identity);
-        let had = person.standing.right > Right::View;
+        let had = person.standing.right.exceeds_view();
         let ended = self.take_from(&key);
         self.unlist_edit(id);
         let said = match had {
@@ -526,22 +526,6 @@ pub(super) fn said_ended(EndedLinks { links, others }: EndedLinks) -> String {
         0 => ended,
         1 => format!("{ended}, also for somebody else who used it"),
         others => format!("{ended}, also for {others} others who used it"),
-    }
-}
-
-pub(super) fn noun(right: Right) -> &'static str {
-    match right {
-        Right::View => "view",
-        Right::Edit => "edit",
-        Right::Manage => "manage",
-    }
-}
-
-pub(super) fn verb(right: Right) -> &'static str {
-    match right {
-        Right::View => "watch",
-        Right::Edit => "type",
-        Right::Manage => "type and say who may do what",
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::UnixMillis;
-use pillion_proto::{Allow, Right};
+use pillion_proto::Allow;
 
 use super::{
     Host,
@@ -113,7 +113,7 @@ impl Host {
         let now = UnixMillis(self.now.unix_ms);
         let here = self.roster.people().filter(|person| person.connections > 0);
         here.map(|person| self.rights.standing(&person.identity, now))
-            .any(|standing| standing.right > Right::View)
+            .any(|standing| standing.right.exceeds_view())
     }
 
     /// Asks at the terminal whether a command is really its person's.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_proto::{
-    Accepted, Dropped, FromHost, InputMsg, InputStream, JoinId, TrackState,
+    Accepted, Dropped, FromHost, InputStream, Intent, IntentMsg, JoinId, TrackId, TrackState,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
@@ -77,7 +78,11 @@ struct Writing {
 enum Fate {
     /// Known already.
     Repeated,
-    Write(EditRight),
+    Write {
+        right: EditRight,
+        track: TrackId,
+        bytes: Bytes,
+    },
     Dropped(&'static str),
     /// No viewer sends that much before it is confirmed.
     TooMuch,
@@ -142,8 +147,8 @@ impl Inputs {
             .map(|(_, at)| at.saturating_add(ECHO_AFTER_US))
     }
 
-    /// What becomes of an input for which everything else is right: it may be too much to wait.
-    fn admit(&self, join: &Join, bytes: usize, right: EditRight) -> Fate {
+    /// Why keys for which everything else is right are not written: it may be too much to wait.
+    fn overflow(&self, join: &Join, bytes: usize) -> Option<Fate> {
         let (key, _) = join;
         let runs = self
             .records
@@ -152,13 +157,13 @@ impl Inputs {
         let of_run = self.records.get(join);
         let of_run = of_run.map_or(0, |record| record.unwritten_bytes);
         match () {
-            () if of_run + bytes > MAX_UNCONFIRMED_INPUT => Fate::TooMuch,
+            () if of_run + bytes > MAX_UNCONFIRMED_INPUT => Some(Fate::TooMuch),
             () if of_one + bytes > MAX_UNWRITTEN_OF_ONE
                 || self.unwritten_bytes + bytes > MAX_UNWRITTEN =>
             {
-                Fate::Dropped("the program does not read its input")
+                Some(Fate::Dropped("the program does not read its input"))
             }
-            () => Fate::Write(right),
+            () => None,
         }
     }
 
@@ -218,46 +223,50 @@ impl Host {
                     return Err(Fault::protocol("an input stream of another run"));
                 }
                 member.input.opened = true;
-            } else if let Some(input) = InputMsg::decode(tag, &payload)? {
-                self.on_input_message(conn, input)?;
+            } else if let Some(intent) = IntentMsg::decode(tag, &payload)? {
+                self.on_intent(conn, intent)?;
             }
         }
         self.tell_dropped(conn);
         Ok(())
     }
 
-    fn on_input_message(&mut self, conn: ConnId, input: InputMsg) -> Result<(), Fault> {
+    fn on_intent(&mut self, conn: ConnId, intent: IntentMsg) -> Result<(), Fault> {
         let Some(member) = self.member(conn) else {
             return Ok(());
         };
-        let join = member.join;
+        let (join, id) = (member.join, intent.id);
         if let Some(why) = self.never_types(conn) {
-            return self.refuse_input(conn, input.id, why);
+            return self.refuse_input(conn, id, why);
         }
         let known = self.inputs.seen(&join).max(member.input.passed);
         let fate = match () {
-            () if input.id <= known => Fate::Repeated,
-            () if input.id != known + 1 => {
+            () if id <= known => Fate::Repeated,
+            () if id != known + 1 => {
                 return Err(Fault::protocol("input with a gap before it"));
             }
-            () => self.judge(conn, &input),
+            () => self.judge(conn, intent),
         };
         match fate {
             Fate::Repeated => self.tell_accepted(join, known),
-            Fate::Write(right) => {
+            Fate::Write {
+                right,
+                track,
+                bytes,
+            } => {
                 let record = self.record_of(join);
-                record.seen = input.id;
+                record.seen = id;
                 record.unwritten += 1;
-                record.unwritten_bytes += input.bytes.len();
-                self.write(right, join, input);
+                record.unwritten_bytes += bytes.len();
+                self.write(right, join, id, track, bytes);
             }
             Fate::Dropped(why) => {
                 if !self.charge(conn, 1) {
                     return Err(Fault::flood());
                 }
                 let record = self.record_of(join);
-                record.seen = input.id;
-                record.dropped = Some((input.id, why));
+                record.seen = id;
+                record.dropped = Some((id, why));
             }
             Fate::TooMuch => {
                 return Err(Fault::protocol("more input than may wait to be confirmed"));
@@ -292,10 +301,18 @@ impl Host {
         Ok(())
     }
 
-    /// The one decision about an input.
-    fn judge(&self, conn: ConnId, input: &InputMsg) -> Fate {
+    /// The one decision about an intent.
+    fn judge(&self, conn: ConnId, intent: IntentMsg) -> Fate {
         let Some(member) = self.member(conn) else {
             return Fate::Repeated;
+        };
+        let (track, bytes) = match intent.what {
+            Intent::Keys { track, bytes } => (track, bytes),
+            Intent::Unknown(_) => {
+                return Fate::Dropped(
+                    "it is not known here: the host's pillion is older than yours",
+                );
+            }
         };
         let Some(right) = self
             .rights
@@ -305,36 +322,39 @@ impl Host {
         };
         match () {
             () if !self.sharing.on => Fate::Dropped("the session is not shared any more"),
-            () if input.track != TERMINAL => Fate::Dropped("there is no such track to type into"),
+            () if track != TERMINAL => Fate::Dropped("there is no such track to type into"),
             () if self.track.state != TrackState::Live => Fate::Dropped("the program has ended"),
-            () if Some(input.tenure) != self.roster.get(member.id).map(|person| person.tenure) => {
+            () if Some(intent.tenure) != self.roster.get(member.id).map(|person| person.tenure) => {
                 Fate::Dropped("your right to type was taken away since you typed it")
             }
-            () if input.waited_ms > MAX_WAITED_MS || input.bytes.is_empty() => {
+            () if intent.waited_ms > MAX_WAITED_MS || bytes.is_empty() => {
                 Fate::Dropped("it had waited too long for the connection")
             }
-            () => self.inputs.admit(&member.join, input.bytes.len(), right),
+            () => match self.inputs.overflow(&member.join, bytes.len()) {
+                Some(fate) => fate,
+                None => Fate::Write {
+                    right,
+                    track,
+                    bytes,
+                },
+            },
         }
     }
 
     /// Writes one input. There is no other way to the program, and none without the right.
-    fn write(&mut self, right: EditRight, join: Join, input: InputMsg) {
+    fn write(&mut self, right: EditRight, join: Join, id: u64, track: TrackId, bytes: Bytes) {
         self.inputs.seq += 1;
         let seq = self.inputs.seq;
-        self.inputs.unwritten_bytes += input.bytes.len();
+        self.inputs.unwritten_bytes += bytes.len();
         self.inputs.writing.push_back(Writing {
             seq,
             join,
-            id: input.id,
-            bytes: input.bytes.len(),
+            id,
+            bytes: bytes.len(),
         });
-        self.attribute(&right, &join.0, input.bytes.len());
+        self.attribute(&right, &join.0, bytes.len());
         self.confirms.note_remote_input();
-        self.out.push_back(HostOutput::Write {
-            track: input.track,
-            seq,
-            bytes: input.bytes,
-        });
+        self.out.push_back(HostOutput::Write { track, seq, bytes });
     }
 
     /// Everything up to `seq` is in the program's hands.

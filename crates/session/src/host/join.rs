@@ -372,7 +372,7 @@ impl Host {
         let who = all_of(&key, &claims);
         self.give_listed_right(&identity, &who);
         let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
-        self.knocks.changed |= standing.right == Right::Manage;
+        self.knocks.changed |= standing.right.has(Right::Manage);
         if self
             .roster
             .by_identity(&key)

@@ -311,7 +311,7 @@ impl Host {
     pub(super) fn admit(&mut self, by: &By, id: ParticipantId) -> Result<Done, CommandError> {
         let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
         let (label, who) = (knock.label(), Subject::key(&knock.identity));
-        let view = pillion_proto::Right::View;
+        let view = pillion_proto::Rights::VIEW;
         let listed = self.rights.allow(&mut self.records, &[who], view);
         listed.map_err(|refusal| not_now(&refusal))?;
         self.let_in(by, id, Entry::Admitted);
@@ -549,7 +549,7 @@ impl Host {
                     id: knock.id,
                     name: knock.name.to_string(),
                     identity: knock.identity,
-                    right: pillion_proto::Right::View,
+                    right: pillion_proto::Rights::VIEW,
                     until_unix_ms: None,
                     here: false,
                     silent: false,
@@ -585,7 +585,7 @@ impl Host {
             proof: Text::cut(&knock.proof()),
         });
         let told = FromHost::Knocks(Told {
-            allow: self.door(),
+            allow: Some(self.door()),
             knocks: knocks.collect(),
         });
         for conn in managers {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use pillion_people::{Invited, SshKey, Who};
-use pillion_proto::Right;
+use pillion_proto::Rights;
 
 use super::{
     Host,
@@ -57,7 +57,7 @@ impl Host {
     pub(super) fn follow(
         &mut self,
         from: &str,
-        right: Right,
+        right: Rights,
         keys: &[SshKey],
     ) -> Result<BTreeMap<String, FollowedList>, CommandError> {
         let before = &self.lists.followed;
@@ -147,7 +147,7 @@ impl Host {
     }
 
     /// Keys that are new on a list come in as the others do.
-    fn add_listed(&mut self, from: &str, keys: &[SshKey], right: Right) {
+    fn add_listed(&mut self, from: &str, keys: &[SshKey], right: Rights) {
         let new = keys.iter().map(|key| ssh(key).subject());
         let new = new.filter(|who| self.rights.entry(who).is_none() && !self.is_kept_out(who));
         let new: Vec<pillion_caps::Subject> = new.collect();
@@ -159,7 +159,7 @@ impl Host {
     }
 
     /// Keys that no list has any more are taken off, unless the host gave them another right since.
-    fn drop_unlisted(&mut self, keys: &[SshKey], right: Right) {
+    fn drop_unlisted(&mut self, keys: &[SshKey], right: Rights) {
         for key in keys.iter().map(ssh) {
             if self.rights.entry(&key.subject()) == Some(right) {
                 let (label, who) = (key.to_string(), vec![key]);

@@ -52,6 +52,11 @@ impl Host {
             ));
         };
         let command = match what {
+            Manage::Unknown(_) => {
+                return Err(CommandError::NotNow(
+                    "that is not known here: the host's pillion is older than yours".into(),
+                ));
+            }
             Manage::Admit(who) => Command::Admit { target: who.into() },
             Manage::Refuse { who, for_good } => Command::TurnAway {
                 target: who.into(),

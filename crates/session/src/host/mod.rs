@@ -85,7 +85,7 @@ pub struct Host {
     timer_us: u64,
     expiry_at_us: Option<u64>,
     sharing: sharing::Sharing,
-    rights: rights::Rights,
+    rights: rights::Grants,
     records: records::Recorder,
     roster: roster::Roster,
     conns: BTreeMap<ConnId, conn::Conn>,
@@ -132,7 +132,7 @@ impl Host {
     /// A host that shares nothing yet ([`Command::Share`] starts that).
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
-        let rights = rights::Rights::new(session, config.read_only, config.ledger);
+        let rights = rights::Grants::new(session, config.read_only, config.ledger);
         let remote_input = rights.was_edited();
         let host_name = Name::in_text(&config.host_name);
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());

@@ -2,15 +2,14 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::{Invited, Name, Who};
-use pillion_proto::{Allow, Right, limits::MAX_SUBJECT};
+use pillion_proto::{Allow, Rights, limits::MAX_SUBJECT};
 use pillion_screen::clean::clean_title;
 
-use crate::words::span;
+use crate::words::{acts, span};
 
 use super::{
     Host,
     api::{Command, CommandError, Target},
-    commands::noun,
     resolve::AclSubjects,
     roster::Person,
     sharing::MAX_SERVICE,
@@ -35,7 +34,7 @@ pub struct Question {
 
 impl Question {
     /// Whether somebody who is or was here gets a right.
-    pub(super) fn give(right: Right, ttl_ms: u64, person: &Person) -> Question {
+    pub(super) fn give(right: Rights, ttl_ms: u64, person: &Person) -> Question {
         Question {
             what: format!("Give {} for {}", phrase(right), span(ttl_ms)),
             who: vec![
@@ -131,9 +130,9 @@ impl Host {
                     who.push(format!("and the keys that are added later at {from}"));
                 }
                 settle(target, acl);
-                let what = match right {
-                    Right::View => "Let in to watch, from now on".to_owned(),
-                    right => format!("Let in, and give {}, from now on", phrase(*right)),
+                let what = match *right {
+                    Rights::VIEW => "Let in to watch, from now on".to_owned(),
+                    right => format!("Let in, and give {}, from now on", phrase(right)),
                 };
                 Question { what, who, said }
             }
@@ -224,13 +223,8 @@ fn settle(target: &mut Target, acl: AclSubjects) {
 }
 
 /// A right by its name, and what it comes to.
-fn phrase(right: Right) -> String {
-    let comes_to = match right {
-        Right::View => "to watch",
-        Right::Edit => "to type",
-        Right::Manage => "to type, and to say who may do what",
-    };
-    format!("{} ({comes_to})", noun(right))
+fn phrase(right: Rights) -> String {
+    format!("{right} (to {})", acts(right))
 }
 
 fn who_comes_in(allow: Allow) -> &'static str {

@@ -1,7 +1,7 @@
 //! Asking for edit, and telling people what they may do.
 
 use pillion_caps::{PublicKey, UnixMillis};
-use pillion_proto::{FromHost, ParticipantId, RequestAnswer, Right, RightChanged};
+use pillion_proto::{FromHost, ParticipantId, RequestAnswer, RightChanged, Rights};
 
 use crate::{
     types::ConnId,
@@ -39,7 +39,7 @@ impl Host {
         let standing = person.standing;
         let no = if read_only {
             "edit can't be granted in this session".to_owned()
-        } else if standing.right > Right::View {
+        } else if standing.right.exceeds_view() {
             let (right, until) = (standing.right, standing.until.map(|until| until.0));
             let text = sentence("you can type already");
             let tenure = person.tenure;
@@ -59,7 +59,7 @@ impl Host {
             person.asking = true;
             let (name, identity) = (person.name.to_string(), person.identity);
             let proof = person.proof();
-            let question = Question::give(Right::Edit, self.edit_ttl_ms, person);
+            let question = Question::give(Rights::EDIT, self.edit_ttl_ms, person);
             self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
             return self.notice(HostNotice::EditRequested {
                 id,
@@ -125,7 +125,7 @@ impl Host {
             return;
         };
         self.knocks.changed |= self.roster.set_standing(id, standing);
-        if standing.right > Right::View {
+        if standing.right.exceeds_view() {
             self.end_request(id);
         }
         let tenure = self.roster.get(id).map_or(0, |person| person.tenure);

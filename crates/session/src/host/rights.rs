@@ -1,6 +1,6 @@
 //! Who may do what: the only place that says so.
 //!
-//! Input reaches the program only with an [`EditRight`], and only [`Rights::edit`] makes one, from a
+//! Input reaches the program only with an [`EditRight`], and only [`Grants::edit`] makes one, from a
 //! grant that stood every test and stands at this moment. There is no flag to forget.
 //!
 //! Every change goes to the [`Recorder`] here, so none can be forgotten: what widens is written first and
@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{
     Audience, Door, Grant, GrantId, Ledger, LedgerEvent, MAX_ENTRIES, MAX_PEOPLE, Proof, PublicKey,
-    Refusal, Rights as Set, SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
+    Refusal, Right, Rights, SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
 };
 use pillion_people::HexPrefix;
-use pillion_proto::{Allow, Right};
+use pillion_proto::Allow;
 
 use super::records::Recorder;
 
@@ -40,8 +40,8 @@ impl EditRight {
 #[derive(Debug)]
 pub(super) struct ManageRight {
     grant: GrantId,
+    rights: Rights,
     until: UnixMillis,
-    may_pass_on: bool,
 }
 
 impl ManageRight {
@@ -55,29 +55,31 @@ impl ManageRight {
         self.until
     }
 
-    /// Whether its holder may make others managers, too.
-    pub(super) fn may_pass_on(&self) -> bool {
-        self.may_pass_on
+    /// Whether its holder may give these rights: none they do not hold, and to manage only where they may
+    /// pass it on.
+    pub(super) fn may_give(&self, rights: Rights) -> bool {
+        let passes_on = !rights.has(Right::Manage) || self.rights.has(Right::Delegate);
+        passes_on && rights.narrower_or_equal(self.rights)
     }
 }
 
 /// What somebody may do, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
-    pub(super) right: Right,
+    pub(super) right: Rights,
     pub(super) until: Option<UnixMillis>,
 }
 
 impl Standing {
     /// What everybody has who was let in.
     pub(super) const VIEW: Standing = Standing {
-        right: Right::View,
+        right: Rights::VIEW,
         until: None,
     };
 }
 
 /// The grants of a session: the ledger, and what each identity redeemed of it.
-pub(super) struct Rights {
+pub(super) struct Grants {
     session: PublicKey,
     ledger: Ledger,
     /// No more than view for anybody, whatever they hold.
@@ -104,10 +106,10 @@ struct Held {
     listed: bool,
 }
 
-impl Rights {
+impl Grants {
     /// The rights of a session with this ledger.
-    pub(super) fn new(session: PublicKey, read_only: bool, ledger: Ledger) -> Rights {
-        Rights {
+    pub(super) fn new(session: PublicKey, read_only: bool, ledger: Ledger) -> Grants {
+        Grants {
             session,
             ledger,
             read_only,
@@ -137,17 +139,17 @@ impl Rights {
 
     /// The right to write one input now; `None` without one.
     pub(super) fn edit(&self, who: &PublicKey, now: UnixMillis) -> Option<EditRight> {
-        let grant = self.best(who, now).filter(|_| !self.read_only)?;
-        (right_of(grant) >= Right::Edit).then(|| EditRight { grant: grant.id() })
+        let grant = self.lasting(who, Right::Type, now)?;
+        Some(EditRight { grant: grant.id() })
     }
 
     /// The right to manage now; `None` without one.
     pub(super) fn manage(&self, who: &PublicKey, now: UnixMillis) -> Option<ManageRight> {
-        let grant = self.best(who, now).filter(|_| !self.read_only)?;
-        (right_of(grant) >= Right::Manage).then(|| ManageRight {
+        let grant = self.lasting(who, Right::Manage, now)?;
+        Some(ManageRight {
             grant: grant.id(),
+            rights: grant.rights(),
             until: grant.expires(),
-            may_pass_on: grant.rights().allows(Set::DELEGATE),
         })
     }
 
@@ -195,19 +197,19 @@ impl Rights {
     }
 
     /// What the list gives somebody who is all of `who`.
-    pub(super) fn listed(&self, who: &[Subject]) -> Option<Right> {
-        let listed = self.ledger.access().right(who).map(right_in)?;
+    pub(super) fn listed(&self, who: &[Subject]) -> Option<Rights> {
+        let listed = self.ledger.access().right(who)?;
         let capped = who.iter().any(|one| self.view_only.contains(one));
-        Some(if capped { Right::View } else { listed })
+        Some(if capped { Rights::VIEW } else { listed })
     }
 
     /// The same, as a member of a team.
-    pub(super) fn listed_as_member(&self, who: &[Subject]) -> Option<Right> {
-        self.ledger.access().right_as_member(who).map(right_in)
+    pub(super) fn listed_as_member(&self, who: &[Subject]) -> Option<Rights> {
+        self.ledger.access().right_as_member(who)
     }
 
     /// What the list's own entry for this text gives.
-    pub(super) fn entry(&self, who: &Subject) -> Option<Right> {
+    pub(super) fn entry(&self, who: &Subject) -> Option<Rights> {
         let mut entries = self.entries();
         entries
             .find(|(entry, _)| *entry == who)
@@ -215,9 +217,8 @@ impl Rights {
     }
 
     /// The list.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&Subject, Right)> {
-        let entries = self.ledger.access().entries();
-        entries.map(|(who, rights)| (who, right_in(rights)))
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Subject, Rights)> {
+        self.ledger.access().entries()
     }
 
     /// Puts people on the list, or gives who is on it another right: all of them or none, but that who is to
@@ -226,20 +227,23 @@ impl Rights {
         &mut self,
         records: &mut Recorder,
         who: &[Subject],
-        right: Right,
+        right: Rights,
     ) -> Result<(), Refusal> {
-        let (less, more): (Vec<&Subject>, Vec<&Subject>) = who
-            .iter()
-            .partition(|one| self.entry(one).is_some_and(|has| has > right));
-        for one in less {
-            // It is on the list, so there is room.
-            if let Ok(event) = self.ledger.allow(one.clone(), set_of(right)) {
-                records.owe(event);
+        let mut more = Vec::new();
+        for one in who {
+            let has = self.entry(one).unwrap_or(right);
+            if !has.narrower_or_equal(right) {
+                // It is on the list, so there is room.
+                if let Ok(event) = self.ledger.allow(one.clone(), has.common(right)) {
+                    records.owe(event);
+                }
+            }
+            if has == right || !right.narrower_or_equal(has) {
+                more.push(one.clone());
             }
         }
         self.widen(records, |ledger| {
-            let events = more.into_iter().cloned();
-            let events = events.map(|one| ledger.allow(one, set_of(right)));
+            let events = more.into_iter().map(|one| ledger.allow(one, right));
             Ok((events.collect::<Result<_, _>>()?, ()))
         })?;
         for one in who {
@@ -250,7 +254,7 @@ impl Rights {
 
     /// Has the list give somebody no more than view, who is on it by this or by something wider.
     pub(super) fn limit_to_view(&mut self, records: &mut Recorder, who: Subject) {
-        match self.ledger.allow(who.clone(), Set::VIEW) {
+        match self.ledger.allow(who.clone(), Rights::VIEW) {
             Ok(event) => records.owe(event),
             Err(_) => {
                 let kept = remember(&mut self.view_only, who);
@@ -320,22 +324,38 @@ impl Rights {
         keys.chain(others).chain(this_run).collect()
     }
 
-    /// What `who` may do now.
+    /// What `who` may do now: all that their grants give together, until the first of those that count ends.
     pub(super) fn standing(&self, who: &PublicKey, now: UnixMillis) -> Standing {
-        match self.best(who, now).filter(|_| !self.read_only) {
-            Some(grant) if right_of(grant) > Right::View => Standing {
-                right: right_of(grant),
-                until: Some(grant.expires()),
-            },
-            _ => Standing::VIEW,
-        }
+        let mut grants: Vec<&VerifiedGrant> = self.standing_grants(who, now).collect();
+        grants.sort_by_key(|grant| std::cmp::Reverse(grant.expires()));
+        grants.into_iter().fold(Standing::VIEW, |so_far, grant| {
+            let right = so_far.right.and(grant.rights().without(Right::Delegate));
+            match right == so_far.right {
+                true => so_far,
+                false => Standing {
+                    right,
+                    until: Some(grant.expires()),
+                },
+            }
+        })
     }
 
-    /// The widest grant of `who` that stands now, and of equally wide ones the one that ends last.
-    fn best(&self, who: &PublicKey, now: UnixMillis) -> Option<&VerifiedGrant> {
-        let held = self.held.get(who)?.iter().map(|held| &held.grant);
-        held.filter(|grant| stands(&self.ledger, grant, now))
-            .max_by_key(|grant| (right_of(grant), grant.expires()))
+    /// The grants of `who` that stand now; none in a session where nobody has more than view.
+    fn standing_grants(
+        &self,
+        who: &PublicKey,
+        now: UnixMillis,
+    ) -> impl Iterator<Item = &VerifiedGrant> {
+        let held = self.held.get(who).filter(|_| !self.read_only);
+        let grants = held.into_iter().flatten().map(|held| &held.grant);
+        grants.filter(move |grant| stands(&self.ledger, grant, now))
+    }
+
+    /// The grant by which `who` has a right now, of several the one that ends last.
+    fn lasting(&self, who: &PublicKey, right: Right, now: UnixMillis) -> Option<&VerifiedGrant> {
+        self.standing_grants(who, now)
+            .filter(|grant| grant.rights().has(right))
+            .max_by_key(|grant| grant.expires())
     }
 
     /// Checks and charges a presented grant. Whether the use is a new one.
@@ -390,11 +410,14 @@ impl Rights {
     }
 
     /// Takes back what the list gave somebody beyond what it says of them now.
-    pub(super) fn unlist(&mut self, records: &mut Recorder, who: &PublicKey, now: Option<Right>) {
+    pub(super) fn unlist(&mut self, records: &mut Recorder, who: &PublicKey, now: Option<Rights>) {
+        let exceeds = |grant: &VerifiedGrant| {
+            let has = grant.rights().without(Right::Delegate);
+            now.is_none_or(|now| !has.narrower_or_equal(now))
+        };
         let held = self.held.get_mut(who).into_iter();
-        let over = held.flat_map(|held| {
-            held.extract_if(.., |held| held.listed && Some(right_of(&held.grant)) > now)
-        });
+        let over =
+            held.flat_map(|held| held.extract_if(.., |held| held.listed && exceeds(&held.grant)));
         let over: Vec<GrantId> = over.map(|held| held.grant.id()).collect();
         for grant in over {
             self.revoke_grant(records, grant);
@@ -455,17 +478,16 @@ impl Rights {
     /// Terms of a grant of this session's, from `now` on.
     pub(super) fn terms(
         &self,
-        right: Right,
+        right: Rights,
         audience: Audience,
         now: UnixMillis,
         ttl_ms: u64,
         uses: Option<std::num::NonZeroU32>,
     ) -> Terms {
-        let rights = set_of(right);
         let expires = now.saturating_add(ttl_ms);
         Terms {
             session: self.session,
-            rights,
+            rights: right,
             audience,
             not_before: now,
             expires,
@@ -554,7 +576,7 @@ impl Rights {
 
     /// Lets go of what ended, so that a clock set back revives nothing.
     pub(super) fn drop_ended(&mut self, now: UnixMillis) {
-        let Rights { ledger, held, .. } = self;
+        let Grants { ledger, held, .. } = self;
         held.retain(|_, grants| {
             grants.retain(|held| stands(ledger, &held.grant, now));
             !grants.is_empty()
@@ -599,25 +621,5 @@ fn door_of(allow: Allow) -> Door {
         Allow::Link => Door::Link,
         Allow::Invited => Door::Invited,
         Allow::Team => Door::Team,
-    }
-}
-
-fn set_of(right: Right) -> Set {
-    match right {
-        Right::View => Set::VIEW,
-        Right::Edit => Set::EDIT,
-        Right::Manage => Set::MANAGE,
-    }
-}
-
-fn right_of(grant: &VerifiedGrant) -> Right {
-    right_in(grant.rights())
-}
-
-fn right_in(rights: Set) -> Right {
-    match () {
-        () if rights.allows(Set::MANAGE) => Right::Manage,
-        () if rights.allows(Set::EDIT) => Right::Edit,
-        () => Right::View,
     }
 }

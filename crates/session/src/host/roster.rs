@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pillion_caps::{PublicKey, Subject};
 use pillion_people::Name;
 use pillion_proto::{
-    ParticipantId, ParticipantInfo, Right, RosterChange, Text, limits::MAX_ROSTER_PART,
+    ParticipantId, ParticipantInfo, Rights, RosterChange, Text, limits::MAX_ROSTER_PART,
 };
 
 use super::{
@@ -92,7 +92,7 @@ impl Person {
 
     /// Whether others should see this person in the roster.
     pub(super) fn listed(&self) -> bool {
-        self.connections > 0 || self.standing.right > Right::View
+        self.connections > 0 || self.standing.right.exceeds_view()
     }
 
     fn info(&self) -> ParticipantInfo {
@@ -131,7 +131,7 @@ impl Roster {
                 id: HOST,
                 name: Text::cut(host_name),
                 identity: *identity.as_bytes(),
-                right: Right::Manage,
+                right: Rights::MANAGE,
                 host: true,
                 here: true,
                 silent: false,
@@ -180,7 +180,7 @@ impl Roster {
         });
         person.name = name;
         person.standing = standing;
-        person.has_edited |= standing.right > Right::View;
+        person.has_edited |= standing.right.exceeds_view();
         person.connections += 1;
         person.silent = false;
         self.changed.insert(id);
@@ -245,11 +245,11 @@ impl Roster {
         };
         let differs = person.standing != standing;
         if differs {
-            if person.standing.right > Right::View && standing.right == Right::View {
+            if person.standing.right.exceeds_view() && !standing.right.exceeds_view() {
                 person.tenure = person.tenure.wrapping_add(1);
             }
             person.standing = standing;
-            person.has_edited |= standing.right > Right::View;
+            person.has_edited |= standing.right.exceeds_view();
             self.changed.insert(id);
         }
         differs

@@ -162,7 +162,7 @@ impl Host {
         let text = match state {
             TrackState::Killed(signal) => format!("the program was ended by signal {signal}"),
             TrackState::Exited(code) => format!("the program ended with code {code}"),
-            TrackState::Live => return,
+            TrackState::Live | TrackState::Unknown(_) => return,
         };
         if self.sharing.on {
             self.frame();

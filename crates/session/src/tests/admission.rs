@@ -5,7 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_people::{Claim, EmailClaim, Serial, SubjectRef, TeamKey, Trust, TrustedIssuer};
 use pillion_proto::{
-    Allow, FromHost, FromViewer, Manage, ManageRequest, Ping, RefusedCode, Resume, Right,
+    Allow, FromHost, FromViewer, Manage, ManageRequest, Ping, RefusedCode, Resume, Rights,
     VersionRange,
 };
 
@@ -170,7 +170,7 @@ fn with_nobody_to_answer_a_knock_ends_in_words() {
 fn people_on_the_list_and_holders_of_a_grant_come_in_at_once() {
     let mut world = invited();
     let key = secret(20).public().to_string();
-    let (target, right) = (named(&key), Right::View);
+    let (target, right) = (named(&key), Rights::VIEW);
     world.command(Command::Allow { target, right }).unwrap();
     let anna = world.join(20, "anna");
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
@@ -190,7 +190,7 @@ fn people_on_the_list_and_holders_of_a_grant_come_in_at_once() {
         ..world.viewer_config(21, "bert")
     });
     assert_eq!(*world.seats[bert].phase(), Phase::Live);
-    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert_eq!(world.seats[bert].right(), Rights::EDIT);
 
     // A grant that is used up lets nobody in, but the ticket lets them knock.
     let carl = world.join_with(ViewerConfig {
@@ -214,24 +214,24 @@ fn the_list_gives_rights_and_takes_them_at_once() {
         let target = named(&key);
         world.command(Command::Allow { target, right }).unwrap();
     };
-    allow(&mut world, Right::Edit);
+    allow(&mut world, Rights::EDIT);
     let anna = world.join(20, "anna");
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.types(anna, "x");
     assert_eq!(world.program.input, b"x");
-    allow(&mut world, Right::View);
-    assert_eq!(world.seats[anna].right(), Right::View);
-    allow(&mut world, Right::Edit);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    allow(&mut world, Rights::VIEW);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
+    allow(&mut world, Rights::EDIT);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
 
     // What is revoked stays revoked when she comes back.
     let target = named("anna");
     world.command(Command::Revoke { target }).unwrap();
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     world.cut(anna);
     world.advance_ms(10_000);
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn only_members_of_the_team_come_into_a_teams_session() {
         ..config()
     });
     let team = format!("team:{}", secret(90).public());
-    let (target, right) = (named(&team), Right::View);
+    let (target, right) = (named(&team), Rights::VIEW);
     world.command(Command::Allow { target, right }).unwrap();
 
     let anna = world.join_with(member_of(&world, 90, "anna", 20));
@@ -272,7 +272,7 @@ fn only_members_of_the_team_come_into_a_teams_session() {
         grants: vec![presented(&token)],
         ..member_of(&world, 90, "bert", 25)
     });
-    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert_eq!(world.seats[bert].right(), Rights::EDIT);
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn a_ban_holds_for_the_claim_under_any_key_and_name() {
     for how in ["kick", "ban"] {
         let mut world = invited();
         let team = format!("team:{}", secret(90).public());
-        let (target, right) = (named(&team), Right::View);
+        let (target, right) = (named(&team), Rights::VIEW);
         world.command(Command::Allow { target, right }).unwrap();
         let anna = world.join_with(member_of(&world, 90, "anna", 20));
         assert_eq!(*world.seats[anna].phase(), Phase::Live);
@@ -507,7 +507,7 @@ fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
     open(&mut world, Allow::Team);
     assert!(!shown(&mut world));
     open(&mut world, Allow::Invited);
-    let (target, right) = (named("anna"), Right::View);
+    let (target, right) = (named("anna"), Rights::VIEW);
     world.command(Command::Allow { target, right }).unwrap();
     assert!(shown(&mut world), "she is on the list");
     let target = named("anna");
@@ -615,11 +615,11 @@ fn who_waits_at_the_door_can_do_nothing_but_wait() {
 fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
     let mut world = invited();
     let key = secret(20).public().to_string();
-    let (target, right) = (named(&key), Right::Edit);
+    let (target, right) = (named(&key), Rights::EDIT);
     world.command(Command::Allow { target, right }).unwrap();
     let anna = world.join(20, "anna");
     let bert = world.join(21, "bert");
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     assert!(is_knocking(&world, bert));
     let widening = [
         Command::Admit {
@@ -627,7 +627,7 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
         },
         Command::Allow {
             target: named(&secret(22).public().to_string()),
-            right: Right::View,
+            right: Rights::VIEW,
         },
         Command::Unban {
             target: named("bert"),
@@ -685,10 +685,10 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
 fn managed() -> (World, usize) {
     let mut world = invited();
     let key = secret(20).public().to_string();
-    let (target, right) = (named(&key), Right::Manage);
+    let (target, right) = (named(&key), Rights::MANAGE);
     world.command(Command::Allow { target, right }).unwrap();
     let olaf = world.join(20, "olaf");
-    assert_eq!(world.seats[olaf].right(), Right::Manage);
+    assert_eq!(world.seats[olaf].right(), Rights::MANAGE);
     (world, olaf)
 }
 
@@ -698,7 +698,7 @@ fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() 
     world.host(HostInput::Tty { attached: false });
     let bert = world.join(21, "bert");
     let door = world.seats[olaf].viewer.view().door.clone().unwrap();
-    assert_eq!(door.allow, Allow::Invited);
+    assert_eq!(door.allow, Some(Allow::Invited));
     assert_eq!(door.knocks[0].name.as_str(), "bert");
     assert_eq!(door.knocks[0].identity, *secret(21).public().as_bytes());
     let manage = |world: &mut World, what| world.viewer(olaf, ViewerInput::Manage(what));
@@ -731,15 +731,15 @@ fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() 
         right,
         ttl_ms: None,
     };
-    manage(&mut world, gives(Right::Edit));
-    assert_eq!(world.seats[bert].right(), Right::Edit);
+    manage(&mut world, gives(Rights::EDIT));
+    assert_eq!(world.seats[bert].right(), Rights::EDIT);
     assert!(world.seats[bert].was_told("olaf gave you edit"));
     assert_eq!(by(&world, "granted"), olafs);
     manage(&mut world, Manage::Revoke(who(21)));
-    assert_eq!(world.seats[bert].right(), Right::View);
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
     // Not what he can't pass on.
-    manage(&mut world, gives(Right::Manage));
-    assert_eq!(world.seats[bert].right(), Right::View);
+    manage(&mut world, gives(Rights::MANAGE));
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
     assert!(world.seats[olaf].was_told("can't be passed on"));
 
     manage(&mut world, Manage::Kick(who(21)));
@@ -776,7 +776,7 @@ fn who_does_not_manage_is_not_obeyed_and_is_told_of_no_knocks() {
 fn a_co_host_has_no_power_over_another() {
     let (mut world, olaf) = managed();
     let key = secret(21).public().to_string();
-    let (target, right) = (named(&key), Right::Manage);
+    let (target, right) = (named(&key), Rights::MANAGE);
     world.command(Command::Allow { target, right }).unwrap();
     let otto = world.join(21, "otto");
     for what in [
@@ -785,7 +785,18 @@ fn a_co_host_has_no_power_over_another() {
         Manage::Ban(who(21)),
     ] {
         world.viewer(olaf, ViewerInput::Manage(what));
-        assert_eq!(world.seats[otto].right(), Right::Manage);
+        assert_eq!(world.seats[otto].right(), Rights::MANAGE);
     }
     assert!(world.seats[olaf].was_told("only its host"));
+}
+
+#[test]
+fn a_request_of_a_newer_version_is_answered_and_ends_nothing() {
+    let (mut world, olaf) = managed();
+    world.viewer(olaf, ViewerInput::Manage(Manage::Unknown(999)));
+    assert!(world.seats[olaf].was_told("not known here"));
+    assert_eq!(*world.seats[olaf].phase(), Phase::Live);
+    let bert = world.join(21, "bert");
+    world.viewer(olaf, ViewerInput::Manage(Manage::Admit(who(21))));
+    assert_eq!(*world.seats[bert].phase(), Phase::Live);
 }

@@ -1,7 +1,7 @@
 //! What the log says of who did what.
 
 use pillion_people::SubjectRef;
-use pillion_proto::{Manage, Right};
+use pillion_proto::{Manage, Rights};
 use serde_json::Value;
 
 use super::harness::*;
@@ -96,7 +96,7 @@ fn what_comes_of_a_command_says_who_gave_it() {
         Actor::Socket,
         Command::Grant {
             target: named("anna"),
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms: None,
         },
     );
@@ -156,7 +156,7 @@ fn a_link_is_published_and_ended_by_somebody_and_only_while_the_session_is_share
 fn a_co_hosts_command_and_what_comes_of_it_are_theirs() {
     let mut world = World::shared();
     let (anna, bert) = (world.join(10, "anna"), world.join(11, "bert"));
-    let right = Right::Manage;
+    let right = Rights::MANAGE;
     let (target, ttl_ms) = (named("anna"), None);
     world
         .command(Command::Grant {
@@ -168,7 +168,7 @@ fn a_co_hosts_command_and_what_comes_of_it_are_theirs() {
     let grant = events(&world, "granted")[0]["grant"].clone();
     let before = events(&world, "command").len();
     let manage = |world: &mut World, what| world.viewer(anna, ViewerInput::Manage(what));
-    let right = Right::Edit;
+    let right = Rights::EDIT;
     manage(
         &mut world,
         Manage::Grant {
@@ -236,7 +236,7 @@ fn a_refused_command_is_there_with_the_reason_and_a_question_is_not() {
 
     // An editor is here: a token needs a yes at the terminal.
     let token = || Command::GrantLink {
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: None,
         uses: std::num::NonZeroU32::MIN,
     };

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use pillion_proto::{Allow, Manage, Right};
+use pillion_proto::{Allow, Manage, Rights};
 
 use super::harness::*;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     host::{CONFIRM_WITHIN_US, Question},
 };
 
-fn grant(name: &str, right: Right) -> Command {
+fn grant(name: &str, right: Rights) -> Command {
     Command::Grant {
         target: named(name),
         right,
@@ -20,7 +20,7 @@ fn grant(name: &str, right: Right) -> Command {
 
 fn token() -> Command {
     Command::GrantLink {
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: None,
         uses: NonZeroU32::MIN,
     }
@@ -85,14 +85,14 @@ fn after_an_editor(mut world: World) -> World {
 fn widening() -> Vec<Command> {
     let key = secret(77).public().to_string();
     vec![
-        grant("anna", Right::Edit),
+        grant("anna", Rights::EDIT),
         token(),
         Command::Admit {
             target: named("bert"),
         },
         Command::Allow {
             target: named(&key),
-            right: Right::Manage,
+            right: Rights::MANAGE,
         },
         Command::Unban {
             target: named(&key),
@@ -131,11 +131,11 @@ fn with_an_editor_here_widening_through_the_socket_needs_a_yes_at_the_terminal()
     let bert = world.join(11, "bert");
 
     // Nobody else can type yet: the socket is the host's own.
-    let request = world.ask(Actor::Socket, grant("anna", Right::Edit));
+    let request = world.ask(Actor::Socket, grant("anna", Rights::EDIT));
     assert!(world.done.remove(&request).unwrap().is_ok());
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
 
-    let request = world.ask(Actor::Socket, grant("bert", Right::Edit));
+    let request = world.ask(Actor::Socket, grant("bert", Rights::EDIT));
     assert!(world.done.is_empty());
     assert!(asked(&world, request).is_some());
     let yes = false;
@@ -143,11 +143,11 @@ fn with_an_editor_here_widening_through_the_socket_needs_a_yes_at_the_terminal()
     assert!(is_refused(&mut world, request).contains("said no"));
     assert!(is_gone(&world, request));
 
-    let request = world.ask(Actor::Socket, grant("bert", Right::Edit));
+    let request = world.ask(Actor::Socket, grant("bert", Rights::EDIT));
     let yes = true;
     world.host(HostInput::Confirmed { request, yes });
     assert!(world.done.remove(&request).unwrap().is_ok());
-    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert_eq!(world.seats[bert].right(), Rights::EDIT);
 
     // Narrowing is always at once.
     let target = Target::All;
@@ -232,7 +232,7 @@ fn without_a_terminal_only_a_co_hosts_word_widens() {
     headless.has_tty = false;
     let mut world = World::sharing(headless);
     let carl = world.join(12, "carl");
-    world.command(grant("carl", Right::Manage)).unwrap();
+    world.command(grant("carl", Rights::MANAGE)).unwrap();
     let mut world = with_people(after_an_editor_but(world));
     for command in widening() {
         let request = world.ask(Actor::Socket, command);
@@ -242,13 +242,13 @@ fn without_a_terminal_only_a_co_hosts_word_widens() {
     assert_eq!(said(&world), [""; 0]);
     let allow = Manage::Allow {
         who: who(77),
-        right: Right::View,
+        right: Rights::VIEW,
     };
     world.viewer(carl, ViewerInput::Manage(allow));
     let Ok(Done::Door { people, .. }) = world.command(Command::Open { allow: None }) else {
         panic!()
     };
-    assert_eq!(people, [(secret(77).public().to_string(), Right::View)]);
+    assert_eq!(people, [(secret(77).public().to_string(), Rights::VIEW)]);
 }
 
 /// As [`after_an_editor`], and others keep what they have.
@@ -317,7 +317,7 @@ fn right_and_time_come_first_and_a_name_last() {
     world.join(10, name);
     let years = Command::Grant {
         target: named(name),
-        right: Right::Manage,
+        right: Rights::MANAGE,
         ttl_ms: Some(u64::MAX),
     };
     let request = world.ask(Actor::Socket, years);
@@ -326,7 +326,7 @@ fn right_and_time_come_first_and_a_name_last() {
     assert_eq!(
         question,
         Question {
-            what: "Give manage (to type, and to say who may do what) for 3650 d".into(),
+            what: "Give manage (to type and say who may do what) for 3650 d".into(),
             who: vec![
                 format!("key {fingerprint}"),
                 "in by the ticket, number 2".into()
@@ -338,8 +338,8 @@ fn right_and_time_come_first_and_a_name_last() {
     let other = world.join(11, name);
     world.host(HostInput::Confirmed { request, yes: true });
     assert!(world.done.remove(&request).unwrap().is_ok());
-    assert_eq!(world.seats[1].right(), Right::Manage);
-    assert_eq!(world.seats[other].right(), Right::View);
+    assert_eq!(world.seats[1].right(), Rights::MANAGE);
+    assert_eq!(world.seats[other].right(), Rights::VIEW);
     let what = said(&world).pop().unwrap();
     assert!(what.starts_with("Give manage"), "{what}");
     assert!(what.find(&fingerprint) < what.find(name), "{what}");
@@ -371,7 +371,7 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
     let key = secret(77).public().to_string();
     let commands = [
         (
-            grant("anna", Right::Edit),
+            grant("anna", Rights::EDIT),
             "Give edit (to type) for 8 h: key ",
         ),
         (
@@ -393,9 +393,9 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
         (
             Command::Allow {
                 target: named(&key),
-                right: Right::Manage,
+                right: Rights::MANAGE,
             },
-            "Let in, and give manage (to type, and to say who may do what), from now on: key ",
+            "Let in, and give manage (to type and say who may do what), from now on: key ",
         ),
         (
             Command::Ban {
@@ -463,7 +463,7 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
         Command::Open { allow: None },
         Command::Ticket { new: false },
         share(),
-        grant("nobody", Right::Edit),
+        grant("nobody", Rights::EDIT),
     ] {
         world.ask(Actor::Socket, command);
     }

@@ -3,8 +3,10 @@
 
 use std::num::NonZeroU32;
 
-use pillion_caps::{Ledger, LedgerEvent, MAX_ENTRIES, MAX_PEOPLE, Rights, SecretKey, Subject};
-use pillion_proto::{Allow, Right};
+use pillion_caps::{
+    Ledger, LedgerEvent, MAX_ENTRIES, MAX_PEOPLE, Right, Rights, SecretKey, Subject,
+};
+use pillion_proto::Allow;
 
 use super::harness::*;
 use crate::{Command, CommandError, Done, HostConfig, HostNotice, Phase, Target, ViewerConfig};
@@ -48,7 +50,7 @@ fn not_done(result: Result<Done, CommandError>) {
 }
 
 /// What the host says of its door: the mode, the list, who is barred.
-fn door(world: &mut World) -> (Allow, Vec<(String, Right)>, Vec<String>) {
+fn door(world: &mut World) -> (Allow, Vec<(String, Rights)>, Vec<String>) {
     match world.command(Command::Open { allow: None }) {
         Ok(Done::Door {
             allow,
@@ -60,7 +62,7 @@ fn door(world: &mut World) -> (Allow, Vec<(String, Right)>, Vec<String>) {
     }
 }
 
-fn allow(target: Target, right: Right) -> Command {
+fn allow(target: Target, right: Rights) -> Command {
     Command::Allow { target, right }
 }
 
@@ -79,7 +81,7 @@ fn address() -> Target {
 #[test]
 fn nothing_is_given_that_the_disk_does_not_take() {
     let mut world = world(Allow::Invited);
-    world.command(allow(who(10).into(), Right::View)).unwrap();
+    world.command(allow(who(10).into(), Rights::VIEW)).unwrap();
     let anna = world.join(10, "anna");
     let bert = world.join(11, "bert");
     let (token, _) = world.token(1, None);
@@ -95,17 +97,17 @@ fn nothing_is_given_that_the_disk_does_not_take() {
     for command in [
         Command::Grant {
             target: named("anna"),
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms: None,
         },
         Command::GrantLink {
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms: None,
             uses: NonZeroU32::MIN,
         },
-        allow(who(12).into(), Right::View),
-        allow(who(10).into(), Right::Edit),
-        allow(address(), Right::View),
+        allow(who(12).into(), Rights::VIEW),
+        allow(who(10).into(), Rights::EDIT),
+        allow(address(), Rights::VIEW),
         Command::Admit {
             target: named("bert"),
         },
@@ -118,7 +120,7 @@ fn nothing_is_given_that_the_disk_does_not_take() {
     }
     let dora = comes_with(&mut world, &token, 14, "dora");
     assert!(is_knocking(&world, dora), "{:?}", world.seats[dora].phase());
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     assert!(is_knocking(&world, bert));
     assert_eq!(world.seats[bert].track_bytes, heard);
     assert_eq!(door(&mut world), before);
@@ -142,7 +144,7 @@ fn nothing_is_given_that_the_disk_does_not_take() {
         .unwrap();
     assert!(is_live(&world, bert));
     let erik = comes_with(&mut world, &token, 15, "erik");
-    assert_eq!(world.seats[erik].right(), Right::Edit);
+    assert_eq!(world.seats[erik].right(), Rights::EDIT);
     replayed(&world.ledger());
 }
 
@@ -168,7 +170,7 @@ fn what_is_taken_away_is_gone_at_once_and_written_as_soon_as_it_can_be() {
     for name in ["p10", "p11", "p12"] {
         world.grant_edit(name).unwrap();
     }
-    world.command(allow(who(14).into(), Right::Edit)).unwrap();
+    world.command(allow(who(14).into(), Rights::EDIT)).unwrap();
     let ticket = world.ticket.clone();
     let ledger = world.ledger();
 
@@ -202,8 +204,8 @@ fn what_is_taken_away_is_gone_at_once_and_written_as_soon_as_it_can_be() {
         );
     }
     assert!(world.seats[anna].ended().is_some());
-    assert_eq!(world.seats[bert].right(), Right::View);
-    assert_eq!(world.seats[carl].right(), Right::View);
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
+    assert_eq!(world.seats[carl].right(), Rights::VIEW);
     world.types(bert, "x");
     assert!(world.program.input.is_empty());
     let text = world
@@ -294,7 +296,7 @@ fn who_is_put_out_is_out_however_many_are_barred() {
         let (token, _) = world.token(1, None);
         let anna = comes_with(&mut world, &token, 10, "anna");
         world.grant_edit("anna").unwrap();
-        assert_eq!(world.seats[anna].right(), Right::Edit);
+        assert_eq!(world.seats[anna].right(), Rights::EDIT);
         let target = named("anna");
         let command = match ban {
             true => Command::Ban { target },
@@ -321,7 +323,7 @@ fn who_is_put_out_is_out_however_many_are_barred() {
                 .contains(&secret(10).public().to_string())
         );
         let other = comes_with(&mut world, &token, 11, "other");
-        assert_eq!(world.seats[other].right(), Right::View);
+        assert_eq!(world.seats[other].right(), Rights::VIEW);
 
         // Started again, the grants that were taken are gone; the bar did not fit, as was said.
         let mut events: Vec<LedgerEvent> = (0..MAX_PEOPLE)
@@ -343,7 +345,7 @@ fn who_is_put_out_is_out_however_many_are_barred() {
             .unwrap();
         let back = world.join(10, "anna");
         assert!(is_live(&world, back));
-        assert_eq!(world.seats[back].right(), Right::View);
+        assert_eq!(world.seats[back].right(), Rights::VIEW);
     }
 }
 
@@ -361,15 +363,15 @@ fn who_may_no_longer_type_comes_back_to_watch_however_long_the_list_is() {
     let mut world = World::sharing(HostConfig { ledger, ..config() });
     let member = |world: &World| super::admission::member_of(world, 90, "anna", 20);
     let anna = world.join_with(member(&world));
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     let text = said(world.command(Command::Revoke {
         target: named("anna"),
     }));
     assert!(text.contains("list has room for 2048 entries"), "{text}");
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     world.cut(anna);
     world.advance_ms(1_000);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
 }
 
 /// Everything that takes something from a person, by what is said.
@@ -401,7 +403,7 @@ fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
             let mut world = world(mode);
             let (token, _) = world.token(5, None);
             let anna = comes_with(&mut world, &token, 10, "anna");
-            assert_eq!(world.seats[anna].right(), Right::Edit, "{what}");
+            assert_eq!(world.seats[anna].right(), Rights::EDIT, "{what}");
             let text = said(world.command(command));
             assert!(
                 text.contains("; the token they came with is ended as well"),
@@ -410,7 +412,7 @@ fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
             // The same person with a key they have just made, with the ticket and without.
             let again = comes_with(&mut world, &token, 11, "another");
             match mode {
-                Allow::Link => assert_eq!(world.seats[again].right(), Right::View, "{what}"),
+                Allow::Link => assert_eq!(world.seats[again].right(), Rights::VIEW, "{what}"),
                 _ => assert!(is_knocking(&world, again), "{what}"),
             }
             let config = ViewerConfig {
@@ -423,7 +425,7 @@ fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
             // So it is for a host that is started again.
             world.restart(config_of(mode));
             let later = comes_with(&mut world, &token, 13, "later");
-            assert!(!is_live(&world, later) || world.seats[later].right() == Right::View);
+            assert!(!is_live(&world, later) || world.seats[later].right() == Rights::VIEW);
         }
     }
 }
@@ -448,9 +450,9 @@ fn others_who_used_an_ended_token_lose_it_and_it_is_said() {
         "{text}"
     );
     assert!(world.seats[anna].ended().is_some());
-    assert_eq!(world.seats[bert].right(), Right::View);
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
     assert!(world.seats[bert].was_told("revoked by olga"));
-    assert_eq!(world.seats[carl].right(), Right::Edit);
+    assert_eq!(world.seats[carl].right(), Rights::EDIT);
 }
 
 #[test]
@@ -458,11 +460,11 @@ fn a_refused_knock_ends_the_tokens_its_person_came_with_before() {
     let mut world = world(Allow::Invited);
     let (token, _) = world.token(5, None);
     let anna = comes_with(&mut world, &token, 10, "anna");
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.seats[anna].online = false;
     world.cut(anna);
     let other = comes_with(&mut world, &token, 12, "other");
-    assert_eq!(world.seats[other].right(), Right::Edit);
+    assert_eq!(world.seats[other].right(), Rights::EDIT);
     let knocks = world.join(10, "anna");
     assert!(is_knocking(&world, knocks));
     let text = said(world.command(Command::TurnAway {
@@ -473,7 +475,7 @@ fn a_refused_knock_ends_the_tokens_its_person_came_with_before() {
     let again = comes_with(&mut world, &token, 11, "another");
     assert!(is_knocking(&world, again));
     assert!(text.contains("also for somebody else"), "{text}");
-    assert_eq!(world.seats[other].right(), Right::View);
+    assert_eq!(world.seats[other].right(), Rights::VIEW);
 }
 
 #[test]
@@ -483,7 +485,7 @@ fn what_was_passed_on_from_a_revoked_token_is_revoked() {
     let now = UnixMillis(World::shared().now.unix_ms);
     let terms = Terms {
         session: secret(1).public(),
-        rights: Rights::EDIT.and(Rights::DELEGATE),
+        rights: Rights::EDIT.with(Right::Delegate),
         audience: Audience::Link(link.public()),
         not_before: now,
         expires: now.saturating_add(3_600_000),
@@ -507,13 +509,13 @@ fn what_was_passed_on_from_a_revoked_token_is_revoked() {
         grants: vec![(root.to_bytes().into(), Some(link))],
         ..world.viewer_config(10, "anna")
     });
-    assert_eq!(world.seats[anna].right(), Right::Edit);
-    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
+    assert_eq!(world.seats[bert].right(), Rights::EDIT);
     world
         .command(Command::Revoke {
             target: named(&root.id().to_string()),
         })
         .unwrap();
-    assert_eq!(world.seats[anna].right(), Right::View);
-    assert_eq!(world.seats[bert].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
 }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{GrantToken, JoinId, PathKind, Right, Ticket, TrackId, TrackState};
+use pillion_proto::{GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 
@@ -456,7 +456,7 @@ impl World {
         let target = named(name);
         self.command(Command::Grant {
             target,
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms: None,
         })
     }
@@ -464,7 +464,7 @@ impl World {
     pub(super) fn token(&mut self, uses: u32, ttl_ms: Option<u64>) -> (String, String) {
         let uses = std::num::NonZeroU32::new(uses).unwrap();
         match self.command(Command::GrantLink {
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms,
             uses,
         }) {
@@ -905,7 +905,7 @@ impl Seat {
         &self.viewer.view().phase
     }
 
-    pub(super) fn right(&self) -> Right {
+    pub(super) fn right(&self) -> Rights {
         self.viewer.view().right
     }
 

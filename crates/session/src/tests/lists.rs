@@ -2,7 +2,7 @@
 
 use pillion_caps::UnixMillis;
 use pillion_people::{Claim, SshClaim, SshKey, SshSignature};
-use pillion_proto::{Allow, Right};
+use pillion_proto::{Allow, Rights};
 
 use super::harness::*;
 use crate::{
@@ -25,7 +25,7 @@ fn list(seeds: &[u8]) -> Target {
 const FORGE: &str = "https://forge.example/bert.keys";
 
 /// A session for invited people, with a list that is followed.
-fn following(seeds: &[u8], right: Right) -> World {
+fn following(seeds: &[u8], right: Rights) -> World {
     let mut world = World::sharing(HostConfig {
         allow: Allow::Invited,
         ..config()
@@ -104,7 +104,7 @@ fn a_list_is_confirmed_once_while_an_editor_is_here() {
     }
     let allow = Command::Allow {
         target,
-        right: Right::View,
+        right: Rights::VIEW,
     };
     let request = world.ask(Actor::Socket, allow);
     let asked = world.notices.iter().rev().map_while(|notice| match notice {
@@ -137,7 +137,7 @@ fn a_list_is_confirmed_once_while_an_editor_is_here() {
 #[test]
 fn a_list_is_barred_as_a_whole_and_allowed_as_a_whole_or_not_at_all() {
     let mut world = World::shared();
-    let (target, right) = (list(&[30, 31]), Right::View);
+    let (target, right) = (list(&[30, 31]), Rights::VIEW);
     let allow = Command::Allow {
         target: target.clone(),
         right,
@@ -160,7 +160,7 @@ fn a_list_is_barred_as_a_whole_and_allowed_as_a_whole_or_not_at_all() {
 
 #[test]
 fn a_key_that_was_added_to_a_list_comes_in_without_knocking() {
-    let mut world = following(&[30], Right::Edit);
+    let mut world = following(&[30], Rights::EDIT);
     let bert = comes(&mut world, 31, 20, "bert");
     assert_eq!(world.wanted_lists, [[FORGE]]);
     assert_eq!(
@@ -170,7 +170,7 @@ fn a_key_that_was_added_to_a_list_comes_in_without_knocking() {
     );
     answer(&mut world, &[30, 31]);
     assert!(is_live(&world, bert));
-    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert_eq!(world.seats[bert].right(), Rights::EDIT);
     let knocked = |notice: &HostNotice| matches!(notice, HostNotice::Knocked { .. });
     assert!(!world.notices.iter().any(knocked));
     // Who has a key that no list has knocks, and nobody is asked again so soon.
@@ -194,16 +194,16 @@ fn a_key_that_was_added_to_a_list_comes_in_without_knocking() {
 
 #[test]
 fn a_key_that_is_gone_from_a_list_is_off_the_hosts_at_once() {
-    let mut world = following(&[30, 31], Right::Edit);
+    let mut world = following(&[30, 31], Rights::EDIT);
     let bert = comes(&mut world, 30, 20, "bert");
     assert!(
         is_live(&world, bert),
         "whoever is on the list waits for nothing"
     );
-    assert_eq!(world.seats[bert].right(), Right::Edit);
+    assert_eq!(world.seats[bert].right(), Rights::EDIT);
     assert_eq!(world.wanted_lists.len(), 1);
     answer(&mut world, &[31]);
-    assert_eq!(world.seats[bert].right(), Right::View);
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
     assert_eq!(door(&mut world).0, texts(&[31]));
     answer(&mut world, &[]);
     assert!(door(&mut world).0.is_empty());
@@ -215,12 +215,12 @@ fn a_key_that_is_gone_from_a_list_is_off_the_hosts_at_once() {
 fn what_the_list_gave_ends_for_who_is_away_too() {
     for how in ["taken off", "lowered", "barred"] {
         let mut world = World::shared();
-        let (target, right) = (list(&[30]), Right::Edit);
+        let (target, right) = (list(&[30]), Rights::EDIT);
         world.command(Command::Allow { target, right }).unwrap();
         let bert = comes(&mut world, 30, 20, "bert");
-        assert_eq!(world.seats[bert].right(), Right::Edit);
+        assert_eq!(world.seats[bert].right(), Rights::EDIT);
         world.viewer(bert, ViewerInput::Leave);
-        let (target, right) = (list(&[30]), Right::View);
+        let (target, right) = (list(&[30]), Rights::VIEW);
         let command = match how {
             "taken off" => Command::Revoke { target },
             "lowered" => Command::Allow { target, right },
@@ -231,18 +231,18 @@ fn what_the_list_gave_ends_for_who_is_away_too() {
         let again = world.join(20, "bert");
         match how {
             "barred" => assert!(world.seats[again].ended().is_some()),
-            _ => assert_eq!(world.seats[again].right(), Right::View, "{how}"),
+            _ => assert_eq!(world.seats[again].right(), Rights::VIEW, "{how}"),
         }
     }
 }
 
 #[test]
 fn what_the_host_said_of_a_key_since_then_stays() {
-    let mut world = following(&[30, 31, 32], Right::View);
+    let mut world = following(&[30, 31, 32], Rights::VIEW);
     let named = |seed: u8| named(&key(seed).to_string());
     let target = named(30);
     world.command(Command::Revoke { target }).unwrap();
-    let (target, right) = (named(31), Right::Edit);
+    let (target, right) = (named(31), Rights::EDIT);
     world.command(Command::Allow { target, right }).unwrap();
     let target = named(33);
     world.command(Command::Ban { target }).unwrap();
@@ -254,7 +254,7 @@ fn what_the_host_said_of_a_key_since_then_stays() {
 #[test]
 fn a_list_is_followed_until_it_is_taken_off_and_over_restarts() {
     for take_off in ["revoke", "ban"] {
-        let mut world = following(&[30], Right::View);
+        let mut world = following(&[30], Rights::VIEW);
         world.restart(HostConfig {
             allow: Allow::Invited,
             ..config()

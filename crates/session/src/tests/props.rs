@@ -1,7 +1,7 @@
 //! Whatever happens, in whatever order: nothing is written without a right that stands.
 
 use bytes::{Bytes, BytesMut};
-use pillion_proto::{FromViewer, InputMsg, InputStream, JoinId, Right};
+use pillion_proto::{FromViewer, InputStream, Intent, IntentMsg, JoinId, Rights};
 use proptest::prelude::*;
 
 use super::harness::*;
@@ -99,12 +99,14 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
             .encode(&mut out);
             let tenure = conn.map_or(0, |conn| world.host.tenure_for_tests(conn));
             let bytes = Bytes::from_static(b"f");
-            InputMsg {
+            IntentMsg {
                 id: *id,
-                track: TERMINAL,
                 waited_ms: 0,
                 tenure,
-                bytes,
+                what: Intent::Keys {
+                    track: TERMINAL,
+                    bytes,
+                },
             }
             .encode(&mut out);
             if let Some(conn) = conn {
@@ -150,7 +152,7 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
             };
             let command = Command::Grant {
                 target: name(seat),
-                right: Right::Edit,
+                right: Rights::EDIT,
                 ttl_ms: Some(*ttl_ms),
             };
             let until = world.now.unix_ms + ttl_ms;
@@ -163,7 +165,7 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
         Step::Token { ttl_ms, .. } => {
             // Presented at the next connection.
             let command = Command::GrantLink {
-                right: Right::Edit,
+                right: Rights::EDIT,
                 ttl_ms: Some(*ttl_ms),
                 uses: std::num::NonZeroU32::MIN,
             };

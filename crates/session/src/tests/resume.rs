@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use pillion_caps::PublicKey;
 use pillion_proto::{
-    Ack, Framer, FromViewer, GrantProof, JoinId, Ping, RefusedCode, Resume, Right, SnapshotMsg,
+    Ack, Framer, FromViewer, GrantProof, JoinId, Ping, RefusedCode, Resume, Rights, SnapshotMsg,
     TrackMsg, Version, VersionRange, limits::MAX_TRACK_MESSAGE,
 };
 
@@ -117,7 +117,7 @@ fn what_is_typed_on_the_way_back_arrives_once_and_not_before_the_welcome() {
         world.complete(anna);
         assert_eq!(world.program.input, b"abc");
         assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
-        assert_eq!(world.seats[anna].right(), Right::Edit);
+        assert_eq!(world.seats[anna].right(), Rights::EDIT);
     }
 }
 
@@ -281,7 +281,7 @@ fn another_version_is_shown_nothing() {
 fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
     let mut world = World::shared();
     let link = |world: &mut World| {
-        let (right, ttl_ms, uses) = (Right::Edit, Some(60_000), std::num::NonZeroU32::MIN);
+        let (right, ttl_ms, uses) = (Rights::EDIT, Some(60_000), std::num::NonZeroU32::MIN);
         match world.command(Command::GrantLink {
             right,
             ttl_ms,
@@ -320,7 +320,7 @@ fn anything_else_in_a_first_flight_is_refused() {
     let (mut world, endpoint) = joined();
     world.grant_edit("anna").unwrap();
     let Ok(Done::Token { token, .. }) = world.command(Command::GrantLink {
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: None,
         uses: std::num::NonZeroU32::MIN,
     }) else {

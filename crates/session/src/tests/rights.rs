@@ -1,6 +1,6 @@
 //! Grants, requests, revocations.
 
-use pillion_proto::Right;
+use pillion_proto::Rights;
 
 use super::harness::*;
 use crate::{Command, CommandError, Done, HostNotice, Phase, Target, ViewerInput};
@@ -71,14 +71,14 @@ fn an_ambiguous_name_is_refused_with_the_choices_and_a_number_decides() {
     let fingerprint = secret(11).public().fingerprint();
     assert_eq!(choices[1], format!("2 anna ({fingerprint})"));
     world.grant_edit("2").unwrap();
-    assert_eq!(world.seats[first].right(), Right::View);
-    assert_eq!(world.seats[second].right(), Right::Edit);
+    assert_eq!(world.seats[first].right(), Rights::VIEW);
+    assert_eq!(world.seats[second].right(), Rights::EDIT);
     world
         .command(Command::Revoke {
             target: named(&fingerprint[..9]),
         })
         .unwrap();
-    assert_eq!(world.seats[second].right(), Right::View);
+    assert_eq!(world.seats[second].right(), Rights::VIEW);
     assert!(matches!(
         world.grant_edit("zoe"),
         Err(CommandError::Unknown { .. })
@@ -91,8 +91,8 @@ fn nobody_takes_anothers_number_by_calling_themselves_so() {
     let anna = world.join(10, "anna");
     let eve = world.join(11, "1");
     world.grant_edit("1").unwrap();
-    assert_eq!(world.seats[anna].right(), Right::Edit);
-    assert_eq!(world.seats[eve].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
+    assert_eq!(world.seats[eve].right(), Rights::VIEW);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn edit_ends_when_its_time_is_over_and_the_viewer_is_told() {
     let anna = world.join(10, "anna");
     let command = Command::Grant {
         target: named("anna"),
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: Some(90_000),
     };
     world.command(command).unwrap();
@@ -110,7 +110,7 @@ fn edit_ends_when_its_time_is_over_and_the_viewer_is_told() {
     world.types(anna, "a");
     assert_eq!(world.program.input, b"a");
     world.advance_ms(1_100);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     assert!(world.seats[anna].was_told("it expired"));
     world.types(anna, "b");
     assert_eq!(world.program.input, b"a");
@@ -123,7 +123,7 @@ fn input_that_comes_after_the_end_is_dropped_even_before_the_timer_ran() {
     let anna = world.join(10, "anna");
     let command = Command::Grant {
         target: named("anna"),
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: Some(1_000),
     };
     world.command(command).unwrap();
@@ -140,18 +140,18 @@ fn a_clock_set_back_revives_nothing() {
     let anna = world.join(10, "anna");
     let command = Command::Grant {
         target: named("anna"),
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: Some(60_000),
     };
     world.command(command).unwrap();
     world.advance_ms(61_000);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     world.now.unix_ms -= 50_000;
     world.tick();
     let Ok(Done::Who(who)) = world.command(Command::Who) else {
         panic!()
     };
-    assert_eq!(who[0].right, Right::View);
+    assert_eq!(who[0].right, Rights::VIEW);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn edit_lasts_eight_hours_unless_said_otherwise() {
     assert_eq!(until, world.now.unix_ms + 8 * 3_600_000);
     let forever = Command::Grant {
         target: named("anna"),
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: Some(0),
     };
     assert!(world.command(forever).is_err());
@@ -176,7 +176,7 @@ fn the_right_survives_a_reconnect_and_a_restarted_host() {
     world.grant_edit("anna").unwrap();
     world.cut(anna);
     world.advance_ms(1000);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
 
     let mut restarted = config();
     restarted.ledger = replayed(&world.ledger());
@@ -188,7 +188,7 @@ fn the_right_survives_a_reconnect_and_a_restarted_host() {
     world.seats = seats;
     world.cut(anna);
     world.advance_ms(1000);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.types(anna, "x");
     assert_eq!(world.program.input, b"x");
 }
@@ -202,7 +202,7 @@ fn a_use_that_cannot_be_written_down_does_no_good() {
     config.grants = vec![presented(&token)];
     let anna = world.join_with(config);
     assert_eq!(*world.seats[anna].phase(), Phase::Live, "the ticket holds");
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     assert!(world.seats[anna].was_told("could not write this down"));
     world.types(anna, "x");
     assert!(world.program.input.is_empty());
@@ -226,17 +226,17 @@ fn a_token_for_one_is_used_by_one_reconnects_included() {
     let mut config = world.viewer_config(10, "anna");
     config.grants = vec![presented(&token)];
     let anna = world.join_with(config);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     let mut config = world.viewer_config(11, "bert");
     config.grants = vec![presented(&token)];
     let bert = world.join_with(config);
     // The ticket lets bert in; the token is used up, and bert is told.
     assert_eq!(*world.seats[bert].phase(), Phase::Live);
-    assert_eq!(world.seats[bert].right(), Right::View);
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
     assert!(world.seats[bert].was_told("used up"));
     world.cut(anna);
     world.advance_ms(1000);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_token_alone_lets_in_and_a_bad_one_alone_does_not() {
     config.link = None;
     config.grants = vec![presented(&token)];
     let anna = world.join_with(config);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.advance_ms(61_000);
     let mut config = world.viewer_config(11, "bert");
     config.link = None;
@@ -263,7 +263,7 @@ fn a_stolen_token_without_its_link_key_is_worth_nothing() {
     let mut config = world.viewer_config(10, "eve");
     config.grants = vec![(presented(&token).0, None)];
     let eve = world.join_with(config);
-    assert_eq!(world.seats[eve].right(), Right::View);
+    assert_eq!(world.seats[eve].right(), Rights::VIEW);
     assert!(world.seats[eve].was_told("proof of holding the link's key"));
 }
 
@@ -277,13 +277,13 @@ fn grants_are_revoked_by_id_by_link_and_all_at_once() {
         world.join_with(config)
     };
     let anna = editor(&mut world, 10);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world
         .command(Command::Revoke {
             target: named(&grant[..8]),
         })
         .unwrap();
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     assert!(world.seats[anna].was_told("revoked by olga"));
 
     let (token, _) = world.token(5, None);
@@ -297,14 +297,14 @@ fn grants_are_revoked_by_id_by_link_and_all_at_once() {
             target: Target::Links,
         })
         .unwrap();
-    assert_eq!(world.seats[bert].right(), Right::View);
-    assert_eq!(world.seats[carl].right(), Right::Edit);
+    assert_eq!(world.seats[bert].right(), Rights::VIEW);
+    assert_eq!(world.seats[carl].right(), Rights::EDIT);
     world
         .command(Command::Revoke {
             target: Target::All,
         })
         .unwrap();
-    assert_eq!(world.seats[carl].right(), Right::View);
+    assert_eq!(world.seats[carl].right(), Rights::VIEW);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_read_only_session_honours_no_grant_of_an_earlier_run() {
     world.seats = seats;
     world.cut(anna);
     world.advance_ms(1000);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn what_was_granted_does_not_open_the_next_sharing() {
     world.share();
     assert_ne!(world.ticket, old);
     let anna = world.join(10, "anna");
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn who_lists_names_rights_paths_and_lag() {
     assert_eq!(who.len(), 1);
     assert_eq!(
         (who[0].name.as_str(), who[0].right, who[0].rtt_us),
-        ("anna", Right::Edit, Some(12_000))
+        ("anna", Rights::EDIT, Some(12_000))
     );
     assert_eq!(who[0].lag_frames, 3);
     let Ok(Done::Status(status)) = world.command(Command::Status) else {
@@ -424,7 +424,7 @@ fn nobody_is_granted_anything_who_is_not_here() {
         world
             .command(Command::Grant {
                 target: Target::All,
-                right: Right::Edit,
+                right: Rights::EDIT,
                 ttl_ms: None
             })
             .is_err()

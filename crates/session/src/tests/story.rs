@@ -2,7 +2,7 @@
 
 use super::harness::*;
 use crate::{Command, Phase, ViewerInput};
-use pillion_proto::Right;
+use pillion_proto::Rights;
 
 #[test]
 fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
@@ -19,7 +19,7 @@ fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
 
     world.viewer(anna, ViewerInput::RequestEdit);
     world.grant_edit("anna").unwrap();
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     assert!(world.seats[anna].was_told("olga gave you edit for 8 h"));
 
     world.types(anna, "ls");

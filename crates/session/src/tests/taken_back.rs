@@ -2,7 +2,7 @@
 
 use pillion_caps::{SecretKey, UnixMillis};
 use pillion_people::{Claim, Removals, Serial, TeamKey, Trust};
-use pillion_proto::{Allow, FromViewer, JoinId, Right};
+use pillion_proto::{Allow, FromViewer, JoinId, Rights};
 
 use super::{
     harness::*,
@@ -17,13 +17,13 @@ fn team(seed: u8) -> TeamKey {
 }
 
 /// A session of this mode with the team on its list.
-fn session(allow: Allow, right: Right) -> World {
+fn session(allow: Allow, right: Rights) -> World {
     let mut world = World::sharing(HostConfig { allow, ..config() });
     list(&mut world, &format!("team:{}", team(TEAM).public()), right);
     world
 }
 
-fn list(world: &mut World, who: &str, right: Right) {
+fn list(world: &mut World, who: &str, right: Rights) {
     let target = named(who);
     world.command(Command::Allow { target, right }).unwrap();
 }
@@ -76,16 +76,16 @@ fn is_in(world: &World, seat: usize) {
 #[test]
 fn who_came_in_by_a_membership_alone_is_put_out_and_nobody_else_is() {
     for allow in [Allow::Team, Allow::Invited] {
-        let mut world = session(allow, Right::Edit);
+        let mut world = session(allow, Rights::EDIT);
         let anna = joins(&mut world, 1, 20, "anna");
         let window = joins(&mut world, 1, 20, "anna");
         let bert = joins(&mut world, 2, 21, "bert");
-        assert_eq!(world.seats[anna].right(), Right::Edit);
+        assert_eq!(world.seats[anna].right(), Rights::EDIT);
         take_back(&mut world, &[1]);
         is_out(&world, anna);
         is_out(&world, window);
         is_in(&world, bert);
-        assert_eq!(world.seats[bert].right(), Right::Edit);
+        assert_eq!(world.seats[bert].right(), Rights::EDIT);
         let told = |notice: &HostNotice| matches!(notice, HostNotice::Said(text) if text.contains("“anna” is out of their team"));
         assert_eq!(world.notices.iter().filter(|one| told(one)).count(), 1);
         let kinds = world.logged_kinds();
@@ -104,14 +104,14 @@ fn who_came_in_by_a_membership_alone_is_put_out_and_nobody_else_is() {
 
 #[test]
 fn who_has_the_ticket_too_stays_and_loses_what_the_list_gave() {
-    let mut world = session(Allow::Link, Right::Manage);
+    let mut world = session(Allow::Link, Rights::MANAGE);
     let anna = joins(&mut world, 1, 20, "anna");
     let bert = world.join(21, "bert");
-    assert_eq!(world.seats[anna].right(), Right::Manage);
+    assert_eq!(world.seats[anna].right(), Rights::MANAGE);
     assert!(world.seats[anna].viewer.view().door.is_some());
     take_back(&mut world, &[1]);
     is_in(&world, anna);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     assert!(world.seats[anna].was_told("the team took that back"));
     assert!(world.seats[anna].viewer.view().door.is_none());
     world.types(anna, "x");
@@ -127,73 +127,77 @@ fn who_has_the_ticket_too_stays_and_loses_what_the_list_gave() {
     world.cut(anna);
     world.advance_ms(10_000);
     is_in(&world, anna);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
     assert!(world.seats[anna].was_told("took your membership back"));
 }
 
 #[test]
 fn what_somebody_has_by_something_else_they_keep() {
     // The host's own word.
-    let mut world = session(Allow::Link, Right::Manage);
+    let mut world = session(Allow::Link, Rights::MANAGE);
     let anna = joins(&mut world, 1, 20, "anna");
     take_back(&mut world, &[]);
-    assert_eq!(world.seats[anna].right(), Right::Manage);
+    assert_eq!(world.seats[anna].right(), Rights::MANAGE);
     world.grant_edit("anna").unwrap();
     take_back(&mut world, &[1]);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.types(anna, "x");
     assert_eq!(world.program.input, b"x");
 
     // The list, for her key.
-    let mut world = session(Allow::Invited, Right::View);
-    list(&mut world, &secret(20).public().to_string(), Right::Edit);
+    let mut world = session(Allow::Invited, Rights::VIEW);
+    list(&mut world, &secret(20).public().to_string(), Rights::EDIT);
     list(
         &mut world,
         &format!("team:{}", team(TEAM).public()),
-        Right::Manage,
+        Rights::MANAGE,
     );
     let anna = joins(&mut world, 1, 20, "anna");
-    assert_eq!(world.seats[anna].right(), Right::Manage);
+    assert_eq!(world.seats[anna].right(), Rights::MANAGE);
     take_back(&mut world, &[1]);
     is_in(&world, anna);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
 
     // Another team.
-    let mut world = session(Allow::Team, Right::View);
+    let mut world = session(Allow::Team, Rights::VIEW);
     let other = team(91);
-    list(&mut world, &format!("team:{}", other.public()), Right::View);
+    list(
+        &mut world,
+        &format!("team:{}", other.public()),
+        Rights::VIEW,
+    );
     list(
         &mut world,
         &format!("team:{}", team(TEAM).public()),
-        Right::Edit,
+        Rights::EDIT,
     );
     let mut both = member(&world, &team(TEAM), 1, 20, "anna");
     both.claims
         .extend(member(&world, &other, 1, 20, "anna").claims);
     let anna = world.join_with(both);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     take_back(&mut world, &[1]);
     is_in(&world, anna);
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
 }
 
 #[test]
 fn who_was_away_meanwhile_comes_back_without_it() {
-    let mut world = session(Allow::Link, Right::Edit);
+    let mut world = session(Allow::Link, Rights::EDIT);
     let anna = joins(&mut world, 1, 20, "anna");
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.viewer(anna, ViewerInput::Leave);
     take_back(&mut world, &[1]);
     // Without the claim, by the ticket: the right must not be left over.
     let again = world.join(20, "anna");
-    assert_eq!(world.seats[again].right(), Right::View);
+    assert_eq!(world.seats[again].right(), Rights::VIEW);
 }
 
 #[test]
 fn what_the_list_gave_is_nothing_to_come_back_with_after_a_restart() {
-    let mut world = session(Allow::Invited, Right::Edit);
+    let mut world = session(Allow::Invited, Rights::EDIT);
     let anna = joins(&mut world, 1, 20, "anna");
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.seats[anna].online = false;
     world.restart(HostConfig {
         allow: Allow::Invited,
@@ -234,7 +238,7 @@ fn who_waits_at_the_door_waits_without_it() {
     list(
         &mut world,
         &format!("team:{}", team(TEAM).public()),
-        Right::View,
+        Rights::VIEW,
     );
     assert!(matches!(world.seats[anna].phase(), Phase::Knocking { .. }));
     let allow = Some(Allow::Team);
@@ -254,18 +258,18 @@ fn a_second_window_at_the_door_keeps_nothing_of_it_either() {
     let window = joins(&mut world, 1, 20, "anna");
     take_back(&mut world, &[1]);
     let team = format!("team:{}", team(TEAM).public());
-    list(&mut world, &team, Right::Edit);
+    list(&mut world, &team, Rights::EDIT);
     let target = named("anna");
     world.command(Command::Admit { target }).unwrap();
     for seat in [anna, window] {
         is_in(&world, seat);
-        assert_eq!(world.seats[seat].right(), Right::View);
+        assert_eq!(world.seats[seat].right(), Rights::VIEW);
     }
 }
 
 #[test]
 fn many_who_come_and_go_make_no_member_forgotten_who_may_type() {
-    let mut world = session(Allow::Link, Right::Edit);
+    let mut world = session(Allow::Link, Rights::EDIT);
     let anna = joins(&mut world, 1, 20, "anna");
     world.viewer(anna, ViewerInput::Leave);
     for number in 0..1100_u16 {
@@ -282,5 +286,5 @@ fn many_who_come_and_go_make_no_member_forgotten_who_may_type() {
     }
     take_back(&mut world, &[1]);
     let again = world.join(20, "anna");
-    assert_eq!(world.seats[again].right(), Right::View);
+    assert_eq!(world.seats[again].right(), Rights::VIEW);
 }

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    InputMsg, InputStream, JoinId, Right,
+    InputStream, Intent, IntentMsg, JoinId, Rights,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
@@ -44,7 +44,7 @@ fn what_was_typed_before_sharing_stopped_is_not_written_when_it_goes_on() {
     world
         .command(Command::Allow {
             target: secret(10).public().into(),
-            right: Right::View,
+            right: Rights::VIEW,
         })
         .unwrap();
     let anna = world.join(10, "anna");
@@ -62,7 +62,7 @@ fn what_was_typed_before_sharing_stopped_is_not_written_when_it_goes_on() {
     world.join_with(config);
     world.seats[anna].online = true;
     world.advance_ms(4_900);
-    assert_eq!(world.seats[anna].right(), Right::Edit);
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
     assert_eq!(String::from_utf8_lossy(&world.program.input), "");
     world.types(anna, "new");
     assert_eq!(world.program.input, b"new");
@@ -296,6 +296,15 @@ fn forged(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64]) {
 }
 
 fn forged_input(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64], bytes: &Bytes) {
+    let keys = Intent::Keys {
+        track: TERMINAL,
+        bytes: bytes.clone(),
+    };
+    let intents: Vec<(u64, Intent)> = ids.iter().map(|id| (*id, keys.clone())).collect();
+    forged_intents(world, seat, epoch, join, &intents);
+}
+
+fn forged_intents(world: &mut World, seat: usize, epoch: u32, join: u8, intents: &[(u64, Intent)]) {
     let mut out = BytesMut::new();
     InputStream {
         join: JoinId([join; 16]),
@@ -303,14 +312,12 @@ fn forged_input(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64
     .encode(&mut out);
     let conn = world.seats[seat].conn.unwrap();
     let tenure = world.host.tenure_for_tests(conn);
-    for id in ids {
-        let bytes = bytes.clone();
-        InputMsg {
+    for (id, what) in intents {
+        IntentMsg {
             id: *id,
-            track: TERMINAL,
             waited_ms: 0,
             tenure,
-            bytes,
+            what: what.clone(),
         }
         .encode(&mut out);
     }
@@ -319,6 +326,21 @@ fn forged_input(world: &mut World, seat: usize, epoch: u32, join: u8, ids: &[u64
         stream: Stream::Input { epoch },
         bytes: out.freeze(),
     });
+}
+
+#[test]
+fn an_intent_of_a_newer_version_is_refused_and_what_follows_is_typed() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    let keys = |keys: &'static [u8]| Intent::Keys {
+        track: TERMINAL,
+        bytes: Bytes::from_static(keys),
+    };
+    let intents = [(1, keys(b"a")), (2, Intent::Unknown(77)), (3, keys(b"b"))];
+    forged_intents(&mut world, anna, 5, 10, &intents);
+    assert_eq!(world.program.input, b"ab");
+    assert!(world.seats[anna].was_told("not known here"));
+    assert!(world.seats[anna].ended().is_none());
 }
 
 #[test]
@@ -354,7 +376,7 @@ fn a_viewer_that_sends_input_without_the_right_is_told_and_nothing_is_typed() {
     forged(&mut world, anna, 0, 10, &[1, 2, 3, 700]);
     assert!(world.program.input.is_empty());
     assert!(world.seats[anna].was_told("ask for edit first"));
-    assert_eq!(world.seats[anna].right(), Right::View);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
 }
 
 #[test]

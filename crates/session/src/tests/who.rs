@@ -2,7 +2,7 @@
 
 use pillion_caps::UnixMillis;
 use pillion_people::{Claim, Name, Serial, SubjectRef, TeamKey};
-use pillion_proto::{Allow, Manage, Right};
+use pillion_proto::{Allow, Manage, Rights};
 use proptest::prelude::*;
 
 use super::harness::*;
@@ -29,7 +29,7 @@ fn invited() -> World {
     })
 }
 
-fn allow(text: &str, right: Right) -> Command {
+fn allow(text: &str, right: Rights) -> Command {
     let target = named(text);
     Command::Allow { target, right }
 }
@@ -37,7 +37,7 @@ fn allow(text: &str, right: Right) -> Command {
 fn grant(text: &str) -> Command {
     Command::Grant {
         target: named(text),
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: None,
     }
 }
@@ -47,7 +47,7 @@ fn is_knocking(world: &World, seat: usize) -> bool {
 }
 
 /// The list of who may come in, and who is barred.
-fn door(world: &mut World) -> (Vec<(String, Right)>, Vec<String>) {
+fn door(world: &mut World) -> (Vec<(String, Rights)>, Vec<String>) {
     match world.command(Command::Open { allow: None }) {
         Ok(Done::Door { people, banned, .. }) => (people, banned),
         other => panic!("{other:?}"),
@@ -74,13 +74,13 @@ fn a_name_that_is_an_address_gets_nothing_that_was_given_to_the_address() {
     let mut world = World::shared();
     let eve = world.join(EVE, "carol@example.org");
     world
-        .command(allow("carol@example.org", Right::Edit))
+        .command(allow("carol@example.org", Rights::EDIT))
         .unwrap();
-    assert_eq!(world.seats[eve].right(), Right::View);
-    let given = ("carol@example.org".to_owned(), Right::Edit);
+    assert_eq!(world.seats[eve].right(), Rights::VIEW);
+    let given = ("carol@example.org".to_owned(), Rights::EDIT);
     assert_eq!(door(&mut world).0, [given]);
     assert!(world.command(grant("carol@example.org")).is_err());
-    assert_eq!(world.seats[eve].right(), Right::View);
+    assert_eq!(world.seats[eve].right(), Rights::VIEW);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn who_knocks_and_is_called_as_anothers_key_is_stays_outside() {
     let mut world = invited();
     let eve = world.join(EVE, &key(CAROL));
     for command in [
-        allow(&key(CAROL), Right::Edit),
+        allow(&key(CAROL), Rights::EDIT),
         Command::Admit {
             target: named(&key(CAROL)),
         },
@@ -97,10 +97,10 @@ fn who_knocks_and_is_called_as_anothers_key_is_stays_outside() {
         let _ = world.command(command);
         assert!(is_knocking(&world, eve));
     }
-    assert_eq!(door(&mut world).0, [(key(CAROL), Right::Edit)]);
+    assert_eq!(door(&mut world).0, [(key(CAROL), Rights::EDIT)]);
     // Only who has the key comes in.
     let carol = world.join(CAROL, "carol");
-    assert_eq!(world.seats[carol].right(), Right::Edit);
+    assert_eq!(world.seats[carol].right(), Rights::EDIT);
 }
 
 #[test]
@@ -114,11 +114,11 @@ fn a_fingerprint_means_the_key_and_not_who_is_called_so() {
     let carol = world.join(CAROL, "carol");
     for text in [fingerprint(CAROL), fingerprint(CAROL)[..4].to_owned()] {
         world.command(grant(&text)).unwrap();
-        assert_eq!(world.seats[carol].right(), Right::Edit);
-        assert_eq!(world.seats[eve].right(), Right::View);
+        assert_eq!(world.seats[carol].right(), Rights::EDIT);
+        assert_eq!(world.seats[eve].right(), Rights::VIEW);
         let target = named(&text);
         world.command(Command::Revoke { target }).unwrap();
-        assert_eq!(world.seats[carol].right(), Right::View);
+        assert_eq!(world.seats[carol].right(), Rights::VIEW);
     }
 }
 
@@ -185,7 +185,7 @@ fn a_prefix_that_several_have_is_refused_with_the_choices() {
     let text = format!("{start}-");
     for command in [
         grant(&text),
-        allow(&text, Right::Edit),
+        allow(&text, Rights::EDIT),
         Command::Kick {
             target: named(&text),
         },
@@ -207,18 +207,18 @@ fn a_prefix_that_several_have_is_refused_with_the_choices() {
     world
         .command(grant(&pair[1].public().fingerprint()))
         .unwrap();
-    assert_eq!(world.seats[1].right(), Right::Edit);
+    assert_eq!(world.seats[1].right(), Rights::EDIT);
 }
 
 #[test]
 fn a_name_that_one_has_who_is_here_and_one_who_knocks_is_refused() {
     let mut world = invited();
-    world.command(allow(&key(CAROL), Right::View)).unwrap();
+    world.command(allow(&key(CAROL), Rights::VIEW)).unwrap();
     let carol = world.join(CAROL, "carol");
     let eve = world.join(EVE, "CAROL");
     for command in [
         grant("carol"),
-        allow("carol", Right::Edit),
+        allow("carol", Rights::EDIT),
         Command::Admit {
             target: named("carol"),
         },
@@ -236,23 +236,23 @@ fn a_name_that_one_has_who_is_here_and_one_who_knocks_is_refused() {
         let refused = world.command(command);
         assert!(matches!(refused, Err(CommandError::Ambiguous { .. })));
     }
-    assert_eq!(world.seats[carol].right(), Right::View);
+    assert_eq!(world.seats[carol].right(), Rights::VIEW);
     assert!(is_knocking(&world, eve));
 }
 
 #[test]
 fn a_yes_is_for_whom_the_question_showed() {
     let mut world = invited();
-    world.command(allow(&key(10), Right::Edit)).unwrap();
+    world.command(allow(&key(10), Rights::EDIT)).unwrap();
     world.join(10, "anna");
 
     // Somebody takes the name that is the key meanwhile.
-    let question = confirm(&mut world, allow(&key(CAROL), Right::Edit), |world| {
+    let question = confirm(&mut world, allow(&key(CAROL), Rights::EDIT), |world| {
         world.join(EVE, &key(CAROL));
     });
     assert!(question.contains(&key(CAROL)), "{question}");
     let (people, _) = door(&mut world);
-    assert!(people.contains(&(key(CAROL), Right::Edit)));
+    assert!(people.contains(&(key(CAROL), Rights::EDIT)));
     assert!(!people.iter().any(|(who, _)| *who == key(EVE)));
 
     // Who was asked about goes, and another one knocks who is called the same.
@@ -294,12 +294,12 @@ fn who_is_let_come_in_again_is_whom_the_question_showed() {
 #[test]
 fn a_co_hosts_requests_go_the_same_way() {
     let mut world = invited();
-    world.command(allow(&key(20), Right::Manage)).unwrap();
+    world.command(allow(&key(20), Rights::MANAGE)).unwrap();
     let olaf = world.join(20, "olaf");
     let eve = world.join(EVE, &key(CAROL));
     let mallory = world.join(32, "carol@example.org");
     let one = |text: &str| text.parse::<SubjectRef>().unwrap();
-    let right = Right::Edit;
+    let right = Rights::EDIT;
     for what in [
         Manage::Admit(one(&key(CAROL))),
         Manage::Allow {
@@ -346,7 +346,7 @@ fn names_of_other_forms_stand_nowhere() {
         "👩\u{200d}💻",
     ] {
         let mut world = invited();
-        world.command(allow(&key(20), Right::Manage)).unwrap();
+        world.command(allow(&key(20), Rights::MANAGE)).unwrap();
         let olaf = world.join(20, "olaf");
         let eve = world.join(EVE, name);
         let shown = Name::of(name).to_string();

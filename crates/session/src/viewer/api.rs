@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::{
-    JoinId, Knocks, Manage, ParticipantId, ParticipantInfo, PathKind, Right, TrackId, TrackState,
+    JoinId, Knocks, Manage, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackState,
 };
 use pillion_screen::{LineId, Screen, history::Line};
 
@@ -215,7 +215,7 @@ pub struct View {
     /// Everyone, by number; names as they came (clean them when drawing).
     pub roster: Vec<ParticipantInfo>,
     /// What this viewer may do.
-    pub right: Right,
+    pub right: Rights,
     /// Until when, in milliseconds since the Unix epoch.
     pub until_unix_ms: Option<u64>,
     /// Edit can't be granted in this session.

@@ -2,7 +2,7 @@
 
 use pillion_caps::{Binding, Domain, Grant, Proof, PublicKey, Role, SecretKey, Signature, verify};
 use pillion_proto::{
-    GrantProof, Hello, ProtocolError, Resume, Right, Text, VersionRange, Welcome,
+    GrantProof, Hello, ProtocolError, Resume, Text, VersionRange, Welcome,
     limits::{MAX_CLAIMS_IN_HELLO, MAX_NAME, MAX_PADDING},
 };
 use pillion_screen::clean::clean_name;
@@ -100,7 +100,7 @@ impl Viewer {
             self.set_phase(Phase::Live);
         }
         self.resume_typing(welcome.accepted);
-        if was_asking && self.view.right == Right::View {
+        if was_asking && !self.view.right.exceeds_view() {
             self.view.asking = false;
             self.on_request_edit();
         }

@@ -16,8 +16,8 @@ use bytes::{Bytes, BytesMut};
 use pillion_caps::{SecretKey, UnixMillis};
 use pillion_proto::{
     Ended, Framer, FromHost, FromViewer, Manage, ManageRequest, PathKind, Ping, ProtocolError,
-    Refused, RefusedCode, Right, RightChanged, RosterChange, TrackId, TrackInfo, TrackState,
-    Waiting,
+    Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, TrackId, TrackInfo,
+    TrackState, Waiting,
     limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO},
 };
 use pillion_screen::clean::clean_name;
@@ -140,7 +140,7 @@ impl Viewer {
                 host_identity: None,
                 you: None,
                 roster: Vec::new(),
-                right: Right::View,
+                right: Rights::VIEW,
                 until_unix_ms: None,
                 read_only: false,
                 asking: false,
@@ -491,10 +491,10 @@ impl Viewer {
         self.view.right = right.right;
         self.view.until_unix_ms = right.until_unix_ms;
         self.set_tenure(right.tenure);
-        if right.right > Right::View {
+        if right.right.exceeds_view() {
             self.view.asking = false;
         }
-        if right.right < Right::Manage {
+        if !right.right.has(Right::Manage) {
             self.view.door = None;
         }
         self.changed = true;
@@ -557,7 +557,7 @@ impl Viewer {
             () if self.config.read_only => {
                 "you joined with --read-only: join again without it to type"
             }
-            () if self.view.right > Right::View => "you can type already",
+            () if self.view.right.exceeds_view() => "you can type already",
             () if self.view.read_only => "edit can't be granted in this session",
             () if !self.is_in() => "not connected at this moment; ask again in a moment",
             () if self.view.asking => "the host has been asked and has not answered yet",

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    InputMsg, InputStream, Right,
+    InputStream, Intent, IntentMsg, Right,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
@@ -157,7 +157,7 @@ impl Typing {
 impl Viewer {
     /// Whether anything typed here may leave. There is no other way to the host's program.
     fn may_type(&self) -> bool {
-        self.view.right >= Right::Edit && !self.config.read_only && !self.view.read_only
+        self.view.right.has(Right::Type) && !self.config.read_only && !self.view.read_only
     }
 
     /// The person typed.
@@ -253,12 +253,14 @@ impl Viewer {
             }
             typing.sent_bytes += pending.bytes.len();
             pending.sent = true;
-            InputMsg {
+            IntentMsg {
                 id: pending.id,
-                track: TERMINAL,
                 waited_ms: u32::try_from(waited).unwrap_or(u32::MAX),
                 tenure: pending.tenure,
-                bytes: pending.bytes.clone(),
+                what: Intent::Keys {
+                    track: TERMINAL,
+                    bytes: pending.bytes.clone(),
+                },
             }
             .encode(&mut out);
         }

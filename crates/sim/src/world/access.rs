@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, num::NonZeroU32};
 
 use bytes::Bytes;
-use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Rights, SecretKey};
+use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Right, Rights, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{Allow, FromHost, Manage, ParticipantId, Right};
+use pillion_proto::{Allow, FromHost, Manage, ParticipantId};
 use pillion_session::{Actor, Command, ConnId, Stream, ViewerInput};
 
 use crate::model::{Effect, Granted};
@@ -25,7 +25,7 @@ impl World {
             },
             5..9 => Command::Allow {
                 target,
-                right: Right::View,
+                right: Rights::VIEW,
             },
             9 => Command::Ban { target },
             _ => Command::Unban { target },
@@ -68,7 +68,7 @@ impl World {
         let here: Vec<usize> = all
             .filter(|seat| self.seats[*seat].ended.is_none())
             .collect();
-        let manages = |seat: &&usize| self.seats[**seat].viewer.view().right == Right::Manage;
+        let manages = |seat: &&usize| self.seats[**seat].viewer.view().right.has(Right::Manage);
         let managers: Vec<usize> = here.iter().filter(manages).copied().collect();
         let seat = match (managers.is_empty(), self.dice.one_in(5)) {
             _ if here.is_empty() => return,
@@ -103,7 +103,7 @@ impl World {
             },
             15..17 => Manage::Allow {
                 who: self.some_subject(),
-                right: Right::View,
+                right: Rights::VIEW,
             },
             17 => Manage::Ban(self.some_subject()),
             _ => Manage::Unban(self.some_subject()),
@@ -119,9 +119,9 @@ impl World {
             return None;
         }
         // To pass managing on is not theirs, whatever they say.
-        let right = self
-            .dice
-            .weighted(&[(6, Right::Edit), (1, Right::View), (1, Right::Manage)]);
+        let right =
+            self.dice
+                .weighted(&[(6, Rights::EDIT), (1, Rights::VIEW), (1, Rights::MANAGE)]);
         let ttl_ms = *self
             .dice
             .pick(&[None, Some(300), Some(5_000), Some(u64::MAX)]);
@@ -138,7 +138,7 @@ impl World {
         let hello = self.conns.get(&conn.0)?.watch.hello.as_ref()?;
         let key = PublicKey::from_bytes(&hello.identity).ok()?;
         let most = self.model.right(key, self.host_unix_ms()).1;
-        (self.model.shared && most == Right::Manage).then_some(key)
+        (self.model.shared && most.has(Right::Manage)).then_some(key)
     }
 
     /// Takes in what is written down about who may come in and do what; only the host's side, or somebody
@@ -209,7 +209,7 @@ impl World {
         self.require(ends.is_some_and(|ends| terms.expires.0 <= ends), || {
             format!("a grant is made that outlives who made it ({ends:?}): {terms:?}")
         });
-        let passed_on = terms.rights.allows(Rights::MANAGE);
+        let passed_on = terms.rights.has(Right::Manage);
         self.require(!passed_on && !self.model.read_only, || {
             format!("a grant is made that is not theirs to give: {terms:?}")
         });
@@ -256,17 +256,12 @@ impl World {
 /// A grant as the ledger has it.
 fn given(grant: &Grant) -> Granted {
     let terms = grant.terms();
-    let allows = |rights| terms.rights.allows(rights);
     Granted {
         to: match terms.audience {
             Audience::Key(key) => Some(key),
             _ => None,
         },
-        right: match () {
-            () if allows(Rights::MANAGE) => Right::Manage,
-            () if allows(Rights::EDIT) => Right::Edit,
-            () => Right::View,
-        },
+        right: terms.rights.without(Right::Delegate),
         from: terms.not_before.0,
         until: terms.expires.0,
         uses: terms.uses.map(NonZeroU32::get),

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, GrantId, PublicKey, SecretKey, Terms, UnixMillis};
 use pillion_people::{Name, SubjectRef};
-use pillion_proto::{ParticipantId, Right, TrackState};
+use pillion_proto::{ParticipantId, Rights, TrackState};
 use pillion_screen::LineId;
 use pillion_session::{Actor, Command, HostInput, Phase, Target, ViewerInput};
 
@@ -271,7 +271,7 @@ impl World {
 
     fn somebody_types(&mut self, count: usize) {
         // Those who may more often than others.
-        let may = |seat: &super::viewing::Seat| seat.viewer.view().right > Right::View;
+        let may = |seat: &super::viewing::Seat| seat.viewer.view().right.exceeds_view();
         let editors: Vec<usize> = (0..self.seats.len())
             .filter(|seat| self.seats[*seat].ended.is_none() && may(&self.seats[*seat]))
             .collect();
@@ -342,9 +342,9 @@ impl World {
             Some(60_000),
             Some(3_600_000),
         ]);
-        let right = self
-            .dice
-            .weighted(&[(6, Right::Edit), (1, Right::View), (3, Right::Manage)]);
+        let right =
+            self.dice
+                .weighted(&[(6, Rights::EDIT), (1, Rights::VIEW), (3, Rights::MANAGE)]);
         let full = key.is_some_and(|key| self.model.made_for(key) >= MAX_GRANTS_EACH);
         let command = match self.dice.below(40) {
             0..14 if full || is_hostile || !is_exact => return,
@@ -464,7 +464,7 @@ impl World {
                     0 => return,
                     1..5 if !is_hostile && !full => Command::Grant {
                         target,
-                        right: Right::Edit,
+                        right: Rights::EDIT,
                         ttl_ms: None,
                     },
                     _ => Command::Refuse { target },

@@ -3,7 +3,7 @@
 
 use pillion_caps::{Door, Grant, PublicKey, SecretKey, Subject};
 use pillion_people::{Name, SubjectRef};
-use pillion_proto::{Allow, FromHost, GrantToken, ParticipantId, Right};
+use pillion_proto::{Allow, FromHost, GrantToken, ParticipantId, Rights};
 use pillion_session::{Actor, Command, CommandError, ConnId, Done, HostNotice, HostOutput, Target};
 
 use crate::model::{Effect, Granted};
@@ -35,7 +35,8 @@ impl World {
             // Everybody who is here may.
             (
                 Command::Grant {
-                    right: Right::View, ..
+                    right: Rights::VIEW,
+                    ..
                 },
                 _,
             ) => {}
@@ -142,14 +143,14 @@ impl World {
         &mut self,
         entries: u64,
         to: Option<PublicKey>,
-        right: Right,
+        right: Rights,
         ttl_ms: Option<u64>,
         uses: Option<u32>,
         grant: &Grant,
     ) {
         let from = self.host_unix_ms();
         let until = from + ttl_ms.unwrap_or(8 * 3_600_000);
-        self.require(!self.model.read_only || right == Right::View, || {
+        self.require(!self.model.read_only || !right.exceeds_view(), || {
             "edit is granted in a read-only session".into()
         });
         let terms = grant.terms();
@@ -341,7 +342,7 @@ impl World {
             let key = hello.and_then(|hello| PublicKey::from_bytes(&hello.identity).ok());
             !self.closed.contains(&ConnId(*id))
                 && conn.host_open
-                && key.is_some_and(|key| self.model.right(key, unix_ms).0 > Right::View)
+                && key.is_some_and(|key| self.model.right(key, unix_ms).0.exceeds_view())
         })
     }
 }

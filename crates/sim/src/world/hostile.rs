@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use pillion_people::SubjectRef;
 use pillion_proto::{
-    Ack, Allow, FromViewer, HistoryRequest, InputMsg, InputStream, JoinId, Manage, ManageRequest,
-    Ping, Resume, TrackId, VersionRange,
+    Ack, Allow, FromViewer, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, Manage,
+    ManageRequest, Ping, Resume, TrackId, VersionRange,
 };
 use pillion_session::Stream;
 
@@ -54,12 +54,18 @@ impl World {
                 }
                 .encode(&mut out);
                 let (id, bytes) = (self.dice.below(5), Bytes::from_static(b"rm -rf"));
-                InputMsg {
+                let what = match self.dice.below(4) {
+                    0 => Intent::Unknown(7),
+                    _ => Intent::Keys {
+                        track: TERMINAL,
+                        bytes,
+                    },
+                };
+                IntentMsg {
                     id,
-                    track: TERMINAL,
                     waited_ms: 0,
                     tenure: 0,
-                    bytes,
+                    what,
                 }
                 .encode(&mut out);
             }

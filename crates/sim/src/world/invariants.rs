@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{Framer, FromHost, FromViewer, Right, TrackMsg, TrackState};
+use pillion_proto::{Framer, FromHost, FromViewer, Right, Rights, TrackMsg, TrackState};
 use pillion_session::{ConnId, HistoryLines, HostInput, HostOutput, Phase, Stream};
 
 use super::{Sabotage, World, hosting::Record};
@@ -126,7 +126,7 @@ impl World {
             .iter()
             .map(|person| person.secret.public())
             .collect();
-        let before: Vec<Right> = keys
+        let before: Vec<Rights> = keys
             .iter()
             .map(|key| self.model.right(*key, unix_ms).0)
             .collect();
@@ -160,7 +160,7 @@ impl World {
             }
         }
         for (person, key) in keys.iter().enumerate() {
-            if before[person] > Right::View && self.model.right(*key, unix_ms).1 == Right::View {
+            if before[person].exceeds_view() && !self.model.right(*key, unix_ms).1.exceeds_view() {
                 self.people[person].revoked_at_us = Some(self.now_us);
                 self.tally.revocations += 1;
             }
@@ -334,7 +334,7 @@ impl World {
         };
         let person = self.seats[seat].person;
         let (_, most) = self.model.right(key, unix_ms);
-        self.require(most >= Right::Edit, || {
+        self.require(most.has(Right::Type), || {
             format!("viewer {seat} types without the right to")
         });
         let out = self.model.is_kept_out(&self.subjects(&key));

@@ -1,7 +1,7 @@
 //! Rest: the network is healed, the program quiet, time runs on until nothing is due. Then
 //! everybody must see the same, and be told the truth.
 
-use pillion_proto::{ParticipantInfo, Right, TrackState};
+use pillion_proto::{ParticipantInfo, Rights, TrackState};
 use pillion_screen::{LineId, Screen};
 use pillion_session::{Actor, Command, ConnId, Phase, ViewerInput};
 
@@ -122,7 +122,7 @@ impl World {
         let view = seat.viewer.view();
         let who = self.people[seat.person].secret.public();
         let (least, most) = self.model.right(who, self.host_unix_ms());
-        if !(least..=most).contains(&view.right) {
+        if !least.narrower_or_equal(view.right) || !view.right.narrower_or_equal(most) {
             return Err(format!(
                 "viewer {index} believes {:?}, and may {least:?} to {most:?}",
                 view.right
@@ -219,7 +219,7 @@ impl World {
             let who = self.people[self.seats[index].person].secret.public();
             let (least, most) = self.model.right(who, unix_ms);
             let may = !self.seats[index].read_only;
-            expected.push((may && least > Right::View, may && most > Right::View));
+            expected.push((may && least.exceeds_view(), may && most.exceeds_view()));
             self.types(index, 1);
             self.seats[index].history.clear();
             self.tell_viewer(
@@ -247,7 +247,7 @@ impl World {
                     self.host_unix_ms(),
                 )
                 .0
-                == Right::View;
+                == Rights::VIEW;
             if (must && !written && !ended) || (!can && written) {
                 return Err(format!(
                     "viewer {index} types at rest: {written}, should be {must}"

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Rights, Subject, Terms, UnixMillis};
-use pillion_proto::{Right, TrackMsg};
+use pillion_proto::TrackMsg;
 use pillion_session::{ConnId, HostOutput, Stream};
 
 use super::{Sabotage, TERMINAL, World, hosting::Record, invariants::token};
@@ -50,7 +50,7 @@ impl World {
             .collect();
         for (id, seat) in conns {
             let last = self.seats[seat].typed.len();
-            let may = self.seats[seat].viewer.view().right > Right::View;
+            let may = self.seats[seat].viewer.view().right.exceeds_view();
             if last > 0 && !may {
                 let bytes = Bytes::from(token(seat, last - 1));
                 let write = HostOutput::Write {

@@ -1,6 +1,6 @@
 //! What worlds found that was wrong with the world itself, as small as it gets.
 
-use pillion_proto::{Allow, Right};
+use pillion_proto::{Allow, Rights};
 use pillion_session::{Actor, Command, Target};
 
 use super::{Event, Sabotage, World};
@@ -42,7 +42,7 @@ fn prints(world: &mut World, for_us: u64) -> Result<(), String> {
             let command = match has {
                 true => Command::Grant {
                     target,
-                    right: Right::Edit,
+                    right: Rights::EDIT,
                     ttl_ms: None,
                 },
                 false => Command::Revoke { target },
@@ -124,7 +124,7 @@ fn a_host_can_die_between_two_uses_of_one_hello() {
         let mut world = watched(seed);
         for _ in 0..2 {
             let command = Command::GrantLink {
-                right: Right::Edit,
+                right: Rights::EDIT,
                 ttl_ms: None,
                 uses: std::num::NonZeroU32::MIN,
             };

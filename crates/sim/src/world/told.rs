@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pillion_caps::{Audience, Door, Grant, PublicKey, Subject};
-use pillion_proto::{FromHost, Hello, Refused, RefusedCode, Right, RightChanged};
+use pillion_proto::{FromHost, Hello, Refused, RefusedCode, RightChanged, Rights};
 use pillion_session::ConnId;
 
 use crate::model::Effect;
@@ -165,7 +165,7 @@ impl World {
                 }
                 let unix_ms = self.host_unix_ms();
                 let most = who.map(|who| self.model.right(who, unix_ms).1);
-                self.require(most == Some(Right::Manage), || {
+                self.require(most == Some(Rights::MANAGE), || {
                     format!("viewer {seat} is told who knocks and does not manage")
                 });
             }
@@ -232,16 +232,17 @@ impl World {
         let Some(who) = who else { return };
         let unix_ms = self.host_unix_ms();
         let (least, most) = match self.model.is_kept_out(&self.subjects(&who)) {
-            true => (Right::View, Right::View),
+            true => (Rights::VIEW, Rights::VIEW),
             false => self.model.right(who, unix_ms),
         };
-        self.require((least..=most).contains(&told.right), || {
+        let within = least.narrower_or_equal(told.right) && told.right.narrower_or_equal(most);
+        self.require(within, || {
             format!(
                 "viewer {seat} is told {:?}, and may {least:?} to {most:?}",
                 told.right
             )
         });
-        if told.right > Right::View {
+        if told.right.exceeds_view() {
             let ends = told
                 .until_unix_ms
                 .is_some_and(|until| self.model.ends(who, until));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{Framer, Hello, JoinId};
+use pillion_proto::{Framer, Hello, Intent, IntentMsg, JoinId};
 use pillion_session::{
     Now, Phase, Stream, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
@@ -230,18 +230,20 @@ impl World {
         framer.push(bytes);
         let mut problem = None;
         while let Ok(Some((tag, payload))) = framer.next_message() {
-            if let Ok(Some(input)) = pillion_proto::InputMsg::decode(tag, &payload) {
-                let tokens = super::invariants::tokens(&input.bytes);
+            if let Ok(Some(intent)) = IntentMsg::decode(tag, &payload)
+                && let Intent::Keys { bytes, .. } = &intent.what
+            {
+                let tokens = super::invariants::tokens(bytes);
                 let own = |token: &(usize, usize)| token.0 == index;
                 match (tokens.as_deref(), tokens.iter().flatten().all(own)) {
                     (Some([first, .., last]), true) => {
-                        seat.inputs.insert(input.id, (first.1, last.1));
+                        seat.inputs.insert(intent.id, (first.1, last.1));
                     }
                     (Some([only]), true) => {
-                        seat.inputs.insert(input.id, (only.1, only.1));
+                        seat.inputs.insert(intent.id, (only.1, only.1));
                     }
                     (Some([]), _) => {}
-                    _ => problem = Some(input.bytes.clone()),
+                    _ => problem = Some(bytes.clone()),
                 }
             }
         }

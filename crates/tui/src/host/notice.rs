@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use pillion_caps::PublicKey;
-use pillion_proto::{ParticipantId, Right};
+use pillion_proto::{ParticipantId, Rights};
 use pillion_screen::{Screen, clean};
 use pillion_session::{Command, HostNotice, Now, host::Question};
 
@@ -335,7 +335,7 @@ impl Notices {
             Subject::Edit(_, identity) => HostAction::Command(match yes {
                 true => Command::Grant {
                     target: identity.into(),
-                    right: Right::Edit,
+                    right: Rights::EDIT,
                     ttl_ms: None,
                 },
                 false => Command::Refuse {

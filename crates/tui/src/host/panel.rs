@@ -1,6 +1,6 @@
 //! The panel: who is here, and what can be done about it.
 
-use pillion_proto::{Allow, ParticipantId, PathKind, Right};
+use pillion_proto::{Allow, ParticipantId, PathKind, Rights};
 use pillion_screen::{Size, clean};
 use pillion_session::{Command, Now, ParticipantStatus, Target};
 
@@ -201,7 +201,7 @@ impl Panel {
             'n' if who.knocking => Chosen::Command(Command::TurnAway { target, for_good }),
             'g' => Chosen::Command(Command::Grant {
                 target,
-                right: Right::Edit,
+                right: Rights::EDIT,
                 ttl_ms: None,
             }),
             'n' => Chosen::Command(Command::Refuse { target }),
@@ -336,21 +336,14 @@ pub(crate) struct Drawn {
 
 fn line(now: Now, who: &ParticipantStatus) -> String {
     let right = match (who.right, who.until_unix_ms) {
-        (Right::View, _) => "view".to_owned(),
-        (right, until) => {
-            let right = if right == Right::Manage {
-                "manage"
-            } else {
-                "edit"
-            };
-            match until {
-                Some(until) => {
-                    let left = text::duration(until.saturating_sub(now.unix_ms));
-                    format!("{right} for {left}")
-                }
-                None => right.to_owned(),
+        (Rights::VIEW, _) => "view".to_owned(),
+        (right, until) => match until {
+            Some(until) => {
+                let left = text::duration(until.saturating_sub(now.unix_ms));
+                format!("{right} for {left}")
             }
-        }
+            None => right.to_string(),
+        },
     };
     let right = match who.knocking {
         true => "knocks".to_owned(),

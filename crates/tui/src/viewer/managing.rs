@@ -2,7 +2,7 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::SubjectRef;
-use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Right, message::KeyBytes};
+use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Rights, message::KeyBytes};
 use pillion_screen::clean;
 use pillion_session::View;
 
@@ -92,7 +92,11 @@ pub(super) fn lines(
         .iter()
         .position(|entry| Some(entry.chosen()) == *chosen);
     *at = found.unwrap_or(*at);
-    let allow = view.door.as_ref().map_or(Allow::Link, |door| door.allow);
+    let allow = match view.door.as_ref().map(|door| door.allow) {
+        Some(Some(allow)) => allow.as_str(),
+        Some(None) => "by rules of a newer version",
+        None => Allow::Link.as_str(),
+    };
     let mut lines = vec![format!(
         "Who is here ({}), allow {allow}",
         view.roster.len()
@@ -151,7 +155,7 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
         return None;
     };
     if ch == 'm' {
-        let allow = match view.door.as_ref()?.allow {
+        let allow = match view.door.as_ref()?.allow? {
             Allow::Link => Allow::Invited,
             Allow::Invited => Allow::Team,
             Allow::Team => Allow::Link,
@@ -189,7 +193,7 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
         },
         ('y' | 'g', Entry::Here(_)) => Manage::Grant {
             who,
-            right: Right::Edit,
+            right: Rights::EDIT,
             ttl_ms: None,
         },
         ('n' | 'N', Entry::Here(_)) => Manage::RefuseRequest(who),

@@ -1,7 +1,7 @@
 //! A line on which somebody is named who need not be here, for the list of who may come in.
 
 use pillion_people::{SubjectRef, SubjectText};
-use pillion_proto::{Manage, Right, limits::MAX_SUBJECT};
+use pillion_proto::{Manage, Rights, limits::MAX_SUBJECT};
 use pillion_screen::clean;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 /// What is done with whoever is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    Allow(Right),
+    Allow(Rights),
     Ban,
     Unban,
 }
@@ -50,7 +50,7 @@ impl Naming {
     /// The line that a key of the list opens.
     pub(crate) fn begin(key: char) -> Option<Naming> {
         let purpose = match key {
-            'a' => Purpose::Allow(Right::View),
+            'a' => Purpose::Allow(Rights::VIEW),
             'b' => Purpose::Ban,
             'u' => Purpose::Unban,
             _ => return None,
@@ -71,10 +71,10 @@ impl Naming {
             KeyCode::Char('u') if key.mods == Mods::CTRL => self.text.clear(),
             KeyCode::Tab => {
                 if let Purpose::Allow(right) = &mut self.purpose {
-                    *right = match right {
-                        Right::View => Right::Edit,
-                        Right::Edit => Right::Manage,
-                        Right::Manage => Right::View,
+                    *right = match *right {
+                        Rights::VIEW => Rights::EDIT,
+                        Rights::EDIT => Rights::MANAGE,
+                        _ => Rights::VIEW,
                     };
                 }
             }
@@ -146,9 +146,9 @@ impl Naming {
     /// The line and the keys of it, in `cols` columns. When room is short the beginning gives way.
     pub(crate) fn lines(&self, cols: usize) -> Vec<String> {
         let prompt = match self.purpose {
-            Purpose::Allow(Right::View) => "Let in to watch: ",
-            Purpose::Allow(Right::Edit) => "Let in to type: ",
-            Purpose::Allow(Right::Manage) => "Let in to manage: ",
+            Purpose::Allow(Rights::VIEW) => "Let in to watch: ",
+            Purpose::Allow(Rights::EDIT) => "Let in to type: ",
+            Purpose::Allow(_) => "Let in to manage: ",
             Purpose::Ban => "Bar: ",
             Purpose::Unban => "Bar no more: ",
         };

@@ -46,7 +46,7 @@ impl Overlay {
     /// The line on which the person names somebody.
     pub(crate) fn naming(&mut self, view: &View) -> Option<&mut Naming> {
         match self {
-            Overlay::Who { naming, .. } if view.right >= Right::Manage => naming.as_mut(),
+            Overlay::Who { naming, .. } if view.right.has(Right::Manage) => naming.as_mut(),
             _ => None,
         }
     }
@@ -66,7 +66,7 @@ impl Overlay {
                 chosen,
                 naming,
             } => {
-                if view.right >= Right::Manage {
+                if view.right.has(Right::Manage) {
                     let place = (cols, rows);
                     return managing::lines(view, from, chosen, naming.as_ref(), place);
                 }
@@ -108,11 +108,9 @@ fn who(view: &View, from: usize, rows: usize) -> Vec<String> {
 pub(super) fn person(view: &View, who: &ParticipantInfo) -> String {
     let key = PublicKey::from_bytes(&who.identity);
     let key = key.map_or_else(|_| "no valid key".into(), |key| status::short(&key));
-    let right = match (who.host, who.right) {
-        (true, _) => "host",
-        (_, Right::View) => "view",
-        (_, Right::Edit) => "edit",
-        (_, Right::Manage) => "manage",
+    let right = match who.host {
+        true => "host".to_owned(),
+        false => who.right.to_string(),
     };
     let you = if Some(who.id) == view.you {
         " (you)"

@@ -57,7 +57,7 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
         all.push(Piece {
             rank: 8,
             text: right(now, view, read_only),
-            bold: view.right >= Right::Edit && !read_only,
+            bold: view.right.has(Right::Type) && !read_only,
         });
         all.push(piece(4, path(view)));
     }
@@ -123,7 +123,8 @@ pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
         }
         Phase::Ended => Some("the session has ended".into()),
         Phase::Live => match view.track.1 {
-            TrackState::Live => None,
+            // What a newer version says of it, this one can't tell.
+            TrackState::Live | TrackState::Unknown(_) => None,
             TrackState::Exited(code) => Some(format!("the program ended with exit code {code}")),
             TrackState::Killed(signal) => Some(format!("the program was ended by signal {signal}")),
         },
@@ -162,22 +163,19 @@ fn people(view: &View) -> Option<String> {
 }
 
 fn right(now: Now, view: &View, read_only: bool) -> String {
-    if view.right < Right::Edit || read_only {
+    if !view.right.has(Right::Type) || read_only {
         return match view.asking {
             true => "asked to type".into(),
             false => "view only".into(),
         };
     }
-    let right = match view.right {
-        Right::Manage => "manage",
-        _ => "edit",
-    };
+    let right = view.right;
     match view.until_unix_ms {
         Some(until) => {
             let left = text::duration(until.saturating_sub(now.unix_ms));
             format!("{right} for {left}")
         }
-        None => right.to_owned(),
+        None => right.to_string(),
     }
 }
 

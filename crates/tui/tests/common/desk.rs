@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{ParticipantId, PathKind, Right};
+use pillion_proto::{ParticipantId, PathKind, Rights};
 use pillion_screen::{Screen, Size, Terminal, emit};
 use pillion_session::{Command, HostNotice, ParticipantStatus, host::Question};
 use pillion_tui::{HostAction, HostUi, Prefix, Want};
@@ -166,7 +166,7 @@ pub fn short(id: u32) -> String {
 pub fn grant(id: u32) -> HostAction {
     HostAction::Command(Command::Grant {
         target: key(id).into(),
-        right: Right::Edit,
+        right: Rights::EDIT,
         ttl_ms: None,
     })
 }
@@ -176,7 +176,7 @@ pub fn status(id: u32, name: &str) -> ParticipantStatus {
         id: ParticipantId(id),
         name: name.into(),
         identity: key(id),
-        right: Right::View,
+        right: Rights::VIEW,
         until_unix_ms: None,
         here: true,
         silent: false,

@@ -9,7 +9,7 @@ use std::num::NonZeroU16;
 
 use self::opinion::Opinion;
 use pillion_caps::SecretKey;
-use pillion_proto::{ParticipantId, ParticipantInfo, PathKind, Right, Text, TrackId, TrackState};
+use pillion_proto::{ParticipantId, ParticipantInfo, PathKind, Rights, Text, TrackId, TrackState};
 use pillion_screen::{Cell, LineId, Screen, Size};
 use pillion_session::{Now, Phase, View};
 use pillion_tui::{Action, Depth, Prefix, UiInput, ViewerUi, ViewerUiConfig};
@@ -70,7 +70,7 @@ pub fn view(cols: u16, rows: u16) -> View {
             person(2, "bob", false),
             person(3, "eve", false),
         ],
-        right: Right::View,
+        right: Rights::VIEW,
         until_unix_ms: None,
         read_only: false,
         asking: false,
@@ -87,7 +87,7 @@ pub fn person(id: u32, name: &str, host: bool) -> ParticipantInfo {
         id: ParticipantId(id),
         name: Text::cut(name),
         identity: *SecretKey::from_bytes(&[id as u8; 32]).public().as_bytes(),
-        right: Right::View,
+        right: Rights::VIEW,
         host,
         here: true,
         silent: false,
