@@ -305,10 +305,14 @@ fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 }
 
 #[cfg(test)]
+#[path = "../tests/common/skip.rs"]
+mod skip;
+
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use super::*;
+    use super::{skip::skip, *};
 
     fn put(path: &Path, text: &str) -> Result<()> {
         let mut file = NamedFile::create(path)?;
@@ -397,7 +401,7 @@ mod tests {
             rustix::fs::makedev(1, 3),
         );
         if made.is_err() {
-            eprintln!("skipped: making a device needs root");
+            skip("making a device needs root");
             return;
         }
         // Where the system lets devices be used at all.
