@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, Refusal, SecretKey};
-use pillion_session::{FollowedList, Records};
+use pillion_session::{Records, SubscribedKeyList};
 use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, StoreError};
 
 use crate::{
@@ -42,7 +42,7 @@ pub(super) struct Kept {
     /// Where an earlier run listened: a ticket without a relay names its ports.
     pub(super) sockets: Vec<SocketAddr>,
     /// Lists of keys that were followed.
-    pub(super) lists: Vec<FollowedList>,
+    pub(super) lists: Vec<SubscribedKeyList>,
 }
 
 impl Kept {
@@ -138,7 +138,7 @@ impl Records for SessionRecords {
         kept.map_err(|error| reason(&error))
     }
 
-    fn keep_lists(&mut self, lists: &[FollowedList]) -> Result<(), String> {
+    fn keep_lists(&mut self, lists: &[SubscribedKeyList]) -> Result<(), String> {
         let bytes = serde_json::to_vec(lists).map_err(|error| error.to_string())?;
         let kept = self.documents.write(LISTS, &bytes);
         kept.map_err(|error| reason(&error))
@@ -190,7 +190,7 @@ fn sockets(log: &SessionLog) -> Result<Vec<SocketAddr>> {
     Ok(sockets.take(MAX_SOCKETS).collect())
 }
 
-fn lists(log: &SessionLog) -> Result<Vec<FollowedList>> {
+fn lists(log: &SessionLog) -> Result<Vec<SubscribedKeyList>> {
     let Some(bytes) = log.read_document(LISTS)? else {
         return Ok(Vec::new());
     };

@@ -123,7 +123,7 @@ enum Woken {
     Source(Option<SourceEvent>),
     Client(FromClient),
     Trust(Box<Trust>),
-    Lists(lists::Found),
+    KeyLists(lists::Found),
     Resized(std::io::Result<pillion_source::Size>),
     Signal,
     Held(pillion_source::Hold),
@@ -405,7 +405,7 @@ impl Hosting {
                 Woken::Client(FromClient::Asked(asked)) => self.client(asked).await,
                 Woken::Client(FromClient::Gone) => self.clients_gone(),
                 Woken::Trust(trust) => self.tell(HostInput::Trust(trust)),
-                Woken::Lists(found) => self.tell(HostInput::Lists(found)),
+                Woken::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
                 Woken::Resized(Ok(size)) => {
                     let size = Size::clamped(size.cols(), size.rows());
                     resize = Some((size, Instant::now() + RESIZE_SETTLES));
@@ -459,7 +459,7 @@ impl Hosting {
             hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
             event = self.clients.next() => Woken::Client(event),
             trust = self.believed.news() => Woken::Trust(trust),
-            found = self.lists.next() => Woken::Lists(found),
+            found = self.lists.next() => Woken::KeyLists(found),
             event = program.next() => Woken::Source(event),
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 Woken::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))

@@ -87,7 +87,7 @@ fn samples() -> Vec<(&'static str, Any)> {
     let right = RightChanged {
         right: Rights::EDIT,
         until_unix_ms: Some(7),
-        tenure: 2,
+        edit_epoch: 2,
         text: Text::cut("yes"),
     };
     let proof = GrantProof {
@@ -286,7 +286,7 @@ fn samples() -> Vec<(&'static str, Any)> {
     let input = IntentMsg {
         id: 1,
         waited_ms: 20,
-        tenure: 1,
+        edit_epoch: 1,
         what: Intent::Keys {
             track: TrackId(0),
             bytes: Bytes::from_static(b"ls\r"),
@@ -442,7 +442,7 @@ fn an_intent_of_a_newer_version_keeps_its_number() {
     let newer = Any::Input(IntentMsg {
         id: 9,
         waited_ms: 1,
-        tenure: 2,
+        edit_epoch: 2,
         what: Intent::Unknown(77),
     });
     assert_eq!(newer.decode_like(&newer.encode()), Ok(Some(newer)));
@@ -515,7 +515,7 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
         Any::Input(IntentMsg {
             id: 1,
             waited_ms: 0,
-            tenure: 0,
+            edit_epoch: 0,
             what: Intent::Keys {
                 track: TrackId(0),
                 bytes: long(limits::MAX_INPUT + 1),
@@ -641,7 +641,7 @@ proptest! {
         let input = Any::Input(IntentMsg {
             id,
             waited_ms,
-            tenure: waited_ms,
+            edit_epoch: waited_ms,
             what: Intent::Keys { track: TrackId(0), bytes: bytes.into() },
         });
         prop_assert_eq!(input.decode_like(&input.encode()), Ok(Some(input)));

@@ -24,9 +24,9 @@ pub use pillion_share::Network;
 
 #[cfg(feature = "host")]
 pub use host::{
-    Actor, Command, CommandError, Done, FollowedList, Forgetful, HistoryJob, Host, HostConfig,
-    HostInput, HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, Records,
-    SessionStatus, Target,
+    Actor, Command, CommandError, Done, Forgetful, HistoryJob, Host, HostConfig, HostInput,
+    HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, Records, SessionStatus,
+    SubscribedKeyList, Target,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

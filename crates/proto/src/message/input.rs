@@ -21,8 +21,8 @@ pub struct IntentMsg {
     /// How long it had waited at the viewer when it was sent, in milliseconds: what waited for a
     /// connection too long is dropped rather than typed into a screen that has moved on.
     pub waited_ms: u32,
-    /// The newest [`RightChanged::tenure`](crate::RightChanged::tenure) known when it was made.
-    pub tenure: u32,
+    /// The newest [`RightChanged::edit_epoch`](crate::RightChanged::edit_epoch) known when it was made.
+    pub edit_epoch: u32,
     /// What.
     pub what: Intent,
 }
@@ -50,7 +50,7 @@ const KEYS: u16 = 1;
 struct Travelling {
     id: u64,
     waited_ms: u32,
-    tenure: u32,
+    edit_epoch: u32,
     kind: u16,
     what: Bytes,
 }
@@ -93,13 +93,13 @@ impl IntentMsg {
         let IntentMsg {
             id,
             waited_ms,
-            tenure,
+            edit_epoch,
             ..
         } = *self;
         let message = Travelling {
             id,
             waited_ms,
-            tenure,
+            edit_epoch,
             kind,
             what,
         };
@@ -117,7 +117,7 @@ impl IntentMsg {
         let Travelling {
             id,
             waited_ms,
-            tenure,
+            edit_epoch,
             kind,
             what,
         } = get(payload, "an intent")?;
@@ -132,7 +132,7 @@ impl IntentMsg {
         Ok(Some(IntentMsg {
             id,
             waited_ms,
-            tenure,
+            edit_epoch,
             what,
         }))
     }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use thiserror::Error;
 
-use super::{
-    pack::{HistoryJob, PackedHistory},
-    question::Question,
-    records::Records,
+use crate::host::{
+    commands::question::Question,
+    people::records::Records,
+    tracks::pack::{HistoryJob, PackedHistory},
 };
 use crate::types::{ConnId, Stream};
 
@@ -53,12 +53,12 @@ pub struct HostConfig {
     /// How long somebody who knocks waits for an answer at most, in milliseconds (2 min by default).
     pub knock_wait_ms: u64,
     /// Lists of keys that an earlier run followed, as it gave them to be kept.
-    pub lists: Vec<FollowedList>,
+    pub lists: Vec<SubscribedKeyList>,
 }
 
 /// A list of SSH keys at an address that is looked at again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FollowedList {
+pub struct SubscribedKeyList {
     /// The address.
     pub from: String,
     /// What those may do whose keys it lists.
@@ -210,7 +210,7 @@ pub enum HostInput {
     Removals(Vec<Removals>),
     /// What lists of keys say now, by their addresses: the answer to [`HostOutput::FetchLists`], without
     /// those that could not be had.
-    Lists(Vec<(String, Vec<SshKey>)>),
+    KeyLists(Vec<(String, Vec<SshKey>)>),
     /// Time passed.
     Tick,
 }
@@ -687,7 +687,7 @@ pub enum HostOutput {
         /// Whose.
         issuer: Issuer,
     },
-    /// Fetch the lists of keys at these addresses and say [`HostInput::Lists`], whatever came of it:
+    /// Fetch the lists of keys at these addresses and say [`HostInput::KeyLists`], whatever came of it:
     /// somebody may wait for it, six seconds at most.
     FetchLists {
         /// Where they are.

@@ -16,17 +16,17 @@ use crate::{
     words::sentence,
 };
 
-use super::{
+use crate::host::{
     Host,
-    admission::Entry,
     api::{HostNotice, HostOutput},
-    fanout::{CHECK_EVERY_US, Lane, Verdict},
-    history::Requests,
-    input::InputReader,
-    knocks::Kept,
+    door::admission::AdmittedBy,
+    door::early_data::ProofsUsed,
+    door::knocks::PendingAdmittance,
     rate::Bucket,
-    resume::Pass,
-    track::TERMINAL,
+    tracks::history::Requests,
+    tracks::input::InputReader,
+    tracks::lane::{CHECK_EVERY_US, Lane, LaneStatus},
+    tracks::track::TERMINAL,
 };
 
 /// Longest message a viewer has reason to send on its control stream, in bytes: a hello with four
@@ -43,32 +43,32 @@ const MESSAGE_BURST: u64 = 400;
 const SILENT_AFTER_US: u64 = 2_500_000;
 
 /// One connection.
-pub(super) struct Conn {
-    pub(super) peer: PublicKey,
+pub(in crate::host) struct Conn {
+    pub(in crate::host) peer: PublicKey,
     /// Where it comes from.
-    pub(super) from: Lineage,
+    pub(in crate::host) from: Lineage,
     /// What proofs on it sign; `None` while its handshake is under way.
-    pub(super) exporter: Option<[u8; 32]>,
-    pub(super) early: Early,
-    pub(super) since_us: u64,
+    pub(in crate::host) exporter: Option<[u8; 32]>,
+    pub(in crate::host) early: Early,
+    pub(in crate::host) since_us: u64,
     framer: Framer,
     messages: Bucket,
     /// When it was last heard, or its path changed.
     heard_at_us: u64,
     /// When it last said something itself.
     said_at_us: u64,
-    pub(super) path: PathKind,
-    pub(super) rtt_us: Option<u32>,
+    pub(in crate::host) path: PathKind,
+    pub(in crate::host) rtt_us: Option<u32>,
     /// A hello that waits for something to tell who it is by.
-    pub(super) parked: Option<Box<Parked>>,
+    pub(in crate::host) parked: Option<Box<PendingHello>>,
     /// Showed the ticket, and waits for the host's answer.
-    pub(super) knock: Option<Box<Kept>>,
+    pub(in crate::host) knock: Option<Box<PendingAdmittance>>,
     member: Option<Box<Member>>,
 }
 
 /// What came of the one [`Resume`](pillion_proto::Resume) a connection may begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Early {
+pub(in crate::host) enum Early {
     /// None came.
     Unasked,
     /// One came; there was nothing to show.
@@ -78,38 +78,38 @@ pub(super) enum Early {
 }
 
 /// A hello that waits.
-pub(super) struct Parked {
-    pub(super) hello: Hello,
-    pub(super) waits: Waits,
+pub(in crate::host) struct PendingHello {
+    pub(in crate::host) hello: Hello,
+    pub(in crate::host) waits: PendingOn,
 }
 
 /// What for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waits {
+pub(in crate::host) enum PendingOn {
     /// An issuer's keys.
     Keys,
     /// Lists of SSH keys.
-    Lists,
+    KeyLists,
 }
 
 /// A connection that was let in.
-pub(super) struct Member {
-    pub(super) id: ParticipantId,
+pub(in crate::host) struct Member {
+    pub(in crate::host) id: ParticipantId,
     /// Who, and which run of whose viewer.
-    pub(super) join: (PublicKey, JoinId),
-    pub(super) identity: pillion_caps::VerifiedIdentity,
-    pub(super) read_only: bool,
+    pub(in crate::host) join: (PublicKey, JoinId),
+    pub(in crate::host) identity: pillion_caps::VerifiedIdentity,
+    pub(in crate::host) read_only: bool,
     /// What let it in.
-    pub(super) entry: Entry,
+    pub(in crate::host) entry: AdmittedBy,
     /// What it showed.
-    pub(super) pass: Pass,
-    pub(super) lane: Lane,
-    pub(super) input: InputReader,
-    pub(super) requests: Requests,
+    pub(in crate::host) pass: ProofsUsed,
+    pub(in crate::host) lane: Lane,
+    pub(in crate::host) input: InputReader,
+    pub(in crate::host) requests: Requests,
 }
 
 impl Conn {
-    pub(super) fn new(
+    pub(in crate::host) fn new(
         peer: PublicKey,
         from: Network,
         exporter: Option<[u8; 32]>,
@@ -133,7 +133,7 @@ impl Conn {
         }
     }
 
-    pub(super) fn member(&self) -> Option<&Member> {
+    pub(in crate::host) fn member(&self) -> Option<&Member> {
         self.member.as_deref()
     }
 
@@ -143,63 +143,63 @@ impl Conn {
         self.said_at_us.saturating_add(patience)
     }
 
-    pub(super) fn member_mut(&mut self) -> Option<&mut Member> {
+    pub(in crate::host) fn member_mut(&mut self) -> Option<&mut Member> {
         self.member.as_deref_mut()
     }
 
-    pub(super) fn become_member(&mut self, member: Member) {
+    pub(in crate::host) fn become_member(&mut self, member: Member) {
         self.member = Some(Box::new(member));
     }
 }
 
 /// Why a connection is closed by the host.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) code: RefusedCode,
-    pub(super) text: String,
+pub(in crate::host) struct PeerError {
+    pub(in crate::host) code: RefusedCode,
+    pub(in crate::host) text: String,
 }
 
-impl Fault {
-    pub(super) fn new(code: RefusedCode, text: impl Into<String>) -> Fault {
-        Fault {
+impl PeerError {
+    pub(in crate::host) fn new(code: RefusedCode, text: impl Into<String>) -> PeerError {
+        PeerError {
             code,
             text: text.into(),
         }
     }
 
-    pub(super) fn protocol(what: &'static str) -> Fault {
+    pub(in crate::host) fn protocol(what: &'static str) -> PeerError {
         ProtocolError::Malformed(what).into()
     }
 
-    pub(super) fn flood() -> Fault {
+    pub(in crate::host) fn flood() -> PeerError {
         let text = "you were disconnected: your viewer sent more messages than any viewer needs; \
                     join again, and upgrade pillion on your side if it happens again";
-        Fault::new(RefusedCode::PROTOCOL, text)
+        PeerError::new(RefusedCode::PROTOCOL, text)
     }
 }
 
-impl From<ProtocolError> for Fault {
-    fn from(error: ProtocolError) -> Fault {
-        Fault::new(RefusedCode::PROTOCOL, error.to_string())
+impl From<ProtocolError> for PeerError {
+    fn from(error: ProtocolError) -> PeerError {
+        PeerError::new(RefusedCode::PROTOCOL, error.to_string())
     }
 }
 
 impl Host {
-    pub(super) fn member(&self, conn: ConnId) -> Option<&Member> {
+    pub(in crate::host) fn member(&self, conn: ConnId) -> Option<&Member> {
         self.conns.get(&conn)?.member()
     }
 
-    pub(super) fn member_mut(&mut self, conn: ConnId) -> Option<&mut Member> {
+    pub(in crate::host) fn member_mut(&mut self, conn: ConnId) -> Option<&mut Member> {
         self.conns.get_mut(&conn)?.member_mut()
     }
 
     /// The connection of one run of a viewer.
-    pub(super) fn conn_of(&self, join: &(PublicKey, JoinId)) -> Option<ConnId> {
+    pub(in crate::host) fn conn_of(&self, join: &(PublicKey, JoinId)) -> Option<ConnId> {
         self.live_joins.get(join).copied()
     }
 
     /// Connections of a participant.
-    pub(super) fn conns_of(&self, id: ParticipantId) -> Vec<ConnId> {
+    pub(in crate::host) fn conns_of(&self, id: ParticipantId) -> Vec<ConnId> {
         let members = self
             .conns
             .iter()
@@ -211,26 +211,26 @@ impl Host {
     }
 
     /// Connections of all viewers.
-    pub(super) fn members(&self) -> Vec<ConnId> {
+    pub(in crate::host) fn members(&self) -> Vec<ConnId> {
         let members = self.conns.iter().filter(|(_, conn)| conn.member.is_some());
         members.map(|(conn, _)| *conn).collect()
     }
 
     /// Takes `cost` from what a connection may still ask of the host.
-    pub(super) fn charge(&mut self, conn: ConnId, cost: u64) -> bool {
+    pub(in crate::host) fn charge(&mut self, conn: ConnId, cost: u64) -> bool {
         let now = self.now.mono_us;
         self.conns
             .get_mut(&conn)
             .is_none_or(|conn| conn.messages.take(now, cost))
     }
 
-    pub(super) fn send(&mut self, conn: ConnId, message: &FromHost) {
+    pub(in crate::host) fn send(&mut self, conn: ConnId, message: &FromHost) {
         let mut out = BytesMut::new();
         message.encode(&mut out);
         self.send_bytes(conn, Stream::Control, out.freeze());
     }
 
-    pub(super) fn send_bytes(&mut self, conn: ConnId, stream: Stream, bytes: Bytes) {
+    pub(in crate::host) fn send_bytes(&mut self, conn: ConnId, stream: Stream, bytes: Bytes) {
         self.out.push_back(HostOutput::Send {
             conn,
             stream,
@@ -239,7 +239,7 @@ impl Host {
     }
 
     /// Sends the same to every viewer.
-    pub(super) fn broadcast(&mut self, messages: &[FromHost]) {
+    pub(in crate::host) fn broadcast(&mut self, messages: &[FromHost]) {
         let mut out = BytesMut::new();
         for message in messages {
             message.encode(&mut out);
@@ -253,7 +253,7 @@ impl Host {
     }
 
     /// Bytes came from a peer.
-    pub(super) fn on_received(&mut self, conn: ConnId, stream: Stream, bytes: &[u8]) {
+    pub(in crate::host) fn on_received(&mut self, conn: ConnId, stream: Stream, bytes: &[u8]) {
         let now = self.now.mono_us;
         let Some(state) = self.conns.get_mut(&conn) else {
             return;
@@ -277,7 +277,7 @@ impl Host {
         }
     }
 
-    fn on_control(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), Fault> {
+    fn on_control(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), PeerError> {
         if let Some(state) = self.conns.get_mut(&conn) {
             state.framer.push(bytes);
         }
@@ -287,7 +287,7 @@ impl Host {
                 break;
             };
             if !self.charge(conn, 1) {
-                return Err(Fault::flood());
+                return Err(PeerError::flood());
             }
             let message = FromViewer::decode(tag, &payload)?;
             self.on_message(conn, message)?;
@@ -295,12 +295,12 @@ impl Host {
         Ok(())
     }
 
-    fn on_message(&mut self, conn: ConnId, message: FromViewer) -> Result<(), Fault> {
+    fn on_message(&mut self, conn: ConnId, message: FromViewer) -> Result<(), PeerError> {
         let Some(member) = self.member(conn) else {
             let state = self.conns.get(&conn);
             let said = state.is_some_and(|state| state.knock.is_some() || state.parked.is_some());
             return match message {
-                FromViewer::Hello(_) if said => Err(Fault::protocol("a second hello")),
+                FromViewer::Hello(_) if said => Err(PeerError::protocol("a second hello")),
                 FromViewer::Hello(hello) => self.on_hello(conn, &hello, false),
                 // Signs of life of who waits at the door.
                 FromViewer::Ping(ping) if said => {
@@ -313,13 +313,15 @@ impl Host {
                     self.close(conn, 0, "left before joining");
                     Ok(())
                 }
-                _ => Err(Fault::protocol("something before the hello")),
+                _ => Err(PeerError::protocol("something before the hello")),
             };
         };
         let id = member.id;
         match message {
-            FromViewer::Hello(_) => return Err(Fault::protocol("a second hello")),
-            FromViewer::Resume(_) => return Err(Fault::protocol("a resumption after the hello")),
+            FromViewer::Hello(_) => return Err(PeerError::protocol("a second hello")),
+            FromViewer::Resume(_) => {
+                return Err(PeerError::protocol("a resumption after the hello"));
+            }
             FromViewer::Ack(ack) => self.on_ack(conn, &ack)?,
             FromViewer::RequestEdit => self.on_request(conn, id),
             FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
@@ -341,9 +343,9 @@ impl Host {
         Ok(())
     }
 
-    fn on_ack(&mut self, conn: ConnId, ack: &Ack) -> Result<(), Fault> {
+    fn on_ack(&mut self, conn: ConnId, ack: &Ack) -> Result<(), PeerError> {
         if ack.track != TERMINAL {
-            return Err(Fault::protocol(
+            return Err(PeerError::protocol(
                 "an acknowledgement of a track that is not there",
             ));
         }
@@ -354,14 +356,14 @@ impl Host {
         member
             .lane
             .acknowledge(ack, now, &self.track.sent)
-            .map_err(|_| Fault::protocol("an acknowledgement of what was not sent"))?;
+            .map_err(|_| PeerError::protocol("an acknowledgement of what was not sent"))?;
         if member.lane.has_caught_up(&self.track.sent) {
             self.behind.insert(conn);
         }
         Ok(())
     }
 
-    pub(super) fn on_path(&mut self, conn: ConnId, kind: PathKind, rtt_us: u32) {
+    pub(in crate::host) fn on_path(&mut self, conn: ConnId, kind: PathKind, rtt_us: u32) {
         let now = self.now.mono_us;
         if let Some(state) = self.conns.get_mut(&conn) {
             state.heard_at_us = now;
@@ -379,7 +381,7 @@ impl Host {
     }
 
     /// Notes of whom nothing is heard: who has no connection on which something is.
-    pub(super) fn note_silence(&mut self) {
+    pub(in crate::host) fn note_silence(&mut self) {
         let now = self.now.mono_us;
         if now < self.silence_at_us {
             return self.arm(self.silence_at_us);
@@ -406,7 +408,7 @@ impl Host {
     }
 
     /// Passes a frame on to every viewer that keeps up.
-    pub(super) fn deliver(&mut self, bytes: Bytes) {
+    pub(in crate::host) fn deliver(&mut self, bytes: Bytes) {
         let (now, number) = (self.now.mono_us, self.track.number);
         let mut sent = false;
         for (conn, state) in &mut self.conns {
@@ -440,7 +442,7 @@ impl Host {
     }
 
     /// Looks for streams that bring nothing any more.
-    pub(super) fn check_lanes(&mut self) {
+    pub(in crate::host) fn check_lanes(&mut self) {
         let now = self.now.mono_us;
         match self.check_lanes_at_us {
             Some(at) if now >= at => self.check_lanes_at_us = None,
@@ -454,9 +456,9 @@ impl Host {
                 continue;
             };
             match member.lane.check(now, heard, rtt, &self.track.sent) {
-                Verdict::Idle => {}
-                Verdict::Waiting => waiting = true,
-                Verdict::Stuck => stuck.push(*conn),
+                LaneStatus::Idle => {}
+                LaneStatus::Waiting => waiting = true,
+                LaneStatus::Stuck => stuck.push(*conn),
             }
         }
         for conn in stuck {
@@ -482,7 +484,7 @@ impl Host {
     }
 
     /// Opens a viewer's track stream with the state of now.
-    pub(super) fn open_lane(&mut self, conn: ConnId, epoch: u32) {
+    pub(in crate::host) fn open_lane(&mut self, conn: ConnId, epoch: u32) {
         let mut out = BytesMut::new();
         TrackMsg::Open {
             track: TERMINAL,
@@ -519,7 +521,7 @@ impl Host {
 
     /// Shows the state of now to those who were skipped and have caught up, all together and not
     /// too often: each time makes the next frame start the compression anew for everybody.
-    pub(super) fn catch_up(&mut self) {
+    pub(in crate::host) fn catch_up(&mut self) {
         if self.behind.is_empty() {
             return;
         }
@@ -539,7 +541,7 @@ impl Host {
     }
 
     /// Tells a peer why, and closes.
-    pub(super) fn refuse(&mut self, conn: ConnId, fault: &Fault) {
+    pub(in crate::host) fn refuse(&mut self, conn: ConnId, fault: &PeerError) {
         let text = sentence(&fault.text);
         self.send(
             conn,
@@ -552,7 +554,7 @@ impl Host {
     }
 
     /// Closes a connection; nothing that still comes from it counts.
-    pub(super) fn close(&mut self, conn: ConnId, code: u8, reason: &str) {
+    pub(in crate::host) fn close(&mut self, conn: ConnId, code: u8, reason: &str) {
         if self.conns.contains_key(&conn) {
             self.out.push_back(HostOutput::Finish {
                 conn,
@@ -568,7 +570,7 @@ impl Host {
     }
 
     /// A connection is gone, or as good as that.
-    pub(super) fn forget(&mut self, conn: ConnId) {
+    pub(in crate::host) fn forget(&mut self, conn: ConnId) {
         let Some(state) = self.conns.remove(&conn) else {
             return;
         };

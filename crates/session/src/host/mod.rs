@@ -12,37 +12,14 @@
 //! of it is open, `attribution`
 //! what the log says of who did what.
 
-mod admission;
 mod api;
-mod attribution;
-mod by;
-mod codes;
-mod comings;
 mod commands;
-mod confirm;
 mod conn;
-mod fair;
-mod fanout;
-mod history;
-mod input;
-mod join;
-mod knocks;
-mod lists;
-mod local;
-mod manage;
-mod pack;
-mod question;
+mod door;
+mod people;
+mod principal;
 mod rate;
-mod records;
-mod requests;
-mod resolve;
-mod resume;
-mod rights;
-mod roster;
-mod sharing;
-mod taken_back;
-mod track;
-mod visits;
+mod tracks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -57,10 +34,10 @@ use rand_chacha::{
 };
 
 pub use api::*;
-pub use confirm::CONFIRM_WITHIN_US;
-pub use pack::{HistoryJob, PackedHistory};
-pub use question::Question;
-pub use records::{Forgetful, Records};
+pub use commands::confirm::CONFIRM_WITHIN_US;
+pub use commands::question::Question;
+pub use people::records::{Forgetful, Records};
+pub use tracks::pack::{HistoryJob, PackedHistory};
 
 use crate::types::{ConnId, Now};
 
@@ -84,34 +61,34 @@ pub struct Host {
     /// When something is due at the earliest: maybe too early, never too late.
     timer_us: u64,
     expiry_at_us: Option<u64>,
-    sharing: sharing::Sharing,
-    rights: rights::Grants,
-    records: records::Recorder,
-    roster: roster::Roster,
+    sharing: commands::sharing::Sharing,
+    rights: people::rights::Grants,
+    records: people::records::Recorder,
+    roster: people::roster::Roster,
     conns: BTreeMap<ConnId, conn::Conn>,
     /// How many of them are viewers.
     members: usize,
     live_joins: BTreeMap<(PublicKey, JoinId), ConnId>,
-    known: resume::Known,
-    comings: comings::Comings,
-    visits: visits::Visits,
+    known: door::early_data::ReturningEndpoints,
+    comings: door::comings::Comings,
+    visits: door::visits::Visits,
     /// Viewers that were skipped and have caught up.
     behind: BTreeSet<ConnId>,
     catch_up_at_us: u64,
     check_lanes_at_us: Option<u64>,
     /// When somebody may have become silent; never too late.
     silence_at_us: u64,
-    inputs: input::Inputs,
-    track: track::Track,
-    history: history::History,
-    confirms: confirm::Confirms,
+    inputs: tracks::input::Inputs,
+    track: tracks::track::Track,
+    history: tracks::history::History,
+    confirms: commands::confirm::Confirms,
     /// Who may come in unless the ledger says otherwise.
     allow: Allow,
     trust: Trust,
-    knocks: knocks::Knocks,
-    codes: codes::Codes,
-    lists: lists::Lists,
-    attribution: attribution::Attribution,
+    knocks: door::knocks::Knocks,
+    codes: door::codes::Codes,
+    lists: door::key_lists::KeyLists,
+    attribution: commands::audit::Attribution,
 }
 
 struct Keys {
@@ -132,7 +109,7 @@ impl Host {
     /// A host that shares nothing yet ([`Command::Share`] starts that).
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
-        let rights = rights::Grants::new(session, config.read_only, config.ledger);
+        let rights = people::rights::Grants::new(session, config.read_only, config.ledger);
         let remote_input = rights.was_edited();
         let host_name = Name::in_text(&config.host_name);
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
@@ -145,7 +122,7 @@ impl Host {
                 host: host_name.clone(),
                 software: config.software,
             },
-            roster: roster::Roster::new(&host_name, &config.identity.public()),
+            roster: people::roster::Roster::new(&host_name, &config.identity.public()),
             keys: Keys {
                 identity: config.identity.public(),
                 certificate: sign(
@@ -164,29 +141,33 @@ impl Host {
             out: VecDeque::new(),
             timer_us: u64::MAX,
             expiry_at_us: None,
-            sharing: sharing::Sharing::new(EndpointAddr::new(endpoint), link, config.relay_token),
+            sharing: commands::sharing::Sharing::new(
+                EndpointAddr::new(endpoint),
+                link,
+                config.relay_token,
+            ),
             rights,
-            records: records::Recorder::new(config.records),
+            records: people::records::Recorder::new(config.records),
             conns: BTreeMap::new(),
             members: 0,
             live_joins: BTreeMap::new(),
-            known: resume::Known::new(),
-            comings: comings::Comings::new(now.mono_us),
-            visits: visits::Visits::new(now.mono_us),
+            known: door::early_data::ReturningEndpoints::new(),
+            comings: door::comings::Comings::new(now.mono_us),
+            visits: door::visits::Visits::new(now.mono_us),
             behind: BTreeSet::new(),
             catch_up_at_us: 0,
             check_lanes_at_us: None,
             silence_at_us: u64::MAX,
-            inputs: input::Inputs::new(),
-            track: track::Track::new(config.size, now.mono_us),
-            history: history::History::new(now.mono_us),
-            confirms: confirm::Confirms::new(remote_input),
+            inputs: tracks::input::Inputs::new(),
+            track: tracks::track::Track::new(config.size, now.mono_us),
+            history: tracks::history::History::new(now.mono_us),
+            confirms: commands::confirm::Confirms::new(remote_input),
             allow: config.allow,
             trust: Trust::default(),
-            knocks: knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
-            codes: codes::Codes::default(),
-            lists: lists::Lists::new(config.lists),
-            attribution: attribution::Attribution::new(now.mono_us),
+            knocks: door::knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
+            codes: door::codes::Codes::default(),
+            lists: door::key_lists::KeyLists::new(config.lists),
+            attribution: commands::audit::Attribution::new(now.mono_us),
         }
     }
 
@@ -233,7 +214,7 @@ impl Host {
             HostInput::Trust(trust) => self.on_trust(*trust),
             HostInput::CodeUsed { number, guest } => self.on_code_used(number, guest),
             HostInput::Removals(removals) => self.on_removals(removals),
-            HostInput::Lists(found) => self.on_lists(found),
+            HostInput::KeyLists(found) => self.on_lists(found),
             HostInput::Tick => {}
         }
         self.run_due();
@@ -303,7 +284,7 @@ impl Host {
         match self.expiry_at_us {
             None => {}
             Some(at) if self.now.mono_us < at => self.arm(at),
-            Some(_) => self.refresh_standings(requests::Why::Expired),
+            Some(_) => self.refresh_standings(people::standing::ChangeReason::Expired),
         }
     }
 

@@ -5,7 +5,7 @@ const TOKEN: u64 = 1_000_000;
 
 /// Lets `burst` things happen at once and `per_second` in the long run.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub(in crate::host) struct Bucket {
     level: u64,
     at_us: u64,
     per_second: u64,
@@ -14,7 +14,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(super) fn new(now_us: u64, per_second: u64, burst: u64) -> Bucket {
+    pub(in crate::host) fn new(now_us: u64, per_second: u64, burst: u64) -> Bucket {
         Bucket {
             level: burst * TOKEN,
             at_us: now_us,
@@ -24,7 +24,7 @@ impl Bucket {
     }
 
     /// Takes `tokens` if they are there.
-    pub(super) fn take(&mut self, now_us: u64, tokens: u64) -> bool {
+    pub(in crate::host) fn take(&mut self, now_us: u64, tokens: u64) -> bool {
         self.refill(now_us);
         let wanted = tokens.saturating_mul(TOKEN);
         let there = self.level >= wanted;
@@ -35,26 +35,26 @@ impl Bucket {
     }
 
     /// When so many tokens will be there.
-    pub(super) fn ready_at(&mut self, now_us: u64, tokens: u64) -> u64 {
+    pub(in crate::host) fn ready_at(&mut self, now_us: u64, tokens: u64) -> u64 {
         self.refill(now_us);
         let missing = tokens.saturating_mul(TOKEN).saturating_sub(self.level);
         now_us.saturating_add(missing.div_ceil(self.per_second.max(1)))
     }
 
     /// How many tokens are there.
-    pub(super) fn left(&self, now_us: u64) -> u64 {
+    pub(in crate::host) fn left(&self, now_us: u64) -> u64 {
         let mut bucket = self.clone();
         bucket.refill(now_us);
         bucket.level / TOKEN
     }
 
     /// Whether nothing was taken for long.
-    pub(super) fn is_full(&self, now_us: u64) -> bool {
+    pub(in crate::host) fn is_full(&self, now_us: u64) -> bool {
         self.left(now_us) >= self.burst
     }
 
     /// What part of it was taken, of `whole`.
-    pub(super) fn taken(&self, now_us: u64, whole: u64) -> u64 {
+    pub(in crate::host) fn taken(&self, now_us: u64, whole: u64) -> u64 {
         let taken = self.burst.saturating_sub(self.left(now_us));
         whole.saturating_mul(taken) / self.burst.max(1)
     }

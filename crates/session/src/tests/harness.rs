@@ -16,8 +16,8 @@ use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, FollowedList, Forgetful, HistoryJob,
-    Host, HostConfig, HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Stream,
+    Actor, Command, CommandError, ConnId, Connected, Done, Forgetful, HistoryJob, Host, HostConfig,
+    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Stream, SubscribedKeyList,
     Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
 };
 
@@ -128,7 +128,7 @@ struct Kept {
     ledger: Vec<Bytes>,
     /// Seeds of links, and when none is to open the session.
     links: Vec<Option<[u8; 32]>>,
-    lists: Vec<FollowedList>,
+    lists: Vec<SubscribedKeyList>,
 }
 
 impl Disk {
@@ -158,7 +158,7 @@ impl Records for Disk {
         self.write(|kept| kept.links.push(seed.copied()))
     }
 
-    fn keep_lists(&mut self, lists: &[FollowedList]) -> Result<(), String> {
+    fn keep_lists(&mut self, lists: &[SubscribedKeyList]) -> Result<(), String> {
         self.write(|kept| kept.lists = lists.to_vec())
     }
 }
@@ -265,7 +265,7 @@ impl World {
     }
 
     /// The lists that are followed when it is started again.
-    pub(super) fn kept_lists(&self) -> Vec<FollowedList> {
+    pub(super) fn kept_lists(&self) -> Vec<SubscribedKeyList> {
         self.disk.0.lock().unwrap().lists.clone()
     }
 

@@ -49,7 +49,7 @@ fn followed(seeds: &[u8]) -> Target {
 /// The forge answers with these keys.
 fn answer(world: &mut World, seeds: &[u8]) {
     let keys = seeds.iter().map(|seed| key(*seed)).collect();
-    world.host(HostInput::Lists(vec![(FORGE.to_owned(), keys)]));
+    world.host(HostInput::KeyLists(vec![(FORGE.to_owned(), keys)]));
 }
 
 /// Somebody comes with the SSH key of this seed.

@@ -97,12 +97,12 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
                 join: JoinId([*join; 16]),
             }
             .encode(&mut out);
-            let tenure = conn.map_or(0, |conn| world.host.tenure_for_tests(conn));
+            let edit_epoch = conn.map_or(0, |conn| world.host.tenure_for_tests(conn));
             let bytes = Bytes::from_static(b"f");
             IntentMsg {
                 id: *id,
                 waited_ms: 0,
-                tenure,
+                edit_epoch,
                 what: Intent::Keys {
                     track: TERMINAL,
                     bytes,

@@ -311,12 +311,12 @@ fn forged_intents(world: &mut World, seat: usize, epoch: u32, join: u8, intents:
     }
     .encode(&mut out);
     let conn = world.seats[seat].conn.unwrap();
-    let tenure = world.host.tenure_for_tests(conn);
+    let edit_epoch = world.host.tenure_for_tests(conn);
     for (id, what) in intents {
         IntentMsg {
             id: *id,
             waited_ms: 0,
-            tenure,
+            edit_epoch,
             what: what.clone(),
         }
         .encode(&mut out);

@@ -490,7 +490,7 @@ impl Viewer {
     fn set_right(&mut self, right: &RightChanged) {
         self.view.right = right.right;
         self.view.until_unix_ms = right.until_unix_ms;
-        self.set_tenure(right.tenure);
+        self.set_tenure(right.edit_epoch);
         if right.right.exceeds_view() {
             self.view.asking = false;
         }

@@ -42,7 +42,7 @@ struct Pending {
     id: u64,
     bytes: Bytes,
     /// What the host called the stretch of holding the right it was typed in.
-    tenure: u32,
+    edit_epoch: u32,
     typed_at_us: u64,
     sent: bool,
 }
@@ -53,7 +53,7 @@ pub(super) struct Typing {
     opened: bool,
     next_id: u64,
     /// What the host calls this stretch of holding the right to type.
-    tenure: u32,
+    edit_epoch: u32,
     /// Newest input that the person was told is lost.
     dropped: u64,
     pending: VecDeque<Pending>,
@@ -76,7 +76,7 @@ impl Typing {
             epoch: 0,
             opened: false,
             next_id: 1,
-            tenure: 0,
+            edit_epoch: 0,
             dropped: 0,
             pending: VecDeque::new(),
             bytes: 0,
@@ -196,7 +196,7 @@ impl Viewer {
             typing.pending.push_back(Pending {
                 id,
                 bytes,
-                tenure: typing.tenure,
+                edit_epoch: typing.edit_epoch,
                 typed_at_us,
                 sent: false,
             });
@@ -256,7 +256,7 @@ impl Viewer {
             IntentMsg {
                 id: pending.id,
                 waited_ms: u32::try_from(waited).unwrap_or(u32::MAX),
-                tenure: pending.tenure,
+                edit_epoch: pending.edit_epoch,
                 what: Intent::Keys {
                     track: TERMINAL,
                     bytes: pending.bytes.clone(),
@@ -271,8 +271,8 @@ impl Viewer {
     }
 
     /// Notes what the host calls this stretch of holding the right to type.
-    pub(super) fn set_tenure(&mut self, tenure: u32) {
-        self.typing.tenure = tenure;
+    pub(super) fn set_tenure(&mut self, edit_epoch: u32) {
+        self.typing.edit_epoch = edit_epoch;
     }
 
     /// On a new connection: what the host has is forgotten, what is too old or was typed with
@@ -291,10 +291,10 @@ impl Viewer {
         }
         typing.dropped = typing.dropped.min(known);
         typing.in_since_us = Some(now);
-        let (tenure, cut_at_us) = (typing.tenure, typing.cut_at_us);
+        let (edit_epoch, cut_at_us) = (typing.edit_epoch, typing.cut_at_us);
         let lost = typing.go_on_from(known, |pending| {
             let waited = now.saturating_sub(pending.typed_at_us.max(cut_at_us));
-            is_other || !may_type || pending.tenure != tenure || waited > MAX_WAIT_US
+            is_other || !may_type || pending.edit_epoch != edit_epoch || waited > MAX_WAIT_US
         });
         if lost {
             self.say("what you typed while the connection was gone was not typed on the host");

@@ -64,7 +64,7 @@ impl World {
                 IntentMsg {
                     id,
                     waited_ms: 0,
-                    tenure: 0,
+                    edit_epoch: 0,
                     what,
                 }
                 .encode(&mut out);

@@ -11,8 +11,8 @@ use pillion_caps::{Ledger, LedgerEvent, SecretKey, UnixMillis};
 use pillion_proto::{ParticipantId, TrackState};
 use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, FollowedList, HistoryJob, Host, HostConfig, HostInput, HostNotice,
-    HostOutput, LogEntry, Now, Records, Stream, host::Question,
+    Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
+    LogEntry, Now, Records, Stream, SubscribedKeyList, host::Question,
 };
 
 use crate::program::Program;
@@ -80,7 +80,7 @@ impl Records for Desk {
         Ok(())
     }
 
-    fn keep_lists(&mut self, _: &[FollowedList]) -> Result<(), String> {
+    fn keep_lists(&mut self, _: &[SubscribedKeyList]) -> Result<(), String> {
         Ok(())
     }
 }

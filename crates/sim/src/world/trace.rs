@@ -39,7 +39,7 @@ pub(super) fn describe(input: &HostInput) -> String {
         HostInput::Trust(_) => "trust".into(),
         HostInput::CodeUsed { number, guest } => format!("code {number} used for {guest}"),
         HostInput::Removals(_) => "removals".into(),
-        HostInput::Lists(_) => "lists".into(),
+        HostInput::KeyLists(_) => "lists".into(),
         HostInput::Tick => "tick".into(),
     }
 }

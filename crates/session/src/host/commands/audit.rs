@@ -1,0 +1,282 @@
+//! Who did what, for the session's log: spans of typing, what the host's side asked for and who asked
+//! it, and who was turned away at the door. Never what was typed.
+
+use std::collections::BTreeMap;
+
+use pillion_caps::{GrantId, PublicKey};
+use pillion_people::Name;
+use pillion_proto::{Hello, ParticipantId, RefusedCode};
+use pillion_screen::clean::clean_title;
+use serde_json::{Map, Value, json};
+
+use crate::host::{
+    Host,
+    api::{Actor, Command, CommandError, Done},
+    conn::PeerError,
+    people::rights::EditRight,
+    principal::Principal,
+    rate::Bucket,
+};
+
+/// A span of typing ends with so much silence, in microseconds.
+const SILENCE_US: u64 = 10_000_000;
+
+/// One that goes on is put down so long after its beginning, in microseconds, and another begins: a
+/// person is at most three events a minute, whatever they type.
+const SPAN_US: u64 = 60_000_000;
+
+/// Those turned away that the log has room for: so many at once, and one a second in the long run.
+/// Connecting is free, and must not fill the host's disk.
+const TURNED_AWAY_BURST: u64 = 32;
+
+/// Longest text of a command's that the log keeps, in bytes.
+const MAX_TEXT: usize = 200;
+
+/// What goes on and is not in the log yet.
+pub(in crate::host) struct Attribution {
+    spans: BTreeMap<PublicKey, Span>,
+    /// Commands without a result so far, by request.
+    commands: BTreeMap<u64, PendingCommand>,
+    /// Whose command is being carried out: what comes of it is theirs.
+    acting: Option<Signature>,
+    turned_away: Bucket,
+    /// Turned away since the log last said so of anybody.
+    suppressed: u64,
+}
+
+/// Somebody types.
+struct Span {
+    id: ParticipantId,
+    name: String,
+    grant: GrantId,
+    from_us: u64,
+    from_unix_ms: u64,
+    last_us: u64,
+    last_unix_ms: u64,
+    inputs: u64,
+    bytes: u64,
+}
+
+/// What an event says of who did it ([`Host::signature`]).
+type Signature = Map<String, Value>;
+
+/// A command that was given.
+pub(in crate::host) struct PendingCommand {
+    by: Signature,
+    command: Value,
+    /// Somebody at the host's terminal said yes to it.
+    confirmed: bool,
+}
+
+impl Attribution {
+    pub(in crate::host) fn new(now_us: u64) -> Attribution {
+        Attribution {
+            spans: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            acting: None,
+            turned_away: Bucket::new(now_us, 1, TURNED_AWAY_BURST),
+            suppressed: 0,
+        }
+    }
+
+    /// Says by whom, in an event that comes of somebody's command.
+    pub(in crate::host) fn sign(&self, event: &mut Value) {
+        if let (Some(by), Some(fields)) = (&self.acting, event.as_object_mut())
+            && !fields.contains_key("by")
+        {
+            fields.extend(by.clone());
+        }
+    }
+}
+
+impl Host {
+    /// One input was given to the program. That somebody types is in the log at once, so that a crash
+    /// does not hide it; for how long and how much, when the span ends.
+    pub(in crate::host) fn attribute(&mut self, right: &EditRight, who: &PublicKey, bytes: usize) {
+        let now = self.now;
+        let grant = right.grant();
+        let spans = &mut self.attribution.spans;
+        if spans.get(who).is_some_and(|span| span.grant != grant) {
+            self.end_span(who);
+        }
+        if let Some(span) = self.attribution.spans.get_mut(who) {
+            span.last_us = now.mono_us;
+            span.last_unix_ms = now.unix_ms;
+            span.inputs += 1;
+            span.bytes = span.bytes.saturating_add(bytes as u64);
+            return;
+        }
+        let Some(person) = self.roster.by_identity(who) else {
+            return;
+        };
+        let (id, name) = (person.id, person.name.to_string());
+        let span = Span {
+            id,
+            name: name.clone(),
+            grant,
+            from_us: now.mono_us,
+            from_unix_ms: now.unix_ms,
+            last_us: now.mono_us,
+            last_unix_ms: now.unix_ms,
+            inputs: 1,
+            bytes: bytes as u64,
+        };
+        self.attribution.spans.insert(*who, span);
+        self.arm(now.mono_us.saturating_add(SILENCE_US));
+        self.log_event(json!({
+            "event": "typing", "id": id.0, "name": name, "identity": who.to_string(),
+            "grant": grant.to_string(),
+        }));
+    }
+
+    /// Puts down the spans of typing that are over.
+    pub(in crate::host) fn expire_spans(&mut self) {
+        let now = self.now.mono_us;
+        let end = |span: &Span| {
+            let silent = span.last_us.saturating_add(SILENCE_US);
+            silent.min(span.from_us.saturating_add(SPAN_US))
+        };
+        let ends: Vec<(PublicKey, u64)> = self
+            .attribution
+            .spans
+            .iter()
+            .map(|(who, span)| (*who, end(span)))
+            .collect();
+        for (who, end) in ends {
+            match now >= end {
+                true => self.end_span(&who),
+                false => self.arm(end),
+            }
+        }
+    }
+
+    /// Puts down how long somebody typed, if they did: they left, or it is time.
+    pub(in crate::host) fn end_span(&mut self, who: &PublicKey) {
+        let Some(span) = self.attribution.spans.remove(who) else {
+            return;
+        };
+        // What they typed is theirs, whoever's command ends it.
+        let acting = self.attribution.acting.take();
+        self.log_event(json!({
+            "event": "typed", "id": span.id.0, "name": span.name, "identity": who.to_string(),
+            "grant": span.grant.to_string(), "from_unix_ms": span.from_unix_ms,
+            "to_unix_ms": span.last_unix_ms, "inputs": span.inputs, "bytes": span.bytes,
+        }));
+        self.attribution.acting = acting;
+    }
+
+    /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
+    pub(in crate::host) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
+        if let Command::Who | Command::Status | Command::Ticket { new: false } = command {
+            return;
+        }
+        let given = self.given(&by.into(), command);
+        self.attribution.commands.insert(request, given);
+    }
+
+    /// A command and who gives it, before anything comes of it: they may be gone after that.
+    pub(in crate::host) fn given(&self, by: &Principal, command: &Command) -> PendingCommand {
+        PendingCommand {
+            by: self.signature(by),
+            command: serde_json::to_value(command).map_or(Value::Null, bounded),
+            confirmed: false,
+        }
+    }
+
+    /// A command is carried out from here on, until [`Host::rest`].
+    pub(in crate::host) fn act(&mut self, request: u64) {
+        let given = self.attribution.commands.get(&request);
+        self.attribution.acting = given.map(|given| given.by.clone());
+    }
+
+    /// The same for one that is carried out at once.
+    pub(in crate::host) fn act_on(&mut self, given: &PendingCommand) {
+        self.attribution.acting = Some(given.by.clone());
+    }
+
+    /// Nothing is carried out any more.
+    pub(in crate::host) fn rest(&mut self) {
+        self.attribution.acting = None;
+    }
+
+    /// The person at the host's terminal said yes to a command.
+    pub(in crate::host) fn note_confirmed(&mut self, request: u64) {
+        if let Some(given) = self.attribution.commands.get_mut(&request) {
+            given.confirmed = true;
+        }
+    }
+
+    /// What came of a command of the host's side.
+    pub(in crate::host) fn log_command(
+        &mut self,
+        request: u64,
+        result: &Result<Done, CommandError>,
+    ) {
+        if let Some(given) = self.attribution.commands.remove(&request) {
+            self.log_given(given, result);
+        }
+    }
+
+    /// What came of a command. Its result may be a secret and is not looked at.
+    pub(in crate::host) fn log_given(
+        &mut self,
+        given: PendingCommand,
+        result: &Result<Done, CommandError>,
+    ) {
+        let mut event = json!({
+            "event": "command", "command": given.command, "done": result.is_ok(),
+        });
+        if given.confirmed {
+            event["confirmed"] = true.into();
+        }
+        if let Err(error) = result {
+            event["why"] = clean_title(&error.to_string(), MAX_TEXT).into();
+        }
+        if let (Some(fields), mut by) = (event.as_object_mut(), given.by) {
+            fields.append(&mut by);
+        }
+        self.log_event(event);
+    }
+
+    /// Somebody was not let in. What they call themselves proves nothing, and their key is only put
+    /// down once they have proved that it is theirs.
+    pub(in crate::host) fn log_turned_away(&mut self, hello: &Hello, fault: &PeerError) {
+        if !self.attribution.turned_away.take(self.now.mono_us, 1) {
+            self.attribution.suppressed += 1;
+            return;
+        }
+        let mut event = json!({
+            "event": "turned_away",
+            "name": Name::of(hello.name.as_str()).as_str(),
+            "why": clean_title(&fault.text, MAX_TEXT),
+        });
+        let is_proved = ![
+            RefusedCode::VERSION,
+            RefusedCode::NOT_SHARED,
+            RefusedCode::PROOF,
+            RefusedCode::PROTOCOL,
+        ]
+        .contains(&fault.code);
+        if let (true, Ok(key)) = (is_proved, PublicKey::from_bytes(&hello.identity)) {
+            event["identity"] = key.to_string().into();
+        }
+        match std::mem::take(&mut self.attribution.suppressed) {
+            0 => {}
+            others => event["others"] = others.into(),
+        }
+        self.log_event(event);
+    }
+}
+
+/// A command with its texts cut and cleaned: through the socket they may be anything.
+fn bounded(value: Value) -> Value {
+    match value {
+        Value::String(text) => clean_title(&text, MAX_TEXT).into(),
+        Value::Array(values) => values.into_iter().map(bounded).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, bounded(value)))
+            .collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,297 @@
+//! When and to whom the session is open: sharing, its ticket, its end.
+
+use iroh_base::EndpointAddr;
+use pillion_caps::{Refusal, SecretKey};
+use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket, TrackState};
+use pillion_screen::{LineId, clean::clean_title};
+
+use crate::words::sentence;
+
+use crate::host::{
+    Host,
+    api::{CommandError, Done, HostOutput},
+    commands::execute::not_now,
+    conn::PeerError,
+    people::standing::ChangeReason,
+    principal::Principal,
+    tracks::track::TERMINAL,
+};
+
+/// How long a ticket waits for the first address of an endpoint that just began to listen, in
+/// microseconds. A ticket without addresses holds, too: the endpoint's id is enough.
+const ADDRESS_WITHIN_US: u64 = 2_000_000;
+
+/// Longest URL of a link service that is shown and logged, in characters.
+pub(in crate::host) const MAX_SERVICE: usize = 200;
+
+/// How the session stands towards the outside.
+pub(in crate::host) struct Sharing {
+    pub(in crate::host) on: bool,
+    /// The key whose holders may join.
+    pub(in crate::host) link: Option<SecretKey>,
+    /// First line viewers may read.
+    pub(in crate::host) visible_from: LineId,
+    addr: EndpointAddr,
+    relay_token: Option<RelayToken>,
+    /// Who waits for a ticket, and until when it may take.
+    waiting: Vec<u64>,
+    waiting_until_us: u64,
+}
+
+impl Sharing {
+    pub(in crate::host) fn new(
+        addr: EndpointAddr,
+        link: Option<SecretKey>,
+        relay_token: Option<RelayToken>,
+    ) -> Sharing {
+        Sharing {
+            on: false,
+            link,
+            visible_from: LineId(0),
+            addr,
+            relay_token,
+            waiting: Vec::new(),
+            waiting_until_us: 0,
+        }
+    }
+}
+
+impl Host {
+    /// Opens the session from what is on the screen now, or from as far back as was ever open.
+    pub(in crate::host) fn share(&mut self, request: u64, from_start: bool) {
+        if let Some(error) = self.ended_program() {
+            return self.done(request, Err(error));
+        }
+        if !self.sharing.on {
+            if let Err(error) = self.open_records() {
+                return self.done(request, Err(error));
+            }
+            if !from_start {
+                let top = self.track.term.top_line();
+                self.sharing.visible_from = top;
+                self.track.term.hide_before(top);
+                self.log_history();
+            }
+            self.sharing.on = true;
+            self.track.begin_log();
+            self.out.push_back(HostOutput::Listen);
+            let from = self.sharing.visible_from.0;
+            self.log_event(serde_json::json!({ "event": "shared", "from_line": from }));
+            self.frame();
+        }
+        self.ticket_when_reachable(request);
+    }
+
+    /// Writes down what opens the session and to whom, before it is open.
+    fn open_records(&mut self) -> Result<(), CommandError> {
+        self.keep_door().map_err(|refusal| not_now(&refusal))?;
+        if self.sharing.link.is_none() {
+            let seed = self.random();
+            let kept = self.records.keep_link(&seed);
+            kept.map_err(|error| not_now(&Refusal::NotRecorded(error)))?;
+            self.change_link(seed);
+        }
+        Ok(())
+    }
+
+    pub(in crate::host) fn ended_program(&self) -> Option<CommandError> {
+        let ended = self.track.state != TrackState::Live;
+        ended.then(|| {
+            CommandError::NotNow("the program has ended; there is nothing to share".into())
+        })
+    }
+
+    /// Ends sharing. The program goes on, and what was granted is taken back: nothing given in this
+    /// session opens the next one.
+    pub(in crate::host) fn stop(&mut self, request: u64) {
+        if !self.sharing.on {
+            let error = CommandError::NotNow("this session is not shared".into());
+            return self.done(request, Err(error));
+        }
+        let text = format!("{} ended the sharing", self.names.host);
+        self.log_margin();
+        self.end_sharing(&text);
+        // A host that starts again must not open to tickets of before. What of this can't be written is
+        // said with the answer.
+        let _ = self.records.replace_link(None);
+        self.rights.revoke_all(&mut self.records);
+        // Nobody is told any more. But what they typed by it is not written by what they are given later.
+        self.refresh_standings(ChangeReason::Revoked);
+        let done = Done::Said("sharing ended; your program goes on".into());
+        let done = self.with_shortfall(Ok(done));
+        self.done(request, done);
+    }
+
+    /// Tells everybody that it is over, and closes.
+    fn end_sharing(&mut self, text: &str) {
+        let now = self.now;
+        self.sharing.on = false;
+        self.sharing.link = None;
+        self.codes.forget();
+        let ended = FromHost::Ended(Ended {
+            text: sentence(text),
+            at_unix_ms: now.unix_ms,
+        });
+        self.broadcast(&[ended]);
+        for conn in self.members() {
+            self.close(conn, 0, text);
+        }
+        let joining: Vec<_> = self.conns.keys().copied().collect();
+        for conn in joining {
+            let fault = PeerError::new(
+                RefusedCode::NOT_SHARED,
+                "this session is not shared any more",
+            );
+            self.refuse(conn, &fault);
+        }
+        self.end_visits();
+        self.log_event(serde_json::json!({ "event": "ended", "why": text }));
+        self.out.push_back(HostOutput::StopListening);
+        for request in std::mem::take(&mut self.sharing.waiting) {
+            self.done(request, Err(CommandError::NotNow("sharing ended".into())));
+        }
+    }
+
+    /// The program ended: its last words are shown, then everybody is told.
+    pub(in crate::host) fn on_exited(&mut self, track: pillion_proto::TrackId, state: TrackState) {
+        if track != TERMINAL || self.track.state != TrackState::Live || state == TrackState::Live {
+            return;
+        }
+        self.track.state = state;
+        self.drop_unwritten();
+        let text = match state {
+            TrackState::Killed(signal) => format!("the program was ended by signal {signal}"),
+            TrackState::Exited(code) => format!("the program ended with code {code}"),
+            TrackState::Live | TrackState::Unknown(_) => return,
+        };
+        if self.sharing.on {
+            self.frame();
+            self.log_margin();
+            let info = self.track.info();
+            self.broadcast(&[FromHost::Track(info)]);
+            self.end_sharing(&text);
+        } else {
+            self.log_event(serde_json::json!({ "event": "ended", "why": text }));
+        }
+    }
+
+    /// The ticket, as the endpoint can be reached now.
+    pub(in crate::host) fn ticket(&self) -> Option<String> {
+        let Sharing {
+            addr, relay_token, ..
+        } = &self.sharing;
+        let link = self.sharing.link.as_ref()?.to_bytes();
+        Some(Ticket::new(addr.clone(), link, relay_token.clone()).to_string())
+    }
+
+    /// `pillion ticket [--new]`.
+    pub(in crate::host) fn on_ticket(&mut self, request: u64, new: bool) {
+        if let Err(error) = self.check_shared() {
+            return self.done(request, Err(error));
+        }
+        if new {
+            let seed = self.random();
+            let kept = self.records.replace_link(Some(&seed));
+            self.change_link(seed);
+            self.log_event(serde_json::json!({ "event": "ticket_replaced" }));
+            if let Err(error) = kept {
+                return self.done(request, Err(CommandError::NotNow(format!(
+                    "the ticket was replaced, and the one before opens nothing in this run; but the new one \
+                     could not be written down ({error}), so if the session is started again before there \
+                     is room on the disk, the old one opens it. `pillion ticket` prints the new one"
+                ))));
+            }
+        }
+        self.ticket_when_reachable(request);
+    }
+
+    /// Which link service the session uses, and whether it has a link there.
+    pub(in crate::host) fn use_service(
+        &mut self,
+        by: &Principal,
+        service: String,
+        link: bool,
+    ) -> Result<Done, CommandError> {
+        self.check_shared()?;
+        let shown = clean_title(&service, MAX_SERVICE);
+        let (event, said) = match link {
+            true => ("link", format!("a link is published at {shown}")),
+            false => ("link_service", format!("codes are exchanged by {shown}")),
+        };
+        self.log_by(by, serde_json::json!({ "event": event, "service": shown }));
+        self.out.push_back(HostOutput::UseService { service, link });
+        Ok(Done::Said(said))
+    }
+
+    /// `pillion link --off`.
+    pub(in crate::host) fn end_link(&mut self, by: &Principal) -> Result<Done, CommandError> {
+        self.check_shared()?;
+        self.log_by(by, serde_json::json!({ "event": "link_ended" }));
+        self.out.push_back(HostOutput::EndLink);
+        Ok(Done::Said(
+            "the link has ended; the ticket holds, and who is here stays".into(),
+        ))
+    }
+
+    /// `pillion code`: the driver has one made.
+    pub(in crate::host) fn code(&mut self, by: &Principal) -> Result<Done, CommandError> {
+        self.check_shared()?;
+        self.log_by(by, serde_json::json!({ "event": "code" }));
+        Ok(Done::Said(
+            "a spoken code is made, for one person and ten minutes".into(),
+        ))
+    }
+
+    pub(in crate::host) fn check_shared(&self) -> Result<(), CommandError> {
+        let text = "this session is not shared; `pillion share` starts that and prints the ticket";
+        match self.sharing.on {
+            true => Ok(()),
+            false => Err(CommandError::NotNow(text.into())),
+        }
+    }
+
+    fn change_link(&mut self, seed: [u8; 32]) {
+        self.sharing.link = Some(SecretKey::from_bytes(&seed));
+        self.codes.forget();
+        self.out.push_back(HostOutput::LinkChanged(seed));
+    }
+
+    fn ticket_when_reachable(&mut self, request: u64) {
+        if !self.sharing.addr.is_empty() {
+            return self.answer_ticket(request);
+        }
+        if self.sharing.waiting.is_empty() {
+            self.sharing.waiting_until_us = self.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
+        }
+        self.sharing.waiting.push(request);
+        self.arm(self.sharing.waiting_until_us);
+    }
+
+    fn answer_ticket(&mut self, request: u64) {
+        let ticket = self.ticket().map(Done::Ticket);
+        let missing = || CommandError::NotNow("this session is not shared".into());
+        self.done(request, ticket.ok_or_else(missing));
+    }
+
+    /// The endpoint can be reached differently.
+    pub(in crate::host) fn on_addresses(&mut self, addr: EndpointAddr) {
+        self.sharing.addr.addrs = addr.addrs;
+        if !self.sharing.addr.is_empty() {
+            self.answer_waiting();
+        }
+    }
+
+    pub(in crate::host) fn expire_tickets(&mut self) {
+        match self.sharing.waiting.is_empty() {
+            true => {}
+            false if self.now.mono_us >= self.sharing.waiting_until_us => self.answer_waiting(),
+            false => self.arm(self.sharing.waiting_until_us),
+        }
+    }
+
+    fn answer_waiting(&mut self) {
+        for request in std::mem::take(&mut self.sharing.waiting) {
+            self.answer_ticket(request);
+        }
+    }
+}

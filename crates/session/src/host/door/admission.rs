@@ -1,0 +1,536 @@
+//! Who may come in: what the door says to somebody who proved who they are, and who they are.
+
+use std::fmt;
+
+use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
+use pillion_people::{Claim, ClaimError, Issuer, MembershipId, SubjectRef, Trust, verify};
+use pillion_proto::{Allow, Hello, RefusedCode, Rights};
+
+use crate::types::ConnId;
+
+use crate::host::{
+    Host,
+    api::{CommandError, Done, Target},
+    commands::execute::{not_now, said_ended},
+    conn::{PeerError, PendingHello, PendingOn},
+    people::resolve::AclSubjects,
+    people::rights::{EndedLinks, Standing},
+    principal::Principal,
+};
+
+/// What lets somebody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::host) enum AdmittedBy {
+    Ticket,
+    /// The ticket, given to this endpoint by the spoken code of that number.
+    Code(u32),
+    Grant,
+    List,
+    Team,
+    /// They knocked.
+    Admittance,
+}
+
+/// For people, and the log.
+impl fmt::Display for AdmittedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AdmittedBy::Ticket => f.write_str("the ticket"),
+            AdmittedBy::Code(number) => write!(f, "code {number}"),
+            AdmittedBy::Grant => f.write_str("a grant"),
+            AdmittedBy::List => f.write_str("the access list"),
+            AdmittedBy::Team => f.write_str("a team"),
+            AdmittedBy::Admittance => f.write_str("an answer to a knock"),
+        }
+    }
+}
+
+/// What the door says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::host) enum Admission {
+    In(AdmittedBy),
+    /// They hold the ticket, and the host is to be asked.
+    Knock,
+    /// Nothing they showed is of this session.
+    Nothing,
+    /// Only members of a team come in.
+    NotAMember,
+}
+
+/// Something somebody proved to be beside their key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::host) struct VerifiedClaim {
+    pub(in crate::host) who: Subject,
+    /// The membership that says so: its team may take it back.
+    pub(in crate::host) membership: Option<MembershipId>,
+}
+
+impl VerifiedClaim {
+    /// Whether a team took back what says so.
+    pub(in crate::host) fn is_taken_back(&self, trust: &Trust) -> bool {
+        self.membership.is_some_and(|id| trust.took_back(id))
+    }
+}
+
+/// All that somebody is.
+pub(in crate::host) fn subjects_of<'a>(
+    key: &PublicKey,
+    claims: impl IntoIterator<Item = &'a VerifiedClaim>,
+) -> Vec<Subject> {
+    let claims = claims.into_iter().map(|claim| claim.who.clone());
+    [Subject::key(key)].into_iter().chain(claims).collect()
+}
+
+/// What somebody showed, beside who they are.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::host) struct Credentials {
+    /// What the ticket counts as, if they hold it.
+    pub(in crate::host) ticket: Option<AdmittedBy>,
+    pub(in crate::host) grant: bool,
+}
+
+impl Host {
+    /// Who may come in.
+    pub(in crate::host) fn door(&self) -> Allow {
+        self.rights.door().unwrap_or(self.allow)
+    }
+
+    /// What the door says to somebody who is all of `who`.
+    pub(in crate::host) fn decide_admission(
+        &self,
+        who: &[Subject],
+        shown: Credentials,
+    ) -> Admission {
+        let listed = self.rights.listed(who).is_some();
+        match (self.door(), shown.ticket) {
+            (Allow::Link, Some(entry)) => Admission::In(entry),
+            (Allow::Team, _) if self.rights.listed_as_member(who).is_some() => {
+                Admission::In(AdmittedBy::Team)
+            }
+            (Allow::Team, _) => Admission::NotAMember,
+            (Allow::Link | Allow::Invited, _) if listed => Admission::In(AdmittedBy::List),
+            (Allow::Link | Allow::Invited, _) if shown.grant => Admission::In(AdmittedBy::Grant),
+            (Allow::Invited, Some(_)) => Admission::Knock,
+            (Allow::Link | Allow::Invited, None) => Admission::Nothing,
+        }
+    }
+
+    /// Why only members come in.
+    pub(in crate::host) fn not_a_member() -> PeerError {
+        let text = "only members of a team come into this session, and you proved to be none of it. Join \
+                    with your membership (pillion join --as team), or ask the team's owner for one";
+        PeerError::new(RefusedCode::NOT_ADMITTED, text)
+    }
+
+    /// Whether somebody is kept out by a thing they proved.
+    pub(in crate::host) fn check_claims(&self, who: &[Subject]) -> Result<(), PeerError> {
+        match self.rights.is_banned(who) {
+            true => Err(PeerError::new(
+                RefusedCode::BARRED,
+                Refusal::Barred.to_string(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Who the sender of a hello proved to be beside its key; why something was not believed; and whose
+    /// keys are needed to tell.
+    pub(in crate::host) fn verify_claims(
+        &self,
+        hello: &Hello,
+        identity: &PublicKey,
+    ) -> (Vec<VerifiedClaim>, Option<ClaimError>, Vec<Issuer>) {
+        let (now, session) = (UnixMillis(self.now.unix_ms), self.keys.session.public());
+        let (mut claims, mut problem, mut wanted) = (Vec::new(), None, Vec::new());
+        for claim in &hello.claims {
+            match verify(claim, identity, &session, now, &self.trust) {
+                Ok(who) => {
+                    let read = Claim::from_bytes(claim).ok();
+                    let membership = read.and_then(|claim| claim.membership());
+                    let who = who.to_string().parse();
+                    claims.extend(who.map(|who| VerifiedClaim { who, membership }));
+                }
+                Err(ClaimError::KeysWanted { issuer }) => {
+                    problem = Some(ClaimError::KeysWanted {
+                        issuer: issuer.clone(),
+                    });
+                    wanted.push(issuer);
+                }
+                Err(error) => problem = Some(error),
+            }
+        }
+        (claims, problem, wanted)
+    }
+
+    /// Whom to believe changed; whoever waited for that is looked at again.
+    pub(in crate::host) fn on_trust(&mut self, trust: Trust) {
+        self.trust = trust;
+        self.apply_membership_revocation();
+        self.retry_hello_of(PendingOn::Keys);
+    }
+
+    /// What some hellos waited for is here.
+    pub(in crate::host) fn retry_hello_of(&mut self, waits: PendingOn) {
+        let parked = self.conns.iter_mut().filter_map(|(conn, state)| {
+            let parked = state.parked.take_if(|parked| parked.waits == waits)?;
+            Some((*conn, parked))
+        });
+        let parked: Vec<(ConnId, Box<PendingHello>)> = parked.collect();
+        for (conn, parked) in parked {
+            self.retry_hello(conn, &parked.hello);
+        }
+    }
+
+    /// Takes a hello up again that waited; this time with what there is.
+    pub(in crate::host) fn retry_hello(&mut self, conn: ConnId, hello: &Hello) {
+        if let Err(fault) = self.on_hello(conn, hello, true) {
+            self.refuse(conn, &fault);
+        }
+    }
+
+    /// Puts a hello aside until what it waits for is here.
+    pub(in crate::host) fn park(&mut self, conn: ConnId, hello: &Hello, waits: PendingOn) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            let hello = hello.clone();
+            state.parked = Some(Box::new(PendingHello { hello, waits }));
+            let until = state
+                .since_us
+                .saturating_add(crate::host::door::hello::KEYS_WITHIN_US);
+            self.arm(until);
+        }
+    }
+
+    /// Gives somebody what the list says they may do, where that is more than they can now.
+    pub(in crate::host) fn give_listed_right(
+        &mut self,
+        identity: &pillion_caps::VerifiedIdentity,
+        who: &[Subject],
+    ) {
+        let now = UnixMillis(self.now.unix_ms);
+        let Some(right) = self.rights.listed(who) else {
+            return;
+        };
+        let Standing { right: has, .. } = self.rights.standing(&identity.key(), now);
+        if self.read_only || right.narrower_or_equal(has) {
+            return;
+        }
+        // Full records give nobody more; the host is told when it gives somebody a right itself.
+        if let Err(error) = self.give_listed(&Principal::Rule, identity, right) {
+            self.notice(crate::host::api::HostNotice::Said(format!(
+                "somebody on your list could not be given their right: {error}"
+            )));
+        }
+    }
+
+    /// Sharing begins: a host that begins again must not be open to more people than this one, whatever
+    /// it is told then.
+    pub(in crate::host) fn keep_door(&mut self) -> Result<(), Refusal> {
+        if self.rights.door().is_none() && self.allow != Allow::Link {
+            self.rights.begin_open(&mut self.records, self.allow)?;
+            let mode = self.allow.as_str();
+            self.log_event(serde_json::json!({ "event": "mode", "mode": mode }));
+        }
+        Ok(())
+    }
+
+    /// `pillion allow link|invited|team`.
+    pub(in crate::host) fn open(
+        &mut self,
+        by: &Principal,
+        allow: Option<Allow>,
+    ) -> Result<Done, CommandError> {
+        let Some(allow) = allow else {
+            return Ok(self.door_status());
+        };
+        if allow != self.door() || self.rights.door().is_none() {
+            let so_far = self.door();
+            let opened = self.rights.open(&mut self.records, allow, so_far);
+            opened.map_err(|refusal| not_now(&refusal))?;
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "mode", "mode": allow.as_str() }),
+            );
+            self.knocks.changed = true;
+            self.reconsider_knocks();
+        }
+        let teams = self.rights.entries().any(|(who, _)| who.is_team());
+        let said = match allow {
+            Allow::Link => "whoever has the ticket may watch",
+            Allow::Invited => "people you allowed may come in; others who have the ticket knock",
+            Allow::Team if teams => "members of the team may come in, and nobody else",
+            Allow::Team => {
+                "members of a team may come in, and nobody else; name the team: \
+                 pillion allow team:KEY"
+            }
+        };
+        let here = match self.members {
+            0 => "",
+            _ => ". Who is here stays",
+        };
+        Ok(Done::Said(format!("{allow}: {said}{here}")))
+    }
+
+    fn door_status(&self) -> Done {
+        let entries = self.rights.entries();
+        Done::Door {
+            allow: self.door(),
+            people: entries
+                .map(|(who, right)| (who.to_string(), right))
+                .collect(),
+            banned: self.rights.banned(),
+            followed: self.lists.addresses(),
+        }
+    }
+
+    /// `pillion allow PERSON`.
+    pub(in crate::host) fn allow(
+        &mut self,
+        by: &Principal,
+        target: &Target,
+        right: Rights,
+    ) -> Result<Done, CommandError> {
+        if self.read_only && right.exceeds_view() {
+            return Err(CommandError::NotNow(
+                "this session was shared with --read-only: edit can't be given in it".into(),
+            ));
+        }
+        let meant = self.resolve_subjects(target)?;
+        let (who, label): (Vec<Subject>, _) = (meant.subjects().collect(), meant.label);
+        if let Some(barred) = who.iter().find(|who| self.is_kept_out(who)) {
+            let named = match who.len() {
+                1 => label,
+                _ => barred.to_string(),
+            };
+            return Err(CommandError::NotNow(format!(
+                "{named} is barred; `pillion unban {barred}` lifts that first"
+            )));
+        }
+        for who in &who {
+            self.check_may_change(by, who)?;
+        }
+        let mut more = "";
+        let mut followed = None;
+        if let Target::Keys {
+            from,
+            keys,
+            is_address: true,
+        } = target
+        {
+            followed = Some(self.subscribe(from, right, keys)?);
+            more = ". The address is looked at again when somebody comes with an SSH key, every 5 minutes at \
+                    most";
+        }
+        if let Err(error) = self.put_on_list(by, &who, right) {
+            if let Some(before) = followed {
+                self.unfollow_again(before);
+            }
+            return Err(error);
+        }
+        self.reconsider_knocks();
+        let verb = crate::words::acts(right);
+        Ok(Done::Said(format!(
+            "{label} may come in and {verb}, from now on{more}"
+        )))
+    }
+
+    /// Puts them on the list, all or none.
+    pub(in crate::host) fn put_on_list(
+        &mut self,
+        by: &Principal,
+        all: &[Subject],
+        right: Rights,
+    ) -> Result<(), CommandError> {
+        let listed = self.rights.allow(&mut self.records, all, right);
+        listed.map_err(|refusal| not_now(&refusal))?;
+        let word = right;
+        for who in all {
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "allowed", "who": who.as_str(), "right": word }),
+            );
+            for id in self.covered(who) {
+                self.subscribe_key_list(by, id, right);
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody who is here gets or loses what the list says now.
+    fn subscribe_key_list(
+        &mut self,
+        by: &Principal,
+        id: pillion_proto::ParticipantId,
+        right: Rights,
+    ) {
+        let Some(person) = self.roster.get(id) else {
+            return;
+        };
+        let (key, has) = (person.identity, person.standing.right);
+        let identity = self.conns_of(id).first().and_then(|conn| {
+            let member = self.member(*conn)?;
+            Some(member.identity.clone())
+        });
+        if !has.narrower_or_equal(right) {
+            self.take_from(&key);
+            self.refresh_standings(crate::host::people::standing::ChangeReason::Revoked);
+        }
+        if let Some(identity) = identity.filter(|_| right.exceeds_view() && right != has) {
+            let given = self.give_listed(by, &identity, right);
+            if given.is_ok() {
+                let text = format!(
+                    "{} gave you the right to {}",
+                    self.display_name(by),
+                    crate::words::acts(right)
+                );
+                self.send_standing(&key, &text);
+            }
+        }
+    }
+
+    /// `pillion ban`.
+    pub(in crate::host) fn ban(
+        &mut self,
+        by: &Principal,
+        target: &Target,
+    ) -> Result<Done, CommandError> {
+        // With a person goes all that they proved to be. An address or a team is barred by itself, whoever proved it.
+        let is_person = !matches!(
+            target,
+            Target::One(whom @ SubjectRef::Provable(_)) if whom.as_key().is_none()
+        );
+        if let (true, Ok(person)) = (is_person, self.resolve_person(target)) {
+            return self.put_out(by, person);
+        }
+        let meant = self.resolve_subjects(target)?;
+        let (who, label): (Vec<Subject>, _) = (meant.subjects().collect(), meant.label);
+        for who in &who {
+            self.check_may_change(by, who)?;
+        }
+        if let Target::Keys { from, .. } = target {
+            self.unsubscribe(from);
+        }
+        let mut ended = EndedLinks::default();
+        for who in who {
+            self.rights.ban(&mut self.records, who.clone());
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "banned", "who": who.as_str() }),
+            );
+            for id in self.covered(&who) {
+                // Their key and what else they proved goes with it. Whom a co-host may not change was
+                // found above.
+                if let Ok(EndedLinks { links, others }) = self.remove(by, id) {
+                    ended.links += links;
+                    ended.others += others;
+                }
+            }
+        }
+        self.reconsider_knocks();
+        Ok(Done::Said(format!(
+            "{label} may not come in any more{}",
+            said_ended(ended)
+        )))
+    }
+
+    /// `pillion unban`.
+    pub(in crate::host) fn unban(
+        &mut self,
+        by: &Principal,
+        target: &Target,
+    ) -> Result<Done, CommandError> {
+        let mut lifted = Vec::new();
+        for who in self.resolve_barred(target)?.subjects() {
+            let unbanned = self.rights.unban(&mut self.records, &who);
+            if unbanned.map_err(|refusal| not_now(&refusal))? {
+                self.log_by(
+                    by,
+                    serde_json::json!({ "event": "unbanned", "who": who.as_str() }),
+                );
+                lifted.push(who.to_string());
+            }
+        }
+        match lifted.is_empty() {
+            true => Err(CommandError::NotNow(
+                "nobody of that name is barred; `pillion allow` lists who is".into(),
+            )),
+            false => Ok(Done::Said(format!(
+                "not barred any more: {}",
+                lifted.join(", ")
+            ))),
+        }
+    }
+
+    /// Takes people off the list. `None` if none of them was on it.
+    pub(in crate::host) fn disallow(
+        &mut self,
+        by: &Principal,
+        meant: &AclSubjects,
+    ) -> Option<String> {
+        let (mut was_listed, mut ended) = (false, EndedLinks::default());
+        for who in meant.subjects() {
+            if !self.rights.disallow(&mut self.records, &who) {
+                continue;
+            }
+            was_listed = true;
+            self.log_by(
+                by,
+                serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
+            );
+            for id in self.covered(&who) {
+                if let Some(key) = self.roster.get(id).map(|person| person.identity) {
+                    let EndedLinks { links, others } = self.take_from(&key);
+                    ended.links += links;
+                    ended.others += others;
+                }
+            }
+        }
+        if !was_listed {
+            return None;
+        }
+        self.refresh_standings(crate::host::people::standing::ChangeReason::Revoked);
+        Some(format!(
+            "on the list no more: {}{}",
+            meant.label,
+            said_ended(ended)
+        ))
+    }
+
+    /// What the list gives somebody falls to view: else coming back would undo a revocation.
+    pub(in crate::host) fn unlist_edit(&mut self, id: pillion_proto::ParticipantId) {
+        let Some(person) = self.roster.get(id) else {
+            return;
+        };
+        let who = person.subjects();
+        if self
+            .rights
+            .listed(&who)
+            .is_some_and(|right| right.exceeds_view())
+        {
+            for subject in who {
+                self.rights.limit_to_view(&mut self.records, subject);
+            }
+        }
+    }
+
+    pub(in crate::host) fn is_kept_out(&self, who: &Subject) -> bool {
+        who.as_key().is_some_and(|key| self.rights.is_barred(&key))
+            || self.rights.is_banned(std::slice::from_ref(who))
+    }
+
+    /// Everybody whom an entry means: who is here, and who is away and holds a right to come back with.
+    fn covered(&self, who: &Subject) -> Vec<pillion_proto::ParticipantId> {
+        let people = self.roster.listed();
+        people
+            .filter(|person| person.subjects().iter().any(|one| who.covers(one)))
+            .map(|person| person.id)
+            .collect()
+    }
+
+    /// A co-host changes nothing about those who manage.
+    fn check_may_change(&self, by: &Principal, who: &Subject) -> Result<(), CommandError> {
+        for id in self.covered(who) {
+            self.check_over(by, id)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! Spoken codes: who used which, and that what a code gave opens the session for nobody else.
+//!
+//! A code's exchange proves the endpoint id of whoever knew the code, and the ticket that is their answer
+//! holds a link key derived for that endpoint. So nothing has to be remembered for it to be held to them;
+//! what is remembered is the code's number, for the log and the person at the host.
+
+use pillion_caps::{Binding, Proof, PublicKey, Refusal, Role, SecretKey};
+use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
+
+use crate::host::{Host, api::HostNotice, conn::PeerError, door::admission::AdmittedBy};
+
+/// Whoever used a code comes within so long, in microseconds, or the host is told that they did not.
+const COME_WITHIN_US: u64 = 10 * 60 * 1_000_000;
+
+/// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket.
+const MAX_USED: usize = 64;
+
+/// The codes that were used, oldest first.
+#[derive(Default)]
+pub(in crate::host) struct Codes {
+    used: Vec<Used>,
+}
+
+struct Used {
+    number: u32,
+    /// The endpoint it was used for, and the link key that endpoint was given.
+    guest: PublicKey,
+    link: PublicKey,
+    at_us: u64,
+    came: bool,
+    /// Somebody else showed that link key.
+    passed_on: bool,
+}
+
+impl Codes {
+    /// The ticket they led to opens nothing any more.
+    pub(in crate::host) fn forget(&mut self) {
+        self.used.clear();
+    }
+
+    /// An endpoint was let in.
+    pub(in crate::host) fn came(&mut self, endpoint: &PublicKey) {
+        for used in self.used.iter_mut().filter(|used| used.guest == *endpoint) {
+            used.came = true;
+        }
+    }
+}
+
+impl Host {
+    /// A code was used, and its guest is about to get a ticket of their own.
+    pub(in crate::host) fn on_code_used(&mut self, number: u32, guest: PublicKey) {
+        let Some(link) = self.link_of(&guest) else {
+            return;
+        };
+        let at_us = self.now.mono_us;
+        if self.codes.used.len() >= MAX_USED {
+            self.codes.used.remove(0);
+        }
+        self.codes.used.push(Used {
+            number,
+            guest,
+            link,
+            at_us,
+            came: false,
+            passed_on: false,
+        });
+        self.arm(at_us.saturating_add(COME_WITHIN_US));
+        self.log_event(serde_json::json!({
+            "event": "code_used", "code": number, "endpoint": guest.to_string(),
+        }));
+    }
+
+    /// The link key of the ticket that only this endpoint may use.
+    fn link_of(&self, endpoint: &PublicKey) -> Option<PublicKey> {
+        let seed = self.sharing.link.as_ref()?.to_bytes();
+        let own = link_for_endpoint(&seed, endpoint.as_bytes());
+        Some(SecretKey::from_bytes(&own).public())
+    }
+
+    /// The session's link key, if a hello shows the ticket of now: the whole one, or the one for the
+    /// endpoint that it comes from.
+    pub(in crate::host) fn shown_link(
+        &self,
+        hello: &Hello,
+        binding: &Binding,
+    ) -> Result<Option<PublicKey>, Refusal> {
+        let (Some((link, proof)), Some(current)) = (&hello.link, &self.sharing.link) else {
+            return Ok(None);
+        };
+        let current = current.public();
+        let shown = match link == current.as_bytes() {
+            true => Some(current),
+            false => self
+                .link_of(&binding.viewer_endpoint)
+                .filter(|own| link == own.as_bytes()),
+        };
+        let Some(shown) = shown else { return Ok(None) };
+        Proof::from_bytes((*proof).into()).verify(&shown, binding, None, Role::Link)?;
+        Ok(Some(current))
+    }
+
+    /// What the ticket counts as when this endpoint shows it.
+    pub(in crate::host) fn entry_by_ticket(&self, endpoint: &PublicKey) -> AdmittedBy {
+        let mut used = self.codes.used.iter().rev();
+        match used.find(|used| used.guest == *endpoint) {
+            Some(used) => AdmittedBy::Code(used.number),
+            None => AdmittedBy::Ticket,
+        }
+    }
+
+    /// Refuses whoever shows a ticket that a code gave to another endpoint, and tells the host once.
+    pub(in crate::host) fn check_given_to(
+        &mut self,
+        hello: &Hello,
+        binding: &Binding,
+    ) -> Result<(), PeerError> {
+        let Some((link, proof)) = &hello.link else {
+            return Ok(());
+        };
+        let mut used = self.codes.used.iter_mut();
+        let Some(used) = used.find(|used| link == used.link.as_bytes()) else {
+            return Ok(());
+        };
+        let held = Proof::from_bytes((*proof).into()).verify(&used.link, binding, None, Role::Link);
+        if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
+            let number = used.number;
+            self.notice(HostNotice::Said(format!(
+                "somebody else tried to come in by what code {number} gave, and was refused: whoever used \
+                 it passed it on"
+            )));
+        }
+        let text = "this ticket was given by a code to another viewer, and lets nobody else in. Ask the \
+                    host for a ticket or a code of your own";
+        Err(PeerError::new(RefusedCode::TICKET, text))
+    }
+
+    /// Tells the host of codes whose guest never came.
+    pub(in crate::host) fn expire_codes(&mut self) {
+        let now = self.now.mono_us;
+        let (mut missed, mut next) = (Vec::new(), None);
+        self.codes.used.retain(|used| {
+            let until = used.at_us.saturating_add(COME_WITHIN_US);
+            let waits = !used.came && now < until;
+            if waits {
+                next = Some(next.unwrap_or(until).min(until));
+            } else if !used.came {
+                missed.push(used.number);
+            }
+            used.came || waits
+        });
+        if let Some(at) = next {
+            self.arm(at);
+        }
+        for number in missed {
+            self.notice(HostNotice::Said(format!(
+                "whoever used code {number} ten minutes ago never came in; `pillion ticket --new` makes \
+                 what it gave them open nothing"
+            )));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Coming back: the screen of now for a viewer that was let in before, in the flight that answers its
+//! first one.
+//!
+//! A resumed TLS session proves who is there before its handshake is complete, but not that it is
+//! there now: its first flight may be a recording. So that flight opens nothing and changes nothing;
+//! it is answered with one picture of the screen, which only whoever held the earlier session can
+//! decrypt, and only if the hello that follows would be let in as things stand.
+
+use std::collections::BTreeMap;
+
+use bytes::BytesMut;
+use pillion_caps::{GrantId, PublicKey, Subject, UnixMillis};
+use pillion_proto::{JoinId, Resume, TrackMsg};
+
+use crate::types::{ConnId, Stream};
+
+use crate::host::{
+    Host,
+    api::HostOutput,
+    conn::{Early, PeerError},
+    door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
+    tracks::track::TERMINAL,
+};
+
+/// Endpoints remembered, some 200 bytes each. The longest unused is forgotten first and comes back in
+/// two round trips. More than viewers at once, and far more than TLS sessions are kept of.
+const MAX_KNOWN: usize = 2048;
+
+/// What a hello was let in for.
+#[derive(Debug, Clone)]
+pub(in crate::host) struct ProofsUsed {
+    /// The ticket's link key.
+    pub(in crate::host) link: Option<PublicKey>,
+    /// Grants that were redeemed.
+    pub(in crate::host) grants: Vec<GrantId>,
+    /// What they proved to be beside their key.
+    pub(in crate::host) claims: Vec<VerifiedClaim>,
+}
+
+/// Endpoints that proved on an earlier connection what lets them in. An endpoint is one run of a
+/// viewer: its key is made at its start and never kept.
+pub(in crate::host) struct ReturningEndpoints {
+    endpoints: BTreeMap<PublicKey, LastAdmission>,
+    visits: u64,
+}
+
+/// The newest time an endpoint was let in.
+struct LastAdmission {
+    /// Whose it is, and which run.
+    join: (PublicKey, JoinId),
+    pass: ProofsUsed,
+    number: u64,
+}
+
+impl ReturningEndpoints {
+    pub(in crate::host) fn new() -> ReturningEndpoints {
+        ReturningEndpoints {
+            endpoints: BTreeMap::new(),
+            visits: 0,
+        }
+    }
+
+    /// Remembers an endpoint that was just let in.
+    pub(in crate::host) fn note(
+        &mut self,
+        endpoint: PublicKey,
+        join: (PublicKey, JoinId),
+        pass: ProofsUsed,
+    ) {
+        self.visits += 1;
+        let number = self.visits;
+        self.endpoints
+            .insert(endpoint, LastAdmission { join, pass, number });
+        if self.endpoints.len() > MAX_KNOWN {
+            let oldest = self.endpoints.iter().min_by_key(|(_, visit)| visit.number);
+            if let Some(oldest) = oldest.map(|(endpoint, _)| *endpoint) {
+                self.endpoints.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Host {
+    /// A viewer asks to see the screen before it can prove anything on this connection.
+    pub(in crate::host) fn on_resume(
+        &mut self,
+        conn: ConnId,
+        resume: &Resume,
+    ) -> Result<(), PeerError> {
+        let Some(state) = self.conns.get_mut(&conn) else {
+            return Ok(());
+        };
+        if state.early != Early::Unasked {
+            return Err(PeerError::protocol("a second resumption"));
+        }
+        state.early = Early::Ignored;
+        // Late: the hello is right behind it, and gets the screen or is told why not.
+        let is_early = state.exporter.is_none();
+        let peer = state.peer;
+        if is_early && self.may_return(&peer, resume) {
+            self.show_once(conn);
+        }
+        Ok(())
+    }
+
+    /// Whether the hello that this endpoint sent last would be let in again now.
+    fn may_return(&mut self, endpoint: &PublicKey, resume: &Resume) -> bool {
+        let Some(LastAdmission { join, pass, .. }) = self.known.endpoints.get(endpoint) else {
+            return false;
+        };
+        if !self.comings.may_come(self.now.mono_us, &join.0) {
+            return false;
+        }
+        // What a claim says is not proved again before the hello: it may have run out. So it can keep
+        // somebody out here, and lets nobody in.
+        let shown = self.still_shown(&join.0, pass);
+        self.check_open(resume.versions).is_ok()
+            && self.check_person(&join.0).is_ok()
+            && self
+                .check_claims(&subjects_of(&join.0, &pass.claims))
+                .is_ok()
+            && self.check_room(join).is_ok()
+            && matches!(
+                self.decide_admission(&[Subject::key(&join.0)], shown),
+                Admission::In(_)
+            )
+    }
+
+    /// What of a pass counts now.
+    pub(in crate::host) fn still_shown(
+        &self,
+        identity: &PublicKey,
+        pass: &ProofsUsed,
+    ) -> Credentials {
+        let current = self.sharing.link.as_ref().map(|link| link.public());
+        let now = UnixMillis(self.now.unix_ms);
+        Credentials {
+            ticket: (pass.link.is_some() && pass.link == current).then_some(AdmittedBy::Ticket),
+            grant: self.rights.holds_any(identity, &pass.grants, now),
+        }
+    }
+
+    /// Lets in so many endpoints of nobody's.
+    #[cfg(test)]
+    pub(crate) fn meet_many_for_tests(&mut self, count: u16) {
+        for number in 0..count {
+            let mut seed = [250; 32];
+            seed[..2].copy_from_slice(&number.to_be_bytes());
+            let key = pillion_caps::SecretKey::from_bytes(&seed).public();
+            let pass = ProofsUsed {
+                link: None,
+                grants: Vec::new(),
+                claims: Vec::new(),
+            };
+            self.known.note(key, (key, JoinId([0; 16])), pass);
+        }
+    }
+
+    /// Sends the screen of now and nothing after it.
+    fn show_once(&mut self, conn: ConnId) {
+        let Some(snapshot) = self.newest_snapshot() else {
+            return;
+        };
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.early = Early::Shown;
+        }
+        let (track, epoch) = (TERMINAL, 0);
+        let stream = Stream::Track { track, epoch };
+        let mut out = BytesMut::new();
+        TrackMsg::Open { track, epoch }.encode(&mut out);
+        self.send_bytes(conn, stream, out.freeze());
+        self.send_bytes(conn, stream, snapshot);
+        self.out.push_back(HostOutput::Finish { conn, stream });
+    }
+}

@@ -1,0 +1,478 @@
+//! Coming in: what a stranger must show, in which order, and what it gets in one flight.
+
+use pillion_caps::{
+    Audience, Binding, Grant, GrantId, Proof, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
+};
+use pillion_people::{Issuer, Name};
+use pillion_proto::{
+    FromHost, GrantProof, Hello, JoinId, ParticipantId, RefusedCode, Right, RightChanged, Text,
+    Version, VersionRange, Welcome,
+};
+
+use pillion_share::Network;
+
+use crate::{
+    types::ConnId,
+    words::{sentence, span},
+};
+
+use crate::host::{
+    Host,
+    api::{HostNotice, HostOutput},
+    conn::{Conn, Early, Member, PeerError, PendingOn},
+    door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
+    door::comings::Later,
+    door::early_data::ProofsUsed,
+    people::roster::Person,
+    tracks::history::Requests,
+    tracks::input::InputReader,
+    tracks::lane::Lane,
+};
+
+/// How long a connection may take to say who it is, in microseconds.
+pub(in crate::host) const HELLO_WITHIN_US: u64 = 10_000_000;
+
+/// How long a hello may wait for an issuer's keys or for lists of keys, in microseconds from when its
+/// connection stood: less than a viewer waits for an answer.
+pub(in crate::host) const KEYS_WITHIN_US: u64 = 6_000_000;
+
+/// Connections that may wait to be let in.
+const MAX_JOINING: usize = 1024;
+
+/// Viewers at once: the thousand a host is meant for, and room for their reconnects.
+const MAX_VIEWERS: usize = 1536;
+
+/// Connections one identity may have at once: its devices and windows.
+const MAX_PER_PERSON: usize = 16;
+
+impl PeerError {
+    /// Somebody comes again too soon.
+    fn too_often(Later(wait_us): Later, who: &str) -> PeerError {
+        let wait = span(wait_us.div_ceil(1000).max(1000));
+        let text = format!(
+            "{who} into this session too often at this moment: try again in {wait} (a viewer that is left \
+             running does so by itself)"
+        );
+        PeerError::new(RefusedCode::BUSY, text)
+    }
+}
+
+/// Somebody who showed all that is needed.
+pub(in crate::host) struct Admittance {
+    version: Version,
+    pub(in crate::host) pass: ProofsUsed,
+    pub(in crate::host) identity: VerifiedIdentity,
+    /// What lets them in.
+    pub(in crate::host) entry: AdmittedBy,
+    /// What was wrong with something that was presented beside what let them in; empty if nothing was.
+    remark: String,
+}
+
+/// What became of a hello that is in order.
+enum HelloOutcome {
+    In(Admittance),
+    Knock(Admittance),
+    /// These issuers' keys are needed to tell who it is.
+    WaitForKeys(Vec<Issuer>),
+    /// Lists of keys may say that they come in.
+    WaitForLists,
+}
+
+impl Host {
+    /// Somebody connected; without `exporter`, the handshake is under way.
+    pub(in crate::host) fn on_connected(
+        &mut self,
+        conn: ConnId,
+        peer: PublicKey,
+        from: Network,
+        exporter: Option<[u8; 32]>,
+    ) {
+        let now = self.now.mono_us;
+        let joining = self.conns.len() - self.members;
+        self.conns
+            .insert(conn, Conn::new(peer, from, exporter, now));
+        if joining >= MAX_JOINING || self.members >= MAX_VIEWERS {
+            let text = "too many people are joining this session at this moment; try again shortly";
+            return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
+        }
+        self.arm(now.saturating_add(HELLO_WITHIN_US));
+    }
+
+    /// The handshake of a connection that began early is complete.
+    pub(in crate::host) fn on_proved(&mut self, conn: ConnId, exporter: [u8; 32]) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.exporter = Some(exporter);
+        }
+    }
+
+    /// Puts those out who connected and say nothing.
+    pub(in crate::host) fn expire_joiners(&mut self) {
+        let now = self.now.mono_us;
+        let within = |conn: &Conn| match conn.parked {
+            Some(_) => KEYS_WITHIN_US,
+            None => HELLO_WITHIN_US,
+        };
+        let due = |conn: &Conn| conn.since_us.saturating_add(within(conn));
+        let joining: Vec<(ConnId, u64)> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.member().is_none() && conn.knock.is_none())
+            .map(|(id, conn)| (*id, due(conn)))
+            .collect();
+        for (conn, due) in joining {
+            let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
+            if let Some(parked) = parked.and_then(|state| state.parked.take()) {
+                // Nobody answers: who they are is not known, and that may do.
+                self.retry_hello(conn, &parked.hello);
+            } else if now >= due {
+                let text =
+                    "your side connected but did not say who it is within 10 seconds; try again";
+                self.refuse(conn, &PeerError::new(RefusedCode::PROTOCOL, text));
+            } else {
+                self.arm(due);
+            }
+        }
+    }
+
+    /// A hello, `again` if it waited: what can't be told now is not believed.
+    pub(in crate::host) fn on_hello(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello,
+        again: bool,
+    ) -> Result<(), PeerError> {
+        match self.check_hello(conn, hello, again) {
+            Ok(HelloOutcome::In(admitted)) => self.welcome(conn, hello, admitted, None),
+            Ok(HelloOutcome::Knock(admitted)) => self.knock(conn, hello, admitted)?,
+            Ok(HelloOutcome::WaitForKeys(issuers)) => {
+                self.park(conn, hello, PendingOn::Keys);
+                for issuer in issuers {
+                    self.out.push_back(HostOutput::FetchKeys { issuer });
+                }
+            }
+            Ok(HelloOutcome::WaitForLists) => self.park(conn, hello, PendingOn::KeyLists),
+            Err(fault) => {
+                self.log_turned_away(hello, &fault);
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything a hello is checked for. Nothing of it is believed before.
+    fn check_hello(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello,
+        again: bool,
+    ) -> Result<HelloOutcome, PeerError> {
+        let Some(state) = self.conns.get(&conn) else {
+            return Err(PeerError::protocol("a hello from nowhere"));
+        };
+        let Some(exporter) = state.exporter else {
+            return Err(PeerError::protocol(
+                "a hello before the handshake is complete",
+            ));
+        };
+        let version = self.check_open(hello.versions)?;
+
+        let session = self.keys.session.public();
+        let binding = Binding {
+            exporter,
+            host_endpoint: session,
+            viewer_endpoint: state.peer,
+            session,
+        };
+        let bad_proof = |refusal: Refusal| PeerError::new(RefusedCode::PROOF, refusal.to_string());
+        let key = PublicKey::from_bytes(&hello.identity).map_err(|_| {
+            PeerError::new(RefusedCode::PROOF, "your identity key is no usable key")
+        })?;
+        let identity = Proof::from_bytes(hello.identity_proof.into())
+            .verify_identity(key, &binding, None)
+            .map_err(bad_proof)?;
+
+        self.check_person(&key)?;
+        if state.peer == session || key == session {
+            let text = "this is the session you are in: joining it from inside itself would show it \
+                        in itself, without end. Join from another terminal";
+            return Err(PeerError::new(RefusedCode::SELF, text));
+        }
+        let (from, now) = (state.from, self.now.mono_us);
+        if !again {
+            let came = self.comings.come(now, &key, &from);
+            came.map_err(|later| PeerError::too_often(later, "you come"))?;
+        }
+
+        let (claims, problem, wanted) = self.verify_claims(hello, &key);
+        if !wanted.is_empty() && !again {
+            return Ok(HelloOutcome::WaitForKeys(wanted));
+        }
+        let who = subjects_of(&key, &claims);
+        self.check_claims(&who)?;
+        if self.look_at_lists(&claims) && !again {
+            return Ok(HelloOutcome::WaitForLists);
+        }
+
+        let link = self.shown_link(hello, &binding).map_err(bad_proof)?;
+        let shown = Credentials {
+            ticket: link.map(|_| self.entry_by_ticket(&binding.viewer_endpoint)),
+            grant: false,
+        };
+        if self.decide_admission(&who, shown) == Admission::NotAMember {
+            let mut fault = Host::not_a_member();
+            if let Some(problem) = problem {
+                fault.text = format!("{}. {problem}", fault.text);
+            }
+            return Err(fault);
+        }
+        let (mut grants, mut refusal) = (Vec::new(), None);
+        for presented in &hello.grants {
+            match self.redeem(presented, &identity) {
+                Ok(grant) => grants.push(grant),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        let shown = Credentials {
+            grant: !grants.is_empty(),
+            ..shown
+        };
+        let answer = self.decide_admission(&who, shown);
+        if matches!(answer, Admission::In(_) | Admission::Knock) {
+            let entered = self.comings.enter(now, &key, &from);
+            entered.map_err(|later| PeerError::too_often(later, "people come"))?;
+        }
+        let remarks = [
+            refusal.as_ref().map(ToString::to_string),
+            problem.map(|problem| problem.to_string()),
+        ];
+        let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+        let admitted = |entry| Admittance {
+            version,
+            pass: ProofsUsed {
+                link,
+                grants,
+                claims,
+            },
+            identity,
+            entry,
+            remark: remarks.join(". "),
+        };
+        match (answer, refusal) {
+            (Admission::In(entry), _) => Ok(HelloOutcome::In(admitted(entry))),
+            (Admission::Knock, _) => {
+                let entry = shown.ticket.unwrap_or(AdmittedBy::Ticket);
+                Ok(HelloOutcome::Knock(admitted(entry)))
+            }
+            (Admission::NotAMember, _) => Err(Host::not_a_member()),
+            (Admission::Nothing, Some(refusal)) => {
+                Err(PeerError::new(RefusedCode::GRANT, refusal.to_string()))
+            }
+            (Admission::Nothing, None) => {
+                self.check_given_to(hello, &binding)?;
+                let text = "this ticket does not open this session (any more): the host may have \
+                            replaced it. Ask the host for the new one (pillion ticket)";
+                Err(PeerError::new(RefusedCode::TICKET, text))
+            }
+        }
+    }
+
+    /// Whether the session is open to anybody, and in which version.
+    pub(in crate::host) fn check_open(&self, versions: VersionRange) -> Result<Version, PeerError> {
+        let version = VersionRange::OURS
+            .agree(versions)
+            .map_err(|mismatch| PeerError::new(RefusedCode::VERSION, mismatch.to_string()))?;
+        if !self.sharing.on {
+            let text = "this session is not shared any more; ask the host for a new ticket";
+            return Err(PeerError::new(RefusedCode::NOT_SHARED, text));
+        }
+        Ok(version)
+    }
+
+    /// Whether the session is open to whoever holds `identity`.
+    pub(in crate::host) fn check_person(&self, identity: &PublicKey) -> Result<(), PeerError> {
+        match self.rights.is_barred(identity) {
+            true => Err(PeerError::new(
+                RefusedCode::BARRED,
+                Refusal::Barred.to_string(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether somebody has as many connections as one may, that of the run `join` aside: a newer
+    /// one would replace it.
+    pub(in crate::host) fn check_room(&self, join: &(PublicKey, JoinId)) -> Result<(), PeerError> {
+        let connections = self
+            .roster
+            .by_identity(&join.0)
+            .map_or(0, |person| person.connections);
+        let replaced = usize::from(self.conn_of(join).is_some());
+        if connections.saturating_sub(replaced) < MAX_PER_PERSON {
+            return Ok(());
+        }
+        let text = format!(
+            "you are in this session {MAX_PER_PERSON} times already; leave one of them first"
+        );
+        Err(PeerError::new(RefusedCode::BUSY, text))
+    }
+
+    /// Redeems a presented grant; the use is durable before anything follows from it.
+    fn redeem(
+        &mut self,
+        presented: &GrantProof,
+        who: &VerifiedIdentity,
+    ) -> Result<GrantId, Refusal> {
+        let grant = Grant::from_bytes(&presented.grant)?;
+        let proof = Proof::from_bytes(presented.proof.into());
+        let link = matches!(grant.terms().audience, Audience::Link(_)).then_some(&proof);
+        let now = UnixMillis(self.now.unix_ms);
+        let is_new = self
+            .rights
+            .redeem(&mut self.records, &grant, who, link, now)?;
+        if is_new {
+            let (id, identity) = (grant.id().to_string(), who.key().to_string());
+            self.log_event(
+                serde_json::json!({ "event": "redeemed", "grant": id, "identity": identity }),
+            );
+        }
+        self.arm_expiry();
+        Ok(grant.id())
+    }
+
+    /// A grant that came after the hello.
+    pub(in crate::host) fn on_redeem(&mut self, conn: ConnId, presented: &GrantProof) {
+        let Some(identity) = self.member(conn).map(|member| member.identity.clone()) else {
+            return;
+        };
+        match self.redeem(presented, &identity) {
+            Ok(_) => self.send_standing(&identity.key(), "your grant was accepted"),
+            Err(refusal) => {
+                let text = sentence(&refusal.to_string());
+                self.send(conn, &FromHost::Notice(pillion_proto::Notice { text }));
+            }
+        }
+    }
+
+    /// Lets somebody in: welcome, roster and the screen of now leave together.
+    /// `reserved` is the number they knocked under.
+    pub(in crate::host) fn welcome(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello,
+        admitted: Admittance,
+        reserved: Option<ParticipantId>,
+    ) {
+        let Admittance {
+            version,
+            pass,
+            identity,
+            entry,
+            remark,
+        } = admitted;
+        let key = identity.key();
+        let join = (key, hello.join);
+        if let Some(old) = self.conn_of(&join) {
+            self.close(old, 0, "replaced by a newer connection of the same viewer");
+        }
+        if let Err(fault) = self.check_room(&join) {
+            return self.refuse(conn, &fault);
+        }
+
+        let now = self.now;
+        let claims = pass.claims.clone();
+        let who = subjects_of(&key, &claims);
+        self.give_listed_right(&identity, &who);
+        let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
+        self.knocks.changed |= standing.right.has(Right::Manage);
+        if self
+            .roster
+            .by_identity(&key)
+            .is_some_and(|person| person.standing != standing)
+        {
+            self.send_standing(
+                &key,
+                "a grant you presented from another viewer was accepted",
+            );
+        }
+        let [a, b, c, d, ..] = self.random();
+        let edit_epoch = u32::from_be_bytes([a, b, c, d]);
+        let name = Name::of(hello.name.as_str());
+        let (id, is_first) = self.roster.enter(key, name, standing, edit_epoch, reserved);
+        if let Some(person) = self.roster.get_mut(id) {
+            person.claims.extend(claims.iter().cloned());
+            person.entry = entry;
+        }
+        let Some(state) = self.conns.get_mut(&conn) else {
+            return;
+        };
+        // What was shown before has a stream of its own, and nobody acknowledges it.
+        let epoch = u32::from(state.early == Early::Shown);
+        let peer = state.peer;
+        self.known.note(peer, join, pass.clone());
+        state.become_member(Member {
+            id,
+            join,
+            identity,
+            read_only: hello.read_only,
+            entry,
+            pass,
+            lane: Lane::new(epoch, now.mono_us),
+            input: InputReader::new(),
+            requests: Requests::new(),
+        });
+        self.members += 1;
+        self.out.push_back(HostOutput::Accepted { conn });
+        self.live_joins.insert(join, conn);
+        self.codes.came(&peer);
+
+        let welcome = Welcome {
+            version,
+            software: Text::cut(&self.names.software),
+            session_name: Text::cut(&self.names.session),
+            host_name: Text::cut(&self.names.host),
+            host_identity: *self.keys.identity.as_bytes(),
+            host_certificate: (*self.keys.certificate.as_bytes()).into(),
+            you: id,
+            right: RightChanged {
+                right: standing.right,
+                until_unix_ms: standing.until.map(|until| until.0),
+                edit_epoch: self.roster.get(id).map_or(0, |person| person.edit_epoch),
+                text: sentence(&remark),
+            },
+            read_only: self.read_only,
+            accepted: self.inputs.seen(&join),
+            tracks: vec![self.track.info()],
+        };
+        self.send(conn, &FromHost::Welcome(Box::new(welcome)));
+        for part in self.roster.whole() {
+            self.send(conn, &FromHost::Roster(part));
+        }
+        self.open_lane(conn, epoch);
+        self.tell_dropped_again(conn);
+
+        if is_first && self.logs_visit(&key, id, true) {
+            let name = self.name_of(id);
+            let claims: Vec<&str> = claims.iter().map(|claim| claim.who.as_str()).collect();
+            self.log_event(serde_json::json!({
+                "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
+                "proof": entry.to_string(), "claims": claims,
+            }));
+            let proof = self.roster.get(id).map(Person::proof).unwrap_or_default();
+            self.notice(HostNotice::Joined {
+                id,
+                name,
+                identity: key,
+                proof,
+            });
+        }
+    }
+
+    /// What inputs of this viewer have to name.
+    #[cfg(test)]
+    pub(crate) fn tenure_for_tests(&self, conn: ConnId) -> u32 {
+        let person = self
+            .member(conn)
+            .and_then(|member| self.roster.get(member.id));
+        person.map_or(0, |person| person.edit_epoch)
+    }
+}

@@ -1,0 +1,618 @@
+//! Knocking: people who hold the ticket, are not on the list, and wait for an answer.
+//!
+//! They are told that the host is being asked, and nothing else: no name, no roster, no picture, no
+//! line of history. What they showed was checked when they knocked, and is kept beside their
+//! connection; being let in means to go on from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pillion_caps::{PublicKey, Subject, UnixMillis};
+use pillion_people::Name;
+use pillion_proto::{
+    FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
+    limits::MAX_KNOCKS,
+};
+
+use pillion_share::{Limits, Lineage, Network};
+
+use crate::{
+    types::ConnId,
+    words::{sentence, span},
+};
+
+use crate::host::{
+    Host,
+    api::{CommandError, Done, HostNotice, ParticipantStatus},
+    commands::execute::{not_now, said_ended},
+    commands::question::Question,
+    conn::PeerError,
+    door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
+    door::hello::Admittance,
+    people::standing::ChangeReason,
+    principal::Principal,
+    rate::Bucket,
+};
+
+/// Connections one identity may knock with: its windows.
+const MAX_EACH: usize = 4;
+
+/// After a no, or when nobody answered, the same identity or endpoint may knock again so much later, in
+/// microseconds.
+const AGAIN_US: u64 = 30_000_000;
+
+/// Identities and endpoints remembered for that. Keys are free: beyond, the oldest is forgotten, and
+/// [`PER_SECOND`] bounds what that is worth.
+const MAX_TURNED_AWAY: usize = 1024;
+
+/// Knocks a second in the long run, and at once: each is a line on somebody's terminal.
+const PER_SECOND: u64 = 1;
+const BURST: u64 = MAX_KNOCKS as u64;
+
+/// Keys are free: an address may have a quarter of those who knock, an IPv6 /56 half; see
+/// [`pillion_share`].
+const PART: u64 = 4;
+
+/// Somebody who knocks, over all connections they do it with.
+pub(in crate::host) struct Knock {
+    pub(in crate::host) id: ParticipantId,
+    pub(in crate::host) identity: PublicKey,
+    /// What they call themselves.
+    pub(in crate::host) name: Name,
+    /// What they proved to be beside their key.
+    pub(in crate::host) claims: Vec<VerifiedClaim>,
+    /// What the ticket they hold counts as.
+    ticket: AdmittedBy,
+    /// Where they knocked from first.
+    from: Network,
+    conns: BTreeSet<ConnId>,
+    since_us: u64,
+    until_us: u64,
+}
+
+impl Knock {
+    /// "2 anna (7f3a-91c2-04be-77d1)".
+    pub(in crate::host) fn label(&self) -> String {
+        format!(
+            "{} {} ({})",
+            self.id.0,
+            self.name,
+            self.identity.fingerprint()
+        )
+    }
+
+    /// All they are known to be.
+    pub(in crate::host) fn subjects(&self) -> Vec<Subject> {
+        subjects_of(&self.identity, &self.claims)
+    }
+
+    /// How they proved who they are, and by which code they came; for people.
+    fn proof(&self) -> String {
+        let key = format!("key {}", self.identity.fingerprint());
+        let all: Vec<String> = self.beside_key().chain([key]).collect();
+        all.join(", ")
+    }
+
+    /// The same without their key.
+    fn beside_key(&self) -> impl Iterator<Item = String> {
+        let code = match self.ticket {
+            AdmittedBy::Code(_) => Some(self.ticket.to_string()),
+            _ => None,
+        };
+        code.into_iter()
+            .chain(self.claims.iter().map(|claim| claim.who.to_string()))
+    }
+
+    /// Whether to let them in.
+    pub(in crate::host) fn question(&self) -> Question {
+        let proved: Vec<String> = self.beside_key().collect();
+        Question::knock(&self.identity, &proved, &self.name)
+    }
+}
+
+/// What a connection that knocks goes on with when it is let in.
+pub(in crate::host) struct PendingAdmittance {
+    pub(in crate::host) id: ParticipantId,
+    pub(in crate::host) hello: Hello,
+    pub(in crate::host) admitted: Admittance,
+}
+
+/// Everybody who knocks.
+pub(in crate::host) struct Knocks {
+    waiting: BTreeMap<ParticipantId, Knock>,
+    /// Identities and endpoints that may not knock yet.
+    cooldowns: BTreeMap<PublicKey, u64>,
+    bucket: Bucket,
+    wait_ms: u64,
+    /// Who manages has not been told how it stands.
+    pub(in crate::host) changed: bool,
+}
+
+impl Knocks {
+    pub(in crate::host) fn new(now_us: u64, wait_ms: u64) -> Knocks {
+        Knocks {
+            waiting: BTreeMap::new(),
+            cooldowns: BTreeMap::new(),
+            bucket: Bucket::new(now_us, PER_SECOND, BURST),
+            wait_ms: wait_ms.clamp(1_000, u64::from(u32::MAX)),
+            changed: false,
+        }
+    }
+
+    pub(in crate::host) fn get(&self, id: ParticipantId) -> Option<&Knock> {
+        self.waiting.get(&id)
+    }
+
+    /// Everybody who waits.
+    pub(in crate::host) fn waiting(&self) -> impl Iterator<Item = &Knock> {
+        self.waiting.values()
+    }
+
+    fn turn_away(&mut self, key: PublicKey, until_us: u64) {
+        self.cooldowns.insert(key, until_us);
+        if self.cooldowns.len() > MAX_TURNED_AWAY {
+            let oldest = self.cooldowns.iter().min_by_key(|(_, until)| **until);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                self.cooldowns.remove(&oldest);
+            }
+        }
+    }
+
+    fn may_knock_at(&self, key: &PublicKey) -> u64 {
+        self.cooldowns.get(key).copied().unwrap_or(0)
+    }
+}
+
+impl Host {
+    /// Somebody who showed the ticket waits for an answer.
+    pub(in crate::host) fn knock(
+        &mut self,
+        conn: ConnId,
+        hello: &Hello,
+        admitted: Admittance,
+    ) -> Result<(), PeerError> {
+        let now = self.now.mono_us;
+        let peer = self.conns.get(&conn).map(|state| (state.peer, state.from));
+        let Some((peer, from)) = peer else {
+            return Ok(());
+        };
+        let key = admitted.identity.key();
+        let at = self
+            .knocks
+            .may_knock_at(&key)
+            .max(self.knocks.may_knock_at(&peer));
+        if now < at {
+            let text = format!(
+                "the host did not let you in a moment ago; knock again in {}",
+                span((at - now).div_ceil(1000))
+            );
+            return Err(PeerError::new(RefusedCode::NOT_ADMITTED, text));
+        }
+        let known = self
+            .knocks
+            .waiting
+            .values()
+            .find(|knock| knock.identity == key);
+        let id = match known.map(|knock| knock.id) {
+            Some(id) => {
+                self.leave_older_knocks(id, hello);
+                id
+            }
+            None => self.reserve_knock(key, &from)?,
+        };
+        let until_us = now.saturating_add(self.knocks.wait_ms.saturating_mul(1000));
+        let is_new = !self.knocks.waiting.contains_key(&id);
+        let name = Name::of(hello.name.as_str());
+        let claims = admitted.pass.claims.clone();
+        let ticket = admitted.entry;
+        let knock = self.knocks.waiting.entry(id).or_insert_with(|| Knock {
+            id,
+            identity: key,
+            name,
+            claims,
+            ticket,
+            from: from.own(),
+            conns: BTreeSet::new(),
+            since_us: now,
+            until_us,
+        });
+        if knock.conns.len() >= MAX_EACH {
+            let text = format!("you knock {MAX_EACH} times already; wait for the answer there");
+            return Err(PeerError::new(RefusedCode::BUSY, text));
+        }
+        knock.conns.insert(conn);
+        let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
+        let left_ms = until_us.saturating_sub(now).div_ceil(1000);
+        self.out
+            .push_back(crate::host::api::HostOutput::Accepted { conn });
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.knock = Some(Box::new(PendingAdmittance {
+                id,
+                hello: hello.clone(),
+                admitted,
+            }));
+        }
+        let text = format!(
+            "the host is being asked whether to let you in, for {} at most. They see you as {label}",
+            span(left_ms)
+        );
+        let wait_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
+        self.send(
+            conn,
+            &FromHost::Waiting(Waiting {
+                text: sentence(&text),
+                wait_ms,
+            }),
+        );
+        self.arm(until_us);
+        if is_new {
+            self.announce_knock(id, &proof);
+        }
+        Ok(())
+    }
+
+    /// A number for somebody new at the door, if there is room.
+    fn reserve_knock(
+        &mut self,
+        key: PublicKey,
+        from: &Lineage,
+    ) -> Result<ParticipantId, PeerError> {
+        let now = self.now.mono_us;
+        let limits = Limits::parts(MAX_KNOCKS as u64, PART, 1);
+        let full = from[1..].iter().find(|network| {
+            let inside = |knock: &&Knock| knock.from.lineage().contains(network);
+            let held = self.knocks.waiting.values().filter(inside).count() as u64;
+            held >= limits.of(network)
+        });
+        if let Some(network) = full {
+            let text =
+                format!("too many people knock from {network} at this moment; try again shortly");
+            return Err(PeerError::new(RefusedCode::BUSY, text));
+        }
+        if self.knocks.waiting.len() >= MAX_KNOCKS || !self.knocks.bucket.take(now, 1) {
+            let text = "too many people knock at this session at this moment; try again shortly";
+            return Err(PeerError::new(RefusedCode::BUSY, text));
+        }
+        Ok(self.roster.reserve(&key))
+    }
+
+    /// The same run of a viewer knocks anew: its connection before was cut.
+    fn leave_older_knocks(&mut self, id: ParticipantId, hello: &Hello) {
+        let older = self.conns.iter().filter(|(_, state)| {
+            let kept = state.knock.as_ref();
+            kept.is_some_and(|kept| kept.id == id && kept.hello.join == hello.join)
+        });
+        let older: Vec<ConnId> = older.map(|(conn, _)| *conn).collect();
+        for conn in older {
+            // Silently: the knock goes on.
+            if let Some(state) = self.conns.get_mut(&conn) {
+                state.knock = None;
+            }
+            if let Some(knock) = self.knocks.waiting.get_mut(&id) {
+                knock.conns.remove(&conn);
+            }
+            self.close(conn, 0, "replaced by a newer connection of the same viewer");
+        }
+    }
+
+    fn announce_knock(&mut self, id: ParticipantId, proof: &str) {
+        let Some(knock) = self.knocks.get(id) else {
+            return;
+        };
+        let notice = HostNotice::Knocked {
+            id,
+            name: knock.name.to_string(),
+            identity: knock.identity,
+            proof: proof.to_owned(),
+            question: knock.question(),
+        };
+        let event = event_of("knocked", knock);
+        self.log_event(event);
+        self.notice(notice);
+        self.knocks.changed = true;
+    }
+
+    /// `pillion admit`.
+    pub(in crate::host) fn admit(
+        &mut self,
+        by: &Principal,
+        id: ParticipantId,
+    ) -> Result<Done, CommandError> {
+        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
+        let (label, who) = (knock.label(), Subject::key(&knock.identity));
+        let view = pillion_proto::Rights::VIEW;
+        let listed = self.rights.allow(&mut self.records, &[who], view);
+        listed.map_err(|refusal| not_now(&refusal))?;
+        self.let_in(by, id, AdmittedBy::Admittance);
+        Ok(Done::Said(format!(
+            "{label} is let in, and may come back without knocking"
+        )))
+    }
+
+    /// Goes on with everybody's connection who knocks under this number.
+    fn let_in(&mut self, by: &Principal, id: ParticipantId, entry: AdmittedBy) {
+        let Some(knock) = self.end_knock(id) else {
+            return;
+        };
+        let mut event = event_of("admitted", &knock);
+        event["proof"] = entry.to_string().into();
+        self.log_by(by, event);
+        for conn in knock.conns {
+            let kept = self
+                .conns
+                .get_mut(&conn)
+                .and_then(|state| state.knock.take());
+            if let Some(kept) = kept {
+                let PendingAdmittance {
+                    hello,
+                    mut admitted,
+                    ..
+                } = *kept;
+                admitted.entry = entry;
+                self.welcome(conn, &hello, admitted, Some(id));
+            }
+        }
+    }
+
+    /// `pillion refuse`.
+    pub(in crate::host) fn turn_away(
+        &mut self,
+        by: &Principal,
+        id: ParticipantId,
+        for_good: bool,
+    ) -> Result<Done, CommandError> {
+        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
+        let (label, key) = (knock.label(), knock.identity);
+        let claims: Vec<Subject> = knock.claims.iter().map(|one| one.who.clone()).collect();
+        let ended = match for_good {
+            true => self.bar_all(key, &claims),
+            false => {
+                let now = UnixMillis(self.now.unix_ms);
+                self.rights.end_links(&mut self.records, &key, now)
+            }
+        };
+        if ended.links > 0 {
+            self.refresh_standings(ChangeReason::Revoked);
+        }
+        let ended = said_ended(ended);
+        let host = self.display_name(by);
+        let fault = match for_good {
+            true => PeerError::new(
+                RefusedCode::BARRED,
+                format!("{host} does not let you into this session, now or later"),
+            ),
+            false => PeerError::new(
+                RefusedCode::NOT_ADMITTED,
+                format!("{host} did not let you in"),
+            ),
+        };
+        let mut event = serde_json::json!({ "why": "refused", "for_good": for_good });
+        self.send_away(by, id, &fault, &mut event);
+        if for_good {
+            // Others may have proved to be the same.
+            self.put_out_banned();
+            self.reconsider_knocks();
+        }
+        let said = match for_good {
+            true => format!("{label} was refused, and is barred{ended}"),
+            false => format!(
+                "{label} was refused; they may knock again in {}{ended}",
+                span(AGAIN_US / 1000)
+            ),
+        };
+        Ok(Done::Said(said))
+    }
+
+    /// Ends a knock with words, and notes who it was.
+    fn send_away(
+        &mut self,
+        by: &Principal,
+        id: ParticipantId,
+        fault: &PeerError,
+        more: &mut serde_json::Value,
+    ) {
+        let until_us = self.now.mono_us.saturating_add(AGAIN_US);
+        let Some(knock) = self.end_knock(id) else {
+            return;
+        };
+        let mut event = event_of("cooldowns", &knock);
+        if let (Some(event), Some(more)) = (event.as_object_mut(), more.as_object_mut()) {
+            event.append(more);
+        }
+        self.log_by(by, event);
+        self.knocks.turn_away(knock.identity, until_us);
+        for conn in knock.conns {
+            if let Some(state) = self.conns.get_mut(&conn) {
+                state.knock = None;
+                let peer = state.peer;
+                self.knocks.turn_away(peer, until_us);
+            }
+            self.refuse(conn, fault);
+        }
+    }
+
+    /// Nobody waits under this number any more, however it ended.
+    fn end_knock(&mut self, id: ParticipantId) -> Option<Knock> {
+        let knock = self.knocks.waiting.remove(&id)?;
+        self.knocks.changed = true;
+        self.notice(HostNotice::KnockGone { id });
+        Some(knock)
+    }
+
+    /// Lets go of the memberships among what those who wait proved that a team took back; they are asked
+    /// about anew without them.
+    pub(in crate::host) fn forget_taken_back(&mut self) {
+        let trust = &self.trust;
+        let holds = |claim: &VerifiedClaim| !claim.is_taken_back(trust);
+        let mut changed = Vec::new();
+        for knock in self.knocks.waiting.values_mut() {
+            let before = knock.claims.len();
+            knock.claims.retain(holds);
+            if knock.claims.len() != before {
+                changed.push(knock.id);
+            }
+        }
+        let kept = self
+            .conns
+            .values_mut()
+            .filter_map(|state| state.knock.as_mut());
+        for kept in kept {
+            kept.admitted.pass.claims.retain(holds);
+        }
+        if changed.is_empty() {
+            return;
+        }
+        self.reconsider_knocks();
+        for id in changed {
+            if let Some(proof) = self.knocks.get(id).map(Knock::proof) {
+                self.notice(HostNotice::KnockGone { id });
+                self.announce_knock(id, &proof);
+            }
+        }
+    }
+
+    /// A connection that knocked is gone.
+    pub(in crate::host) fn knock_left(&mut self, conn: ConnId, id: ParticipantId) {
+        let Some(knock) = self.knocks.waiting.get_mut(&id) else {
+            return;
+        };
+        knock.conns.remove(&conn);
+        if knock.conns.is_empty()
+            && let Some(knock) = self.end_knock(id)
+        {
+            let mut event = event_of("cooldowns", &knock);
+            event["why"] = "left".into();
+            self.log_event(event);
+        }
+    }
+
+    /// Who may come in changed: so may the answer to those who wait.
+    pub(in crate::host) fn reconsider_knocks(&mut self) {
+        let ids: Vec<ParticipantId> = self.knocks.waiting.keys().copied().collect();
+        for id in ids {
+            let Some(knock) = self.knocks.get(id) else {
+                continue;
+            };
+            let who = knock.subjects();
+            let out = match self.check_person(&knock.identity) {
+                Ok(()) => self.check_claims(&who),
+                barred => barred,
+            };
+            let shown = Credentials {
+                ticket: Some(knock.ticket),
+                grant: false,
+            };
+            let fault = match (out, self.decide_admission(&who, shown)) {
+                (Err(barred), _) => barred,
+                (Ok(()), Admission::In(entry)) => {
+                    self.let_in(&Principal::Rule, id, entry);
+                    continue;
+                }
+                (Ok(()), Admission::NotAMember) => Host::not_a_member(),
+                (Ok(()), Admission::Knock | Admission::Nothing) => continue,
+            };
+            let why = match fault.code {
+                RefusedCode::BARRED => "barred",
+                _ => "no member of the team",
+            };
+            let mut event = serde_json::json!({ "why": why });
+            self.send_away(&Principal::Rule, id, &fault, &mut event);
+        }
+    }
+
+    /// Refuses those whom nobody answered.
+    pub(in crate::host) fn expire_knocks(&mut self) {
+        let now = self.now.mono_us;
+        let due: Vec<(ParticipantId, u64)> = self
+            .knocks
+            .waiting
+            .values()
+            .map(|knock| (knock.id, knock.until_us))
+            .collect();
+        for (id, until_us) in due {
+            if now < until_us {
+                self.arm(until_us);
+                continue;
+            }
+            let waited = self
+                .knocks
+                .get(id)
+                .map_or(0, |knock| until_us - knock.since_us);
+            let text = format!(
+                "nobody at the host answered within {}; ask them to let you in, and knock again",
+                span(waited / 1000)
+            );
+            let fault = PeerError::new(RefusedCode::NOT_ADMITTED, text);
+            let mut event = serde_json::json!({ "why": "nobody answered" });
+            self.send_away(&Principal::Rule, id, &fault, &mut event);
+        }
+    }
+
+    /// Those who knock, as `pillion who` lists them.
+    pub(in crate::host) fn who_knocks(&self) -> Vec<ParticipantStatus> {
+        let knocks = self.knocks.waiting.values();
+        knocks
+            .map(|knock| {
+                let conn = knock.conns.first().and_then(|conn| self.conns.get(conn));
+                ParticipantStatus {
+                    id: knock.id,
+                    name: knock.name.to_string(),
+                    identity: knock.identity,
+                    right: pillion_proto::Rights::VIEW,
+                    until_unix_ms: None,
+                    here: false,
+                    silent: false,
+                    asking: false,
+                    knocking: true,
+                    proof: knock.proof(),
+                    path: conn.map_or(pillion_proto::PathKind::Unknown, |conn| conn.path),
+                    rtt_us: conn.and_then(|conn| conn.rtt_us),
+                    lag_frames: 0,
+                }
+            })
+            .collect()
+    }
+
+    /// Tells those who manage who knocks, if that changed.
+    pub(in crate::host) fn tell_knocks(&mut self) {
+        if !std::mem::take(&mut self.knocks.changed) {
+            return;
+        }
+        let now = UnixMillis(self.now.unix_ms);
+        let managers = self.conns.iter().filter(|(_, state)| {
+            let member = state.member();
+            member.is_some_and(|member| self.rights.manage(&member.identity.key(), now).is_some())
+        });
+        let managers: Vec<ConnId> = managers.map(|(conn, _)| *conn).collect();
+        if managers.is_empty() {
+            return;
+        }
+        let knocks = self.knocks.waiting.values().map(|knock| KnockInfo {
+            id: knock.id,
+            name: Text::cut(knock.name.as_str()),
+            identity: *knock.identity.as_bytes(),
+            proof: Text::cut(&knock.proof()),
+        });
+        let told = FromHost::Knocks(Told {
+            allow: Some(self.door()),
+            knocks: knocks.collect(),
+        });
+        for conn in managers {
+            self.send(conn, &told);
+        }
+    }
+}
+
+fn event_of(event: &str, knock: &Knock) -> serde_json::Value {
+    let claims: Vec<&str> = knock.claims.iter().map(|one| one.who.as_str()).collect();
+    serde_json::json!({
+        "event": event, "id": knock.id.0, "name": knock.name.as_str(),
+        "identity": knock.identity.to_string(), "proof": knock.proof(), "claims": claims,
+    })
+}
+
+fn nobody_knocks(id: ParticipantId) -> CommandError {
+    CommandError::NotNow(format!(
+        "nobody with the number {} knocks (any more); `pillion who` lists who does",
+        id.0
+    ))
+}

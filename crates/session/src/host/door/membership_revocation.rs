@@ -1,0 +1,123 @@
+//! Memberships that their team took back while the session runs: what they gave ends at once.
+//!
+//! Whoever came in by one alone is put out, as the door would say no to them now. Whoever came in by
+//! something else stays, without what the list gave them as a member.
+
+use pillion_people::Removals;
+use pillion_proto::{ParticipantId, RefusedCode};
+
+use crate::types::ConnId;
+
+use crate::host::{
+    Host,
+    api::HostNotice,
+    conn::{Conn, PeerError},
+    door::admission::{Admission, AdmittedBy, subjects_of},
+    people::standing::ChangeReason,
+};
+
+impl Host {
+    /// Teams took more back.
+    pub(in crate::host) fn on_removals(&mut self, removals: Vec<Removals>) {
+        self.trust.removals = removals;
+        self.apply_membership_revocation();
+    }
+
+    /// Lets go of every membership that was proved and does not hold any more, and of what it gave.
+    pub(in crate::host) fn apply_membership_revocation(&mut self) {
+        let people = self.roster.people();
+        let hit = people.filter(|person| {
+            let mut claims = person.claims.iter();
+            claims.any(|claim| claim.is_taken_back(&self.trust))
+        });
+        let hit: Vec<ParticipantId> = hit.map(|person| person.id).collect();
+        for id in &hit {
+            self.forget_memberships(*id);
+        }
+        if !hit.is_empty() {
+            self.refresh_standings(ChangeReason::MembershipRevoked);
+            self.put_out_taken_back();
+        }
+        self.forget_taken_back();
+    }
+
+    /// Somebody is a member no more, and has what the list gives them without that.
+    fn forget_memberships(&mut self, id: ParticipantId) {
+        let trust = &self.trust;
+        let Some(person) = self.roster.get_mut(id) else {
+            return;
+        };
+        let before = person.proved();
+        person.claims.retain(|claim| !claim.is_taken_back(trust));
+        let left = person.proved();
+        let lost: Vec<&str> = before
+            .iter()
+            .filter(|one| !left.contains(one))
+            .map(|one| one.as_str())
+            .collect();
+        let (key, name, who) = (person.identity, person.name.to_string(), person.subjects());
+        if !lost.is_empty() {
+            let lost = lost.join(", ");
+            self.log_event(serde_json::json!({
+                "event": "taken_back", "id": id.0, "name": name, "identity": key.to_string(),
+                "what": lost,
+            }));
+            self.notice(HostNotice::Said(format!(
+                "“{name}” is out of their team, which took the membership back"
+            )));
+        }
+        let listed = self.rights.listed(&who);
+        self.rights.unlist(&mut self.records, &key, listed);
+        let conns = self.conns_of(id);
+        let member = conns.first().and_then(|conn| self.member(*conn));
+        if let Some(identity) = member.map(|member| member.identity.clone()) {
+            self.give_listed_right(&identity, &who);
+        }
+    }
+
+    /// Puts out whom nothing lets in but what was taken back.
+    fn put_out_taken_back(&mut self) {
+        let members = self.conns.iter().filter_map(|(conn, state)| {
+            let member = state.member()?;
+            let mut claims = member.pass.claims.iter();
+            let hit = claims.any(|claim| claim.is_taken_back(&self.trust));
+            hit.then_some(*conn)
+        });
+        let members: Vec<ConnId> = members.collect();
+        for conn in members {
+            let trust = &self.trust;
+            let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+                continue;
+            };
+            let claims = &mut member.pass.claims;
+            claims.retain(|claim| !claim.is_taken_back(trust));
+            if !matches!(member.entry, AdmittedBy::List | AdmittedBy::Team) {
+                continue;
+            }
+            let (id, key, pass) = (member.id, member.join.0, member.pass.clone());
+            let who = subjects_of(&key, &pass.claims);
+            match self.decide_admission(&who, self.still_shown(&key, &pass)) {
+                Admission::In(entry) => self.set_entry(conn, id, entry),
+                Admission::Knock | Admission::Nothing | Admission::NotAMember => {
+                    let text = "your team took back the membership that let you into this session: ask \
+                                the team's owner";
+                    self.log_event(serde_json::json!({
+                        "event": "put_out", "id": id.0, "identity": key.to_string(),
+                        "why": "a membership was taken back",
+                    }));
+                    self.refuse(conn, &PeerError::new(RefusedCode::NOT_ADMITTED, text));
+                }
+            }
+        }
+    }
+
+    /// Somebody who is here stays for another reason than before.
+    fn set_entry(&mut self, conn: ConnId, id: ParticipantId, entry: AdmittedBy) {
+        if let Some(member) = self.member_mut(conn) {
+            member.entry = entry;
+        }
+        if let Some(person) = self.roster.get_mut(id) {
+            person.entry = entry;
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Asking for edit, and telling people what they may do.
+
+use pillion_caps::{PublicKey, UnixMillis};
+use pillion_proto::{FromHost, ParticipantId, RequestAnswer, RightChanged, Rights};
+
+use crate::{
+    types::ConnId,
+    words::{sentence, span},
+};
+
+use crate::host::{
+    Host,
+    api::{CommandError, Done, HostNotice},
+    commands::question::Question,
+    principal::Principal,
+};
+
+/// After a no, the same person may ask for edit again so much later, in microseconds.
+const ASK_AGAIN_US: u64 = 10_000_000;
+
+/// Why rights are looked at anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::host) enum ChangeReason {
+    Revoked,
+    Expired,
+    /// A team took a membership back.
+    MembershipRevoked,
+}
+
+impl Host {
+    /// A viewer asks for edit.
+    pub(in crate::host) fn on_request(&mut self, conn: ConnId, id: ParticipantId) {
+        let now = self.now.mono_us;
+        let read_only = self.read_only;
+        self.notice_ended(id);
+        let Some(person) = self.roster.get_mut(id) else {
+            return;
+        };
+        let standing = person.standing;
+        let no = if read_only {
+            "edit can't be granted in this session".to_owned()
+        } else if standing.right.exceeds_view() {
+            let (right, until) = (standing.right, standing.until.map(|until| until.0));
+            let text = sentence("you can type already");
+            let edit_epoch = person.edit_epoch;
+            let message = RightChanged {
+                edit_epoch,
+                right,
+                until_unix_ms: until,
+                text,
+            };
+            return self.send(conn, &FromHost::Right(message));
+        } else if person.asking {
+            return;
+        } else if now < person.may_ask_at_us {
+            let left = span((person.may_ask_at_us - now).div_ceil(1000));
+            format!("the host said no a moment ago; ask again in {left}")
+        } else {
+            person.asking = true;
+            let (name, identity) = (person.name.to_string(), person.identity);
+            let proof = person.proof();
+            let question = Question::give(Rights::EDIT, self.edit_ttl_ms, person);
+            self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
+            return self.notice(HostNotice::EditRequested {
+                id,
+                name,
+                identity,
+                proof,
+                question,
+            });
+        };
+        self.send(
+            conn,
+            &FromHost::RequestAnswer(RequestAnswer {
+                text: sentence(&no),
+            }),
+        );
+    }
+
+    pub(in crate::host) fn refuse_request(
+        &mut self,
+        by: &Principal,
+        id: ParticipantId,
+    ) -> Result<Done, CommandError> {
+        let until = self.now.mono_us.saturating_add(ASK_AGAIN_US);
+        let text = sentence(&format!(
+            "{} said no to your request for edit",
+            self.display_name(by)
+        ));
+        let label = self.label(id);
+        let Some(person) = self.roster.get_mut(id).filter(|person| person.asking) else {
+            return Err(CommandError::NotNow(format!(
+                "{label} does not ask for edit"
+            )));
+        };
+        person.may_ask_at_us = until;
+        self.end_request(id);
+        for conn in self.conns_of(id) {
+            self.send(
+                conn,
+                &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
+            );
+        }
+        let name = self.name_of(id);
+        self.log_by(
+            by,
+            serde_json::json!({ "event": "refused", "id": id.0, "name": name }),
+        );
+        Ok(Done::Said("the request was refused".into()))
+    }
+
+    /// Takes a request away, however it ended.
+    pub(in crate::host) fn end_request(&mut self, id: ParticipantId) {
+        if let Some(person) = self.roster.get_mut(id)
+            && std::mem::take(&mut person.asking)
+        {
+            self.notice(HostNotice::RequestGone { id });
+        }
+    }
+
+    /// Tells one person their right as it is now.
+    pub(in crate::host) fn send_standing(&mut self, key: &PublicKey, text: &str) {
+        let standing = self.rights.standing(key, UnixMillis(self.now.unix_ms));
+        let Some(id) = self.roster.by_identity(key).map(|person| person.id) else {
+            return;
+        };
+        self.knocks.changed |= self.roster.set_standing(id, standing);
+        if standing.right.exceeds_view() {
+            self.end_request(id);
+        }
+        let edit_epoch = self.roster.get(id).map_or(0, |person| person.edit_epoch);
+        let (right, until) = (standing.right, standing.until.map(|until| until.0));
+        let message = RightChanged {
+            right,
+            until_unix_ms: until,
+            edit_epoch,
+            text: sentence(text),
+        };
+        for conn in self.conns_of(id) {
+            self.send(conn, &FromHost::Right(message.clone()));
+        }
+    }
+
+    /// Clocks jump: a right may have ended and nobody been told.
+    fn notice_ended(&mut self, id: ParticipantId) {
+        let now = UnixMillis(self.now.unix_ms);
+        let is_stale = self
+            .roster
+            .get(id)
+            .is_some_and(|person| person.standing != self.rights.standing(&person.identity, now));
+        if is_stale {
+            self.refresh_standings(ChangeReason::Expired);
+        }
+    }
+
+    /// Finds out whose right changed, and tells them why.
+    pub(in crate::host) fn refresh_standings(&mut self, why: ChangeReason) {
+        let now = UnixMillis(self.now.unix_ms);
+        self.rights.drop_ended(now);
+        let changed: Vec<(ParticipantId, PublicKey)> = self
+            .roster
+            .people()
+            .filter(|person| person.standing != self.rights.standing(&person.identity, now))
+            .map(|person| (person.id, person.identity))
+            .collect();
+        let text = match why {
+            ChangeReason::Revoked => format!("your edit right was revoked by {}", self.names.host),
+            ChangeReason::Expired => {
+                "your edit right ended: it expired; ask again if you need it".to_owned()
+            }
+            ChangeReason::MembershipRevoked => {
+                "your edit right came by your membership of a team, and the team took that \
+                               back: ask its owner, or the host"
+                    .to_owned()
+            }
+        };
+        let word = match why {
+            ChangeReason::Revoked => "revoked",
+            ChangeReason::Expired => "expired",
+            ChangeReason::MembershipRevoked => "membership taken back",
+        };
+        for (id, key) in changed {
+            self.send_standing(&key, &text);
+            let right = self.rights.standing(&key, now).right;
+            self.log_event(serde_json::json!({
+                "event": "right", "id": id.0, "right": format!("{right:?}").to_lowercase(), "why": word,
+            }));
+        }
+        self.arm_expiry();
+    }
+}
