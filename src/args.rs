@@ -6,10 +6,10 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use pillion::{
     caps::PublicKey,
-    keep::Keep,
     net::{RelayChoice, Resolve, signal::SignalUrl},
     proto::{Allow, Rights},
-    proving::AllAs,
+    proving::ProofKinds,
+    retention::Retention,
     span::Span,
 };
 
@@ -137,7 +137,7 @@ pub struct RunArgs {
 
     /// What to keep of ended sessions: an age, a size, both ("30d,1GiB"), or "none".
     #[arg(long, value_name = "AGE,SIZE")]
-    pub keep: Option<Keep>,
+    pub keep: Option<Retention>,
 
     /// The program to run instead of your shell.
     #[arg(last = true, value_name = "COMMAND")]
@@ -344,7 +344,7 @@ pub struct JoinArgs {
     /// Prove who you are: "ssh" (or ssh:FINGERPRINT, ssh:FILE), "email", "team" (or team:NAME); several
     /// with commas. Your Pillion key is proved anyway.
     #[arg(long = "as", value_name = "ssh|email|team")]
-    pub prove: Option<AllAs>,
+    pub prove: Option<ProofKinds>,
 
     /// Sign in for --as email on another device, where this one has no browser.
     #[arg(long)]

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt::Display, path::Path, str::FromStr};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
-    keep::Keep,
     net::{RelayChoice, Resolve, signal::SignalUrl},
     people::Issuer,
     proto::Allow,
-    proving::AllAs,
+    proving::ProofKinds,
+    retention::Retention,
     span::Span,
     tui::Prefix,
 };
@@ -90,8 +90,8 @@ const KEYS: [Key; 20] = [
     Key {
         name: "keep",
         help: "What ended sessions keep on this machine: an age, a size, both (\"30d,1GiB\"), \"all\" or \"none\".",
-        default: || Keep::default().to_string(),
-        check: check::<Keep>,
+        default: || Retention::default().to_string(),
+        check: check::<Retention>,
     },
     Key {
         name: "clipboard",
@@ -115,7 +115,7 @@ const KEYS: [Key; 20] = [
         name: "join_as",
         help: "How to prove who you are when you join, unless --as says otherwise: \"ssh\", \"email\", \"team\",\nseveral with commas, or empty.",
         default: String::new,
-        check: check::<AllAs>,
+        check: check::<ProofKinds>,
     },
     Key {
         name: "oidc_issuer",
@@ -326,7 +326,7 @@ impl Config {
     }
 
     /// What ended sessions keep.
-    pub fn keep(&self) -> Keep {
+    pub fn keep(&self) -> Retention {
         self.parsed("keep")
     }
 
@@ -346,7 +346,7 @@ impl Config {
     }
 
     /// How to prove who one is.
-    pub fn join_as(&self) -> AllAs {
+    pub fn join_as(&self) -> ProofKinds {
         self.parsed("join_as")
     }
 
@@ -452,7 +452,7 @@ mod tests {
         assert_eq!(config.keep(), "1d".parse().unwrap());
         let config = load("keep = \"1d\"", &[("PILLION_KEEP", "2d")]).unwrap();
         assert_eq!(config.keep(), "2d".parse().unwrap());
-        assert_eq!(load("", &[]).unwrap().keep(), Keep::default());
+        assert_eq!(load("", &[]).unwrap().keep(), Retention::default());
     }
 
     #[test]

@@ -5,26 +5,26 @@
 //! both need of the machine they run on.
 
 pub mod audit;
-pub mod book;
+pub mod claim_renewal;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod contacts;
 pub mod control;
 pub mod devices;
 pub mod export;
+mod host_lookup;
 pub mod hosting;
-pub mod keep;
 pub mod paths;
 mod printer;
 pub mod proving;
 pub mod qr;
 pub mod recording;
-pub mod renewing;
-mod seeker;
+pub mod retention;
 pub mod select;
 pub mod span;
 pub mod teams;
-pub mod viewing;
+pub mod viewer_loop;
 
 pub use pillion_caps as caps;
 pub use pillion_code as code;

@@ -15,7 +15,7 @@ use crate::{clock::unix_ms, config::Config, teams};
 
 /// What to prove oneself to be, beside one's Pillion key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum As {
+pub enum ProofKind {
     /// The holder of an SSH key.
     Ssh(ssh::Choice),
     /// Who reads the mail of an address.
@@ -24,35 +24,35 @@ pub enum As {
     Team(Option<String>),
 }
 
-impl FromStr for As {
+impl FromStr for ProofKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':').unwrap_or((text, "")) {
-            ("ssh", key) => Ok(As::Ssh(ssh::Choice::read(key))),
-            ("email", "") => Ok(As::Email),
-            ("team", "") => Ok(As::Team(None)),
-            ("team", name) => Ok(As::Team(Some(name.to_owned()))),
+            ("ssh", key) => Ok(ProofKind::Ssh(ssh::Choice::read(key))),
+            ("email", "") => Ok(ProofKind::Email),
+            ("team", "") => Ok(ProofKind::Team(None)),
+            ("team", name) => Ok(ProofKind::Team(Some(name.to_owned()))),
             _ => Err("say \"ssh\", \"ssh:FINGERPRINT\", \"ssh:FILE\", \"email\", \"team\" or \"team:NAME\"".to_owned()),
         }
     }
 }
 
-impl fmt::Display for As {
+impl fmt::Display for ProofKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            As::Ssh(_) => f.write_str("an SSH key"),
-            As::Email => f.write_str("an e-mail address"),
-            As::Team(_) => f.write_str("a team's membership"),
+            ProofKind::Ssh(_) => f.write_str("an SSH key"),
+            ProofKind::Email => f.write_str("an e-mail address"),
+            ProofKind::Team(_) => f.write_str("a team's membership"),
         }
     }
 }
 
 /// Several, with commas between; nothing for none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AllAs(pub Vec<As>);
+pub struct ProofKinds(pub Vec<ProofKind>);
 
-impl FromStr for AllAs {
+impl FromStr for ProofKinds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -60,10 +60,10 @@ impl FromStr for AllAs {
             .split(',')
             .map(str::trim)
             .filter(|word| !word.is_empty());
-        let all: Vec<As> = words.map(str::parse).collect::<Result<_, _>>()?;
+        let all: Vec<ProofKind> = words.map(str::parse).collect::<Result<_, _>>()?;
         match all.len() > MAX_CLAIMS {
             true => Err(format!("at most {MAX_CLAIMS} proofs can be given")),
-            false => Ok(AllAs(all)),
+            false => Ok(ProofKinds(all)),
         }
     }
 }
@@ -92,7 +92,7 @@ pub struct Claims {
 struct Made {
     bytes: Bytes,
     /// When it ends, and what it proves; `None` for one that isn't made again.
-    ends: Option<(UnixMillis, As)>,
+    ends: Option<(UnixMillis, ProofKind)>,
 }
 
 /// How long before its end a claim counts as run out, in milliseconds: it is on its way for a while, and
@@ -100,7 +100,7 @@ struct Made {
 const SPARE_MILLIS: u64 = 60 * 1000;
 
 impl Made {
-    fn new(what: As, claim: &Claim) -> Result<Made> {
+    fn new(what: ProofKind, claim: &Claim) -> Result<Made> {
         let bytes = claim.to_bytes();
         if bytes.len() > MAX_CLAIM {
             let len = bytes.len();
@@ -167,12 +167,12 @@ impl Prover {
     ///
     /// # Errors
     /// One of them can't be made; says what to do.
-    pub async fn claims(self, wanted: &[As], session: &PublicKey) -> Result<Claims> {
+    pub async fn claims(self, wanted: &[ProofKind], session: &PublicKey) -> Result<Claims> {
         let mut made = Vec::new();
         for what in wanted {
             let claim = match what {
-                As::Email => self.email().await?,
-                As::Ssh(_) | As::Team(_) => self.alone(what, session, now()).await?,
+                ProofKind::Email => self.email().await?,
+                ProofKind::Ssh(_) | ProofKind::Team(_) => self.alone(what, session, now()).await?,
             };
             made.push(Made::new(what.clone(), &claim)?);
         }
@@ -181,11 +181,11 @@ impl Prover {
     }
 
     /// Makes one again, if that needs nobody.
-    async fn again(&self, what: &As, session: &PublicKey, now: UnixMillis) -> Result<Made> {
+    async fn again(&self, what: &ProofKind, session: &PublicKey, now: UnixMillis) -> Result<Made> {
         let claim = self.alone(what, session, now).await?;
         let made = Made::new(what.clone(), &claim)?;
         match (what, made.has_run_out(now)) {
-            (As::Team(_), true) => bail!(
+            (ProofKind::Team(_), true) => bail!(
                 "ask your team's owner for a new membership and keep it with `pillion team join`: this viewer \
                  shows it when it comes back the next time"
             ),
@@ -194,17 +194,17 @@ impl Prover {
     }
 
     /// Makes a claim without the person.
-    async fn alone(&self, what: &As, session: &PublicKey, now: UnixMillis) -> Result<Claim> {
+    async fn alone(&self, what: &ProofKind, session: &PublicKey, now: UnixMillis) -> Result<Claim> {
         Ok(match what {
-            As::Ssh(choice) => {
+            ProofKind::Ssh(choice) => {
                 let places = ssh::Places::from_env();
                 ssh::claim(choice, &places, &self.identity, session, now).await?
             }
-            As::Email => self.kept(&self.client()?, now)?.context(
+            ProofKind::Email => self.kept(&self.client()?, now)?.context(
                 "leave, and join again with --as email to sign in anew: only you can do that. A sign-in made \
                  so elsewhere on this machine is shown by this viewer, too, when it comes back the next time",
             )?,
-            As::Team(name) => Claim::Team(self.membership(name.as_deref(), now)?),
+            ProofKind::Team(name) => Claim::Team(self.membership(name.as_deref(), now)?),
         })
     }
 
@@ -328,17 +328,17 @@ mod tests {
 
     #[test]
     fn what_to_prove_is_read_from_words() {
-        let read = |text: &str| text.parse::<AllAs>().map(|all| all.0);
+        let read = |text: &str| text.parse::<ProofKinds>().map(|all| all.0);
         assert_eq!(read(""), Ok(vec![]));
         assert_eq!(
             read("ssh:SHA256:abc, email,team:anna"),
             Ok(vec![
-                As::Ssh(ssh::Choice::Named("SHA256:abc".to_owned())),
-                As::Email,
-                As::Team(Some("anna".to_owned())),
+                ProofKind::Ssh(ssh::Choice::Named("SHA256:abc".to_owned())),
+                ProofKind::Email,
+                ProofKind::Team(Some("anna".to_owned())),
             ])
         );
-        assert_eq!(read("ssh"), Ok(vec![As::Ssh(ssh::Choice::Any)]));
+        assert_eq!(read("ssh"), Ok(vec![ProofKind::Ssh(ssh::Choice::Any)]));
         for text in ["gpg", "email:anna", "ssh,ssh,ssh,ssh,ssh"] {
             assert!(read(text).is_err(), "{text}");
         }

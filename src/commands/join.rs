@@ -23,7 +23,7 @@ use pillion::{
     screen::clean::clean_name,
     select::NoSuchSession,
     source::HostTty,
-    viewing::{Options, Outcome, Viewing},
+    viewer_loop::{Options, Outcome, ViewerLoop},
 };
 
 use crate::{
@@ -84,14 +84,14 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
     };
     let read_only = options.read_only;
     let outcome = if args.text {
-        Viewing::start(options)?.text().await?
+        ViewerLoop::start(options)?.text().await?
     } else if args.follow {
-        Viewing::start(options)?.follow().await?
+        ViewerLoop::start(options)?.follow().await?
     } else {
         let tty = HostTty::open_output()?.context(
             "there is no terminal to show the session in; use --text for the screen as text, or --follow for its lines as they come",
         )?;
-        Viewing::start(options)?
+        ViewerLoop::start(options)?
             .full_screen(tty, config.prefix(), read_only)
             .await?
     };

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use pillion::{
-    book::Book,
     config::Config,
+    contacts::Contacts,
     paths::{Paths, private_dir},
     prove::keys::invited,
 };
@@ -13,7 +13,7 @@ use crate::args::{PeopleArgs, PeopleCmd};
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: PeopleArgs) -> Result<()> {
     private_dir(&paths.config)?;
-    let mut book = Book::open(&paths.config)?;
+    let mut book = Contacts::open(&paths.config)?;
     match args.command {
         None => list(&book, args.json),
         Some(PeopleCmd::Add { name, person }) => {
@@ -27,7 +27,7 @@ pub async fn run(paths: &Paths, config: &Config, args: PeopleArgs) -> Result<()>
     }
 }
 
-fn list(book: &Book, json: bool) -> Result<()> {
+fn list(book: &Contacts, json: bool) -> Result<()> {
     if json {
         pillion::output!("{}", serde_json::to_string(book.entries())?)?;
     } else if book.entries().is_empty() {

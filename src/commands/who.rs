@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use pillion::{
-    book::Book,
     clock,
+    contacts::Contacts,
     paths::Paths,
     proto::PathKind,
     session::{Command, Done, ParticipantStatus},
@@ -17,7 +17,7 @@ pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
     let Done::Who(people) = done else {
         return Ok(());
     };
-    let book = Book::open(&paths.config)?;
+    let book = Contacts::open(&paths.config)?;
     if args.json {
         pillion::output!(
             "{}",
@@ -31,7 +31,7 @@ pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
     Ok(())
 }
 
-fn json(person: &ParticipantStatus, book: &Book) -> serde_json::Value {
+fn json(person: &ParticipantStatus, book: &Contacts) -> serde_json::Value {
     serde_json::json!({
         "id": person.id.0,
         "name": person.name,
@@ -49,7 +49,7 @@ fn json(person: &ParticipantStatus, book: &Book) -> serde_json::Value {
     })
 }
 
-fn table(people: &[ParticipantStatus], book: &Book) -> Result<()> {
+fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
     pillion::output!(
         "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  NOTE",
         "ID",

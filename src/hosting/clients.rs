@@ -10,13 +10,13 @@ const QUEUE: usize = 16;
 /// What a client does.
 pub enum FromClient {
     /// It asks for something.
-    Asked(Asked),
+    ControlRequest(ControlRequest),
     /// One went without waiting for its answer, whose [`Reply::is_gone`] says so.
     Gone,
 }
 
 /// A request and who waits for the answer.
-pub struct Asked {
+pub struct ControlRequest {
     /// What is asked.
     pub request: Request,
     /// Where the answer goes.
@@ -102,7 +102,7 @@ async fn serve(mut client: Client, events: mpsc::Sender<FromClient>) {
         let (answer, mut answered) = oneshot::channel();
         let (progress, mut waits) = mpsc::unbounded_channel();
         let reply = Reply { answer, progress };
-        let asked = FromClient::Asked(Asked { request, reply });
+        let asked = FromClient::ControlRequest(ControlRequest { request, reply });
         if events.send(asked).await.is_err() {
             return;
         }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 /// Which service, and whether a link is wanted from it.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct LinkConfig {
     /// The service.
     pub service: SignalService,
     /// Publish a link. Codes are made when asked for, either way.
@@ -20,7 +20,7 @@ pub struct Wanted {
 
 /// One session's link.
 pub struct Links {
-    wanted: Option<Wanted>,
+    wanted: Option<LinkConfig>,
     /// Whom to trust for the certificate of a service that is named later.
     ca: Option<RelayCa>,
     session: SecretKey,
@@ -36,7 +36,7 @@ impl Links {
     /// Nothing is shared yet. `seed` is the link key's of an earlier run, whose link this one keeps;
     /// `relay` says that the relay is one's own and has no other secret.
     pub fn new(
-        wanted: Option<Wanted>,
+        wanted: Option<LinkConfig>,
         ca: Option<RelayCa>,
         session: SecretKey,
         seed: Option<[u8; 32]>,
@@ -124,7 +124,7 @@ impl Links {
                 SignalService { url, ca }
             }
         };
-        self.wanted = Some(Wanted { service, link });
+        self.wanted = Some(LinkConfig { service, link });
         self.tell();
     }
 
@@ -191,7 +191,7 @@ impl Links {
         }
     }
 
-    fn wanted(&self) -> Result<&Wanted, String> {
+    fn wanted(&self) -> Result<&LinkConfig, String> {
         self.wanted.as_ref().ok_or_else(|| {
             "there is no link service: name one with --signal URL, or with signal in the settings (pillion config edit) before the session starts"
                 .to_owned()

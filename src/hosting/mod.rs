@@ -11,21 +11,21 @@
 //! own keys go straight to the program; everything anybody else types comes out of the state machine
 //! as [`HostOutput::Write`](pillion_session::HostOutput::Write) or not at all.
 
-mod asking;
 mod clients;
+mod commands;
+mod cursor_probe;
 mod devices;
-mod doing;
-mod farewell;
 mod history;
-mod kept;
 mod link;
 mod lists;
 mod network;
 mod options;
+mod outputs;
 mod overlay;
-mod place;
 mod pty;
-mod trust;
+mod session_dir;
+mod shutdown;
+mod trust_source;
 
 use std::{
     collections::HashMap,
@@ -50,23 +50,23 @@ use crate::{
     clock::{Clock, unix_ms},
     control::Server,
     hosting::{
-        asking::Answer,
         clients::{Clients, FromClient},
+        commands::ReplyTo,
         devices::Publisher,
         history::Packer,
-        kept::Kept,
         link::Links,
         lists::Fetcher,
         overlay::Overlay,
         pty::Program as RunningProgram,
-        trust::Believed,
+        session_dir::SessionFiles,
+        trust_source::TrustSource,
     },
     paths::{Paths, private_dir},
     recording::Run,
     teams,
 };
 
-pub use link::Wanted as LinkWanted;
+pub use link::LinkConfig as LinkWanted;
 pub use options::Options;
 
 /// The one track of a terminal session.
@@ -100,14 +100,14 @@ pub struct Hosting {
     sockets: Vec<SocketAddr>,
     log_failed: bool,
     clients: Clients,
-    believed: Believed,
+    believed: TrustSource,
     lists: Fetcher,
     tty: Option<HostTty>,
     /// The terminal's size as the session knows it.
     size: Size,
     /// The network after sharing has ended: viewers are being told.
     closing: Option<tokio::task::JoinHandle<()>>,
-    waiting: HashMap<u64, Answer>,
+    waiting: HashMap<u64, ReplyTo>,
     /// A code that was asked for in the panel.
     code: Option<oneshot::Receiver<Result<String, String>>>,
     requests: u64,
@@ -115,7 +115,7 @@ pub struct Hosting {
 }
 
 /// What may wake the loop.
-enum Woken {
+enum LoopEvent {
     Net(HostInput),
     Link(News),
     Code(Result<String, String>),
@@ -157,7 +157,7 @@ impl Hosting {
             pid: std::process::id(),
             runs: 1,
         };
-        let Kept {
+        let SessionFiles {
             log,
             key,
             run,
@@ -167,8 +167,8 @@ impl Hosting {
             sockets,
             lists,
         } = match &options.again {
-            Some(id) => Kept::again(&paths.sessions, id, meta)?,
-            None => Kept::new(&paths.sessions, meta)?,
+            Some(id) => SessionFiles::again(&paths.sessions, id, meta)?,
+            None => SessionFiles::new(&paths.sessions, meta)?,
         };
         let id = log.meta().id.clone();
         inherit(&mut options.program, &id, &key);
@@ -211,7 +211,7 @@ impl Hosting {
         );
         // Behind the socket: who is taken out from here on is told through it.
         let removals = teams::removals(&paths.config)?;
-        let believed = Believed::new(options.issuer.take(), removals);
+        let believed = TrustSource::new(options.issuer.take(), removals);
         tell(&mut host, clock.now(), HostInput::Trust(believed.trust()));
         Ok(Hosting {
             links,
@@ -275,8 +275,8 @@ impl Hosting {
     /// Gives a command before the program runs.
     async fn at_start(&mut self, command: Command) -> Result<Done> {
         let (sender, mut receiver) = oneshot::channel();
-        self.command(Actor::Tty, command, Answer::Start(sender));
-        self.drain(None, None).await;
+        self.command(Actor::Tty, command, ReplyTo::Start(sender));
+        self.apply_outputs(None, None).await;
         let result = receiver.try_recv();
         Ok(result.context("the session did not answer; this is a defect of pillion")??)
     }
@@ -320,7 +320,8 @@ impl Hosting {
         let typed = match (&self.tty, &writer, &mut keys) {
             (Some(tty), Some(writer), Some(keys)) => {
                 let size = tty.size()?;
-                let place = place::ask(writer, keys, Size::clamped(size.cols(), size.rows())).await;
+                let place =
+                    cursor_probe::ask(writer, keys, Size::clamped(size.cols(), size.rows())).await;
                 if !place.cursor.is_empty() {
                     self.tell(HostInput::Output {
                         track: TERMINAL,
@@ -338,13 +339,14 @@ impl Hosting {
             _ => None,
         };
         if !typed.is_empty() {
-            self.type_here(&mut program, typed);
+            self.write_local(&mut program, typed);
         }
         let mut signals = ExitSignals::new()?;
         let mut resize: Option<(Size, Instant)> = None;
 
         while self.ended.is_none() {
-            self.drain(Some(&mut program), overlay.as_mut()).await;
+            self.apply_outputs(Some(&mut program), overlay.as_mut())
+                .await;
             if let Some(overlay) = &mut overlay {
                 overlay
                     .paint(self.clock.now(), &mut self.host, &mut program)
@@ -365,13 +367,13 @@ impl Hosting {
                 )
                 .await
             {
-                Woken::Net(input) => self.tell(input),
-                Woken::Link(news) => self.link_news(news, overlay.as_mut()),
-                Woken::Code(code) => {
+                LoopEvent::Net(input) => self.tell(input),
+                LoopEvent::Link(news) => self.link_news(news, overlay.as_mut()),
+                LoopEvent::Code(code) => {
                     self.code = None;
                     self.code_came(code, overlay.as_mut());
                 }
-                Woken::Source(Some(event)) => {
+                LoopEvent::Source(Some(event)) => {
                     if let (Some(overlay), SourceEvent::Output(_)) = (&mut overlay, &event) {
                         overlay.before_output(self.clock.now(), &self.host).await;
                     }
@@ -381,8 +383,8 @@ impl Hosting {
                         tokio::task::yield_now().await;
                     }
                 }
-                Woken::Source(None) => self.ended = Some(program.status()),
-                Woken::Keys(Ok(Some(bytes))) => match &mut overlay {
+                LoopEvent::Source(None) => self.ended = Some(program.status()),
+                LoopEvent::Keys(Ok(Some(bytes))) => match &mut overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
                             && let Some(size) = self.other_size()
@@ -396,29 +398,29 @@ impl Hosting {
                     }
                     None => program.type_piped(bytes),
                 },
-                Woken::Keys(Ok(None) | Err(_)) => {
+                LoopEvent::Keys(Ok(None) | Err(_)) => {
                     keys = None;
                     if overlay.is_none() {
                         program.end_of_input();
                     }
                 }
-                Woken::Client(FromClient::Asked(asked)) => self.client(asked).await,
-                Woken::Client(FromClient::Gone) => self.clients_gone(),
-                Woken::Trust(trust) => self.tell(HostInput::Trust(trust)),
-                Woken::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
-                Woken::Resized(Ok(size)) => {
+                LoopEvent::Client(FromClient::ControlRequest(asked)) => self.client(asked).await,
+                LoopEvent::Client(FromClient::Gone) => self.clients_gone(),
+                LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
+                LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
+                LoopEvent::Resized(Ok(size)) => {
                     let size = Size::clamped(size.cols(), size.rows());
                     resize = Some((size, Instant::now() + RESIZE_SETTLES));
                 }
-                Woken::Resized(Err(_)) => self.tell(HostInput::Tty { attached: false }),
-                Woken::Signal => program.terminate(GRACE),
-                Woken::Held(hold) => {
+                LoopEvent::Resized(Err(_)) => self.tell(HostInput::Tty { attached: false }),
+                LoopEvent::Signal => program.terminate(GRACE),
+                LoopEvent::Held(hold) => {
                     if let Some(overlay) = &mut overlay {
                         overlay.held(hold);
                     }
                 }
-                Woken::Packed(packed) => self.tell(HostInput::History(packed)),
-                Woken::Time => {}
+                LoopEvent::Packed(packed) => self.tell(HostInput::History(packed)),
+                LoopEvent::Time => {}
             }
             if let Some((size, at)) = resize
                 && at <= Instant::now()
@@ -439,7 +441,7 @@ impl Hosting {
         signals: &mut ExitSignals,
         overlay: Option<&mut Overlay>,
         wake: Instant,
-    ) -> Woken {
+    ) -> LoopEvent {
         let net = &mut self.net;
         let tty = &mut self.tty;
         let links = &mut self.links;
@@ -451,23 +453,23 @@ impl Hosting {
             .filter(|_| panel || program.takes_keys(tty.is_none()));
         tokio::select! {
             biased;
-            _ = signals.next() => Woken::Signal,
+            _ = signals.next() => LoopEvent::Signal,
             // Before the network: whoever used a code is known before they come.
-            news = links.news() => Woken::Link(news),
-            input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => Woken::Net(input),
-            key = async { match keys { Some(keys) => keys.read().await, None => std::future::pending().await } } => Woken::Keys(key),
-            hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => Woken::Held(hold),
-            event = self.clients.next() => Woken::Client(event),
-            trust = self.believed.news() => Woken::Trust(trust),
-            found = self.lists.next() => Woken::KeyLists(found),
-            event = program.next() => Woken::Source(event),
+            news = links.news() => LoopEvent::Link(news),
+            input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => LoopEvent::Net(input),
+            key = async { match keys { Some(keys) => keys.read().await, None => std::future::pending().await } } => LoopEvent::Keys(key),
+            hold = async { match overlay { Some(overlay) => overlay.hold().await, None => std::future::pending().await } } => LoopEvent::Held(hold),
+            event = self.clients.next() => LoopEvent::Client(event),
+            trust = self.believed.news() => LoopEvent::Trust(trust),
+            found = self.lists.next() => LoopEvent::KeyLists(found),
+            event = program.next() => LoopEvent::Source(event),
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
-                Woken::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
+                LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
-            size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => Woken::Resized(size),
+            size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => LoopEvent::Resized(size),
             // Last of all that may have come: whoever looks back can wait.
-            packed = self.packer.packed() => Woken::Packed(packed),
-            () = tokio::time::sleep_until(wake.into()) => Woken::Time,
+            packed = self.packer.packed() => LoopEvent::Packed(packed),
+            () = tokio::time::sleep_until(wake.into()) => LoopEvent::Time,
         }
     }
 
@@ -523,8 +525,8 @@ impl Hosting {
     }
 
     /// Types what the person here typed.
-    fn type_here(&mut self, program: &mut RunningProgram, bytes: bytes::Bytes) {
-        if let Some(upto) = program.type_here(bytes).discarded {
+    fn write_local(&mut self, program: &mut RunningProgram, bytes: bytes::Bytes) {
+        if let Some(upto) = program.write_local(bytes).discarded {
             self.tell(HostInput::Discarded { upto });
         }
     }

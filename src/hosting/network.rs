@@ -5,7 +5,7 @@ use pillion_caps::PublicKey;
 use pillion_net::{HostNet, NetError, NetOptions, signal::News};
 use pillion_session::{HostInput, HostNotice};
 
-use crate::hosting::{Hosting, Options, kept, overlay::Overlay};
+use crate::hosting::{Hosting, Options, overlay::Overlay, session_dir};
 
 impl Hosting {
     /// Opens the endpoint, if it is not open: before the session is shared, so that its ticket says
@@ -13,7 +13,7 @@ impl Hosting {
     pub(super) async fn listen(&mut self) -> Result<()> {
         if self.net.is_none() {
             let net = self.bind().await.context("the session cannot be shared")?;
-            if let Err(error) = kept::keep_sockets(&self.log, &net.sockets()) {
+            if let Err(error) = session_dir::keep_sockets(&self.log, &net.sockets()) {
                 tracing::warn!(%error, "where the session listens was not written down");
             }
             let addr = net.addr();

@@ -9,7 +9,7 @@ use pillion_prove::oidc::Client;
 use pillion_source::Program;
 use pillion_tui::Prefix;
 
-use crate::{hosting::LinkWanted, keep::Keep};
+use crate::{hosting::LinkWanted, retention::Retention};
 
 /// What to run, and how.
 pub struct Options {
@@ -39,7 +39,7 @@ pub struct Options {
     /// Whom to trust for the certificate of a link service that is named later.
     pub signal_ca: Option<RelayCa>,
     /// What ended sessions keep.
-    pub keep: Keep,
+    pub keep: Retention,
     /// The key before pillion's own commands.
     pub prefix: Prefix,
     /// Who may come in, unless a session that is started again knows.
@@ -76,7 +76,7 @@ impl Options {
             net: NetOptions::default(),
             link: None,
             signal_ca: None,
-            keep: Keep::default(),
+            keep: Retention::default(),
             prefix: Prefix::default(),
             allow: Allow::Link,
             allow_said: false,

@@ -41,7 +41,7 @@ pub struct Overlay {
     wanted_since_us: Option<u64>,
     /// The last moment was none to draw in: there is no other before the program writes on.
     unfit: bool,
-    behind_panel: Option<Behind>,
+    behind_panel: Option<Covered>,
     screen: Screen,
     bytes: Vec<u8>,
     queries: Queries,
@@ -76,7 +76,7 @@ impl Queries {
 /// The gate to the terminal, as far as this is concerned.
 enum Gate {
     Free,
-    Wanted(Pin<Box<dyn Future<Output = Hold>>>),
+    LinkConfig(Pin<Box<dyn Future<Output = Hold>>>),
     /// Ours; nothing is drawn yet.
     Held(Hold),
     /// Ours, and the program's output kept behind what is drawn.
@@ -84,7 +84,7 @@ enum Gate {
 }
 
 /// What the terminal showed when the panel opened.
-struct Behind {
+struct Covered {
     screen: Screen,
     resume: Resume,
     /// The terminal has another size since, so it shows something else.
@@ -160,7 +160,7 @@ impl Overlay {
     pub fn wake_at(&self) -> Option<u64> {
         let gives_up = match (&self.gate, self.wanted_since_us) {
             // Whoever has the gate is waited for, not the time.
-            (Gate::Wanted(_), _) | (_, None) => None,
+            (Gate::LinkConfig(_), _) | (_, None) => None,
             (_, Some(since)) => self.unfit.then(|| since.saturating_add(PATIENCE_US)),
         };
         [self.ui.wake_at(), gives_up].into_iter().flatten().min()
@@ -169,7 +169,7 @@ impl Overlay {
     /// Waits for the gate, if it is wanted.
     pub async fn hold(&mut self) -> Hold {
         match &mut self.gate {
-            Gate::Wanted(holding) => holding.await,
+            Gate::LinkConfig(holding) => holding.await,
             _ => std::future::pending().await,
         }
     }
@@ -197,10 +197,10 @@ impl Overlay {
             Gate::Free => {
                 let writer = self.writer.clone();
                 self.gate =
-                    Gate::Wanted(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
+                    Gate::LinkConfig(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
                 return;
             }
-            Gate::Wanted(_) => return,
+            Gate::LinkConfig(_) => return,
             Gate::Held(hold) | Gate::Drawn(hold) => hold,
         };
         let panel = matches!(want, Want::Panel | Want::Close);
@@ -210,7 +210,7 @@ impl Overlay {
             // terminal has not: a notice makes way for it first, and behind a panel it is not needed.
             hold.set_mode(HoldMode::Wait);
             if self.behind_panel.is_none() && hold.kept() > 0 {
-                return self.make_way(now, host).await;
+                return self.yield_to_output(now, host).await;
             }
             // Everything the terminal has was delivered: take it in, and the emulator shows the same.
             if !catch_up(now, host, program) {
@@ -250,7 +250,7 @@ impl Overlay {
         let resume = host.resume();
         self.ui.paint(now, &self.screen, &resume, &mut self.bytes);
         if want == Want::Panel && self.behind_panel.is_none() {
-            self.behind_panel = Some(Behind {
+            self.behind_panel = Some(Covered {
                 screen: self.screen.clone(),
                 resume,
                 stale: false,
@@ -292,7 +292,7 @@ impl Overlay {
     pub async fn before_output(&mut self, now: Now, host: &Host) {
         self.unfit = false;
         if self.behind_panel.is_none() && matches!(self.gate, Gate::Held(_) | Gate::Drawn(_)) {
-            self.make_way(now, host).await;
+            self.yield_to_output(now, host).await;
         }
     }
 
@@ -304,7 +304,7 @@ impl Overlay {
                 self.ui.close_panel();
                 self.close(now, host).await;
             }
-            None => self.make_way(now, host).await,
+            None => self.yield_to_output(now, host).await,
         }
     }
 
@@ -330,7 +330,7 @@ impl Overlay {
 
     /// Takes the notice away and lets the program's output through. The session must not have taken in
     /// any that the terminal has not.
-    async fn make_way(&mut self, now: Now, host: &Host) {
+    async fn yield_to_output(&mut self, now: Now, host: &Host) {
         host.capture(TrackId(0), &mut self.screen);
         self.bytes.clear();
         self.ui

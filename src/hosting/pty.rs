@@ -122,12 +122,12 @@ impl Program {
     }
 
     /// Types what the person here typed.
-    pub fn type_here(&mut self, bytes: Bytes) -> Typed {
+    pub fn write_local(&mut self, bytes: Bytes) -> Typed {
         self.type_keys(None, bytes)
     }
 
     /// Types what a viewer typed.
-    pub fn type_for_viewer(&mut self, seq: u64, bytes: Bytes) -> Typed {
+    pub fn write_remote(&mut self, seq: u64, bytes: Bytes) -> Typed {
         self.type_keys(Some(seq), bytes)
     }
 

@@ -8,7 +8,7 @@ use pillion::{
     net::{NetOptions, RelayChoice},
     people::{Claim, Serial, TeamKey},
     proto::Ticket,
-    viewing::{Options, Outcome, Viewing},
+    viewer_loop::{Options, Outcome, ViewerLoop},
 };
 
 /// The one who knocks by this name, once they do.
@@ -181,7 +181,7 @@ fn come_as(ticket: &str, team: &TeamKey, member: &str, seed: u8) -> Outcome {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async { Viewing::start(options).unwrap().text().await.unwrap() })
+    runtime.block_on(async { ViewerLoop::start(options).unwrap().text().await.unwrap() })
 }
 
 #[test]

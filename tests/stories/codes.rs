@@ -10,7 +10,7 @@ use pillion::{
         NetOptions, RelayChoice,
         signal::{SignalService, redeem},
     },
-    viewing::{Options, Outcome, Viewing},
+    viewer_loop::{Options, Outcome, ViewerLoop},
 };
 use pillion_proto::Ticket;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
@@ -71,7 +71,7 @@ async fn come_with(ticket: &Ticket, endpoint: Option<SecretKey>, seed: u8) -> Ou
         resolver: None,
         endpoint,
     };
-    Viewing::start(options).unwrap().text().await.unwrap()
+    ViewerLoop::start(options).unwrap().text().await.unwrap()
 }
 
 #[test]

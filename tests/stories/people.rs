@@ -16,7 +16,7 @@ use pillion::{
     config::Config,
     people::{Trust, verify},
     prove::ssh::Choice,
-    proving::{As, Prover},
+    proving::{ProofKind, Prover},
 };
 
 /// Something that runs beside the test, and ends with it.
@@ -634,7 +634,7 @@ fn a_claim_by_an_ssh_key_is_made_anew_without_the_person() {
     runtime.block_on(async {
         let now = UnixMillis(unix_ms());
         let later = now.saturating_add(24 * 60 * 60 * 1000);
-        let wanted = [As::Ssh(Choice::File(key.clone()))];
+        let wanted = [ProofKind::Ssh(Choice::File(key.clone()))];
         let claims = prover.claims(&wanted, &session).await.unwrap();
         assert!(!claims.have_run_out(now) && claims.have_run_out(later));
         let old = claims.bytes();

@@ -25,7 +25,7 @@ impl Hosting {
         overlay: Option<Overlay>,
         status: ExitStatus,
     ) -> Result<ExitStatus> {
-        self.drain(Some(&mut program), None).await;
+        self.apply_outputs(Some(&mut program), None).await;
         if let Some(overlay) = overlay {
             overlay.end(self.clock.now(), &self.host).await;
         }
@@ -45,7 +45,7 @@ impl Hosting {
             track: TERMINAL,
             state,
         });
-        self.drain(Some(&mut program), None).await;
+        self.apply_outputs(Some(&mut program), None).await;
         if let Some(devices) = self.devices.take() {
             devices.end().await;
         }
@@ -81,7 +81,7 @@ impl Hosting {
         let end = Instant::now() + LAST_REQUESTS;
         let mut quiet = Instant::now() + LAST_REQUEST;
         while self.host.viewers() > 0 && Instant::now() < quiet.min(end) {
-            self.drain(Some(program), None).await;
+            self.apply_outputs(Some(program), None).await;
             let Some(net) = &mut self.net else { return };
             let wake = self.host.wake_at().map(|at| self.clock.instant(at));
             let wake = wake.unwrap_or(end).min(quiet).min(end);

@@ -11,7 +11,7 @@ use tokio::{task::JoinHandle, time};
 const FETCH_TIME: Duration = Duration::from_secs(9);
 
 /// What the host believes, and how it learns more.
-pub(super) struct Believed {
+pub(super) struct TrustSource {
     removals: Vec<Removals>,
     /// As it was told last.
     trusted: Option<TrustedIssuer>,
@@ -25,7 +25,7 @@ enum State {
     Fetching(JoinHandle<Issuers>),
 }
 
-impl Believed {
+impl TrustSource {
     pub(super) fn new(client: Option<Client>, removals: Vec<Removals>) -> Self {
         let issuers = client.map(|client| Box::new(Issuers::new(client)));
         Self {
@@ -37,7 +37,7 @@ impl Believed {
 
     /// Takes in what teams took back by now; all that is known of it. What was heard once holds on, whatever
     /// became of the file: else whoever can write there could bring a membership back.
-    pub(super) fn hear(&mut self, told: Vec<Removals>) -> Vec<Removals> {
+    pub(super) fn merge(&mut self, told: Vec<Removals>) -> Vec<Removals> {
         for list in told {
             list.take_in(&mut self.removals);
         }

@@ -13,14 +13,14 @@ use crate::{
     control::{Request, Response},
     hosting::{
         Hosting, RunningProgram,
-        clients::{Asked, Reply},
+        clients::{ControlRequest, Reply},
         overlay::Overlay,
     },
     teams,
 };
 
 /// Who waits for a command's result.
-pub(super) enum Answer {
+pub(super) enum ReplyTo {
     /// A client of the control socket.
     Client(Reply),
     /// The same, for the link that is published then.
@@ -37,19 +37,19 @@ pub(super) enum Answer {
     Start(oneshot::Sender<Result<Done, CommandError>>),
 }
 
-impl Answer {
+impl ReplyTo {
     /// The client that waits, if one does.
     fn reply(&self) -> Option<&Reply> {
         match self {
-            Answer::Client(reply) | Answer::Link(reply) | Answer::Code(reply) => Some(reply),
-            Answer::Overlay | Answer::OverlayLink | Answer::Nobody | Answer::Start(_) => None,
+            ReplyTo::Client(reply) | ReplyTo::Link(reply) | ReplyTo::Code(reply) => Some(reply),
+            ReplyTo::Overlay | ReplyTo::OverlayLink | ReplyTo::Nobody | ReplyTo::Start(_) => None,
         }
     }
 }
 
 impl Hosting {
     /// Has the state machine carry out a command.
-    pub(super) fn command(&mut self, by: Actor, command: Command, answer: Answer) {
+    pub(super) fn command(&mut self, by: Actor, command: Command, answer: ReplyTo) {
         self.requests += 1;
         let request = self.requests;
         self.waiting.insert(request, answer);
@@ -74,21 +74,21 @@ impl Hosting {
 
     fn tell_result(
         &mut self,
-        answer: Answer,
+        answer: ReplyTo,
         result: Result<Done, CommandError>,
         overlay: Option<&mut Overlay>,
     ) {
         let now = self.clock.now();
         // Clients may have given up, and the overlay be gone.
         match (answer, result) {
-            (Answer::Nobody, _) => {}
-            (Answer::Start(sender), result) => drop(sender.send(result)),
-            (Answer::Overlay, result) => {
+            (ReplyTo::Nobody, _) => {}
+            (ReplyTo::Start(sender), result) => drop(sender.send(result)),
+            (ReplyTo::Overlay, result) => {
                 if let Some(overlay) = overlay {
                     overlay.done(now, result);
                 }
             }
-            (Answer::OverlayLink, result) => {
+            (ReplyTo::OverlayLink, result) => {
                 let url = result.and_then(|_| self.links.url().map_err(CommandError::NotNow));
                 match (overlay, url) {
                     (Some(overlay), Ok(url)) => overlay.link(&url),
@@ -96,10 +96,13 @@ impl Hosting {
                     (None, _) => {}
                 }
             }
-            (Answer::Client(client), Ok(done)) => client.send(Response::Done(done)),
-            (Answer::Link(client), Ok(_)) => client.send(response(self.links.url())),
-            (Answer::Code(client), Ok(_)) => self.make_code(client),
-            (Answer::Client(client) | Answer::Link(client) | Answer::Code(client), Err(error)) => {
+            (ReplyTo::Client(client), Ok(done)) => client.send(Response::Done(done)),
+            (ReplyTo::Link(client), Ok(_)) => client.send(response(self.links.url())),
+            (ReplyTo::Code(client), Ok(_)) => self.make_code(client),
+            (
+                ReplyTo::Client(client) | ReplyTo::Link(client) | ReplyTo::Code(client),
+                Err(error),
+            ) => {
                 client.send(Response::Failed(error));
             }
         }
@@ -107,7 +110,7 @@ impl Hosting {
 
     /// Tells a client that somebody at the terminal is asked for a yes.
     pub(super) fn waits_for_yes(&self, request: u64, question: &Question) {
-        if let Some(reply) = self.waiting.get(&request).and_then(Answer::reply) {
+        if let Some(reply) = self.waiting.get(&request).and_then(ReplyTo::reply) {
             reply.waits_for(format!(
                 "waiting {} s at most for a yes at the session's terminal ({} there): {}? Ctrl-C takes the \
                  question back.",
@@ -131,8 +134,8 @@ impl Hosting {
     }
 
     /// A client of the control socket asks for something.
-    pub(super) async fn client(&mut self, asked: Asked) {
-        let Asked { request, reply } = asked;
+    pub(super) async fn client(&mut self, asked: ControlRequest) {
+        let ControlRequest { request, reply } = asked;
         match request {
             Request::Flush => {
                 self.log.flush(Instant::now());
@@ -141,7 +144,7 @@ impl Hosting {
             Request::Removals => {
                 let response = match teams::removals(&self.paths.config) {
                     Ok(told) => {
-                        let removals = self.believed.hear(told);
+                        let removals = self.believed.merge(told);
                         self.tell(HostInput::Removals(removals));
                         Response::Done(Done::Said(String::new()))
                     }
@@ -153,15 +156,15 @@ impl Hosting {
                 reply.send(response(self.links.url()));
             }
             Request::Publish { service } => {
-                let answer = Answer::Link(reply);
+                let answer = ReplyTo::Link(reply);
                 self.use_service(Actor::Socket, service.as_deref(), true, answer, None);
             }
             Request::Code { service } => {
-                let answer = Answer::Code(reply);
+                let answer = ReplyTo::Code(reply);
                 self.use_service(Actor::Socket, service.as_deref(), false, answer, None);
             }
             Request::Command(Command::UseService { service, link }) => {
-                let answer = Answer::Client(reply);
+                let answer = ReplyTo::Client(reply);
                 self.use_service(Actor::Socket, Some(&service), link, answer, None);
             }
             Request::Command(command) => {
@@ -173,7 +176,7 @@ impl Hosting {
                     _ => Ok(()),
                 };
                 match fails {
-                    Ok(()) => self.command(Actor::Socket, command, Answer::Client(reply)),
+                    Ok(()) => self.command(Actor::Socket, command, ReplyTo::Client(reply)),
                     Err(why) => reply.send(Response::Failed(CommandError::NotNow(why))),
                 }
             }
@@ -187,7 +190,7 @@ impl Hosting {
         by: Actor,
         named: Option<&str>,
         link: bool,
-        answer: Answer,
+        answer: ReplyTo,
         overlay: Option<&mut Overlay>,
     ) {
         match self.links.service(named) {
@@ -229,10 +232,10 @@ impl Hosting {
     ) {
         for action in actions {
             match action {
-                HostAction::Forward(bytes) => self.type_here(program, bytes),
-                HostAction::Command(command) => self.command(Actor::Tty, command, Answer::Overlay),
+                HostAction::Forward(bytes) => self.write_local(program, bytes),
+                HostAction::Command(command) => self.command(Actor::Tty, command, ReplyTo::Overlay),
                 HostAction::Link => {
-                    let answer = Answer::OverlayLink;
+                    let answer = ReplyTo::OverlayLink;
                     self.use_service(Actor::Tty, None, true, answer, Some(overlay));
                 }
                 HostAction::Code => match self.links.code() {

@@ -25,12 +25,12 @@ use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
 use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig};
 
 use crate::{
+    claim_renewal::{Renewed, Renewing},
     clock::{Clock, unix_ms},
+    host_lookup::HostLookup,
     hosting::software,
     printer::{Printer, Printing},
     proving::Claims,
-    renewing::{Renewed, Renewing},
-    seeker::Seeker,
 };
 
 /// How long a terminal may take what gives it back.
@@ -80,12 +80,12 @@ pub enum Outcome {
 }
 
 /// A viewer on its way to a host.
-pub struct Viewing {
+pub struct ViewerLoop {
     clock: Clock,
     viewer: Viewer,
     net: ViewerNet,
-    news: News,
-    seeker: Seeker,
+    news: PendingEvents,
+    seeker: HostLookup,
     renewing: Renewing,
     /// The next connection waits for claims that are made anew.
     connecting: bool,
@@ -95,7 +95,7 @@ pub struct Viewing {
 
 /// What the state machine has told and nobody has dealt with yet.
 #[derive(Default)]
-struct News {
+struct PendingEvents {
     said: Vec<String>,
     /// What this side has to tell beside it.
     aside: Vec<String>,
@@ -103,12 +103,12 @@ struct News {
     ended: Option<Outcome>,
 }
 
-impl Viewing {
+impl ViewerLoop {
     /// Starts connecting.
     ///
     /// # Errors
     /// No randomness, a token for another session.
-    pub fn start(options: Options) -> Result<Viewing> {
+    pub fn start(options: Options) -> Result<ViewerLoop> {
         // First of all: the sockets open while the rest is put together.
         let mut network = options.net;
         network.their_relay = options
@@ -144,15 +144,15 @@ impl Viewing {
             },
             clock.now(),
         );
-        Ok(Viewing {
+        Ok(ViewerLoop {
             clock,
             viewer,
             net,
-            news: News::default(),
+            news: PendingEvents::default(),
             renewing: Renewing::new(options.claims),
             connecting: false,
             unrenewed: String::new(),
-            seeker: Seeker::new(options.resolver, options.ticket.addr.id),
+            seeker: HostLookup::new(options.resolver, options.ticket.addr.id),
         })
     }
 
@@ -496,12 +496,12 @@ impl Viewing {
     }
 
     /// Does what the state machine wants done, and gives what it told.
-    fn drain(&mut self) -> News {
+    fn drain(&mut self) -> PendingEvents {
         self.send();
         std::mem::take(&mut self.news)
     }
 
-    /// Does what the state machine wants done; what it tells is kept for [`Viewing::drain`].
+    /// Does what the state machine wants done; what it tells is kept for [`ViewerLoop::drain`].
     fn send(&mut self) {
         let news = &mut self.news;
         while let Some(output) = self.viewer.poll() {
@@ -544,9 +544,9 @@ impl Viewing {
     }
 }
 
-impl News {
+impl PendingEvents {
     fn is_empty(&self) -> bool {
-        let News {
+        let PendingEvents {
             said,
             aside,
             history,

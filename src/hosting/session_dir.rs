@@ -30,7 +30,7 @@ const SOCKETS: &str = "sockets";
 const MAX_SOCKETS: usize = 8;
 
 /// A session's directory, taken up.
-pub(super) struct Kept {
+pub(super) struct SessionFiles {
     pub(super) log: SessionLog,
     pub(super) key: SecretKey,
     pub(super) run: Run,
@@ -45,18 +45,18 @@ pub(super) struct Kept {
     pub(super) lists: Vec<SubscribedKeyList>,
 }
 
-impl Kept {
+impl SessionFiles {
     /// Makes a session with a key of its own, which gives it its id.
     ///
     /// # Errors
     /// No randomness, or the directory cannot be made.
-    pub(super) fn new(sessions: &Path, meta: SessionMeta) -> Result<Kept> {
+    pub(super) fn new(sessions: &Path, meta: SessionMeta) -> Result<SessionFiles> {
         let key = SecretKey::from_bytes(&pillion_net::random_bytes()?);
         let id = session_id(&key);
         let log = SessionLog::create(sessions, SessionMeta { id, ..meta })?;
         log.write_document(KEY, &*key.to_bytes())?;
         let (ledger_writer, _) = log.open_ledger()?;
-        Ok(Kept {
+        Ok(SessionFiles {
             records: SessionRecords::new(&log, ledger_writer),
             log,
             run: Run::FIRST,
@@ -73,7 +73,7 @@ impl Kept {
     /// # Errors
     /// It runs, is not there, or something of it is missing or damaged: without its key it would be
     /// another session, and without its ledger whoever was put out could come back.
-    pub(super) fn again(sessions: &Path, id: &str, meta: SessionMeta) -> Result<Kept> {
+    pub(super) fn again(sessions: &Path, id: &str, meta: SessionMeta) -> Result<SessionFiles> {
         let mut log = SessionLog::reopen(sessions, id)?;
         let key = seed(&log, KEY)?
             .map(|seed| SecretKey::from_bytes(&seed))
@@ -101,7 +101,7 @@ impl Kept {
         })?;
         log.begin_again(meta)?;
         recording::start_again(&mut log, run, unix_ms())?;
-        Ok(Kept {
+        Ok(SessionFiles {
             records: SessionRecords::new(&log, ledger_writer),
             log,
             key,

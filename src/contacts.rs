@@ -25,28 +25,28 @@ pub struct Entry {
 
 /// The book.
 #[derive(Debug, Clone)]
-pub struct Book {
+pub struct Contacts {
     file: PathBuf,
     entries: Vec<Entry>,
 }
 
 /// What the book says of somebody by their key and the name they give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub enum Match {
     /// This is who the book calls so.
-    As(String),
+    ProofKind(String),
     /// They give a name of the book's, and are not who has it there.
     Another(String),
     /// Nothing.
     No,
 }
 
-impl Book {
+impl Contacts {
     /// Opens the book of a configuration directory; there needn't be one yet.
     ///
     /// # Errors
     /// The file is open to others, or damaged.
-    pub fn open(config: &Path) -> Result<Book> {
+    pub fn open(config: &Path) -> Result<Contacts> {
         let file = config.join("people.json");
         let entries = match private::read(&file, MAX_FILE)? {
             Some(text) => serde_json::from_slice(&text).with_context(|| {
@@ -54,7 +54,7 @@ impl Book {
             })?,
             None => Vec::new(),
         };
-        Ok(Book { file, entries })
+        Ok(Contacts { file, entries })
     }
 
     /// Everybody, by name.
@@ -120,7 +120,7 @@ impl Book {
 
     /// What the book says of somebody, by their key and what they proved to be (texts of [`Who`], with commas
     /// between, as the session tells it).
-    pub fn look_up(&self, name: &str, identity: &PublicKey, proof: &str) -> Known {
+    pub fn look_up(&self, name: &str, identity: &PublicKey, proof: &str) -> Match {
         let proved: Vec<Who> = proof
             .split(", ")
             .filter_map(|one| one.parse().ok())
@@ -132,12 +132,12 @@ impl Book {
             who => proved.iter().any(|one| who.covers(one)),
         };
         if let Some(entry) = self.entries.iter().find(theirs) {
-            return Known::As(entry.name.to_string());
+            return Match::ProofKind(entry.name.to_string());
         }
         let name = Name::of(name);
         match self.entries.iter().find(|entry| entry.name.is_same(&name)) {
-            Some(entry) => Known::Another(entry.name.to_string()),
-            None => Known::No,
+            Some(entry) => Match::Another(entry.name.to_string()),
+            None => Match::No,
         }
     }
 
@@ -145,10 +145,10 @@ impl Book {
     /// called as in the book, or not in it.
     pub fn remark(&self, name: &str, identity: &PublicKey, proof: &str) -> Option<String> {
         match self.look_up(name, identity, proof) {
-            Known::As(known) if known == name => None,
-            Known::As(known) => Some(format!("is {known} in your book")),
-            Known::Another(known) => Some(format!("NOT the {known} you know")),
-            Known::No => None,
+            Match::ProofKind(known) if known == name => None,
+            Match::ProofKind(known) => Some(format!("is {known} in your book")),
+            Match::Another(known) => Some(format!("NOT the {known} you know")),
+            Match::No => None,
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn people_are_added_renamed_and_removed_and_the_file_keeps_them() {
         let dir = tempfile::tempdir().unwrap();
-        let mut book = Book::open(dir.path()).unwrap();
+        let mut book = Contacts::open(dir.path()).unwrap();
         book.add("bert", who(2)).unwrap();
         book.add("anna", who(1)).unwrap();
         book.add("anna", "anna@example.org".parse().unwrap())
@@ -183,8 +183,8 @@ mod tests {
         let text = book.add("carl", who(1)).unwrap_err().to_string();
         assert!(text.contains("anna already"), "{text}");
         assert!(book.add(" \u{1b}[2J", who(3)).is_err());
-        let mut book = Book::open(dir.path()).unwrap();
-        let names = |book: &Book| {
+        let mut book = Contacts::open(dir.path()).unwrap();
+        let names = |book: &Contacts| {
             let names = book.entries().iter().map(|entry| entry.name.to_string());
             names.collect::<Vec<_>>()
         };
@@ -193,13 +193,16 @@ mod tests {
         book.remove(&key(2).to_string()).unwrap();
         assert!(book.rename("anna", "x").is_err());
         assert!(book.remove("anna").is_err());
-        assert_eq!(names(&Book::open(dir.path()).unwrap()), ["dora", "dora"]);
+        assert_eq!(
+            names(&Contacts::open(dir.path()).unwrap()),
+            ["dora", "dora"]
+        );
     }
 
     #[test]
     fn a_known_name_with_another_key_is_warned_of() {
         let dir = tempfile::tempdir().unwrap();
-        let mut book = Book::open(dir.path()).unwrap();
+        let mut book = Contacts::open(dir.path()).unwrap();
         book.add("anna", who(1)).unwrap();
         book.add("bert", "bert@example.org".parse().unwrap())
             .unwrap();
@@ -220,7 +223,7 @@ mod tests {
     fn a_damaged_book_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         private::write(&dir.path().join("people.json"), b"[{").unwrap();
-        let text = Book::open(dir.path()).unwrap_err().to_string();
+        let text = Contacts::open(dir.path()).unwrap_err().to_string();
         assert!(text.contains("damaged"), "{text}");
     }
 }

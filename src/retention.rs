@@ -6,46 +6,46 @@ use crate::span::Span;
 
 /// How long, and how much in all, ended sessions are kept on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct Retention {
     /// Sessions that ended longer ago are removed; `None`: no bound.
     pub age: Option<Duration>,
     /// Oldest are removed until the rest fits, in bytes; `None`: no bound.
     pub size: Option<u64>,
 }
 
-impl Keep {
+impl Retention {
     /// Nothing is kept after a session's end.
-    pub const NOTHING: Keep = Keep {
+    pub const NOTHING: Retention = Retention {
         age: Some(Duration::ZERO),
         size: Some(0),
     };
 }
 
-impl Default for Keep {
+impl Default for Retention {
     /// 30 days and 1 GiB.
-    fn default() -> Keep {
-        Keep {
+    fn default() -> Retention {
+        Retention {
             age: Some(Duration::from_secs(30 * 24 * 60 * 60)),
             size: Some(1 << 30),
         }
     }
 }
 
-impl FromStr for Keep {
+impl FromStr for Retention {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Keep, String> {
+    fn from_str(text: &str) -> Result<Retention, String> {
         match text.trim() {
-            "none" => return Ok(Keep::NOTHING),
+            "none" => return Ok(Retention::NOTHING),
             "all" => {
-                return Ok(Keep {
+                return Ok(Retention {
                     age: None,
                     size: None,
                 });
             }
             _ => {}
         }
-        let mut keep = Keep {
+        let mut keep = Retention {
             age: None,
             size: None,
         };
@@ -68,10 +68,10 @@ impl FromStr for Keep {
     }
 }
 
-impl fmt::Display for Keep {
+impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.age, self.size) {
-            _ if *self == Keep::NOTHING => f.write_str("none"),
+            _ if *self == Retention::NOTHING => f.write_str("none"),
             (None, None) => f.write_str("all"),
             (Some(age), None) => write!(f, "{}", Span(age)),
             (None, Some(size)) => write_size(f, size),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn ages_and_sizes_in_any_order() {
-        let both = Keep {
+        let both = Retention {
             age: Some(Duration::from_secs(86_400)),
             size: Some(1 << 30),
         };
@@ -127,25 +127,25 @@ mod tests {
         assert_eq!("1GiB, 1d".parse(), Ok(both));
         assert_eq!(
             "500MB".parse(),
-            Ok(Keep {
+            Ok(Retention {
                 age: None,
                 size: Some(500_000_000)
             })
         );
-        assert_eq!("none".parse(), Ok(Keep::NOTHING));
+        assert_eq!("none".parse(), Ok(Retention::NOTHING));
     }
 
     #[test]
     fn what_is_shown_is_what_is_read() {
         for text in ["1day,1GiB", "none", "all", "30days", "7MiB"] {
-            assert_eq!(text.parse::<Keep>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<Retention>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn nonsense_is_refused_in_words() {
         for text in ["", "x", "1d,2d", "1GiB,2GiB", "99999999999GiB"] {
-            assert!(text.parse::<Keep>().is_err(), "{text}");
+            assert!(text.parse::<Retention>().is_err(), "{text}");
         }
     }
 }

@@ -12,17 +12,17 @@ use crate::clock::unix_ms;
 const SEEK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Looks a host up again by its link, when it is not where it was.
-pub(crate) struct Seeker {
+pub(crate) struct HostLookup {
     resolver: Option<Resolver>,
     session: EndpointId,
     seeking: Option<JoinHandle<(Resolver, Option<EndpointAddr>)>>,
     last: Option<Instant>,
 }
 
-impl Seeker {
+impl HostLookup {
     /// For the session with this key; without a resolver there is nobody to ask.
-    pub(crate) fn new(resolver: Option<Resolver>, session: EndpointId) -> Seeker {
-        Seeker {
+    pub(crate) fn new(resolver: Option<Resolver>, session: EndpointId) -> HostLookup {
+        HostLookup {
             resolver,
             session,
             seeking: None,

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const MAX_TYPED: usize = 4096;
 
 /// Where the program begins.
-pub struct Place {
+pub struct InitialCursor {
     /// What puts the emulator's cursor where the terminal's is.
     pub cursor: Bytes,
     /// What was typed meanwhile.
@@ -27,7 +27,7 @@ pub struct Place {
 }
 
 /// Asks the terminal for its cursor; `size` is the terminal's.
-pub async fn ask(writer: &TtyWriter, keys: &mut Keys, size: Size) -> Place {
+pub async fn ask(writer: &TtyWriter, keys: &mut Keys, size: Size) -> InitialCursor {
     let mut hold = writer.hold(HoldMode::Wait).await;
     let mut typed = BytesMut::new();
     let answer = tokio::time::timeout(PATIENCE, async {
@@ -60,7 +60,7 @@ pub async fn ask(writer: &TtyWriter, keys: &mut Keys, size: Size) -> Place {
             Bytes::new()
         }
     };
-    Place {
+    InitialCursor {
         cursor,
         typed: typed.freeze(),
     }

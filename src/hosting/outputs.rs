@@ -7,9 +7,9 @@ use pillion_session::{Actor, Command, HistoryJob, HostInput, HostNotice, HostOut
 use pillion_store::HistoryRead;
 
 use crate::{
-    book::Book,
     clock::unix_ms,
-    hosting::{Hosting, RunningProgram, asking::Answer, devices::Publisher, overlay::Overlay},
+    contacts::Contacts,
+    hosting::{Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay},
     recording,
 };
 
@@ -18,7 +18,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 impl Hosting {
     /// Does what the state machine wants done, until it wants nothing more.
-    pub(super) async fn drain(
+    pub(super) async fn apply_outputs(
         &mut self,
         mut program: Option<&mut RunningProgram>,
         mut overlay: Option<&mut Overlay>,
@@ -29,7 +29,7 @@ impl Hosting {
                     let Some(program) = program.as_deref_mut() else {
                         continue;
                     };
-                    let typed = program.type_for_viewer(seq, bytes);
+                    let typed = program.write_remote(seq, bytes);
                     if let Some(upto) = typed.discarded {
                         self.tell(HostInput::Discarded { upto });
                     }
@@ -87,7 +87,7 @@ impl Hosting {
                             service,
                             link: true,
                         };
-                        self.command(Actor::Tty, command, Answer::Nobody);
+                        self.command(Actor::Tty, command, ReplyTo::Nobody);
                     }
                 }
                 HostOutput::StopListening => {
@@ -144,7 +144,7 @@ impl Hosting {
                 ..
             } => {
                 // A book that can't be read is no reason not to hear of them.
-                let book = Book::open(&self.paths.config).ok()?;
+                let book = Contacts::open(&self.paths.config).ok()?;
                 book.remark(name, identity, proof)
             }
             _ => None,
