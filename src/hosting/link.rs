@@ -3,7 +3,7 @@
 use pillion_caps::SecretKey;
 use pillion_net::{
     RelayCa,
-    signal::{Keeper, News, Shared, SignalService, SignalUrl},
+    signal::{LinkPublisher, PublisherEvent, Shared, SignalService, SignalUrl},
 };
 use pillion_proto::{LinkSecret, LinkUrl, RelayToken, Ticket};
 use tokio::sync::oneshot;
@@ -29,7 +29,7 @@ pub struct Links {
     addr: Option<iroh_base::EndpointAddr>,
     /// Secret of the record that lets this session use the service's relay, if it has to.
     relay: Option<LinkSecret>,
-    keeper: Option<Keeper>,
+    keeper: Option<LinkPublisher>,
 }
 
 impl Links {
@@ -177,7 +177,7 @@ impl Links {
     }
 
     /// The next thing the person should hear.
-    pub async fn news(&mut self) -> News {
+    pub async fn news(&mut self) -> PublisherEvent {
         match &mut self.keeper {
             Some(keeper) => keeper.news().await,
             None => std::future::pending().await,
@@ -215,7 +215,7 @@ impl Links {
             relay: self.relay.clone(),
         };
         if self.keeper.is_none() {
-            self.keeper = match Keeper::start(wanted.service.clone()) {
+            self.keeper = match LinkPublisher::start(wanted.service.clone()) {
                 Ok(keeper) => Some(keeper),
                 Err(error) => {
                     tracing::warn!(%error, "no link is published");

@@ -35,7 +35,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_caps::SecretKey;
-use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::News};
+use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::PublisherEvent};
 use pillion_people::{Invited, SubjectRef, Trust};
 use pillion_proto::{Rights, TrackId};
 use pillion_screen::Size;
@@ -117,7 +117,7 @@ pub struct Hosting {
 /// What may wake the loop.
 enum LoopEvent {
     Net(HostInput),
-    Link(News),
+    Link(PublisherEvent),
     Code(Result<String, String>),
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),

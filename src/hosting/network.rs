@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use pillion_caps::PublicKey;
-use pillion_net::{HostNet, NetError, NetOptions, signal::News};
+use pillion_net::{HostNet, NetError, NetOptions, signal::PublisherEvent};
 use pillion_session::{HostInput, HostNotice};
 
 use crate::hosting::{Hosting, Options, overlay::Overlay, session_dir};
@@ -41,20 +41,22 @@ impl Hosting {
     }
 
     /// What became of the link or a code: at the terminal, or where a headless host is looked after.
-    pub(super) fn link_news(&mut self, news: News, overlay: Option<&mut Overlay>) {
+    pub(super) fn link_news(&mut self, news: PublisherEvent, overlay: Option<&mut Overlay>) {
         match (news, overlay) {
-            (News::Published, _) => tracing::info!("the link is published"),
-            (News::CodeUsed { number, guest }, _) => match PublicKey::from_bytes(&guest) {
-                Ok(guest) => self.tell(HostInput::CodeUsed { number, guest }),
-                // Nobody can connect with it.
-                Err(error) => {
-                    tracing::info!(%error, "a code was used for an endpoint that is no key")
+            (PublisherEvent::Published, _) => tracing::info!("the link is published"),
+            (PublisherEvent::CodeUsed { number, guest }, _) => {
+                match PublicKey::from_bytes(&guest) {
+                    Ok(guest) => self.tell(HostInput::CodeUsed { number, guest }),
+                    // Nobody can connect with it.
+                    Err(error) => {
+                        tracing::info!(%error, "a code was used for an endpoint that is no key")
+                    }
                 }
-            },
-            (News::Said(text), Some(overlay)) => {
+            }
+            (PublisherEvent::Said(text), Some(overlay)) => {
                 overlay.notice(self.clock.now(), HostNotice::Said(text));
             }
-            (News::Said(text), None) => crate::say!("pillion: {text}"),
+            (PublisherEvent::Said(text), None) => crate::say!("pillion: {text}"),
         }
     }
 }

@@ -16,13 +16,13 @@ use n0_mainline::DhtBuilder;
 use pillion_proto::ALPN;
 
 use crate::{
+    connection::Role,
     error::NetError,
     limits::{
         ACK_AFTER, CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_STREAM_WINDOW, MAX_HOST_UNI_STREAMS,
         MAX_VIEWER_BI_STREAMS, MAX_VIEWER_UNI_STREAMS, PATH_IDLE, SEND_WINDOW,
         STRANGER_RECEIVE_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
     },
-    link::Role,
     relay::{RelayCa, RelayChoice, RelaySecret, tls_config},
     resolve::Resolve,
     signal::SignalService,

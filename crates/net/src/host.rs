@@ -17,11 +17,11 @@ use pillion_session::{ConnId, HostInput, HostOutput, Network};
 use crate::{
     address,
     close::code,
+    connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
     endpoint::{self, NetOptions},
     error::NetError,
-    incoming::{Event, Waits},
     limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
-    link::{Carrier, Heard, Link, Role},
+    pending::{Event, PendingEvents},
     relay::RelayChoice,
     strangers::{Place, StrangerId, Strangers, network_of},
 };
@@ -30,13 +30,13 @@ use crate::{
 pub struct HostNet {
     endpoint: Endpoint,
     relay: Option<RelayUrl>,
-    waits: Waits<HostEvent>,
-    links: HashMap<ConnId, Link>,
+    waits: PendingEvents<HostEvent>,
+    links: HashMap<ConnId, PeerConnection>,
     strangers: Strangers,
     next: u64,
     handshakes: usize,
     ready: VecDeque<HostInput>,
-    heard: VecDeque<Heard>,
+    heard: VecDeque<ConnectionEvent>,
     told: Option<EndpointAddr>,
 }
 
@@ -68,7 +68,7 @@ impl HostNet {
         let mut net = HostNet {
             endpoint,
             relay,
-            waits: Waits::new(),
+            waits: PendingEvents::new(),
             links: HashMap::new(),
             strangers: Strangers::new(),
             next: 0,
@@ -170,7 +170,7 @@ impl HostNet {
     /// left and says so. Takes `wait` at most for each of the two, and may run beside anything else.
     pub async fn close(mut self, wait: Duration) {
         let closes = async {
-            while self.links.values().any(Link::is_closing) {
+            while self.links.values().any(PeerConnection::is_closing) {
                 let event = self.waits.next().await;
                 self.on(event);
                 self.ready.clear();
@@ -185,7 +185,7 @@ impl HostNet {
 
     fn on(&mut self, event: Event<HostEvent>) {
         match event {
-            Event::Link(id, event) => {
+            Event::PeerConnection(id, event) => {
                 let Some(link) = self.links.get_mut(&id) else {
                     return;
                 };
@@ -268,8 +268,8 @@ impl HostNet {
         connection.peer_identity()?;
         let peer = PublicKey::from_bytes(connection.remote_id().ok()?.as_bytes()).ok()?;
         let id = self.number();
-        let carrier = Carrier::Incoming(connection.clone());
-        let link = Link::new(id, Role::Host, carrier, &mut self.waits);
+        let carrier = QuicConnection::Incoming(connection.clone());
+        let link = PeerConnection::new(id, Role::Host, carrier, &mut self.waits);
         self.ready.push_back(HostInput::EarlyConnected {
             conn: id,
             peer,
@@ -314,7 +314,7 @@ impl HostNet {
             return;
         };
         let peer = PublicKey::from_bytes(connection.remote_id().as_bytes());
-        let carrier = Carrier::Proved(connection);
+        let carrier = QuicConnection::Proved(connection);
         // Both fail only for a peer that is not one of ours.
         let (Ok(peer), Some(exporter)) = (peer, carrier.exporter()) else {
             self.strangers.leave(stranger);
@@ -322,7 +322,7 @@ impl HostNet {
         };
         let id = self.number();
         self.strangers.name(stranger, id);
-        let mut link = Link::new(id, Role::Host, carrier, &mut self.waits);
+        let mut link = PeerConnection::new(id, Role::Host, carrier, &mut self.waits);
         self.ready.push_back(HostInput::Connected {
             conn: id,
             peer,
@@ -337,16 +337,16 @@ impl HostNet {
     fn tell(&mut self, conn: ConnId) {
         for heard in self.heard.drain(..) {
             self.ready.push_back(match heard {
-                Heard::Bytes { stream, bytes } => HostInput::Received {
+                ConnectionEvent::Bytes { stream, bytes } => HostInput::Received {
                     conn,
                     stream,
                     bytes,
                 },
-                Heard::Delivered { stream } => HostInput::Delivered { conn, stream },
-                Heard::Path { kind, rtt_us } => HostInput::Path { conn, kind, rtt_us },
+                ConnectionEvent::Delivered { stream } => HostInput::Delivered { conn, stream },
+                ConnectionEvent::Path { kind, rtt_us } => HostInput::Path { conn, kind, rtt_us },
                 // The host hears of a viewer's leaving in words, or by the connection's end.
-                Heard::Ended { .. } => continue,
-                Heard::Gone(why) => {
+                ConnectionEvent::Ended { .. } => continue,
+                ConnectionEvent::Gone(why) => {
                     tracing::debug!(?conn, %why, "connection gone");
                     self.links.remove(&conn);
                     self.strangers.leave_conn(conn);

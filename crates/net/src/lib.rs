@@ -15,14 +15,14 @@
 
 mod address;
 mod close;
+mod connection;
 mod endpoint;
 mod error;
 mod host;
 mod identity;
-mod incoming;
-mod link;
 mod outgoing;
 mod path;
+mod pending;
 mod relay;
 mod resolve;
 mod strangers;

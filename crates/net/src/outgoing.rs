@@ -268,8 +268,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        connection::Role,
         endpoint::{self, NetOptions},
-        link::Role,
         relay::RelayChoice,
     };
 

@@ -13,12 +13,12 @@ use tokio::task::JoinHandle;
 
 use crate::{
     close::{self, code},
+    connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
     endpoint::{self, NetOptions},
     error::NetError,
     identity::random_bytes,
-    incoming::{Event, Waits},
     limits::{CLOSE_WAIT, HANDSHAKE_TIMEOUT},
-    link::{Carrier, Heard, Link, Role},
+    pending::{Event, PendingEvents},
     relay::RelayChoice,
 };
 
@@ -34,14 +34,14 @@ pub struct ViewerNet {
     binding: bool,
     /// [`ViewerOutput::Connect`] came before the endpoint.
     dial: bool,
-    waits: Waits<ViewerEvent>,
+    waits: PendingEvents<ViewerEvent>,
     /// The newest attempt; what still comes of older ones is nobody's business.
     attempt: ConnId,
-    link: Option<Link>,
+    link: Option<PeerConnection>,
     /// Connections that are being closed.
     closing: usize,
     ready: VecDeque<ViewerInput>,
-    heard: VecDeque<Heard>,
+    heard: VecDeque<ConnectionEvent>,
 }
 
 enum ViewerEvent {
@@ -79,7 +79,7 @@ impl ViewerNet {
             endpoint: None,
             binding: false,
             dial: false,
-            waits: Waits::new(),
+            waits: PendingEvents::new(),
             attempt: ConnId(0),
             link: None,
             closing: 0,
@@ -163,7 +163,7 @@ impl ViewerNet {
 
     fn on(&mut self, event: Event<ViewerEvent>) {
         match event {
-            Event::Link(id, event) if id == self.attempt => {
+            Event::PeerConnection(id, event) if id == self.attempt => {
                 let Some(link) = &mut self.link else { return };
                 link.on(event, &mut self.waits, &mut self.heard);
                 self.tell();
@@ -201,7 +201,7 @@ impl ViewerNet {
             },
             Event::Owner(ViewerEvent::Closed) => self.closing -= 1,
             // Of a connection that was given up.
-            Event::Link(..)
+            Event::PeerConnection(..)
             | Event::Owner(ViewerEvent::Dialled(..) | ViewerEvent::Handshake(..))
             | Event::Done => {}
         }
@@ -250,8 +250,13 @@ impl ViewerNet {
     /// Takes over a connection that resumes an earlier one, while its handshake goes on.
     fn connected_early(&mut self, connection: OutgoingZeroRttConnection) {
         let attempt = self.attempt;
-        let carrier = Carrier::Outgoing(connection.clone());
-        self.link = Some(Link::new(attempt, Role::Viewer, carrier, &mut self.waits));
+        let carrier = QuicConnection::Outgoing(connection.clone());
+        self.link = Some(PeerConnection::new(
+            attempt,
+            Role::Viewer,
+            carrier,
+            &mut self.waits,
+        ));
         self.ready.push_back(ViewerInput::EarlyConnected);
         let (endpoint, host) = (self.endpoint.clone(), self.host.clone());
         self.waits.owner(async move {
@@ -269,14 +274,15 @@ impl ViewerNet {
             .endpoint
             .as_ref()
             .and_then(|own| PublicKey::from_bytes(own.id().as_bytes()).ok());
-        let carrier = Carrier::Proved(connection.clone());
+        let carrier = QuicConnection::Proved(connection.clone());
         let (Some(own_endpoint), Some(exporter)) = (own, carrier.exporter()) else {
             return self.gone("the connection broke as soon as it stood".to_owned());
         };
         match &mut self.link {
             Some(early) => early.prove(connection, &mut self.waits),
             none => {
-                let link = Link::new(self.attempt, Role::Viewer, carrier, &mut self.waits);
+                let link =
+                    PeerConnection::new(self.attempt, Role::Viewer, carrier, &mut self.waits);
                 *none = Some(link);
             }
         }
@@ -324,12 +330,12 @@ impl ViewerNet {
     fn tell(&mut self) {
         while let Some(heard) = self.heard.pop_front() {
             let input = match heard {
-                Heard::Bytes { stream, bytes } => ViewerInput::Received { stream, bytes },
-                Heard::Ended { stream } => ViewerInput::StreamEnded { stream },
-                Heard::Path { kind, rtt_us } => ViewerInput::Path { kind, rtt_us },
+                ConnectionEvent::Bytes { stream, bytes } => ViewerInput::Received { stream, bytes },
+                ConnectionEvent::Ended { stream } => ViewerInput::StreamEnded { stream },
+                ConnectionEvent::Path { kind, rtt_us } => ViewerInput::Path { kind, rtt_us },
                 // The host says itself what it has of what was sent.
-                Heard::Delivered { .. } => continue,
-                Heard::Gone(why) => {
+                ConnectionEvent::Delivered { .. } => continue,
+                ConnectionEvent::Gone(why) => {
                     self.gone(close::why_closed(&why));
                     continue;
                 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::{
     body::*,
+    budget::{Costs, MAX_COST},
     cell::{Cell, Extra, MAX_LINK, MAX_MARKS, Row, Style, Width, Wrap},
     clean::{allowed_link, clean_title},
-    cost::{Costs, MAX_COST},
     damage::Damage,
     error::DecodeError,
     screen::{LineId, LineSpan, MAX_TITLE, Modes, Screen, Size},

@@ -2,10 +2,10 @@
 
 use crate::{
     apply::{Canvas, is_snapshot},
+    compression::{Decompressor, MAX_BODY},
     damage::Damage,
     error::DecodeError,
     screen::Screen,
-    zip::{Decompressor, MAX_BODY},
 };
 
 /// Memory kept for the next frame's body; more is given back.

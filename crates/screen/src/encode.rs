@@ -5,16 +5,16 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     apply::move_rows,
+    budget::{Costs, enforce_budget},
     canon::{canonical_rest, canonical_row},
     cell::Row,
-    cost::{Costs, afford},
+    compression::Compressor,
     damage::{Damage, RowSet, Scroll},
     diff::{Hashed, ScrollFinder, row_hash},
     emulator::Terminal,
     screen::{Screen, Size},
     shape::resize,
     write::{PenNumbers, Writer},
-    zip::Compressor,
 };
 
 /// zstd level of frames. Level 3 writes an echo and a page of source in as many bytes, a flood's
@@ -223,7 +223,7 @@ impl Encoder {
                 self.hashes.next.get_mut(usize::from(y)),
             ) {
                 canonical_row(row, size.cols());
-                afford(&mut self.costs, size, y, row);
+                enforce_budget(&mut self.costs, size, y, row);
                 *hash = row_hash(row);
             }
         }

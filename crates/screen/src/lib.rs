@@ -5,11 +5,12 @@
 
 mod apply;
 mod body;
+mod budget;
 #[cfg(feature = "emulator")]
 mod canon;
 pub mod cell;
 pub mod clean;
-mod cost;
+mod compression;
 pub mod damage;
 pub mod decode;
 mod diff;
@@ -28,9 +29,9 @@ pub mod width;
 mod wire;
 #[cfg(feature = "emulator")]
 mod write;
-mod zip;
 
 pub use cell::{Attrs, Cell, Color, Extra, Row, Style, Width, Wrap};
+pub use compression::{MAX_BODY, MAX_WIRE};
 pub use damage::{Damage, RowSet, Scroll};
 pub use decode::Decoder;
 #[cfg(feature = "emulator")]
@@ -40,4 +41,3 @@ pub use encode::{EncodedFrame, Encoder};
 pub use error::DecodeError;
 pub use history::{HistoryChunk, Line, Run, decode_lines};
 pub use screen::{BadSize, Cursor, CursorShape, LineId, LineSpan, Modes, Screen, Size};
-pub use zip::{MAX_BODY, MAX_WIRE};

@@ -4,11 +4,11 @@
 //! its bytes; all of it compressed as one zstd stream. Records follow each other without gaps.
 
 use crate::{
+    compression::Decompressor,
     error::DecodeError,
     history::{Budget, Line},
     screen::LineId,
     wire::Reader,
-    zip::Decompressor,
 };
 
 /// Most bytes of one reply before they are packed. A host stops at a quarter of that; the chunk it stops in may
@@ -50,11 +50,11 @@ mod packing {
     use bytes::Bytes;
 
     use crate::{
+        compression::Compressor,
         error::DecodeError,
         history::{HistoryChunk, encode_lines},
         screen::LineId,
         wire::put_number,
-        zip::Compressor,
     };
 
     /// zstd level of history: sent when asked for, and made while nobody waits for a keystroke.
@@ -176,7 +176,7 @@ mod tests {
         put_number(&mut body, u64::from(lines));
         put_number(&mut body, bytes.len() as u64);
         body.extend(bytes);
-        crate::zip::Compressor::new(3).whole(&body).to_vec()
+        crate::compression::Compressor::new(3).whole(&body).to_vec()
     }
 
     #[test]

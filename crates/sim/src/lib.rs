@@ -9,10 +9,10 @@
 //! plays that world again and says what happened before it failed (`PILLION_TRACE=all`: everything, as
 //! it happens), `PILLION_SEEDS=n` plays so many.
 
-pub mod dice;
 pub mod link;
 pub mod model;
 pub mod program;
+pub mod rng;
 pub mod world;
 
 pub use world::{Sabotage, World};

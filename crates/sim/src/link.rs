@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use pillion_session::Stream;
 
-use crate::dice::Dice;
+use crate::rng::Dice;
 
 /// How a viewer's path to the host is at a moment; both directions alike.
 #[derive(Debug, Clone)]

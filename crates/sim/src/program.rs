@@ -7,7 +7,7 @@ use std::{collections::VecDeque, fmt::Write as _};
 
 use bytes::Bytes;
 
-use crate::dice::Dice;
+use crate::rng::Dice;
 
 /// A program that behaves like several.
 pub struct Program {

@@ -23,9 +23,9 @@ use tokio::{
 
 use super::{
     client::{SignalClient, SignalError, SignalService},
-    keeper::{News, Shared, Told},
-    pace::Pace,
+    publisher::{EventSender, PublisherEvent, Shared},
     resolver::JoinError,
+    schedule::RefreshSchedule,
 };
 
 /// How long a code can be used: as long as the service keeps a mailbox.
@@ -45,10 +45,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// `reply` as soon as there is one; what becomes of it is told as news.
 pub(super) async fn offer(
     client: SignalClient,
-    pace: Pace,
+    pace: RefreshSchedule,
     mut shared: watch::Receiver<Option<Shared>>,
     reply: oneshot::Sender<Result<String, String>>,
-    news: Told,
+    news: EventSender,
 ) {
     let (mailbox, code, offer) = match open(&client).await {
         Ok(opened) => opened,
@@ -78,7 +78,7 @@ pub(super) async fn offer(
             format!("code {number} has expired, unused")
         }
     };
-    news.tell(News::Said(said));
+    news.tell(PublisherEvent::Said(said));
 }
 
 async fn open(client: &SignalClient) -> Result<(Mailbox, Code, Offer), SignalError> {
@@ -95,7 +95,7 @@ async fn answer(
     offer: Offer,
     guess: &[u8],
     shared: &watch::Receiver<Option<Shared>>,
-    news: &Told,
+    news: &EventSender,
 ) -> String {
     let number = mailbox.number;
     let Some(shared) = shared.borrow().clone() else {
@@ -110,7 +110,7 @@ async fn answer(
     match answered {
         Ok((guest, message)) => {
             // First, so that the host knows them when they come.
-            news.tell(News::CodeUsed { number, guest });
+            news.tell(PublisherEvent::CodeUsed { number, guest });
             match mailbox.put("host", 1, &message).await {
                 Ok(()) => format!("code {number} was used; it works for nobody else"),
                 Err(error) => format!("code {number} was used, and the answer is lost: {error}"),

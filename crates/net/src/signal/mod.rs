@@ -4,23 +4,23 @@
 //! has the link; a code's exchange is a PAKE; address records are signed by the endpoint. What the
 //! service can do is withhold, and see addresses, timing and sizes.
 //!
-//! [`Keeper`] is the host's side: it keeps a session's record published, and answers codes, on a
+//! [`LinkPublisher`] is the host's side: it keeps a session's record published, and answers codes, on a
 //! thread of its own, so that nothing here is ever between a key and its echo. [`Resolver`] and
 //! [`redeem`] are the viewer's.
 
 mod client;
-mod keeper;
 mod lookup;
 mod mailbox;
-mod pace;
 mod pairing;
+mod publisher;
 mod records;
 mod resolver;
+mod schedule;
 
 pub use client::{SignalError, SignalService, SignalUrl};
-pub use keeper::{Keeper, News, Shared};
 pub use mailbox::redeem;
-pub use pace::Pace;
 pub use pairing::{Guessing, Guest, Invitation, Linked};
+pub use publisher::{LinkPublisher, PublisherEvent, Shared};
 pub use records::Records;
 pub use resolver::{JoinError, Resolver};
+pub use schedule::RefreshSchedule;

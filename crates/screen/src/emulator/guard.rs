@@ -250,7 +250,7 @@ impl Guard {
 
     /// Moves rows to history once many have gathered. Called after whatever can scroll.
     #[inline]
-    pub(super) fn relieve(&mut self) {
+    pub(super) fn spill_scrollback(&mut self) {
         if Lines::overfull(self.term.grid()) {
             self.lines.settle(self.term.grid_mut());
         }
@@ -396,7 +396,7 @@ impl Handler for Guard {
         self.damage_text(width);
         self.term.input(ch);
         self.wrote(ch);
-        self.relieve();
+        self.spill_scrollback();
     }
 
     fn linefeed(&mut self) {
@@ -404,13 +404,13 @@ impl Handler for Guard {
             self.scrolled(self.region.0, self.region.1, 1);
         }
         self.term.linefeed();
-        self.relieve();
+        self.spill_scrollback();
     }
 
     fn put_tab(&mut self, count: u16) {
         self.damage_text(1);
         self.term.put_tab(count);
-        self.relieve();
+        self.spill_scrollback();
     }
 
     fn backspace(&mut self) {
@@ -494,7 +494,7 @@ impl Handler for Guard {
         let rows = rows.min(usize::from(bottom.saturating_sub(top)));
         self.scrolled(top, bottom, rows as i32);
         self.term.scroll_up(rows);
-        self.relieve();
+        self.spill_scrollback();
     }
 
     fn scroll_down(&mut self, rows: usize) {
@@ -519,7 +519,7 @@ impl Handler for Guard {
             let rows = rows.min(usize::from(bottom - y));
             self.scrolled(y, bottom, rows as i32);
             self.term.delete_lines(rows);
-            self.relieve();
+            self.spill_scrollback();
         }
     }
 
@@ -536,7 +536,7 @@ impl Handler for Guard {
             self.clear_scrollback();
         } else {
             self.term.clear_screen(mode);
-            self.relieve();
+            self.spill_scrollback();
         }
     }
 

@@ -10,10 +10,10 @@
 //! emulator panic it is replaced by a blank one; the session goes on.
 
 mod cells;
-mod fast;
 mod guard;
 mod keyboard;
 mod lines;
+mod plain_text;
 mod replies;
 mod resume;
 mod scanner;
@@ -333,7 +333,7 @@ impl Terminal {
         while !rest.is_empty() {
             let may_shortcut = self.shortcuts && self.guard.takes_plain();
             let plain = if may_shortcut {
-                fast::plain_len(rest)
+                plain_text::plain_len(rest)
             } else {
                 0
             };
@@ -463,7 +463,11 @@ fn complete_len(text: &[u8]) -> usize {
 fn not_plain_len(rest: &[u8]) -> usize {
     let mut plain = 0;
     for (at, &byte) in rest.iter().enumerate().skip(1) {
-        plain = if fast::is_plain(byte) { plain + 1 } else { 0 };
+        plain = if plain_text::is_plain(byte) {
+            plain + 1
+        } else {
+            0
+        };
         if plain >= MIN_PLAIN {
             return at + 1 - plain;
         }

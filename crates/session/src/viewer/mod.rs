@@ -5,10 +5,10 @@
 //! history. This file is the connection: coming in, staying, coming back.
 
 mod api;
-mod asking;
+mod history;
+mod input;
 mod joining;
-mod typing;
-mod watching;
+mod track;
 
 use std::collections::VecDeque;
 
@@ -29,9 +29,9 @@ use crate::{
     words::shown,
 };
 
-use asking::Asking;
-use typing::Typing;
-use watching::Watching;
+use history::HistoryFetcher;
+use input::InputSender;
+use track::TrackReceiver;
 
 /// A terminal session's only track.
 const TERMINAL: TrackId = TrackId(0);
@@ -77,9 +77,9 @@ pub struct Viewer {
     was_in: bool,
     /// Requests to manage so far.
     managed: u32,
-    watching: Watching,
-    typing: Typing,
-    asking: Asking,
+    watching: TrackReceiver,
+    typing: InputSender,
+    asking: HistoryFetcher,
 }
 
 /// A connection.
@@ -159,9 +159,9 @@ impl Viewer {
             retry_at_us: now.mono_us,
             was_in: false,
             managed: 0,
-            watching: Watching::new(),
-            typing: Typing::new(),
-            asking: Asking::new(),
+            watching: TrackReceiver::new(),
+            typing: InputSender::new(),
+            asking: HistoryFetcher::new(),
             config,
         };
         if viewer.config.inside.contains(&viewer.config.session) {

@@ -10,7 +10,7 @@ use pillion_session::{Actor, Command, ConnId, Stream, ViewerInput};
 
 use crate::model::{Effect, Granted};
 
-use super::{World, acts::MAX_GRANTS_EACH, hosting::Record};
+use super::{World, actions::MAX_GRANTS_EACH, hosting::Record};
 
 impl World {
     /// The host's person says who may come in, or who may not.

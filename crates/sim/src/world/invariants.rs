@@ -499,7 +499,7 @@ impl World {
         let shown = side.shadow.screen();
         let missing = match shown {
             Some(shown) if *shown == now => None,
-            Some(shown) => Some(super::rest::difference(shown, &now)),
+            Some(shown) => Some(super::quiescence::difference(shown, &now)),
             None => Some("nothing".to_owned()),
         };
         let (echoed, written) = (side.echoed, side.written);

@@ -1,18 +1,18 @@
 //! The world: what there is, what time it is, and what happens next.
 
 mod access;
-mod acts;
-mod asked;
+mod actions;
+mod check_commands;
+mod check_messages;
 mod comings;
+mod fault_injection;
 mod hostile;
 mod hosting;
 mod invariants;
 mod network;
-mod rest;
-mod sabotaged;
+mod quiescence;
 #[cfg(test)]
 mod tests;
-mod told;
 mod trace;
 mod viewing;
 
@@ -24,7 +24,7 @@ use pillion_people::{Claim, Serial, TeamKey};
 use pillion_proto::{ParticipantId, TrackId};
 use pillion_session::{ConnId, HostInput, Now, Stream};
 
-use crate::{dice::Dice, link::Packet, model::Model};
+use crate::{link::Packet, model::Model, rng::Dice};
 
 use hosting::HostSide;
 use network::Conn;

@@ -6,8 +6,8 @@ use pillion_proto::{Framer, Hello, ParticipantId, PathKind, TrackId};
 use pillion_session::{ConnId, Connected, HostInput, Network, Stream, ViewerInput};
 
 use crate::{
-    dice::Dice,
     link::{Heard, Packet, Piece, Pipe},
+    rng::Dice,
 };
 
 use super::{Event, World};

@@ -5,12 +5,12 @@
 
 mod compose;
 mod layout;
-mod managing;
-mod mirror;
-mod naming;
 mod overlay;
+mod participants;
 mod scrollback;
 mod status;
+mod subject_prompt;
+mod terminal_modes;
 mod typing;
 
 use bytes::Bytes;
@@ -20,10 +20,10 @@ use pillion_session::{HistoryLines, Now, Phase, View};
 
 use self::{
     layout::Layout,
-    mirror::Mirror,
-    naming::Entered,
     overlay::Overlay,
     scrollback::{Moved, Scrollback},
+    subject_prompt::PromptOutcome,
+    terminal_modes::TerminalModes,
     typing::{PasteFilter, WHEEL_ROWS},
 };
 use crate::{
@@ -125,7 +125,7 @@ pub struct ViewerUi {
     config: ViewerUiConfig,
     canvas: Canvas,
     entered: bool,
-    mirror: Mirror,
+    mirror: TerminalModes,
     layout: Layout,
     /// The layout, if what was drawn last was the host's screen and nothing over it.
     plain: Option<Layout>,
@@ -195,7 +195,7 @@ impl ViewerUi {
             config,
             canvas: Canvas::new(config.depth, size),
             entered: false,
-            mirror: Mirror::default(),
+            mirror: TerminalModes::default(),
             layout: Layout::default(),
             plain: None,
             tokenizer: Tokenizer::new(),
@@ -255,21 +255,24 @@ impl ViewerUi {
         self.drawn = view.version;
         let modes = match self.may_type(view) {
             // A line of text: a paste is one piece of it, and a key is its character.
-            _ if self.overlay.naming(view).is_some() => Mirror {
+            _ if self.overlay.naming(view).is_some() => TerminalModes {
                 paste: true,
-                ..Mirror::WATCHING
+                ..TerminalModes::WATCHING
             },
-            true => view.screen.as_ref().map_or(Mirror::WATCHING, |screen| {
-                let mirror = Mirror::typing(screen.modes);
-                match self.is_live() {
-                    true => mirror,
-                    false => Mirror {
-                        mouse: 1000,
-                        ..mirror
-                    },
-                }
-            }),
-            false => Mirror::WATCHING,
+            true => view
+                .screen
+                .as_ref()
+                .map_or(TerminalModes::WATCHING, |screen| {
+                    let mirror = TerminalModes::typing(screen.modes);
+                    match self.is_live() {
+                        true => mirror,
+                        false => TerminalModes {
+                            mouse: 1000,
+                            ..mirror
+                        },
+                    }
+                }),
+            false => TerminalModes::WATCHING,
         };
         let mut changes = Vec::new();
         self.mirror.change(modes, &mut changes);
@@ -292,7 +295,7 @@ impl ViewerUi {
         if !std::mem::take(&mut self.entered) {
             return;
         }
-        self.mirror.change(Mirror::default(), out);
+        self.mirror.change(TerminalModes::default(), out);
         out.extend_from_slice(b"\x1b]8;;\x1b\\\x1b[m\x1b[0 q\x1b[?7h\x1b[?1049l\x1b[?25h");
         let size = self.canvas.size();
         self.canvas = Canvas::new(self.config.depth, size);
@@ -364,7 +367,7 @@ impl ViewerUi {
     fn event(&mut self, now: Now, view: &View, event: Event<'_>, raw: &[u8], turn: &mut Turn) {
         let pastes = matches!(event, Event::PasteStart | Event::Paste(_) | Event::PasteEnd);
         if let Some(naming) = self.overlay.naming(view).filter(|_| pastes) {
-            if let Entered::Say(text) = naming.paste(&event) {
+            if let PromptOutcome::Say(text) = naming.paste(&event) {
                 self.say(now, &text);
             }
             return;
@@ -500,23 +503,23 @@ impl ViewerUi {
         }
         if let Some(line) = naming {
             match line.key(key) {
-                Entered::More => {}
-                Entered::Say(text) => self.say(now, &text),
-                Entered::Nothing => *naming = None,
-                Entered::Do(what) => {
+                PromptOutcome::More => {}
+                PromptOutcome::Say(text) => self.say(now, &text),
+                PromptOutcome::Nothing => *naming = None,
+                PromptOutcome::Do(what) => {
                     *naming = None;
                     turn.act(Action::Manage(what));
                 }
             }
             return;
         }
-        if managing::choose(view, from, chosen, key) {
+        if participants::choose(view, from, chosen, key) {
             return;
         }
-        match managing::asked(view, *chosen, key) {
-            Some(managing::Asked::Do(what)) => turn.act(Action::Manage(what)),
-            Some(managing::Asked::Say(text)) => self.say(now, &text),
-            Some(managing::Asked::Name(line)) => *naming = Some(line),
+        match participants::asked(view, *chosen, key) {
+            Some(participants::Asked::Do(what)) => turn.act(Action::Manage(what)),
+            Some(participants::Asked::Say(text)) => self.say(now, &text),
+            Some(participants::Asked::Name(line)) => *naming = Some(line),
             None => self.overlay.key(key),
         }
     }

@@ -4,7 +4,7 @@ use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantInfo, Right};
 use pillion_session::View;
 
-use super::{managing, naming::Naming, status};
+use super::{participants, status, subject_prompt::SubjectPrompt};
 use crate::{
     keys::{Key, KeyCode},
     prefix::Prefix,
@@ -21,8 +21,8 @@ pub(crate) enum Overlay {
     /// Who is here, from this entry on; for who manages, the chosen entry, and a line to name others on.
     Who {
         from: usize,
-        chosen: Option<managing::Chosen>,
-        naming: Option<Naming>,
+        chosen: Option<participants::Chosen>,
+        naming: Option<SubjectPrompt>,
     },
 }
 
@@ -44,7 +44,7 @@ impl Overlay {
     }
 
     /// The line on which the person names somebody.
-    pub(crate) fn naming(&mut self, view: &View) -> Option<&mut Naming> {
+    pub(crate) fn naming(&mut self, view: &View) -> Option<&mut SubjectPrompt> {
         match self {
             Overlay::Who { naming, .. } if view.right.has(Right::Manage) => naming.as_mut(),
             _ => None,
@@ -68,7 +68,7 @@ impl Overlay {
             } => {
                 if view.right.has(Right::Manage) {
                     let place = (cols, rows);
-                    return managing::lines(view, from, chosen, naming.as_ref(), place);
+                    return participants::lines(view, from, chosen, naming.as_ref(), place);
                 }
                 // Nothing is left half said if the right comes back.
                 (*chosen, *naming) = (None, None);

@@ -19,7 +19,7 @@ enum Purpose {
 
 /// The line, with what was typed so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Naming {
+pub(crate) struct SubjectPrompt {
     purpose: Purpose,
     /// Clean, and at most [`MAX_SUBJECT`] characters.
     text: String,
@@ -28,7 +28,7 @@ pub(crate) struct Naming {
 }
 
 /// What comes of a key.
-pub(crate) enum Entered {
+pub(crate) enum PromptOutcome {
     /// The line goes on.
     More,
     /// It goes on, and the person is told something.
@@ -46,16 +46,16 @@ const TOO_LONG: &str = "That is longer than a key, an address or a team can be."
 const LIST: &str =
     "Only the host can read a list of keys: ask for pillion allow there, or name one key.";
 
-impl Naming {
+impl SubjectPrompt {
     /// The line that a key of the list opens.
-    pub(crate) fn begin(key: char) -> Option<Naming> {
+    pub(crate) fn begin(key: char) -> Option<SubjectPrompt> {
         let purpose = match key {
             'a' => Purpose::Allow(Rights::VIEW),
             'b' => Purpose::Ban,
             'u' => Purpose::Unban,
             _ => return None,
         };
-        Some(Naming {
+        Some(SubjectPrompt {
             purpose,
             text: String::new(),
             pasted: Vec::new(),
@@ -63,9 +63,9 @@ impl Naming {
     }
 
     /// What a key does.
-    pub(crate) fn key(&mut self, key: &Key) -> Entered {
+    pub(crate) fn key(&mut self, key: &Key) -> PromptOutcome {
         match key.code {
-            KeyCode::Esc => return Entered::Nothing,
+            KeyCode::Esc => return PromptOutcome::Nothing,
             KeyCode::Enter => return self.enter(),
             KeyCode::Backspace => drop(self.text.pop()),
             KeyCode::Char('u') if key.mods == Mods::CTRL => self.text.clear(),
@@ -83,32 +83,32 @@ impl Naming {
             KeyCode::Char(ch) if key.mods == Mods::SHIFT => return self.push(ch.to_uppercase()),
             _ => {}
         }
-        Entered::More
+        PromptOutcome::More
     }
 
     /// A piece of a paste, its beginning or its end. Nothing is done before Enter is pressed.
-    pub(crate) fn paste(&mut self, event: &Event<'_>) -> Entered {
+    pub(crate) fn paste(&mut self, event: &Event<'_>) -> PromptOutcome {
         match event {
             Event::Paste(piece) => {
                 // More than the line can hold is only counted.
                 let room = (4 * MAX_SUBJECT + 1).saturating_sub(self.pasted.len());
                 self.pasted.extend(piece.iter().take(room));
-                Entered::More
+                PromptOutcome::More
             }
             Event::PasteEnd => {
                 let pasted = std::mem::take(&mut self.pasted);
                 let pasted = String::from_utf8_lossy(&pasted);
                 let pasted = pasted.trim();
                 if pasted.contains(['\r', '\n']) {
-                    return Entered::Say(ONE_AT_A_TIME.to_owned());
+                    return PromptOutcome::Say(ONE_AT_A_TIME.to_owned());
                 }
                 self.push(pasted.chars())
             }
-            _ => Entered::More,
+            _ => PromptOutcome::More,
         }
     }
 
-    fn push(&mut self, chars: impl IntoIterator<Item = char>) -> Entered {
+    fn push(&mut self, chars: impl IntoIterator<Item = char>) -> PromptOutcome {
         let mut room = MAX_SUBJECT.saturating_sub(self.text.chars().count());
         for ch in chars {
             let ch = if ch.is_whitespace() { ' ' } else { ch };
@@ -116,27 +116,27 @@ impl Naming {
                 continue;
             }
             if room == 0 {
-                return Entered::Say(TOO_LONG.to_owned());
+                return PromptOutcome::Say(TOO_LONG.to_owned());
             }
             room -= 1;
             self.text.push(ch);
         }
-        Entered::More
+        PromptOutcome::More
     }
 
-    fn enter(&self) -> Entered {
+    fn enter(&self) -> PromptOutcome {
         let text = self.text.trim();
         if text.is_empty() {
             let text = "Name somebody: a key, ssh-ed25519 …, an e-mail address, team:KEY, or a name or number of the \
                         list.";
-            return Entered::Say(text.to_owned());
+            return PromptOutcome::Say(text.to_owned());
         }
         let who: SubjectRef = match text.parse() {
             Ok(SubjectText::One(who)) => who,
-            Ok(SubjectText::Keys(_)) => return Entered::Say(LIST.to_owned()),
-            Err(error) => return Entered::Say(error.to_string()),
+            Ok(SubjectText::Keys(_)) => return PromptOutcome::Say(LIST.to_owned()),
+            Err(error) => return PromptOutcome::Say(error.to_string()),
         };
-        Entered::Do(match self.purpose {
+        PromptOutcome::Do(match self.purpose {
             Purpose::Allow(right) => Manage::Allow { who, right },
             Purpose::Ban => Manage::Ban(who),
             Purpose::Unban => Manage::Unban(who),

@@ -24,7 +24,7 @@ struct TrackStream {
 }
 
 /// What is on the screen, and where it comes from.
-pub(super) struct Watching {
+pub(super) struct TrackReceiver {
     decoder: Decoder,
     /// By the driver's count.
     streams: BTreeMap<u32, TrackStream>,
@@ -42,9 +42,9 @@ pub(super) struct Watching {
     snapshot_bytes: usize,
 }
 
-impl Watching {
-    pub(super) fn new() -> Watching {
-        Watching {
+impl TrackReceiver {
+    pub(super) fn new() -> TrackReceiver {
+        TrackReceiver {
             decoder: Decoder::new(),
             streams: BTreeMap::new(),
             epoch: None,
@@ -158,7 +158,7 @@ impl Viewer {
             return;
         }
         if watching.decoder.snapshot(&snapshot.payload).is_err() {
-            return self.lose_step();
+            return self.desync();
         }
         watching.snapshot_bytes = snapshot.payload.len();
         watching.in_step = true;
@@ -178,14 +178,14 @@ impl Viewer {
             return;
         }
         if frame.number != self.view.frame + 1 {
-            return self.lose_step();
+            return self.desync();
         }
         if !frame.payload.is_empty() {
             match watching.decoder.frame(&frame.payload, frame.reset) {
                 Ok(damage) => {
                     copy_screen(&mut self.view, watching.decoder.screen(), Some(&damage));
                 }
-                Err(_) => return self.lose_step(),
+                Err(_) => return self.desync(),
             }
         }
         self.shown(frame.number);
@@ -198,7 +198,7 @@ impl Viewer {
     }
 
     /// What comes can't be built upon any more.
-    fn lose_step(&mut self) {
+    fn desync(&mut self) {
         self.watching.in_step = false;
         if self.watching.asked_at_us.is_none() {
             self.need_snapshot();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// How often a [`Keeper`](super::Keeper) renews and tries again, and how long its codes last.
+/// How often a [`LinkPublisher`](super::LinkPublisher) renews and tries again, and how long its codes last.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct RefreshSchedule {
     /// A record is renewed after so long, of the ten minutes it counts for …
     pub renew: Duration,
     /// … and up to so much more, which keeps hosts that started together apart.
@@ -19,9 +19,9 @@ pub struct Pace {
 
 /// What hosts use: one renewal may fail and be tried again before it is missed, and a code lasts as long
 /// as the service keeps a mailbox.
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
+impl Default for RefreshSchedule {
+    fn default() -> RefreshSchedule {
+        RefreshSchedule {
             renew: Duration::from_secs(180),
             renew_spread: Duration::from_secs(60),
             retry: Duration::from_secs(1),
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_record_outlives_a_renewal_that_fails() {
-        let pace = Pace::default();
+        let pace = RefreshSchedule::default();
         let life = Duration::from_millis(MAX_LIFETIME_MILLIS);
         assert!(2 * (pace.renew + pace.renew_spread) < life);
     }

@@ -9,7 +9,10 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use common::soon;
 use iroh::EndpointAddr;
 use pillion_caps::SecretKey;
-use pillion_net::signal::{JoinError, Keeper, News, Pace, Records, Shared, SignalService, redeem};
+use pillion_net::signal::{
+    JoinError, LinkPublisher, PublisherEvent, Records, RefreshSchedule, Shared, SignalService,
+    redeem,
+};
 use pillion_proto::{LinkRecord, LinkSecret, Ticket, Times};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -58,8 +61,8 @@ impl Service {
     }
 }
 
-fn quick() -> Pace {
-    Pace {
+fn quick() -> RefreshSchedule {
+    RefreshSchedule {
         renew: Duration::from_millis(100),
         renew_spread: Duration::from_millis(20),
         retry: Duration::from_millis(20),
@@ -126,11 +129,11 @@ async fn gone(records: &Records, secret: &LinkSecret) {
 }
 
 /// The next news that is a sentence; how often the link was said to work meanwhile.
-async fn sentence(keeper: &mut Keeper, published: &mut usize) -> String {
+async fn sentence(keeper: &mut LinkPublisher, published: &mut usize) -> String {
     loop {
         match soon("news", keeper.news()).await {
-            News::Published => *published += 1,
-            News::Said(text) => return text,
+            PublisherEvent::Published => *published += 1,
+            PublisherEvent::Said(text) => return text,
             other => panic!("{other:?}"),
         }
     }
@@ -141,10 +144,13 @@ async fn a_record_is_renewed_over_and_over_and_its_first_time_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start("127.0.0.1:0", dir.path());
     let records = Records::new(&service.known()).unwrap();
-    let mut keeper = Keeper::start_with(service.known(), quick()).unwrap();
+    let mut keeper = LinkPublisher::start_with(service.known(), quick()).unwrap();
     let first = shared(1);
     keeper.share(Some(first.clone()));
-    assert_eq!(soon("the link", keeper.news()).await, News::Published);
+    assert_eq!(
+        soon("the link", keeper.news()).await,
+        PublisherEvent::Published
+    );
     let mut last = newer(&records, &first.secret, 0).await;
     for _ in 0..3 {
         let next = newer(&records, &first.secret, last.seq).await;
@@ -155,7 +161,10 @@ async fn a_record_is_renewed_over_and_over_and_its_first_time_is_told_once() {
     // Another link is told of again; the old one is gone, and nothing was said of renewals.
     let second = shared(2);
     keeper.share(Some(second.clone()));
-    assert_eq!(soon("the next link", keeper.news()).await, News::Published);
+    assert_eq!(
+        soon("the next link", keeper.news()).await,
+        PublisherEvent::Published
+    );
     gone(&records, &first.secret).await;
     newer(&records, &second.secret, 0).await;
     keeper.end().await;
@@ -168,14 +177,17 @@ async fn a_host_that_moved_is_found_where_it_is_without_waiting_for_a_renewal() 
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start("127.0.0.1:0", dir.path());
     let records = Records::new(&service.known()).unwrap();
-    let pace = Pace {
+    let pace = RefreshSchedule {
         renew: Duration::from_secs(3600),
         ..quick()
     };
-    let mut keeper = Keeper::start_with(service.known(), pace).unwrap();
+    let mut keeper = LinkPublisher::start_with(service.known(), pace).unwrap();
     let mut shared = shared(1);
     keeper.share(Some(shared.clone()));
-    assert_eq!(soon("the link", keeper.news()).await, News::Published);
+    assert_eq!(
+        soon("the link", keeper.news()).await,
+        PublisherEvent::Published
+    );
     let first = newer(&records, &shared.secret, 0).await;
 
     let id = shared.ticket.addr.id;
@@ -195,10 +207,13 @@ async fn after_an_outage_of_the_service_the_link_is_there_again() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start("127.0.0.1:0", &dir.path().join("before"));
     let known = service.known();
-    let mut keeper = Keeper::start_with(known.clone(), quick()).unwrap();
+    let mut keeper = LinkPublisher::start_with(known.clone(), quick()).unwrap();
     let shared = shared(1);
     keeper.share(Some(shared.clone()));
-    assert_eq!(soon("the link", keeper.news()).await, News::Published);
+    assert_eq!(
+        soon("the link", keeper.news()).await,
+        PublisherEvent::Published
+    );
 
     let addr = service.end();
     let mut published = 0;
@@ -221,7 +236,7 @@ async fn an_unused_code_expires_and_whoever_comes_late_is_told_so_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start("127.0.0.1:0", dir.path());
     let known = service.known();
-    let mut keeper = Keeper::start_with(known.clone(), quick()).unwrap();
+    let mut keeper = LinkPublisher::start_with(known.clone(), quick()).unwrap();
     keeper.share(Some(Shared {
         publish: false,
         ..shared(1)
@@ -245,11 +260,11 @@ async fn the_host_knows_who_used_a_code_before_they_have_the_ticket() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start("127.0.0.1:0", dir.path());
     let known = service.known();
-    let pace = Pace {
+    let pace = RefreshSchedule {
         code_life: Duration::from_secs(60),
         ..quick()
     };
-    let mut keeper = Keeper::start_with(known.clone(), pace).unwrap();
+    let mut keeper = LinkPublisher::start_with(known.clone(), pace).unwrap();
     let shared = Shared {
         publish: false,
         ..shared(1)
@@ -261,7 +276,7 @@ async fn the_host_knows_who_used_a_code_before_they_have_the_ticket() {
     let ticket = soon("the ticket", redeem(&known, &code, &guest)).await;
     assert_eq!(ticket.unwrap(), shared.ticket.for_endpoint(&guest));
     let number = code.number();
-    let used = News::CodeUsed { number, guest };
+    let used = PublisherEvent::CodeUsed { number, guest };
     // It is there: nothing is waited for.
     let told = tokio::time::timeout(Duration::ZERO, keeper.news()).await;
     assert_eq!(told.unwrap(), used);
@@ -273,11 +288,11 @@ async fn the_host_knows_who_used_a_code_before_they_have_the_ticket() {
 async fn a_code_that_the_service_dropped_is_said_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start("127.0.0.1:0", dir.path());
-    let pace = Pace {
+    let pace = RefreshSchedule {
         code_life: Duration::from_secs(600),
         ..quick()
     };
-    let mut keeper = Keeper::start_with(service.known(), pace).unwrap();
+    let mut keeper = LinkPublisher::start_with(service.known(), pace).unwrap();
     keeper.share(Some(Shared {
         publish: false,
         ..shared(1)
@@ -331,7 +346,7 @@ async fn a_host_that_is_refused_comes_again_when_the_service_says_so() {
     ])
     .await;
     // It would come again after 20 ms by itself.
-    let mut keeper = Keeper::start_with(known, quick()).unwrap();
+    let mut keeper = LinkPublisher::start_with(known, quick()).unwrap();
     keeper.share(Some(shared(1)));
     let said = sentence(&mut keeper, &mut 0).await;
     assert!(said.contains("try again in 2 s"), "{said}");

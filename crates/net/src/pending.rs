@@ -21,11 +21,11 @@ use crate::{close::code, limits::CHUNKS_PER_TURN};
 
 /// Everything that is waited for at once. Each entry is woken on its own, in the order in which
 /// something happened: that is what keeps a busy peer from holding up the others.
-pub(crate) struct Waits<T>(FuturesUnordered<Wait<T>>);
+pub(crate) struct PendingEvents<T>(FuturesUnordered<Wait<T>>);
 
 /// Something happened: to a connection, or (`T`) to whoever owns the connections.
 pub(crate) enum Event<T> {
-    Link(ConnId, LinkEvent),
+    PeerConnection(ConnId, LinkEvent),
     Owner(T),
     /// Nothing that needs an answer.
     Done,
@@ -73,9 +73,9 @@ enum Wait<T> {
     Other(Pin<Box<dyn Future<Output = Event<T>> + Send>>),
 }
 
-impl<T: Send + 'static> Waits<T> {
-    pub(crate) fn new() -> Waits<T> {
-        Waits(FuturesUnordered::new())
+impl<T: Send + 'static> PendingEvents<T> {
+    pub(crate) fn new() -> PendingEvents<T> {
+        PendingEvents(FuturesUnordered::new())
     }
 
     /// The next thing that happens. Loses nothing when dropped before.
@@ -95,7 +95,7 @@ impl<T: Send + 'static> Waits<T> {
         id: ConnId,
         wait: impl Future<Output = LinkEvent> + Send + 'static,
     ) {
-        self.other(async move { Event::Link(id, wait.await) });
+        self.other(async move { Event::PeerConnection(id, wait.await) });
     }
 
     /// Work that nobody waits for.
@@ -127,9 +127,10 @@ impl<T> Future for Wait<T> {
                 };
                 let chunks = ready!(reader.poll(cx));
                 match slot.take() {
-                    Some(reader) => {
-                        Poll::Ready(Event::Link(*id, LinkEvent::Read { reader, chunks }))
-                    }
+                    Some(reader) => Poll::Ready(Event::PeerConnection(
+                        *id,
+                        LinkEvent::Read { reader, chunks },
+                    )),
                     None => Poll::Ready(Event::Done),
                 }
             }
@@ -141,7 +142,7 @@ impl<T> Future for Wait<T> {
 pub(crate) struct Reader {
     pub(crate) stream: Stream,
     recv: RecvStream,
-    give_up: Arc<GiveUp>,
+    give_up: Arc<CancelRead>,
     chunks: [Bytes; CHUNKS_PER_TURN],
 }
 
@@ -156,7 +157,7 @@ impl Reader {
     }
 
     /// What makes this reader end from outside.
-    pub(crate) fn give_up(&self) -> Arc<GiveUp> {
+    pub(crate) fn give_up(&self) -> Arc<CancelRead> {
         self.give_up.clone()
     }
 
@@ -182,12 +183,12 @@ impl Reader {
 
 /// Ends a [`Reader`] that waits.
 #[derive(Default)]
-pub(crate) struct GiveUp {
+pub(crate) struct CancelRead {
     asked: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
-impl GiveUp {
+impl CancelRead {
     pub(crate) fn ask(&self) {
         self.asked.store(true, Ordering::Relaxed);
         let waker = self

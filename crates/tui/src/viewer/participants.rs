@@ -6,7 +6,7 @@ use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Rights, message::
 use pillion_screen::clean;
 use pillion_session::View;
 
-use super::{naming::Naming, overlay, status};
+use super::{overlay, status, subject_prompt::SubjectPrompt};
 use crate::{
     keys::{Key, KeyCode},
     text,
@@ -19,7 +19,7 @@ pub(crate) enum Asked {
     /// Nothing; the person is told why.
     Say(String),
     /// To name somebody who need not be here.
-    Name(Naming),
+    Name(SubjectPrompt),
 }
 
 /// A line of the list.
@@ -83,7 +83,7 @@ pub(super) fn lines(
     view: &View,
     at: &mut usize,
     chosen: &mut Option<Chosen>,
-    naming: Option<&Naming>,
+    naming: Option<&SubjectPrompt>,
     (cols, rows): (usize, usize),
 ) -> Vec<String> {
     let entries = entries(view);
@@ -162,7 +162,7 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
         };
         return Some(Asked::Do(Manage::Open(allow)));
     }
-    if let Some(naming) = Naming::begin(ch) {
+    if let Some(naming) = SubjectPrompt::begin(ch) {
         return Some(Asked::Name(naming));
     }
     let entries = entries(view);

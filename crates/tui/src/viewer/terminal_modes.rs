@@ -5,7 +5,7 @@ use pillion_screen::Modes;
 
 /// Modes we may have switched on; the default is a terminal as a shell leaves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Mirror {
+pub(crate) struct TerminalModes {
     /// The mouse mode, 1000, 1002 or 1003; 0: none.
     pub(crate) mouse: u16,
     pub(crate) paste: bool,
@@ -16,9 +16,9 @@ pub(crate) struct Mirror {
     pub(crate) kitty: u32,
 }
 
-impl Mirror {
+impl TerminalModes {
     /// For who only watches: the wheel scrolls. Terminals select text as ever while Shift is held.
-    pub(crate) const WATCHING: Mirror = Mirror {
+    pub(crate) const WATCHING: TerminalModes = TerminalModes {
         mouse: 1000,
         paste: false,
         focus: false,
@@ -30,9 +30,9 @@ impl Mirror {
     /// For who types into a program that set `modes`. Alternate scroll (1007) isn't switched on: the
     /// wheel is reported to us, and we send the arrows (terminals differ in its default, and none
     /// tells it to who would restore it).
-    pub(crate) fn typing(modes: Modes) -> Mirror {
+    pub(crate) fn typing(modes: Modes) -> TerminalModes {
         let has = |mode| modes.contains(mode);
-        Mirror {
+        TerminalModes {
             mouse: match () {
                 () if has(Modes::MOUSE_MOTION) => 1003,
                 () if has(Modes::MOUSE_DRAG) => 1002,
@@ -47,7 +47,7 @@ impl Mirror {
     }
 
     /// Appends what brings the terminal from these modes to `to`.
-    pub(crate) fn change(&mut self, to: Mirror, out: &mut Vec<u8>) {
+    pub(crate) fn change(&mut self, to: TerminalModes, out: &mut Vec<u8>) {
         let from = std::mem::replace(self, to);
         if from.mouse != to.mouse {
             if from.mouse != 0 {

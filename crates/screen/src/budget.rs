@@ -5,8 +5,8 @@
 use crate::{cell::Style, screen::Size};
 use crate::{
     cell::{Cell, Extra, Row, Width},
+    compression::MAX_BODY,
     screen::Screen,
-    zip::MAX_BODY,
 };
 
 /// What is left of a snapshot's body for all that is not rows: title, palette and the like.
@@ -66,7 +66,7 @@ impl Costs {
 /// The encoder's side of the bound: a row that would make the screen too rich loses its colours,
 /// links and marks. Only screens of some hundred thousand individually coloured cells get there.
 #[cfg(feature = "emulator")]
-pub(crate) fn afford(costs: &mut Costs, size: Size, y: u16, row: &mut Row) {
+pub(crate) fn enforce_budget(costs: &mut Costs, size: Size, y: u16, row: &mut Row) {
     let rich = MAX_COST - usize::from(size.rows()) * plain_cost(size.cols());
     if costs.update(y, row) > rich {
         for cell in &mut row.cells {
@@ -125,7 +125,7 @@ mod tests {
                 cell.ch = '\u{1fb00}';
                 cell.style.fg = Color::Rgb(x as u8, (x >> 8) as u8, y as u8);
             }
-            afford(&mut costs, size, y, &mut row);
+            enforce_budget(&mut costs, size, y, &mut row);
             plain += u32::from(row.cells[1].style == Style::default());
         }
         assert!(costs.total <= MAX_COST);

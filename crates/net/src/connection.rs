@@ -17,10 +17,10 @@ use pillion_session::{ConnId, Stream};
 
 use crate::{
     close::code,
-    incoming::{GiveUp, LinkEvent, Reader, Waits, accept_bi, accept_uni, first_bytes},
     limits::{CLOSE_WAIT, HOST_RECEIVE_WINDOW, MAX_CLOSE_REASON, MAX_QUEUED},
     outgoing::{Opening, Outgoing, Sent},
     path::PathWatch,
+    pending::{CancelRead, LinkEvent, PendingEvents, Reader, accept_bi, accept_uni, first_bytes},
 };
 
 /// What the connection's keying material is exported under (RFC 5705, RFC 8446 7.5): proofs of
@@ -36,7 +36,7 @@ pub(crate) enum Role {
 
 /// What a connection brings, in order.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum ConnectionEvent {
     Bytes {
         stream: Stream,
         bytes: Bytes,
@@ -57,7 +57,7 @@ pub(crate) enum Heard {
 
 /// A connection as far as its handshake is.
 #[derive(Clone)]
-pub(crate) enum Carrier {
+pub(crate) enum QuicConnection {
     /// Complete.
     Proved(Connection),
     /// Under way, at the host: a viewer resumes an earlier connection. What it says is early data, and
@@ -67,11 +67,11 @@ pub(crate) enum Carrier {
     Outgoing(OutgoingZeroRttConnection),
 }
 
-impl Carrier {
+impl QuicConnection {
     fn proved(&self) -> Option<&Connection> {
         match self {
-            Carrier::Proved(connection) => Some(connection),
-            Carrier::Incoming(_) | Carrier::Outgoing(_) => None,
+            QuicConnection::Proved(connection) => Some(connection),
+            QuicConnection::Incoming(_) | QuicConnection::Outgoing(_) => None,
         }
     }
 
@@ -80,13 +80,13 @@ impl Carrier {
     pub(crate) fn exporter(&self) -> Option<[u8; 32]> {
         let mut out = [0; 32];
         let done = match self {
-            Carrier::Proved(connection) => {
+            QuicConnection::Proved(connection) => {
                 connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
             }
-            Carrier::Incoming(connection) => {
+            QuicConnection::Incoming(connection) => {
                 connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
             }
-            Carrier::Outgoing(connection) => {
+            QuicConnection::Outgoing(connection) => {
                 connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
             }
         };
@@ -95,22 +95,22 @@ impl Carrier {
 
     fn close(&self, code: VarInt, reason: &[u8]) {
         match self {
-            Carrier::Proved(connection) => connection.close(code, reason),
-            Carrier::Incoming(connection) => connection.close(code, reason),
-            Carrier::Outgoing(connection) => connection.close(code, reason),
+            QuicConnection::Proved(connection) => connection.close(code, reason),
+            QuicConnection::Incoming(connection) => connection.close(code, reason),
+            QuicConnection::Outgoing(connection) => connection.close(code, reason),
         }
     }
 }
 
 /// One connection.
-pub(crate) struct Link {
+pub(crate) struct PeerConnection {
     id: ConnId,
     role: Role,
-    carrier: Carrier,
+    carrier: QuicConnection,
     /// It is still to be said what proofs on this connection sign.
     proving: bool,
     sending: HashMap<Stream, Outgoing>,
-    receiving: HashMap<Stream, Arc<GiveUp>>,
+    receiving: HashMap<Stream, Arc<CancelRead>>,
     /// Numbers for the peer's streams.
     inputs: u32,
     histories: u64,
@@ -124,15 +124,15 @@ pub(crate) struct Link {
     gone: Option<ConnectionError>,
 }
 
-impl Link {
+impl PeerConnection {
     /// Takes over a connection: from now on its streams are accepted.
     pub(crate) fn new<T: Send + 'static>(
         id: ConnId,
         role: Role,
-        carrier: Carrier,
-        waits: &mut Waits<T>,
-    ) -> Link {
-        let mut link = Link {
+        carrier: QuicConnection,
+        waits: &mut PendingEvents<T>,
+    ) -> PeerConnection {
+        let mut link = PeerConnection {
             id,
             role,
             proving: carrier.proved().is_none(),
@@ -160,9 +160,9 @@ impl Link {
     pub(crate) fn prove<T: Send + 'static>(
         &mut self,
         connection: Connection,
-        waits: &mut Waits<T>,
+        waits: &mut PendingEvents<T>,
     ) {
-        self.carrier = Carrier::Proved(connection);
+        self.carrier = QuicConnection::Proved(connection);
         self.watch(waits);
     }
 
@@ -181,7 +181,7 @@ impl Link {
         }
     }
 
-    fn watch<T: Send + 'static>(&self, waits: &mut Waits<T>) {
+    fn watch<T: Send + 'static>(&self, waits: &mut PendingEvents<T>) {
         let Some(connection) = self.carrier.proved() else {
             return;
         };
@@ -209,12 +209,12 @@ impl Link {
     }
 
     /// Looks at the path, and says how it is if that is news.
-    pub(crate) fn look(&mut self, heard: &mut VecDeque<Heard>) {
+    pub(crate) fn look(&mut self, heard: &mut VecDeque<ConnectionEvent>) {
         let Some(connection) = self.carrier.proved() else {
             return;
         };
         if let Some((kind, rtt_us)) = self.path.look(connection) {
-            heard.push_back(Heard::Path { kind, rtt_us });
+            heard.push_back(ConnectionEvent::Path { kind, rtt_us });
         }
     }
 
@@ -223,7 +223,7 @@ impl Link {
         &mut self,
         stream: Stream,
         bytes: Bytes,
-        waits: &mut Waits<T>,
+        waits: &mut PendingEvents<T>,
     ) {
         let sent = match self.sending.get(&stream) {
             Some(outgoing) => outgoing.send([bytes]),
@@ -261,7 +261,11 @@ impl Link {
     }
 
     /// Ends our half of a stream.
-    pub(crate) fn finish<T: Send + 'static>(&mut self, stream: Stream, waits: &mut Waits<T>) {
+    pub(crate) fn finish<T: Send + 'static>(
+        &mut self,
+        stream: Stream,
+        waits: &mut PendingEvents<T>,
+    ) {
         if let Some(outgoing) = self.sending.get(&stream) {
             if outgoing.finish() == Sent::MustFlush {
                 self.flush(stream, waits);
@@ -311,8 +315,8 @@ impl Link {
     pub(crate) fn on<T: Send + 'static>(
         &mut self,
         event: LinkEvent,
-        waits: &mut Waits<T>,
-        heard: &mut VecDeque<Heard>,
+        waits: &mut PendingEvents<T>,
+        heard: &mut VecDeque<ConnectionEvent>,
     ) {
         match event {
             LinkEvent::Accepted { send, recv } => {
@@ -339,13 +343,13 @@ impl Link {
                 heard.extend(
                     reader
                         .take(count)
-                        .map(|bytes| Heard::Bytes { stream, bytes }),
+                        .map(|bytes| ConnectionEvent::Bytes { stream, bytes }),
                 );
                 waits.read(self.id, reader);
                 if let Some(connection) = self.carrier.proved()
                     && let Some((kind, rtt_us)) = self.path.look_again(connection)
                 {
-                    heard.push_back(Heard::Path { kind, rtt_us });
+                    heard.push_back(ConnectionEvent::Path { kind, rtt_us });
                 }
             }
             LinkEvent::Read {
@@ -358,7 +362,7 @@ impl Link {
                 let known = self.receiving.get(&stream);
                 if known.is_some_and(|known| Arc::ptr_eq(known, &reader.give_up())) {
                     self.receiving.remove(&stream);
-                    heard.push_back(Heard::Ended { stream });
+                    heard.push_back(ConnectionEvent::Ended { stream });
                 }
             }
             LinkEvent::Flushed { stream, recv } => {
@@ -371,7 +375,7 @@ impl Link {
             }
             LinkEvent::Delivered { stream } => {
                 self.sending.remove(&stream);
-                heard.push_back(Heard::Delivered { stream });
+                heard.push_back(ConnectionEvent::Delivered { stream });
             }
             LinkEvent::Path => {
                 // First the subscription, then the look: what changes in between is not missed.
@@ -387,7 +391,7 @@ impl Link {
         if self.sources == 0
             && let Some(why) = self.gone.take()
         {
-            heard.push_back(Heard::Gone(why));
+            heard.push_back(ConnectionEvent::Gone(why));
         }
     }
 
@@ -397,8 +401,8 @@ impl Link {
         send: Option<SendStream>,
         mut recv: RecvStream,
         mut bytes: Bytes,
-        waits: &mut Waits<T>,
-        heard: &mut VecDeque<Heard>,
+        waits: &mut PendingEvents<T>,
+        heard: &mut VecDeque<ConnectionEvent>,
     ) {
         let kind = StreamKind::from_byte(bytes.get_u8());
         let Some(stream) = self.name(kind, send.is_some()) else {
@@ -414,7 +418,7 @@ impl Link {
                 .insert(stream, Outgoing::open(send, priority(stream)));
         }
         if !bytes.is_empty() {
-            heard.push_back(Heard::Bytes { stream, bytes });
+            heard.push_back(ConnectionEvent::Bytes { stream, bytes });
         }
         self.receive(stream, recv, waits);
     }
@@ -454,7 +458,7 @@ impl Link {
     fn open<T: Send + 'static>(
         &mut self,
         stream: Stream,
-        waits: &mut Waits<T>,
+        waits: &mut PendingEvents<T>,
     ) -> Option<(Outgoing, &'static [u8])> {
         let (kind, both_ways) = match (self.role, stream) {
             (Role::Host, Stream::Track { .. }) => (&[StreamKind::Track as u8], false),
@@ -464,9 +468,9 @@ impl Link {
             _ => return None,
         };
         let mut opening = match self.carrier.clone() {
-            Carrier::Proved(connection) => opening(connection, both_ways),
-            Carrier::Incoming(connection) => opening(connection, both_ways),
-            Carrier::Outgoing(connection) => opening(connection, both_ways),
+            QuicConnection::Proved(connection) => opening(connection, both_ways),
+            QuicConnection::Incoming(connection) => opening(connection, both_ways),
+            QuicConnection::Outgoing(connection) => opening(connection, both_ways),
         };
         let outgoing = match opening
             .as_mut()
@@ -489,7 +493,7 @@ impl Link {
         &mut self,
         stream: Stream,
         recv: RecvStream,
-        waits: &mut Waits<T>,
+        waits: &mut PendingEvents<T>,
     ) {
         let reader = Box::new(Reader::new(stream, recv));
         self.receiving.insert(stream, reader.give_up());
@@ -497,19 +501,31 @@ impl Link {
         waits.read(self.id, reader);
     }
 
-    fn accept<T: Send + 'static>(&mut self, waits: &mut Waits<T>, both_ways: bool) {
+    fn accept<T: Send + 'static>(&mut self, waits: &mut PendingEvents<T>, both_ways: bool) {
         self.sources += 1;
         match (self.carrier.clone(), both_ways) {
-            (Carrier::Proved(connection), true) => waits.link(self.id, accept_bi(connection)),
-            (Carrier::Proved(connection), false) => waits.link(self.id, accept_uni(connection)),
-            (Carrier::Incoming(connection), true) => waits.link(self.id, accept_bi(connection)),
-            (Carrier::Incoming(connection), false) => waits.link(self.id, accept_uni(connection)),
-            (Carrier::Outgoing(connection), true) => waits.link(self.id, accept_bi(connection)),
-            (Carrier::Outgoing(connection), false) => waits.link(self.id, accept_uni(connection)),
+            (QuicConnection::Proved(connection), true) => {
+                waits.link(self.id, accept_bi(connection))
+            }
+            (QuicConnection::Proved(connection), false) => {
+                waits.link(self.id, accept_uni(connection))
+            }
+            (QuicConnection::Incoming(connection), true) => {
+                waits.link(self.id, accept_bi(connection))
+            }
+            (QuicConnection::Incoming(connection), false) => {
+                waits.link(self.id, accept_uni(connection))
+            }
+            (QuicConnection::Outgoing(connection), true) => {
+                waits.link(self.id, accept_bi(connection))
+            }
+            (QuicConnection::Outgoing(connection), false) => {
+                waits.link(self.id, accept_uni(connection))
+            }
         }
     }
 
-    fn flush<T: Send + 'static>(&self, stream: Stream, waits: &mut Waits<T>) {
+    fn flush<T: Send + 'static>(&self, stream: Stream, waits: &mut PendingEvents<T>) {
         if let Some(outgoing) = self.sending.get(&stream).cloned() {
             waits.link(self.id, async move {
                 LinkEvent::Flushed {
@@ -520,7 +536,7 @@ impl Link {
         }
     }
 
-    fn await_path<T: Send + 'static>(&self, waits: &mut Waits<T>) {
+    fn await_path<T: Send + 'static>(&self, waits: &mut PendingEvents<T>) {
         let Some(connection) = self.carrier.proved() else {
             return;
         };

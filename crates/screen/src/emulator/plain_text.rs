@@ -107,7 +107,7 @@ impl Guard {
                     self.linefeed();
                     at += 1;
                     if let Some(direct) = bytes.get(at..direct_end) {
-                        at += self.past_the_grid(direct);
+                        at += self.append_lines_to_history(direct);
                     }
                 }
                 b'\r' => {
@@ -243,7 +243,7 @@ impl Guard {
     /// Writes lines from the start of `direct` straight to history, as long as they are nothing but
     /// text and CR LF; how many bytes that were. More lines must follow `direct` than screen and
     /// margin hold.
-    fn past_the_grid(&mut self, direct: &[u8]) -> usize {
+    fn append_lines_to_history(&mut self, direct: &[u8]) -> usize {
         if direct.len() < 2 * WORTHWHILE
             || !self.can_pass_the_grid()
             || memchr_iter(b'\n', direct).nth(WORTHWHILE).is_none()

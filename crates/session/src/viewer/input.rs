@@ -48,7 +48,7 @@ struct Pending {
 }
 
 /// Everything typed that is not yet in the program.
-pub(super) struct Typing {
+pub(super) struct InputSender {
     epoch: u32,
     opened: bool,
     next_id: u64,
@@ -70,9 +70,9 @@ pub(super) struct Typing {
     hinted_at_us: Option<u64>,
 }
 
-impl Typing {
-    pub(super) fn new() -> Typing {
-        Typing {
+impl InputSender {
+    pub(super) fn new() -> InputSender {
+        InputSender {
             epoch: 0,
             opened: false,
             next_id: 1,

@@ -34,26 +34,26 @@ const BURST: u64 = 20;
 
 /// A range of lines that is wanted.
 #[derive(Clone, Copy)]
-struct Wanted {
+struct LineRange {
     from: LineId,
     count: u32,
     tries: u32,
 }
 
 /// Ranges asked for and not yet answered.
-pub(super) struct Asking {
+pub(super) struct HistoryFetcher {
     next_stream: u64,
-    asked: BTreeMap<u64, (Wanted, Framer)>,
-    waiting: VecDeque<Wanted>,
+    asked: BTreeMap<u64, (LineRange, Framer)>,
+    waiting: VecDeque<LineRange>,
     /// Not before.
     pause_until_us: u64,
     /// When all requests so far would have been sent, one each [`EVERY_US`].
     paced_until_us: u64,
 }
 
-impl Asking {
-    pub(super) fn new() -> Asking {
-        Asking {
+impl HistoryFetcher {
+    pub(super) fn new() -> HistoryFetcher {
+        HistoryFetcher {
             next_stream: 0,
             asked: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -91,7 +91,7 @@ impl Viewer {
     /// The person wants to see these lines.
     pub(super) fn want_history(&mut self, from: LineId, count: u32) {
         let count = count.min(MAX_HISTORY_LINES);
-        self.asking.waiting.push_back(Wanted {
+        self.asking.waiting.push_back(LineRange {
             from,
             count,
             tries: 0,

@@ -2,7 +2,7 @@
 //!
 //! On a thread of its own with a runtime of its own: a slow service, a TLS handshake, a record to
 //! sign are never between a key and its echo. The session says what is shared now
-//! ([`Keeper::share`]), and hears in words when something is worth telling ([`Keeper::news`]).
+//! ([`LinkPublisher::share`]), and hears in words when something is worth telling ([`LinkPublisher::news`]).
 
 use std::{
     thread::JoinHandle,
@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     client::{SignalClient, SignalError, SignalService},
     mailbox,
-    pace::Pace,
+    schedule::RefreshSchedule,
 };
 use crate::{error::NetError, identity::random_bytes};
 
@@ -71,7 +71,7 @@ struct Wanted {
 
 /// What the host's person should hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub enum PublisherEvent {
     /// The record is at the service: the link works from now on. Told once for each link.
     Published,
     /// Somebody gave the right code. Told before they have the ticket, so before they can come.
@@ -87,10 +87,10 @@ pub enum News {
 
 /// Where news go.
 #[derive(Clone)]
-pub(super) struct Told(mpsc::UnboundedSender<News>);
+pub(super) struct EventSender(mpsc::UnboundedSender<PublisherEvent>);
 
-impl Told {
-    pub(super) fn tell(&self, news: News) {
+impl EventSender {
+    pub(super) fn tell(&self, news: PublisherEvent) {
         // Nobody listens any more when the session ends.
         let _ = self.0.send(news);
     }
@@ -98,30 +98,33 @@ impl Told {
 
 /// Keeps one session's link. Dropped, it says that the link has ended; [`end`](Self::end) waits for
 /// that.
-pub struct Keeper {
+pub struct LinkPublisher {
     shared: watch::Sender<Option<Shared>>,
     codes: mpsc::Sender<Reply>,
-    news: mpsc::UnboundedReceiver<News>,
+    news: mpsc::UnboundedReceiver<PublisherEvent>,
     ended: oneshot::Receiver<()>,
     _thread: JoinHandle<()>,
 }
 
 type Reply = oneshot::Sender<Result<String, String>>;
 
-impl Keeper {
+impl LinkPublisher {
     /// Starts the thread. Asks nothing of the network.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(service: SignalService) -> Result<Keeper, NetError> {
-        Keeper::start_with(service, Pace::default())
+    pub fn start(service: SignalService) -> Result<LinkPublisher, NetError> {
+        LinkPublisher::start_with(service, RefreshSchedule::default())
     }
 
     /// The same at a pace of the caller's.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start_with(service: SignalService, pace: Pace) -> Result<Keeper, NetError> {
+    pub fn start_with(
+        service: SignalService,
+        pace: RefreshSchedule,
+    ) -> Result<LinkPublisher, NetError> {
         let (shared, shared_now) = watch::channel(None);
         let (codes, codes_asked) = mpsc::channel(4);
         let (told, news) = mpsc::unbounded_channel();
@@ -134,12 +137,18 @@ impl Keeper {
         let thread = std::thread::Builder::new()
             .name("links".to_owned())
             .spawn(move || {
-                runtime.block_on(run(service, pace, shared_now, codes_asked, Told(told)));
+                runtime.block_on(run(
+                    service,
+                    pace,
+                    shared_now,
+                    codes_asked,
+                    EventSender(told),
+                ));
                 runtime.shutdown_background();
                 let _ = done.send(());
             })
             .map_err(|e| fail(e.to_string()))?;
-        Ok(Keeper {
+        Ok(LinkPublisher {
             shared,
             codes,
             news,
@@ -154,7 +163,7 @@ impl Keeper {
     }
 
     /// The next thing worth telling. Loses nothing when dropped before it is ready.
-    pub async fn news(&mut self) -> News {
+    pub async fn news(&mut self) -> PublisherEvent {
         match self.news.recv().await {
             Some(news) => news,
             None => std::future::pending().await,
@@ -175,7 +184,7 @@ impl Keeper {
 
     /// Ends sharing, and waits until the service knows or does not answer, a second at most.
     pub async fn end(self) {
-        let Keeper { shared, ended, .. } = self;
+        let LinkPublisher { shared, ended, .. } = self;
         drop(shared);
         let _ = tokio::time::timeout(FAREWELL, ended).await;
     }
@@ -183,14 +192,14 @@ impl Keeper {
 
 async fn run(
     service: SignalService,
-    pace: Pace,
+    pace: RefreshSchedule,
     mut shared: watch::Receiver<Option<Shared>>,
     mut codes: mpsc::Receiver<Reply>,
-    news: Told,
+    news: EventSender,
 ) {
     let client = match SignalClient::new(&service) {
         Ok(client) => client,
-        Err(error) => return news.tell(News::Said(trouble(&error.to_string()))),
+        Err(error) => return news.tell(PublisherEvent::Said(trouble(&error.to_string()))),
     };
     let mut link = Published::new(Purpose::Link, client.clone(), pace, news.clone());
     let mut relay = Published::new(Purpose::Relay, client.clone(), pace, news.clone());
@@ -265,8 +274,8 @@ impl Purpose {
 struct Published {
     purpose: Purpose,
     client: SignalClient,
-    pace: Pace,
-    news: Told,
+    pace: RefreshSchedule,
+    news: EventSender,
     live: Option<Live>,
     /// Links that have ended and the service does not know of it yet.
     retired: Vec<Live>,
@@ -291,7 +300,12 @@ struct Live {
 }
 
 impl Published {
-    fn new(purpose: Purpose, client: SignalClient, pace: Pace, news: Told) -> Published {
+    fn new(
+        purpose: Purpose,
+        client: SignalClient,
+        pace: RefreshSchedule,
+        news: EventSender,
+    ) -> Published {
         Published {
             purpose,
             client,
@@ -342,7 +356,7 @@ impl Published {
                 Ok(()) => {
                     let told = std::mem::replace(&mut live.told, true);
                     if !told && self.purpose == Purpose::Link {
-                        self.news.tell(News::Published);
+                        self.news.tell(PublisherEvent::Published);
                     }
                 }
                 Err(error) => failed = Some(error),
@@ -360,14 +374,14 @@ impl Published {
             None => {
                 if std::mem::take(&mut self.failures) > 0 && shared {
                     let said = self.purpose.well_again().to_owned();
-                    self.news.tell(News::Said(said));
+                    self.news.tell(PublisherEvent::Said(said));
                 }
                 jittered(self.pace.renew, self.pace.renew_spread)
             }
             Some(error) => {
                 if self.failures == 0 && shared {
                     let said = self.purpose.trouble(&error.to_string());
-                    self.news.tell(News::Said(said));
+                    self.news.tell(PublisherEvent::Said(said));
                 }
                 if self.failures >= 8 {
                     self.retired.clear();
