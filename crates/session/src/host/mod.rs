@@ -1,16 +1,10 @@
 //! The host: one program's output in, frames out; intents in, authorised input out.
 //!
-//! [`Host`] is one value without IO. Each file is one of its concerns: `conn` who is connected and what
-//! goes to whom, `join` who gets in, `comings` how often, `visits` what the log says of that, `admission` what the door says to whom, `codes` who used a spoken
-//! code, `knocks` those who wait for an answer, `taken_back` memberships that end while they are used,
-//! `lists` what is looked up again of keys at an address, `manage` what co-hosts ask for, `rights` who
-//! may do what, `input` the way to the program, `resume` what those who come back see at once, `track`
-//! when a frame is made, `fanout` how much of it each viewer gets, `history` what is fetched by range
-//! (`pack` makes the replies, `fair` says whose turn it is),
-//! `records` what is durable, and when that counts, `commands` what the host's own side asks for, `confirm` what of that needs a yes at its terminal,
-//! `question` how it is asked there, `resolve` of whom, `requests` what viewers ask for, `sharing` when any
-//! of it is open, `attribution`
-//! what the log says of who did what.
+//! [`Host`] is one value without IO. Each folder is one of its concerns, each file one part of it: `door`
+//! who comes in, `people` who is here and who may do what, `tracks` what the program shows and takes, and
+//! `commands` what is asked for, what needs a yes, and what the log says of it. Below them stand `api` what
+//! goes in and comes out, `conn` who is connected and what goes to whom, `principal` on whose authority
+//! something is done, and `rate` how often.
 
 mod api;
 mod commands;
