@@ -491,8 +491,8 @@ pub struct GrantArgs {
     #[arg(long, conflicts_with = "edit")]
     pub manage: bool,
 
-    /// Some rights, with commas between them: type, prompt, approve, open, fork, record, files, forward,
-    /// manage.
+    /// Some rights, with commas between them: "type", "type,manage,delegate". (prompt, approve, open, fork,
+    /// record, files and forward can be given too; nothing asks for them yet.)
     #[arg(long, value_name = "RIGHTS", conflicts_with_all = ["edit", "manage"])]
     pub can: Option<Rights>,
 
@@ -561,8 +561,8 @@ pub struct AllowArgs {
     #[arg(long, requires = "what")]
     pub manage: bool,
 
-    /// They have some rights, with commas between them: type, prompt, approve, open, fork, record, files,
-    /// forward, manage.
+    /// They have some rights, with commas between them: "type", "type,manage,delegate". (prompt, approve, open,
+    /// fork, record, files and forward can be given too; nothing asks for them yet.)
     #[arg(long, value_name = "RIGHTS", requires = "what", conflicts_with_all = ["view", "edit", "manage"])]
     pub can: Option<Rights>,
 

@@ -246,3 +246,41 @@ fn a_viewer_that_cannot_find_the_host_asks_the_link_again() {
     viewer.out.wait_for("found-2");
     assert!(service.resolved() >= 2);
 }
+
+/// The TCP sockets on which a process listens, by their inodes.
+fn listening(pid: u32) -> Vec<String> {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let sockets: Vec<String> = fds
+        .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
+        .filter_map(|target| {
+            let target = target.to_str()?.strip_prefix("socket:[")?;
+            Some(target.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    assert!(!sockets.is_empty(), "it has sockets");
+    let tables =
+        ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")));
+    let rows = tables
+        .iter()
+        .flatten()
+        .flat_map(|table| table.lines().skip(1));
+    rows.map(|row| row.split_whitespace().collect::<Vec<_>>())
+        // 0A is LISTEN.
+        .filter(|row| row[3] == "0A" && sockets.iter().any(|socket| socket == row[9]))
+        .map(|row| row[9].to_owned())
+        .collect()
+}
+
+#[test]
+fn nothing_a_browser_could_speak_to_listens() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (host, ticket) = anna.share_shell(&[]);
+    let viewer = bert.watch(&ticket, &["--name", "bert"]);
+    for pid in [host.pid(), viewer.pid()] {
+        assert_eq!(listening(pid), Vec::<String>::new());
+    }
+    // This process does, when it wants to.
+    let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    assert!(!listening(std::process::id()).is_empty());
+    drop(here);
+}
