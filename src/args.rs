@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValuePars
 use pillion::{
     caps::PublicKey,
     net::{RelayChoice, Resolve, signal::SignalUrl},
-    proto::{Allow, Rights},
+    proto::{AccessMode, Rights},
     proving::ProofKinds,
     retention::Retention,
     span::Span,
@@ -91,7 +91,7 @@ pub struct RunArgs {
     /// Who may come in: "link" (whoever has the ticket), "invited" (people you allow; others who have
     /// the ticket knock, and you are asked) or "team" (members of a --team).
     #[arg(long, value_name = "link|invited|team", requires = "share")]
-    pub allow: Option<Allow>,
+    pub allow: Option<AccessMode>,
 
     /// A team whose members may come in, by its key; can be given several times.
     #[arg(long, value_name = "KEY", requires = "share")]

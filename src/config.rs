@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::{
     net::{RelayChoice, Resolve, signal::SignalUrl},
     people::Issuer,
-    proto::Allow,
+    proto::AccessMode,
     proving::ProofKinds,
     retention::Retention,
     span::Span,
@@ -103,7 +103,7 @@ const KEYS: [Key; 20] = [
         name: "allow",
         help: "Who may come into a session you share: \"link\" (whoever has the ticket), \"invited\" (people you\nallow; others who have the ticket knock) or \"team\" (members of a team named with --team).",
         default: || "link".to_owned(),
-        check: check::<Allow>,
+        check: check::<AccessMode>,
     },
     Key {
         name: "knock_wait",
@@ -336,7 +336,7 @@ impl Config {
     }
 
     /// Who may come in.
-    pub fn allow(&self) -> Allow {
+    pub fn allow(&self) -> AccessMode {
         self.parsed("allow")
     }
 

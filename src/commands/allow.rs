@@ -4,7 +4,7 @@ use anyhow::Result;
 use pillion::{
     config::Config,
     paths::Paths,
-    proto::{Allow, Rights},
+    proto::{AccessMode, Rights},
     session::{Command, Done},
 };
 
@@ -21,7 +21,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         (None, true, _) => Rights::EDIT,
         _ => Rights::VIEW,
     };
-    let mode = args.what.as_deref().map(str::parse::<Allow>);
+    let mode = args.what.as_deref().map(str::parse::<AccessMode>);
     let command = match (&args.what, mode) {
         (Some(_), Some(Ok(allow))) => Command::Open { allow: Some(allow) },
         (Some(who), _) => Command::Allow {

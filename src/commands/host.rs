@@ -12,7 +12,7 @@ use pillion::{
     hosting::{Hosting, LinkWanted, Options},
     net::load_or_create_identity,
     paths::{NamedFile, Paths, private_dir},
-    proto::{Allow, limits::MAX_NAME},
+    proto::{AccessMode, limits::MAX_NAME},
     proving,
     screen::clean::clean_name,
     select,
@@ -153,15 +153,15 @@ fn announce(
         pillion::say!("{object}");
     } else if !args.quiet {
         let who = match args.allow.unwrap_or_else(|| config.allow()) {
-            Allow::Link => "Shared, view-only. To ride along:",
-            Allow::Invited => {
+            AccessMode::Link => "Shared, view-only. To ride along:",
+            AccessMode::Invited => {
                 "Shared, view-only, with people you allow (pillion allow PERSON). Others who have this knock, \
                  and you are asked:"
             }
-            Allow::Team if args.team.is_empty() => {
+            AccessMode::Team if args.team.is_empty() => {
                 "Shared, view-only, with members of a team: name it (pillion allow team:KEY). To ride along:"
             }
-            Allow::Team => "Shared, view-only, with members of the team. To ride along:",
+            AccessMode::Team => "Shared, view-only, with members of the team. To ride along:",
         };
         pillion::say!("{who}\n\n  {join}\n");
         if let Some(link) = &ways.link {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_net::{NetOptions, RelayCa, RelayChoice};
-use pillion_proto::Allow;
+use pillion_proto::AccessMode;
 use pillion_prove::oidc::Client;
 use pillion_source::Program;
 use pillion_tui::Prefix;
@@ -43,7 +43,7 @@ pub struct Options {
     /// The key before pillion's own commands.
     pub prefix: Prefix,
     /// Who may come in, unless a session that is started again knows.
-    pub allow: Allow,
+    pub allow: AccessMode,
     /// Whether that is what the person said for this run: then it knows better.
     pub allow_said: bool,
     /// Teams whose members may.
@@ -78,7 +78,7 @@ impl Options {
             signal_ca: None,
             keep: Retention::default(),
             prefix: Prefix::default(),
-            allow: Allow::Link,
+            allow: AccessMode::Link,
             allow_said: false,
             teams: Vec::new(),
             knock_wait: Duration::from_secs(2 * 60),

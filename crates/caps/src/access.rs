@@ -5,6 +5,9 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
 use crate::{keys::PublicKey, refusal::Malformed, rights::Rights};
 
 /// Longest text that names somebody, in bytes: an e-mail address and who vouches for it.
@@ -13,38 +16,70 @@ pub const MAX_SUBJECT_BYTES: usize = 600;
 /// The most entries of a session's list, and of the list of those kept out by such a text: some 1 MB.
 pub const MAX_ENTRIES: usize = 2048;
 
-/// Who may come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Door {
-    /// Whoever holds the ticket.
-    Link,
-    /// People on the list, and holders of a grant. Others who hold the ticket knock.
-    Invited,
-    /// Members of a team on the list.
-    Team,
+/// Who may come into a session. It travels, and is in the ledger, as a number that is never given another
+/// meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum AccessMode {
+    /// Everybody who holds the ticket or link.
+    Link = 1,
+    /// People on the session's list, and holders of a grant; others who hold the ticket knock.
+    Invited = 2,
+    /// Members of the session's teams.
+    Team = 3,
 }
 
-impl Door {
-    pub(crate) const fn byte(self) -> u8 {
+impl AccessMode {
+    const ALL: [Self; 3] = [Self::Link, Self::Invited, Self::Team];
+
+    /// How it travels.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Reads how it travels; `None` for a mode of a newer version.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.number() == number)
+    }
+
+    /// The word, as flags and settings have it.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Link => 1,
-            Self::Invited => 2,
-            Self::Team => 3,
+            Self::Link => "link",
+            Self::Invited => "invited",
+            Self::Team => "team",
         }
     }
 
-    pub(crate) const fn from_byte(byte: u8) -> Result<Self, Malformed> {
-        match byte {
-            1 => Ok(Self::Link),
-            2 => Ok(Self::Invited),
-            3 => Ok(Self::Team),
-            tag => Err(Malformed::Tag {
-                what: "who may come in",
-                tag,
-            }),
-        }
+    /// Whether this lets in no more people than `other`.
+    pub const fn narrower_or_equal(self, other: Self) -> bool {
+        self.number() >= other.number()
     }
 }
+
+impl fmt::Display for AccessMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for AccessMode {
+    type Err = UnknownAccessMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAccessMode> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|mode| mode.as_str() == text)
+            .ok_or(UnknownAccessMode)
+    }
+}
+
+/// A word that doesn't say who may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "say \"link\" (everybody who has the ticket), \"invited\" (people you allow; others knock) or \"team\""
+)]
+pub struct UnknownAccessMode;
 
 /// Somebody, or some people, by one canonical text: 1 to [`MAX_SUBJECT_BYTES`] printable ASCII
 /// characters.
@@ -121,7 +156,7 @@ impl fmt::Display for Subject {
 /// The list of who may come in, as a session keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    door: Option<Door>,
+    mode: Option<AccessMode>,
     /// Each with its place in time: of several entries that cover somebody the newest decides.
     entries: BTreeMap<Subject, (u64, Rights)>,
     next: u64,
@@ -130,8 +165,8 @@ pub struct Access {
 
 impl Access {
     /// Who may come in; `None` if that was never said.
-    pub fn door(&self) -> Option<Door> {
-        self.door
+    pub fn mode(&self) -> Option<AccessMode> {
+        self.mode
     }
 
     /// What somebody who is all of `who` may do, when the list has them.
@@ -180,8 +215,8 @@ impl Access {
         self.banned.contains(subject) || self.banned.len() < MAX_ENTRIES
     }
 
-    pub(crate) fn set_door(&mut self, door: Door) {
-        self.door = Some(door);
+    pub(crate) fn set_mode(&mut self, mode: AccessMode) {
+        self.mode = Some(mode);
     }
 
     pub(crate) fn allow(&mut self, subject: &Subject, rights: Rights) {

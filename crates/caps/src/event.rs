@@ -1,7 +1,7 @@
 //! What happens to a ledger, as the session's log keeps it.
 
 use crate::{
-    access::{Door, Subject},
+    access::{AccessMode, Subject},
     grant::{Grant, GrantId},
     keys::PublicKey,
     refusal::Malformed,
@@ -38,7 +38,7 @@ pub enum LedgerEvent {
     /// Grants whose root had ended by this time, the tolerated skew included, were forgotten.
     Forgotten(UnixMillis),
     /// Who may come in from now on.
-    Opened(Door),
+    Opened(AccessMode),
     /// These people are on the list, with these rights.
     Allowed {
         /// Who.
@@ -69,7 +69,7 @@ impl LedgerEvent {
             Self::Barred(key) => tagged(7, key.as_bytes()),
             Self::Unbarred(key) => tagged(8, key.as_bytes()),
             Self::Forgotten(now) => tagged(9, &now.0.to_be_bytes()),
-            Self::Opened(door) => tagged(10, &[door.byte()]),
+            Self::Opened(mode) => tagged(10, &[mode.number()]),
             Self::Allowed { who, rights } => {
                 let rights = rights.bits().to_be_bytes();
                 tagged(11, &[&rights, who.as_str().as_bytes()].concat())
@@ -99,7 +99,7 @@ impl LedgerEvent {
             7 => Self::Barred(PublicKey::from_bytes(&reader.array()?)?),
             8 => Self::Unbarred(PublicKey::from_bytes(&reader.array()?)?),
             9 => Self::Forgotten(UnixMillis(reader.u64()?)),
-            10 => Self::Opened(Door::from_byte(reader.u8()?)?),
+            10 => Self::Opened(mode(reader.u8()?)?),
             11 => Self::Allowed {
                 rights: reader.rights()?,
                 who: subject(reader.rest())?,
@@ -137,6 +137,13 @@ impl LedgerEvent {
             | Self::Unbanned(_) => false,
         }
     }
+}
+
+fn mode(number: u8) -> Result<AccessMode, Malformed> {
+    AccessMode::from_number(number).ok_or(Malformed::Tag {
+        what: "who may come in",
+        tag: number,
+    })
 }
 
 fn subject(bytes: &[u8]) -> Result<Subject, Malformed> {

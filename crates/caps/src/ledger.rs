@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    access::{Access, Door, MAX_ENTRIES, Subject},
+    access::{Access, AccessMode, MAX_ENTRIES, Subject},
     event::LedgerEvent,
     grant::{Audience, Grant, GrantId, Terms},
     keys::PublicKey,
@@ -327,8 +327,8 @@ impl Ledger {
     }
 
     /// Says who may come in from now on.
-    pub fn open(&mut self, door: Door) -> LedgerEvent {
-        let event = LedgerEvent::Opened(door);
+    pub fn set_access_mode(&mut self, mode: AccessMode) -> LedgerEvent {
+        let event = LedgerEvent::Opened(mode);
         self.apply(&event);
         event
     }
@@ -588,7 +588,7 @@ impl Ledger {
                 self.barred.remove(key);
             }
             LedgerEvent::Forgotten(now) => self.forget(*now),
-            LedgerEvent::Opened(door) => self.access.set_door(*door),
+            LedgerEvent::Opened(mode) => self.access.set_mode(*mode),
             LedgerEvent::Allowed { who, rights } => self.access.allow(who, *rights),
             LedgerEvent::Disallowed(who) => self.access.disallow(who),
             LedgerEvent::Banned(who) => self.access.ban(who),

@@ -29,7 +29,7 @@ mod rights;
 mod time;
 mod wire;
 
-pub use access::{Access, Door, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject};
+pub use access::{Access, AccessMode, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject, UnknownAccessMode};
 pub use event::LedgerEvent;
 pub use grant::{
     Audience, EmailAddress, Grant, GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES, Terms,

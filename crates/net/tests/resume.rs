@@ -287,7 +287,7 @@ impl Session {
             has_tty: true,
             ledger,
             records: Box::new(Forgetful),
-            allow: pillion_proto::Allow::Link,
+            allow: pillion_proto::AccessMode::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),
             link: None,

@@ -33,15 +33,14 @@ pub use link::{
     LinkError, LinkId, LinkKey, LinkRecord, LinkSecret, LinkUrl, RecordError, RelayToken, Times,
     VerifiedRecord,
 };
-pub use pillion_caps::{Right, Rights};
+pub use pillion_caps::{AccessMode, Right, Rights, UnknownAccessMode};
 
 pub use message::{
-    Accepted, Ack, Allow, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush,
-    Hello, HistoryReply, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks,
+    Accepted, Ack, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush, Hello,
+    HistoryReply, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks,
     Manage, ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
     ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, RightChanged, RosterChange,
-    SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, UnknownAllow, Waiting,
-    Welcome,
+    SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, Waiting, Welcome,
 };
 pub use text::Text;
 pub use ticket::{GrantToken, Ticket, TicketError, link_for_endpoint};

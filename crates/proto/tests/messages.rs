@@ -167,7 +167,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         ),
         ("manage_revoke", manage(5, Manage::Revoke(one(&KEY[..32])))),
         ("manage_kick", manage(6, Manage::Kick(one(KEY)))),
-        ("manage_open", manage(7, Manage::Open(Allow::Invited))),
+        ("manage_open", manage(7, Manage::Open(AccessMode::Invited))),
         (
             "manage_allow",
             manage(
@@ -271,7 +271,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         (
             "knocks",
             FromHost::Knocks(Knocks {
-                allow: Some(Allow::Team),
+                allow: Some(AccessMode::Team),
                 knocks: vec![KnockInfo {
                     id: ParticipantId(4),
                     name: Text::cut("bert"),
@@ -421,8 +421,8 @@ fn a_verb_a_mode_or_a_right_of_a_newer_version_is_told_apart_from_garbage() {
     // Who may come in, by a mode of which this version does not know.
     assert_eq!(read(&request(7, 7, &[9])), unknown(7));
     assert_eq!(
-        read(&request(7, 7, &[1])),
-        Ok(manage(7, Manage::Open(Allow::Invited)))
+        read(&request(7, 7, &[2])),
+        Ok(manage(7, Manage::Open(AccessMode::Invited)))
     );
     assert!(read(&request(7, 7, &[])).is_err());
     // A known verb with a field more.
@@ -526,7 +526,7 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
             gone: vec![ParticipantId(1); limits::MAX_ROSTER_PART + 1],
         })),
         Any::Host(FromHost::Knocks(Knocks {
-            allow: Some(Allow::Link),
+            allow: Some(AccessMode::Link),
             knocks: vec![
                 KnockInfo {
                     id: ParticipantId(1),

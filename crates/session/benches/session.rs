@@ -46,7 +46,7 @@ impl Session {
             has_tty: true,
             ledger: Ledger::new(secret(0).public()),
             records: Box::new(Forgetful),
-            allow: pillion_proto::Allow::Link,
+            allow: pillion_proto::AccessMode::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),
             link: Some([9; 32]),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillion_caps::{Door, GrantId, PublicKey, Subject};
+use pillion_caps::{AccessMode, GrantId, PublicKey, Subject};
 use pillion_proto::{Right, Rights};
 
 /// Tolerated between two clocks, in milliseconds.
@@ -46,7 +46,7 @@ pub enum Effect {
     /// It is not any more.
     Unbar(PublicKey),
     /// Who may come in.
-    Open(Door),
+    Open(AccessMode),
     /// Somebody is on the list.
     List(Subject),
     /// They are not any more.
@@ -88,7 +88,7 @@ pub struct Model {
     held: BTreeMap<(PublicKey, GrantId), Held>,
     barred: BTreeSet<PublicKey>,
     /// Who may come in, if that was said.
-    door: Option<Door>,
+    door: Option<AccessMode>,
     list: BTreeSet<Subject>,
     banned: BTreeSet<Subject>,
     /// Everything that happened, each with the number of ledger entries that make it durable.
@@ -289,10 +289,10 @@ impl Model {
     }
 
     /// Who may come in.
-    pub fn door(&self) -> Door {
+    pub fn door(&self) -> AccessMode {
         let unsaid = match self.invited {
-            true => Door::Invited,
-            false => Door::Link,
+            true => AccessMode::Invited,
+            false => AccessMode::Link,
         };
         self.door.unwrap_or(unsaid)
     }
@@ -323,9 +323,9 @@ impl Model {
     pub fn lets_in(&self, who: &[Subject], ticket: bool, grant: bool) -> bool {
         !self.is_kept_out(who)
             && match self.door() {
-                Door::Link => ticket || grant || self.is_listed(who),
-                Door::Invited => grant || self.is_listed(who),
-                Door::Team => self.is_member(who),
+                AccessMode::Link => ticket || grant || self.is_listed(who),
+                AccessMode::Invited => grant || self.is_listed(who),
+                AccessMode::Team => self.is_member(who),
             }
     }
 

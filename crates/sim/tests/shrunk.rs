@@ -79,7 +79,7 @@ impl Room {
             has_tty: true,
             ledger: Ledger::new(secret(1).public()),
             records: Box::new(Forgetful),
-            allow: pillion_proto::Allow::Link,
+            allow: pillion_proto::AccessMode::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),
             link,

@@ -6,7 +6,7 @@ use common::{Person, at, view};
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{
-    Allow, KnockInfo, Knocks, Manage, ParticipantId, ParticipantInfo, Rights, Text,
+    AccessMode, KnockInfo, Knocks, Manage, ParticipantId, ParticipantInfo, Rights, Text,
 };
 use pillion_screen::Modes;
 use pillion_tui::{Action, UiInput};
@@ -24,7 +24,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let mut managing = view(80, 19);
     managing.right = Rights::MANAGE;
     managing.door = Some(Knocks {
-        allow: Some(Allow::Invited),
+        allow: Some(AccessMode::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut("eve"),
@@ -46,7 +46,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
                 for_good: true,
             },
         ),
-        ("m", Manage::Open(Allow::Team)),
+        ("m", Manage::Open(AccessMode::Team)),
     ] {
         assert_eq!(viewer.types(key.as_bytes()), [Action::Manage(what)]);
     }
@@ -205,7 +205,7 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
     viewer.sees("> 21 bert");
     // Somebody knocks, and comes in before bert: bert is meant still.
     viewer.view.door = Some(Knocks {
-        allow: Some(Allow::Invited),
+        allow: Some(AccessMode::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut("eve"),

@@ -120,7 +120,7 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
     desk.later(1);
     assert_eq!(desk.types(b"g"), [grant(3)]);
     // Who may come in is changed the same way.
-    let allow = pillion_proto::Allow::Team;
+    let allow = pillion_proto::AccessMode::Team;
     let door = Done::Door {
         allow,
         people: Vec::new(),
@@ -131,7 +131,7 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
     desk.paint();
     assert_eq!(desk.types(b"m"), []);
     desk.later(400);
-    let allow = Some(pillion_proto::Allow::Link);
+    let allow = Some(pillion_proto::AccessMode::Link);
     assert_eq!(
         desk.types(b"m"),
         [HostAction::Command(Command::Open { allow })]

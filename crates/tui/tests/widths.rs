@@ -9,7 +9,7 @@ use common::{
     opinion::{NARROW, OPINIONS, Opinion, WIDE},
     person, view,
 };
-use pillion_proto::{Allow, KnockInfo, Knocks, ParticipantId, Rights, Text};
+use pillion_proto::{AccessMode, KnockInfo, Knocks, ParticipantId, Rights, Text};
 use pillion_screen::{Cell, Screen, Size, Terminal, Width};
 use pillion_session::{Done, HostNotice, View};
 use pillion_tui::{UiInput, ViewerUi};
@@ -46,7 +46,7 @@ fn hostile(cols: u16, rows: u16, names: &[String], right: Rights) -> View {
         .map(|(id, name)| person(id, name, id == 0))
         .collect();
     view.door = Some(Knocks {
-        allow: Some(Allow::Invited),
+        allow: Some(AccessMode::Invited),
         knocks: vec![KnockInfo {
             id: ParticipantId(9),
             name: Text::cut(&names[0]),

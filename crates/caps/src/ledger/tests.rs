@@ -669,9 +669,9 @@ fn golden_events() {
     let who: Subject = "a@b.example".parse().unwrap();
     let rights = Rights::EDIT;
     for (event, golden) in [
-        (LedgerEvent::Opened(Door::Link), "0a01".to_owned()),
-        (LedgerEvent::Opened(Door::Invited), "0a02".to_owned()),
-        (LedgerEvent::Opened(Door::Team), "0a03".to_owned()),
+        (LedgerEvent::Opened(AccessMode::Link), "0a01".to_owned()),
+        (LedgerEvent::Opened(AccessMode::Invited), "0a02".to_owned()),
+        (LedgerEvent::Opened(AccessMode::Team), "0a03".to_owned()),
         (
             LedgerEvent::Allowed {
                 who: who.clone(),
@@ -846,9 +846,9 @@ proptest! {
                     prop_assert!(!host.ledger.access().is_banned(&[subject(who)]));
                 }
                 Act::Open(door) => {
-                    let door = [Door::Link, Door::Invited, Door::Team][usize::from(door)];
-                    host.log.push(host.ledger.open(door));
-                    prop_assert_eq!(host.ledger.access().door(), Some(door));
+                    let door = [AccessMode::Link, AccessMode::Invited, AccessMode::Team][usize::from(door)];
+                    host.log.push(host.ledger.set_access_mode(door));
+                    prop_assert_eq!(host.ledger.access().mode(), Some(door));
                 }
                 Act::Restart => host.ledger = host.replayed(),
             }

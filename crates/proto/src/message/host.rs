@@ -1,11 +1,12 @@
 //! Control stream, host to viewer.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::Rights;
+use pillion_caps::{AccessMode, Rights};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allow, KeyBytes, ParticipantId, Ping, ProtocolError, SignatureBytes, TrackId, bounded, get, put,
+    KeyBytes, ParticipantId, Ping, ProtocolError, SignatureBytes, TrackId, access_mode, bounded,
+    get, put,
 };
 use crate::{
     framer::encode_message,
@@ -274,11 +275,8 @@ pub struct KnockInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knocks {
     /// Who may come in; `None` for a mode of a newer version.
-    #[serde(
-        serialize_with = "Allow::serialize_known",
-        deserialize_with = "Allow::deserialize_known"
-    )]
-    pub allow: Option<Allow>,
+    #[serde(with = "access_mode")]
+    pub allow: Option<AccessMode>,
     /// At most [`MAX_KNOCKS`].
     #[serde(with = "growing::list")]
     pub knocks: Vec<KnockInfo>,

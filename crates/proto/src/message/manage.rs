@@ -1,13 +1,12 @@
 //! Control stream: what a participant with the right to manage asks the host to do.
 
-use pillion_caps::Rights;
+use pillion_caps::{AccessMode, Rights};
 use pillion_people::SubjectRef;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer, de,
     ser::{self, SerializeTuple},
 };
 
-use super::Allow;
 use crate::growing;
 
 /// What somebody with the right to manage wants done.
@@ -44,7 +43,7 @@ pub enum Manage {
     /// Put somebody out and bar them.
     Kick(SubjectRef),
     /// Say who may come in.
-    Open(Allow),
+    Open(AccessMode),
     /// Put somebody on the list.
     Allow {
         /// Whom.
@@ -159,7 +158,7 @@ impl Manage {
             verb::KICK => Some(Manage::Kick(about()?)),
             verb::OPEN => {
                 let Opening { mode } = growing::from_bytes(body)?;
-                Allow::from_number(mode).map(Manage::Open)
+                AccessMode::from_number(mode).map(Manage::Open)
             }
             verb::ALLOW => {
                 let Listing { who, right } = growing::from_bytes(body)?;

@@ -9,7 +9,7 @@ mod track;
 mod viewer;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
@@ -92,82 +92,24 @@ pub struct ParticipantId(pub u32);
 )]
 pub struct TrackId(pub u16);
 
-/// Who may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Allow {
-    /// Whoever holds the ticket or link.
-    Link,
-    /// People on the session's list, and holders of a grant; others who hold the ticket knock.
-    Invited,
-    /// Members of the session's teams.
-    Team,
-}
+/// For `#[serde(with)]`: who may come in, `None` for a mode of a newer version.
+mod access_mode {
+    use pillion_caps::AccessMode;
+    use serde::{Deserialize, Deserializer, Serializer};
 
-impl Allow {
-    /// How it travels.
-    pub(crate) const fn number(self) -> u8 {
-        match self {
-            Allow::Link => 0,
-            Allow::Invited => 1,
-            Allow::Team => 2,
-        }
-    }
-
-    pub(crate) fn from_number(number: u8) -> Option<Allow> {
-        let all = [Allow::Link, Allow::Invited, Allow::Team];
-        all.into_iter().find(|mode| mode.number() == number)
-    }
-
-    /// For `#[serde(with)]`: `None` for a mode of a newer version.
-    pub(crate) fn serialize_known<S: Serializer>(
-        mode: &Option<Allow>,
+    pub(super) fn serialize<S: Serializer>(
+        mode: &Option<AccessMode>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.serialize_u8(mode.map_or(u8::MAX, Allow::number))
+        to.serialize_u8(mode.map_or(u8::MAX, AccessMode::number))
     }
 
-    pub(crate) fn deserialize_known<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
-    ) -> Result<Option<Allow>, D::Error> {
-        u8::deserialize(from).map(Allow::from_number)
+    ) -> Result<Option<AccessMode>, D::Error> {
+        u8::deserialize(from).map(AccessMode::from_number)
     }
 }
-
-impl Allow {
-    /// The word, as flags and settings have it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Allow::Link => "link",
-            Allow::Invited => "invited",
-            Allow::Team => "team",
-        }
-    }
-}
-
-impl std::fmt::Display for Allow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Allow {
-    type Err = UnknownAllow;
-
-    fn from_str(text: &str) -> Result<Allow, UnknownAllow> {
-        let all = [Allow::Link, Allow::Invited, Allow::Team];
-        all.into_iter()
-            .find(|allow| allow.as_str() == text)
-            .ok_or(UnknownAllow)
-    }
-}
-
-/// A word that doesn't say who may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "say \"link\" (whoever has the ticket), \"invited\" (people you allow; others knock) or \"team\""
-)]
-pub struct UnknownAllow;
 
 /// How a connection travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

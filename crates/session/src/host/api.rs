@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
-use pillion_proto::{Allow, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
+use pillion_proto::{AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub struct HostConfig {
     /// What tickets carry for the relay, where it asks for something.
     pub relay_token: Option<RelayToken>,
     /// Who may come in, unless the ledger says otherwise.
-    pub allow: Allow,
+    pub allow: AccessMode,
     /// How long somebody who knocks waits for an answer at most, in milliseconds (2 min by default).
     pub knock_wait_ms: u64,
     /// Lists of keys that an earlier run followed, as it gave them to be kept.
@@ -315,7 +315,7 @@ pub enum Command {
     /// Say who may come in; without `allow`, tell how it stands.
     Open {
         /// From now on.
-        allow: Option<Allow>,
+        allow: Option<AccessMode>,
     },
     /// Put somebody on the list of who may come in, here or not.
     Allow {
@@ -383,7 +383,7 @@ pub enum Done {
     /// Who may come in.
     Door {
         /// The rule.
-        allow: Allow,
+        allow: AccessMode,
         /// The list.
         people: Vec<(String, Rights)>,
         /// Who is kept out.

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use iroh_base::EndpointAddr;
 use pillion_caps::{Domain, PublicKey, SecretKey, Signature, sign};
 use pillion_people::{Name, Trust};
-use pillion_proto::{Allow, FromHost, JoinId, limits::MAX_NAME};
+use pillion_proto::{AccessMode, FromHost, JoinId, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
 use rand_chacha::{
     ChaCha20Rng,
@@ -77,7 +77,7 @@ pub struct Host {
     history: tracks::history::History,
     confirms: commands::confirm::Confirms,
     /// Who may come in unless the ledger says otherwise.
-    allow: Allow,
+    allow: AccessMode,
     trust: Trust,
     knocks: door::knocks::Knocks,
     codes: door::codes::Codes,

@@ -5,7 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_people::{Claim, EmailClaim, Serial, SubjectRef, TeamKey, Trust, TrustedIssuer};
 use pillion_proto::{
-    Allow, FromHost, FromViewer, Manage, ManageRequest, Ping, RefusedCode, Resume, Rights,
+    AccessMode, FromHost, FromViewer, Manage, ManageRequest, Ping, RefusedCode, Resume, Rights,
     VersionRange,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 /// A session that only invited people come into.
 fn invited() -> World {
     World::sharing(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     })
 }
@@ -147,7 +147,7 @@ fn who_is_refused_is_told_so_and_may_knock_again_only_later() {
 #[test]
 fn with_nobody_to_answer_a_knock_ends_in_words() {
     let mut world = World::sharing(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         knock_wait_ms: 20_000,
         has_tty: false,
         ..config()
@@ -237,7 +237,7 @@ fn the_list_gives_rights_and_takes_them_at_once() {
 #[test]
 fn only_members_of_the_team_come_into_a_teams_session() {
     let mut world = World::sharing(HostConfig {
-        allow: Allow::Team,
+        allow: AccessMode::Team,
         ..config()
     });
     let team = format!("team:{}", secret(90).public());
@@ -312,7 +312,7 @@ fn a_ban_holds_for_the_claim_under_any_key_and_name() {
         // A host that begins again knows.
         let ledger = replayed(&world.ledger());
         let mut world = World::sharing(HostConfig {
-            allow: Allow::Invited,
+            allow: AccessMode::Invited,
             ledger,
             ..config()
         });
@@ -389,11 +389,11 @@ fn the_mode_changes_at_once_and_survives_a_restart() {
         let allow = Some(allow);
         world.command(Command::Open { allow }).unwrap()
     };
-    open(&mut world, Allow::Invited);
+    open(&mut world, AccessMode::Invited);
     assert_eq!(*world.seats[anna].phase(), Phase::Live, "who is here stays");
     let bert = world.join(21, "bert");
     assert!(is_knocking(&world, bert));
-    open(&mut world, Allow::Team);
+    open(&mut world, AccessMode::Team);
     assert!(
         world.seats[bert]
             .ended()
@@ -402,19 +402,19 @@ fn the_mode_changes_at_once_and_survives_a_restart() {
             .contains("only members")
     );
     world.advance_ms(31_000);
-    open(&mut world, Allow::Invited);
+    open(&mut world, AccessMode::Invited);
     let carl = world.join(22, "carl");
     assert!(is_knocking(&world, carl));
-    open(&mut world, Allow::Link);
+    open(&mut world, AccessMode::Link);
     assert_eq!(*world.seats[carl].phase(), Phase::Live, "no need to knock");
-    open(&mut world, Allow::Invited);
+    open(&mut world, AccessMode::Invited);
 
     let ledger = replayed(&world.ledger());
     let mut world = World::sharing(HostConfig { ledger, ..config() });
     let Ok(Done::Door { allow, .. }) = world.command(Command::Open { allow: None }) else {
         panic!()
     };
-    assert_eq!(allow, Allow::Invited);
+    assert_eq!(allow, AccessMode::Invited);
     let dora = world.join(23, "dora");
     assert!(is_knocking(&world, dora));
 }
@@ -502,11 +502,11 @@ fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
         let allow = Some(allow);
         world.command(Command::Open { allow }).unwrap();
     };
-    open(&mut world, Allow::Invited);
+    open(&mut world, AccessMode::Invited);
     assert!(!shown(&mut world));
-    open(&mut world, Allow::Team);
+    open(&mut world, AccessMode::Team);
     assert!(!shown(&mut world));
-    open(&mut world, Allow::Invited);
+    open(&mut world, AccessMode::Invited);
     let (target, right) = (named("anna"), Rights::VIEW);
     world.command(Command::Allow { target, right }).unwrap();
     assert!(shown(&mut world), "she is on the list");
@@ -633,7 +633,7 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
             target: named("bert"),
         },
         Command::Open {
-            allow: Some(Allow::Link),
+            allow: Some(AccessMode::Link),
         },
         Command::UseService {
             service: "https://signal.example".into(),
@@ -698,7 +698,7 @@ fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() 
     world.host(HostInput::Tty { attached: false });
     let bert = world.join(21, "bert");
     let door = world.seats[olaf].viewer.view().door.clone().unwrap();
-    assert_eq!(door.allow, Some(Allow::Invited));
+    assert_eq!(door.allow, Some(AccessMode::Invited));
     assert_eq!(door.knocks[0].name.as_str(), "bert");
     assert_eq!(door.knocks[0].identity, *secret(21).public().as_bytes());
     let manage = |world: &mut World, what| world.viewer(olaf, ViewerInput::Manage(what));
@@ -745,7 +745,7 @@ fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() 
     manage(&mut world, Manage::Kick(who(21)));
     assert!(world.seats[bert].ended().is_some());
     assert_eq!(by(&world, "kicked"), olafs);
-    manage(&mut world, Manage::Open(Allow::Link));
+    manage(&mut world, Manage::Open(AccessMode::Link));
     let carl = world.join(22, "carl");
     assert_eq!(*world.seats[carl].phase(), Phase::Live);
     assert_eq!(by(&world, "mode"), olafs);

@@ -1,7 +1,7 @@
 //! Who used a spoken code, and that what it gave is theirs alone.
 
 use pillion_caps::SecretKey;
-use pillion_proto::{Allow, Ticket};
+use pillion_proto::{AccessMode, Ticket};
 
 use super::harness::*;
 use crate::{Command, Done, HostConfig, HostInput, HostNotice, Phase, ViewerConfig, ViewerInput};
@@ -144,7 +144,7 @@ fn the_host_is_told_of_a_guest_who_never_came() {
 #[test]
 fn a_knock_says_by_which_code_it_comes() {
     let mut world = World::sharing(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     });
     let ticket = by_code(&mut world, 7, 0);
@@ -157,7 +157,7 @@ fn a_knock_says_by_which_code_it_comes() {
     let proof = proof.unwrap();
     assert!(proof.starts_with("code 7, key "), "{proof}");
     // The mode changes instead of an answer: what they hold is enough then.
-    let allow = Some(Allow::Link);
+    let allow = Some(AccessMode::Link);
     world.command(Command::Open { allow }).unwrap();
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
     assert_eq!(came_by(&world)[0].1, "code 7");

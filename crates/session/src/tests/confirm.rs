@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use pillion_proto::{Allow, Manage, Rights};
+use pillion_proto::{AccessMode, Manage, Rights};
 
 use super::harness::*;
 use crate::{
@@ -98,10 +98,10 @@ fn widening() -> Vec<Command> {
             target: named(&key),
         },
         Command::Open {
-            allow: Some(Allow::Link),
+            allow: Some(AccessMode::Link),
         },
         Command::Open {
-            allow: Some(Allow::Team),
+            allow: Some(AccessMode::Team),
         },
         Command::UseService {
             service: "https://signal.example".into(),
@@ -117,7 +117,7 @@ fn widening() -> Vec<Command> {
 /// Where the commands of [`widening`] are about somebody.
 fn with_people(mut world: World) -> World {
     world.join(10, "anna");
-    let allow = Some(Allow::Invited);
+    let allow = Some(AccessMode::Invited);
     world.command(Command::Open { allow }).unwrap();
     world.join(11, "bert");
     world.notices.clear();
@@ -411,13 +411,13 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
         ),
         (
             Command::Open {
-                allow: Some(Allow::Link),
+                allow: Some(AccessMode::Link),
             },
             "Change who comes in, from now on (allow link): whoever has the ticket",
         ),
         (
             Command::Open {
-                allow: Some(Allow::Team),
+                allow: Some(AccessMode::Team),
             },
             "allow: team: ",
         ),

@@ -6,12 +6,12 @@ use std::num::NonZeroU32;
 use pillion_caps::{
     Ledger, LedgerEvent, MAX_ENTRIES, MAX_PEOPLE, Right, Rights, SecretKey, Subject,
 };
-use pillion_proto::Allow;
+use pillion_proto::AccessMode;
 
 use super::harness::*;
 use crate::{Command, CommandError, Done, HostConfig, HostNotice, Phase, Target, ViewerConfig};
 
-fn world(allow: Allow) -> World {
+fn world(allow: AccessMode) -> World {
     World::sharing(HostConfig { allow, ..config() })
 }
 
@@ -50,7 +50,7 @@ fn not_done(result: Result<Done, CommandError>) {
 }
 
 /// What the host says of its door: the mode, the list, who is barred.
-fn door(world: &mut World) -> (Allow, Vec<(String, Rights)>, Vec<String>) {
+fn door(world: &mut World) -> (AccessMode, Vec<(String, Rights)>, Vec<String>) {
     match world.command(Command::Open { allow: None }) {
         Ok(Done::Door {
             allow,
@@ -66,7 +66,7 @@ fn allow(target: Target, right: Rights) -> Command {
     Command::Allow { target, right }
 }
 
-fn open(mode: Allow) -> Command {
+fn open(mode: AccessMode) -> Command {
     Command::Open { allow: Some(mode) }
 }
 
@@ -80,7 +80,7 @@ fn address() -> Target {
 
 #[test]
 fn nothing_is_given_that_the_disk_does_not_take() {
-    let mut world = world(Allow::Invited);
+    let mut world = world(AccessMode::Invited);
     world.command(allow(who(10).into(), Rights::VIEW)).unwrap();
     let anna = world.join(10, "anna");
     let bert = world.join(11, "bert");
@@ -114,7 +114,7 @@ fn nothing_is_given_that_the_disk_does_not_take() {
         Command::Unban {
             target: who(13).into(),
         },
-        open(Allow::Link),
+        open(AccessMode::Link),
     ] {
         not_done(world.command(command));
     }
@@ -151,7 +151,7 @@ fn nothing_is_given_that_the_disk_does_not_take() {
 #[test]
 fn a_session_is_not_shared_before_it_is_written_who_may_come() {
     let mut world = World::unshared(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     });
     world.disk.is_full(true);
@@ -160,12 +160,15 @@ fn a_session_is_not_shared_before_it_is_written_who_may_come() {
     world.disk.is_full(false);
     world.share();
     let ledger = replayed(&world.ledger());
-    assert_eq!(ledger.access().door(), Some(pillion_caps::Door::Invited));
+    assert_eq!(
+        ledger.access().mode(),
+        Some(pillion_caps::AccessMode::Invited)
+    );
 }
 
 #[test]
 fn what_is_taken_away_is_gone_at_once_and_written_as_soon_as_it_can_be() {
-    let mut world = world(Allow::Link);
+    let mut world = world(AccessMode::Link);
     let [anna, bert, carl] = [10, 11, 12].map(|seed| world.join(seed, &format!("p{seed}")));
     for name in ["p10", "p11", "p12"] {
         world.grant_edit(name).unwrap();
@@ -188,7 +191,7 @@ fn what_is_taken_away_is_gone_at_once_and_written_as_soon_as_it_can_be() {
         Command::Revoke {
             target: who(14).into(),
         },
-        open(Allow::Invited),
+        open(AccessMode::Invited),
         Command::Revoke {
             target: Target::All,
         },
@@ -218,7 +221,7 @@ fn what_is_taken_away_is_gone_at_once_and_written_as_soon_as_it_can_be() {
     assert!(world.seats[again].ended().is_some());
 
     // What widens can't be written past what is owed.
-    not_done(world.command(open(Allow::Link)));
+    not_done(world.command(open(AccessMode::Link)));
     world.disk.is_full(false);
     world.advance_ms(1_100);
     let is_said = |notice: &HostNotice| matches!(notice, HostNotice::Said(text) if text.contains("written down now"));
@@ -229,7 +232,10 @@ fn what_is_taken_away_is_gone_at_once_and_written_as_soon_as_it_can_be() {
     }
     assert!(ledger.grants().all(|grant| grant.revoked));
     assert!(ledger.access().entries().next().is_none());
-    assert_eq!(ledger.access().door(), Some(pillion_caps::Door::Invited));
+    assert_eq!(
+        ledger.access().mode(),
+        Some(pillion_caps::AccessMode::Invited)
+    );
     let seed = world.kept_link().unwrap();
     world.restart(config());
     let old: pillion_proto::Ticket = ticket.parse().unwrap();
@@ -239,7 +245,7 @@ fn what_is_taken_away_is_gone_at_once_and_written_as_soon_as_it_can_be() {
 
 #[test]
 fn what_is_taken_away_is_written_before_what_is_given_next() {
-    let mut world = world(Allow::Link);
+    let mut world = world(AccessMode::Link);
     let anna = world.join(10, "anna");
     world.join(11, "bert");
     world.disk.is_full(true);
@@ -257,7 +263,7 @@ fn what_is_taken_away_is_written_before_what_is_given_next() {
 
 #[test]
 fn sharing_that_was_stopped_with_a_full_disk_is_stopped() {
-    let mut world = world(Allow::Link);
+    let mut world = world(AccessMode::Link);
     let anna = world.join(10, "anna");
     world.disk.is_full(true);
     let text = said(world.command(Command::Stop));
@@ -398,7 +404,7 @@ fn takings() -> Vec<(&'static str, Command)> {
 
 #[test]
 fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
-    for mode in [Allow::Link, Allow::Invited] {
+    for mode in [AccessMode::Link, AccessMode::Invited] {
         for (what, command) in takings() {
             let mut world = world(mode);
             let (token, _) = world.token(5, None);
@@ -412,7 +418,7 @@ fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
             // The same person with a key they have just made, with the ticket and without.
             let again = comes_with(&mut world, &token, 11, "another");
             match mode {
-                Allow::Link => assert_eq!(world.seats[again].right(), Rights::VIEW, "{what}"),
+                AccessMode::Link => assert_eq!(world.seats[again].right(), Rights::VIEW, "{what}"),
                 _ => assert!(is_knocking(&world, again), "{what}"),
             }
             let config = ViewerConfig {
@@ -430,13 +436,13 @@ fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
     }
 }
 
-fn config_of(allow: Allow) -> HostConfig {
+fn config_of(allow: AccessMode) -> HostConfig {
     HostConfig { allow, ..config() }
 }
 
 #[test]
 fn others_who_used_an_ended_token_lose_it_and_it_is_said() {
-    let mut world = world(Allow::Link);
+    let mut world = world(AccessMode::Link);
     let (token, _) = world.token(3, None);
     let anna = comes_with(&mut world, &token, 10, "anna");
     let bert = comes_with(&mut world, &token, 11, "bert");
@@ -457,7 +463,7 @@ fn others_who_used_an_ended_token_lose_it_and_it_is_said() {
 
 #[test]
 fn a_refused_knock_ends_the_tokens_its_person_came_with_before() {
-    let mut world = world(Allow::Invited);
+    let mut world = world(AccessMode::Invited);
     let (token, _) = world.token(5, None);
     let anna = comes_with(&mut world, &token, 10, "anna");
     assert_eq!(world.seats[anna].right(), Rights::EDIT);

@@ -185,7 +185,7 @@ pub(super) fn config() -> HostConfig {
         records: Box::new(Forgetful),
         link: None,
         relay_token: None,
-        allow: pillion_proto::Allow::Link,
+        allow: pillion_proto::AccessMode::Link,
         knock_wait_ms: 120_000,
         lists: Vec::new(),
     }

@@ -2,7 +2,7 @@
 
 use pillion_caps::UnixMillis;
 use pillion_people::{Claim, SshClaim, SshKey, SshSignature};
-use pillion_proto::{Allow, Rights};
+use pillion_proto::{AccessMode, Rights};
 
 use super::harness::*;
 use crate::{
@@ -27,7 +27,7 @@ const FORGE: &str = "https://forge.example/bert.keys";
 /// A session for invited people, with a list that is followed.
 fn following(seeds: &[u8], right: Rights) -> World {
     let mut world = World::sharing(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     });
     let target = followed(seeds);
@@ -256,7 +256,7 @@ fn a_list_is_followed_until_it_is_taken_off_and_over_restarts() {
     for take_off in ["revoke", "ban"] {
         let mut world = following(&[30], Rights::VIEW);
         world.restart(HostConfig {
-            allow: Allow::Invited,
+            allow: AccessMode::Invited,
             ..config()
         });
         let bert = comes(&mut world, 31, 20, "bert");

@@ -2,7 +2,7 @@
 
 use pillion_caps::{SecretKey, UnixMillis};
 use pillion_people::{Claim, Removals, Serial, TeamKey, Trust};
-use pillion_proto::{Allow, FromViewer, JoinId, Rights};
+use pillion_proto::{AccessMode, FromViewer, JoinId, Rights};
 
 use super::{
     harness::*,
@@ -17,7 +17,7 @@ fn team(seed: u8) -> TeamKey {
 }
 
 /// A session of this mode with the team on its list.
-fn session(allow: Allow, right: Rights) -> World {
+fn session(allow: AccessMode, right: Rights) -> World {
     let mut world = World::sharing(HostConfig { allow, ..config() });
     list(&mut world, &format!("team:{}", team(TEAM).public()), right);
     world
@@ -75,7 +75,7 @@ fn is_in(world: &World, seat: usize) {
 
 #[test]
 fn who_came_in_by_a_membership_alone_is_put_out_and_nobody_else_is() {
-    for allow in [Allow::Team, Allow::Invited] {
+    for allow in [AccessMode::Team, AccessMode::Invited] {
         let mut world = session(allow, Rights::EDIT);
         let anna = joins(&mut world, 1, 20, "anna");
         let window = joins(&mut world, 1, 20, "anna");
@@ -104,7 +104,7 @@ fn who_came_in_by_a_membership_alone_is_put_out_and_nobody_else_is() {
 
 #[test]
 fn who_has_the_ticket_too_stays_and_loses_what_the_list_gave() {
-    let mut world = session(Allow::Link, Rights::MANAGE);
+    let mut world = session(AccessMode::Link, Rights::MANAGE);
     let anna = joins(&mut world, 1, 20, "anna");
     let bert = world.join(21, "bert");
     assert_eq!(world.seats[anna].right(), Rights::MANAGE);
@@ -134,7 +134,7 @@ fn who_has_the_ticket_too_stays_and_loses_what_the_list_gave() {
 #[test]
 fn what_somebody_has_by_something_else_they_keep() {
     // The host's own word.
-    let mut world = session(Allow::Link, Rights::MANAGE);
+    let mut world = session(AccessMode::Link, Rights::MANAGE);
     let anna = joins(&mut world, 1, 20, "anna");
     take_back(&mut world, &[]);
     assert_eq!(world.seats[anna].right(), Rights::MANAGE);
@@ -145,7 +145,7 @@ fn what_somebody_has_by_something_else_they_keep() {
     assert_eq!(world.program.input, b"x");
 
     // The list, for her key.
-    let mut world = session(Allow::Invited, Rights::VIEW);
+    let mut world = session(AccessMode::Invited, Rights::VIEW);
     list(&mut world, &secret(20).public().to_string(), Rights::EDIT);
     list(
         &mut world,
@@ -159,7 +159,7 @@ fn what_somebody_has_by_something_else_they_keep() {
     assert_eq!(world.seats[anna].right(), Rights::EDIT);
 
     // Another team.
-    let mut world = session(Allow::Team, Rights::VIEW);
+    let mut world = session(AccessMode::Team, Rights::VIEW);
     let other = team(91);
     list(
         &mut world,
@@ -183,7 +183,7 @@ fn what_somebody_has_by_something_else_they_keep() {
 
 #[test]
 fn who_was_away_meanwhile_comes_back_without_it() {
-    let mut world = session(Allow::Link, Rights::EDIT);
+    let mut world = session(AccessMode::Link, Rights::EDIT);
     let anna = joins(&mut world, 1, 20, "anna");
     assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.viewer(anna, ViewerInput::Leave);
@@ -195,12 +195,12 @@ fn who_was_away_meanwhile_comes_back_without_it() {
 
 #[test]
 fn what_the_list_gave_is_nothing_to_come_back_with_after_a_restart() {
-    let mut world = session(Allow::Invited, Rights::EDIT);
+    let mut world = session(AccessMode::Invited, Rights::EDIT);
     let anna = joins(&mut world, 1, 20, "anna");
     assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world.seats[anna].online = false;
     world.restart(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     });
     let removals = vec![removals(&world, &[1])];
@@ -222,7 +222,7 @@ fn what_the_list_gave_is_nothing_to_come_back_with_after_a_restart() {
 fn who_waits_at_the_door_waits_without_it() {
     // Not listed: she knocks, as a member of a team the host may know.
     let mut world = World::sharing(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     });
     let anna = joins(&mut world, 1, 20, "anna");
@@ -241,7 +241,7 @@ fn who_waits_at_the_door_waits_without_it() {
         Rights::VIEW,
     );
     assert!(matches!(world.seats[anna].phase(), Phase::Knocking { .. }));
-    let allow = Some(Allow::Team);
+    let allow = Some(AccessMode::Team);
     world.command(Command::Open { allow }).unwrap();
     let (text, _) = world.seats[anna].ended().unwrap();
     assert!(text.contains("only members of a team"), "{text}");
@@ -250,7 +250,7 @@ fn who_waits_at_the_door_waits_without_it() {
 #[test]
 fn a_second_window_at_the_door_keeps_nothing_of_it_either() {
     let mut world = World::sharing(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     });
     // The knock is known by what the first window showed.
@@ -269,7 +269,7 @@ fn a_second_window_at_the_door_keeps_nothing_of_it_either() {
 
 #[test]
 fn many_who_come_and_go_make_no_member_forgotten_who_may_type() {
-    let mut world = session(Allow::Link, Rights::EDIT);
+    let mut world = session(AccessMode::Link, Rights::EDIT);
     let anna = joins(&mut world, 1, 20, "anna");
     world.viewer(anna, ViewerInput::Leave);
     for number in 0..1100_u16 {

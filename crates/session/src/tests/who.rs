@@ -2,7 +2,7 @@
 
 use pillion_caps::UnixMillis;
 use pillion_people::{Claim, Name, Serial, SubjectRef, TeamKey};
-use pillion_proto::{Allow, Manage, Rights};
+use pillion_proto::{AccessMode, Manage, Rights};
 use proptest::prelude::*;
 
 use super::harness::*;
@@ -24,7 +24,7 @@ fn fingerprint(seed: u8) -> String {
 
 fn invited() -> World {
     World::sharing(HostConfig {
-        allow: Allow::Invited,
+        allow: AccessMode::Invited,
         ..config()
     })
 }
@@ -411,7 +411,7 @@ fn crowded(name: &str, knocking: &str) -> (World, String) {
     };
     world.join_with(config);
     world.join(EVE, name);
-    let allow = Some(Allow::Invited);
+    let allow = Some(AccessMode::Invited);
     world.command(Command::Open { allow }).unwrap();
     world.join(32, knocking);
     (world, grant)

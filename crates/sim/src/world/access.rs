@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, num::NonZeroU32};
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Right, Rights, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{Allow, FromHost, Manage, ParticipantId};
+use pillion_proto::{AccessMode, FromHost, Manage, ParticipantId};
 use pillion_session::{Actor, Command, ConnId, Stream, ViewerInput};
 
 use crate::model::{Effect, Granted};
@@ -57,9 +57,12 @@ impl World {
         }
     }
 
-    fn some_mode(&mut self) -> Allow {
-        self.dice
-            .weighted(&[(4, Allow::Link), (4, Allow::Invited), (1, Allow::Team)])
+    fn some_mode(&mut self) -> AccessMode {
+        self.dice.weighted(&[
+            (4, AccessMode::Link),
+            (4, AccessMode::Invited),
+            (1, AccessMode::Team),
+        ])
     }
 
     /// Somebody who manages does so; and somebody who doesn't tries to.

@@ -1,9 +1,9 @@
 //! What the host's own side asked for and got: the changes it makes are told to the model, and what the
 //! control socket asks for is not taken for the host's own word once somebody else has typed.
 
-use pillion_caps::{Door, Grant, PublicKey, SecretKey, Subject};
+use pillion_caps::{AccessMode, Grant, PublicKey, SecretKey, Subject};
 use pillion_people::{Name, SubjectRef};
-use pillion_proto::{Allow, FromHost, GrantToken, ParticipantId, Rights};
+use pillion_proto::{FromHost, GrantToken, ParticipantId, Rights};
 use pillion_session::{Actor, Command, CommandError, ConnId, Done, HostNotice, HostOutput, Target};
 
 use crate::model::{Effect, Granted};
@@ -113,11 +113,7 @@ impl World {
                 None => self.fail(format!("nobody was kicked: {text}")),
             },
             (Command::Open { allow: Some(allow) }, _) => {
-                let door = match allow {
-                    Allow::Link => Door::Link,
-                    Allow::Invited => Door::Invited,
-                    Allow::Team => Door::Team,
-                };
+                let door = *allow;
                 let is = self.model.door();
                 self.require(is == door, || format!("{door:?} was asked for, not {is:?}"));
             }
@@ -232,18 +228,16 @@ impl World {
 
     /// Whether a command could let somebody in or do more who can't now, and whether it changes anything.
     pub(super) fn reach(&self, command: &Command) -> (bool, bool) {
-        let door = match self.model.door() {
-            Door::Link => Allow::Link,
-            Door::Invited => Allow::Invited,
-            Door::Team => Allow::Team,
-        };
+        let door = self.model.door();
         match command {
             Command::Who
             | Command::Status
             | Command::Ticket { new: false }
             | Command::Open { allow: None } => (false, false),
             Command::Share { .. } => (!self.model.shared, !self.model.shared),
-            Command::Open { allow: Some(allow) } => (*allow != door && door != Allow::Link, true),
+            Command::Open { allow: Some(allow) } => {
+                (*allow != door && door != AccessMode::Link, true)
+            }
             Command::Grant { .. }
             | Command::GrantLink { .. }
             | Command::Admit { .. }

@@ -1,7 +1,7 @@
 //! What viewers are told, against what is so: who is let in, what each may do, what was typed.
 
 use bytes::Bytes;
-use pillion_caps::{Audience, Door, Grant, PublicKey, Subject};
+use pillion_caps::{AccessMode, Audience, Grant, PublicKey, Subject};
 use pillion_proto::{FromHost, Hello, Refused, RefusedCode, RightChanged, Rights};
 use pillion_session::ConnId;
 
@@ -153,7 +153,7 @@ impl World {
                 if let Some(state) = self.conns.get_mut(&conn.0) {
                     state.watch.waited = true;
                 }
-                let invited = self.model.door() == Door::Invited;
+                let invited = self.model.door() == AccessMode::Invited;
                 let out = who.is_some_and(|who| self.model.is_kept_out(&self.subjects(&who)));
                 self.require(invited && !out, || {
                     format!("viewer {seat} is told to wait where nobody is asked about them")
@@ -299,7 +299,7 @@ impl World {
             // A person knocks with so many viewers at most.
             RefusedCode::BUSY => {
                 let often = who.is_some_and(|who| self.is_crowd(&who));
-                often || (self.model.door() == Door::Invited && !was_in)
+                often || (self.model.door() == AccessMode::Invited && !was_in)
             }
             // A hello can take longer than ten seconds to get through.
             RefusedCode::PROTOCOL => hostile || hello.is_none(),

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use pillion_people::SubjectRef;
 use pillion_proto::{
-    Ack, Allow, FromViewer, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, Manage,
+    AccessMode, Ack, FromViewer, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, Manage,
     ManageRequest, Ping, Resume, TrackId, VersionRange,
 };
 use pillion_session::Stream;
@@ -100,7 +100,7 @@ impl World {
                 what: match self.dice.below(3) {
                     0 => Manage::Admit(SubjectRef::Number(self.dice.below(12) as u32)),
                     1 => Manage::Kick(SubjectRef::Number(self.dice.below(12) as u32)),
-                    _ => Manage::Open(Allow::Link),
+                    _ => Manage::Open(AccessMode::Link),
                 },
             })
             .encode(&mut out),

@@ -188,8 +188,8 @@ impl World {
             ledger,
             records: Box::new(desk.clone()),
             allow: match self.model.invited {
-                true => pillion_proto::Allow::Invited,
-                false => pillion_proto::Allow::Link,
+                true => pillion_proto::AccessMode::Invited,
+                false => pillion_proto::AccessMode::Link,
             },
             knock_wait_ms: KNOCK_WAIT_MS,
             lists: Vec::new(),

@@ -1,6 +1,6 @@
 //! What worlds found that was wrong with the world itself, as small as it gets.
 
-use pillion_proto::{Allow, Rights};
+use pillion_proto::{AccessMode, Rights};
 use pillion_session::{Actor, Command, Target};
 
 use super::{Event, Sabotage, World};
@@ -11,7 +11,7 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=25;
 /// A world with one viewer, which sees the session.
 fn watched(seed: u64) -> World {
     let mut world = World::new(seed, Sabotage::None);
-    let allow = Some(Allow::Link);
+    let allow = Some(AccessMode::Link);
     world.command(Actor::Tty, Command::Open { allow });
     let ticket = world.ticket.clone();
     world.sit_down(0, ticket, Vec::new());

@@ -1,6 +1,6 @@
 //! The panel: who is here, and what can be done about it.
 
-use pillion_proto::{Allow, ParticipantId, PathKind, Rights};
+use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights};
 use pillion_screen::{Size, clean};
 use pillion_session::{Command, Now, ParticipantStatus, Target};
 
@@ -70,7 +70,7 @@ pub(crate) struct Panel {
     page: Option<LinkPage>,
     message: String,
     /// Who may come in, once that is known.
-    door: Option<Allow>,
+    door: Option<AccessMode>,
     refreshed: Option<u64>,
     /// What is chosen, and who may come in, is on the terminal as it is.
     pub(crate) steady: Settled,
@@ -88,7 +88,7 @@ impl Panel {
     }
 
     /// Who may come in.
-    pub(crate) fn door(&mut self, allow: Allow) {
+    pub(crate) fn door(&mut self, allow: AccessMode) {
         if self.door.replace(allow) != Some(allow) {
             self.steady = Settled::default();
         }
@@ -179,9 +179,9 @@ impl Panel {
     /// Link, invited, team, and link again.
     fn next_door(&mut self) -> Chosen {
         let allow = match self.door {
-            Some(Allow::Link) => Allow::Invited,
-            Some(Allow::Invited) => Allow::Team,
-            Some(Allow::Team) => Allow::Link,
+            Some(AccessMode::Link) => AccessMode::Invited,
+            Some(AccessMode::Invited) => AccessMode::Team,
+            Some(AccessMode::Team) => AccessMode::Link,
             None => return Chosen::Command(Command::Open { allow: None }),
         };
         self.door = Some(allow);

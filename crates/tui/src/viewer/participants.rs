@@ -2,7 +2,7 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::SubjectRef;
-use pillion_proto::{Allow, KnockInfo, Manage, ParticipantInfo, Rights, message::KeyBytes};
+use pillion_proto::{AccessMode, KnockInfo, Manage, ParticipantInfo, Rights, message::KeyBytes};
 use pillion_screen::clean;
 use pillion_session::View;
 
@@ -95,7 +95,7 @@ pub(super) fn lines(
     let allow = match view.door.as_ref().map(|door| door.allow) {
         Some(Some(allow)) => allow.as_str(),
         Some(None) => "by rules of a newer version",
-        None => Allow::Link.as_str(),
+        None => AccessMode::Link.as_str(),
     };
     let mut lines = vec![format!(
         "Who is here ({}), allow {allow}",
@@ -156,9 +156,9 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
     };
     if ch == 'm' {
         let allow = match view.door.as_ref()?.allow? {
-            Allow::Link => Allow::Invited,
-            Allow::Invited => Allow::Team,
-            Allow::Team => Allow::Link,
+            AccessMode::Link => AccessMode::Invited,
+            AccessMode::Invited => AccessMode::Team,
+            AccessMode::Team => AccessMode::Link,
         };
         return Some(Asked::Do(Manage::Open(allow)));
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::UnixMillis;
-use pillion_proto::Allow;
+use pillion_proto::AccessMode;
 
 use crate::host::{
     Host,
@@ -78,7 +78,7 @@ impl Confirms {
 impl Host {
     /// The control socket wants something: it is carried out, or asked about first.
     pub(in crate::host) fn on_socket_command(&mut self, request: u64, mut command: Command) {
-        let statement = match command.reach(self.door(), self.sharing.on) {
+        let statement = match command.reach(self.access_mode(), self.sharing.on) {
             Reach::Nothing => None,
             Reach::Changes => Some(match &command {
                 Command::Ticket { .. } => {
@@ -219,7 +219,7 @@ impl Host {
 
 impl Command {
     /// What it does. `door` says who comes in now, `shared` whether the session is shared.
-    fn reach(&self, door: Allow, shared: bool) -> Reach {
+    fn reach(&self, door: AccessMode, shared: bool) -> Reach {
         match self {
             // The ticket is in the account's files, for whoever can use its socket to read.
             Command::Who
@@ -228,7 +228,7 @@ impl Command {
             | Command::Ticket { new: false } => Reach::Nothing,
             Command::Share { .. } if shared => Reach::Nothing,
             // Neither of the other two modes lets in all that "link" does not.
-            Command::Open { allow: Some(allow) } if *allow == door || door == Allow::Link => {
+            Command::Open { allow: Some(allow) } if *allow == door || door == AccessMode::Link => {
                 Reach::Changes
             }
             // A code lets in whom a ticket does.

@@ -6,7 +6,9 @@ use pillion_caps::{
     Audience, Grant, PublicKey, Refusal, SecretKey, Subject, UnixMillis, VerifiedIdentity,
 };
 use pillion_people::SubjectRef;
-use pillion_proto::{Allow, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Rights};
+use pillion_proto::{
+    AccessMode, FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Rights,
+};
 
 use crate::words::{acts, span};
 
@@ -409,12 +411,12 @@ impl Host {
     fn kick_person(&mut self, by: &Principal, id: ParticipantId) -> Result<Done, CommandError> {
         let label = self.person(id)?.label();
         let ended = said_ended(self.remove(by, id)?);
-        let free = match self.door() {
-            Allow::Link => {
+        let free = match self.access_mode() {
+            AccessMode::Link => {
                 ". Keys are free: whoever has the ticket can come back with another one; \
                  `pillion ticket --new` replaces the ticket"
             }
-            Allow::Invited | Allow::Team => "",
+            AccessMode::Invited | AccessMode::Team => "",
         };
         Ok(Done::Said(format!(
             "{label} is out and their key is barred{ended}{free}"

@@ -2,7 +2,7 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::{Invited, Name, Who};
-use pillion_proto::{Allow, Rights, limits::MAX_SUBJECT};
+use pillion_proto::{AccessMode, Rights, limits::MAX_SUBJECT};
 use pillion_screen::clean::clean_title;
 
 use crate::words::{acts, span};
@@ -81,7 +81,7 @@ impl Host {
                 };
                 Question {
                     what: format!("Share this session, from {from} on"),
-                    who: vec![who_comes_in(self.door()).to_owned()],
+                    who: vec![who_comes_in(self.access_mode()).to_owned()],
                     said: Vec::new(),
                 }
             }
@@ -230,11 +230,11 @@ fn phrase(right: Rights) -> String {
     format!("{right} (to {})", acts(right))
 }
 
-fn who_comes_in(allow: Allow) -> &'static str {
+fn who_comes_in(allow: AccessMode) -> &'static str {
     match allow {
-        Allow::Link => "whoever has the ticket comes in and watches",
-        Allow::Invited => "people on the list come in, others who have the ticket knock",
-        Allow::Team => "members of a team on the list come in, and nobody else",
+        AccessMode::Link => "whoever has the ticket comes in and watches",
+        AccessMode::Invited => "people on the list come in, others who have the ticket knock",
+        AccessMode::Team => "members of a team on the list come in, and nobody else",
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{Claim, ClaimError, Issuer, MembershipId, SubjectRef, Trust, verify};
-use pillion_proto::{Allow, Hello, RefusedCode, Rights};
+use pillion_proto::{AccessMode, Hello, RefusedCode, Rights};
 
 use crate::types::ConnId;
 
@@ -91,8 +91,8 @@ pub(in crate::host) struct Credentials {
 
 impl Host {
     /// Who may come in.
-    pub(in crate::host) fn door(&self) -> Allow {
-        self.rights.door().unwrap_or(self.allow)
+    pub(in crate::host) fn access_mode(&self) -> AccessMode {
+        self.rights.access_mode().unwrap_or(self.allow)
     }
 
     /// What the door says to somebody who is all of `who`.
@@ -102,16 +102,20 @@ impl Host {
         shown: Credentials,
     ) -> Admission {
         let listed = self.rights.listed(who).is_some();
-        match (self.door(), shown.ticket) {
-            (Allow::Link, Some(entry)) => Admission::In(entry),
-            (Allow::Team, _) if self.rights.listed_as_member(who).is_some() => {
+        match (self.access_mode(), shown.ticket) {
+            (AccessMode::Link, Some(entry)) => Admission::In(entry),
+            (AccessMode::Team, _) if self.rights.listed_as_member(who).is_some() => {
                 Admission::In(AdmittedBy::Team)
             }
-            (Allow::Team, _) => Admission::NotAMember,
-            (Allow::Link | Allow::Invited, _) if listed => Admission::In(AdmittedBy::List),
-            (Allow::Link | Allow::Invited, _) if shown.grant => Admission::In(AdmittedBy::Grant),
-            (Allow::Invited, Some(_)) => Admission::Knock,
-            (Allow::Link | Allow::Invited, None) => Admission::Nothing,
+            (AccessMode::Team, _) => Admission::NotAMember,
+            (AccessMode::Link | AccessMode::Invited, _) if listed => {
+                Admission::In(AdmittedBy::List)
+            }
+            (AccessMode::Link | AccessMode::Invited, _) if shown.grant => {
+                Admission::In(AdmittedBy::Grant)
+            }
+            (AccessMode::Invited, Some(_)) => Admission::Knock,
+            (AccessMode::Link | AccessMode::Invited, None) => Admission::Nothing,
         }
     }
 
@@ -225,8 +229,9 @@ impl Host {
     /// Sharing begins: a host that begins again must not be open to more people than this one, whatever
     /// it is told then.
     pub(in crate::host) fn keep_door(&mut self) -> Result<(), Refusal> {
-        if self.rights.door().is_none() && self.allow != Allow::Link {
-            self.rights.begin_open(&mut self.records, self.allow)?;
+        if self.rights.access_mode().is_none() && self.allow != AccessMode::Link {
+            self.rights
+                .begin_access_mode(&mut self.records, self.allow)?;
             let mode = self.allow.as_str();
             self.log_event(serde_json::json!({ "event": "mode", "mode": mode }));
         }
@@ -237,14 +242,16 @@ impl Host {
     pub(in crate::host) fn open(
         &mut self,
         by: &Principal,
-        allow: Option<Allow>,
+        allow: Option<AccessMode>,
     ) -> Result<Done, CommandError> {
         let Some(allow) = allow else {
             return Ok(self.door_status());
         };
-        if allow != self.door() || self.rights.door().is_none() {
-            let so_far = self.door();
-            let opened = self.rights.open(&mut self.records, allow, so_far);
+        if allow != self.access_mode() || self.rights.access_mode().is_none() {
+            let so_far = self.access_mode();
+            let opened = self
+                .rights
+                .set_access_mode(&mut self.records, allow, so_far);
             opened.map_err(|refusal| not_now(&refusal))?;
             self.log_by(
                 by,
@@ -255,10 +262,12 @@ impl Host {
         }
         let teams = self.rights.entries().any(|(who, _)| who.is_team());
         let said = match allow {
-            Allow::Link => "whoever has the ticket may watch",
-            Allow::Invited => "people you allowed may come in; others who have the ticket knock",
-            Allow::Team if teams => "members of the team may come in, and nobody else",
-            Allow::Team => {
+            AccessMode::Link => "whoever has the ticket may watch",
+            AccessMode::Invited => {
+                "people you allowed may come in; others who have the ticket knock"
+            }
+            AccessMode::Team if teams => "members of the team may come in, and nobody else",
+            AccessMode::Team => {
                 "members of a team may come in, and nobody else; name the team: \
                  pillion allow team:KEY"
             }
@@ -273,7 +282,7 @@ impl Host {
     fn door_status(&self) -> Done {
         let entries = self.rights.entries();
         Done::Door {
-            allow: self.door(),
+            allow: self.access_mode(),
             people: entries
                 .map(|(who, right)| (who.to_string(), right))
                 .collect(),

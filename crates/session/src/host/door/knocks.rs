@@ -593,7 +593,7 @@ impl Host {
             proof: Text::cut(&knock.proof()),
         });
         let told = FromHost::Knocks(Told {
-            allow: Some(self.door()),
+            allow: Some(self.access_mode()),
             knocks: knocks.collect(),
         });
         for conn in managers {

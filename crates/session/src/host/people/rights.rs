@@ -9,11 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{
-    Audience, Door, Grant, GrantId, Ledger, LedgerEvent, MAX_ENTRIES, MAX_PEOPLE, Proof, PublicKey,
-    Refusal, Right, Rights, SecretKey, Subject, Terms, UnixMillis, VerifiedGrant, VerifiedIdentity,
+    AccessMode, Audience, Grant, GrantId, Ledger, LedgerEvent, MAX_ENTRIES, MAX_PEOPLE, Proof,
+    PublicKey, Refusal, Right, Rights, SecretKey, Subject, Terms, UnixMillis, VerifiedGrant,
+    VerifiedIdentity,
 };
 use pillion_people::HexPrefix;
-use pillion_proto::Allow;
 
 use crate::host::people::records::Recorder;
 
@@ -154,45 +154,34 @@ impl Grants {
     }
 
     /// Who may come in, if that was said.
-    pub(in crate::host) fn door(&self) -> Option<Allow> {
-        Some(match self.ledger.access().door()? {
-            Door::Link => Allow::Link,
-            Door::Invited => Allow::Invited,
-            Door::Team => Allow::Team,
-        })
+    pub(in crate::host) fn access_mode(&self) -> Option<AccessMode> {
+        self.ledger.access().mode()
     }
 
     /// Says who may come in from now on; `so_far` says who may now.
-    pub(in crate::host) fn open(
+    pub(in crate::host) fn set_access_mode(
         &mut self,
         records: &mut Recorder,
-        allow: Allow,
-        so_far: Allow,
+        mode: AccessMode,
+        so_far: AccessMode,
     ) -> Result<(), Refusal> {
-        let door = door_of(allow);
-        // Each lets in no more than the one before it.
-        let rank = |allow| match allow {
-            Allow::Link => 0,
-            Allow::Invited => 1,
-            Allow::Team => 2,
-        };
-        match rank(allow) > rank(so_far) {
+        match mode != so_far && mode.narrower_or_equal(so_far) {
             true => {
-                records.owe(self.ledger.open(door));
+                records.owe(self.ledger.set_access_mode(mode));
                 Ok(())
             }
-            false => self.widen(records, |ledger| Ok((vec![ledger.open(door)], ()))),
+            false => self.begin_access_mode(records, mode),
         }
     }
 
     /// Writes down who may come in, before anybody may.
-    pub(in crate::host) fn begin_open(
+    pub(in crate::host) fn begin_access_mode(
         &mut self,
         records: &mut Recorder,
-        allow: Allow,
+        mode: AccessMode,
     ) -> Result<(), Refusal> {
         self.widen(records, |ledger| {
-            Ok((vec![ledger.open(door_of(allow))], ()))
+            Ok((vec![ledger.set_access_mode(mode)], ()))
         })
     }
 
@@ -627,13 +616,5 @@ fn outlives_nothing(remembered: bool) -> &'static str {
     match remembered {
         true => "this holds in this run only, and not when the session is started again",
         false => "this holds for who is here now, and not when they come back",
-    }
-}
-
-fn door_of(allow: Allow) -> Door {
-    match allow {
-        Allow::Link => Door::Link,
-        Allow::Invited => Door::Invited,
-        Allow::Team => Door::Team,
     }
 }
