@@ -1,7 +1,7 @@
 //! Pillion as a library: everything the `pillion` command is wired from.
 //!
 //! The parts are crates of their own (see `ARCHITECTURE.md`); here they are put together: a
-//! [`hosting`] loop that runs a program and shares it, a [`viewing`] loop that rides along, and what
+//! [`hosting`] loop that runs a program and shares it, a [`viewer_loop`] loop that rides along, and what
 //! both need of the machine they run on.
 
 pub mod audit;
