@@ -27,7 +27,7 @@ pub struct HistoryJob {
     pub(in crate::host) margin: Vec<HistoryChunk>,
 }
 
-/// A reply that was made, for [`HostInput::History`](super::HostInput::History).
+/// A reply that was made, for [`HostInput::History`](crate::HostInput::History).
 #[derive(Debug)]
 pub struct PackedHistory {
     pub(in crate::host) number: u64,
