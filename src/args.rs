@@ -15,7 +15,7 @@ use pillion::{
 
 /// Share a live terminal straight from your machine.
 ///
-/// `pillion --share` runs your shell and prints a ticket; whoever runs `pillion join TICKET` sees
+/// `pillion --share` runs your shell and prints a ticket; anybody who runs `pillion join TICKET` sees
 /// your terminal live, end-to-end encrypted, through NATs. They can type once you say so.
 #[derive(Debug, Parser)]
 #[command(
@@ -88,7 +88,7 @@ pub struct RunArgs {
     #[arg(long, requires = "share")]
     pub read_only: bool,
 
-    /// Who may come in: "link" (whoever has the ticket), "invited" (people you allow; others who have
+    /// Who may come in: "link" (everybody who has the ticket), "invited" (people you allow; others who have
     /// the ticket knock, and you are asked) or "team" (members of a --team).
     #[arg(long, value_name = "link|invited|team", requires = "share")]
     pub allow: Option<AccessMode>,
@@ -234,7 +234,7 @@ somebody comes with an SSH key, every five minutes at most; a file is read once.
     /// Keep somebody out who need not be here: by a key, an address, a team.
     #[command(after_long_help = "\
 Examples:
-  pillion ban eve@example.org        whoever vouches for the address
+  pillion ban eve@example.org        no matter who vouches for the address
   pillion ban forge:eve              by each SSH key that the forge lists for that user now
   pillion ban ./lost_keys            by each SSH key in a file
   pillion unban forge:eve            undoes it, for the keys listed now; `pillion allow` prints who is barred")]
@@ -258,7 +258,7 @@ Examples:
   pillion people add anna forge:anna           by the SSH keys of a forge's user
   pillion people rename anna \"Anna M.\"
 
-Whoever then calls themselves anna with another key is shown with a warning.")]
+Anybody who then calls themselves anna with another key is shown with a warning.")]
     People(PeopleArgs),
 
     /// Teams: make one, take people in and out, show, join.
@@ -294,7 +294,7 @@ Examples:
   pillion audit                     of the session you are in, or the only one there is
   pillion audit 7f3a91c204 --json   every entry, for programs
 
-What was typed is never put down here, only when, by whom and how much.")]
+What was typed is never written down here, only when, by whom and how much.")]
     Audit(AuditArgs),
 
     /// Remove ended sessions and their history from this machine.

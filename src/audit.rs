@@ -16,11 +16,11 @@ const MAX_SHOWN: usize = 200;
 /// One thing that happened, as the log has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// When it was put down, in milliseconds since the Unix epoch.
+    /// When it was written down, in milliseconds since the Unix epoch.
     pub unix_ms: u64,
     /// What, by name.
     pub event: String,
-    /// The rest of it; of whoever it is about always `name`, `identity` and `fingerprint`, if known.
+    /// The rest of it; of the one who it is about always `name`, `identity` and `fingerprint`, if known.
     pub fields: Map<String, Value>,
 }
 
@@ -86,7 +86,7 @@ fn entry(unix_ms: u64, bytes: &[u8], people: &mut People) -> Option<Entry> {
         return None;
     };
     if event == "started_again" {
-        // Numbers are given anew.
+        // Numbers are given again.
         people.clear();
     }
     let text =
@@ -137,7 +137,7 @@ impl Entry {
         self.fields.get(name).and_then(Value::as_u64).unwrap_or(0)
     }
 
-    /// Whoever the entry is about: "anna (7f3a-91c2-04be-77d1)".
+    /// Whom the entry is about: "anna (7f3a-91c2-04be-77d1)".
     fn person(&self) -> String {
         match (self.text("name"), self.text("fingerprint")) {
             (Some(name), Some(print)) => format!("{name} ({print})"),
@@ -318,10 +318,7 @@ impl Entry {
             "command" => {
                 let command = self.fields.get("command").map(Value::to_string);
                 let command = clean_title(&command.unwrap_or_default(), MAX_SHOWN);
-                (
-                    self.by(),
-                    format!("asked in vain for {command}{}", self.why()),
-                )
+                (self.by(), format!("was refused: {command}{}", self.why()))
             }
             // Of a newer version.
             other => {

@@ -19,7 +19,7 @@ use crate::proving::Claims;
 /// comes later counts from the next connection on.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// What became of making claims anew.
+/// What became of making claims again.
 pub enum Renewed {
     /// These are the ones to show now, and this is to be told to the person.
     Claims(Vec<Bytes>, Vec<String>),
@@ -44,7 +44,7 @@ impl Renewing {
         Renewing(State::Idle(claims))
     }
 
-    /// Before connecting: begins to make anew what has run out. Whether that must be waited for.
+    /// Before connecting: begins to make again what has run out. Whether that must be waited for.
     pub fn begin(&mut self, now: UnixMillis) -> bool {
         match mem::replace(&mut self.0, State::Gone) {
             State::Idle(claims) if claims.have_run_out(now) => {
@@ -81,7 +81,7 @@ impl Renewing {
                 Renewed::Claims(bytes, said)
             }
             Err(error) => {
-                tracing::warn!(%error, "making claims anew broke off");
+                tracing::warn!(%error, "making claims again broke off");
                 self.0 = State::Gone;
                 Renewed::Late
             }

@@ -1,4 +1,4 @@
-//! The only clock: the state machines are told the time by whoever drives them.
+//! The only clock: the state machines are told the time by the one who drives them.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -55,7 +55,7 @@ pub fn rfc3339(unix_ms: u64) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// A moment on the clock of whoever reads it: "2026-11-20 19:40:03 +01:00".
+/// A moment on the clock of the one who reads it: "2026-11-20 19:40:03 +01:00".
 pub fn local(unix_ms: u64) -> String {
     let time = i64::try_from(unix_ms).ok();
     let time = time.and_then(DateTime::from_timestamp_millis);

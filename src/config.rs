@@ -101,7 +101,7 @@ const KEYS: [Key; 20] = [
     },
     Key {
         name: "allow",
-        help: "Who may come into a session you share: \"link\" (whoever has the ticket), \"invited\" (people you\nallow; others who have the ticket knock) or \"team\" (members of a team named with --team).",
+        help: "Who may come into a session you share: \"link\" (everybody who has the ticket), \"invited\" (people you\nallow; others who have the ticket knock) or \"team\" (members of a team named with --team).",
         default: || "link".to_owned(),
         check: check::<AccessMode>,
     },

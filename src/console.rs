@@ -1,4 +1,4 @@
-//! Standard output and standard error, for programs that outlive whoever reads them.
+//! Standard output and standard error, for programs that outlive anybody who reads them.
 //!
 //! The standard library's macros panic when nobody reads any more: a session without a terminal would end with the
 //! pipe its log goes through, and a viewer with its window. So these are used instead (clippy's

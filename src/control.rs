@@ -59,7 +59,7 @@ pub enum Response {
     Failed(CommandError),
 }
 
-/// What a session says to whoever asked.
+/// What a session says to the one who asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Progress {
     /// The answer will take a while, and why: a sentence for people.
@@ -68,7 +68,7 @@ pub enum Progress {
     Answer(Response),
 }
 
-/// Asks a running session. What it waits for is said on standard error meanwhile; whoever drops this, or
+/// Asks a running session. What it waits for is said on standard error meanwhile; anybody who drops this, or
 /// ends, takes a question back that is being asked at the session's terminal.
 ///
 /// # Errors

@@ -141,7 +141,7 @@ impl NamedFile {
     fn over(path: &Path, found: &fs::Metadata, me: u32) -> Result<NamedFile> {
         let kind = found.file_type();
         match () {
-            // Our own output goes on behind what was written, and is not opened anew.
+            // Our own output goes on behind what was written, and is not opened again.
             () if is_stdio(found)? => {
                 let stdout = io::stdout().as_fd().try_clone_to_owned()?;
                 let stderr = io::stderr().as_fd().try_clone_to_owned()?;

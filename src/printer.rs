@@ -1,6 +1,6 @@
 //! Printing to standard output while something else goes on.
 //!
-//! Whoever reads may be slow, or stop for good. So a thread prints, and who follows a session still hears of its
+//! Anybody who reads may be slow, or stop for good. So a thread prints, and who follows a session still hears of its
 //! host and of signals meanwhile.
 
 use std::{

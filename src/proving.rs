@@ -140,7 +140,7 @@ impl Claims {
         self.maker.is_some() && self.made.iter().any(|made| made.has_run_out(now))
     }
 
-    /// The same claims, those that have run out made anew where that needs nobody; what to tell the person
+    /// The same claims, those that have run out made again where that needs nobody; what to tell the person
     /// of the others, which stay as they are: the host says whether they still count.
     pub async fn renewed(mut self, now: UnixMillis) -> (Claims, Vec<String>) {
         let mut said = Vec::new();
@@ -201,7 +201,7 @@ impl Prover {
                 ssh::claim(choice, &places, &self.identity, session, now).await?
             }
             ProofKind::Email => self.kept(&self.client()?, now)?.context(
-                "leave, and join again with --as email to sign in anew: only you can do that. A sign-in made \
+                "leave, and join again with --as email to sign in: only you can do that. A sign-in made \
                  so elsewhere on this machine is shown by this viewer, too, when it comes back the next time",
             )?,
             ProofKind::Team(name) => Claim::Team(self.membership(name.as_deref(), now)?),

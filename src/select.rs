@@ -76,7 +76,7 @@ fn one(sessions: Vec<SessionSummary>, wanted: Option<&str>, which: &str) -> Resu
     if let Some(session) = sessions.iter().find(|session| exact(session)) {
         return Ok(session.clone());
     }
-    // Said again to whoever reads the terminal, wherever it was copied from.
+    // Said again to the one who reads the terminal, wherever it was copied from.
     let shown = clean_name(wanted, 64);
     let mut fitting: Vec<_> = sessions
         .into_iter()

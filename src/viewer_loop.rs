@@ -87,9 +87,9 @@ pub struct ViewerLoop {
     news: PendingEvents,
     seeker: HostLookup,
     renewing: Renewing,
-    /// The next connection waits for claims that are made anew.
+    /// The next connection waits for claims that are made again.
     connecting: bool,
-    /// What could not be made anew, and what to do; empty if all could.
+    /// What could not be made again, and what to do; empty if all could.
     unrenewed: String,
 }
 
@@ -472,7 +472,7 @@ impl ViewerLoop {
         at.map_or(far, |at| self.clock.instant(at))
     }
 
-    /// Claims were made anew, or are not waited for any longer: connects, if that waited for them.
+    /// Claims were made again, or are not waited for any longer: connects, if that waited for them.
     fn renewed(&mut self, renewed: Renewed) {
         if let Renewed::Claims(claims, said) = renewed {
             self.tell(ViewerInput::Claims(claims));

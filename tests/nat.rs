@@ -387,7 +387,7 @@ async fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
         if let Some(found) = look() {
             return Ok(found);
         }
-        ensure!(Instant::now() < end, "waited in vain for {what}");
+        ensure!(Instant::now() < end, "waited too long for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -269,7 +269,7 @@ impl Terminal {
                 let why = if seen.ended {
                     "ended"
                 } else {
-                    "was waited for in vain"
+                    "was waited for too long"
                 };
                 let what = &seen.watches[expected.0].0;
                 bail!(

@@ -99,7 +99,7 @@ impl Watcher {
         };
         tokio::time::timeout(patience, goes_on)
             .await
-            .context("a viewer waited in vain")?
+            .context("a viewer waited too long")?
     }
 
     /// Until there is a screen of now.

@@ -73,7 +73,7 @@ pub enum StoreConfig {
         /// The folder; made when missing.
         folder: PathBuf,
         /// Most records kept, of which one address may have left a 256th. Known ones are renewed all the
-        /// same; new ones beyond that take the place of those of whoever left most.
+        /// same; new ones beyond that take the place of those of the one who left most.
         max_records: u64,
         /// redb's cache, in bytes.
         cache_bytes: usize,
@@ -181,7 +181,7 @@ pub struct RelayConfig {
     pub listen: SocketAddr,
     /// Where to answer QUIC address discovery; needs a certificate.
     pub quic: Option<SocketAddr>,
-    /// Whoever shows this may use the relay without a link.
+    /// Anybody who shows this may use the relay without a link.
     pub secret: Option<String>,
     /// Connections at a time. One address may have a sixteenth of them.
     pub max_connections: usize,

@@ -149,7 +149,7 @@ async fn guard(
             }
         }
     };
-    // Records are public to whoever knows their id, and signed: any page may read them.
+    // Records are public to the one who knows their id, and signed: any page may read them.
     let headers = response.headers_mut();
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_ORIGIN,

@@ -1,7 +1,7 @@
 //! Link records by datagram: a question, and its answer in the same round trip
 //! (`pillion_proto::lookup`).
 //!
-//! Only a record that is there is answered; silence says nothing, and whoever asks by HTTP at the same
+//! Only a record that is there is answered; silence says nothing, and anybody who asks by HTTP at the same
 //! time loses nothing by it.
 
 use std::{

@@ -1,7 +1,7 @@
 //! `/v1/mail`: mailboxes for spoken codes.
 //!
 //! A code is a small number, which names a mailbox, and words, which never come here. Through the
-//! mailbox two strangers exchange a few messages of a PAKE, which tells whoever reads along nothing
+//! mailbox two strangers exchange a few messages of a PAKE, which tells anybody who reads along nothing
 //! of the words. So nothing needs to be hidden, only bounded: messages are written once, small, few,
 //! and gone after ten minutes. They are kept in memory alone; a restart of the service burns the
 //! codes of the moment.

@@ -67,7 +67,7 @@ struct Flags {
         value_name = "ADDRESS:PORT"
     )]
     relay_quic: Option<SocketAddr>,
-    /// A file with a secret; whoever shows it may use the relay without a link.
+    /// A file with a secret; anybody who shows it may use the relay without a link.
     #[arg(long, requires = "relay", value_name = "FILE")]
     relay_secret_file: Option<PathBuf>,
     /// A file that says how to reach a PostgreSQL server, in place of --data (`host=… user=…`).
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says a line. A service outlives whoever reads what it says; the macros of the standard library would end it
+/// Says a line. A service outlives anybody who reads what it says; the macros of the standard library would end it
 /// with them.
 fn say(mut to: impl Write, line: Arguments<'_>) {
     let _ = writeln!(to, "{line}");

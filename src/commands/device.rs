@@ -68,7 +68,7 @@ async fn link(paths: &Paths, config: &Config, args: DeviceLinkArgs) -> Result<()
 }
 
 async fn invite(paths: &Paths, service: &SignalService) -> Result<()> {
-    // Whoever joins gets the secret of now.
+    // Anybody who joins gets the secret of now.
     Directory::new(service, paths)?.catch_up().await?;
     let devices = Devices::load(paths)?.context("this device's key is gone; try again")?;
     let group = match devices.group {

@@ -44,7 +44,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &LinkArgs) -> Result<()> 
     Ok(())
 }
 
-/// Waits until the link leads somewhere, as it would for whoever is given it; else why it does not.
+/// Waits until the link leads somewhere, as it would for the one who is given it; else why it does not.
 async fn trouble(link: &str, config: &Config) -> Result<Option<String>> {
     let mut resolver = Resolver::new(link.parse()?, signal_ca(config)?)?;
     let mut why = "the link service does not answer".to_owned();

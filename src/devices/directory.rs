@@ -142,14 +142,14 @@ impl Directory {
         }
     }
 
-    /// What each of the other devices says now. Names and devices that come up are noted, and whoever
+    /// What each of the other devices says now. Names and devices that come up are noted, and anybody who
     /// may not know the group's secret is left it.
     ///
     /// # Errors
     /// The service does not answer or refuses, or the file can't be changed.
     pub async fn others(&mut self) -> Result<Vec<Seen>> {
         if self.catch_up().await? {
-            // So that whoever left it sees that it was found.
+            // So that anybody who left it sees that it was found.
             self.publish(None, true).await?;
         }
         let Some((_, group)) = self.group()? else {
@@ -218,7 +218,7 @@ impl Directory {
         })
     }
 
-    /// Says what runs here, but for the session `without`; with nothing to say, only if `always`. Whoever
+    /// Says what runs here, but for the session `without`; with nothing to say, only if `always`. Anybody who
     /// may not know the group's secret is left it.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Serves whoever connects, until dropped.
+    /// Serves anybody who connects, until dropped.
     pub fn serve(server: Server) -> Clients {
         let (sender, events) = mpsc::channel(QUEUE);
         let task = tokio::spawn(async move {

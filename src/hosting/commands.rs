@@ -60,7 +60,7 @@ impl Hosting {
         });
     }
 
-    /// Tells whoever gave a command what came of it.
+    /// Tells anybody who gave a command what came of it.
     pub(super) fn answer(
         &mut self,
         request: u64,

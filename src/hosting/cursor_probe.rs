@@ -55,7 +55,7 @@ pub async fn ask(writer: &TtyWriter, keys: &mut Keys, size: Size) -> InitialCurs
         Ok(Some((row, col))) => format!("\x1b[{row};{col}H").into(),
         _ => {
             let blank = "\r\n".repeat(usize::from(size.rows())) + "\x1b[H";
-            // A terminal that is gone is noticed by whoever writes next.
+            // A terminal that is gone is noticed by the one who writes next.
             let _ = tokio::time::timeout(PATIENCE, hold.draw(blank.as_bytes())).await;
             Bytes::new()
         }

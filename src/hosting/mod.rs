@@ -454,7 +454,7 @@ impl Hosting {
         tokio::select! {
             biased;
             _ = signals.next() => LoopEvent::Signal,
-            // Before the network: whoever used a code is known before they come.
+            // Before the network: anybody who used a code is known before they come.
             news = links.news() => LoopEvent::Link(news),
             input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => LoopEvent::Net(input),
             key = async { match keys { Some(keys) => keys.read().await, None => std::future::pending().await } } => LoopEvent::Keys(key),
@@ -467,7 +467,7 @@ impl Hosting {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
             size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => LoopEvent::Resized(size),
-            // Last of all that may have come: whoever looks back can wait.
+            // Last of all that may have come: anybody who looks back can wait.
             packed = self.packer.packed() => LoopEvent::Packed(packed),
             () = tokio::time::sleep_until(wake.into()) => LoopEvent::Time,
         }

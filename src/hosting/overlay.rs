@@ -159,7 +159,7 @@ impl Overlay {
     /// When to call [`Overlay::tick`] and [`Overlay::paint`] at the latest.
     pub fn wake_at(&self) -> Option<u64> {
         let gives_up = match (&self.gate, self.wanted_since_us) {
-            // Whoever has the gate is waited for, not the time.
+            // Anybody who has the gate is waited for, not the time.
             (Gate::LinkConfig(_), _) | (_, None) => None,
             (_, Some(since)) => self.unfit.then(|| since.saturating_add(PATIENCE_US)),
         };
@@ -358,7 +358,7 @@ impl Overlay {
         self.ui.forget_cursor();
         let gate = std::mem::replace(&mut self.gate, Gate::Free);
         if let Gate::Held(mut hold) | Gate::Drawn(mut hold) = gate {
-            // What is left is written by whoever reads the program.
+            // What is left is written by the one who reads the program.
             let _ = tokio::time::timeout(DRAWING, hold.draw_kept()).await;
         }
     }

@@ -1,7 +1,7 @@
 //! The running program as the loop sees it: what it prints, and the ways to type.
 //!
 //! Nothing typed is lost to a program that does not read. What its terminal has no room for waits here, in one
-//! order whoever typed it; what waits is bounded by who types: the state machine bounds viewers, and the loop
+//! order anybody who typed it; what waits is bounded by who types: the state machine bounds viewers, and the loop
 //! reads no more from the keyboard or a pipe while [`Program::takes_keys`] says so. Only Ctrl-C and its kind
 //! overtake it, by doing what they do in any terminal: throwing away what was not read.
 

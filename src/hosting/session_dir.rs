@@ -72,7 +72,7 @@ impl SessionFiles {
     ///
     /// # Errors
     /// It runs, is not there, or something of it is missing or damaged: without its key it would be
-    /// another session, and without its ledger whoever was put out could come back.
+    /// another session, and without its ledger anybody who was put out could come back.
     pub(super) fn again(sessions: &Path, id: &str, meta: SessionMeta) -> Result<SessionFiles> {
         let mut log = SessionLog::reopen(sessions, id)?;
         let key = seed(&log, KEY)?
@@ -167,7 +167,7 @@ fn replay(key: &SecretKey, entries: &[Vec<u8>]) -> Result<Ledger, Refusal> {
 fn damaged(id: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
     anyhow!(
         "the ledger of session {id}, which says who is barred, who may come in and what was taken back, \
-         can't be relied on: {why}. So the session is not started again: whoever was put out could come \
+         can't be relied on: {why}. So the session is not started again: people who were put out could come \
          back. Put its files back as they were if you have a copy, or share a new session with \
          `pillion --share`; the history of this one can still be read with `pillion export {id}`"
     )

@@ -36,7 +36,7 @@ impl TrustSource {
     }
 
     /// Takes in what teams took back by now; all that is known of it. What was heard once holds on, whatever
-    /// became of the file: else whoever can write there could bring a membership back.
+    /// became of the file: else anybody who can write there could bring a membership back.
     pub(super) fn merge(&mut self, told: Vec<Removals>) -> Vec<Removals> {
         for list in told {
             list.take_in(&mut self.removals);

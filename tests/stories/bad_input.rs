@@ -232,7 +232,7 @@ fn a_storm_of_resizes_ends_with_the_same_screen() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let (mut host, ticket) = anna.share_shell(&["-q"]);
     let viewer = bert.watch(&ticket, &[]);
-    host.send("seq -f 'line %.0f is here to be wrapped anew' 300\r");
+    host.send("seq -f 'line %.0f is here to be wrapped again' 300\r");
     host.wait_for("line 300");
     for n in 0..200_u16 {
         host.resize(1 + n * 7 % 150, 1 + n * 3 % 60);

@@ -21,7 +21,7 @@ fn a_link_works_like_a_ticket_until_it_is_replaced_or_the_sharing_stops() {
     assert!(link.starts_with(&format!("{}/s/", service.url())), "{link}");
     shared.host.send("echo seen-$((1+1))\r");
     shared.host.wait_for("seen-2");
-    // To join by it a machine needs to know of nothing: the record speaks for itself, whoever brings it.
+    // To join by it a machine needs to know of nothing: the record speaks for itself, anybody who brings it.
     assert!(joined(&bert, &link).contains("seen-2"));
     // In a terminal, and as people paste it.
     let viewer = bert.join(

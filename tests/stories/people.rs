@@ -436,7 +436,7 @@ fn a_member_who_is_taken_out_leaves_every_running_session_at_once() {
     let watch = |machine: &Machine, ticket: &str, name: &str| {
         machine.watch(ticket, &["--as", "team", "--name", name])
     };
-    // One session of the team, and one that whoever has the ticket may watch and members type in.
+    // One session of the team, and one that everybody who has the ticket may watch and members type in.
     let (host, ticket) = anna.share_shell(&["--name", "inner", "--allow", "team", "--team", key]);
     let (_open, open_ticket) = anna.share_shell(&["--name", "open"]);
     anna.run(&["allow", &team, "--edit", "--session", "open"]);
@@ -470,7 +470,7 @@ fn a_member_who_is_taken_out_leaves_every_running_session_at_once() {
     assert!(heard.status.success() && said.contains("Heard"), "{said}");
     assert_eq!(member.wait_code(), Some(3));
     assert!(member.raw_text().contains("took back the membership"));
-    // Whoever takes the file away brings nobody back.
+    // Anybody who takes the file away brings nobody back.
     std::fs::remove_file(dora.path("config/pillion/removals")).unwrap();
     anna.run(&["team", "new", "other"]);
     let id = carl.run(&["id"]).trim().to_owned();
@@ -603,9 +603,7 @@ fn a_viewer_whose_sign_in_runs_out_says_what_to_do() {
     };
     is_here();
     let _host = restart(&anna, host, &issuer);
-    viewer
-        .err
-        .wait_for("join again with --as email to sign in anew");
+    viewer.err.wait_for("join again with --as email to sign in");
     // The host tolerates clocks that differ: he is still let in.
     is_here();
 }

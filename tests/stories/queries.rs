@@ -1,4 +1,4 @@
-//! What a program asks its terminal is answered exactly once, whoever watches.
+//! What a program asks its terminal is answered exactly once, anybody who watches.
 
 use crate::harness::{Machine, Piped, Term, contains, until, wait_for_file};
 

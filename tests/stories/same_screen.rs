@@ -176,7 +176,7 @@ fn less() {
 #[test]
 fn htop() {
     let mut all = Watched::shell();
-    // Every ten seconds anew: long enough to compare.
+    // Every ten seconds again: long enough to compare.
     all.run("htop -d 100");
     all.host.wait_for("F10");
     all.same();

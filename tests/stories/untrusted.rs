@@ -1,4 +1,4 @@
-//! A link service that is not to be trusted, and whoever is on the way to it: what they see, and what
+//! A link service that is not to be trusted, and anybody who is on the way to it: what they see, and what
 //! they can do.
 
 use crate::harness::untrusted::{Tamper, Untrusted};

@@ -86,7 +86,7 @@ fn a_background_job_does_not_outwait_the_yes() {
     host.wait_for("A command asks (Ctrl-] answers): Share this session");
     assert_eq!(anna.session()["state"], "private");
     open_question(&mut host);
-    host.wait_for("whoever has the ticket comes in and watches");
+    host.wait_for("everybody who has the ticket comes in and watches");
     answers(&mut host, "n");
     let said = result(&anna, "two");
     assert!(
@@ -161,7 +161,7 @@ fn a_program_that_draws_all_the_time_covers_no_question() {
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
             "Make a token that gives manage (to type and say who may do what) for 3650 d?",
-            "to whoever uses it first",
+            "to the first person who uses it",
             "y yes n no",
         ] {
             assert!(flat.contains(part), "{part} at {size:?}:\n{text}");

@@ -211,7 +211,7 @@ async fn crowd(
     for one in reading {
         read += one.await??;
     }
-    // Without readers the row still waits for whoever types.
+    // Without readers the row still waits for the one who types.
     while !stop.load(Relaxed) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

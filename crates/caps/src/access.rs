@@ -88,7 +88,7 @@ pub struct UnknownAccessMode;
 /// 64 hexadecimal digits                        an identity key
 /// ssh-ed25519 AAAA…                            an SSH key
 /// anna@example.org via https://issuer.example  an address, and who vouches for it
-/// anna@example.org                             that address, whoever vouches for it
+/// anna@example.org                             that address, no matter who vouches for it
 /// team:64 hexadecimal digits/anna              a member of a team
 /// team:64 hexadecimal digits                   every member
 /// ```
@@ -96,7 +96,7 @@ pub struct UnknownAccessMode;
 pub struct Subject(String);
 
 impl Subject {
-    /// Whoever holds this identity key.
+    /// Anybody who holds this identity key.
     pub fn key(key: &PublicKey) -> Self {
         Self(key.to_string())
     }
@@ -116,7 +116,7 @@ impl Subject {
         self.0.starts_with("team:")
     }
 
-    /// Whether whoever is `who` is meant: the same, an address whoever vouches for it, or any member
+    /// Whether anybody who is `who` is meant: the same, an address no matter who vouches for it, or any member
     /// of a team.
     pub fn covers(&self, who: &Subject) -> bool {
         let rest = who.0.strip_prefix(self.as_str());

@@ -48,7 +48,7 @@ pub enum LedgerEvent {
     },
     /// They are not any more.
     Disallowed(Subject),
-    /// Whoever proves to be this is kept out. An identity key is [`Barred`](Self::Barred) instead.
+    /// Anybody who proves to be this is kept out. An identity key is [`Barred`](Self::Barred) instead.
     Banned(Subject),
     /// They are not any more.
     Unbanned(Subject),

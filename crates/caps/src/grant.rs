@@ -89,7 +89,7 @@ impl Terms {
 pub enum Audience {
     /// The person with this identity key.
     Key(PublicKey),
-    /// Whoever holds the secret of this link key.
+    /// Anybody who holds the secret of this link key.
     Link(PublicKey),
     /// Who proves this address. Not supported yet: encoded, but refused when redeemed.
     Email(EmailAddress),

@@ -350,7 +350,7 @@ impl Ledger {
         })
     }
 
-    /// Keeps out whoever proves to be this, and takes it off the list.
+    /// Keeps out anybody who proves to be this, and takes it off the list.
     ///
     /// # Errors
     /// [`Refusal::Full`] if as many are as may be.

@@ -1,6 +1,6 @@
 //! Capability tokens: issue, narrow, verify, revoke.
 //!
-//! A [`Grant`] is a chain of signed blocks: the session's key signs the root, and whoever a block
+//! A [`Grant`] is a chain of signed blocks: the session's key signs the root, and anybody who a block
 //! names (with the right to delegate) may sign a narrower one after it. Presenting a grant takes
 //! more than its bytes: the joiner proves possession of its identity key, and of the link key when
 //! the grant names one, by signing what binds this very connection ([`Proof`]). The host's

@@ -129,7 +129,7 @@ impl Offer {
 }
 
 impl Guessed {
-    /// The guest's endpoint id, proved to be of whoever knew the code.
+    /// The guest's endpoint id, proved to be of the one who knew the code.
     pub fn guest(&self) -> &[u8; 32] {
         &self.guest
     }
@@ -226,7 +226,7 @@ impl Guess {
     /// Opens the answer.
     ///
     /// # Errors
-    /// The host refused, or what came is not from whoever knew the code.
+    /// The host refused, or what came is not from the one who knew the code.
     pub fn open(mut self, answer: &[u8]) -> Result<Opened, ExchangeError> {
         version(answer)?;
         let rest = match answer.get(1) {

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The guest's proof covers both SPAKE2 messages and the guest's endpoint id; the host's proof covers
-//! these and the session's key, which is the host's endpoint id. Whoever carries the messages learns
+//! these and the session's key, which is the host's endpoint id. Anybody who carries the messages learns
 //! the number, the guest's endpoint id (made for this run) and sizes; changed, swapped or repeated
 //! messages fail a proof, and the host takes that for a wrong guess.
 //!

@@ -29,7 +29,7 @@ const OTHERS: RawMode = 0o077;
 pub enum IdentityError {
     /// Others can read or change it.
     #[error(
-        "{} can be opened by other users (mode {mode:03o}), and whoever reads your identity is you: \
+        "{} can be opened by other users (mode {mode:03o}), and anybody who reads your identity is you: \
          run `chmod {wanted:o} {}`", path.display(), path.display()
     )]
     Open {

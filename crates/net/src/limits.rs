@@ -69,7 +69,7 @@ pub const ACK_AFTER: u32 = 9;
 /// is still connecting to, so a join through one always waits that long (measured: 1.0 s with 333 ms,
 /// 0.3 s with 100 ms). And it paces first flights, a window of ten packets in four fifths of it and at
 /// most 10 ms' worth at once: with 333 ms a returning viewer is sent one packet of its screen every
-/// 26 ms, with this three at once and then one every 3 ms. Whoever is farther away than that gets a
+/// 26 ms, with this three at once and then one every 3 ms. Anybody who is farther away than that gets a
 /// few packets of the handshake twice.
 pub const FIRST_RTT: Duration = Duration::from_millis(33);
 

@@ -32,7 +32,7 @@ struct State {
     finishing: bool,
     /// A [`Outgoing::flush`] is under way.
     flushing: bool,
-    /// Whoever waits for this stream to get on; QUIC wakes only the last of them.
+    /// Anybody who waits for this stream to get on; QUIC wakes only the last of them.
     waiting: Vec<Waker>,
     /// The receiving half, until somebody reads from it.
     recv: Option<RecvStream>,

@@ -23,7 +23,7 @@ use crate::{close::code, limits::CHUNKS_PER_TURN};
 /// something happened: that is what keeps a busy peer from holding up the others.
 pub(crate) struct PendingEvents<T>(FuturesUnordered<Wait<T>>);
 
-/// Something happened: to a connection, or (`T`) to whoever owns the connections.
+/// Something happened: to a connection, or (`T`) to the one who owns the connections.
 pub(crate) enum Event<T> {
     PeerConnection(ConnId, LinkEvent),
     Owner(T),

@@ -178,7 +178,7 @@ mod tests {
             share,
             "more than its share"
         );
-        // From many, all there is; and whoever has least gets in all the same.
+        // From many, all there is; and anybody who has least gets in all the same.
         for n in 2..20 {
             come(&mut strangers, at(&format!("192.0.2.{n}")), now, 1500);
         }

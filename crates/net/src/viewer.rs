@@ -312,7 +312,7 @@ impl ViewerNet {
     /// Forgets the connection or the attempt at one.
     fn give_up(&mut self) {
         if let Some(mut link) = self.link.take() {
-            link.close_now(code::REPLACED, "the viewer connects anew");
+            link.close_now(code::REPLACED, "the viewer connects again");
         }
         self.dial = false;
         self.attempt.0 += 1;

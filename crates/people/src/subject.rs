@@ -154,7 +154,7 @@ pub enum SubjectRef {
     Grant(GrantId),
     /// The one participant or grant that begins so.
     Prefix(HexPrefix),
-    /// Whoever is or proves to be this, here or not.
+    /// Anybody who is or proves to be this, here or not.
     Provable(Invited),
     /// The one participant who is called so.
     Name(Name),

@@ -34,7 +34,7 @@ pub const MAX_ISSUER: usize = 255;
 pub enum Who {
     /// The person with this identity key.
     Key(PublicKey),
-    /// Whoever holds this SSH key.
+    /// Anybody who holds this SSH key.
     Ssh(SshKey),
     /// Who reads the mail of this address, as an issuer says.
     Email {
@@ -101,7 +101,7 @@ const VIA: &str = " via ";
 
 /// What one entry of a list of invited people means.
 ///
-/// Beside the texts of [`Who`] it reads an address alone (whoever vouches for it, of those the host
+/// Beside the texts of [`Who`] it reads an address alone (no matter who vouches for it, of those the host
 /// trusts) and `team:…` alone (any member); an SSH key may have its comment behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invited {

@@ -7,7 +7,7 @@
 //! secret can neither find nor read nor make one. Inside, what a device says is signed by its own key:
 //! one device can't speak for another.
 //!
-//! When a device is taken out of the group, the one that does it makes a new secret ([`Group`]). Whoever
+//! When a device is taken out of the group, the one that does it makes a new secret ([`Group`]). Anybody who
 //! knows it leaves it for each of those that stay under a name, and encrypted by a key, that only these
 //! two derive (X25519 of their keys).
 //!

@@ -2,7 +2,7 @@
 //!
 //! `https://SERVICE/s/ID#KEY`. ID is the public half of the host's *link signing key*; KEY never
 //! leaves the client, because it stands in the fragment. The host leaves a [`LinkRecord`] under ID:
-//! its ticket, encrypted under KEY and signed by ID. So the service, and whoever reads from it, can
+//! its ticket, encrypted under KEY and signed by ID. So the service, and anybody who reads from it, can
 //! check that a record is the host's; nobody without the host's secret can make one, not even a
 //! holder of the link; and nobody without the link can read one.
 //!
@@ -110,7 +110,7 @@ impl FromStr for LinkId {
     }
 }
 
-/// What a link's fragment carries: whoever has it can read the link's records.
+/// What a link's fragment carries: everybody who has it can read the link's records.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LinkKey(Zeroizing<[u8; 16]>);
 
@@ -442,7 +442,7 @@ impl VerifiedRecord {
         &self.bytes
     }
 
-    /// The payload, for whoever has the link.
+    /// The payload, for the one who has the link.
     pub fn open(&self, key: &LinkKey) -> Result<Zeroizing<Vec<u8>>, RecordError> {
         if !self.live {
             return Err(RecordError::Ended);

@@ -1,5 +1,5 @@
 //! Every message number of the protocol. A number is never reused; what a version added is written
-//! beside it. Unknown numbers are skipped by whoever reads them, so that adding one needs no new
+//! beside it. Unknown numbers are skipped by the one who reads them, so that adding one needs no new
 //! version.
 
 /// Control stream, viewer → host.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A string of at most `MAX` characters. Longer ones are refused on decoding and cut on making.
 ///
-/// Bounded is not clean: it may hold control characters. Whoever shows it cleans it
+/// Bounded is not clean: it may hold control characters. Anybody who shows it cleans it
 /// (`pillion_screen::clean`), as late as possible, so that nothing is shown that was not cleaned
 /// by the side that shows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -179,7 +179,7 @@ impl Ticket {
         Some((self.addr.relay_urls().next()?, self.relay.as_ref()?))
     }
 
-    /// The ticket as a spoken code gives it to whoever joins with the endpoint key `endpoint`: to anybody
+    /// The ticket as a spoken code gives it to the one who joins with the endpoint key `endpoint`: to anybody
     /// else it opens nothing.
     pub fn for_endpoint(mut self, endpoint: &KeyBytes) -> Ticket {
         self.link = link_for_endpoint(&self.link, endpoint);

@@ -67,7 +67,7 @@ pub fn read(path: &Path, max: u64) -> Result<Option<Zeroizing<Vec<u8>>>, Private
     read_bounded(file, path, max).map(Some)
 }
 
-/// Reads a file whoever's it is, such as a list of public keys.
+/// Reads a file no matter whose it is, such as a list of public keys.
 ///
 /// # Errors
 /// It is longer than `max` bytes, or can't be read.

@@ -63,7 +63,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oidc")
 }
 
-/// Whoever has the browser open signs in as `login`.
+/// Anybody who has the browser open signs in as `login`.
 fn browser(login: &str, args: &[&str]) -> Child {
     Command::new("node")
         .arg(folder().join("browser.mjs"))

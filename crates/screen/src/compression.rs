@@ -2,7 +2,7 @@
 //! C (in a browser) can use another decoder, like ruzstd, for the same bytes.
 //!
 //! A track's frames are one zstd stream, flushed after each frame so that every frame ends with a
-//! whole block; a *context reset* starts the stream anew, magic number and all (6 bytes, once). A
+//! whole block; a *context reset* starts the stream again, magic number and all (6 bytes, once). A
 //! snapshot is a zstd stream of its own, ended. No checksums (QUIC and the log have theirs), no
 //! content sizes. The window is 128 KiB, which is also all a viewer must remember.
 

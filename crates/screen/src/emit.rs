@@ -120,7 +120,7 @@ pub fn emit_full(history: &[Line], screen: &Screen, out: &mut Vec<u8>) {
 }
 
 /// A terminal that shows `old` shows `new` afterwards. Where the size or the kind of screen differs
-/// it is drawn anew; resizing the terminal is up to the caller. Which rows are wrapped is lost where
+/// it is drawn again; resizing the terminal is up to the caller. Which rows are wrapped is lost where
 /// they are drawn again.
 pub fn emit_diff(old: &Screen, new: &Screen, out: &mut Vec<u8>) {
     let kind = Modes::ALTERNATE_SCREEN;

@@ -244,7 +244,7 @@ fn record(
 }
 
 /// Whether the text is cells: each begins with a character that has a width, and no more marks follow it
-/// than a cell holds. Whoever draws it may put all that follows into one cell.
+/// than a cell holds. Anybody who draws it may put all that follows into one cell.
 fn has_bounded_marks(text: &str) -> bool {
     if text.is_ascii() {
         return true;

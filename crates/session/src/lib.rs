@@ -6,7 +6,7 @@
 //! draws a random number: time and randomness come in. What a host has to know to be durable before it
 //! goes on, it hands to its [`Records`].
 //!
-//! Whoever drives them owns the streams. Bytes that arrive are passed in as they came
+//! Anybody who drives them owns the streams. Bytes that arrive are passed in as they came
 //! ([`Stream`] says from which stream) and cut into messages here, so that every bound is checked in
 //! one place; bytes to be sent come out ready.
 

@@ -369,7 +369,7 @@ mod tests {
         assert_eq!((limits.of(&one[1]), limits.of(&one[2])), (32, 8));
     }
 
-    /// Takes one, whoever gives way for it; whether it was had.
+    /// Takes one, anybody who gives way for it; whether it was had.
     fn take(shares: &mut Shares, from: IpAddr) -> bool {
         let lineage = Lineage::of(from);
         match shares.ask(&lineage) {
@@ -519,7 +519,7 @@ mod tests {
             }
         }
 
-        /// Whoever else there is and whatever they did: who holds less than an even part of each of
+        /// Anybody who else there is and whatever they did: who holds less than an even part of each of
         /// their networks gets one more.
         #[test]
         fn who_is_under_their_share_gets_in(

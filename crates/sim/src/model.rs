@@ -51,7 +51,7 @@ pub enum Effect {
     List(Subject),
     /// They are not any more.
     Unlist(Subject),
-    /// Whoever proves to be this is kept out.
+    /// Anybody who proves to be this is kept out.
     Ban(Subject),
     /// They are not any more.
     Unban(Subject),
@@ -78,7 +78,7 @@ struct Held {
 pub struct Model {
     /// Nobody can have more than view.
     pub read_only: bool,
-    /// Who may come in where nobody said so: else whoever has the ticket.
+    /// Who may come in where nobody said so: else everybody who has the ticket.
     pub invited: bool,
     /// The session is open.
     pub shared: bool,
@@ -204,7 +204,7 @@ impl Model {
         }
     }
 
-    /// The host's clock shows this; whoever holds a grant whose time it is not may have lost it.
+    /// The host's clock shows this; anybody who holds a grant whose time it is not may have lost it.
     pub fn clock(&mut self, unix_ms: u64) {
         for ((_, id), held) in &mut self.held {
             if let Some(known) = self.grants.get(id) {

@@ -370,7 +370,7 @@ fn the_log_can_be_read_on_behind_a_snapshot() {
 }
 
 /// World 11: what was on its way when the right was revoked was typed when it arrived after the
-/// right had been given anew.
+/// right had been given again.
 #[test]
 fn what_was_typed_before_a_revocation_is_not_written_after_it() {
     let mut room = Room::new();
@@ -396,7 +396,7 @@ fn what_was_typed_before_a_revocation_is_not_written_after_it() {
     );
 }
 
-/// World 1499: a host that was started anew counted its tenures as the one before had.
+/// World 1499: a host that was started again counted its tenures as the one before had.
 #[test]
 fn what_was_typed_before_a_revocation_is_not_written_by_another_run_of_the_host() {
     let mut tenures = Vec::new();
@@ -415,7 +415,7 @@ fn what_was_typed_before_a_revocation_is_not_written_by_another_run_of_the_host(
     assert_ne!(tenures[0], tenures[1]);
 }
 
-/// World 19: all inputs of a viewer had been dropped when the host was started anew; the viewer went
+/// World 19: all inputs of a viewer had been dropped when the host was started again; the viewer went
 /// on counting, and was put out for the gap.
 #[test]
 fn a_viewer_whose_inputs_were_dropped_can_type_to_a_new_host() {

@@ -19,7 +19,7 @@ pub enum ExitStatus {
     Code(i32),
     /// This signal killed it.
     Signal(i32),
-    /// The system didn't say: whoever started us ignores `SIGCHLD`, so the kernel kept no status.
+    /// The system didn't say: anybody who started us ignores `SIGCHLD`, so the kernel kept no status.
     Unknown,
 }
 

@@ -217,7 +217,7 @@ impl Gate {
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 // A terminal we opened is non-blocking; so may be standard output, whose open file
-                // we share with whoever made it so.
+                // we share with the one who made it so.
                 Err(Errno::AGAIN) => {
                     rustix::event::poll(&mut [PollFd::new(&self.out, PollFlags::OUT)], None).ok();
                 }
@@ -299,7 +299,7 @@ impl Hold {
         self.gate.free.notify_one();
     }
 
-    /// Draws the kept output. Whoever has read the program's last words is not there any more to do it
+    /// Draws the kept output. Anybody who has read the program's last words is not there any more to do it
     /// when the hold ends. What is not drawn when this is dropped is still kept.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ impl Keys {
     /// A thread, because a file can't be waited for and the open file of a pipe isn't ours to make
     /// non-blocking. It ends with the file or, once the `Keys` are dropped, at the next piece.
     fn file(mut file: File) -> io::Result<Self> {
-        // One piece ahead: whoever doesn't take it makes the writer of the pipe wait.
+        // One piece ahead: anybody who doesn't take it makes the writer of the pipe wait.
         let (sender, receiver) = mpsc::channel(1);
         let read = move || {
             loop {

@@ -10,7 +10,7 @@
 //! first, unparsed, and then to [`Source::next`] through a queue bounded in bytes. A slow terminal or
 //! a slow session makes the program wait, as any terminal does; nothing grows.
 //!
-//! Nothing here decides who may type: whoever holds the [`Pty`] may.
+//! Nothing here decides who may type: anybody who holds the [`Pty`] may.
 
 mod child;
 mod gate;

@@ -89,7 +89,7 @@ impl Program {
     /// The user's shell: `$SHELL` if that can be executed, else the one in `/etc/passwd`, else `/bin/sh`.
     ///
     /// It is interactive (it has a terminal) but no login shell, as under script(1) and in the windows
-    /// of Linux terminals: whoever runs us has logged in, and a second login would repeat what their
+    /// of Linux terminals: anybody who runs us has logged in, and a second login would repeat what their
     /// profile adds to `PATH`.
     pub fn shell() -> Self {
         let named = std::env::var_os("SHELL").filter(|shell| executable(Path::new(shell)));

@@ -119,7 +119,7 @@ impl Pty {
     /// Where in `bytes` a character is that ends or stops the program (Ctrl-C, Ctrl-\, Ctrl-Z), the last one
     /// if there are several. A terminal throws away whatever was typed before such a character and was not
     /// read, unless it was told not to (`NOFLSH`). But it has to see the character first, which it doesn't
-    /// while the program leaves its queue full: so whoever holds back input for the program calls
+    /// while the program leaves its queue full: so anybody who holds back input for the program calls
     /// [`Pty::flush_input`] and then types from there on. `None` where there is none, and in a raw terminal,
     /// where these are characters like others.
     pub fn flush_before(&self, bytes: &[u8]) -> Option<usize> {

@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::ready;
 
-/// Tells when whoever reads standard output has gone (`… | head`), also while there is nothing to print.
+/// Tells when anybody who reads standard output has gone (`… | head`), also while there is nothing to print.
 #[derive(Debug)]
 pub struct StdoutGone(Option<AsyncFd<OwnedFd>>);
 

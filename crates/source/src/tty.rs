@@ -180,7 +180,7 @@ impl HostTty {
         Ok(rustix::termios::tcgetwinsize(&self.terminal.tty)?.into())
     }
 
-    /// Waits until its size may have changed: after `SIGWINCH`, and after `SIGCONT`, for whoever was
+    /// Waits until its size may have changed: after `SIGWINCH`, and after `SIGCONT`, for the one who was
     /// stopped has missed changes. (Then the terminal is made raw again too: the shell had it meanwhile.)
     /// A storm of changes comes as a few; the caller puts off what is dear.
     ///
@@ -265,7 +265,7 @@ impl Terminal {
     }
 
     /// Whether we are in the foreground of the terminal, or it has no job control for us. In the
-    /// background it is the shell's, and whoever changes it is stopped (`SIGTTOU`).
+    /// background it is the shell's, and anybody who changes it is stopped (`SIGTTOU`).
     fn ours(&self) -> bool {
         rustix::termios::tcgetpgrp(&self.tty).is_ok_and(|group| group == rustix::process::getpgrp())
             || rustix::termios::tcgetpgrp(&self.tty) == Err(Errno::NOTTY)

@@ -16,7 +16,7 @@ use crate::error::StoreError;
 
 const DIR_MODE: Mode = Mode::from_raw_mode(0o700);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
-/// NONBLOCK: a planted FIFO must not hang whoever opens it; regular files don't care.
+/// NONBLOCK: a planted FIFO must not hang anybody who opens it; regular files don't care.
 const COMMON: OFlags = OFlags::NOFOLLOW
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK);

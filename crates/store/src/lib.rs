@@ -6,7 +6,7 @@
 //!   meta.json                   what the session is
 //!   lock                        held (flock) while the session runs
 //!   000001.seg 000002.seg …     the log: checksummed records, append-only (format: record.rs)
-//!   index.redb                  where records are; made anew whenever it is missing or unsound
+//!   index.redb                  where records are; made again whenever it is missing or unsound
 //!   end.json                    when and why it ended; a session without it crashed
 //!   ledger.log ledger.count     uses and revocations of grants, each durable before it counts, and
 //!                               how many there must be (format: ledger.rs)

@@ -138,7 +138,7 @@ impl SessionLog {
         Ok(log)
     }
 
-    /// Says that the reopened session runs anew, and as what: `meta` takes the place of what it was,
+    /// Says that the reopened session runs again, and as what: `meta` takes the place of what it was,
     /// but for its id, its start and the count of its runs, which goes up by one. How it ended before
     /// is forgotten. Durable when this returns, and one or the other whatever happens.
     ///
@@ -629,7 +629,7 @@ impl SessionLog {
         document::read_document(&self.dir, name)
     }
 
-    /// The session's documents, to be written by whoever else has to.
+    /// The session's documents, to be written by the one who else has to.
     pub fn documents(&self) -> Documents {
         Documents::new(self.dir.clone())
     }

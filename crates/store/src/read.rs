@@ -44,7 +44,7 @@ pub struct HistoryChunk {
     pub first: u64,
     /// The number of lines.
     pub count: u32,
-    /// The lines, encoded by whoever appended them.
+    /// The lines, encoded by the one who appended them.
     pub bytes: Vec<u8>,
 }
 
@@ -188,7 +188,7 @@ impl<'a> View<'a> {
             match record {
                 Ok((header, payload)) if !out.take(header.key, &payload) => return Ok(out.chunks),
                 Ok(_) => {}
-                // The ids that are missing tell the caller; the log tells whoever looks into it.
+                // The ids that are missing tell the caller; the log tells anybody who looks into it.
                 Err(ReadError::Damaged(damage)) => tracing::warn!(%damage, "history is damaged"),
                 Err(ReadError::Store(error)) => return Err(error),
             }

@@ -219,7 +219,7 @@ pub(crate) fn reopen(root: &Path, id: &str) -> Result<(Arc<Dir>, File, SessionMe
     Ok((Arc::new(dir), held, meta))
 }
 
-/// Notes that a session runs anew: what it is now takes the place of what it was, and how it ended
+/// Notes that a session runs again: what it is now takes the place of what it was, and how it ended
 /// is forgotten. Killed in between, it is one that ended.
 pub(crate) fn begin_again(dir: &Dir, meta: &SessionMeta) -> Result<(), StoreError> {
     meta.write(dir)?;
@@ -320,7 +320,7 @@ impl SessionReader {
         &self.state
     }
 
-    /// What a crash left unreadable at the log's end, to be said to whoever reads.
+    /// What a crash left unreadable at the log's end, to be said to the one who reads.
     pub fn torn_tail(&self) -> Option<&Damage> {
         self.damage.as_ref()
     }

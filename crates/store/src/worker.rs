@@ -1,4 +1,4 @@
-//! The log's second thread: waits for the disk so that whoever appends doesn't have to.
+//! The log's second thread: waits for the disk so that anybody who appends doesn't have to.
 
 use std::fs::File;
 use std::io;

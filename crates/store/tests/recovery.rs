@@ -244,8 +244,8 @@ fn the_index_only_saves_time() {
 
     std::fs::remove_file(&index).unwrap();
     probe("removed");
-    assert!(index.exists(), "made anew for the next reader");
-    probe("made anew");
+    assert!(index.exists(), "made again for the next reader");
+    probe("made again");
 
     std::fs::write(&index, b"").unwrap();
     probe("empty");
@@ -691,7 +691,7 @@ fn a_session_that_stopped_begins_again_where_it_was() {
     assert_eq!(entries, [b"used once"]);
     ledger.append(&[b"barred"]).unwrap();
     log.append_event(6, b"came again").unwrap();
-    // A run has tracks of its own, so its numbers begin anew.
+    // A run has tracks of its own, so its numbers begin again.
     log.append_frame(16, 1, 6, b"frame of the second run")
         .unwrap();
     drop(log);

@@ -62,7 +62,7 @@ impl Canvas {
         self.size
     }
 
-    /// Another size, or the terminal may show anything: all is drawn anew.
+    /// Another size, or the terminal may show anything: all is drawn again.
     pub(crate) fn reset(&mut self, size: Size) {
         self.size = size;
         self.shown.clear();

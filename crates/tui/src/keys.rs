@@ -435,7 +435,7 @@ impl Tokenizer {
             }
             return 1;
         }
-        // Not the end: what was held is pasted text, the byte may begin anew.
+        // Not the end: what was held is pasted text, the byte may begin again.
         each(Event::Paste(&self.held), &self.held);
         self.held.clear();
         0

@@ -15,7 +15,7 @@ pub(crate) fn width(text: &str) -> usize {
     text_columns(text)
 }
 
-/// What somebody is called, in at most `cols` columns, by the one rule for names: whoever sent it may not have kept it.
+/// What somebody is called, in at most `cols` columns, by the one rule for names: anybody who sent it may not have kept it.
 pub(crate) fn name(name: &str, cols: usize) -> String {
     cut(Name::of(name).as_str(), cols)
 }

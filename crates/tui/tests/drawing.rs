@@ -1,4 +1,4 @@
-//! Whatever a view becomes, drawing the difference shows what drawing anew shows, on any terminal.
+//! Whatever a view becomes, drawing the difference shows what drawing again shows, on any terminal.
 
 mod common;
 

@@ -65,7 +65,7 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
         desk.paint();
         assert_eq!(everything(&desk.tty), before);
     }
-    // Whoever leaves is not asked about any more.
+    // Anybody who leaves is not asked about any more.
     desk.ui.notice(at(desk.now), knocks(4, "bob"));
     let id = ParticipantId(4);
     desk.ui.notice(at(desk.now), HostNotice::KnockGone { id });

@@ -385,7 +385,7 @@ fn a_resized_question_is_read_again() {
 #[test]
 fn a_program_that_writes_all_the_time_hides_no_change() {
     let mut desk = Desk::new(80, 10);
-    let what = "Make a token that gives edit (to type) for 8 h: to whoever uses it first";
+    let what = "Make a token that gives edit (to type) for 8 h: to the first person who uses it";
     desk.ui
         .notice(at(0), HostNotice::ChangedBySocket { what: what.into() });
     let mut shown = 0;

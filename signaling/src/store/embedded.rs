@@ -5,7 +5,7 @@
 //! is told only after the commit: a record that was acknowledged survives kill -9 and the loss of
 //! power. Readers use a snapshot of the last commit, and never wait for a write.
 //!
-//! redb refuses everything after one failed write, so the file is opened anew then; and before the
+//! redb refuses everything after one failed write, so the file is opened again then; and before the
 //! disk is full, nothing is tried ([`RESERVE`]).
 
 use std::{
@@ -70,7 +70,7 @@ pub struct Embedded {
     writer: Option<thread::JoinHandle<()>>,
 }
 
-/// The last commit, for readers; none while the file is being opened anew.
+/// The last commit, for readers; none while the file is being opened again.
 type Snapshot = Arc<RwLock<Option<ReadOnlyTable<&'static Flat, &'static [u8]>>>>;
 
 enum Job {
@@ -260,7 +260,7 @@ impl Writer {
             let answers = self.ready().and_then(|()| self.write(&batch));
             self.metrics.commit.observe(started.elapsed().as_secs_f64());
             for (at, job) in batch.drain(..).enumerate() {
-                // Whoever asked may be gone.
+                // Anybody who asked may be gone.
                 match (job, &answers) {
                     (Job::Put { reply, .. }, Ok(answers)) => drop(reply.send(answers[at].put())),
                     (Job::Put { reply, .. }, Err(error)) => drop(reply.send(Err(error.clone()))),
@@ -362,7 +362,7 @@ impl Writer {
             }
             Err(error) => {
                 let full = is_full(&error);
-                warn!(%error, full, "records could not be written; opening them anew");
+                warn!(%error, full, "records could not be written; opening them again");
                 self.refuse_until = Some(Instant::now() + PAUSE);
                 // Readers wait for no longer than this takes.
                 self.close();

@@ -133,7 +133,7 @@ impl Postgres {
         let mut held = self.link.write().await;
         // Somebody else may have been first.
         if held.client.is_closed() {
-            warn!("connecting to PostgreSQL anew");
+            warn!("connecting to PostgreSQL again");
             *held = Arc::new(dial(&self.config).await.map_err(|error| failed(&error))?);
         }
         Ok(held.clone())

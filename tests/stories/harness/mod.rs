@@ -285,7 +285,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < end, "waited in vain for {what}");
+        assert!(Instant::now() < end, "waited too long for {what}");
         std::thread::sleep(LOOK_AGAIN);
     }
 }

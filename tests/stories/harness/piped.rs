@@ -174,7 +174,7 @@ impl Collected {
                 let ended = pipe.ended;
                 drop(pipe);
                 panic!(
-                    "waited in vain for {what}; {}it printed: {seen}",
+                    "waited too long for {what}; {}it printed: {seen}",
                     if ended { "it closed the pipe; " } else { "" }
                 );
             }

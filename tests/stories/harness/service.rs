@@ -34,7 +34,7 @@ impl Service {
         }
     }
 
-    /// Starts it anew where it was, with nothing of what it was given: as when all that has expired.
+    /// Starts it again where it was, with nothing of what it was given: as when all that has expired.
     pub fn forget_everything(&mut self) {
         let addr = self.running.take().unwrap().end();
         std::fs::remove_dir_all(self.dir.path().join("data")).unwrap();

@@ -165,7 +165,7 @@ impl Term {
                 let (screen, ended) = (seen.parser.screen().contents(), seen.ended);
                 drop(seen);
                 let ended = if ended { " (the program ended)" } else { "" };
-                panic!("waited in vain for {what}{ended}; the screen:\n{screen}");
+                panic!("waited too long for {what}{ended}; the screen:\n{screen}");
             }
             seen = self.seen.1.wait_timeout(seen, left).unwrap().0;
         }

@@ -53,7 +53,7 @@ pub(super) async fn offer(
     let (mailbox, code, offer) = match open(&client).await {
         Ok(opened) => opened,
         Err(error) => {
-            // Whoever asked may have given up.
+            // Anybody who asked may have given up.
             let _ = reply.send(Err(error.to_string()));
             return;
         }
@@ -73,7 +73,7 @@ pub(super) async fn offer(
             "code {number} no longer works: the link service dropped it, because it was restarted or had to make room; `pillion code` makes another"
         ),
         Ok(None) | Err(_) => {
-            // Nobody answers there any more: whoever comes late is told so at once.
+            // Nobody answers there any more: anybody who comes late is told so at once.
             mailbox.remove().await;
             format!("code {number} has expired, unused")
         }

@@ -27,7 +27,7 @@ pub struct Invitation {
 pub struct Guest {
     mailbox: Mailbox,
     answer: Vec<u8>,
-    /// The other device's key, which the exchange proves to be of whoever knew the code.
+    /// The other device's key, which the exchange proves to be of the one who knew the code.
     pub device: [u8; 32],
     /// What both devices show.
     pub comparison: String,
@@ -89,7 +89,7 @@ impl Invitation {
                 comparison,
             }),
             Err(error) => {
-                // The guest learns of it if this arrives, and by waiting in vain if not.
+                // The guest learns of it if this arrives, and by waiting too long if not.
                 let _ = mailbox.put("host", 1, &refusal()).await;
                 Err(not_believed(error))
             }
@@ -139,7 +139,7 @@ pub struct Guessing {
 
 /// What the other device sent.
 pub struct Linked {
-    /// The other device's key, proved to be of whoever made the code.
+    /// The other device's key, proved to be of the one who made the code.
     pub device: [u8; 32],
     /// What it sent.
     pub secret: Zeroizing<Vec<u8>>,

@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use super::client::{SignalClient, SignalError, SignalService};
 
-/// A service as a place for records. Checks nothing it brings: that is for whoever can read them.
+/// A service as a place for records. Checks nothing it brings: that is for the one who can read them.
 #[derive(Clone)]
 pub struct Records {
     client: SignalClient,

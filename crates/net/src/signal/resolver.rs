@@ -113,7 +113,7 @@ impl Resolver {
     }
 
     /// The ticket of the first answer that is good; nothing if there can be none. Others are left
-    /// aside: whoever is on the way could have sent them.
+    /// aside: anybody who is on the way could have sent them.
     async fn by_datagram(&mut self, lookup: &mut Lookup, now: impl Fn() -> u64) -> Option<Ticket> {
         loop {
             let record = lookup.next().await?;

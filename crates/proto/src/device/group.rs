@@ -3,9 +3,9 @@
 //!
 //! Taking a device out makes another secret, of the next *generation*. Two devices may each take one out
 //! at the same time, or while others are away, so a device may hear of several secrets. All of them order
-//! secrets alike (by generation, then by name) and take the last one, and each keeps the marks of whoever
+//! secrets alike (by generation, then by name) and take the last one, and each keeps the marks of the one who
 //! any of them took out. A secret whose maker did not know of all of these may be known to one of them:
-//! whoever notices makes the next one. So all that stay end with one secret, which nobody who was taken
+//! anybody who notices makes the next one. So all that stay end with one secret, which nobody who was taken
 //! out was ever given.
 //!
 //! Who is taken out has no say any more, as soon as that is heard. Where two devices take each other out,
@@ -47,7 +47,7 @@ pub struct Group {
     /// The others.
     #[serde(deserialize_with = "at_most_devices")]
     members: Vec<Member>,
-    /// Whoever was taken out before the secret was made.
+    /// Anybody who was taken out before the secret was made.
     #[serde(deserialize_with = "at_most_out")]
     out: Vec<Removal>,
     /// Those of the others that may not know the secret.

@@ -22,7 +22,7 @@ fn verify(bytes: &[u8]) -> Result<VerifiedRecord, RecordError> {
     LinkRecord::verify(bytes, &secret().id(), NOW)
 }
 
-/// `bytes` changed by `change` before the signature, and signed anew by the host.
+/// `bytes` changed by `change` before the signature, and signed again by the host.
 fn resigned(record: &LinkRecord, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = record.0[..record.0.len() - SIGNATURE].to_vec();
     change(&mut bytes);

@@ -128,7 +128,7 @@ pub struct RightChanged {
     pub until_unix_ms: Option<u64>,
     /// Changes each time the right to type is taken from this person. Inputs say under which value
     /// they were typed: one that was still on its way when the right was taken away is not written,
-    /// even if the right was given anew since.
+    /// even if the right was given again since.
     pub edit_epoch: u32,
     /// For people: who changed it and why. Empty when nothing needs saying.
     pub text: Text<MAX_SENTENCE>,

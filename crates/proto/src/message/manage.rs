@@ -51,7 +51,7 @@ pub enum Manage {
         /// What they may do.
         right: Rights,
     },
-    /// Keep out whoever proves to be this.
+    /// Keep out anybody who proves to be this.
     Ban(SubjectRef),
     /// Undo that.
     Unban(SubjectRef),

@@ -48,7 +48,7 @@ pub struct FrameMsg {
     pub number: u64,
     /// Host-wide input count whose effects are in it.
     pub echoed: u64,
-    /// The compression context starts anew with this frame.
+    /// The compression context starts again with this frame.
     pub reset: bool,
     /// `pillion_screen::Decoder::frame` reads it. Empty when only `echoed` moved.
     pub payload: Bytes,

@@ -1,6 +1,6 @@
 //! A client's secret, for issuers that give one even to programs people install.
 //!
-//! It is no secret of the person's, and proves nothing to a host: whoever has it can only begin to sign in
+//! It is no secret of the person's, and proves nothing to a host: everybody who has it can only begin to sign in
 //! as this client. PKCE protects the code with it as without.
 
 use std::{fmt, path::Path};

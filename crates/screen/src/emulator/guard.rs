@@ -352,7 +352,7 @@ impl Guard {
 
     /// A row notes how many of its cells were written, and clears only those when it is used again.
     /// The emulator loses count when columns are added: coloured blanks would show up again. And
-    /// a row made narrower keeps its memory. So each is made anew.
+    /// a row made narrower keeps its memory. So each is made again.
     fn renew_rows(&mut self) {
         let grid = self.term.grid_mut();
         for line in grid.topmost_line().0..grid.screen_lines() as i32 {

@@ -1,6 +1,6 @@
 //! Which line is which, and how lines leave the grid for history.
 //!
-//! The grid keeps some rows above the screen, the *margin*: on a resize they are wrapped anew or
+//! The grid keeps some rows above the screen, the *margin*: on a resize they are wrapped again or
 //! come back onto the screen. Rows beyond [`MARGIN`] leave it as records (see
 //! [`history`](crate::history)), from then on immutable. A record is the rows of one logical line,
 //! at most [`rows_per_record`] of them. Records that left are counted by the writer; those in the

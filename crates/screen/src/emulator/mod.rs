@@ -104,7 +104,7 @@ impl Terminal {
         }
     }
 
-    /// Changes the size; lines are wrapped anew.
+    /// Changes the size; lines are wrapped again.
     pub fn resize(&mut self, size: Size) {
         if size == self.guard.size {
             return;

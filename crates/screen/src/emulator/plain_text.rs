@@ -44,7 +44,7 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
     if bytes.get(ascii).is_none_or(|byte| *byte < 0x80) {
         return ascii;
     }
-    // Looking far ahead would be in vain time and again where much is no UTF-8.
+    // Looking far ahead would find nothing time and again where much is no UTF-8.
     let window = bytes.get(..ascii + WINDOW).unwrap_or(bytes);
     let text = window
         .iter()

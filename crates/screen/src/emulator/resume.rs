@@ -1,4 +1,4 @@
-//! What whoever draws over the program's terminal gives back beside the screen.
+//! What anybody who draws over the program's terminal gives back beside the screen.
 
 use vte::ansi::{CharsetIndex, StandardCharset};
 

@@ -109,7 +109,7 @@ pub enum HostInput {
         attached: bool,
     },
     /// Somebody resumes an earlier TLS session, and its handshake is under way: what it says until
-    /// [`HostInput::Proved`] may be a recording of what was said once before. Only whoever held the
+    /// [`HostInput::Proved`] may be a recording of what was said once before. Only anybody who held the
     /// earlier session can read what is said to it.
     EarlyConnected {
         /// The connection.
@@ -181,7 +181,7 @@ pub enum HostInput {
         /// The answer.
         yes: bool,
     },
-    /// Whoever gave this command has gone and waits for no answer.
+    /// Anybody who gave this command has gone and waits for no answer.
     Withdrawn {
         /// From [`HostInput::Command`].
         request: u64,
@@ -232,7 +232,7 @@ pub enum Target {
     One(SubjectRef),
     /// Exactly these, whom a question showed.
     Exactly(Vec<Invited>),
-    /// Whoever holds one of the SSH keys of a list.
+    /// Anybody who holds one of the SSH keys of a list.
     Keys {
         /// Where the list is, for people: a file or an address.
         from: String,
@@ -336,7 +336,7 @@ pub enum Command {
         /// Bar them, too.
         for_good: bool,
     },
-    /// Keep out whoever is or proves to be this, here or not.
+    /// Keep out anybody who is or proves to be this, here or not.
     Ban {
         /// Whom; as for [`Command::Allow`].
         target: Target,
@@ -496,7 +496,7 @@ pub enum HostNotice {
         /// What is asked.
         question: Question,
     },
-    /// A knock was answered, or whoever knocked left: take the notice away.
+    /// A knock was answered, or anybody who knocked left: take the notice away.
     KnockGone {
         /// Whose.
         id: ParticipantId,

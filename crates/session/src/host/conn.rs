@@ -520,7 +520,7 @@ impl Host {
     }
 
     /// Shows the state of now to those who were skipped and have caught up, all together and not
-    /// too often: each time makes the next frame start the compression anew for everybody.
+    /// too often: each time makes the next frame start the compression again for everybody.
     pub(in crate::host) fn catch_up(&mut self) {
         if self.behind.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! On whose word something is done.
+//! On whose authority something is done.
 
 use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantId, Right, Rights};
@@ -37,7 +37,7 @@ impl From<Actor> for Principal {
 }
 
 impl Host {
-    /// What to call whoever did it.
+    /// What to call anybody who did it.
     pub(in crate::host) fn display_name(&self, by: &Principal) -> String {
         match by {
             Principal::CoHost { id, .. } => self.name_of(*id),
@@ -70,7 +70,7 @@ impl Host {
         self.log_event(event);
     }
 
-    /// Whether whoever does it may do it to this participant: a co-host not to another one, so that
+    /// Whether anybody who does it may do it to this participant: a co-host not to another one, so that
     /// two of them can't take the session from each other.
     pub(in crate::host) fn check_over(
         &self,
@@ -93,7 +93,7 @@ impl Host {
         }
     }
 
-    /// Whether whoever does it may give so much.
+    /// Whether anybody who does it may give so much.
     pub(in crate::host) fn check_gives(
         &self,
         by: &Principal,

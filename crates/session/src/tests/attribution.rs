@@ -213,7 +213,7 @@ fn a_co_hosts_command_and_what_comes_of_it_are_theirs() {
     assert_eq!(banned["done"], false);
     assert!(banned["why"].as_str().unwrap().contains("nobody here"));
 
-    // Nobody's word is put down who may not manage: they could fill the disk.
+    // Nobody's word is written down who may not manage: they could fill the disk.
     let carl = world.join(12, "carl");
     world.viewer(carl, ViewerInput::Manage(Manage::Kick(who(11))));
     assert_eq!(events(&world, "command").len(), before + 3);

@@ -11,13 +11,13 @@ fn endpoint(seat: u8) -> SecretKey {
     secret(100 + seat)
 }
 
-/// The ticket that a code gives to whoever will sit there.
+/// The ticket that a code gives to the one who will sit there.
 fn given_to(world: &World, seat: u8) -> Ticket {
     let whole: Ticket = world.ticket.parse().unwrap();
     whole.for_endpoint(endpoint(seat).public().as_bytes())
 }
 
-/// Code `number` was used by whoever will sit there; what they join with.
+/// Code `number` was used by the one who will sit there; what they join with.
 fn by_code(world: &mut World, number: u32, seat: u8) -> Ticket {
     let ticket = given_to(world, seat);
     let guest = endpoint(seat).public();

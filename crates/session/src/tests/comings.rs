@@ -108,7 +108,7 @@ fn who_came_many_times_and_stays_is_in_the_log_before_long() {
         ),
         "{said:?}"
     );
-    // What is counted when sharing ends is put down before that.
+    // What is counted when sharing ends is written down before that.
     comes_and_goes(&mut world, 10, 5);
     world.viewer(anna, ViewerInput::Leave);
     world.command(Command::Stop).unwrap();

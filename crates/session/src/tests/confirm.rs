@@ -173,7 +173,7 @@ fn a_job_that_outwaits_its_editor_widens_nothing_by_itself() {
     assert!(world.published.is_empty());
     assert_eq!(said(&world), [""; 0]);
 
-    // Sharing again is no way round it, whoever shared again since.
+    // Sharing again is no way round it, anybody who shared again since.
     for _ in 0..2 {
         let request = world.ask(Actor::Socket, Command::Stop);
         assert!(world.done.remove(&request).unwrap().is_ok());
@@ -334,7 +334,7 @@ fn right_and_time_come_first_and_a_name_last() {
             said: vec![("calls themselves".into(), name.into())],
         }
     );
-    // The yes is about exactly them, whoever else calls themselves so by then.
+    // The yes is about exactly them, anybody who else calls themselves so by then.
     let other = world.join(11, name);
     world.host(HostInput::Confirmed { request, yes: true });
     assert!(world.done.remove(&request).unwrap().is_ok());
@@ -382,7 +382,7 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
         ),
         (
             token(),
-            "Make a token that gives edit (to type) for 8 h: to whoever",
+            "Make a token that gives edit (to type) for 8 h: to the first person",
         ),
         (
             Command::Admit {
@@ -413,7 +413,7 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
             Command::Open {
                 allow: Some(AccessMode::Link),
             },
-            "Change who comes in, from now on (allow link): whoever has the ticket",
+            "Change who comes in, from now on (allow link): everybody who has the ticket",
         ),
         (
             Command::Open {

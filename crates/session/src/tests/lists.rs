@@ -198,7 +198,7 @@ fn a_key_that_is_gone_from_a_list_is_off_the_hosts_at_once() {
     let bert = comes(&mut world, 30, 20, "bert");
     assert!(
         is_live(&world, bert),
-        "whoever is on the list waits for nothing"
+        "anybody who is on the list waits for nothing"
     );
     assert_eq!(world.seats[bert].right(), Rights::EDIT);
     assert_eq!(world.wanted_lists.len(), 1);

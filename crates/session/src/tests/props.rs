@@ -10,7 +10,7 @@ use crate::{Actor, Command, HostInput, HostOutput, Stream, Target, ViewerInput};
 #[derive(Debug, Clone)]
 enum Step {
     Type(usize),
-    /// Input made by hand, by whoever sits there, of any number and on any epoch.
+    /// Input made by hand, by the one who sits there, of any number and on any epoch.
     Forge {
         seat: usize,
         epoch: u32,
@@ -244,7 +244,7 @@ proptest! {
                 _ => 0,
             };
             let before = world.program.input.len();
-            // Whoever may type before or at the end of a step explains what was written in it.
+            // Anybody who may type before or at the end of a step explains what was written in it.
             let could = allowed.anybody(world.now.unix_ms);
             take(&mut world, seat, &mut allowed, step);
             let wrote = world.program.input.len() > before;

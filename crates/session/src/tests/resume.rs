@@ -399,7 +399,7 @@ fn a_recorded_first_flight_does_no_harm() {
         (world.log.len(), world.notices.len(), world.ledger().len()),
         (log, notices, ledger)
     );
-    // Nobody's frames begin anew for it.
+    // Nobody's frames begin again for it.
     assert_eq!(track(&world, bert).len(), frames);
     world.prints("two");
     world.advance_ms(100);

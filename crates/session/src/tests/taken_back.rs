@@ -232,7 +232,7 @@ fn who_waits_at_the_door_waits_without_it() {
     };
     assert!(proof(&world).contains("/anna"));
     take_back(&mut world, &[1]);
-    assert!(!proof(&world).contains("team:"), "asked about anew");
+    assert!(!proof(&world).contains("team:"), "asked about again");
     assert!(matches!(world.seats[anna].phase(), Phase::Knocking { .. }));
     // What was taken back lets nobody in later either.
     list(

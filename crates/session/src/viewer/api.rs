@@ -48,7 +48,7 @@ pub enum ViewerInput {
     /// A connection to the host is being made that resumes an earlier one: what is sent now arrives
     /// with its first flight, may be replayed by anyone who sees it, and may be lost.
     /// [`ViewerInput::Connected`] follows; if the host did not take what was sent, its control stream
-    /// begins anew there.
+    /// begins again there.
     EarlyConnected,
     /// A connection to the host stands.
     Connected(Connected),

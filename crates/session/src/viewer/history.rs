@@ -16,7 +16,7 @@ use super::{HistoryLines, TERMINAL, Viewer, ViewerEvent, ViewerOutput};
 /// Requests on their way at once; a host takes four.
 const MAX_ASKED: usize = 3;
 
-/// Ranges that may wait for their turn. Whoever scrolls that fast wants the newest ones: the oldest
+/// Ranges that may wait for their turn. Anybody who scrolls that fast wants the newest ones: the oldest
 /// are let go.
 const MAX_WAITING: usize = 16;
 

@@ -137,7 +137,7 @@ impl InputSender {
     }
 
     /// Goes on where the host is, which has taken in the inputs up to `known`. Nothing that is left
-    /// was sent on this connection, so it is numbered anew, without what `is_lost`; whether there
+    /// was sent on this connection, so it is numbered again, without what `is_lost`; whether there
     /// was any of that.
     fn go_on_from(&mut self, known: u64, is_lost: impl Fn(&Pending) -> bool) -> bool {
         let before = self.pending.len();

@@ -219,7 +219,7 @@ impl Viewer {
             return (!self.dialing).then_some(self.retry_at_us);
         };
         if !link.proved {
-            // Whoever makes the connection says when it takes too long.
+            // Anybody who makes the connection says when it takes too long.
             return None;
         }
         if !link.welcomed {

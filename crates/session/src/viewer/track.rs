@@ -33,7 +33,7 @@ pub(super) struct TrackReceiver {
     /// Frames can be applied; otherwise only a snapshot helps.
     in_step: bool,
     /// Nothing was shown on this connection yet: whatever number comes first is right, for the host
-    /// may have begun anew.
+    /// may have begun again.
     fresh: bool,
     asked_at_us: Option<u64>,
     /// The newest frame shown that the host was not told of.

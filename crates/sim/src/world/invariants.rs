@@ -22,7 +22,7 @@ const MAX_UNACKNOWLEDGED: usize = 1024 * 1024;
 /// A good path shows a frame within this, in microseconds, beside its own delay.
 const PROMPT_US: u64 = 800_000;
 
-/// Whoever has nothing to do for so long has done all there was, in microseconds.
+/// Anybody who has nothing to do for so long has done all there was, in microseconds.
 const IDLE_US: u64 = 300_000;
 
 /// What was typed where: `<seat:count>`, 16 bytes, so that no input cuts one in two.

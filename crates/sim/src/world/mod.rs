@@ -199,7 +199,7 @@ enum Event {
 enum Human {
     Answer(ParticipantId),
     Confirm(u64),
-    /// Whoever gave the command does not wait any longer.
+    /// Anybody who gave the command does not wait any longer.
     Withdraw(u64),
     Knock(ParticipantId),
     ShareAgain,

@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// A connection begins early, of a viewer that has a ticket; a host that began anew, or doesn't
+    /// A connection begins early, of a viewer that has a ticket; a host that began again, or doesn't
     /// care to, does not take what is sent then.
     fn begin_early(&mut self, index: usize, attempt: u64) {
         let taken = self.seats[index].ticket_of == Some(self.lives) && !self.dice.one_in(5);

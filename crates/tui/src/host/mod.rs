@@ -227,7 +227,7 @@ impl HostUi {
         self.notice_of(now, notice, None);
     }
 
-    /// The same, with a remark on whoever it is about, which is shown before anything they say of
+    /// The same, with a remark on anybody who it is about, which is shown before anything they say of
     /// themselves.
     pub fn notice_of(&mut self, now: Now, notice: HostNotice, remark: Option<String>) {
         self.notices.take(now, notice, remark);
@@ -615,7 +615,7 @@ impl HostUi {
         let mut rows = RowSet::EMPTY;
         match shown.size == screen.size {
             true => rows.insert(shown.row),
-            // The terminal has wrapped it anew with everything else.
+            // The terminal has wrapped it again with everything else.
             false => rows = RowSet::all(screen.size.rows()),
         }
         self.repaint(screen, &rows, resume, out);

@@ -128,7 +128,7 @@ impl Panel {
     }
 
     /// What a key does. What lets somebody in or gives a right is done by a key that came `alone`, once
-    /// the panel has stood for a moment as it is: not by a paste, and not by whoever types on.
+    /// the panel has stood for a moment as it is: not by a paste, and not by the one who types on.
     pub(crate) fn key(&mut self, key: &Key, alone: bool) -> Chosen {
         let for_good = key.code == KeyCode::Char('N');
         let ch = match key.code {

@@ -9,7 +9,7 @@ use crate::{
     text,
 };
 
-/// What is done with whoever is named.
+/// What is done with the one who is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Allow(Rights),

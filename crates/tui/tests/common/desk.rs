@@ -89,7 +89,7 @@ impl Desk {
     pub fn command_asks(&mut self, request: u64, what: &str) {
         let question = Question {
             what: what.into(),
-            who: vec!["to whoever uses it first".into()],
+            who: vec!["to the first person who uses it".into()],
             said: Vec::new(),
         };
         let notice = HostNotice::Confirm { request, question };

@@ -157,7 +157,7 @@ fn the_largest_group_fits_what_carries_it() {
         group.note(member(seed));
         group.take_out(&member(seed).id, secret(seed));
     }
-    // Later ones push the oldest out; that is the same for whoever counts.
+    // Later ones push the oldest out; that is the same for the one who counts.
     assert_eq!(group.out.len(), MAX_OUT);
     assert!(group.is_out(&member(MAX_OUT as u8 + 5).id) && !group.is_out(&member(5).id));
     let named = |seed: u8| Member {
@@ -405,7 +405,7 @@ proptest! {
         };
         let end = &world.groups[last];
         for seed in &stay {
-            // Whoever was let in by a device that was taken out meanwhile may be known to nobody.
+            // Anybody who was let in by a device that was taken out meanwhile may be known to nobody.
             if !world.linked.contains(seed) || ids(end).contains(&member(*seed).id) {
                 prop_assert_eq!(key(seed), key(last), "device {}", seed);
                 prop_assert!(!end.is_out(&member(*seed).id));

@@ -21,7 +21,7 @@ use crate::host::{
 /// A span of typing ends with so much silence, in microseconds.
 const SILENCE_US: u64 = 10_000_000;
 
-/// One that goes on is put down so long after its beginning, in microseconds, and another begins: a
+/// One that goes on is written down so long after its beginning, in microseconds, and another begins: a
 /// person is at most three events a minute, whatever they type.
 const SPAN_US: u64 = 60_000_000;
 
@@ -155,7 +155,7 @@ impl Host {
         let Some(span) = self.attribution.spans.remove(who) else {
             return;
         };
-        // What they typed is theirs, whoever's command ends it.
+        // What they typed is theirs, no matter whose command ends it.
         let acting = self.attribution.acting.take();
         self.log_event(json!({
             "event": "typed", "id": span.id.0, "name": span.name, "identity": who.to_string(),

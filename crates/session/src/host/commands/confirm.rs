@@ -155,7 +155,7 @@ impl Host {
         }
     }
 
-    /// Whoever gave a command does not wait for it any more: a question about it goes.
+    /// Anybody who gave a command does not wait for it any more: a question about it goes.
     pub(in crate::host) fn on_withdrawn(&mut self, request: u64) {
         if self.end_confirm(request).is_some() {
             let text = "the command was ended before somebody said yes at the host's terminal";
@@ -221,7 +221,7 @@ impl Command {
     /// What it does. `door` says who comes in now, `shared` whether the session is shared.
     fn reach(&self, door: AccessMode, shared: bool) -> Reach {
         match self {
-            // The ticket is in the account's files, for whoever can use its socket to read.
+            // The ticket is in the account's files, for the one who can use its socket to read.
             Command::Who
             | Command::Status
             | Command::Open { allow: None }

@@ -197,7 +197,7 @@ impl Host {
         Ok(grant.terms().expires)
     }
 
-    /// Gives somebody what the list says. Their viewers don't keep it: it is given anew whenever they come,
+    /// Gives somebody what the list says. Their viewers don't keep it: it is given again whenever they come,
     /// for as long as the list says so.
     pub(in crate::host) fn give_listed(
         &mut self,
@@ -413,7 +413,7 @@ impl Host {
         let ended = said_ended(self.remove(by, id)?);
         let free = match self.access_mode() {
             AccessMode::Link => {
-                ". Keys are free: whoever has the ticket can come back with another one; \
+                ". Keys are free: everybody who has the ticket can come back with another one; \
                  `pillion ticket --new` replaces the ticket"
             }
             AccessMode::Invited | AccessMode::Team => "",
@@ -451,7 +451,7 @@ impl Host {
         Ok(ended)
     }
 
-    /// Takes everything back and keeps out whoever has this key, or proves to be one of these.
+    /// Takes everything back and keeps out anybody who has this key, or proves to be one of these.
     pub(in crate::host) fn bar_all(&mut self, key: PublicKey, claims: &[Subject]) -> EndedLinks {
         let ended = self.take_from(&key);
         let all = [Subject::key(&key)];

@@ -104,7 +104,7 @@ impl Host {
                 self.check_grant(*right)?;
                 let ttl = span(self.ttl(*ttl_ms)?);
                 let who = match uses.get() {
-                    1 => "whoever uses it first".to_owned(),
+                    1 => "the first person who uses it".to_owned(),
                     uses => format!("the first {uses} people who use it"),
                 };
                 Question {
@@ -232,7 +232,7 @@ fn phrase(right: Rights) -> String {
 
 fn who_comes_in(allow: AccessMode) -> &'static str {
     match allow {
-        AccessMode::Link => "whoever has the ticket comes in and watches",
+        AccessMode::Link => "everybody who has the ticket comes in and watches",
         AccessMode::Invited => "people on the list come in, others who have the ticket knock",
         AccessMode::Team => "members of a team on the list come in, and nobody else",
     }

@@ -166,7 +166,7 @@ impl Host {
         (claims, problem, wanted)
     }
 
-    /// Whom to believe changed; whoever waited for that is looked at again.
+    /// Whom to believe changed; anybody who waited for that is looked at again.
     pub(in crate::host) fn on_trust(&mut self, trust: Trust) {
         self.trust = trust;
         self.apply_membership_revocation();
@@ -262,7 +262,7 @@ impl Host {
         }
         let teams = self.rights.entries().any(|(who, _)| who.is_team());
         let said = match allow {
-            AccessMode::Link => "whoever has the ticket may watch",
+            AccessMode::Link => "everybody who has the ticket may watch",
             AccessMode::Invited => {
                 "people you allowed may come in; others who have the ticket knock"
             }
@@ -402,7 +402,7 @@ impl Host {
         by: &Principal,
         target: &Target,
     ) -> Result<Done, CommandError> {
-        // With a person goes all that they proved to be. An address or a team is barred by itself, whoever proved it.
+        // With a person goes all that they proved to be. An address or a team is barred by itself, anybody who proved it.
         let is_person = !matches!(
             target,
             Target::One(whom @ SubjectRef::Provable(_)) if whom.as_key().is_none()

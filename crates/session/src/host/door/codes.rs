@@ -1,6 +1,6 @@
 //! Spoken codes: who used which, and that what a code gave opens the session for nobody else.
 //!
-//! A code's exchange proves the endpoint id of whoever knew the code, and the ticket that is their answer
+//! A code's exchange proves the endpoint id of the one who knew the code, and the ticket that is their answer
 //! holds a link key derived for that endpoint. So nothing has to be remembered for it to be held to them;
 //! what is remembered is the code's number, for the log and the person at the host.
 
@@ -9,7 +9,7 @@ use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
 
 use crate::host::{Host, api::HostNotice, conn::PeerError, door::admission::AdmittedBy};
 
-/// Whoever used a code comes within so long, in microseconds, or the host is told that they did not.
+/// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
 const COME_WITHIN_US: u64 = 10 * 60 * 1_000_000;
 
 /// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket.
@@ -108,7 +108,7 @@ impl Host {
         }
     }
 
-    /// Refuses whoever shows a ticket that a code gave to another endpoint, and tells the host once.
+    /// Refuses anybody who shows a ticket that a code gave to another endpoint, and tells the host once.
     pub(in crate::host) fn check_given_to(
         &mut self,
         hello: &Hello,
@@ -125,7 +125,7 @@ impl Host {
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
             self.notice(HostNotice::Said(format!(
-                "somebody else tried to come in by what code {number} gave, and was refused: whoever used \
+                "somebody else tried to come in by what code {number} gave, and was refused: the one who used \
                  it passed it on"
             )));
         }
@@ -153,7 +153,7 @@ impl Host {
         }
         for number in missed {
             self.notice(HostNotice::Said(format!(
-                "whoever used code {number} ten minutes ago never came in; `pillion ticket --new` makes \
+                "the one who used code {number} ten minutes ago never came in; `pillion ticket --new` makes \
                  what it gave them open nothing"
             )));
         }

@@ -221,7 +221,7 @@ mod tests {
         let at = from("192.0.2.1");
         let came = (0..3000).filter(|who| comes(&mut comings, 0, &key(*who), &at));
         assert_eq!(came.count(), (ALL_BURST / PART) as usize);
-        // From many addresses; whoever comes from one that came less gets in all the same.
+        // From many addresses; anybody who comes from one that came less gets in all the same.
         for address in 2..250u8 {
             let at = from(&format!("192.0.2.{address}"));
             (0..20).for_each(|_| {

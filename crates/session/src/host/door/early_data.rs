@@ -3,7 +3,7 @@
 //!
 //! A resumed TLS session proves who is there before its handshake is complete, but not that it is
 //! there now: its first flight may be a recording. So that flight opens nothing and changes nothing;
-//! it is answered with one picture of the screen, which only whoever held the earlier session can
+//! it is answered with one picture of the screen, which only anybody who held the earlier session can
 //! decrypt, and only if the hello that follows would be let in as things stand.
 
 use std::collections::BTreeMap;

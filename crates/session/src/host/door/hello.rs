@@ -288,7 +288,7 @@ impl Host {
         Ok(version)
     }
 
-    /// Whether the session is open to whoever holds `identity`.
+    /// Whether the session is open to the one who holds `identity`.
     pub(in crate::host) fn check_person(&self, identity: &PublicKey) -> Result<(), PeerError> {
         match self.rights.is_barred(identity) {
             true => Err(PeerError::new(

@@ -1,6 +1,6 @@
 //! Lists of SSH keys at addresses, such as a forge's of a user: what they say changes while a session runs.
 //!
-//! Whoever named one meant whom it lists, so it is looked at again. It matters only to somebody who proves
+//! Anybody who named one meant whom it lists, so it is looked at again. It matters only to somebody who proves
 //! an SSH key: when one comes the lists are asked for, and who isn't on the host's list yet waits for what
 //! they say, as for an issuer's keys. Keys that are new there are put on the list, keys that are gone are
 //! taken off it; what the host said of a key since then stays as it is.

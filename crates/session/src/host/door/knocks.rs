@@ -275,7 +275,7 @@ impl Host {
         Ok(self.roster.reserve(&key))
     }
 
-    /// The same run of a viewer knocks anew: its connection before was cut.
+    /// The same run of a viewer knocks again: its connection before was cut.
     fn leave_older_knocks(&mut self, id: ParticipantId, hello: &Hello) {
         let older = self.conns.iter().filter(|(_, state)| {
             let kept = state.knock.as_ref();
@@ -439,7 +439,7 @@ impl Host {
     }
 
     /// Lets go of the memberships among what those who wait proved that a team took back; they are asked
-    /// about anew without them.
+    /// about again without them.
     pub(in crate::host) fn forget_taken_back(&mut self) {
         let trust = &self.trust;
         let holds = |claim: &VerifiedClaim| !claim.is_taken_back(trust);

@@ -1,6 +1,6 @@
 //! Memberships that their team took back while the session runs: what they gave ends at once.
 //!
-//! Whoever came in by one alone is put out, as the door would say no to them now. Whoever came in by
+//! Anybody who came in by one alone is put out, as the door would say no to them now. Anybody who came in by
 //! something else stays, without what the list gave them as a member.
 
 use pillion_people::Removals;

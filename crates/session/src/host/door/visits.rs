@@ -2,7 +2,7 @@
 //! in quick succession.
 //!
 //! Who comes is in the log at once, so that a crash does not hide it, and so is who leaves. Only when
-//! somebody has done so several times within a minute, the next times are counted and put down together:
+//! somebody has done so several times within a minute, the next times are counted and written down together:
 //! when they have been still for a while, or have gone on for a minute. The same holds for everybody
 //! together, where many do so under ever new keys.
 
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::host::{Host, api::HostNotice, rate::Bucket};
 
-/// Entries of one person that are put down one by one: so many at once, and one every twenty seconds in
+/// Entries of one person that are written down one by one: so many at once, and one every twenty seconds in
 /// the long run. Buckets count seconds.
 const EACH_BURST: u64 = 8 * EACH_COST;
 const EACH_COST: u64 = 20;
@@ -23,7 +23,7 @@ const EACH_COST: u64 = 20;
 const ALL_PER_SECOND: u64 = 2;
 const ALL_BURST: u64 = 3072;
 
-/// What is counted is put down after so much stillness, in microseconds, and after so long in any case.
+/// What is counted is written down after so much stillness, in microseconds, and after so long in any case.
 const STILL_US: u64 = 10_000_000;
 const TOGETHER_US: u64 = 60_000_000;
 
@@ -84,7 +84,7 @@ impl Visits {
         }
     }
 
-    /// Whether an entry of this person's is to be put down now.
+    /// Whether an entry of this person's is to be written down now.
     fn may_log(&mut self, now_us: u64, who: &PublicKey) -> bool {
         if now_us >= self.forget_at_us {
             self.forget_at_us = now_us.saturating_add(FORGET_EVERY_US);

@@ -266,7 +266,7 @@ impl Grants {
         was_there
     }
 
-    /// Keeps out whoever proves to be this.
+    /// Keeps out anybody who proves to be this.
     pub(in crate::host) fn ban(&mut self, records: &mut Recorder, who: Subject) {
         if let Some(key) = who.as_key() {
             self.held.remove(&key);
@@ -498,7 +498,7 @@ impl Grants {
         }
     }
 
-    /// Takes away what one identity was given so far, and ends the tokens it came with: whoever has one
+    /// Takes away what one identity was given so far, and ends the tokens it came with: everybody who has one
     /// could use it with another key.
     pub(in crate::host) fn revoke_person(
         &mut self,

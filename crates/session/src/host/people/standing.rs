@@ -18,7 +18,7 @@ use crate::host::{
 /// After a no, the same person may ask for edit again so much later, in microseconds.
 const ASK_AGAIN_US: u64 = 10_000_000;
 
-/// Why rights are looked at anew.
+/// Why rights are looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::host) enum ChangeReason {
     Revoked,

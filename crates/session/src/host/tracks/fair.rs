@@ -1,7 +1,7 @@
 //! Fair queueing: whose turn it is when several people want what there is little of.
 //!
 //! Start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996). Each person has a tag, which rises by what
-//! they are given; the lowest is next. Who comes anew starts where the others are, so nobody saves up by
+//! they are given; the lowest is next. Who comes again starts where the others are, so nobody saves up by
 //! asking for nothing, and nobody gets ahead by asking for much at once.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -86,7 +86,7 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
     }
 
     /// Lets go of those who want nothing and are ahead of nobody. Who was served lately is remembered while
-    /// somebody waits: else asking anew would be a way to be first again.
+    /// somebody waits: else asking again would be a way to be first again.
     fn forget_idle(&mut self) {
         let clock = self.clock;
         let busy = self.flows.values().any(|flow| !flow.waiting.is_empty());
@@ -147,7 +147,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever always wants more gets as much as any other such, but for one helping.
+        /// Anybody who always wants more gets as much as any other such, but for one helping.
         #[test]
         fn bytes_are_shared_evenly(
             helpings in prop::collection::vec((0usize..4, 1u64..100), 20..300),

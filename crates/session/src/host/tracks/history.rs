@@ -8,7 +8,7 @@
 //! queue; each later step is small and done when the host has nothing else to do at once. One budget of
 //! bytes holds for everybody: so many a second, and so many that were handed over and not acknowledged,
 //! which is what a viewer that reads nothing makes a host hold. A range that several want, and that can't
-//! change, is packed once. Whoever left before their turn costs nothing.
+//! change, is packed once. Anybody who left before their turn costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -111,7 +111,7 @@ pub(in crate::host) struct History {
 /// A reply that is being made.
 struct Job {
     range: Range,
-    /// Nothing in it can change any more: whoever asks for the same waits for it, too.
+    /// Nothing in it can change any more: anybody who asks for the same waits for it, too.
     is_final: bool,
     for_whom: Vec<(PublicKey, StreamId)>,
     since_us: u64,
@@ -248,7 +248,7 @@ impl Host {
         let request = HistoryRequest::decode(tag, &payload)?;
         let whose = member.join.0;
         if !self.charge(conn, COST) {
-            // Whoever scrolls fast is put off, not out.
+            // Anybody who scrolls fast is put off, not out.
             return self.put_off((conn, id), 1);
         }
         // A track that is not there has no lines.
@@ -262,7 +262,7 @@ impl Host {
         Ok(())
     }
 
-    /// Cuts a request off: whoever asked asks again a little later, or is put out for not doing so.
+    /// Cuts a request off: anybody who asked asks again a little later, or is put out for not doing so.
     fn put_off(&mut self, stream: StreamId, cost: u64) -> Result<(), PeerError> {
         self.cut_off(stream);
         match self.charge(stream.0, cost) {
@@ -411,7 +411,7 @@ impl Host {
             return;
         };
         self.step_history_in(STEP_US);
-        // Sharing may have ended and begun anew while it was made.
+        // Sharing may have ended and begun again while it was made.
         if job.range.0 < self.sharing.visible_from {
             for (who, stream) in job.for_whom {
                 self.history.waiting.push(who, (stream, job.range));
@@ -509,7 +509,7 @@ impl Host {
         Some(now)
     }
 
-    /// Whoever packs has lost a job: those who wait for it ask again.
+    /// Anybody who packs has lost a job: those who wait for it ask again.
     fn give_up_jobs(&mut self) {
         let now = self.now.mono_us;
         let lost = |job: &Job| now >= job.since_us.saturating_add(JOB_WITHIN_US);

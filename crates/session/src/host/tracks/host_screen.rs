@@ -7,7 +7,7 @@ use crate::host::{Host, tracks::track::TERMINAL};
 
 impl Host {
     /// Fills `into` with a track's screen as the emulator has it now, whatever frames were made of
-    /// it; whoever draws over the host's own terminal repaints from this. Leaves it alone for a track
+    /// it; anybody who draws over the host's own terminal repaints from this. Leaves it alone for a track
     /// that is no terminal.
     pub fn capture(&self, track: TrackId, into: &mut Screen) {
         if track == TERMINAL {

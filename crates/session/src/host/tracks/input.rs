@@ -282,7 +282,7 @@ impl Host {
         Ok(())
     }
 
-    /// Why nothing is expected from this viewer at all. Its inputs are not counted: whoever never
+    /// Why nothing is expected from this viewer at all. Its inputs are not counted: anybody who never
     /// had the right to edit gets to make the host remember nothing.
     fn standing_refusal(&self, conn: ConnId) -> Option<&'static str> {
         let member = self.member(conn)?;

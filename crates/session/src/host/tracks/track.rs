@@ -40,7 +40,7 @@ const SYNC_US: u64 = 150_000;
 const LOG_MARGIN_EVERY_US: u64 = 20_000;
 
 /// The log gets a frame that stands alone this often, in microseconds, or after so many bytes of
-/// frames: whoever exports a part of it need not read everything before.
+/// frames: anybody who exports a part of it need not read everything before.
 const LOG_SNAPSHOT_EVERY_US: u64 = 60_000_000;
 const LOG_SNAPSHOT_BYTES: usize = 4 * 1024 * 1024;
 
@@ -54,7 +54,7 @@ pub(in crate::host) struct Track {
     pub(in crate::host) echoed: u64,
     pub(in crate::host) state: TrackState,
     pub(in crate::host) sent: Sent,
-    /// Somebody was given a snapshot: the next frame starts the compression anew.
+    /// Somebody was given a snapshot: the next frame starts the compression again.
     reset: bool,
     /// The newest snapshot as a message, while no frame came after it.
     snapshot: Option<(u64, Bytes)>,
@@ -78,7 +78,7 @@ pub(in crate::host) struct Track {
 struct Margin {
     /// Where the screen began then: its first line, and that line's rows above the screen.
     upto: (LineId, u16),
-    /// They were wrapped anew, or came back onto the screen: the log gets all of them again.
+    /// They were wrapped again, or came back onto the screen: the log gets all of them again.
     stale: bool,
     logged_at_us: Option<u64>,
     /// When they are looked at again.
