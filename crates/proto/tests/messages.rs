@@ -416,10 +416,17 @@ fn request(id: u8, verb: u8, body: &[u8]) -> Vec<u8> {
 #[test]
 fn a_verb_a_mode_or_a_right_of_a_newer_version_is_told_apart_from_garbage() {
     let read = |payload: &[u8]| FromViewer::decode(tag::viewer::MANAGE, payload);
-    let unknown = |verb| Ok(manage(7, Manage::Unknown(verb)));
-    assert_eq!(read(&request(7, 100, b"anything")), unknown(100));
+    let unknown =
+        |verb, body: &'static [u8]| Ok(manage(7, Manage::Unknown(verb, Bytes::from_static(body))));
+    assert_eq!(
+        read(&request(7, 100, b"anything")),
+        unknown(100, b"anything")
+    );
     // Who may come in, by a mode of which this version does not know.
-    assert_eq!(read(&request(7, 7, &[9])), unknown(7));
+    assert_eq!(read(&request(7, 7, &[9])), unknown(7, &[9]));
+    // As it came, so it goes.
+    let any = Any::Viewer(read(&request(7, 7, &[0x7a])).unwrap());
+    assert_eq!(any.decode_like(&any.encode()), Ok(Some(any)));
     assert_eq!(
         read(&request(7, 7, &[2])),
         Ok(manage(7, Manage::Open(AccessMode::Invited)))

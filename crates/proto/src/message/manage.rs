@@ -1,5 +1,6 @@
 //! Control stream: what a participant with the right to manage asks the host to do.
 
+use bytes::Bytes;
 use pillion_caps::{AccessMode, Rights};
 use pillion_people::SubjectRef;
 use serde::{
@@ -56,8 +57,8 @@ pub enum Manage {
     /// Undo that.
     Unban(SubjectRef),
     /// A verb of a newer version, or a known one with something in it that is not known here. The answer
-    /// says so.
-    Unknown(u16),
+    /// says so. Its number, and what stood behind it.
+    Unknown(u16, Bytes),
 }
 
 /// The numbers of the verbs. A number is never reused.
@@ -116,7 +117,7 @@ impl Manage {
             Manage::Allow { .. } => verb::ALLOW,
             Manage::Ban(_) => verb::BAN,
             Manage::Unban(_) => verb::UNBAN,
-            Manage::Unknown(number) => *number,
+            Manage::Unknown(number, _) => *number,
         }
     }
 
@@ -137,38 +138,38 @@ impl Manage {
                 mode: mode.number(),
             }),
             Manage::Allow { who, right } => postcard::to_allocvec(&Listing { who, right }),
-            Manage::Unknown(_) => Ok(Vec::new()),
+            Manage::Unknown(_, body) => Ok(body.to_vec()),
         }
     }
 
-    fn read(number: u16, body: &[u8]) -> Result<Manage, postcard::Error> {
-        let about = || growing::from_bytes(body).map(|About { who }| who);
+    fn read(number: u16, body: Bytes) -> Result<Manage, postcard::Error> {
+        let about = || growing::from_bytes(&body).map(|About { who }| who);
         let known = match number {
             verb::ADMIT => Some(Manage::Admit(about()?)),
             verb::REFUSE => {
-                let Refusal { who, for_good } = growing::from_bytes(body)?;
+                let Refusal { who, for_good } = growing::from_bytes(&body)?;
                 Some(Manage::Refuse { who, for_good })
             }
             verb::GRANT => {
-                let Giving { who, right, ttl_ms } = growing::from_bytes(body)?;
+                let Giving { who, right, ttl_ms } = growing::from_bytes(&body)?;
                 Some(Manage::Grant { who, right, ttl_ms })
             }
             verb::REFUSE_REQUEST => Some(Manage::RefuseRequest(about()?)),
             verb::REVOKE => Some(Manage::Revoke(about()?)),
             verb::KICK => Some(Manage::Kick(about()?)),
             verb::OPEN => {
-                let Opening { mode } = growing::from_bytes(body)?;
+                let Opening { mode } = growing::from_bytes(&body)?;
                 AccessMode::from_number(mode).map(Manage::Open)
             }
             verb::ALLOW => {
-                let Listing { who, right } = growing::from_bytes(body)?;
+                let Listing { who, right } = growing::from_bytes(&body)?;
                 Some(Manage::Allow { who, right })
             }
             verb::BAN => Some(Manage::Ban(about()?)),
             verb::UNBAN => Some(Manage::Unban(about()?)),
             _ => None,
         };
-        Ok(known.unwrap_or(Manage::Unknown(number)))
+        Ok(known.unwrap_or(Manage::Unknown(number, body)))
     }
 }
 
@@ -177,15 +178,15 @@ impl Serialize for Manage {
         let body = self.body().map_err(ser::Error::custom)?;
         let mut parts = to.serialize_tuple(2)?;
         parts.serialize_element(&self.number())?;
-        parts.serialize_element(&bytes::Bytes::from(body))?;
+        parts.serialize_element(&Bytes::from(body))?;
         parts.end()
     }
 }
 
 impl<'de> Deserialize<'de> for Manage {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Manage, D::Error> {
-        let (number, body) = <(u16, bytes::Bytes)>::deserialize(from)?;
-        Manage::read(number, &body).map_err(de::Error::custom)
+        let (number, body) = <(u16, Bytes)>::deserialize(from)?;
+        Manage::read(number, body).map_err(de::Error::custom)
     }
 }
 

@@ -793,7 +793,10 @@ fn a_co_host_has_no_power_over_another() {
 #[test]
 fn a_request_of_a_newer_version_is_answered_and_ends_nothing() {
     let (mut world, olaf) = managed();
-    world.viewer(olaf, ViewerInput::Manage(Manage::Unknown(999)));
+    world.viewer(
+        olaf,
+        ViewerInput::Manage(Manage::Unknown(999, bytes::Bytes::new())),
+    );
     assert!(world.seats[olaf].was_told("not known here"));
     assert_eq!(*world.seats[olaf].phase(), Phase::Live);
     let bert = world.join(21, "bert");

@@ -114,7 +114,9 @@ fn edit_ends_when_its_time_is_over_and_the_viewer_is_told() {
     assert!(world.seats[anna].was_told("it expired"));
     world.types(anna, "b");
     assert_eq!(world.program.input, b"a");
-    assert!(world.logged().iter().any(|event| event["why"] == "expired"));
+    let logged = world.logged();
+    let expired = logged.iter().find(|event| event["why"] == "expired");
+    assert_eq!(expired.unwrap()["right"], "view");
 }
 
 #[test]

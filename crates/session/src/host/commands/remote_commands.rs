@@ -56,7 +56,7 @@ impl Host {
             ));
         };
         let command = match what {
-            Manage::Unknown(_) => {
+            Manage::Unknown(..) => {
                 return Err(CommandError::NotNow(
                     "that is not known here: the host's pillion is older than yours".into(),
                 ));

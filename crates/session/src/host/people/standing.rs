@@ -183,7 +183,7 @@ impl Host {
             self.send_standing(&key, &text);
             let right = self.rights.standing(&key, now).right;
             self.log_event(serde_json::json!({
-                "event": "right", "id": id.0, "right": format!("{right:?}").to_lowercase(), "why": word,
+                "event": "right", "id": id.0, "right": right, "why": word,
             }));
         }
         self.arm_expiry();
