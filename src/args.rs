@@ -270,7 +270,7 @@ Examples:
   pillion team add core anna 8a88e3dd…         prints a line for anna
   pillion team join pillionmember…             anna keeps it, and joins with --as team
   pillion team remove core anna                prints a line for other hosts
-  pillion team hear pillionremovals…           they take it in"
+  pillion team import pillionremovals…         they keep to it"
     )]
     Team(TeamCmd),
 
@@ -708,8 +708,8 @@ pub enum TeamCmd {
         #[arg(value_name = "LINE")]
         membership: String,
     },
-    /// Take in whom a team took out.
-    Hear {
+    /// Keep to what a team took back, on this machine and in its sessions.
+    Import {
         /// The line; "-" reads it from standard input.
         #[arg(value_name = "LINE")]
         removals: String,

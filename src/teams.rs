@@ -237,7 +237,7 @@ impl Team {
         let removals = team
             .removals(now)
             .context("too many memberships were taken back")?;
-        hear(config, &removals)?;
+        import(config, &removals)?;
         Ok(removals)
     }
 
@@ -280,11 +280,11 @@ pub fn removals(config: &Path) -> Result<Vec<Removals>> {
     lines(&config.join("removals"))
 }
 
-/// Takes a team's list of removals in. `false` if the one that is here is as new or newer.
+/// Imports a team's list of removals. `false` if the one that is here is as new or newer.
 ///
 /// # Errors
 /// The file can't be read or written.
-pub fn hear(config: &Path, told: &Removals) -> Result<bool> {
+pub fn import(config: &Path, told: &Removals) -> Result<bool> {
     let mut all = removals(config)?;
     let is_news = told.clone().take_in(&mut all);
     if is_news {
@@ -398,13 +398,13 @@ mod tests {
         assert_eq!(left.issued(NOW).filter(|one| !one.removed).count(), 1);
 
         let other = tempfile::tempdir().unwrap();
-        assert!(hear(other.path(), &told).unwrap());
-        assert!(!hear(other.path(), &told).unwrap(), "heard already");
+        assert!(import(other.path(), &told).unwrap());
+        assert!(!import(other.path(), &told).unwrap(), "imported already");
         let later = UnixMillis(NOW.0 + 1);
         let newer = Team::remove(config, "core", "bert", later).unwrap();
-        assert!(hear(other.path(), &newer).unwrap());
+        assert!(import(other.path(), &newer).unwrap());
         assert!(
-            !hear(other.path(), &told).unwrap(),
+            !import(other.path(), &told).unwrap(),
             "an old list undoes nothing"
         );
         assert_eq!(held(other.path())[0].serials().len(), 3);

@@ -54,7 +54,7 @@ pub async fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
                     pillion::output!("{removals}")?;
                     pillion::say!(
                         "{member} is taken out, and of the sessions that run on this machine, too. Other hosts \
-                         need this line: pillion team hear LINE"
+                         need this line: pillion team import LINE"
                     );
                 }
             }
@@ -62,14 +62,16 @@ pub async fn run(paths: &Paths, command: TeamCmd) -> Result<()> {
         }
         TeamCmd::Show { team, json } => show(paths, team.as_deref(), now, json)?,
         TeamCmd::Join { membership } => join(paths, &given(membership)?, now)?,
-        TeamCmd::Hear { removals } => {
+        TeamCmd::Import { removals } => {
             let removals: Removals = given(removals)?.parse()?;
-            let is_news = teams::hear(config, &removals)?;
+            let is_news = teams::import(config, &removals)?;
             // Whether or not it is news to the file, it may be to a session that could not be told then.
             tell_sessions(paths).await?;
             match is_news {
                 true => {
-                    pillion::say!("Heard. The sessions that run on this machine keep to it, too.")
+                    pillion::say!(
+                        "Imported. The sessions that run on this machine keep to it, too."
+                    )
                 }
                 false => pillion::say!("This was known already."),
             }

@@ -465,9 +465,12 @@ fn a_member_who_is_taken_out_leaves_every_running_session_at_once() {
     let dora = Machine::new();
     let (_host, ticket) = dora.share_shell(&["--allow", "team", "--team", key]);
     let mut member = watch(&bert, &ticket, "bert");
-    let heard = dora.output(&["team", "hear", line.trim()]);
+    let heard = dora.output(&["team", "import", line.trim()]);
     let said = String::from_utf8_lossy(&heard.stderr).into_owned();
-    assert!(heard.status.success() && said.contains("Heard"), "{said}");
+    assert!(
+        heard.status.success() && said.contains("Imported"),
+        "{said}"
+    );
     assert_eq!(member.wait_code(), Some(3));
     assert!(member.raw_text().contains("took back the membership"));
     // Anybody who takes the file away brings nobody back.
@@ -476,7 +479,11 @@ fn a_member_who_is_taken_out_leaves_every_running_session_at_once() {
     let id = carl.run(&["id"]).trim().to_owned();
     anna.run(&["team", "add", "other", "carl", &id]);
     let line = anna.run(&["team", "remove", "other", "carl"]);
-    assert!(dora.output(&["team", "hear", line.trim()]).status.success());
+    assert!(
+        dora.output(&["team", "import", line.trim()])
+            .status
+            .success()
+    );
     assert_eq!(ends(joins(&bert, &ticket, &as_team)).status.code(), Some(3));
 }
 
@@ -501,7 +508,7 @@ fn a_session_that_cannot_be_told_is_named() {
     // Said again, it is heard.
     signal("-CONT");
     let line = String::from_utf8(output.stdout).unwrap();
-    let again = anna.output(&["team", "hear", line.trim()]);
+    let again = anna.output(&["team", "import", line.trim()]);
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(again.status.success() && said.contains("known"), "{said}");
 }
