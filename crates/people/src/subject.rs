@@ -62,7 +62,9 @@ impl Form {
         if text.is_empty() {
             return Form::Empty;
         }
-        if text.bytes().all(|byte| byte.is_ascii_digit())
+        // As many digits as a number has: a grant or a key of nothing but zeros before its last digits is none.
+        if text.len() <= NUMBER_DIGITS
+            && text.bytes().all(|byte| byte.is_ascii_digit())
             && let Ok(number) = text.parse()
         {
             return Form::Number(number);
@@ -80,6 +82,9 @@ impl Form {
         }
     }
 }
+
+/// Most digits of a participant's number.
+const NUMBER_DIGITS: usize = 10;
 
 pub(crate) const TEAM: &str = "team:";
 const FORGE: &str = "forge:";
@@ -285,6 +290,12 @@ mod tests {
             (" 3 ", SubjectRef::Number(3)),
             ("1234", SubjectRef::Number(1234)),
             ("4294967295", SubjectRef::Number(u32::MAX)),
+            ("007", SubjectRef::Number(7)),
+            ("00000000007", prefix("00000000007")),
+            (
+                "00000000000000000000000000000007",
+                SubjectRef::Grant("00000000000000000000000000000007".parse().unwrap()),
+            ),
             ("1234-", prefix("1234")),
             ("12345678901", prefix("12345678901")),
             ("7f3a", prefix("7f3a")),
