@@ -68,6 +68,8 @@ pub fn run(flags: &Flags) -> Result<()> {
         let done = status.context("`ip` (Debian: iproute2) could not be run")?;
         ensure!(done.success(), "ip {}", ip.join(" "));
     }
+    // Some kernels let nobody bind to an address that only a route makes local.
+    let _ = std::fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
     // The service inherits it.
     let most = getrlimit(Resource::Nofile).maximum;
     let files = Rlimit {
