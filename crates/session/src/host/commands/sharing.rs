@@ -111,7 +111,7 @@ impl Host {
         let text = format!("{} ended the sharing", self.names.host);
         self.log_margin();
         self.end_sharing(&text);
-        // A host that starts again must not open to tickets of before. What of this can't be written is
+        // A host that starts again must not open to earlier tickets. What of this can't be written is
         // said with the answer.
         let _ = self.records.replace_link(None);
         self.rights.revoke_all(&mut self.records);
