@@ -1,6 +1,7 @@
 //! `pillion ls`.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
     clock,
     config::Config,
@@ -13,7 +14,21 @@ use pillion::{
     store::{SessionState, SessionSummary, list},
 };
 
-use crate::args::LsArgs;
+/// Flags of `ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Ended sessions too.
+    #[arg(long)]
+    pub all: bool,
+
+    /// The shared sessions of your other devices (`pillion device link`); `pillion join NAME` enters one.
+    #[arg(long, conflicts_with = "all")]
+    pub all_devices: bool,
+
+    /// Print an array of {"session","name","state","viewers","started"}.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `pillion ticket`.
 
 use anyhow::{Result, bail};
+use clap::Args;
 use pillion::{
     control::{self, Request},
     paths::Paths,
@@ -9,9 +10,25 @@ use pillion::{
 };
 
 use crate::{
-    args::TicketArgs,
+    args::SessionArg,
     commands::{draw_qr, said, ticket_for_qr},
 };
+
+/// Flags of `ticket`.
+#[derive(Debug, Args)]
+pub struct TicketArgs {
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+
+    /// Make a new ticket; the old one stops working, and the old link. Who is here stays.
+    #[arg(long)]
+    pub new: bool,
+
+    /// Draw it, or the link if there is one, as a QR code too, on standard error.
+    #[arg(long)]
+    pub qr: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &TicketArgs) -> Result<()> {
