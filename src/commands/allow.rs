@@ -3,10 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    config::Config,
-    paths::Paths,
     proto::{AccessMode, Rights},
     session::{Command, Done},
+    settings::{config::Config, paths::Paths},
 };
 
 use crate::{

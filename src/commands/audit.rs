@@ -5,11 +5,13 @@ use std::io::Write;
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    audit::{self, Entry},
     clock,
-    control::{self, Request},
-    paths::Paths,
-    select,
+    sessions::{
+        audit::{self, Entry},
+        control::{self, Request},
+        select,
+    },
+    settings::paths::Paths,
     store::{SessionReader, SessionState},
 };
 

@@ -3,9 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    config::Config,
-    paths::Paths,
     session::{Command, Target},
+    settings::{config::Config, paths::Paths},
 };
 
 use crate::{

@@ -3,10 +3,12 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    control::{self, Request},
     net::signal::SignalUrl,
-    paths::Paths,
-    select,
+    sessions::{
+        control::{self, Request},
+        select,
+    },
+    settings::paths::Paths,
 };
 
 use crate::commands::said;

@@ -4,7 +4,7 @@ use std::{ffi::OsString, io::Write, os::unix::fs::OpenOptionsExt, process::Comma
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use pillion::{
+use pillion::settings::{
     config::Config,
     paths::{Paths, private_dir},
 };

@@ -9,15 +9,14 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use pillion::{
     code::Code,
-    config::Config,
-    devices::{Devices, Directory},
+    identity::devices::{Devices, Directory},
     net::{
         random_bytes,
         signal::{Guessing, Invitation, SignalService, SignalUrl},
     },
-    paths::Paths,
     people::plain_name,
     proto::device::{DeviceId, DeviceKey, Group, GroupSecret, MAX_DEVICES, Member},
+    settings::{config::Config, paths::Paths},
 };
 
 use crate::commands::signal_service;

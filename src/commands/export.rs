@@ -8,10 +8,11 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use pillion::{
-    control::{self, Request},
-    export,
-    paths::{NamedFile, Paths},
-    select,
+    sessions::{
+        control::{self, Request},
+        export, select,
+    },
+    settings::paths::{NamedFile, Paths},
     store::{SessionReader, SessionState},
 };
 

@@ -6,10 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     clock,
-    paths::Paths,
     proto::Rights,
     session::{Command, Done},
-    span::Span,
+    settings::{paths::Paths, span::Span},
 };
 
 use crate::{

@@ -11,15 +11,16 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, builder::NonEmptyStringValueParser};
 use pillion::{
     caps::PublicKey,
-    config::Config,
     hosting::{Hosting, LinkWanted, Options},
+    identity::proving,
     net::{RelayChoice, Resolve, load_or_create_identity, signal::SignalUrl},
-    paths::{NamedFile, Paths, private_dir},
     proto::{AccessMode, limits::MAX_NAME},
-    proving,
-    retention::Retention,
     screen::clean::clean_name,
-    select,
+    sessions::{retention::Retention, select},
+    settings::{
+        config::Config,
+        paths::{NamedFile, Paths, private_dir},
+    },
     source::{Program, SpawnError},
     tui::{Multiplexer, clipboard},
 };

@@ -3,10 +3,12 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    config::Config,
     net::load_or_create_identity,
-    paths::{Paths, private_dir},
     people::Name,
+    settings::{
+        config::Config,
+        paths::{Paths, private_dir},
+    },
 };
 
 /// What `--help` shows at its end.

@@ -8,23 +8,27 @@ use pillion::{
     caps::{PublicKey, SecretKey},
     clock::unix_ms,
     code::Code,
-    config::Config,
-    devices::{Devices, Directory, Running, Seen, silence},
+    identity::{
+        devices::{Devices, Directory, Running, Seen, silence},
+        proving::{ProofKinds, Prover},
+    },
     net::{
         NetOptions, RelayCa, RelayChoice, Resolve, load_or_create_identity, random_bytes,
         signal::{JoinError, Resolver, SignalService, SignalUrl, redeem},
     },
-    paths::{Paths, private_dir},
     people::{Name, NotAName},
     proto::{
         GrantToken, LinkUrl, Ticket,
         limits::{MAX_NAME, MAX_TICKET_CHARS},
     },
-    proving::{ProofKinds, Prover},
     screen::clean::clean_name,
-    select::NoSuchSession,
+    sessions::select::NoSuchSession,
+    settings::{
+        config::Config,
+        paths::{Paths, private_dir},
+    },
     source::HostTty,
-    viewer_loop::{Options, Outcome, ViewerLoop},
+    viewing::viewer_loop::{Options, Outcome, ViewerLoop},
 };
 
 use crate::commands::{exit, net_options, signal_ca};

@@ -6,12 +6,13 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     clock::unix_ms,
-    config::Config,
-    control::{self, Request},
     net::signal::{Resolver, SignalUrl},
-    paths::Paths,
-    select,
     session::Command,
+    sessions::{
+        control::{self, Request},
+        select,
+    },
+    settings::{config::Config, paths::Paths},
 };
 use tokio::time;
 

@@ -4,13 +4,12 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     clock,
-    config::Config,
-    control::{self, Request},
-    devices::{Running, Seen, silence},
-    paths::Paths,
+    identity::devices::{Running, Seen, silence},
     people::plain_name,
     screen::clean::clean_title,
     session::{Command, Done, SessionStatus},
+    sessions::control::{self, Request},
+    settings::{config::Config, paths::Paths},
     store::{SessionState, SessionSummary, list},
 };
 

@@ -3,10 +3,12 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use pillion::{
-    config::Config,
-    contacts::Contacts,
-    paths::{Paths, private_dir},
+    identity::contacts::Contacts,
     prove::keys::invited,
+    settings::{
+        config::Config,
+        paths::{Paths, private_dir},
+    },
 };
 
 /// What `--help` shows at its end.

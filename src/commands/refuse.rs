@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use pillion::{paths::Paths, session::Command};
+use pillion::{session::Command, settings::paths::Paths};
 
 use crate::{
     args::SessionArg,

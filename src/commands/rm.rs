@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    paths::Paths,
-    select,
+    sessions::select,
+    settings::paths::Paths,
     store::{SessionState, list, remove},
 };
 

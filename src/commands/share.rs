@@ -3,10 +3,12 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    control::{self, Request},
-    paths::Paths,
-    select,
     session::{Command, Done},
+    sessions::{
+        control::{self, Request},
+        select,
+    },
+    settings::paths::Paths,
 };
 
 use crate::commands::{ask, say};

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    control::{self, Request},
-    paths::Paths,
     session::Command,
+    sessions::control::{self, Request},
+    settings::paths::Paths,
     store::{SessionState, list},
 };
 

@@ -5,11 +5,13 @@ use clap::Subcommand;
 use pillion::{
     caps::{PublicKey, UnixMillis},
     clock::{readable, unix_ms},
+    identity::teams::{self, Team},
     net::load_or_create_identity,
-    paths::{Paths, private_dir},
     people::{Membership, Removals},
-    span::Span,
-    teams::{self, Team},
+    settings::{
+        paths::{Paths, private_dir},
+        span::Span,
+    },
 };
 use serde_json::json;
 

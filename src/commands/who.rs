@@ -4,10 +4,10 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     clock,
-    contacts::Contacts,
-    paths::Paths,
+    identity::contacts::Contacts,
     proto::PathKind,
     session::{Command, Done, ParticipantStatus},
+    settings::paths::Paths,
 };
 
 use crate::{args::SessionArg, commands::ask};
