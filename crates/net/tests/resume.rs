@@ -16,8 +16,8 @@ use pillion_caps::{Ledger, PublicKey, SecretKey};
 use pillion_net::{HostNet, RelayChoice, ViewerNet, random_bytes};
 use pillion_proto::{JoinId, Ticket, TrackId};
 use pillion_session::{
-    Actor, Command, ConnId, Done, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase,
-    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase, Reply,
+    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 const TRACK: Stream = Stream::Track {
@@ -305,7 +305,7 @@ impl Session {
         session.tell_host(HostInput::Command {
             request: 1,
             by: Actor::Tty,
-            command: Command::Share { from_start: false },
+            command: Command::Share(verbs::Share { from_start: false }),
         });
         while session.ticket.is_none() {
             session.step().await;
@@ -350,9 +350,9 @@ impl Session {
     fn drain(&mut self) {
         while let Some(output) = self.host.poll() {
             if let Some(HostOutput::Done {
-                result: Ok(Done::Ticket(ticket)),
-                ..
+                result: Ok(done), ..
             }) = self.hosting.apply(output)
+                && let Reply::Ticket(ticket) = done.reply
             {
                 self.ticket = Some(ticket);
             }

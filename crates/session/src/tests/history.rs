@@ -6,8 +6,8 @@ use pillion_screen::LineId;
 
 use super::harness::*;
 use crate::{
-    Command, Done, HistoryLines, HostInput, HostOutput, Stream, ViewerConfig, ViewerEvent,
-    ViewerInput,
+    Command, HistoryLines, HostInput, HostOutput, Reply, Stream, ViewerConfig, ViewerEvent,
+    ViewerInput, verbs,
 };
 
 fn prints_lines(world: &mut World, range: std::ops::Range<u32>) {
@@ -116,7 +116,9 @@ fn nothing_from_before_sharing_began_is_ever_given() {
 fn sharing_from_the_start_gives_everything() {
     let mut world = World::unshared(config());
     prints_lines(&mut world, 0..1500);
-    let Ok(Done::Ticket(ticket)) = world.command(Command::Share { from_start: true }) else {
+    let Ok(Reply::Ticket(ticket)) =
+        world.command(Command::Share(verbs::Share { from_start: true }))
+    else {
         panic!()
     };
     world.ticket = ticket;
@@ -128,7 +130,7 @@ fn sharing_from_the_start_gives_everything() {
 fn a_pause_in_sharing_stays_hidden() {
     let mut world = World::shared();
     prints_lines(&mut world, 0..100);
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     world.prints("secret of the pause\r\n");
     prints_lines(&mut world, 100..200);
     world.share();
@@ -430,7 +432,7 @@ fn a_reply_made_before_sharing_began_anew_shows_nothing_of_before() {
     wants(&mut world, anna, 100, 50);
     world.advance_ms(100);
     let job = world.packer.take().unwrap().remove(0);
-    world.command(crate::Command::Stop).unwrap();
+    world.command(crate::Command::Stop(verbs::Stop {})).unwrap();
     world.share();
     world.pack(&job);
     world.settle();

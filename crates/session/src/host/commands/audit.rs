@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::host::{
     Host,
-    api::{Actor, Command, CommandError, Done},
+    api::Actor,
+    commands::verbs::{Command, CommandError, Done, Ticket},
     conn::PeerError,
     people::rights::EditRight,
     principal::Principal,
@@ -167,7 +168,9 @@ impl Host {
 
     /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
     pub(in crate::host) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
-        if let Command::Who | Command::Status | Command::Ticket { new: false } = command {
+        if let Command::Who(_) | Command::Status(_) | Command::Ticket(Ticket { new: false }) =
+            command
+        {
             return;
         }
         let given = self.given(&by.into(), command);
@@ -230,7 +233,7 @@ impl Host {
             event["confirmed"] = true.into();
         }
         if let Err(error) = result {
-            event["why"] = clean_title(&error.to_string(), MAX_TEXT).into();
+            event["why"] = serde_json::to_value(error).map_or(Value::Null, bounded);
         }
         if let (Some(fields), mut by) = (event.as_object_mut(), given.by) {
             fields.append(&mut by);

@@ -124,10 +124,7 @@ impl Host {
         let held = Proof::from_bytes((*proof).into()).verify(&used.link, binding, None, Role::Link);
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
-            self.notice(HostNotice::Said(format!(
-                "somebody else tried to come in by what code {number} gave, and was refused: the one who used \
-                 it passed it on"
-            )));
+            self.notice(HostNotice::CodePassedOn { number });
         }
         let text = "this ticket was given by a code to another viewer, and lets nobody else in. Ask the \
                     host for a ticket or a code of your own";
@@ -152,10 +149,7 @@ impl Host {
             self.arm(at);
         }
         for number in missed {
-            self.notice(HostNotice::Said(format!(
-                "the one who used code {number} ten minutes ago never came in; `pillion ticket --new` makes \
-                 what it gave them open nothing"
-            )));
+            self.notice(HostNotice::CodeMissed { number });
         }
     }
 }

@@ -12,8 +12,11 @@ use pillion_proto::Rights;
 
 use crate::host::{
     Host,
-    api::{CommandError, HostNotice, HostOutput, SubscribedKeyList},
-    commands::execute::not_now,
+    api::{HostNotice, HostOutput, SubscribedKeyList},
+    commands::{
+        execute::refused,
+        verbs::{CommandError, SubjectLabel},
+    },
     conn::PendingOn,
     door::admission::VerifiedClaim,
     people::resolve::AclSubjects,
@@ -62,10 +65,7 @@ impl Host {
     ) -> Result<BTreeMap<String, SubscribedKeyList>, CommandError> {
         let before = &self.lists.followed;
         if before.len() >= MAX_LISTS && !before.contains_key(from) {
-            return Err(CommandError::NotNow(format!(
-                "{MAX_LISTS} lists are followed already, which is all that may be: take one off first \
-                 (pillion revoke ADDRESS; pillion allow lists them)"
-            )));
+            return Err(CommandError::TooManyLists { max: MAX_LISTS });
         }
         let list = SubscribedKeyList {
             from: from.to_owned(),
@@ -76,7 +76,7 @@ impl Host {
         followed.insert(from.to_owned(), list);
         let lists: Vec<SubscribedKeyList> = followed.values().cloned().collect();
         let kept = self.records.keep_lists(&lists);
-        kept.map_err(|refusal| not_now(&refusal))?;
+        kept.map_err(|refusal| refused(&refusal))?;
         Ok(std::mem::replace(&mut self.lists.followed, followed))
     }
 
@@ -153,9 +153,8 @@ impl Host {
         let new = new.filter(|who| self.rights.entry(who).is_none() && !self.is_kept_out(who));
         let new: Vec<pillion_caps::Subject> = new.collect();
         if let Err(error) = self.put_on_list(&Principal::Rule, &new, right) {
-            self.notice(HostNotice::Said(format!(
-                "new keys of {from} could not be put on your list: {error}"
-            )));
+            let from = from.to_owned();
+            self.notice(HostNotice::KeysNotListed { from, error });
         }
     }
 
@@ -163,8 +162,9 @@ impl Host {
     fn drop_unlisted(&mut self, keys: &[SshKey], right: Rights) {
         for key in keys.iter().map(ssh) {
             if self.rights.entry(&key.subject()) == Some(right) {
-                let (label, who) = (key.to_string(), vec![key]);
-                self.disallow(&Principal::Rule, &AclSubjects { who, label });
+                let labels = vec![SubjectLabel::Subject(key.to_string())];
+                let who = vec![key];
+                self.disallow(&Principal::Rule, &AclSubjects { who, labels });
             }
         }
     }

@@ -22,9 +22,12 @@ use crate::{
 
 use crate::host::{
     Host,
-    api::{CommandError, Done, HostNotice, ParticipantStatus},
-    commands::execute::{not_now, said_ended},
+    api::HostNotice,
     commands::question::Question,
+    commands::{
+        execute::refused,
+        verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
+    },
     conn::PeerError,
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
     door::hello::Admittance,
@@ -70,14 +73,13 @@ pub(in crate::host) struct Knock {
 }
 
 impl Knock {
-    /// "2 anna (7f3a-91c2-04be-77d1)".
-    pub(in crate::host) fn label(&self) -> String {
-        format!(
-            "{} {} ({})",
-            self.id.0,
-            self.name,
-            self.identity.fingerprint()
-        )
+    /// What replies call them.
+    pub(in crate::host) fn label(&self) -> PersonLabel {
+        PersonLabel {
+            id: self.id,
+            name: self.name.to_string(),
+            identity: self.identity,
+        }
     }
 
     /// All they are known to be.
@@ -104,8 +106,7 @@ impl Knock {
 
     /// Whether to let them in.
     pub(in crate::host) fn question(&self) -> Question {
-        let proved: Vec<String> = self.beside_key().collect();
-        Question::knock(&self.identity, &proved, &self.name)
+        Question::knock(&self.identity, self.beside_key().collect(), &self.name)
     }
 }
 
@@ -316,16 +317,14 @@ impl Host {
         &mut self,
         by: &Principal,
         id: ParticipantId,
-    ) -> Result<Done, CommandError> {
-        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
+    ) -> Result<PersonLabel, CommandError> {
+        let knock = self.knocks.get(id).ok_or(CommandError::NobodyKnocks(id))?;
         let (label, who) = (knock.label(), Subject::key(&knock.identity));
         let view = pillion_proto::Rights::VIEW;
         let listed = self.rights.allow(&mut self.records, &[who], view);
-        listed.map_err(|refusal| not_now(&refusal))?;
+        listed.map_err(|refusal| refused(&refusal))?;
         self.let_in(by, id, AdmittedBy::Admittance);
-        Ok(Done::Said(format!(
-            "{label} is let in, and may come back without knocking"
-        )))
+        Ok(label)
     }
 
     /// Goes on with everybody's connection who knocks under this number.
@@ -359,9 +358,9 @@ impl Host {
         by: &Principal,
         id: ParticipantId,
         for_good: bool,
-    ) -> Result<Done, CommandError> {
-        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
-        let (label, key) = (knock.label(), knock.identity);
+    ) -> Result<TurnedAway, CommandError> {
+        let knock = self.knocks.get(id).ok_or(CommandError::NobodyKnocks(id))?;
+        let (person, key) = (knock.label(), knock.identity);
         let claims: Vec<Subject> = knock.claims.iter().map(|one| one.who.clone()).collect();
         let ended = match for_good {
             true => self.bar_all(key, &claims),
@@ -373,7 +372,6 @@ impl Host {
         if ended.links > 0 {
             self.refresh_standings(ChangeReason::Revoked);
         }
-        let ended = said_ended(ended);
         let host = self.display_name(by);
         let fault = match for_good {
             true => PeerError::new(
@@ -392,14 +390,12 @@ impl Host {
             self.put_out_banned();
             self.reconsider_knocks();
         }
-        let said = match for_good {
-            true => format!("{label} was refused, and is barred{ended}"),
-            false => format!(
-                "{label} was refused; they may knock again in {}{ended}",
-                span(AGAIN_US / 1000)
-            ),
-        };
-        Ok(Done::Said(said))
+        Ok(TurnedAway::Knock {
+            person,
+            for_good,
+            again_ms: AGAIN_US / 1000,
+            ended,
+        })
     }
 
     /// Ends a knock with words, and notes who it was.
@@ -557,7 +553,7 @@ impl Host {
                     id: knock.id,
                     name: knock.name.to_string(),
                     identity: knock.identity,
-                    right: pillion_proto::Rights::VIEW,
+                    rights: pillion_proto::Rights::VIEW,
                     until_unix_ms: None,
                     here: false,
                     silent: false,
@@ -608,11 +604,4 @@ fn event_of(event: &str, knock: &Knock) -> serde_json::Value {
         "event": event, "id": knock.id.0, "name": knock.name.as_str(),
         "identity": knock.identity.to_string(), "proof": knock.proof(), "claims": claims,
     })
-}
-
-fn nobody_knocks(id: ParticipantId) -> CommandError {
-    CommandError::NotNow(format!(
-        "nobody with the number {} knocks (any more); `pillion who` lists who does",
-        id.0
-    ))
 }
