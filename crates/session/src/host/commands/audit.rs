@@ -7,14 +7,13 @@ use pillion_caps::{GrantId, PublicKey};
 use pillion_people::Name;
 use pillion_proto::{Hello, ParticipantId, RefusedCode};
 use pillion_screen::clean::clean_title;
-use pillion_share::Lineage;
+use pillion_share::{Lineage, SharedRate};
 use serde_json::{Map, Value, json};
 
 use crate::host::{
     Host,
     api::{Actor, Command, CommandError, Done},
     conn::PeerError,
-    door::shared_rate::SharedRate,
     people::rights::EditRight,
     principal::Principal,
 };

@@ -9,11 +9,9 @@
 //! the session's once it is known that they would be let in: who has no ticket takes nothing of it.
 
 use pillion_caps::PublicKey;
-use pillion_share::Lineage;
+use pillion_share::{Buckets, Later, Lineage, SharedRate};
 
 use crate::host::rate::Bucket;
-
-use super::shared_rate::{Buckets, Later, SharedRate};
 
 /// Times a second one person may come in in the long run, and at once.
 const EACH_PER_SECOND: u64 = 1;
@@ -28,7 +26,7 @@ const ALL_BURST: u64 = 2048;
 const PART: u64 = 4;
 
 /// How often people whose bucket is full again are forgotten, in microseconds. There are never more of them
-/// than [`MAX_REMEMBERED`](super::shared_rate::MAX_REMEMBERED).
+/// than [`MAX_REMEMBERED`](pillion_share::MAX_REMEMBERED).
 const FORGET_EVERY_US: u64 = 10_000_000;
 
 /// The buckets.
@@ -184,7 +182,7 @@ mod tests {
             let _ = comings.come(0, &key(who), &at);
         }
         assert_eq!(comings.shared.counts(0).0, ALL_BURST);
-        assert!(comings.people.len() <= crate::host::door::shared_rate::MAX_REMEMBERED);
+        assert!(comings.people.len() <= pillion_share::MAX_REMEMBERED);
     }
 
     #[test]

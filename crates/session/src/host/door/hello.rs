@@ -9,7 +9,7 @@ use pillion_proto::{
     Version, VersionRange, Welcome,
 };
 
-use pillion_share::Network;
+use pillion_share::{Later, Network};
 
 use crate::{
     types::ConnId,
@@ -22,7 +22,6 @@ use crate::host::{
     conn::{Conn, Early, Member, PeerError, PendingOn},
     door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
     door::early_data::ProofsUsed,
-    door::shared_rate::Later,
     people::roster::Person,
     tracks::history::Requests,
     tracks::input::InputReader,

@@ -13,7 +13,7 @@ use pillion_proto::{
     limits::MAX_KNOCKS,
 };
 
-use pillion_share::{Limits, Lineage, Network};
+use pillion_share::{Limits, Lineage, Network, SharedRate};
 
 use crate::{
     types::ConnId,
@@ -28,7 +28,6 @@ use crate::host::{
     conn::PeerError,
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
     door::hello::Admittance,
-    door::shared_rate::SharedRate,
     people::standing::ChangeReason,
     principal::Principal,
 };

@@ -8,13 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use pillion_share::{Limits, Lineage, Network};
-
-use crate::host::rate::Bucket;
+use crate::{Bucket, Limits, Lineage, Network};
 
 /// Keys that are remembered. Only those count whose bucket is not full again; beyond, the fullest is
 /// forgotten.
-pub(in crate::host) const MAX_REMEMBERED: usize = 4096;
+pub const MAX_REMEMBERED: usize = 4096;
 
 /// How often those whose bucket is full again are forgotten, in microseconds.
 const FORGET_EVERY_US: u64 = 10_000_000;
@@ -24,10 +22,14 @@ const RECENTLY: u64 = 600;
 
 /// Not yet; in so many microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) struct Later(pub(in crate::host) u64);
+pub struct Later(
+    /// Microseconds.
+    pub u64,
+);
 
 /// The buckets.
-pub(in crate::host) struct SharedRate {
+#[derive(Debug)]
+pub struct SharedRate {
     all: Bucket,
     networks: Buckets<Network>,
     /// What they took lately, in [`RECENTLY`]ths of one.
@@ -41,7 +43,7 @@ pub(in crate::host) struct SharedRate {
 impl SharedRate {
     /// `burst` at once and `per_second` in the long run; the `part`th of both for an address, twice that for
     /// an IPv6 /56, four times for a /48 and for those who come by a relay.
-    pub(in crate::host) fn new(now_us: u64, per_second: u64, burst: u64, part: u64) -> SharedRate {
+    pub fn new(now_us: u64, per_second: u64, burst: u64, part: u64) -> SharedRate {
         SharedRate {
             all: Bucket::new(now_us, per_second, burst),
             networks: Buckets::new(),
@@ -54,7 +56,7 @@ impl SharedRate {
     }
 
     /// Takes one of everybody's and of each of the networks'.
-    pub(in crate::host) fn take(&mut self, now_us: u64, from: &Lineage) -> Result<(), Later> {
+    pub fn take(&mut self, now_us: u64, from: &Lineage) -> Result<(), Later> {
         let ready_us = self.networks_ready_at(now_us, from);
         let ready_us = ready_us.max(self.all_ready_at(now_us, from, 0));
         if ready_us > now_us {
@@ -66,7 +68,7 @@ impl SharedRate {
     }
 
     /// When each of the networks has one.
-    pub(in crate::host) fn networks_ready_at(&mut self, now_us: u64, from: &Lineage) -> u64 {
+    pub fn networks_ready_at(&mut self, now_us: u64, from: &Lineage) -> u64 {
         self.forget_full(now_us);
         let own = from[1..].iter();
         own.map(|network| self.network(now_us, network).ready_at(now_us, 1))
@@ -74,14 +76,14 @@ impl SharedRate {
     }
 
     /// Takes one of each network.
-    pub(in crate::host) fn take_networks(&mut self, now_us: u64, from: &Lineage) {
+    pub fn take_networks(&mut self, now_us: u64, from: &Lineage) {
         for network in &from[1..] {
             self.network(now_us, network).take(now_us, 1);
         }
     }
 
     /// When there is one of everybody's for who comes from there, and leaves at least so many.
-    pub(in crate::host) fn all_ready_at(&mut self, now_us: u64, from: &Lineage, left: u64) -> u64 {
+    pub fn all_ready_at(&mut self, now_us: u64, from: &Lineage, left: u64) -> u64 {
         let mut left = left;
         for network in &from[1..] {
             if let Some(recent) = self.recent.get_mut(network) {
@@ -92,7 +94,7 @@ impl SharedRate {
     }
 
     /// Takes one of everybody's.
-    pub(in crate::host) fn take_all(&mut self, now_us: u64, from: &Lineage) {
+    pub fn take_all(&mut self, now_us: u64, from: &Lineage) {
         self.all.take(now_us, 1);
         for network in &from[1..] {
             let burst = self.bursts.of(network);
@@ -115,28 +117,29 @@ impl SharedRate {
     }
 
     /// What is left of everybody's, and how many networks are remembered.
-    #[cfg(test)]
-    pub(in crate::host) fn counts(&self, now_us: u64) -> (u64, usize) {
+    pub fn counts(&self, now_us: u64) -> (u64, usize) {
         (self.all.left(now_us), self.recent.len())
     }
 }
 
 /// A bucket for each of those who took something lately.
-pub(in crate::host) struct Buckets<K>(BTreeMap<K, Bucket>);
+#[derive(Debug)]
+pub struct Buckets<K>(BTreeMap<K, Bucket>);
+
+impl<K: Ord + Copy> Default for Buckets<K> {
+    fn default() -> Self {
+        Buckets::new()
+    }
+}
 
 impl<K: Ord + Copy> Buckets<K> {
-    pub(in crate::host) fn new() -> Buckets<K> {
+    /// None.
+    pub fn new() -> Buckets<K> {
         Buckets(BTreeMap::new())
     }
 
     /// A bucket, a full one for somebody new.
-    pub(in crate::host) fn of(
-        &mut self,
-        now_us: u64,
-        key: K,
-        per_second: u64,
-        burst: u64,
-    ) -> &mut Bucket {
+    pub fn of(&mut self, now_us: u64, key: K, per_second: u64, burst: u64) -> &mut Bucket {
         if !self.0.contains_key(&key) && self.0.len() >= MAX_REMEMBERED {
             self.forget_full(now_us);
             let fullest = self.0.iter().max_by_key(|(_, bucket)| bucket.left(now_us));
@@ -151,18 +154,22 @@ impl<K: Ord + Copy> Buckets<K> {
     }
 
     /// One that is remembered.
-    pub(in crate::host) fn get_mut(&mut self, key: &K) -> Option<&mut Bucket> {
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut Bucket> {
         self.0.get_mut(key)
     }
 
     /// Forgets those that are full again.
-    pub(in crate::host) fn forget_full(&mut self, now_us: u64) {
+    pub fn forget_full(&mut self, now_us: u64) {
         self.0.retain(|_, bucket| !bucket.is_full(now_us));
     }
 
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many are remembered.
-    #[cfg(test)]
-    pub(in crate::host) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 }
