@@ -13,6 +13,7 @@ use iroh::{
 };
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput, Network};
+use pillion_share::SharedRate;
 
 use crate::{
     address,
@@ -20,9 +21,13 @@ use crate::{
     connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
     endpoint::{self, NetOptions},
     error::NetError,
-    limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
+    limits::{
+        ARRIVALS_BURST, ARRIVALS_PART, ARRIVALS_PER_SECOND, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS,
+        REMEMBERED_FOR, RETRY_ABOVE,
+    },
     pending::{Event, PendingEvents},
     relay::RelayChoice,
+    slack::{Slack, give_back},
     strangers::{Place, StrangerId, Strangers, network_of},
 };
 
@@ -33,6 +38,10 @@ pub struct HostNet {
     waits: PendingEvents<HostEvent>,
     links: HashMap<ConnId, PeerConnection>,
     strangers: Strangers,
+    /// How often connections are begun, on a clock that starts with this.
+    arrivals: SharedRate,
+    started: Instant,
+    slack: Slack,
     next: u64,
     handshakes: usize,
     ready: VecDeque<HostInput>,
@@ -46,6 +55,8 @@ enum HostEvent {
     Handshake(StrangerId, Option<ConnId>, Option<Connection>),
     Addresses,
     NoMoreAddresses,
+    /// The transport has forgotten connections that ended a while ago.
+    Forgotten,
 }
 
 impl HostNet {
@@ -71,6 +82,9 @@ impl HostNet {
             waits: PendingEvents::new(),
             links: HashMap::new(),
             strangers: Strangers::new(),
+            arrivals: SharedRate::new(0, ARRIVALS_PER_SECOND, ARRIVALS_BURST, ARRIVALS_PART),
+            started: Instant::now(),
+            slack: Slack::default(),
             next: 0,
             handshakes: 0,
             ready: VecDeque::new(),
@@ -208,7 +222,14 @@ impl HostNet {
                     (Some(id), None) => self.failed(id),
                     (None, None) => {
                         self.strangers.leave(stranger);
+                        self.ended(1);
                     }
+                }
+            }
+            Event::Owner(HostEvent::Forgotten) => {
+                give_back();
+                if self.slack.due() {
+                    self.await_forgotten();
                 }
             }
             Event::Owner(HostEvent::Addresses) => {
@@ -230,6 +251,10 @@ impl HostNet {
             return;
         }
         let from = network_of(&incoming.remote_addr());
+        let now_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if self.arrivals.take(now_us, &from.lineage()).is_err() {
+            return incoming.refuse();
+        }
         let Some(place) = self.strangers.come(from, Instant::now()) else {
             return incoming.refuse();
         };
@@ -335,6 +360,7 @@ impl HostNet {
     }
 
     fn tell(&mut self, conn: ConnId) {
+        let before = self.links.len();
         for heard in self.heard.drain(..) {
             self.ready.push_back(match heard {
                 ConnectionEvent::Bytes { stream, bytes } => HostInput::Received {
@@ -354,12 +380,27 @@ impl HostNet {
                 }
             });
         }
+        self.ended(before - self.links.len());
     }
 
     fn accept(&mut self) {
         let endpoint = self.endpoint.clone();
         self.waits
             .owner(async move { HostEvent::Incoming(endpoint.accept().await.map(Box::new)) });
+    }
+
+    /// Connections have ended.
+    fn ended(&mut self, count: usize) {
+        if self.slack.ended(count) {
+            self.await_forgotten();
+        }
+    }
+
+    fn await_forgotten(&mut self) {
+        self.waits.owner(async {
+            tokio::time::sleep(REMEMBERED_FOR).await;
+            HostEvent::Forgotten
+        });
     }
 
     fn await_addresses(&mut self) {

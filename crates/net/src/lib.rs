@@ -25,6 +25,7 @@ mod path;
 mod pending;
 mod relay;
 mod resolve;
+mod slack;
 mod strangers;
 mod viewer;
 

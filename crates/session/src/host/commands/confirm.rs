@@ -22,7 +22,10 @@ use crate::host::{
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
 pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
 
-/// Commands that may wait for that; an editor could start any number of them.
+/// Commands that may wait for that; an editor could start any number of them. There are no shares: all of
+/// them came by the control socket, as the host's own account, which is why they are asked about. Only more of
+/// the same wait behind them: what is done at the terminal itself and what a co-host signed is not asked about
+/// there, and the person at the terminal says no to what they did not start.
 const MAX_CONFIRMS: usize = 16;
 
 /// A command that waits for a yes.

@@ -12,7 +12,8 @@ use crate::host::{Host, api::HostNotice, conn::PeerError, door::admission::Admit
 /// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
 const COME_WITHIN_US: u64 = 10 * 60 * 1_000_000;
 
-/// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket.
+/// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket. There are no shares: each
+/// takes a code that the host made and can be used once, so no guest can fill it.
 const MAX_USED: usize = 64;
 
 /// The codes that were used, oldest first.

@@ -26,7 +26,8 @@ use crate::host::{
 /// How often the lists are asked for at most, in microseconds: anybody can come with a key of their own.
 pub const LOOK_AGAIN_US: u64 = 5 * 60_000_000;
 
-/// The most lists that are followed. With as many keys as each may have they are 700 KB to keep.
+/// The most lists that are followed. With as many keys as each may have they are 700 KB to keep. There are no
+/// shares: only a command of the host's own puts one there, and its refusal names what to take off.
 const MAX_LISTS: usize = 32;
 
 /// What is followed.

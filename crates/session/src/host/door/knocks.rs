@@ -13,7 +13,7 @@ use pillion_proto::{
     limits::MAX_KNOCKS,
 };
 
-use pillion_share::{Limits, Lineage, Network};
+use pillion_share::{Limits, Lineage, Network, SharedRate};
 
 use crate::{
     types::ConnId,
@@ -33,7 +33,6 @@ use crate::host::{
     door::hello::Admittance,
     people::standing::ChangeReason,
     principal::Principal,
-    rate::Bucket,
 };
 
 /// Connections one identity may knock with: its windows.
@@ -43,11 +42,13 @@ const MAX_EACH: usize = 4;
 /// microseconds.
 const AGAIN_US: u64 = 30_000_000;
 
-/// Identities and endpoints remembered for that. Keys are free: beyond, the oldest is forgotten, and
-/// [`PER_SECOND`] bounds what that is worth.
+/// Identities and endpoints remembered for that; beyond, the oldest is forgotten. Nobody can fill it: knocks
+/// come at [`PER_SECOND`], so in [`AGAIN_US`] no more than a hundred are turned away, each with
+/// an identity and few endpoints.
 const MAX_TURNED_AWAY: usize = 1024;
 
-/// Knocks a second in the long run, and at once: each is a line on somebody's terminal.
+/// Knocks a second in the long run, and at once: each is a line on somebody's terminal. A network has a part
+/// of it ([`PART`]), and who knocks all the time leaves room for who knocks first.
 const PER_SECOND: u64 = 1;
 const BURST: u64 = MAX_KNOCKS as u64;
 
@@ -122,7 +123,7 @@ pub(in crate::host) struct Knocks {
     waiting: BTreeMap<ParticipantId, Knock>,
     /// Identities and endpoints that may not knock yet.
     cooldowns: BTreeMap<PublicKey, u64>,
-    bucket: Bucket,
+    rate: SharedRate,
     wait_ms: u64,
     /// Who manages has not been told how it stands.
     pub(in crate::host) changed: bool,
@@ -133,7 +134,7 @@ impl Knocks {
         Knocks {
             waiting: BTreeMap::new(),
             cooldowns: BTreeMap::new(),
-            bucket: Bucket::new(now_us, PER_SECOND, BURST),
+            rate: SharedRate::new(now_us, PER_SECOND, BURST, PART),
             wait_ms: wait_ms.clamp(1_000, u64::from(u32::MAX)),
             changed: false,
         }
@@ -269,7 +270,7 @@ impl Host {
                 format!("too many people knock from {network} at this moment; try again shortly");
             return Err(PeerError::new(RefusedCode::BUSY, text));
         }
-        if self.knocks.waiting.len() >= MAX_KNOCKS || !self.knocks.bucket.take(now, 1) {
+        if self.knocks.waiting.len() >= MAX_KNOCKS || self.knocks.rate.take(now, from).is_err() {
             let text = "too many people knock at this session at this moment; try again shortly";
             return Err(PeerError::new(RefusedCode::BUSY, text));
         }
@@ -410,7 +411,7 @@ impl Host {
         let Some(knock) = self.end_knock(id) else {
             return;
         };
-        let mut event = event_of("cooldowns", &knock);
+        let mut event = event_of("turned_away", &knock);
         if let (Some(event), Some(more)) = (event.as_object_mut(), more.as_object_mut()) {
             event.append(more);
         }
@@ -475,7 +476,7 @@ impl Host {
         if knock.conns.is_empty()
             && let Some(knock) = self.end_knock(id)
         {
-            let mut event = event_of("cooldowns", &knock);
+            let mut event = event_of("turned_away", &knock);
             event["why"] = "left".into();
             self.log_event(event);
         }
