@@ -3,20 +3,7 @@
 use iroh::endpoint::{ConnectWithOptsError, ConnectingError, ConnectionError, VarInt};
 use pillion_proto::limits::MAX_SENTENCE;
 
-/// Close codes of the driver's own; those of the session are [`pillion_proto::RefusedCode`]s, below
-/// 256.
-pub(crate) mod code {
-    /// The peer does not read what it is sent.
-    pub(crate) const TOO_SLOW: u32 = 0x100;
-    /// The peer does not keep to the protocol.
-    pub(crate) const PROTOCOL: u32 = 0x101;
-    /// A stream was replaced or given up.
-    pub(crate) const REPLACED: u32 = 0x102;
-    /// Others come, and the peer has not said who it is.
-    pub(crate) const STRANGER: u32 = 0x104;
-    /// The process ends.
-    pub(crate) const ENDED: u32 = 0x103;
-}
+use crate::core::code;
 
 /// TLS alert `no_application_protocol` (RFC 7301) as a QUIC error code (RFC 9001, 4.8).
 const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;

@@ -16,12 +16,12 @@ use pillion_session::{ConnId, HostInput, HostOutput, Network};
 
 use crate::{
     address,
-    close::code,
-    connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
+    core::code,
+    core::connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
+    core::pending::{Event, PendingEvents},
     endpoint::{self, NetOptions},
     error::NetError,
     limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
-    pending::{Event, PendingEvents},
     relay::RelayChoice,
     strangers::{Place, StrangerId, Strangers, network_of},
 };

@@ -15,14 +15,11 @@
 
 mod address;
 mod close;
-mod connection;
+mod core;
 mod endpoint;
 mod error;
 mod host;
 mod identity;
-mod outgoing;
-mod path;
-mod pending;
 mod relay;
 mod resolve;
 mod strangers;

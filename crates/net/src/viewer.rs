@@ -12,13 +12,14 @@ use pillion_session::{ConnId, Connected, ViewerInput, ViewerOutput};
 use tokio::task::JoinHandle;
 
 use crate::{
-    close::{self, code},
-    connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
+    close,
+    core::code,
+    core::connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
+    core::pending::{Event, PendingEvents},
     endpoint::{self, NetOptions},
     error::NetError,
     identity::random_bytes,
     limits::{CLOSE_WAIT, HANDSHAKE_TIMEOUT},
-    pending::{Event, PendingEvents},
     relay::RelayChoice,
 };
 

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use iroh::endpoint::{ConnectionError, RecvStream, SendStream, VarInt};
 
-use crate::close::code;
+use crate::core::code;
 
 /// A stream being opened: the sending half, and the receiving one of a stream that goes both ways.
 pub(crate) type Opening =
@@ -268,7 +268,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        connection::Role,
+        core::connection::Role,
         endpoint::{self, NetOptions},
         relay::RelayChoice,
     };

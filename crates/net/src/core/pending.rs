@@ -17,7 +17,7 @@ use iroh::endpoint::{
 };
 use pillion_session::{ConnId, Stream};
 
-use crate::{close::code, limits::CHUNKS_PER_TURN};
+use crate::{core::code, limits::CHUNKS_PER_TURN};
 
 /// Everything that is waited for at once. Each entry is woken on its own, in the order in which
 /// something happened: that is what keeps a busy peer from holding up the others.

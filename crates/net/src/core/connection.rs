@@ -16,11 +16,13 @@ use pillion_proto::{PathKind, StreamKind, TrackId};
 use pillion_session::{ConnId, Stream};
 
 use crate::{
-    close::code,
+    core::code,
+    core::outgoing::{Opening, Outgoing, Sent},
+    core::path::PathWatch,
+    core::pending::{
+        CancelRead, LinkEvent, PendingEvents, Reader, accept_bi, accept_uni, first_bytes,
+    },
     limits::{CLOSE_WAIT, HOST_RECEIVE_WINDOW, MAX_CLOSE_REASON, MAX_QUEUED},
-    outgoing::{Opening, Outgoing, Sent},
-    path::PathWatch,
-    pending::{CancelRead, LinkEvent, PendingEvents, Reader, accept_bi, accept_uni, first_bytes},
 };
 
 /// What the connection's keying material is exported under (RFC 5705, RFC 8446 7.5): proofs of
