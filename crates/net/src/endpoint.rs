@@ -16,7 +16,7 @@ use n0_mainline::DhtBuilder;
 use pillion_proto::ALPN;
 
 use crate::{
-    core::connection::Role,
+    core::Role,
     error::NetError,
     limits::{
         ACK_AFTER, CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_STREAM_WINDOW, MAX_HOST_UNI_STREAMS,

@@ -9,19 +9,19 @@ use std::{
 use futures_util::future::{AbortRegistration, Abortable};
 use iroh::{
     Endpoint, EndpointAddr, RelayUrl, Watcher,
-    endpoint::{Connection, Incoming, IncomingZeroRttConnection, VarInt},
+    endpoint::{Connection, ConnectionError, Incoming, IncomingZeroRttConnection, VarInt},
 };
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput, Network};
 
 use crate::{
     address,
-    core::code,
-    core::connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
-    core::pending::{Event, PendingEvents},
+    clock::Clock,
+    core::{Carrier as _, ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     endpoint::{self, NetOptions},
     error::NetError,
-    limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
+    limits::{CLOSE_WAIT, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
+    quic::{Boxed, QuicConnection},
     relay::RelayChoice,
     strangers::{Place, StrangerId, Strangers, network_of},
 };
@@ -30,13 +30,14 @@ use crate::{
 pub struct HostNet {
     endpoint: Endpoint,
     relay: Option<RelayUrl>,
-    waits: PendingEvents<HostEvent>,
-    links: HashMap<ConnId, PeerConnection>,
+    clock: Clock,
+    waits: PendingEvents<QuicConnection, Boxed<HostEvent>>,
+    links: HashMap<ConnId, PeerConnection<QuicConnection>>,
     strangers: Strangers,
     next: u64,
     handshakes: usize,
     ready: VecDeque<HostInput>,
-    heard: VecDeque<ConnectionEvent>,
+    heard: VecDeque<ConnectionEvent<ConnectionError>>,
     told: Option<EndpointAddr>,
 }
 
@@ -46,6 +47,8 @@ enum HostEvent {
     Handshake(StrangerId, Option<ConnId>, Option<Connection>),
     Addresses,
     NoMoreAddresses,
+    /// A connection that said goodbye is closed.
+    Closed,
 }
 
 impl HostNet {
@@ -68,6 +71,7 @@ impl HostNet {
         let mut net = HostNet {
             endpoint,
             relay,
+            clock: Clock::start(),
             waits: PendingEvents::new(),
             links: HashMap::new(),
             strangers: Strangers::new(),
@@ -127,7 +131,11 @@ impl HostNet {
             }
             HostOutput::Close { conn, code, reason } => {
                 if let Some(link) = self.links.get_mut(&conn) {
-                    self.waits.work(link.close(code, &reason));
+                    let closed = link.close(code, &reason, tokio::time::sleep(CLOSE_WAIT));
+                    self.waits.owner(Box::pin(async move {
+                        closed.await;
+                        HostEvent::Closed
+                    }));
                 }
             }
             other => return Some(other),
@@ -183,9 +191,9 @@ impl HostNet {
         let _ = tokio::time::timeout(wait, self.endpoint.close()).await;
     }
 
-    fn on(&mut self, event: Event<HostEvent>) {
+    fn on(&mut self, event: Event<QuicConnection, HostEvent>) {
         match event {
-            Event::PeerConnection(id, event) => {
+            Event::Connection(id, event) => {
                 let Some(link) = self.links.get_mut(&id) else {
                     return;
                 };
@@ -193,7 +201,8 @@ impl HostNet {
                     self.ready
                         .push_back(HostInput::Proved { conn: id, exporter });
                 }
-                link.on(event, &mut self.waits, &mut self.heard);
+                let now_us = self.clock.now_us();
+                link.on(now_us, event, &mut self.waits, &mut self.heard);
                 self.tell(id);
             }
             Event::Owner(HostEvent::Incoming(Some(incoming))) => {
@@ -215,7 +224,9 @@ impl HostNet {
                 self.await_addresses();
                 self.tell_addresses();
             }
-            Event::Owner(HostEvent::Incoming(None) | HostEvent::NoMoreAddresses) | Event::Done => {}
+            Event::Owner(
+                HostEvent::Incoming(None) | HostEvent::NoMoreAddresses | HostEvent::Closed,
+            ) => {}
         }
     }
 
@@ -252,8 +263,8 @@ impl HostNet {
         self.handshakes += 1;
         let connection = accepting.into_0rtt();
         let early = self.connected_early(id, from, &connection);
-        self.waits
-            .owner(handshake(id, early, registration, connection));
+        let handshake = handshake(id, early, registration, connection);
+        self.waits.owner(Box::pin(handshake));
     }
 
     /// Takes over a connection that resumes an earlier one, while its handshake goes on; gives its
@@ -285,12 +296,12 @@ impl HostNet {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        link.prove(connection, &mut self.waits);
+        link.prove(QuicConnection::Proved(connection), &mut self.waits);
         if let Some(exporter) = link.newly_proved() {
             self.ready
                 .push_back(HostInput::Proved { conn: id, exporter });
         }
-        link.look(&mut self.heard);
+        link.look(self.clock.now_us(), &mut self.heard);
         self.tell(id);
     }
 
@@ -316,7 +327,7 @@ impl HostNet {
         let peer = PublicKey::from_bytes(connection.remote_id().as_bytes());
         let carrier = QuicConnection::Proved(connection);
         // Both fail only for a peer that is not one of ours.
-        let (Ok(peer), Some(exporter)) = (peer, carrier.exporter()) else {
+        let (Ok(peer), Some(exporter)) = (peer, carrier.binding()) else {
             self.strangers.leave(stranger);
             return;
         };
@@ -329,7 +340,7 @@ impl HostNet {
             from,
             exporter,
         });
-        link.look(&mut self.heard);
+        link.look(self.clock.now_us(), &mut self.heard);
         self.links.insert(id, link);
         self.tell(id);
     }
@@ -358,18 +369,19 @@ impl HostNet {
 
     fn accept(&mut self) {
         let endpoint = self.endpoint.clone();
-        self.waits
-            .owner(async move { HostEvent::Incoming(endpoint.accept().await.map(Box::new)) });
+        self.waits.owner(Box::pin(async move {
+            HostEvent::Incoming(endpoint.accept().await.map(Box::new))
+        }));
     }
 
     fn await_addresses(&mut self) {
         let mut watch = self.endpoint.watch_addr();
-        self.waits.owner(async move {
+        self.waits.owner(Box::pin(async move {
             match watch.updated().await {
                 Ok(_) => HostEvent::Addresses,
                 Err(_) => HostEvent::NoMoreAddresses,
             }
-        });
+        }));
     }
 
     fn tell_addresses(&mut self) {
