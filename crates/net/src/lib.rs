@@ -24,40 +24,46 @@ pub mod signal;
 
 #[cfg(feature = "host")]
 mod address;
-#[cfg(feature = "quic")]
+#[cfg(any(feature = "viewer", feature = "host"))]
 mod clock;
-#[cfg(feature = "native")]
+#[cfg(feature = "viewer")]
 mod close;
-#[cfg(feature = "quic")]
+#[cfg(any(feature = "viewer", feature = "host"))]
 mod endpoint;
-#[cfg(feature = "native")]
+#[cfg(feature = "quic")]
 mod error;
 #[cfg(feature = "host")]
 mod host;
-#[cfg(feature = "native")]
+#[cfg(feature = "quic")]
 mod identity;
-#[cfg(feature = "quic")]
+#[cfg(any(feature = "viewer", feature = "host"))]
 mod quic;
-#[cfg(feature = "native")]
-mod relay;
 #[cfg(feature = "quic")]
+#[cfg_attr(
+    not(any(feature = "viewer", feature = "host")),
+    expect(dead_code, reason = "some of it is for endpoints")
+)]
+mod relay;
+#[cfg(any(feature = "viewer", feature = "host"))]
 mod resolve;
 #[cfg(feature = "host")]
 mod strangers;
 #[cfg(feature = "viewer")]
 mod viewer;
+#[cfg(any(feature = "viewer", feature = "signal"))]
+mod words;
 
-#[cfg(feature = "quic")]
+#[cfg(any(feature = "viewer", feature = "host"))]
 pub use endpoint::NetOptions;
-#[cfg(feature = "native")]
+#[cfg(feature = "quic")]
 pub use error::NetError;
 #[cfg(feature = "host")]
 pub use host::HostNet;
-#[cfg(feature = "native")]
-pub use identity::{IdentityError, load_or_create_identity, random_bytes};
-#[cfg(feature = "native")]
-pub use relay::{RelayCa, RelayChoice, RelayChoiceError, RelaySecret};
 #[cfg(feature = "quic")]
+pub use identity::{IdentityError, load_or_create_identity, random_bytes};
+#[cfg(feature = "quic")]
+pub use relay::{RelayCa, RelayChoice, RelayChoiceError, RelaySecret};
+#[cfg(any(feature = "viewer", feature = "host"))]
 pub use resolve::{Resolve, ResolveError};
 #[cfg(feature = "viewer")]
 pub use viewer::ViewerNet;

@@ -9,9 +9,12 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+#[cfg(feature = "host")]
+use iroh::endpoint::IncomingZeroRttConnection;
+#[cfg(feature = "viewer")]
+use iroh::endpoint::OutgoingZeroRttConnection;
 use iroh::endpoint::{
-    Connection, ConnectionError, ConnectionState, IncomingZeroRttConnection,
-    OutgoingZeroRttConnection, RecvStream, SendStream, VarInt,
+    Connection, ConnectionError, ConnectionState, RecvStream, SendStream, VarInt,
 };
 use pillion_proto::PathKind;
 
