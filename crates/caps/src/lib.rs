@@ -19,6 +19,7 @@
 //! Start reading at [`Ledger::redeem`]; `keys.rs` and `wire.rs` are the ground it stands on.
 
 mod access;
+mod binding;
 mod event;
 mod grant;
 mod keys;
@@ -30,6 +31,7 @@ mod time;
 mod wire;
 
 pub use access::{Access, AccessMode, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject, UnknownAccessMode};
+pub use binding::{Binding, BindingKind, ProofContext};
 pub use event::LedgerEvent;
 pub use grant::{
     Audience, EmailAddress, Grant, GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES, Terms,
@@ -38,7 +40,7 @@ pub use keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, sign, veri
 pub use ledger::{
     GrantStatus, Ledger, MAX_GRANTS, MAX_PEOPLE, MAX_REDEMPTIONS, Redemption, VerifiedGrant,
 };
-pub use proof::{Binding, Proof, Role, SessionCertificate, VerifiedIdentity};
+pub use proof::{Proof, Role, SessionCertificate, VerifiedIdentity};
 pub use refusal::{Malformed, Refusal};
 pub use rights::{Right, Rights, UnknownRight};
 pub use time::{CLOCK_SKEW_MILLIS, UnixMillis};

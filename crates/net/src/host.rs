@@ -197,9 +197,9 @@ impl HostNet {
                 let Some(link) = self.links.get_mut(&id) else {
                     return;
                 };
-                if let Some(exporter) = link.newly_proved() {
+                if let Some(binding) = link.newly_proved() {
                     self.ready
-                        .push_back(HostInput::Proved { conn: id, exporter });
+                        .push_back(HostInput::HandshakeConfirmed { conn: id, binding });
                 }
                 let now_us = self.clock.now_us();
                 link.on(now_us, event, &mut self.waits, &mut self.heard);
@@ -297,9 +297,9 @@ impl HostNet {
             return;
         };
         link.prove(QuicConnection::Proved(connection), &mut self.waits);
-        if let Some(exporter) = link.newly_proved() {
+        if let Some(binding) = link.newly_proved() {
             self.ready
-                .push_back(HostInput::Proved { conn: id, exporter });
+                .push_back(HostInput::HandshakeConfirmed { conn: id, binding });
         }
         link.look(self.clock.now_us(), &mut self.heard);
         self.tell(id);
@@ -327,7 +327,7 @@ impl HostNet {
         let peer = PublicKey::from_bytes(connection.remote_id().as_bytes());
         let carrier = QuicConnection::Proved(connection);
         // Both fail only for a peer that is not one of ours.
-        let (Ok(peer), Some(exporter)) = (peer, carrier.binding()) else {
+        let (Ok(peer), Some(binding)) = (peer, carrier.binding()) else {
             self.strangers.leave(stranger);
             return;
         };
@@ -338,7 +338,7 @@ impl HostNet {
             conn: id,
             peer,
             from,
-            exporter,
+            binding,
         });
         link.look(self.clock.now_us(), &mut self.heard);
         self.links.insert(id, link);

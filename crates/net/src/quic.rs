@@ -16,6 +16,7 @@ use iroh::endpoint::OutgoingZeroRttConnection;
 use iroh::endpoint::{
     Connection, ConnectionError, ConnectionState, RecvStream, SendStream, VarInt,
 };
+use pillion_caps::Binding;
 use pillion_proto::PathKind;
 
 use crate::core::{Accepted, Carrier, Opened, RecvHalf, SendHalf, StreamLost};
@@ -79,12 +80,12 @@ impl Carrier for QuicConnection {
         self.proved().is_some()
     }
 
-    fn binding(&self) -> Option<[u8; 32]> {
+    fn binding(&self) -> Option<Binding> {
         let mut out = [0; 32];
         let done = whichever!(self, connection => {
             connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
         });
-        done.is_ok().then_some(out)
+        done.is_ok().then_some(Binding::tls_exporter(out))
     }
 
     fn open(&self, both_ways: bool) -> Boxed<Option<Opened<Self>>> {

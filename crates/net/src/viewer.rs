@@ -278,7 +278,7 @@ impl ViewerNet {
             .as_ref()
             .and_then(|own| PublicKey::from_bytes(own.id().as_bytes()).ok());
         let carrier = QuicConnection::Proved(connection);
-        let (Some(own_endpoint), Some(exporter)) = (own, carrier.binding()) else {
+        let (Some(own_endpoint), Some(binding)) = (own, carrier.binding()) else {
             return self.gone("the connection broke as soon as it stood".to_owned());
         };
         match &mut self.link {
@@ -291,7 +291,7 @@ impl ViewerNet {
         }
         self.ready.push_back(ViewerInput::Connected(Connected {
             own_endpoint,
-            exporter,
+            binding,
         }));
         if let Some(link) = &mut self.link {
             link.look(self.clock.now_us(), &mut self.heard);

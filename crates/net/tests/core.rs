@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, SecretKey};
+use pillion_caps::{Binding, Ledger, SecretKey};
 use pillion_net::{
     core::{ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     limits::{MAX_QUEUED, PATH_REPORT_INTERVAL},
@@ -347,12 +347,12 @@ impl Session {
             conn: ConnId(0),
             peer,
             from: Network::ALL,
-            exporter: [8; 32],
+            binding: Binding::tls_exporter([8; 32]),
         };
         self.host.handle(self.now, connected);
         let connected = ViewerInput::Connected(Connected {
             own_endpoint: peer,
-            exporter: [8; 32],
+            binding: Binding::tls_exporter([8; 32]),
         });
         self.viewer.handle(self.now, connected);
         self.settle();

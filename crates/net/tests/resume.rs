@@ -111,7 +111,7 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
     forwarder.release().await;
     let hosting = async {
         loop {
-            if let HostInput::Proved { .. } = host.next_input().await {
+            if let HostInput::HandshakeConfirmed { .. } = host.next_input().await {
                 panic!("nothing gets through")
             }
         }
@@ -143,7 +143,7 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
                 assert!(proved.is_some(), "what proves it signs is known first");
                 said.extend(bytes);
             }
-            HostInput::Proved { conn: of, exporter } => proved = Some((of, exporter)),
+            HostInput::HandshakeConfirmed { conn: of, binding } => proved = Some((of, binding)),
             HostInput::Connected { .. } => panic!("once is enough"),
             _ => {}
         }
@@ -152,7 +152,7 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
     .await;
     let connected = connected.unwrap();
     assert_eq!(said, b"hello");
-    assert_eq!(proved, Some((conn, connected.exporter)));
+    assert_eq!(proved, Some((conn, connected.binding)));
     assert_eq!(peer, connected.own_endpoint);
     host.apply(to_viewer(conn, Stream::Control, "welcome"));
     let hosting = async {
@@ -239,7 +239,7 @@ async fn who_resumes_and_gives_up_is_let_go() {
     assert_eq!(host.connections(), 1);
     let hosting = host_hears(&mut host, "its end", |input| match input {
         HostInput::Disconnected { conn: gone } if gone == conn => Some(()),
-        HostInput::Proved { .. } => panic!("it never was"),
+        HostInput::HandshakeConfirmed { .. } => panic!("it never was"),
         _ => None,
     });
     tokio::join!(hosting, viewer.close());

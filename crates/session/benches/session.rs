@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pillion_caps::{Ledger, SecretKey};
+use pillion_caps::{Binding, Ledger, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
@@ -92,21 +92,21 @@ impl Session {
         let conn = ConnId(self.viewers.len() as u64);
         let mut viewer = Viewer::new(config, self.now);
         let peer = secret(10_000 + seed).public();
-        let exporter = [7; 32];
+        let binding = Binding::tls_exporter([7; 32]);
         self.host.handle(
             self.now,
             HostInput::Connected {
                 from: pillion_session::Network::ALL,
                 conn,
                 peer,
-                exporter,
+                binding,
             },
         );
         viewer.handle(
             self.now,
             ViewerInput::Connected(Connected {
                 own_endpoint: peer,
-                exporter,
+                binding,
             }),
         );
         self.viewers.push(viewer);

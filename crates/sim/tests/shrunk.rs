@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
@@ -295,7 +295,7 @@ impl Room {
             ViewerOutput::Connect => {
                 let (conn, endpoint) = (ConnId(self.conns), secret(200).public());
                 self.conns += 1;
-                let exporter = [u8::try_from(self.conns).unwrap(); 32];
+                let binding = Binding::tls_exporter([u8::try_from(self.conns).unwrap(); 32]);
                 self.seats[index].conn = Some(conn);
                 self.seats[index].to_host.clear();
                 self.host.handle(
@@ -304,12 +304,12 @@ impl Room {
                         from: pillion_session::Network::ALL,
                         conn,
                         peer: endpoint,
-                        exporter,
+                        binding,
                     },
                 );
                 let connected = Connected {
                     own_endpoint: endpoint,
-                    exporter,
+                    binding,
                 };
                 self.seats[index]
                     .viewer
@@ -512,7 +512,11 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
         };
         Viewer::new(config, room.now)
     };
-    let (conn, peer, exporter) = (ConnId(99), secret(201).public(), [99; 32]);
+    let (conn, peer, binding) = (
+        ConnId(99),
+        secret(201).public(),
+        Binding::tls_exporter([99; 32]),
+    );
     while viewer.poll().is_some() {}
     room.host.handle(
         room.now,
@@ -520,14 +524,14 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
             from: pillion_session::Network::ALL,
             conn,
             peer,
-            exporter,
+            binding,
         },
     );
     viewer.handle(
         room.now,
         ViewerInput::Connected(Connected {
             own_endpoint: peer,
-            exporter,
+            binding,
         }),
     );
     while let Some(output) = viewer.poll() {

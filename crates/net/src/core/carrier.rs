@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use pillion_caps::Binding;
 use pillion_proto::PathKind;
 
 /// The halves of a stream that the peer opened: the sending one only where it goes both ways.
@@ -37,9 +38,9 @@ pub trait Carrier: Clone {
     /// anybody may replay.
     fn is_established(&self) -> bool;
 
-    /// What proofs on this connection sign. `None` before its handshake is complete, or when it is gone
+    /// What proofs on this connection are bound to. `None` before its handshake is complete, or when it is gone
     /// already.
-    fn binding(&self) -> Option<[u8; 32]>;
+    fn binding(&self) -> Option<Binding>;
 
     /// Opens a stream, as soon as the peer allows it.
     fn open(&self, both_ways: bool) -> Self::Opening;

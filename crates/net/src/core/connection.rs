@@ -10,6 +10,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use futures_util::future::{join_all, select};
+use pillion_caps::Binding;
 use pillion_proto::{PathKind, StreamKind, TrackId};
 use pillion_session::{ConnId, Stream};
 
@@ -66,7 +67,7 @@ pub struct PeerConnection<C: Carrier> {
     id: ConnId,
     role: Role,
     carrier: C,
-    /// It is still to be said what proofs on this connection sign.
+    /// It is still to be said what proofs on this connection are bound to.
     proving: bool,
     sending: HashMap<Stream, Outgoing<C>>,
     receiving: HashMap<Stream, Arc<CancelRead>>,
@@ -141,10 +142,10 @@ impl<C: Carrier> PeerConnection<C> {
         }
     }
 
-    /// What proofs on this connection sign, once: as soon as the handshake of one that began early is
+    /// What proofs on this connection are bound to, once: as soon as the handshake of one that began early is
     /// complete. To be asked before [`on`](Self::on), so that it is known before any byte that was sent
     /// after the handshake.
-    pub fn newly_proved(&mut self) -> Option<[u8; 32]> {
+    pub fn newly_proved(&mut self) -> Option<Binding> {
         if !self.proving {
             return None;
         }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use pillion_caps::Binding;
 use pillion_net::core::{Accepted, Carrier, Opened, RecvHalf, SendHalf, StreamLost};
 use pillion_proto::PathKind;
 
@@ -150,8 +151,9 @@ impl Carrier for Pipe {
         self.wire.borrow().established
     }
 
-    fn binding(&self) -> Option<[u8; 32]> {
-        self.is_established().then_some([8; 32])
+    fn binding(&self) -> Option<Binding> {
+        self.is_established()
+            .then_some(Binding::tls_exporter([8; 32]))
     }
 
     fn open(&self, both_ways: bool) -> Local<Option<Opened<Pipe>>> {

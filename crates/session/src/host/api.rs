@@ -1,7 +1,7 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, PublicKey, SecretKey};
 use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
 use pillion_proto::{AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -109,7 +109,7 @@ pub enum HostInput {
         attached: bool,
     },
     /// Somebody resumes an earlier TLS session, and its handshake is under way: what it says until
-    /// [`HostInput::Proved`] may be a recording of what was said once before. Only anybody who held the
+    /// [`HostInput::HandshakeConfirmed`] may be a recording of what was said once before. Only anybody who held the
     /// earlier session can read what is said to it.
     EarlyConnected {
         /// The connection.
@@ -120,11 +120,11 @@ pub enum HostInput {
         from: Network,
     },
     /// The handshake of a connection that began early is complete.
-    Proved {
+    HandshakeConfirmed {
         /// The connection.
         conn: ConnId,
-        /// Its exported keying material.
-        exporter: [u8; 32],
+        /// What proofs on it are bound to.
+        binding: Binding,
     },
     /// Somebody connected; nothing is known of them but that TLS holds.
     Connected {
@@ -134,8 +134,8 @@ pub enum HostInput {
         peer: PublicKey,
         /// Where it comes from, as far as that is known.
         from: Network,
-        /// The connection's exported keying material.
-        exporter: [u8; 32],
+        /// What proofs on it are bound to.
+        binding: Binding,
     },
     /// Bytes came.
     Received {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::PublicKey;
+use pillion_caps::{Binding, PublicKey};
 use pillion_proto::{
     Ack, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
     Refused, RefusedCode, TrackMsg,
@@ -47,8 +47,8 @@ pub(in crate::host) struct Conn {
     pub(in crate::host) peer: PublicKey,
     /// Where it comes from.
     pub(in crate::host) from: Lineage,
-    /// What proofs on it sign; `None` while its handshake is under way.
-    pub(in crate::host) exporter: Option<[u8; 32]>,
+    /// What proofs on it are bound to; `None` while its handshake is under way.
+    pub(in crate::host) binding: Option<Binding>,
     pub(in crate::host) early: Early,
     pub(in crate::host) since_us: u64,
     framer: Framer,
@@ -112,13 +112,13 @@ impl Conn {
     pub(in crate::host) fn new(
         peer: PublicKey,
         from: Network,
-        exporter: Option<[u8; 32]>,
+        binding: Option<Binding>,
         now_us: u64,
     ) -> Conn {
         Conn {
             peer,
             from: from.lineage(),
-            exporter,
+            binding,
             early: Early::Unasked,
             since_us: now_us,
             framer: Framer::new(MAX_FROM_VIEWER),

@@ -181,13 +181,15 @@ impl Host {
             HostInput::EarlyConnected { conn, peer, from } => {
                 self.on_connected(conn, peer, from, None);
             }
-            HostInput::Proved { conn, exporter } => self.on_proved(conn, exporter),
+            HostInput::HandshakeConfirmed { conn, binding } => {
+                self.on_handshake_confirmed(conn, binding)
+            }
             HostInput::Connected {
                 conn,
                 peer,
                 from,
-                exporter,
-            } => self.on_connected(conn, peer, from, Some(exporter)),
+                binding,
+            } => self.on_connected(conn, peer, from, Some(binding)),
             HostInput::Received {
                 conn,
                 stream,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, LedgerEvent, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, LedgerEvent, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -349,15 +349,15 @@ impl World {
         let conn = self.next_conn();
         let connected = Connected {
             own_endpoint: secret(99).public(),
-            exporter: exporter(conn),
+            binding: binding_of(conn),
         };
         self.strangers.insert(conn, Vec::new());
-        let (peer, exporter) = (connected.own_endpoint, connected.exporter);
+        let (peer, binding) = (connected.own_endpoint, connected.binding);
         self.host(HostInput::Connected {
             conn,
             peer,
             from: self.from,
-            exporter,
+            binding,
         });
         (conn, connected)
     }
@@ -379,16 +379,16 @@ impl World {
         let now = self.now;
         let seat = &mut self.seats[index];
         let conn = seat.conn.unwrap();
-        let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+        let (peer, binding) = (seat.endpoint.public(), binding_of(conn));
         let input = match seat.early.take().unwrap() {
-            true => HostInput::Proved { conn, exporter },
+            true => HostInput::HandshakeConfirmed { conn, binding },
             false => {
                 seat.to_host.clear();
                 HostInput::Connected {
                     conn,
                     peer,
                     from: self.from,
-                    exporter,
+                    binding,
                 }
             }
         };
@@ -397,7 +397,7 @@ impl World {
             index,
             ViewerInput::Connected(Connected {
                 own_endpoint: peer,
-                exporter,
+                binding,
             }),
         );
     }
@@ -626,7 +626,7 @@ impl World {
                 seat.to_viewer.clear();
                 seat.finished.clear();
                 seat.conn = Some(conn);
-                let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+                let (peer, binding) = (seat.endpoint.public(), binding_of(conn));
                 if let Some(taken) = seat.early {
                     if taken {
                         self.host.handle(
@@ -646,12 +646,12 @@ impl World {
                         from: self.from,
                         conn,
                         peer,
-                        exporter,
+                        binding,
                     },
                 );
                 let connected = Connected {
                     own_endpoint: peer,
-                    exporter,
+                    binding,
                 };
                 seat.viewer.handle(now, ViewerInput::Connected(connected));
             }
@@ -931,10 +931,10 @@ impl Seat {
     }
 }
 
-fn exporter(conn: ConnId) -> [u8; 32] {
-    let mut exporter = [7; 32];
-    exporter[..8].copy_from_slice(&conn.0.to_be_bytes());
-    exporter
+fn binding_of(conn: ConnId) -> Binding {
+    let mut exported = [7; 32];
+    exported[..8].copy_from_slice(&conn.0.to_be_bytes());
+    Binding::tls_exporter(exported)
 }
 
 /// What a token string gives a viewer to present.

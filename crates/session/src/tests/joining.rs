@@ -1,6 +1,7 @@
 //! Who gets in, who doesn't, and what they are told.
 
 use bytes::BytesMut;
+use pillion_caps::Binding;
 use pillion_proto::{
     Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, Refused, RefusedCode, Version,
     VersionRange, limits::MAX_CONTROL_MESSAGE,
@@ -126,6 +127,20 @@ fn another_version_is_told_which_side_to_upgrade() {
             .as_str()
             .contains("upgrade pillion on your side")
     );
+}
+
+#[test]
+fn a_proof_bound_to_another_kind_of_connection_is_refused() {
+    let mut world = World::shared();
+    let (conn, connected) = world.stranger();
+    let web = Binding::web_transport(&[1; 32], &[2; 32], &[3; 32]);
+    let connected = Connected {
+        binding: web,
+        ..connected
+    };
+    let hello = hello(world.viewer_config(50, "eve"), &connected);
+    say(&mut world, conn, &FromViewer::Hello(Box::new(hello)));
+    assert_eq!(refusal(&world, conn).code, RefusedCode::PROOF);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! else.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::PublicKey;
+use pillion_caps::{Binding, PublicKey};
 use pillion_proto::{
     Ack, Framer, FromViewer, GrantProof, JoinId, Ping, RefusedCode, Resume, Rights, SnapshotMsg,
     TrackMsg, Version, VersionRange, limits::MAX_TRACK_MESSAGE,
@@ -329,7 +329,7 @@ fn anything_else_in_a_first_flight_is_refused() {
     // A hello that was good on the connection before, and one made for nothing yet known.
     let connected = crate::Connected {
         own_endpoint: endpoint,
-        exporter: [0; 32],
+        binding: Binding::tls_exporter([0; 32]),
     };
     let recorded = hello(world.viewer_config(10, "anna"), &connected);
     let grant = GrantProof {
@@ -421,13 +421,13 @@ fn a_recorded_first_flight_does_no_harm() {
 fn a_first_flight_that_comes_late_is_answered_by_the_hello_alone() {
     let (mut world, endpoint) = joined();
     let conn = world.early_stranger(endpoint);
-    let exporter = [5; 32];
-    world.host(HostInput::Proved { conn, exporter });
+    let binding = Binding::tls_exporter([5; 32]);
+    world.host(HostInput::HandshakeConfirmed { conn, binding });
     say(&mut world, conn, &resume());
     assert!(world.strangers[&conn].is_empty());
     let connected = crate::Connected {
         own_endpoint: endpoint,
-        exporter,
+        binding,
     };
     let mut config = world.viewer_config(10, "anna");
     config.join = JoinId([99; 16]);
@@ -447,11 +447,11 @@ fn a_connection_that_was_put_out_is_not_let_in_by_its_handshake() {
     let (mut world, endpoint) = joined();
     let conn = resumes(&mut world, endpoint);
     say(&mut world, conn, &FromViewer::RequestEdit);
-    let exporter = [5; 32];
-    world.host(HostInput::Proved { conn, exporter });
+    let binding = Binding::tls_exporter([5; 32]);
+    world.host(HostInput::HandshakeConfirmed { conn, binding });
     let connected = crate::Connected {
         own_endpoint: endpoint,
-        exporter,
+        binding,
     };
     let said = world.strangers[&conn].len();
     let hello = hello(world.viewer_config(10, "anna"), &connected);

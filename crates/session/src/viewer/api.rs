@@ -1,7 +1,7 @@
 //! What goes into a [`Viewer`](super::Viewer), what comes out of it, and what it shows.
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Binding, PublicKey, SecretKey};
 use pillion_proto::{
     JoinId, Knocks, Manage, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackState,
 };
@@ -39,8 +39,8 @@ pub struct ViewerConfig {
 pub struct Connected {
     /// This end's endpoint id.
     pub own_endpoint: PublicKey,
-    /// The connection's exported keying material.
-    pub exporter: [u8; 32],
+    /// What proofs on it are bound to.
+    pub binding: Binding,
 }
 
 /// What happens to a viewer.

@@ -1,6 +1,8 @@
 //! Coming in: what the viewer proves, and what the host proves to it.
 
-use pillion_caps::{Binding, Domain, Grant, Proof, PublicKey, Role, SecretKey, Signature, verify};
+use pillion_caps::{
+    Domain, Grant, Proof, ProofContext, PublicKey, Role, SecretKey, Signature, verify,
+};
 use pillion_proto::{
     GrantProof, Hello, ProtocolError, Resume, Text, VersionRange, Welcome,
     limits::{MAX_CLAIMS_IN_HELLO, MAX_NAME, MAX_PADDING},
@@ -30,14 +32,14 @@ impl Viewer {
         let ViewerConfig {
             identity, session, ..
         } = &self.config;
-        let binding = Binding {
-            exporter: connected.exporter,
+        let context = ProofContext {
+            binding: connected.binding,
             host_endpoint: *session,
             viewer_endpoint: connected.own_endpoint,
             session: *session,
         };
         let prove = |key: &SecretKey, grant, role| {
-            (*Proof::new(key, &binding, grant, role).as_bytes()).into()
+            (*Proof::new(key, &context, grant, role).as_bytes()).into()
         };
         let grants = self.grants.iter().filter_map(|(bytes, link)| {
             let id = Some(Grant::from_bytes(bytes).ok()?.id());

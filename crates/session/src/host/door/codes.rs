@@ -4,7 +4,7 @@
 //! holds a link key derived for that endpoint. So nothing has to be remembered for it to be held to them;
 //! what is remembered is the code's number, for the log and the person at the host.
 
-use pillion_caps::{Binding, Proof, PublicKey, Refusal, Role, SecretKey};
+use pillion_caps::{Proof, ProofContext, PublicKey, Refusal, Role, SecretKey};
 use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
 
 use crate::host::{Host, api::HostNotice, conn::PeerError, door::admission::AdmittedBy};
@@ -82,7 +82,7 @@ impl Host {
     pub(in crate::host) fn shown_link(
         &self,
         hello: &Hello,
-        binding: &Binding,
+        context: &ProofContext,
     ) -> Result<Option<PublicKey>, Refusal> {
         let (Some((link, proof)), Some(current)) = (&hello.link, &self.sharing.link) else {
             return Ok(None);
@@ -91,11 +91,11 @@ impl Host {
         let shown = match link == current.as_bytes() {
             true => Some(current),
             false => self
-                .link_of(&binding.viewer_endpoint)
+                .link_of(&context.viewer_endpoint)
                 .filter(|own| link == own.as_bytes()),
         };
         let Some(shown) = shown else { return Ok(None) };
-        Proof::from_bytes((*proof).into()).verify(&shown, binding, None, Role::Link)?;
+        Proof::from_bytes((*proof).into()).verify(&shown, context, None, Role::Link)?;
         Ok(Some(current))
     }
 
@@ -112,7 +112,7 @@ impl Host {
     pub(in crate::host) fn check_given_to(
         &mut self,
         hello: &Hello,
-        binding: &Binding,
+        context: &ProofContext,
     ) -> Result<(), PeerError> {
         let Some((link, proof)) = &hello.link else {
             return Ok(());
@@ -121,7 +121,7 @@ impl Host {
         let Some(used) = used.find(|used| link == used.link.as_bytes()) else {
             return Ok(());
         };
-        let held = Proof::from_bytes((*proof).into()).verify(&used.link, binding, None, Role::Link);
+        let held = Proof::from_bytes((*proof).into()).verify(&used.link, context, None, Role::Link);
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
             self.notice(HostNotice::Said(format!(

@@ -95,7 +95,7 @@ impl Host {
         }
         state.early = Early::Ignored;
         // Late: the hello is right behind it, and gets the screen or is told why not.
-        let is_early = state.exporter.is_none();
+        let is_early = state.binding.is_none();
         let peer = state.peer;
         if is_early && self.may_return(&peer, resume) {
             self.show_once(conn);

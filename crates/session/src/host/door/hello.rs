@@ -1,7 +1,8 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, Proof, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
+    Audience, Binding, Grant, GrantId, Proof, ProofContext, PublicKey, Refusal, UnixMillis,
+    VerifiedIdentity,
 };
 use pillion_people::{Issuer, Name};
 use pillion_proto::{
@@ -79,18 +80,17 @@ enum HelloOutcome {
 }
 
 impl Host {
-    /// Somebody connected; without `exporter`, the handshake is under way.
+    /// Somebody connected; without `binding`, the handshake is under way.
     pub(in crate::host) fn on_connected(
         &mut self,
         conn: ConnId,
         peer: PublicKey,
         from: Network,
-        exporter: Option<[u8; 32]>,
+        binding: Option<Binding>,
     ) {
         let now = self.now.mono_us;
         let joining = self.conns.len() - self.members;
-        self.conns
-            .insert(conn, Conn::new(peer, from, exporter, now));
+        self.conns.insert(conn, Conn::new(peer, from, binding, now));
         if joining >= MAX_JOINING || self.members >= MAX_VIEWERS {
             let text = "too many people are joining this session at this moment; try again shortly";
             return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
@@ -99,9 +99,9 @@ impl Host {
     }
 
     /// The handshake of a connection that began early is complete.
-    pub(in crate::host) fn on_proved(&mut self, conn: ConnId, exporter: [u8; 32]) {
+    pub(in crate::host) fn on_handshake_confirmed(&mut self, conn: ConnId, binding: Binding) {
         if let Some(state) = self.conns.get_mut(&conn) {
-            state.exporter = Some(exporter);
+            state.binding = Some(binding);
         }
     }
 
@@ -169,7 +169,7 @@ impl Host {
         let Some(state) = self.conns.get(&conn) else {
             return Err(PeerError::protocol("a hello from nowhere"));
         };
-        let Some(exporter) = state.exporter else {
+        let Some(binding) = state.binding else {
             return Err(PeerError::protocol(
                 "a hello before the handshake is complete",
             ));
@@ -177,8 +177,8 @@ impl Host {
         let version = self.check_open(hello.versions)?;
 
         let session = self.keys.session.public();
-        let binding = Binding {
-            exporter,
+        let context = ProofContext {
+            binding,
             host_endpoint: session,
             viewer_endpoint: state.peer,
             session,
@@ -188,7 +188,7 @@ impl Host {
             PeerError::new(RefusedCode::PROOF, "your identity key is no usable key")
         })?;
         let identity = Proof::from_bytes(hello.identity_proof.into())
-            .verify_identity(key, &binding, None)
+            .verify_identity(key, &context, None)
             .map_err(bad_proof)?;
 
         self.check_person(&key)?;
@@ -213,9 +213,9 @@ impl Host {
             return Ok(HelloOutcome::WaitForLists);
         }
 
-        let link = self.shown_link(hello, &binding).map_err(bad_proof)?;
+        let link = self.shown_link(hello, &context).map_err(bad_proof)?;
         let shown = Credentials {
-            ticket: link.map(|_| self.entry_by_ticket(&binding.viewer_endpoint)),
+            ticket: link.map(|_| self.entry_by_ticket(&context.viewer_endpoint)),
             grant: false,
         };
         if self.decide_admission(&who, shown) == Admission::NotAMember {
@@ -268,7 +268,7 @@ impl Host {
                 Err(PeerError::new(RefusedCode::GRANT, refusal.to_string()))
             }
             (Admission::Nothing, None) => {
-                self.check_given_to(hello, &binding)?;
+                self.check_given_to(hello, &context)?;
                 let text = "this ticket does not open this session (any more): the host may have \
                             replaced it. Ask the host for the new one (pillion ticket)";
                 Err(PeerError::new(RefusedCode::TICKET, text))
