@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
 use pillion_caps::{
-    Audience, Binding, Grant, Ledger, Proof, ProofContext, PublicKey, Right, Rights, Role,
-    SecretKey, Terms, UnixMillis,
+    Audience, Binding, Grant, Ledger, PeerEndpoint, Proof, ProofContext, PublicKey, Right, Rights,
+    Role, SecretKey, Terms, UnixMillis,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -29,7 +29,7 @@ fn bench(criterion: &mut Criterion, passed_on: u8) -> Result<(), Box<dyn std::er
     let context = ProofContext {
         binding: Binding::tls_exporter([7; 32]),
         host_endpoint: session.public(),
-        viewer_endpoint: SecretKey::from_bytes(&[4; 32]).public(),
+        viewer_endpoint: PeerEndpoint::Proved(SecretKey::from_bytes(&[4; 32]).public()),
         session: session.public(),
     };
     let id = Some(grant.id());

@@ -76,6 +76,25 @@ impl fmt::Debug for Binding {
     }
 }
 
+/// The endpoint at the viewer's end of a connection, as far as the transport proves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerEndpoint {
+    /// The transport proved that the peer holds this endpoint key.
+    Proved(PublicKey),
+    /// It proved nothing of the kind, as WebTransport: the peer has no endpoint id here that counts.
+    Unproved,
+}
+
+impl PeerEndpoint {
+    /// The key, where it is proved.
+    pub const fn key(&self) -> Option<&PublicKey> {
+        match self {
+            PeerEndpoint::Proved(key) => Some(key),
+            PeerEndpoint::Unproved => None,
+        }
+    }
+}
+
 /// All that makes a proof one of this connection, session and pair of ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProofContext {
@@ -83,8 +102,8 @@ pub struct ProofContext {
     pub binding: Binding,
     /// The endpoint key of the host.
     pub host_endpoint: PublicKey,
-    /// The endpoint key of the viewer.
-    pub viewer_endpoint: PublicKey,
+    /// The endpoint of the viewer.
+    pub viewer_endpoint: PeerEndpoint,
     /// The session's key.
     pub session: PublicKey,
 }

@@ -31,7 +31,7 @@ mod time;
 mod wire;
 
 pub use access::{Access, AccessMode, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject, UnknownAccessMode};
-pub use binding::{Binding, BindingKind, ProofContext};
+pub use binding::{Binding, BindingKind, PeerEndpoint, ProofContext};
 pub use event::LedgerEvent;
 pub use grant::{
     Audience, EmailAddress, Grant, GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES, Terms,

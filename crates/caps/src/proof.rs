@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    binding::ProofContext,
+    binding::{PeerEndpoint, ProofContext},
     grant::GrantId,
     keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, sign, verify},
     refusal::Refusal,
@@ -149,12 +149,19 @@ impl SessionCertificate {
     }
 }
 
-/// What a proof signs: role, binding (kind and bytes), host, viewer, session, then 0, or 1 and the grant's id.
+/// What a proof signs: role, binding (kind and bytes), host, the viewer's endpoint (0, or 1 and the key),
+/// session, then 0, or 1 and the grant's id.
 fn message(context: &ProofContext, grant: Option<GrantId>, role: Role) -> Vec<u8> {
     let mut message = vec![role.tag()];
     message.extend(context.binding.signed());
     message.extend(context.host_endpoint.as_bytes());
-    message.extend(context.viewer_endpoint.as_bytes());
+    match context.viewer_endpoint {
+        PeerEndpoint::Unproved => message.push(0),
+        PeerEndpoint::Proved(key) => {
+            message.push(1);
+            message.extend(key.as_bytes());
+        }
+    }
     message.extend(context.session.as_bytes());
     match grant {
         None => message.push(0),
@@ -182,7 +189,7 @@ mod tests {
         ProofContext {
             binding: Binding::tls_exporter([9; 32]),
             host_endpoint: secret(2).public(),
-            viewer_endpoint: secret(3).public(),
+            viewer_endpoint: PeerEndpoint::Proved(secret(3).public()),
             session: secret(4).public(),
         }
     }
@@ -194,8 +201,8 @@ mod tests {
         let proof = Proof::new(&secret(1), &context(), GRANT, Role::Link);
         assert_eq!(
             HEXLOWER.encode(proof.as_bytes()),
-            "1ff9cb7cb2fc2ee8da67b4113f66f182761c0abe801fab15bcee77167e1e1f4d428112e57872f1a6\
-             b79d73945473d2e48ec24fc0b400fd6d2fef2c5ff2532d0f"
+            "fde82b746925f681a183537e4cc623f21744a32a73e6945de00b9749d818b6c61d01ebca992ebc56\
+             23fa50290f9a413c48635d7180a29c907bc96c4f742d8601"
         );
         let certificate = SessionCertificate::new(&secret(1), &secret(4).public());
         assert_eq!(
@@ -213,7 +220,8 @@ mod tests {
         expected.push(1);
         expected.extend([9; 32]);
         expected.extend(context.host_endpoint.as_bytes());
-        expected.extend(context.viewer_endpoint.as_bytes());
+        expected.push(1);
+        expected.extend(secret(3).public().as_bytes());
         expected.extend(context.session.as_bytes());
         assert_eq!(
             message(&context, GRANT, Role::Link),
@@ -222,6 +230,16 @@ mod tests {
         expected[0] = 1;
         assert_eq!(
             message(&context, None, Role::Identity),
+            [&expected[..], &[0]].concat()
+        );
+        let unproved = ProofContext {
+            viewer_endpoint: PeerEndpoint::Unproved,
+            ..context
+        };
+        let host_ends = 2 + 32 + 32;
+        expected.splice(host_ends..host_ends + 33, [0]);
+        assert_eq!(
+            message(&unproved, None, Role::Identity),
             [&expected[..], &[0]].concat()
         );
     }
@@ -243,7 +261,11 @@ mod tests {
                 ..context()
             },
             ProofContext {
-                viewer_endpoint: key,
+                viewer_endpoint: PeerEndpoint::Proved(key),
+                ..context()
+            },
+            ProofContext {
+                viewer_endpoint: PeerEndpoint::Unproved,
                 ..context()
             },
             ProofContext {
@@ -251,8 +273,8 @@ mod tests {
                 ..context()
             },
             ProofContext {
-                host_endpoint: context().viewer_endpoint,
-                viewer_endpoint: context().host_endpoint,
+                host_endpoint: secret(3).public(),
+                viewer_endpoint: PeerEndpoint::Proved(context().host_endpoint),
                 ..context()
             },
         ];

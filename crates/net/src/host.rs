@@ -11,7 +11,7 @@ use iroh::{
     Endpoint, EndpointAddr, RelayUrl, Watcher,
     endpoint::{Connection, ConnectionError, Incoming, IncomingZeroRttConnection, VarInt},
 };
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput, Network};
 
 use crate::{
@@ -336,7 +336,7 @@ impl HostNet {
         let mut link = PeerConnection::new(id, Role::Host, carrier, &mut self.waits);
         self.ready.push_back(HostInput::Connected {
             conn: id,
-            peer,
+            peer: PeerEndpoint::Proved(peer),
             from,
             binding,
         });

@@ -6,7 +6,7 @@ use iroh::{
     Endpoint, EndpointAddr, Watcher,
     endpoint::{Connection, ConnectionError, OutgoingZeroRttConnection, ZeroRttStatus},
 };
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_proto::ALPN;
 use pillion_session::{ConnId, Connected, ViewerInput, ViewerOutput};
 use tokio::task::JoinHandle;
@@ -290,7 +290,7 @@ impl ViewerNet {
             }
         }
         self.ready.push_back(ViewerInput::Connected(Connected {
-            own_endpoint,
+            own_endpoint: PeerEndpoint::Proved(own_endpoint),
             binding,
         }));
         if let Some(link) = &mut self.link {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, SecretKey};
 use pillion_net::{
     core::{ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     limits::{MAX_QUEUED, PATH_REPORT_INTERVAL},
@@ -342,7 +342,7 @@ impl Session {
     }
 
     fn join(&mut self) {
-        let peer = SecretKey::from_bytes(&[9; 32]).public();
+        let peer = PeerEndpoint::Proved(SecretKey::from_bytes(&[9; 32]).public());
         let connected = HostInput::Connected {
             conn: ConnId(0),
             peer,

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use common::*;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
+use pillion_caps::{Ledger, PeerEndpoint, PublicKey, SecretKey};
 use pillion_net::{HostNet, RelayChoice, ViewerNet, random_bytes};
 use pillion_proto::{JoinId, Ticket, TrackId};
 use pillion_session::{
@@ -153,7 +153,7 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
     let connected = connected.unwrap();
     assert_eq!(said, b"hello");
     assert_eq!(proved, Some((conn, connected.binding)));
-    assert_eq!(peer, connected.own_endpoint);
+    assert_eq!(connected.own_endpoint, PeerEndpoint::Proved(peer));
     host.apply(to_viewer(conn, Stream::Control, "welcome"));
     let hosting = async {
         loop {

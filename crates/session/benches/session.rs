@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pillion_caps::{Binding, Ledger, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
@@ -91,7 +91,7 @@ impl Session {
         };
         let conn = ConnId(self.viewers.len() as u64);
         let mut viewer = Viewer::new(config, self.now);
-        let peer = secret(10_000 + seed).public();
+        let peer = PeerEndpoint::Proved(secret(10_000 + seed).public());
         let binding = Binding::tls_exporter([7; 32]);
         self.host.handle(
             self.now,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
@@ -303,12 +303,12 @@ impl Room {
                     HostInput::Connected {
                         from: pillion_session::Network::ALL,
                         conn,
-                        peer: endpoint,
+                        peer: PeerEndpoint::Proved(endpoint),
                         binding,
                     },
                 );
                 let connected = Connected {
-                    own_endpoint: endpoint,
+                    own_endpoint: PeerEndpoint::Proved(endpoint),
                     binding,
                 };
                 self.seats[index]
@@ -514,7 +514,7 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
     };
     let (conn, peer, binding) = (
         ConnId(99),
-        secret(201).public(),
+        PeerEndpoint::Proved(secret(201).public()),
         Binding::tls_exporter([99; 32]),
     );
     while viewer.poll().is_some() {}

@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::Index};
 
 use super::*;
 use crate::{
-    binding::{Binding, ProofContext},
+    binding::{Binding, PeerEndpoint, ProofContext},
     keys::SecretKey,
     refusal::Malformed,
 };
@@ -55,7 +55,7 @@ fn context(identity: u8) -> ProofContext {
     ProofContext {
         binding: Binding::tls_exporter([identity; 32]),
         host_endpoint: session().public(),
-        viewer_endpoint: key(99),
+        viewer_endpoint: PeerEndpoint::Proved(key(99)),
         session: session().public(),
     }
 }

@@ -1,7 +1,7 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
 use pillion_proto::{AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -130,8 +130,8 @@ pub enum HostInput {
     Connected {
         /// The connection.
         conn: ConnId,
-        /// The other end's endpoint id.
-        peer: PublicKey,
+        /// The other end's endpoint. One that is not proved gives neither codes nor early data.
+        peer: PeerEndpoint,
         /// Where it comes from, as far as that is known.
         from: Network,
         /// What proofs on it are bound to.

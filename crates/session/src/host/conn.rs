@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{Binding, PublicKey};
+use pillion_caps::{Binding, PeerEndpoint, PublicKey};
 use pillion_proto::{
     Ack, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
     Refused, RefusedCode, TrackMsg,
@@ -44,7 +44,7 @@ const SILENT_AFTER_US: u64 = 2_500_000;
 
 /// One connection.
 pub(in crate::host) struct Conn {
-    pub(in crate::host) peer: PublicKey,
+    pub(in crate::host) peer: PeerEndpoint,
     /// Where it comes from.
     pub(in crate::host) from: Lineage,
     /// What proofs on it are bound to; `None` while its handshake is under way.
@@ -110,7 +110,7 @@ pub(in crate::host) struct Member {
 
 impl Conn {
     pub(in crate::host) fn new(
-        peer: PublicKey,
+        peer: PeerEndpoint,
         from: Network,
         binding: Option<Binding>,
         now_us: u64,

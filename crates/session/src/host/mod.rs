@@ -18,7 +18,7 @@ mod tracks;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use iroh_base::EndpointAddr;
-use pillion_caps::{Domain, PublicKey, SecretKey, Signature, sign};
+use pillion_caps::{Domain, PeerEndpoint, PublicKey, SecretKey, Signature, sign};
 use pillion_people::{Name, Trust};
 use pillion_proto::{AccessMode, FromHost, JoinId, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
@@ -179,7 +179,7 @@ impl Host {
             HostInput::Resized { track, size } => self.on_resized(track, size),
             HostInput::Tty { attached } => self.on_tty(attached),
             HostInput::EarlyConnected { conn, peer, from } => {
-                self.on_connected(conn, peer, from, None);
+                self.on_connected(conn, PeerEndpoint::Proved(peer), from, None);
             }
             HostInput::HandshakeConfirmed { conn, binding } => {
                 self.on_handshake_confirmed(conn, binding)

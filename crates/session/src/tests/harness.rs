@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, LedgerEvent, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, LedgerEvent, PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -115,6 +115,8 @@ pub(super) struct World {
     conns: u64,
     /// Where everybody comes from.
     pub(super) from: Network,
+    /// Connections prove no endpoint, as WebTransport's.
+    pub(super) unproved: bool,
 }
 
 /// What a session keeps.
@@ -238,6 +240,7 @@ impl World {
             requests: 0,
             conns: 0,
             from: Network::ALL,
+            unproved: false,
         };
         world.is_reached();
         world
@@ -348,7 +351,7 @@ impl World {
     pub(super) fn stranger(&mut self) -> (ConnId, Connected) {
         let conn = self.next_conn();
         let connected = Connected {
-            own_endpoint: secret(99).public(),
+            own_endpoint: self.endpoint(&secret(99)),
             binding: binding_of(conn),
         };
         self.strangers.insert(conn, Vec::new());
@@ -379,7 +382,8 @@ impl World {
         let now = self.now;
         let seat = &mut self.seats[index];
         let conn = seat.conn.unwrap();
-        let (peer, binding) = (seat.endpoint.public(), binding_of(conn));
+        let peer = PeerEndpoint::Proved(seat.endpoint.public());
+        let binding = binding_of(conn);
         let input = match seat.early.take().unwrap() {
             true => HostInput::HandshakeConfirmed { conn, binding },
             false => {
@@ -400,6 +404,14 @@ impl World {
                 binding,
             }),
         );
+    }
+
+    /// What a connection of this endpoint proves.
+    fn endpoint(&self, key: &SecretKey) -> PeerEndpoint {
+        match self.unproved {
+            true => PeerEndpoint::Unproved,
+            false => PeerEndpoint::Proved(key.public()),
+        }
     }
 
     fn next_conn(&mut self) -> ConnId {
@@ -626,8 +638,9 @@ impl World {
                 seat.to_viewer.clear();
                 seat.finished.clear();
                 seat.conn = Some(conn);
-                let (peer, binding) = (seat.endpoint.public(), binding_of(conn));
+                let binding = binding_of(conn);
                 if let Some(taken) = seat.early {
+                    let peer = seat.endpoint.public();
                     if taken {
                         self.host.handle(
                             now,
@@ -640,6 +653,10 @@ impl World {
                     }
                     return seat.viewer.handle(now, ViewerInput::EarlyConnected);
                 }
+                let peer = match self.unproved {
+                    true => PeerEndpoint::Unproved,
+                    false => PeerEndpoint::Proved(seat.endpoint.public()),
+                };
                 self.host.handle(
                     now,
                     HostInput::Connected {

@@ -17,5 +17,6 @@ mod rights;
 mod story;
 mod taken_back;
 mod typing;
+mod unproved;
 mod watching;
 mod who;

@@ -1,7 +1,7 @@
 //! What goes into a [`Viewer`](super::Viewer), what comes out of it, and what it shows.
 
 use bytes::Bytes;
-use pillion_caps::{Binding, PublicKey, SecretKey};
+use pillion_caps::{Binding, PeerEndpoint, PublicKey, SecretKey};
 use pillion_proto::{
     JoinId, Knocks, Manage, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackState,
 };
@@ -37,8 +37,8 @@ pub struct ViewerConfig {
 /// A connection that TLS has proved.
 #[derive(Debug, Clone, Copy)]
 pub struct Connected {
-    /// This end's endpoint id.
-    pub own_endpoint: PublicKey,
+    /// This end's endpoint, as the transport proves it to the host.
+    pub own_endpoint: PeerEndpoint,
     /// What proofs on it are bound to.
     pub binding: Binding,
 }

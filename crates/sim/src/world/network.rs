@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pillion_caps::Binding;
+use pillion_caps::{Binding, PeerEndpoint};
 use pillion_proto::{Framer, Hello, ParticipantId, PathKind, TrackId};
 use pillion_session::{ConnId, Connected, HostInput, Network, Stream, ViewerInput};
 
@@ -191,7 +191,7 @@ impl World {
     fn stands(&mut self, index: usize) {
         let binding = Binding::tls_exporter(self.dice.bytes());
         let id = self.connect(index);
-        let peer = self.seats[index].endpoint;
+        let peer = PeerEndpoint::Proved(self.seats[index].endpoint);
         self.tell_host(HostInput::Connected {
             from: Network::ALL,
             conn: ConnId(id),
@@ -238,7 +238,7 @@ impl World {
     /// The viewer's end of a connection stands.
     fn connected(&mut self, index: usize, id: u64, binding: Binding) {
         self.seats[index].ticket_of = Some(self.lives);
-        let own_endpoint = self.seats[index].endpoint;
+        let own_endpoint = PeerEndpoint::Proved(self.seats[index].endpoint);
         self.tell_viewer(
             index,
             ViewerInput::Connected(Connected {

@@ -1,8 +1,8 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, Proof, ProofContext, PublicKey, Refusal, UnixMillis,
-    VerifiedIdentity,
+    Audience, Binding, Grant, GrantId, PeerEndpoint, Proof, ProofContext, PublicKey, Refusal,
+    UnixMillis, VerifiedIdentity,
 };
 use pillion_people::{Issuer, Name};
 use pillion_proto::{
@@ -84,7 +84,7 @@ impl Host {
     pub(in crate::host) fn on_connected(
         &mut self,
         conn: ConnId,
-        peer: PublicKey,
+        peer: PeerEndpoint,
         from: Network,
         binding: Option<Binding>,
     ) {
@@ -192,7 +192,7 @@ impl Host {
             .map_err(bad_proof)?;
 
         self.check_person(&key)?;
-        if state.peer == session || key == session {
+        if state.peer.key() == Some(&session) || key == session {
             let text = "this is the session you are in: joining it from inside itself would show it \
                         in itself, without end. Join from another terminal";
             return Err(PeerError::new(RefusedCode::SELF, text));
@@ -408,7 +408,9 @@ impl Host {
         // What was shown before has a stream of its own, and nobody acknowledges it.
         let epoch = u32::from(state.early == Early::Shown);
         let peer = state.peer;
-        self.known.note(peer, join, pass.clone());
+        if let PeerEndpoint::Proved(endpoint) = peer {
+            self.known.note(endpoint, join, pass.clone());
+        }
         state.become_member(Member {
             id,
             join,
@@ -423,7 +425,9 @@ impl Host {
         self.members += 1;
         self.out.push_back(HostOutput::Accepted { conn });
         self.live_joins.insert(join, conn);
-        self.codes.came(&peer);
+        if let PeerEndpoint::Proved(endpoint) = peer {
+            self.codes.came(&endpoint);
+        }
 
         let welcome = Welcome {
             version,
