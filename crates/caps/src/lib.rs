@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! host:    Grant::issue ─▶ Ledger::issue ─▶ write the event ─▶ hand the grant out
-//! viewer:  Grant::from_bytes, Proof::new(identity), Proof::new(link)      ──hello──▶
+//! viewer:  Grant::from_bytes, Proof::signing_input(identity), Proof::new(link)  ──hello──▶
 //! host:    Proof::verify_identity ─▶ Ledger::redeem ─▶ write the event ─▶ Ledger::admit
 //! always:  Ledger::check before acting on a VerifiedGrant; Ledger::revoke_… takes effect at once
 //! ```
@@ -36,7 +36,7 @@ pub use event::LedgerEvent;
 pub use grant::{
     Audience, EmailAddress, Grant, GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES, Terms,
 };
-pub use keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, sign, verify};
+pub use keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, SigningInput, sign, verify};
 pub use ledger::{
     GrantStatus, Ledger, MAX_GRANTS, MAX_PEOPLE, MAX_REDEMPTIONS, Redemption, VerifiedGrant,
 };

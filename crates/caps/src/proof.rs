@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     binding::{PeerEndpoint, ProofContext},
     grant::GrantId,
-    keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, sign, verify},
+    keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, SigningInput, verify},
     refusal::Refusal,
 };
 
@@ -53,8 +53,17 @@ impl Proof {
         grant: Option<GrantId>,
         role: Role,
     ) -> Self {
-        let message = message(context, grant, role);
-        Self(sign(secret, Domain::Proof, &message))
+        Self(Self::signing_input(context, grant, role).sign(secret))
+    }
+
+    /// What the holder of a key signs to prove that, where its secret is not at hand; the signature is
+    /// the proof ([`from_signature`](Self::from_signature)).
+    pub fn signing_input(
+        context: &ProofContext,
+        grant: Option<GrantId>,
+        role: Role,
+    ) -> SigningInput {
+        SigningInput::new(Domain::Proof, &message(context, grant, role))
     }
 
     /// Checks that the other end holds the secret of `key`.
@@ -86,6 +95,11 @@ impl Proof {
         self.verify(&key, context, grant, Role::Identity)?;
         let context = context.clone();
         Ok(VerifiedIdentity { key, context })
+    }
+
+    /// The proof that a signature is, if it is one of its [`signing_input`](Self::signing_input).
+    pub const fn from_signature(signature: Signature) -> Self {
+        Self(signature)
     }
 
     /// The proof from its 64 bytes.
@@ -130,12 +144,29 @@ pub struct SessionCertificate {
 impl SessionCertificate {
     /// Vouches for `session` with the host's identity key.
     pub fn new(identity: &SecretKey, session: &PublicKey) -> Self {
-        let signature = sign(identity, Domain::SessionCertificate, session.as_bytes());
-        let identity = identity.public();
+        Self {
+            identity: identity.public(),
+            signature: Self::signing_input(session).sign(identity),
+        }
+    }
+
+    /// What the identity signs, where its secret is not at hand.
+    pub fn signing_input(session: &PublicKey) -> SigningInput {
+        SigningInput::new(Domain::SessionCertificate, session.as_bytes())
+    }
+
+    /// The certificate that a signature by `identity` makes, if it is one of its
+    /// [`signing_input`](Self::signing_input).
+    pub const fn from_signature(identity: PublicKey, signature: Signature) -> Self {
         Self {
             identity,
             signature,
         }
+    }
+
+    /// The identity's signature.
+    pub const fn signature(&self) -> &Signature {
+        &self.signature
     }
 
     /// The identity that vouches for `session`.

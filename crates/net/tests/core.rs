@@ -287,7 +287,7 @@ impl Session {
         let mut host = Host::new(
             HostConfig {
                 session_key: key(1),
-                identity: key(2),
+                identity: key(2).public(),
                 seed: [3; 32],
                 name: "memory".to_owned(),
                 host_name: "host".to_owned(),
@@ -317,7 +317,7 @@ impl Session {
         );
         let viewer = Viewer::new(
             ViewerConfig {
-                identity: key(5),
+                identity: key(5).public(),
                 session: key(1).public(),
                 link: Some(key(4)),
                 grants: Vec::new(),
@@ -375,6 +375,11 @@ impl Session {
             while let Some(output) = self.host.poll() {
                 idle = false;
                 match output {
+                    HostOutput::Sign { request, input } => {
+                        let key = SecretKey::from_bytes(&[2; 32]);
+                        let signed = HostInput::signed_with(&key, request, &input);
+                        self.host.handle(self.now, signed);
+                    }
                     HostOutput::Send { stream, bytes, .. } => self.at_host.send(stream, bytes),
                     HostOutput::Write { seq, bytes, .. } => {
                         self.typed.extend(bytes);
@@ -385,8 +390,14 @@ impl Session {
             }
             while let Some(output) = self.viewer.poll() {
                 idle = false;
-                if let ViewerOutput::Send { stream, bytes } = output {
-                    self.at_viewer.send(stream, bytes);
+                match output {
+                    ViewerOutput::Sign { request, inputs } => {
+                        let key = SecretKey::from_bytes(&[5; 32]);
+                        let signed = ViewerInput::signed_with(&key, request, &inputs);
+                        self.viewer.handle(self.now, signed);
+                    }
+                    ViewerOutput::Send { stream, bytes } => self.at_viewer.send(stream, bytes),
+                    _ => {}
                 }
             }
             settle(&mut self.at_host, &mut self.at_viewer);

@@ -276,7 +276,7 @@ impl Session {
         let ledger = Ledger::new(session_key.public());
         let config = HostConfig {
             session_key,
-            identity: SecretKey::from_bytes(&[2; 32]),
+            identity: SecretKey::from_bytes(&[2; 32]).public(),
             seed: random_bytes().unwrap(),
             name: "work".into(),
             host_name: "olga".into(),
@@ -318,7 +318,7 @@ impl Session {
         let ticket: Ticket = self.ticket.as_ref().unwrap().parse().unwrap();
         self.viewing.set_host(forwarder.address_of(&self.hosting));
         let config = ViewerConfig {
-            identity: SecretKey::from_bytes(&[3; 32]),
+            identity: SecretKey::from_bytes(&[3; 32]).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -349,16 +349,27 @@ impl Session {
 
     fn drain(&mut self) {
         while let Some(output) = self.host.poll() {
-            if let Some(HostOutput::Done {
-                result: Ok(Done::Ticket(ticket)),
-                ..
-            }) = self.hosting.apply(output)
-            {
-                self.ticket = Some(ticket);
+            match self.hosting.apply(output) {
+                Some(HostOutput::Sign { request, input }) => {
+                    let key = SecretKey::from_bytes(&[2; 32]);
+                    let signed = HostInput::signed_with(&key, request, &input);
+                    self.host.handle(self.now(), signed);
+                }
+                Some(HostOutput::Done {
+                    result: Ok(Done::Ticket(ticket)),
+                    ..
+                }) => self.ticket = Some(ticket),
+                _ => {}
             }
         }
-        while let Some(output) = self.viewer.as_mut().and_then(Viewer::poll) {
-            self.viewing.apply(output);
+        let now = self.now();
+        while let Some(viewer) = &mut self.viewer
+            && let Some(output) = viewer.poll()
+        {
+            if let Some(ViewerOutput::Sign { request, inputs }) = self.viewing.apply(output) {
+                let key = SecretKey::from_bytes(&[3; 32]);
+                viewer.handle(now, ViewerInput::signed_with(&key, request, &inputs));
+            }
         }
     }
 

@@ -18,6 +18,7 @@ const TERMINAL: TrackId = TrackId(0);
 
 /// A viewer and its connection.
 struct Seat {
+    identity: SecretKey,
     viewer: Viewer,
     conn: Option<ConnId>,
     to_host: VecDeque<(Stream, Bytes)>,
@@ -68,7 +69,7 @@ impl Room {
     fn host(now: Now, link: Option<[u8; 32]>, seed: u8) -> Host {
         let config = HostConfig {
             session_key: secret(1),
-            identity: secret(2),
+            identity: secret(2).public(),
             seed: [seed; 32],
             name: "work".into(),
             host_name: "olga".into(),
@@ -86,6 +87,9 @@ impl Room {
             relay_token: None,
         };
         let mut host = Host::new(config, now);
+        if let Some(HostOutput::Sign { request, input }) = host.poll() {
+            host.handle(now, HostInput::signed_with(&secret(2), request, &input));
+        }
         let id = iroh_base::EndpointId::from_bytes(secret(1).public().as_bytes()).unwrap();
         let addr = iroh_base::EndpointAddr::new(id).with_ip_addr("127.0.0.1:7".parse().unwrap());
         host.handle(now, HostInput::Addresses { addr });
@@ -152,7 +156,7 @@ impl Room {
             .collect();
         let config = ViewerConfig {
             claims: Vec::new(),
-            identity: secret(person),
+            identity: secret(person).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants,
@@ -163,6 +167,7 @@ impl Room {
             inside: Vec::new(),
         };
         self.seats.push(Seat {
+            identity: secret(person),
             viewer: Viewer::new(config, self.now),
             conn: None,
             to_host: VecDeque::new(),
@@ -314,6 +319,11 @@ impl Room {
                 self.seats[index]
                     .viewer
                     .handle(self.now, ViewerInput::Connected(connected));
+            }
+            ViewerOutput::Sign { request, inputs } => {
+                let seat = &mut self.seats[index];
+                let signed = ViewerInput::signed_with(&seat.identity, request, &inputs);
+                seat.viewer.handle(self.now, signed);
             }
             ViewerOutput::Send { stream, bytes } => {
                 self.seats[index].to_host.push_back((stream, bytes))
@@ -499,7 +509,7 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
     let mut viewer = {
         let ticket: Ticket = room.ticket.parse().unwrap();
         let config = ViewerConfig {
-            identity: secret(12),
+            identity: secret(12).public(),
             session: secret(1).public(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -535,15 +545,20 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
         }),
     );
     while let Some(output) = viewer.poll() {
-        if let ViewerOutput::Send { stream, bytes } = output {
-            room.host.handle(
+        match output {
+            ViewerOutput::Sign { request, inputs } => {
+                let signed = ViewerInput::signed_with(&secret(12), request, &inputs);
+                viewer.handle(room.now, signed);
+            }
+            ViewerOutput::Send { stream, bytes } => room.host.handle(
                 room.now,
                 HostInput::Received {
                     conn,
                     stream,
                     bytes,
                 },
-            );
+            ),
+            _ => {}
         }
     }
     while let Some(output) = room.host.poll() {

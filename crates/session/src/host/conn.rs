@@ -86,6 +86,8 @@ pub(in crate::host) struct PendingHello {
 /// What for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::host) enum PendingOn {
+    /// The identity's word that the session is its own.
+    Certificate,
     /// An issuer's keys.
     Keys,
     /// Lists of SSH keys.

@@ -5,11 +5,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, LedgerEvent, PeerEndpoint, PublicKey, SecretKey};
+use pillion_caps::{
+    Binding, Ledger, LedgerEvent, PeerEndpoint, PublicKey, SecretKey, SigningInput,
+};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -45,6 +47,8 @@ pub(super) struct Seat {
     pub(super) viewer: Viewer,
     pub(super) events: Vec<ViewerEvent>,
     pub(super) conn: Option<ConnId>,
+    /// What the person's key is asked to sign.
+    pub(super) to_sign: Vec<(u64, Vec<SigningInput>)>,
     pub(super) endpoint: SecretKey,
     /// Connections begin early; whether the host takes what is sent then. [`World::complete`] ends
     /// their handshakes.
@@ -117,6 +121,10 @@ pub(super) struct World {
     pub(super) from: Network,
     /// Connections prove no endpoint, as WebTransport's.
     pub(super) unproved: bool,
+    /// What identities are asked to sign is kept for the test to answer.
+    pub(super) signs_later: bool,
+    /// What the host's identity is asked to sign.
+    pub(super) host_to_sign: Vec<(u64, SigningInput)>,
 }
 
 /// What a session keeps.
@@ -174,7 +182,7 @@ pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
 pub(super) fn config() -> HostConfig {
     HostConfig {
         session_key: secret(1),
-        identity: secret(2),
+        identity: secret(2).public(),
         seed: [3; 32],
         name: "work".into(),
         host_name: "olga".into(),
@@ -241,6 +249,8 @@ impl World {
             conns: 0,
             from: Network::ALL,
             unproved: false,
+            signs_later: false,
+            host_to_sign: Vec::new(),
         };
         world.is_reached();
         world
@@ -304,7 +314,7 @@ impl World {
     pub(super) fn viewer_config(&self, seed: u8, name: &str) -> ViewerConfig {
         let ticket: Ticket = self.ticket.parse().unwrap();
         ViewerConfig {
-            identity: secret(seed),
+            identity: secret(seed).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -328,6 +338,7 @@ impl World {
             viewer: Viewer::new(config, self.now),
             events: Vec::new(),
             conn: None,
+            to_sign: Vec::new(),
             endpoint,
             early: None,
             online: true,
@@ -672,6 +683,15 @@ impl World {
                 };
                 seat.viewer.handle(now, ViewerInput::Connected(connected));
             }
+            ViewerOutput::Sign { request, inputs } if self.signs_later => {
+                self.seats[index].to_sign.push((request, inputs));
+            }
+            ViewerOutput::Sign { request, inputs } => {
+                let viewer = &mut self.seats[index].viewer;
+                let signed =
+                    ViewerInput::signed_with(&secret_of(&viewer.view().identity), request, &inputs);
+                viewer.handle(now, signed);
+            }
             ViewerOutput::Send { stream, bytes } => {
                 let seat = &mut self.seats[index];
                 if seat.conn.is_some() {
@@ -706,6 +726,13 @@ impl World {
 
     fn on_host_output(&mut self, output: HostOutput) {
         match output {
+            HostOutput::Sign { request, input } if self.signs_later => {
+                self.host_to_sign.push((request, input));
+            }
+            HostOutput::Sign { request, input } => {
+                let signed = HostInput::signed_with(&secret(2), request, &input);
+                self.host.handle(self.now, signed);
+            }
             HostOutput::Send {
                 conn,
                 stream,
@@ -952,6 +979,24 @@ fn binding_of(conn: ConnId) -> Binding {
     let mut exported = [7; 32];
     exported[..8].copy_from_slice(&conn.0.to_be_bytes());
     Binding::tls_exporter(exported)
+}
+
+/// Whom these tests sign for.
+static SECRETS: LazyLock<Mutex<BTreeMap<PublicKey, SecretKey>>> = LazyLock::new(|| {
+    let seeds = (0..=255).map(|seed| (secret(seed).public(), secret(seed)));
+    Mutex::new(seeds.collect())
+});
+
+/// Somebody whose key is not of a seed.
+pub(super) fn signs_for(secret: &SecretKey) -> PublicKey {
+    let key = secret.public();
+    SECRETS.lock().unwrap().insert(key, secret.clone());
+    key
+}
+
+/// The secret of somebody in these tests.
+pub(super) fn secret_of(key: &PublicKey) -> SecretKey {
+    SECRETS.lock().unwrap()[key].clone()
 }
 
 /// What a token string gives a viewer to present.

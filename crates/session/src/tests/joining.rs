@@ -15,12 +15,18 @@ use crate::{
 
 /// The hello an honest viewer would send on a connection.
 pub(super) fn hello(config: ViewerConfig, connected: &Connected) -> Hello {
+    let identity = secret_of(&config.identity);
     let mut viewer = Viewer::new(config, Now::default());
     viewer.handle(Now::default(), ViewerInput::Connected(*connected));
     let mut framer = Framer::new(MAX_CONTROL_MESSAGE);
     while let Some(output) = viewer.poll() {
-        if let ViewerOutput::Send { bytes, .. } = output {
-            framer.push(&bytes);
+        match output {
+            ViewerOutput::Sign { request, inputs } => {
+                let signed = ViewerInput::signed_with(&identity, request, &inputs);
+                viewer.handle(Now::default(), signed);
+            }
+            ViewerOutput::Send { bytes, .. } => framer.push(&bytes),
+            _ => {}
         }
     }
     let (tag, payload) = framer.next_message().unwrap().unwrap();

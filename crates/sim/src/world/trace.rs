@@ -26,6 +26,8 @@ pub(super) fn describe(input: &HostInput) -> String {
         }
         HostInput::Path { conn, .. } => format!("path {}", conn.0),
         HostInput::Disconnected { conn } => format!("disconnected {}", conn.0),
+        HostInput::Signed { request, .. } => format!("signed {request}"),
+        HostInput::NotSigned { request, why } => format!("not signed {request} {why}"),
         HostInput::Addresses { .. } => "addresses".into(),
         HostInput::Command {
             request,

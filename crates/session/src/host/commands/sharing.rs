@@ -59,6 +59,7 @@ impl Sharing {
 impl Host {
     /// Opens the session from what is on the screen now, or from as far back as was ever open.
     pub(in crate::host) fn share(&mut self, request: u64, from_start: bool) {
+        self.request_certificate();
         if let Some(error) = self.ended_program() {
             return self.done(request, Err(error));
         }

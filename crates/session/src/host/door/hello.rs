@@ -22,6 +22,7 @@ use crate::host::{
     api::{HostNotice, HostOutput},
     conn::{Conn, Early, Member, PeerError, PendingOn},
     door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
+    door::certificate::Certificate,
     door::comings::Later,
     door::early_data::ProofsUsed,
     people::roster::Person,
@@ -123,7 +124,10 @@ impl Host {
             let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
             if let Some(parked) = parked.and_then(|state| state.parked.take()) {
                 // Nobody answers: who they are is not known, and that may do.
-                self.retry_hello(conn, &parked.hello);
+                match parked.waits {
+                    PendingOn::Certificate => self.refuse(conn, &Host::no_certificate()),
+                    _ => self.retry_hello(conn, &parked),
+                }
             } else if now >= due {
                 let text =
                     "your side connected but did not say who it is within 10 seconds; try again";
@@ -141,6 +145,14 @@ impl Host {
         hello: &Hello,
         again: bool,
     ) -> Result<(), PeerError> {
+        match self.certificate {
+            Certificate::Signed(_) => {}
+            Certificate::Requested => {
+                self.park(conn, hello, PendingOn::Certificate);
+                return Ok(());
+            }
+            Certificate::Missing => return Err(Host::no_certificate()),
+        }
         match self.check_hello(conn, hello, again) {
             Ok(HelloOutcome::In(admitted)) => self.welcome(conn, hello, admitted, None),
             Ok(HelloOutcome::Knock(admitted)) => self.knock(conn, hello, admitted)?,
@@ -378,6 +390,9 @@ impl Host {
             return self.refuse(conn, &fault);
         }
 
+        let Certificate::Signed(certificate) = self.certificate else {
+            return self.refuse(conn, &Host::no_certificate());
+        };
         let now = self.now;
         let claims = pass.claims.clone();
         let who = subjects_of(&key, &claims);
@@ -435,7 +450,7 @@ impl Host {
             session_name: Text::cut(&self.names.session),
             host_name: Text::cut(&self.names.host),
             host_identity: *self.keys.identity.as_bytes(),
-            host_certificate: (*self.keys.certificate.as_bytes()).into(),
+            host_certificate: (*certificate.as_bytes()).into(),
             you: id,
             right: RightChanged {
                 right: standing.right,
