@@ -95,7 +95,7 @@ impl End {
     }
 }
 
-/// Polls until it is ready, or nothing wakes it any more.
+/// Polls until it is ready, or nothing wakes it again.
 fn polled<T>(wait: impl Future<Output = T>) -> Poll<T> {
     struct Woken(AtomicBool);
     impl Wake for Woken {
@@ -123,7 +123,7 @@ fn pair() -> (Pipe, End, End) {
     (host, ends.0, ends.1)
 }
 
-/// Until nothing happens any more at either end.
+/// Until nothing more happens at either end.
 fn settle(host: &mut End, viewer: &mut End) {
     let mut rounds = 0;
     while host.step() | viewer.step() {

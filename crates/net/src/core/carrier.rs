@@ -29,7 +29,7 @@ pub trait Carrier: Clone {
     type Accepting: Future<Output = Option<Accepted<Self>>> + Unpin;
     /// Waits for the connection's end.
     type Closed: Future<Output = Self::CloseReason> + Unpin;
-    /// Waits for a change of the path; false when there will be none any more.
+    /// Waits for a change of the path; false when there will be no more of them.
     type PathChange: Future<Output = bool> + Unpin;
     /// Why a connection ended.
     type CloseReason;
@@ -80,7 +80,7 @@ pub trait SendHalf {
     /// at least one.
     ///
     /// # Errors
-    /// Nothing can be sent any more.
+    /// Nothing more can be sent.
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,

@@ -92,7 +92,7 @@ impl Pipe {
         (end(0), end(1))
     }
 
-    /// So many more streams may be opened.
+    /// This many more streams may be opened.
     pub fn allow_streams(&self, count: usize) {
         let mut wire = self.wire.borrow_mut();
         wire.allowed = count;
