@@ -29,6 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub struct Watcher {
     clock: Clock,
     viewer: Viewer,
+    identity: SecretKey,
     net: ViewerNet,
 }
 
@@ -80,7 +81,7 @@ impl Watcher {
         net.set_host(ticket.addr.clone());
         let clock = Clock::start();
         let config = ViewerConfig {
-            identity,
+            identity: identity.public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes())?,
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -93,6 +94,7 @@ impl Watcher {
         };
         Ok(Watcher {
             viewer: Viewer::new(config, clock.now()),
+            identity,
             clock,
             net,
         })
@@ -259,6 +261,10 @@ impl Watcher {
         let mut found = Vec::new();
         while let Some(output) = self.viewer.poll() {
             match self.net.apply(output) {
+                Some(ViewerOutput::Sign { request, inputs }) => {
+                    let signed = ViewerInput::signed_with(&self.identity, request, &inputs);
+                    self.viewer.handle(self.clock.now(), signed);
+                }
                 Some(ViewerOutput::Event(ViewerEvent::Ended {
                     text,
                     regular: false,

@@ -189,7 +189,7 @@ impl Hosting {
         let mut host = Host::new(
             HostConfig {
                 session_key: key.clone(),
-                identity: options.identity.clone(),
+                identity: options.identity.public(),
                 seed: pillion_net::random_bytes()?,
                 name: options.name.clone(),
                 host_name: options.host_name.clone(),

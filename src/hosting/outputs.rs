@@ -57,6 +57,10 @@ impl Hosting {
                     let read = self.history_read(&job);
                     self.packer.begin(job, read);
                 }
+                HostOutput::Sign { request, input } => {
+                    let signed = HostInput::signed_with(&self.options.identity, request, &input);
+                    self.tell(signed);
+                }
                 HostOutput::Notice(notice) => {
                     if let HostNotice::Confirm { request, question } = &notice {
                         self.waits_for_yes(*request, question);

@@ -85,6 +85,8 @@ pub enum Outcome {
 pub struct ViewerLoop {
     clock: Clock,
     viewer: Viewer,
+    /// Signs for the viewer.
+    identity: SecretKey,
     net: ViewerNet,
     news: PendingEvents,
     seeker: HostLookup,
@@ -133,7 +135,7 @@ impl ViewerLoop {
         let clock = Clock::start();
         let viewer = Viewer::new(
             ViewerConfig {
-                identity: options.identity,
+                identity: options.identity.public(),
                 session,
                 link: Some(SecretKey::from_bytes(&options.ticket.link)),
                 grants,
@@ -149,6 +151,7 @@ impl ViewerLoop {
         Ok(ViewerLoop {
             clock,
             viewer,
+            identity: options.identity,
             net,
             news: PendingEvents::default(),
             renewing: Renewing::new(options.claims),
@@ -515,8 +518,15 @@ impl ViewerLoop {
                 ViewerOutput::Close => self.connecting = false,
                 _ => {}
             }
-            let Some(ViewerOutput::Event(event)) = self.net.apply(output) else {
-                continue;
+            let event = match self.net.apply(output) {
+                Some(ViewerOutput::Event(event)) => event,
+                // At once: the hello waits for it.
+                Some(ViewerOutput::Sign { request, inputs }) => {
+                    let signed = ViewerInput::signed_with(&self.identity, request, &inputs);
+                    self.viewer.handle(self.clock.now(), signed);
+                    continue;
+                }
+                _ => continue,
             };
             match event {
                 ViewerEvent::Changed => {}

@@ -16,17 +16,18 @@ use n0_mainline::DhtBuilder;
 use pillion_proto::ALPN;
 
 use crate::{
-    connection::Role,
+    core::Role,
     error::NetError,
     limits::{
         ACK_AFTER, CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_STREAM_WINDOW, MAX_HOST_UNI_STREAMS,
         MAX_VIEWER_BI_STREAMS, MAX_VIEWER_UNI_STREAMS, PATH_IDLE, SEND_WINDOW,
         STRANGER_RECEIVE_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
     },
-    relay::{RelayCa, RelayChoice, RelaySecret, tls_config},
+    relay::{RelayCa, RelayChoice, RelaySecret},
     resolve::Resolve,
-    signal::SignalService,
 };
+#[cfg(feature = "signal")]
+use crate::{relay::tls_config, signal::SignalService};
 
 /// What a network is set up with beside its relay. The default is right for nearly everyone.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,7 @@ pub struct NetOptions {
     /// Where a host whose addresses have changed is looked for.
     pub resolve: Resolve,
     /// The link service, whose address records are used instead of the public ones.
+    #[cfg(feature = "signal")]
     pub signal: Option<SignalService>,
     /// Nodes to enter the DHT by, `host:port` each; the well-known ones when empty.
     pub dht_bootstrap: Vec<String>,
@@ -132,18 +134,7 @@ fn lookups(
         false => AddrFilter::relay_only(),
     };
     if options.resolve.records {
-        builder = match &options.signal {
-            Some(signal) => service_records(builder, role, key, filter.clone(), signal)?,
-            None if *relay == RelayChoice::Default => match role {
-                Role::Host => {
-                    builder.address_lookup(PkarrPublisher::n0_dns().addr_filter(filter.clone()))
-                }
-                Role::Viewer => builder
-                    .address_lookup(PkarrResolver::n0_dns())
-                    .address_lookup(DnsAddressLookup::n0_dns()),
-            },
-            None => builder,
-        };
+        builder = records(builder, role, key, relay, filter.clone(), options)?;
     }
     if options.resolve.dht {
         if role == Role::Host && *relay == RelayChoice::None && !options.publish_addresses {
@@ -171,7 +162,36 @@ fn lookups(
     Ok(builder)
 }
 
+/// Address records: at one's own service, or the public ones with their relays.
+#[cfg_attr(
+    not(feature = "signal"),
+    expect(unused_variables, reason = "for a service's records")
+)]
+fn records(
+    builder: Builder,
+    role: Role,
+    key: SecretKey,
+    relay: &RelayChoice,
+    filter: AddrFilter,
+    options: &NetOptions,
+) -> Result<Builder, NetError> {
+    #[cfg(feature = "signal")]
+    if let Some(signal) = &options.signal {
+        return service_records(builder, role, key, filter, signal);
+    }
+    Ok(match (relay, role) {
+        (RelayChoice::Default, Role::Host) => {
+            builder.address_lookup(PkarrPublisher::n0_dns().addr_filter(filter))
+        }
+        (RelayChoice::Default, Role::Viewer) => builder
+            .address_lookup(PkarrResolver::n0_dns())
+            .address_lookup(DnsAddressLookup::n0_dns()),
+        _ => builder,
+    })
+}
+
 /// Address records at one's own service instead of the public ones.
+#[cfg(feature = "signal")]
 fn service_records(
     builder: Builder,
     role: Role,

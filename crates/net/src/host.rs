@@ -9,23 +9,23 @@ use std::{
 use futures_util::future::{AbortRegistration, Abortable};
 use iroh::{
     Endpoint, EndpointAddr, RelayUrl, Watcher,
-    endpoint::{Connection, Incoming, IncomingZeroRttConnection, VarInt},
+    endpoint::{Connection, ConnectionError, Incoming, IncomingZeroRttConnection, VarInt},
 };
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput, Network};
 use pillion_share::SharedRate;
 
 use crate::{
     address,
-    close::code,
-    connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
+    clock::Clock,
+    core::{Carrier as _, ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     endpoint::{self, NetOptions},
     error::NetError,
     limits::{
-        ARRIVALS_BURST, ARRIVALS_PART, ARRIVALS_PER_SECOND, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS,
-        REMEMBERED_FOR, RETRY_ABOVE,
+        ARRIVALS_BURST, ARRIVALS_PART, ARRIVALS_PER_SECOND, CLOSE_WAIT, HANDSHAKE_TIMEOUT,
+        MAX_CONNECTIONS, REMEMBERED_FOR, RETRY_ABOVE,
     },
-    pending::{Event, PendingEvents},
+    quic::{Boxed, QuicConnection},
     relay::RelayChoice,
     slack::{Slack, give_back},
     strangers::{Place, StrangerId, Strangers, network_of},
@@ -35,8 +35,9 @@ use crate::{
 pub struct HostNet {
     endpoint: Endpoint,
     relay: Option<RelayUrl>,
-    waits: PendingEvents<HostEvent>,
-    links: HashMap<ConnId, PeerConnection>,
+    clock: Clock,
+    waits: PendingEvents<QuicConnection, Boxed<HostEvent>>,
+    links: HashMap<ConnId, PeerConnection<QuicConnection>>,
     strangers: Strangers,
     /// How often connections are begun, on a clock that starts with this.
     arrivals: SharedRate,
@@ -45,7 +46,7 @@ pub struct HostNet {
     next: u64,
     handshakes: usize,
     ready: VecDeque<HostInput>,
-    heard: VecDeque<ConnectionEvent>,
+    heard: VecDeque<ConnectionEvent<ConnectionError>>,
     told: Option<EndpointAddr>,
 }
 
@@ -57,6 +58,8 @@ enum HostEvent {
     NoMoreAddresses,
     /// The transport has forgotten connections that ended a while ago.
     Forgotten,
+    /// A connection that said goodbye is closed.
+    Closed,
 }
 
 impl HostNet {
@@ -79,6 +82,7 @@ impl HostNet {
         let mut net = HostNet {
             endpoint,
             relay,
+            clock: Clock::start(),
             waits: PendingEvents::new(),
             links: HashMap::new(),
             strangers: Strangers::new(),
@@ -141,7 +145,11 @@ impl HostNet {
             }
             HostOutput::Close { conn, code, reason } => {
                 if let Some(link) = self.links.get_mut(&conn) {
-                    self.waits.work(link.close(code, &reason));
+                    let closed = link.close(code, &reason, tokio::time::sleep(CLOSE_WAIT));
+                    self.waits.owner(Box::pin(async move {
+                        closed.await;
+                        HostEvent::Closed
+                    }));
                 }
             }
             other => return Some(other),
@@ -197,17 +205,18 @@ impl HostNet {
         let _ = tokio::time::timeout(wait, self.endpoint.close()).await;
     }
 
-    fn on(&mut self, event: Event<HostEvent>) {
+    fn on(&mut self, event: Event<QuicConnection, HostEvent>) {
         match event {
-            Event::PeerConnection(id, event) => {
+            Event::Connection(id, event) => {
                 let Some(link) = self.links.get_mut(&id) else {
                     return;
                 };
-                if let Some(exporter) = link.newly_proved() {
+                if let Some(binding) = link.newly_proved() {
                     self.ready
-                        .push_back(HostInput::Proved { conn: id, exporter });
+                        .push_back(HostInput::HandshakeConfirmed { conn: id, binding });
                 }
-                link.on(event, &mut self.waits, &mut self.heard);
+                let now_us = self.clock.now_us();
+                link.on(now_us, event, &mut self.waits, &mut self.heard);
                 self.tell(id);
             }
             Event::Owner(HostEvent::Incoming(Some(incoming))) => {
@@ -236,7 +245,9 @@ impl HostNet {
                 self.await_addresses();
                 self.tell_addresses();
             }
-            Event::Owner(HostEvent::Incoming(None) | HostEvent::NoMoreAddresses) | Event::Done => {}
+            Event::Owner(
+                HostEvent::Incoming(None) | HostEvent::NoMoreAddresses | HostEvent::Closed,
+            ) => {}
         }
     }
 
@@ -277,8 +288,8 @@ impl HostNet {
         self.handshakes += 1;
         let connection = accepting.into_0rtt();
         let early = self.connected_early(id, from, &connection);
-        self.waits
-            .owner(handshake(id, early, registration, connection));
+        let handshake = handshake(id, early, registration, connection);
+        self.waits.owner(Box::pin(handshake));
     }
 
     /// Takes over a connection that resumes an earlier one, while its handshake goes on; gives its
@@ -310,12 +321,12 @@ impl HostNet {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        link.prove(connection, &mut self.waits);
-        if let Some(exporter) = link.newly_proved() {
+        link.prove(QuicConnection::Proved(connection), &mut self.waits);
+        if let Some(binding) = link.newly_proved() {
             self.ready
-                .push_back(HostInput::Proved { conn: id, exporter });
+                .push_back(HostInput::HandshakeConfirmed { conn: id, binding });
         }
-        link.look(&mut self.heard);
+        link.look(self.clock.now_us(), &mut self.heard);
         self.tell(id);
     }
 
@@ -341,7 +352,7 @@ impl HostNet {
         let peer = PublicKey::from_bytes(connection.remote_id().as_bytes());
         let carrier = QuicConnection::Proved(connection);
         // Both fail only for a peer that is not one of ours.
-        let (Ok(peer), Some(exporter)) = (peer, carrier.exporter()) else {
+        let (Ok(peer), Some(binding)) = (peer, carrier.binding()) else {
             self.strangers.leave(stranger);
             return;
         };
@@ -350,11 +361,11 @@ impl HostNet {
         let mut link = PeerConnection::new(id, Role::Host, carrier, &mut self.waits);
         self.ready.push_back(HostInput::Connected {
             conn: id,
-            peer,
+            peer: PeerEndpoint::Proved(peer),
             from,
-            exporter,
+            binding,
         });
-        link.look(&mut self.heard);
+        link.look(self.clock.now_us(), &mut self.heard);
         self.links.insert(id, link);
         self.tell(id);
     }
@@ -385,8 +396,9 @@ impl HostNet {
 
     fn accept(&mut self) {
         let endpoint = self.endpoint.clone();
-        self.waits
-            .owner(async move { HostEvent::Incoming(endpoint.accept().await.map(Box::new)) });
+        self.waits.owner(Box::pin(async move {
+            HostEvent::Incoming(endpoint.accept().await.map(Box::new))
+        }));
     }
 
     /// Connections have ended.
@@ -397,20 +409,20 @@ impl HostNet {
     }
 
     fn await_forgotten(&mut self) {
-        self.waits.owner(async {
+        self.waits.owner(Box::pin(async {
             tokio::time::sleep(REMEMBERED_FOR).await;
             HostEvent::Forgotten
-        });
+        }));
     }
 
     fn await_addresses(&mut self) {
         let mut watch = self.endpoint.watch_addr();
-        self.waits.owner(async move {
+        self.waits.owner(Box::pin(async move {
             match watch.updated().await {
                 Ok(_) => HostEvent::Addresses,
                 Err(_) => HostEvent::NoMoreAddresses,
             }
-        });
+        }));
     }
 
     fn tell_addresses(&mut self) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pillion_caps::{Ledger, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
@@ -35,7 +35,7 @@ impl Session {
         };
         let config = HostConfig {
             session_key: secret(0),
-            identity: secret(1),
+            identity: secret(1).public(),
             seed: [3; 32],
             name: "bench".into(),
             host_name: "host".into(),
@@ -78,7 +78,7 @@ impl Session {
 
     fn join(&mut self, seed: u16) {
         let config = ViewerConfig {
-            identity: secret(seed),
+            identity: secret(seed).public(),
             session: secret(0).public(),
             link: Some(SecretKey::from_bytes(&self.link)),
             grants: Vec::new(),
@@ -91,22 +91,22 @@ impl Session {
         };
         let conn = ConnId(self.viewers.len() as u64);
         let mut viewer = Viewer::new(config, self.now);
-        let peer = secret(10_000 + seed).public();
-        let exporter = [7; 32];
+        let peer = PeerEndpoint::Proved(secret(10_000 + seed).public());
+        let binding = Binding::tls_exporter([7; 32]);
         self.host.handle(
             self.now,
             HostInput::Connected {
                 from: pillion_session::Network::ALL,
                 conn,
                 peer,
-                exporter,
+                binding,
             },
         );
         viewer.handle(
             self.now,
             ViewerInput::Connected(Connected {
                 own_endpoint: peer,
-                exporter,
+                binding,
             }),
         );
         self.viewers.push(viewer);
@@ -121,6 +121,10 @@ impl Session {
             while let Some(output) = self.host.poll() {
                 idle = false;
                 match output {
+                    HostOutput::Sign { request, input } => {
+                        let signed = HostInput::signed_with(&secret(1), request, &input);
+                        self.host.handle(now, signed);
+                    }
                     HostOutput::Send {
                         conn,
                         stream,
@@ -138,16 +142,24 @@ impl Session {
             for (index, viewer) in self.viewers.iter_mut().enumerate() {
                 while let Some(output) = viewer.poll() {
                     idle = false;
-                    if let ViewerOutput::Send { stream, bytes } = output {
-                        let conn = ConnId(index as u64);
-                        self.host.handle(
-                            now,
-                            HostInput::Received {
-                                conn,
-                                stream,
-                                bytes,
-                            },
-                        );
+                    match output {
+                        ViewerOutput::Sign { request, inputs } => {
+                            let identity = secret(100 + index as u16);
+                            viewer
+                                .handle(now, ViewerInput::signed_with(&identity, request, &inputs));
+                        }
+                        ViewerOutput::Send { stream, bytes } => {
+                            let conn = ConnId(index as u64);
+                            self.host.handle(
+                                now,
+                                HostInput::Received {
+                                    conn,
+                                    stream,
+                                    bytes,
+                                },
+                            );
+                        }
+                        _ => {}
                     }
                 }
             }

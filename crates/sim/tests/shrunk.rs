@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
@@ -18,6 +18,7 @@ const TERMINAL: TrackId = TrackId(0);
 
 /// A viewer and its connection.
 struct Seat {
+    identity: SecretKey,
     viewer: Viewer,
     conn: Option<ConnId>,
     to_host: VecDeque<(Stream, Bytes)>,
@@ -68,7 +69,7 @@ impl Room {
     fn host(now: Now, link: Option<[u8; 32]>, seed: u8) -> Host {
         let config = HostConfig {
             session_key: secret(1),
-            identity: secret(2),
+            identity: secret(2).public(),
             seed: [seed; 32],
             name: "work".into(),
             host_name: "olga".into(),
@@ -86,6 +87,9 @@ impl Room {
             relay_token: None,
         };
         let mut host = Host::new(config, now);
+        if let Some(HostOutput::Sign { request, input }) = host.poll() {
+            host.handle(now, HostInput::signed_with(&secret(2), request, &input));
+        }
         let id = iroh_base::EndpointId::from_bytes(secret(1).public().as_bytes()).unwrap();
         let addr = iroh_base::EndpointAddr::new(id).with_ip_addr("127.0.0.1:7".parse().unwrap());
         host.handle(now, HostInput::Addresses { addr });
@@ -152,7 +156,7 @@ impl Room {
             .collect();
         let config = ViewerConfig {
             claims: Vec::new(),
-            identity: secret(person),
+            identity: secret(person).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants,
@@ -163,6 +167,7 @@ impl Room {
             inside: Vec::new(),
         };
         self.seats.push(Seat {
+            identity: secret(person),
             viewer: Viewer::new(config, self.now),
             conn: None,
             to_host: VecDeque::new(),
@@ -291,7 +296,7 @@ impl Room {
             ViewerOutput::Connect => {
                 let (conn, endpoint) = (ConnId(self.conns), secret(200).public());
                 self.conns += 1;
-                let exporter = [u8::try_from(self.conns).unwrap(); 32];
+                let binding = Binding::tls_exporter([u8::try_from(self.conns).unwrap(); 32]);
                 self.seats[index].conn = Some(conn);
                 self.seats[index].to_host.clear();
                 self.host.handle(
@@ -299,17 +304,22 @@ impl Room {
                     HostInput::Connected {
                         from: pillion_session::Network::ALL,
                         conn,
-                        peer: endpoint,
-                        exporter,
+                        peer: PeerEndpoint::Proved(endpoint),
+                        binding,
                     },
                 );
                 let connected = Connected {
-                    own_endpoint: endpoint,
-                    exporter,
+                    own_endpoint: PeerEndpoint::Proved(endpoint),
+                    binding,
                 };
                 self.seats[index]
                     .viewer
                     .handle(self.now, ViewerInput::Connected(connected));
+            }
+            ViewerOutput::Sign { request, inputs } => {
+                let seat = &mut self.seats[index];
+                let signed = ViewerInput::signed_with(&seat.identity, request, &inputs);
+                seat.viewer.handle(self.now, signed);
             }
             ViewerOutput::Send { stream, bytes } => {
                 self.seats[index].to_host.push_back((stream, bytes))
@@ -495,7 +505,7 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
     let mut viewer = {
         let ticket: Ticket = room.ticket.parse().unwrap();
         let config = ViewerConfig {
-            identity: secret(12),
+            identity: secret(12).public(),
             session: secret(1).public(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -508,7 +518,11 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
         };
         Viewer::new(config, room.now)
     };
-    let (conn, peer, exporter) = (ConnId(99), secret(201).public(), [99; 32]);
+    let (conn, peer, binding) = (
+        ConnId(99),
+        PeerEndpoint::Proved(secret(201).public()),
+        Binding::tls_exporter([99; 32]),
+    );
     while viewer.poll().is_some() {}
     room.host.handle(
         room.now,
@@ -516,26 +530,31 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
             from: pillion_session::Network::ALL,
             conn,
             peer,
-            exporter,
+            binding,
         },
     );
     viewer.handle(
         room.now,
         ViewerInput::Connected(Connected {
             own_endpoint: peer,
-            exporter,
+            binding,
         }),
     );
     while let Some(output) = viewer.poll() {
-        if let ViewerOutput::Send { stream, bytes } = output {
-            room.host.handle(
+        match output {
+            ViewerOutput::Sign { request, inputs } => {
+                let signed = ViewerInput::signed_with(&secret(12), request, &inputs);
+                viewer.handle(room.now, signed);
+            }
+            ViewerOutput::Send { stream, bytes } => room.host.handle(
                 room.now,
                 HostInput::Received {
                     conn,
                     stream,
                     bytes,
                 },
-            );
+            ),
+            _ => {}
         }
     }
     while let Some(output) = room.host.poll() {

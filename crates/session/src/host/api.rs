@@ -1,7 +1,7 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
 use pillion_people::{Issuer, Removals, SshKey, Trust};
 use pillion_proto::{AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -22,8 +22,8 @@ use crate::types::{ConnId, Stream};
 pub struct HostConfig {
     /// The session's key: its endpoint id, and the root of every grant.
     pub session_key: SecretKey,
-    /// The person's key.
-    pub identity: SecretKey,
+    /// The person's key. Its secret is the driver's to use: see [`HostOutput::Sign`].
+    pub identity: PublicKey,
     /// Fresh randomness for link keys and grant ids; never written down.
     pub seed: [u8; 32],
     /// The session's name.
@@ -110,7 +110,7 @@ pub enum HostInput {
         attached: bool,
     },
     /// Somebody resumes an earlier TLS session, and its handshake is under way: what it says until
-    /// [`HostInput::Proved`] may be a recording of what was said once before. Only anybody who held the
+    /// [`HostInput::HandshakeConfirmed`] may be a recording of what was said once before. Only anybody who held the
     /// earlier session can read what is said to it.
     EarlyConnected {
         /// The connection.
@@ -121,22 +121,22 @@ pub enum HostInput {
         from: Network,
     },
     /// The handshake of a connection that began early is complete.
-    Proved {
+    HandshakeConfirmed {
         /// The connection.
         conn: ConnId,
-        /// Its exported keying material.
-        exporter: [u8; 32],
+        /// What proofs on it are bound to.
+        binding: Binding,
     },
     /// Somebody connected; nothing is known of them but that TLS holds.
     Connected {
         /// The connection.
         conn: ConnId,
-        /// The other end's endpoint id.
-        peer: PublicKey,
+        /// The other end's endpoint. One that is not proved gives neither codes nor early data.
+        peer: PeerEndpoint,
         /// Where it comes from, as far as that is known.
         from: Network,
-        /// The connection's exported keying material.
-        exporter: [u8; 32],
+        /// What proofs on it are bound to.
+        binding: Binding,
     },
     /// Bytes came.
     Received {
@@ -160,6 +160,21 @@ pub enum HostInput {
     Disconnected {
         /// The connection.
         conn: ConnId,
+    },
+    /// The answer to [`HostOutput::Sign`]. One to an older request counts for nothing.
+    Signed {
+        /// From the request.
+        request: u64,
+        /// The signature.
+        signature: Signature,
+    },
+    /// The person's key does not sign what [`HostOutput::Sign`] asks for: it was refused, or its holder can't
+    /// be reached.
+    NotSigned {
+        /// From the request.
+        request: u64,
+        /// Why, for people.
+        why: String,
     },
     /// Where the endpoint can be reached, for tickets; told at the start and on every change.
     Addresses {
@@ -214,6 +229,16 @@ pub enum HostInput {
     KeyLists(Vec<(String, Vec<SshKey>)>),
     /// Time passed.
     Tick,
+}
+
+impl HostInput {
+    /// The answer to [`HostOutput::Sign`] of a driver that has the secret at hand.
+    pub fn signed_with(secret: &SecretKey, request: u64, input: &SigningInput) -> HostInput {
+        HostInput::Signed {
+            request,
+            signature: input.sign(secret),
+        }
+    }
 }
 
 /// Who gives a command.
@@ -331,6 +356,11 @@ pub enum HostNotice {
         /// The code's number.
         number: u32,
     },
+    /// The host's identity key did not sign that the session is its own, so nobody can be let in.
+    NotVouched {
+        /// Why not, cleaned.
+        why: String,
+    },
     /// A team took back the membership of somebody who was here.
     MembershipEnded {
         /// Name, cleaned.
@@ -413,6 +443,14 @@ pub enum LogEntry {
 /// What a host wants done. In order.
 #[derive(Debug)]
 pub enum HostOutput {
+    /// Have the person's key sign this, that the session is theirs, and say [`HostInput::Signed`] or
+    /// [`HostInput::NotSigned`]. Hellos wait for it, six seconds at most.
+    Sign {
+        /// Goes into the answer.
+        request: u64,
+        /// What to sign.
+        input: SigningInput,
+    },
     /// Send these bytes on a stream; the first ones on a track stream open it.
     Send {
         /// Connection.

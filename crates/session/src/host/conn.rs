@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::PublicKey;
+use pillion_caps::{Binding, PeerEndpoint, PublicKey};
 use pillion_proto::{
     Ack, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
     Refused, RefusedCode, TrackMsg,
@@ -44,11 +44,11 @@ const SILENT_AFTER_US: u64 = 2_500_000;
 
 /// One connection.
 pub(in crate::host) struct Conn {
-    pub(in crate::host) peer: PublicKey,
+    pub(in crate::host) peer: PeerEndpoint,
     /// Where it comes from.
     pub(in crate::host) from: Lineage,
-    /// What proofs on it sign; `None` while its handshake is under way.
-    pub(in crate::host) exporter: Option<[u8; 32]>,
+    /// What proofs on it are bound to; `None` while its handshake is under way.
+    pub(in crate::host) binding: Option<Binding>,
     pub(in crate::host) early: Early,
     pub(in crate::host) since_us: u64,
     framer: Framer,
@@ -86,6 +86,8 @@ pub(in crate::host) struct PendingHello {
 /// What for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::host) enum PendingOn {
+    /// The identity's word that the session is its own.
+    Certificate,
     /// An issuer's keys.
     Keys,
     /// Lists of SSH keys.
@@ -110,15 +112,15 @@ pub(in crate::host) struct Member {
 
 impl Conn {
     pub(in crate::host) fn new(
-        peer: PublicKey,
+        peer: PeerEndpoint,
         from: Network,
-        exporter: Option<[u8; 32]>,
+        binding: Option<Binding>,
         now_us: u64,
     ) -> Conn {
         Conn {
             peer,
             from: from.lineage(),
-            exporter,
+            binding,
             early: Early::Unasked,
             since_us: now_us,
             framer: Framer::new(MAX_FROM_VIEWER),

@@ -5,11 +5,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, LedgerEvent, PublicKey, SecretKey};
+use pillion_caps::{
+    Binding, Ledger, LedgerEvent, PeerEndpoint, PublicKey, SecretKey, SigningInput,
+};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -46,6 +48,8 @@ pub(super) struct Seat {
     pub(super) viewer: Viewer,
     pub(super) events: Vec<ViewerEvent>,
     pub(super) conn: Option<ConnId>,
+    /// What the person's key is asked to sign.
+    pub(super) to_sign: Vec<(u64, Vec<SigningInput>)>,
     pub(super) endpoint: SecretKey,
     /// Connections begin early; whether the host takes what is sent then. [`World::complete`] ends
     /// their handshakes.
@@ -118,6 +122,12 @@ pub(super) struct World {
     conns: u64,
     /// Where everybody comes from.
     pub(super) from: Network,
+    /// Connections prove no endpoint, as WebTransport's.
+    pub(super) unproved: bool,
+    /// What identities are asked to sign is kept for the test to answer.
+    pub(super) signs_later: bool,
+    /// What the host's identity is asked to sign.
+    pub(super) host_to_sign: Vec<(u64, SigningInput)>,
 }
 
 /// What a session keeps.
@@ -175,7 +185,7 @@ pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
 pub(super) fn config() -> HostConfig {
     HostConfig {
         session_key: secret(1),
-        identity: secret(2),
+        identity: secret(2).public(),
         seed: [3; 32],
         name: "work".into(),
         host_name: "olga".into(),
@@ -242,6 +252,9 @@ impl World {
             requests: 0,
             conns: 0,
             from: Network::ALL,
+            unproved: false,
+            signs_later: false,
+            host_to_sign: Vec::new(),
         };
         world.is_reached();
         world
@@ -305,7 +318,7 @@ impl World {
     pub(super) fn viewer_config(&self, seed: u8, name: &str) -> ViewerConfig {
         let ticket: Ticket = self.ticket.parse().unwrap();
         ViewerConfig {
-            identity: secret(seed),
+            identity: secret(seed).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -329,6 +342,7 @@ impl World {
             viewer: Viewer::new(config, self.now),
             events: Vec::new(),
             conn: None,
+            to_sign: Vec::new(),
             endpoint,
             early: None,
             online: true,
@@ -352,16 +366,16 @@ impl World {
     pub(super) fn stranger(&mut self) -> (ConnId, Connected) {
         let conn = self.next_conn();
         let connected = Connected {
-            own_endpoint: secret(99).public(),
-            exporter: exporter(conn),
+            own_endpoint: self.endpoint(&secret(99)),
+            binding: binding_of(conn),
         };
         self.strangers.insert(conn, Vec::new());
-        let (peer, exporter) = (connected.own_endpoint, connected.exporter);
+        let (peer, binding) = (connected.own_endpoint, connected.binding);
         self.host(HostInput::Connected {
             conn,
             peer,
             from: self.from,
-            exporter,
+            binding,
         });
         (conn, connected)
     }
@@ -383,16 +397,17 @@ impl World {
         let now = self.now;
         let seat = &mut self.seats[index];
         let conn = seat.conn.unwrap();
-        let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+        let peer = PeerEndpoint::Proved(seat.endpoint.public());
+        let binding = binding_of(conn);
         let input = match seat.early.take().unwrap() {
-            true => HostInput::Proved { conn, exporter },
+            true => HostInput::HandshakeConfirmed { conn, binding },
             false => {
                 seat.to_host.clear();
                 HostInput::Connected {
                     conn,
                     peer,
                     from: self.from,
-                    exporter,
+                    binding,
                 }
             }
         };
@@ -401,9 +416,17 @@ impl World {
             index,
             ViewerInput::Connected(Connected {
                 own_endpoint: peer,
-                exporter,
+                binding,
             }),
         );
+    }
+
+    /// What a connection of this endpoint proves.
+    fn endpoint(&self, key: &SecretKey) -> PeerEndpoint {
+        match self.unproved {
+            true => PeerEndpoint::Unproved,
+            false => PeerEndpoint::Proved(key.public()),
+        }
     }
 
     fn next_conn(&mut self) -> ConnId {
@@ -630,8 +653,9 @@ impl World {
                 seat.to_viewer.clear();
                 seat.finished.clear();
                 seat.conn = Some(conn);
-                let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+                let binding = binding_of(conn);
                 if let Some(taken) = seat.early {
+                    let peer = seat.endpoint.public();
                     if taken {
                         self.host.handle(
                             now,
@@ -644,20 +668,33 @@ impl World {
                     }
                     return seat.viewer.handle(now, ViewerInput::EarlyConnected);
                 }
+                let peer = match self.unproved {
+                    true => PeerEndpoint::Unproved,
+                    false => PeerEndpoint::Proved(seat.endpoint.public()),
+                };
                 self.host.handle(
                     now,
                     HostInput::Connected {
                         from: self.from,
                         conn,
                         peer,
-                        exporter,
+                        binding,
                     },
                 );
                 let connected = Connected {
                     own_endpoint: peer,
-                    exporter,
+                    binding,
                 };
                 seat.viewer.handle(now, ViewerInput::Connected(connected));
+            }
+            ViewerOutput::Sign { request, inputs } if self.signs_later => {
+                self.seats[index].to_sign.push((request, inputs));
+            }
+            ViewerOutput::Sign { request, inputs } => {
+                let viewer = &mut self.seats[index].viewer;
+                let signed =
+                    ViewerInput::signed_with(&secret_of(&viewer.view().identity), request, &inputs);
+                viewer.handle(now, signed);
             }
             ViewerOutput::Send { stream, bytes } => {
                 let seat = &mut self.seats[index];
@@ -693,6 +730,13 @@ impl World {
 
     fn on_host_output(&mut self, output: HostOutput) {
         match output {
+            HostOutput::Sign { request, input } if self.signs_later => {
+                self.host_to_sign.push((request, input));
+            }
+            HostOutput::Sign { request, input } => {
+                let signed = HostInput::signed_with(&secret(2), request, &input);
+                self.host.handle(self.now, signed);
+            }
             HostOutput::Send {
                 conn,
                 stream,
@@ -955,10 +999,28 @@ impl Seat {
     }
 }
 
-fn exporter(conn: ConnId) -> [u8; 32] {
-    let mut exporter = [7; 32];
-    exporter[..8].copy_from_slice(&conn.0.to_be_bytes());
-    exporter
+fn binding_of(conn: ConnId) -> Binding {
+    let mut exported = [7; 32];
+    exported[..8].copy_from_slice(&conn.0.to_be_bytes());
+    Binding::tls_exporter(exported)
+}
+
+/// Whom these tests sign for.
+static SECRETS: LazyLock<Mutex<BTreeMap<PublicKey, SecretKey>>> = LazyLock::new(|| {
+    let seeds = (0..=255).map(|seed| (secret(seed).public(), secret(seed)));
+    Mutex::new(seeds.collect())
+});
+
+/// Somebody whose key is not of a seed.
+pub(super) fn signs_for(secret: &SecretKey) -> PublicKey {
+    let key = secret.public();
+    SECRETS.lock().unwrap().insert(key, secret.clone());
+    key
+}
+
+/// The secret of somebody in these tests.
+pub(super) fn secret_of(key: &PublicKey) -> SecretKey {
+    SECRETS.lock().unwrap()[key].clone()
 }
 
 /// What a token string gives a viewer to present.

@@ -1,6 +1,7 @@
 //! Who gets in, who doesn't, and what they are told.
 
 use bytes::BytesMut;
+use pillion_caps::Binding;
 use pillion_proto::{
     Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, Refused, RefusedCode, Version,
     VersionRange, limits::MAX_CONTROL_MESSAGE,
@@ -14,12 +15,18 @@ use crate::{
 
 /// The hello an honest viewer would send on a connection.
 pub(super) fn hello(config: ViewerConfig, connected: &Connected) -> Hello {
+    let identity = secret_of(&config.identity);
     let mut viewer = Viewer::new(config, Now::default());
     viewer.handle(Now::default(), ViewerInput::Connected(*connected));
     let mut framer = Framer::new(MAX_CONTROL_MESSAGE);
     while let Some(output) = viewer.poll() {
-        if let ViewerOutput::Send { bytes, .. } = output {
-            framer.push(&bytes);
+        match output {
+            ViewerOutput::Sign { request, inputs } => {
+                let signed = ViewerInput::signed_with(&identity, request, &inputs);
+                viewer.handle(Now::default(), signed);
+            }
+            ViewerOutput::Send { bytes, .. } => framer.push(&bytes),
+            _ => {}
         }
     }
     let (tag, payload) = framer.next_message().unwrap().unwrap();
@@ -126,6 +133,20 @@ fn another_version_is_told_which_side_to_upgrade() {
             .as_str()
             .contains("upgrade pillion on your side")
     );
+}
+
+#[test]
+fn a_proof_bound_to_another_kind_of_connection_is_refused() {
+    let mut world = World::shared();
+    let (conn, connected) = world.stranger();
+    let web = Binding::web_transport(&[1; 32], &[2; 32], &[3; 32]);
+    let connected = Connected {
+        binding: web,
+        ..connected
+    };
+    let hello = hello(world.viewer_config(50, "eve"), &connected);
+    say(&mut world, conn, &FromViewer::Hello(Box::new(hello)));
+    assert_eq!(refusal(&world, conn).code, RefusedCode::PROOF);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn comes(world: &mut World, ssh: u8, seed: u8, name: &str) -> usize {
         world.viewer_config(seed, name),
     );
     let expires = now.saturating_add(3_600_000);
-    let message = SshClaim::message(&config.identity.public(), &config.session, expires);
+    let message = SshClaim::message(&config.identity, &config.session, expires);
     let signed = SshSignature::signed_bytes(&message);
     let signature = iroh_base::SecretKey::from_bytes(&[ssh; 32]).sign(&signed);
     let signature = SshSignature::new(key(ssh), signature.to_bytes());

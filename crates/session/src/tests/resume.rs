@@ -2,7 +2,7 @@
 //! else.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::PublicKey;
+use pillion_caps::{Binding, PeerEndpoint, PublicKey};
 use pillion_proto::{
     Ack, Framer, FromViewer, GrantProof, JoinId, Ping, RefusedCode, Resume, Rights, SnapshotMsg,
     TrackMsg, Version, VersionRange, limits::MAX_TRACK_MESSAGE,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Command, ConnId, HostInput, Phase, Reply, Stream, ViewerInput, verbs};
 
-fn resume() -> FromViewer {
+pub(super) fn resume() -> FromViewer {
     FromViewer::Resume(Resume {
         versions: VersionRange::OURS,
         padding: Bytes::new(),
@@ -22,7 +22,7 @@ fn resume() -> FromViewer {
 }
 
 /// What a host said on its track streams to a connection that no viewer drives.
-fn track(world: &World, conn: ConnId) -> Vec<TrackMsg> {
+pub(super) fn track(world: &World, conn: ConnId) -> Vec<TrackMsg> {
     let mut framer = Framer::new(MAX_TRACK_MESSAGE);
     for (stream, bytes) in &world.strangers[&conn] {
         if matches!(stream, Stream::Track { .. }) {
@@ -234,7 +234,10 @@ fn a_stranger_is_shown_nothing() {
     let mut refused = hello(world.viewer_config(50, "eve"), &connected);
     refused.link = None;
     say(&mut world, conn, &FromViewer::Hello(Box::new(refused)));
-    assert!(!is_shown(&mut world, connected.own_endpoint));
+    assert!(!is_shown(
+        &mut world,
+        *connected.own_endpoint.key().unwrap()
+    ));
     assert!(is_shown(&mut world, endpoint));
 }
 
@@ -338,8 +341,8 @@ fn anything_else_in_a_first_flight_is_refused() {
     };
     // A hello that was good on the connection before, and one made for nothing yet known.
     let connected = crate::Connected {
-        own_endpoint: endpoint,
-        exporter: [0; 32],
+        own_endpoint: PeerEndpoint::Proved(endpoint),
+        binding: Binding::tls_exporter([0; 32]),
     };
     let recorded = hello(world.viewer_config(10, "anna"), &connected);
     let grant = GrantProof {
@@ -431,13 +434,13 @@ fn a_recorded_first_flight_does_no_harm() {
 fn a_first_flight_that_comes_late_is_answered_by_the_hello_alone() {
     let (mut world, endpoint) = joined();
     let conn = world.early_stranger(endpoint);
-    let exporter = [5; 32];
-    world.host(HostInput::Proved { conn, exporter });
+    let binding = Binding::tls_exporter([5; 32]);
+    world.host(HostInput::HandshakeConfirmed { conn, binding });
     say(&mut world, conn, &resume());
     assert!(world.strangers[&conn].is_empty());
     let connected = crate::Connected {
-        own_endpoint: endpoint,
-        exporter,
+        own_endpoint: PeerEndpoint::Proved(endpoint),
+        binding,
     };
     let mut config = world.viewer_config(10, "anna");
     config.join = JoinId([99; 16]);
@@ -457,11 +460,11 @@ fn a_connection_that_was_put_out_is_not_let_in_by_its_handshake() {
     let (mut world, endpoint) = joined();
     let conn = resumes(&mut world, endpoint);
     say(&mut world, conn, &FromViewer::RequestEdit);
-    let exporter = [5; 32];
-    world.host(HostInput::Proved { conn, exporter });
+    let binding = Binding::tls_exporter([5; 32]);
+    world.host(HostInput::HandshakeConfirmed { conn, binding });
     let connected = crate::Connected {
-        own_endpoint: endpoint,
-        exporter,
+        own_endpoint: PeerEndpoint::Proved(endpoint),
+        binding,
     };
     let said = world.strangers[&conn].len();
     let hello = hello(world.viewer_config(10, "anna"), &connected);

@@ -5,7 +5,7 @@ use pillion_proto::AccessMode;
 use pillion_share::Network;
 
 use super::harness::*;
-use crate::{HostConfig, HostNotice, Phase, ViewerInput};
+use crate::{HostConfig, HostNotice, Phase, ViewerInput, verbs};
 
 fn address(last: u8) -> Network {
     Network::of([192, 0, 2, last].into())
@@ -79,10 +79,10 @@ fn who_is_refused_at_the_door_is_turned_away_in_the_log() {
     });
     world.join(20, "anna");
     let target = named("anna");
-    let refuse = crate::Command::TurnAway {
+    let refuse = crate::Command::TurnAway(verbs::TurnAway {
         target,
         for_good: false,
-    };
+    });
     world.command(refuse).unwrap();
     // The name that `pillion audit` has words for.
     let last = world

@@ -288,7 +288,7 @@ fn many_who_come_and_go_make_no_member_forgotten_who_may_type() {
         let mut seed = [250; 32];
         seed[..2].copy_from_slice(&number.to_be_bytes());
         let config = ViewerConfig {
-            identity: SecretKey::from_bytes(&seed),
+            identity: signs_for(&SecretKey::from_bytes(&seed)),
             ..world.viewer_config(21, "eve")
         };
         let hello = FromViewer::Hello(Box::new(hello(config, &connected)));

@@ -189,7 +189,7 @@ fn a_prefix_that_several_have_is_refused_with_the_choices() {
     let pair = pair.unwrap();
     for (number, identity) in pair.iter().enumerate() {
         let config = ViewerConfig {
-            identity: identity.clone(),
+            identity: signs_for(identity),
             join: pillion_proto::JoinId([200 + number as u8; 16]),
             ..world.viewer_config(EVE, "twin")
         };

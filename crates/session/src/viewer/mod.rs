@@ -32,6 +32,7 @@ use crate::{
 
 use history::HistoryFetcher;
 use input::InputSender;
+use joining::UnsignedHello;
 use track::TrackReceiver;
 
 /// A terminal session's only track.
@@ -52,6 +53,9 @@ const STALLED_AFTER_US: u64 = 2_000_000;
 /// Silence after which a new connection is tried, in microseconds: data in flight on a path that
 /// died can stall 5–23 s on the old one (noq issue 516), and coming back takes a round trip or two.
 const RECONNECT_AFTER_US: u64 = 4_000_000;
+
+/// How long the person's key may take to sign, in microseconds: less than a host waits for a hello.
+const SIGN_WITHIN_US: u64 = 8_000_000;
 
 /// How long a host may take to answer a hello, in microseconds.
 const WELCOME_WITHIN_US: u64 = 10_000_000;
@@ -78,6 +82,8 @@ pub struct Viewer {
     was_in: bool,
     /// Commands so far.
     commands: u32,
+    /// Requests to sign so far: the number of the newest.
+    sign_requests: u64,
     watching: TrackReceiver,
     typing: InputSender,
     asking: HistoryFetcher,
@@ -85,8 +91,10 @@ pub struct Viewer {
 
 /// A connection.
 struct Link {
-    /// The handshake is complete, and a hello was sent.
+    /// The handshake is complete, and a hello was sent or waits to be signed.
     proved: bool,
+    /// The hello that waits for the person's key.
+    unsigned: Option<UnsignedHello>,
     framer: Framer,
     since_us: u64,
     heard_at_us: u64,
@@ -106,8 +114,16 @@ impl Link {
         self.heard_at_us.min(self.said_at_us)
     }
 
-    /// By when the host must have said yes or no.
+    /// Whether the host has this viewer's hello.
+    fn has_said_hello(&self) -> bool {
+        self.proved && self.unsigned.is_none()
+    }
+
+    /// By when the person's key must have signed, then the host must have said yes or no.
     fn welcome_by_us(&self) -> u64 {
+        if self.unsigned.is_some() {
+            return self.since_us.saturating_add(SIGN_WITHIN_US);
+        }
         let since = self.answer_by_us.unwrap_or(self.since_us);
         since.saturating_add(WELCOME_WITHIN_US)
     }
@@ -137,7 +153,7 @@ impl Viewer {
                 track: (TERMINAL, TrackState::Live),
                 session_name: String::new(),
                 host_name: String::new(),
-                identity: config.identity.public(),
+                identity: config.identity,
                 host_identity: None,
                 you: None,
                 roster: Vec::new(),
@@ -160,6 +176,7 @@ impl Viewer {
             retry_at_us: now.mono_us,
             was_in: false,
             commands: 0,
+            sign_requests: 0,
             watching: TrackReceiver::new(),
             typing: InputSender::new(),
             asking: HistoryFetcher::new(),
@@ -191,6 +208,11 @@ impl Viewer {
             ViewerInput::StreamEnded { stream } => self.on_stream_ended(stream),
             ViewerInput::Path { kind, rtt_us } => self.on_path(kind, rtt_us),
             ViewerInput::Disconnected { why } => self.on_disconnected(&why),
+            ViewerInput::Signed {
+                request,
+                signatures,
+            } => self.on_signed(request, &signatures),
+            ViewerInput::NotSigned { request, why } => self.on_not_signed(request, &why),
             ViewerInput::Claims(claims) => self.config.claims = claims,
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
             ViewerInput::RequestEdit => self.on_request_edit(),
@@ -351,8 +373,7 @@ impl Viewer {
             (link.since_us, link.heard_at_us) = (now, now);
         }
         self.set_phase(Phase::Joining);
-        let hello = self.hello(connected);
-        self.send(&FromViewer::Hello(Box::new(hello)));
+        self.ask_to_sign(connected);
     }
 
     /// Nothing of an earlier connection holds on a new one.
@@ -361,6 +382,7 @@ impl Viewer {
         self.lose_link();
         self.link = Some(Link {
             proved: false,
+            unsigned: None,
             framer: Framer::new(MAX_CONTROL_MESSAGE),
             since_us: now,
             heard_at_us: now,
@@ -422,15 +444,15 @@ impl Viewer {
             let Some((tag, payload)) = link.framer.next_message()? else {
                 break;
             };
-            let (proved, welcomed) = (link.proved, link.welcomed);
+            let (greeted, welcomed) = (link.has_said_hello(), link.welcomed);
             match FromHost::decode(tag, &payload)? {
-                FromHost::Welcome(_) if !proved => {
+                FromHost::Welcome(_) if !greeted => {
                     return Err(ProtocolError::Malformed("a welcome before the hello"));
                 }
                 FromHost::Welcome(welcome) if !welcomed => self.on_welcome(*welcome)?,
                 FromHost::Welcome(_) => return Err(ProtocolError::Malformed("a second welcome")),
                 FromHost::Refused(refused) => self.on_refused(&refused),
-                FromHost::Waiting(waiting) if proved && !welcomed => self.on_waiting(&waiting),
+                FromHost::Waiting(waiting) if greeted && !welcomed => self.on_waiting(&waiting),
                 FromHost::Waiting(_) => {
                     return Err(ProtocolError::Malformed("a waiting out of place"));
                 }
@@ -631,8 +653,12 @@ impl Viewer {
         };
         if !link.welcomed {
             if now >= link.welcome_by_us() {
+                let why = match link.unsigned {
+                    Some(_) => "your identity key has not signed for eight seconds",
+                    None => "the host did not answer",
+                };
                 self.out.push_back(ViewerOutput::Close);
-                self.retry("the host did not answer");
+                self.retry(why);
             }
             return;
         }

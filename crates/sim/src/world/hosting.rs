@@ -175,7 +175,7 @@ impl World {
         let desk = Desk::default();
         let config = HostConfig {
             session_key: self.session.clone(),
-            identity: self.host_identity.clone(),
+            identity: self.host_identity.public(),
             seed: self.dice.bytes(),
             name: "work".into(),
             host_name: "olga".into(),
@@ -195,7 +195,13 @@ impl World {
             link: self.link,
             relay_token: None,
         };
-        let host = Host::new(config, now);
+        let mut host = Host::new(config, now);
+        if let Some(HostOutput::Sign { request, input }) = host.poll() {
+            host.handle(
+                now,
+                HostInput::signed_with(&self.host_identity, request, &input),
+            );
+        }
         self.host = Some(HostSide {
             host,
             desk,
@@ -448,8 +454,11 @@ impl World {
                     side.answered += ends.count() as u64;
                 }
             }
-            // Links are not of this world.
-            HostOutput::LinkChanged(_) | HostOutput::UseService { .. } | HostOutput::EndLink => {}
+            // Signed when the host began; links are not of this world.
+            HostOutput::Sign { .. }
+            | HostOutput::LinkChanged(_)
+            | HostOutput::UseService { .. }
+            | HostOutput::EndLink => {}
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory(job) => self.pack(&job),
             HostOutput::Notice(notice) => self.notice(&notice),

@@ -27,6 +27,10 @@ pub fn notice(notice: &HostNotice) -> Option<String> {
             "The one who used code {number} ten minutes ago never joined; `pillion ticket --new` makes what it gave \
              them open nothing."
         ),
+        HostNotice::NotVouched { why } => format!(
+            "Your identity key did not sign that this session is yours ({why}), and without that nobody can be let \
+             in: see to what holds the key, then run pillion share."
+        ),
         HostNotice::MembershipEnded { name } => {
             format!("“{name}” is out of their team, which took the membership back.")
         }

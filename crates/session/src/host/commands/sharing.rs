@@ -58,6 +58,7 @@ impl Sharing {
 impl Host {
     /// Opens the session from what is on the screen now, or from as far back as was ever open.
     pub(in crate::host) fn share(&mut self, from_start: bool) -> Result<(), CommandError> {
+        self.request_certificate();
         self.check_running()?;
         if !self.sharing.on {
             self.open_records()?;

@@ -184,13 +184,15 @@ impl Host {
         });
         let parked: Vec<(ConnId, Box<PendingHello>)> = parked.collect();
         for (conn, parked) in parked {
-            self.retry_hello(conn, &parked.hello);
+            self.retry_hello(conn, &parked);
         }
     }
 
-    /// Takes a hello up again that waited; this time with what there is.
-    pub(in crate::host) fn retry_hello(&mut self, conn: ConnId, hello: &Hello) {
-        if let Err(fault) = self.on_hello(conn, hello, true) {
+    /// Takes a hello up again that waited; this time with what there is. One that waited for the host's own
+    /// certificate was not looked at yet.
+    pub(in crate::host) fn retry_hello(&mut self, conn: ConnId, parked: &PendingHello) {
+        let again = parked.waits != PendingOn::Certificate;
+        if let Err(fault) = self.on_hello(conn, &parked.hello, again) {
             self.refuse(conn, &fault);
         }
     }

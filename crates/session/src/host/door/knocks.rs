@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillion_caps::{PublicKey, Subject, UnixMillis};
+use pillion_caps::{PeerEndpoint, PublicKey, Subject, UnixMillis};
 use pillion_people::Name;
 use pillion_proto::{
     FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
@@ -178,10 +178,9 @@ impl Host {
             return Ok(());
         };
         let key = admitted.identity.key();
-        let at = self
-            .knocks
-            .may_knock_at(&key)
-            .max(self.knocks.may_knock_at(&peer));
+        let keys = [Some(&key), peer.key()].into_iter().flatten();
+        let at = keys.map(|key| self.knocks.may_knock_at(key)).max();
+        let at = at.unwrap_or(0);
         if now < at {
             let text = format!(
                 "the host did not let you in a moment ago; knock again in {}",
@@ -420,8 +419,9 @@ impl Host {
         for conn in knock.conns {
             if let Some(state) = self.conns.get_mut(&conn) {
                 state.knock = None;
-                let peer = state.peer;
-                self.knocks.turn_away(peer, until_us);
+                if let PeerEndpoint::Proved(endpoint) = state.peer {
+                    self.knocks.turn_away(endpoint, until_us);
+                }
             }
             self.refuse(conn, fault);
         }
