@@ -26,7 +26,7 @@ pub use pillion_share::Network;
 pub use host::{
     Actor, Command, CommandError, Done, Forgetful, HistoryJob, Host, HostConfig, HostInput,
     HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, Records, SessionStatus,
-    SubscribedKeyList, Target,
+    SubscribedKeyList, Target, TerminalStatus, TtyNews,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

@@ -505,6 +505,7 @@ proptest! {
             let harmless = |action: &HostAction| matches!(
                 action,
                 HostAction::Forward(_)
+                    | HostAction::Detach
                     | HostAction::Command(
                         pillion_session::Command::Who | pillion_session::Command::Open { allow: None }
                     )

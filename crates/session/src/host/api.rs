@@ -103,11 +103,8 @@ pub enum HostInput {
         /// The new size.
         size: Size,
     },
-    /// The host's own terminal went away (or came back).
-    Tty {
-        /// Whether there is one now.
-        attached: bool,
-    },
+    /// The host's own terminal came or went.
+    Tty(TtyNews),
     /// Somebody resumes an earlier TLS session, and its handshake is under way: what it says until
     /// [`HostInput::Proved`] may be a recording of what was said once before. Only anybody who held the
     /// earlier session can read what is said to it.
@@ -213,6 +210,22 @@ pub enum HostInput {
     KeyLists(Vec<(String, Vec<SshKey>)>),
     /// Time passed.
     Tick,
+}
+
+/// What became of the host's own terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TtyNews {
+    /// There is one (again).
+    Attached,
+    /// Another one has taken its place.
+    Moved,
+    /// Its person left it; the session goes on without one.
+    Detached,
+    /// It was closed, or the process that held it ended.
+    Lost {
+        /// The session goes on without one; else it ends with it.
+        stays: bool,
+    },
 }
 
 /// Who gives a command.
@@ -358,6 +371,11 @@ pub enum Command {
     EndLink,
     /// A spoken code is to be made by the link service in use. The driver does it.
     Code,
+    /// Another terminal is to be the host's. The driver does it.
+    Attach {
+        /// It takes the place of one that the session is bound to: nobody said that it may go on without it.
+        takes_over: bool,
+    },
 }
 
 /// What a command brought.
@@ -437,6 +455,21 @@ pub struct SessionStatus {
     pub started_unix_ms: u64,
     /// Edit can't be granted.
     pub read_only: bool,
+    /// The host's terminal. The driver knows more than the session of one that is not there.
+    #[serde(default)]
+    pub terminal: TerminalStatus,
+}
+
+/// How a session stands towards its host's terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TerminalStatus {
+    /// It was started without one, and none can be attached.
+    #[default]
+    None,
+    /// One is attached.
+    Attached,
+    /// None is attached at the moment.
+    Detached,
 }
 
 /// Why a command was not carried out. The text says what to do.

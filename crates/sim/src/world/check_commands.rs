@@ -253,6 +253,7 @@ impl World {
             | Command::Ban { .. }
             | Command::EndLink
             | Command::Code => (false, true),
+            Command::Attach { takes_over } => (*takes_over, *takes_over),
         }
     }
 

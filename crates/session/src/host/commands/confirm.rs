@@ -8,14 +8,15 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::UnixMillis;
-use pillion_proto::AccessMode;
+use pillion_proto::{AccessMode, FromHost};
 
 use crate::host::{
     Host,
-    api::{Command, CommandError, Done, HostNotice},
+    api::{Command, CommandError, Done, HostNotice, TtyNews},
     commands::question::Question,
     principal::Principal,
 };
+use crate::words::sentence;
 
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
 pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
@@ -189,9 +190,33 @@ impl Host {
         Some(confirm)
     }
 
-    /// The host's terminal went away or came back.
-    pub(in crate::host) fn on_tty(&mut self, attached: bool) {
-        self.has_tty = attached;
+    /// The host's terminal came or went. Viewers hear of it, because nobody may be there to answer them.
+    pub(in crate::host) fn on_tty(&mut self, news: TtyNews) {
+        let had = std::mem::replace(
+            &mut self.has_tty,
+            matches!(news, TtyNews::Attached | TtyNews::Moved),
+        );
+        let (state, text) = match news {
+            TtyNews::Attached if had => return,
+            TtyNews::Attached => ("attached", "is at their terminal again"),
+            TtyNews::Moved => ("moved", ""),
+            _ if !had => return,
+            TtyNews::Detached => (
+                "detached",
+                "left their terminal; the session goes on without them",
+            ),
+            TtyNews::Lost { stays: true } => (
+                "lost",
+                "lost their terminal; the session goes on without them",
+            ),
+            TtyNews::Lost { stays: false } => ("lost", "closed their terminal; the session ends"),
+        };
+        self.lost_tty |= news == TtyNews::Lost { stays: false };
+        self.log_event(serde_json::json!({ "event": "terminal", "state": state }));
+        if self.sharing.on && !text.is_empty() {
+            let text = sentence(&format!("{} {text}", self.names.host));
+            self.broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);
+        }
         self.expire_confirms();
     }
 
@@ -227,6 +252,10 @@ impl Command {
             | Command::Open { allow: None }
             | Command::Ticket { new: false } => Reach::Nothing,
             Command::Share { .. } if shared => Reach::Nothing,
+            // It is said at both terminals by whoever hands over.
+            Command::Attach { takes_over: false } => Reach::Nothing,
+            // Who sits there says yes from then on.
+            Command::Attach { takes_over: true } => Reach::Widens,
             // Neither of the other two modes lets in all that "link" does not.
             Command::Open { allow: Some(allow) } if *allow == door || door == AccessMode::Link => {
                 Reach::Changes
@@ -273,6 +302,7 @@ impl Command {
             Command::UseService { .. } => "link",
             Command::EndLink => "link --off",
             Command::Code => "code",
+            Command::Attach { .. } => "attach",
         }
     }
 }

@@ -14,7 +14,10 @@ use crate::words::{acts, span};
 
 use crate::host::{
     Host,
-    api::{Actor, Command, CommandError, Done, ParticipantStatus, SessionStatus, Target},
+    api::{
+        Actor, Command, CommandError, Done, ParticipantStatus, SessionStatus, Target,
+        TerminalStatus,
+    },
     conn::PeerError,
     people::resolve::{Candidate, Resolved},
     people::rights::EndedLinks,
@@ -109,6 +112,7 @@ impl Host {
             Command::UseService { service, link } => self.use_service(by, service, link),
             Command::EndLink => self.end_link(by),
             Command::Code => self.code(by),
+            Command::Attach { .. } => Ok(Done::Said(String::new())),
         }
     }
 
@@ -519,6 +523,10 @@ impl Host {
             viewers: u32::try_from(self.members).unwrap_or(u32::MAX),
             started_unix_ms: self.started_unix_ms,
             read_only: self.read_only,
+            terminal: match self.has_tty {
+                true => TerminalStatus::Attached,
+                false => TerminalStatus::None,
+            },
         }
     }
 }

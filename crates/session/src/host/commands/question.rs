@@ -171,7 +171,15 @@ impl Host {
                     said: Vec::new(),
                 }
             }
-            Command::Stop
+            Command::Attach { takes_over: true } => Question {
+                what: "Move this session to another terminal".to_owned(),
+                who: vec![
+                    "who sits there says yes to questions like this one from then on".to_owned(),
+                ],
+                said: Vec::new(),
+            },
+            Command::Attach { takes_over: false }
+            | Command::Stop
             | Command::Ticket { .. }
             | Command::Who
             | Command::Status
