@@ -96,6 +96,10 @@ impl Hosting {
                     (None, _) => {}
                 }
             }
+            (ReplyTo::Client(client), Ok(Done::Status(mut status))) => {
+                status.terminal = self.terminal_status();
+                client.send(Response::Done(Done::Status(status)));
+            }
             (ReplyTo::Client(client), Ok(done)) => client.send(Response::Done(done)),
             (ReplyTo::Link(client), Ok(_)) => client.send(response(self.links.url())),
             (ReplyTo::Code(client), Ok(_)) => self.make_code(client),
@@ -166,6 +170,11 @@ impl Hosting {
             Request::Command(Command::UseService { service, link }) => {
                 let answer = ReplyTo::Client(reply);
                 self.use_service(Actor::Socket, Some(&service), link, answer, None);
+            }
+            // Its terminal has to come along: clients.rs.
+            Request::Attach | Request::Command(Command::Attach { .. }) => {
+                let text = "a terminal has to be handed over to be attached";
+                reply.send(Response::Failed(CommandError::NotNow(text.to_owned())));
             }
             Request::Command(command) => {
                 let fails = match &command {
@@ -242,6 +251,7 @@ impl Hosting {
                     Ok(code) => self.code = Some(code),
                     Err(why) => overlay.done(self.clock.now(), Err(CommandError::NotNow(why))),
                 },
+                HostAction::Detach => self.leave = true,
                 HostAction::Confirmed { request, yes } => {
                     self.tell(HostInput::Confirmed { request, yes });
                 }
