@@ -254,6 +254,7 @@ impl World {
             | Command::Ban(verbs::Ban { .. })
             | Command::EndLink(verbs::EndLink {})
             | Command::Code(verbs::Code {}) => (false, true),
+            Command::Attach(attach) => (attach.takes_over, attach.takes_over),
             Command::Unknown(..) => (false, false),
         }
     }

@@ -13,7 +13,7 @@ pub(super) fn describe(input: &HostInput) -> String {
         HostInput::Discarded { upto } => format!("discarded up to {upto}"),
         HostInput::Exited { .. } => "exited".into(),
         HostInput::Resized { size, .. } => format!("resized {size}"),
-        HostInput::Tty { attached } => format!("tty {attached}"),
+        HostInput::Tty(news) => format!("tty {news:?}"),
         HostInput::EarlyConnected { conn, .. } => format!("connected early {}", conn.0),
         HostInput::HandshakeConfirmed { conn, .. } => format!("proved {}", conn.0),
         HostInput::Connected { conn, .. } => format!("connected {}", conn.0),

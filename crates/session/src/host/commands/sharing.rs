@@ -151,6 +151,9 @@ impl Host {
         self.track.state = state;
         self.drop_unwritten();
         let text = match state {
+            TrackState::Killed(_) | TrackState::Exited(_) if self.lost_tty => {
+                "the host's terminal was closed, which ended the program".to_owned()
+            }
             TrackState::Killed(signal) => format!("the program was ended by signal {signal}"),
             TrackState::Exited(code) => format!("the program ended with code {code}"),
             TrackState::Live | TrackState::Unknown(_) => return,

@@ -31,6 +31,11 @@ impl Host {
         self.track.term.cursor_queries()
     }
 
+    /// Whether the program shows the alternate screen.
+    pub fn is_alternate(&self, track: TrackId) -> bool {
+        track == TERMINAL && self.track.term.is_alternate()
+    }
+
     /// Whether the program's output so far ends between two sequences, outside a synchronized update:
     /// where something may be drawn over it.
     pub fn at_ground(&self, track: TrackId) -> bool {

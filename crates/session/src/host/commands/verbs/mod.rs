@@ -10,6 +10,7 @@
 mod access_list;
 mod admit;
 mod allow;
+mod attach;
 mod ban;
 mod code;
 mod end_link;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use access_list::{AccessList, AccessListed};
 pub use admit::Admit;
 pub use allow::{Allow, Allowed};
+pub use attach::Attach;
 pub use ban::{Ban, Banned};
 pub use code::Code;
 pub use end_link::EndLink;
@@ -50,7 +52,7 @@ pub use refuse_request::RefuseRequest;
 pub use revoke::{Revoke, Revoked};
 pub use set_access_mode::{AccessModeSet, SetAccessMode};
 pub use share::Share;
-pub use status::{SessionStatus, Status};
+pub use status::{SessionStatus, Status, TerminalStatus};
 pub use stop::Stop;
 pub use target::Target;
 pub use ticket::Ticket;
@@ -256,6 +258,8 @@ verbs! {
     19 "code" Code -> ();
     /// Who may join, and who is kept out.
     20 "allow" AccessList -> AccessListed;
+    /// Make another terminal the host's own.
+    21 "attach" Attach -> ();
 }
 
 fn body<T: Serialize>(value: &T) -> Bytes {
