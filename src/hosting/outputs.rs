@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pillion_people::Issuer;
-use pillion_session::{Actor, Command, HistoryJob, HostInput, HostNotice, HostOutput};
+use pillion_session::{Actor, Command, HistoryJob, HostInput, HostNotice, HostOutput, verbs};
 use pillion_store::HistoryRead;
 
 use crate::{
@@ -87,10 +87,10 @@ impl Hosting {
                     self.tell_devices();
                     // Said as a command, so that it is written down like a link made later.
                     if let Some(service) = self.links.publishes_at() {
-                        let command = Command::UseService {
+                        let command = Command::UseService(verbs::UseService {
                             service,
                             link: true,
-                        };
+                        });
                         self.command(Actor::Tty, command, ReplyTo::Nobody);
                     }
                 }

@@ -22,7 +22,7 @@ use pillion_session::{
     HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
 use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
-use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig};
+use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig, words};
 
 use crate::{
     clock::{Clock, unix_ms},
@@ -444,7 +444,7 @@ impl ViewerLoop {
                 Action::WantHistory { from, count } => {
                     self.tell(ViewerInput::WantHistory { from, count });
                 }
-                Action::Manage(what) => self.tell(ViewerInput::Manage(what)),
+                Action::Command(what) => self.tell(ViewerInput::Command(what)),
                 Action::Leave => return Leaving::Yes,
             }
         }
@@ -531,6 +531,7 @@ impl ViewerLoop {
             match event {
                 ViewerEvent::Changed => {}
                 ViewerEvent::Said(text) => news.said.push(text),
+                ViewerEvent::Answered(answer) => news.said.extend(words::answered(&answer)),
                 ViewerEvent::History(lines) => news.history.push(lines),
                 ViewerEvent::Ended {
                     text,

@@ -51,6 +51,9 @@ pub struct NetOptions {
     pub signal: Option<SignalService>,
     /// Nodes to enter the DHT by, `host:port` each; the well-known ones when empty.
     pub dht_bootstrap: Vec<String>,
+    /// Bytes that a viewer lets the host have on their way to it, for who tries hosts with viewers that do
+    /// not read; what a viewer needs when there is none.
+    pub receive_window: Option<u32>,
 }
 
 /// The name under which hosts are looked for on the LAN: `_pillion._udp.local`.
@@ -65,7 +68,7 @@ pub(crate) async fn bind(
 ) -> Result<Endpoint, NetError> {
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key.clone())
-        .transport_config(transport(role))
+        .transport_config(transport(role, options))
         .relay_mode(relays(relay, options));
     if let Some(ca) = &options.relay_ca {
         builder = builder.ca_tls_config(ca.tls_config(relay));
@@ -210,7 +213,7 @@ fn service_records(
     })
 }
 
-fn transport(role: Role) -> QuicTransportConfig {
+fn transport(role: Role, options: &NetOptions) -> QuicTransportConfig {
     let config = QuicTransportConfig::builder()
         .initial_rtt(FIRST_RTT)
         .send_window(SEND_WINDOW)
@@ -227,7 +230,9 @@ fn transport(role: Role) -> QuicTransportConfig {
             .max_concurrent_uni_streams(VarInt::from_u32(MAX_VIEWER_UNI_STREAMS)),
         Role::Viewer => config
             .stream_receive_window(VarInt::from_u32(VIEWER_STREAM_WINDOW))
-            .receive_window(VarInt::from_u32(VIEWER_RECEIVE_WINDOW))
+            .receive_window(VarInt::from_u32(
+                options.receive_window.unwrap_or(VIEWER_RECEIVE_WINDOW),
+            ))
             .max_concurrent_bidi_streams(VarInt::from_u32(0))
             .max_concurrent_uni_streams(VarInt::from_u32(MAX_HOST_UNI_STREAMS))
             .keep_alive_interval(HEARTBEAT)

@@ -13,6 +13,7 @@ use iroh::{
 };
 use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput, Network};
+use pillion_share::SharedRate;
 
 use crate::{
     address,
@@ -20,9 +21,13 @@ use crate::{
     core::{Carrier as _, ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     endpoint::{self, NetOptions},
     error::NetError,
-    limits::{CLOSE_WAIT, HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
+    limits::{
+        ARRIVALS_BURST, ARRIVALS_PART, ARRIVALS_PER_SECOND, CLOSE_WAIT, HANDSHAKE_TIMEOUT,
+        MAX_CONNECTIONS, REMEMBERED_FOR, RETRY_ABOVE,
+    },
     quic::{Boxed, QuicConnection},
     relay::RelayChoice,
+    slack::{Slack, give_back},
     strangers::{Place, StrangerId, Strangers, network_of},
 };
 
@@ -34,6 +39,10 @@ pub struct HostNet {
     waits: PendingEvents<QuicConnection, Boxed<HostEvent>>,
     links: HashMap<ConnId, PeerConnection<QuicConnection>>,
     strangers: Strangers,
+    /// How often connections are begun, on a clock that starts with this.
+    arrivals: SharedRate,
+    started: Instant,
+    slack: Slack,
     next: u64,
     handshakes: usize,
     ready: VecDeque<HostInput>,
@@ -47,6 +56,8 @@ enum HostEvent {
     Handshake(StrangerId, Option<ConnId>, Option<Connection>),
     Addresses,
     NoMoreAddresses,
+    /// The transport has forgotten connections that ended a while ago.
+    Forgotten,
     /// A connection that said goodbye is closed.
     Closed,
 }
@@ -75,6 +86,9 @@ impl HostNet {
             waits: PendingEvents::new(),
             links: HashMap::new(),
             strangers: Strangers::new(),
+            arrivals: SharedRate::new(0, ARRIVALS_PER_SECOND, ARRIVALS_BURST, ARRIVALS_PART),
+            started: Instant::now(),
+            slack: Slack::default(),
             next: 0,
             handshakes: 0,
             ready: VecDeque::new(),
@@ -217,7 +231,14 @@ impl HostNet {
                     (Some(id), None) => self.failed(id),
                     (None, None) => {
                         self.strangers.leave(stranger);
+                        self.ended(1);
                     }
+                }
+            }
+            Event::Owner(HostEvent::Forgotten) => {
+                give_back();
+                if self.slack.due() {
+                    self.await_forgotten();
                 }
             }
             Event::Owner(HostEvent::Addresses) => {
@@ -241,6 +262,10 @@ impl HostNet {
             return;
         }
         let from = network_of(&incoming.remote_addr());
+        let now_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if self.arrivals.take(now_us, &from.lineage()).is_err() {
+            return incoming.refuse();
+        }
         let Some(place) = self.strangers.come(from, Instant::now()) else {
             return incoming.refuse();
         };
@@ -346,6 +371,7 @@ impl HostNet {
     }
 
     fn tell(&mut self, conn: ConnId) {
+        let before = self.links.len();
         for heard in self.heard.drain(..) {
             self.ready.push_back(match heard {
                 ConnectionEvent::Bytes { stream, bytes } => HostInput::Received {
@@ -365,12 +391,27 @@ impl HostNet {
                 }
             });
         }
+        self.ended(before - self.links.len());
     }
 
     fn accept(&mut self) {
         let endpoint = self.endpoint.clone();
         self.waits.owner(Box::pin(async move {
             HostEvent::Incoming(endpoint.accept().await.map(Box::new))
+        }));
+    }
+
+    /// Connections have ended.
+    fn ended(&mut self, count: usize) {
+        if self.slack.ended(count) {
+            self.await_forgotten();
+        }
+    }
+
+    fn await_forgotten(&mut self) {
+        self.waits.owner(Box::pin(async {
+            tokio::time::sleep(REMEMBERED_FOR).await;
+            HostEvent::Forgotten
         }));
     }
 

@@ -47,6 +47,8 @@ mod relay;
 #[cfg(any(feature = "viewer", feature = "host"))]
 mod resolve;
 #[cfg(feature = "host")]
+mod slack;
+#[cfg(feature = "host")]
 mod strangers;
 #[cfg(feature = "viewer")]
 mod viewer;

@@ -24,7 +24,7 @@ use pillion_proto::{AccessMode, JoinId, PathKind, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Network,
-    Now, Phase, Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Now, Phase, Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 use pipe::Pipe;
@@ -310,7 +310,7 @@ impl Session {
             },
             now,
         );
-        let share = Command::Share { from_start: false };
+        let share = verbs::Share { from_start: false }.into();
         host.handle(
             now,
             HostInput::Command {
@@ -446,11 +446,14 @@ fn a_host_and_a_viewer_share_a_terminal_over_it() {
     session.settle();
     let screen = session.viewer.view().screen.as_ref().unwrap().text();
     assert!(screen.contains("what the program prints"), "{screen}");
-    session.command(Command::Grant {
-        target: SecretKey::from_bytes(&[5; 32]).public().into(),
-        right: Rights::EDIT,
-        ttl_ms: None,
-    });
+    session.command(
+        verbs::Grant {
+            target: SecretKey::from_bytes(&[5; 32]).public().into(),
+            rights: Rights::EDIT,
+            ttl_ms: None,
+        }
+        .into(),
+    );
     session
         .viewer
         .handle(session.now, ViewerInput::Keys(Bytes::from_static(b"ls\r")));

@@ -16,8 +16,8 @@ use pillion_caps::{Ledger, PeerEndpoint, PublicKey, SecretKey};
 use pillion_net::{HostNet, RelayChoice, ViewerNet, random_bytes};
 use pillion_proto::{JoinId, Ticket, TrackId};
 use pillion_session::{
-    Actor, Command, ConnId, Done, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase,
-    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase, Reply,
+    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 const TRACK: Stream = Stream::Track {
@@ -305,7 +305,7 @@ impl Session {
         session.tell_host(HostInput::Command {
             request: 1,
             by: Actor::Tty,
-            command: Command::Share { from_start: false },
+            command: Command::Share(verbs::Share { from_start: false }),
         });
         while session.ticket.is_none() {
             session.step().await;
@@ -356,9 +356,12 @@ impl Session {
                     self.host.handle(self.now(), signed);
                 }
                 Some(HostOutput::Done {
-                    result: Ok(Done::Ticket(ticket)),
-                    ..
-                }) => self.ticket = Some(ticket),
+                    result: Ok(done), ..
+                }) => {
+                    if let Reply::Ticket(ticket) = done.reply {
+                        self.ticket = Some(ticket);
+                    }
+                }
                 _ => {}
             }
         }

@@ -18,7 +18,7 @@
 
 pub mod device;
 pub mod framer;
-mod growing;
+pub mod growing;
 pub mod limits;
 pub mod link;
 pub mod lookup;
@@ -36,9 +36,9 @@ pub use link::{
 pub use pillion_caps::{AccessMode, Right, Rights, UnknownAccessMode};
 
 pub use message::{
-    Accepted, Ack, Dropped, Ended, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush, Hello,
-    HistoryReply, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks,
-    Manage, ManageAnswer, ManageRequest, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
+    Accepted, Ack, CommandAnswer, CommandRequest, Dropped, Ended, FrameMsg, FromHost, FromViewer,
+    GrantProof, GrantPush, Hello, HistoryReply, HistoryRequest, InputStream, Intent, IntentMsg,
+    JoinId, KnockInfo, Knocks, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
     ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, RightChanged, RosterChange,
     SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, Waiting, Welcome,
 };

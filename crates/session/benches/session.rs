@@ -8,7 +8,7 @@ use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Now,
-    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -58,7 +58,7 @@ impl Session {
             link: [9; 32],
             viewers: Vec::new(),
         };
-        session.command(Command::Share { from_start: false });
+        session.command(Command::Share(verbs::Share { from_start: false }));
         for seed in 0..viewers {
             session.join(100 + seed);
         }
@@ -202,11 +202,11 @@ fn echo(c: &mut Criterion) {
 /// One keystroke from the viewer's keyboard to the program.
 fn keystroke(c: &mut Criterion) {
     let mut session = Session::new(1);
-    session.command(Command::Grant {
+    session.command(Command::Grant(verbs::Grant {
         target: "viewer100".parse::<SubjectRef>().unwrap().into(),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         ttl_ms: None,
-    });
+    }));
     assert_eq!(session.viewers[0].view().right, Rights::EDIT);
     let byte = Bytes::from_static(b"x");
     c.bench_function("keystroke to the program", |b| {

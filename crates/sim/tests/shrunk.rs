@@ -9,9 +9,9 @@ use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Done, Forgetful, Host, HostConfig, HostInput, HostOutput,
-    LogEntry, Now, Phase, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
-    ViewerOutput,
+    Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput,
+    LogEntry, Now, Phase, Reply, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
+    ViewerOutput, verbs,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -62,7 +62,7 @@ impl Room {
             typed: Vec::new(),
             frames: Vec::new(),
         };
-        room.command(Command::Share { from_start: true });
+        room.command(Command::Share(verbs::Share { from_start: true }));
         room
     }
 
@@ -190,11 +190,11 @@ impl Room {
 
     fn grant(&mut self, id: u32) {
         let target = Target::One(SubjectRef::Number(id));
-        self.command(Command::Grant {
+        self.command(Command::Grant(verbs::Grant {
             target,
-            right: Rights::EDIT,
+            rights: Rights::EDIT,
             ttl_ms: None,
-        });
+        }));
     }
 
     fn cut(&mut self, seat: usize) {
@@ -282,15 +282,11 @@ impl Room {
                 let packed = job.pack(Vec::new());
                 self.host.handle(self.now, HostInput::History(packed));
             }
-            HostOutput::Done {
-                result: Ok(Done::Ticket(ticket)),
-                ..
-            } => self.ticket = ticket,
-            HostOutput::Done {
-                result: Ok(Done::Token { token, .. }),
-                ..
-            } => self.token = token.parse().ok(),
-            HostOutput::Done { result, .. } => assert!(result.is_ok(), "{result:?}"),
+            HostOutput::Done { result, .. } => match result.unwrap().reply {
+                Reply::Ticket(ticket) => self.ticket = ticket,
+                Reply::GrantLink(verbs::Token { token, .. }) => self.token = token.parse().ok(),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -389,9 +385,9 @@ fn what_was_typed_before_a_revocation_is_not_written_after_it() {
     room.types(anna, "a");
     room.seats[anna].held = true;
     room.types(anna, "b");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     room.grant(1);
     room.types(anna, "c");
     room.seats[anna].held = false;
@@ -413,7 +409,7 @@ fn what_was_typed_before_a_revocation_is_not_written_by_another_run_of_the_host(
     for seed in [3, 4] {
         let mut room = Room::new();
         room.host = Room::host(room.now, None, seed);
-        room.command(Command::Share { from_start: true });
+        room.command(Command::Share(verbs::Share { from_start: true }));
         let anna = room.sit(10, 1, false);
         room.grant(1);
         room.seats[anna].held = true;
@@ -435,9 +431,9 @@ fn a_viewer_whose_inputs_were_dropped_can_type_to_a_new_host() {
     room.seats[anna].held = true;
     room.types(anna, "a");
     room.types(anna, "b");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     room.seats[anna].held = false;
     room.wait(100_000);
     room.grant(1);
@@ -445,7 +441,7 @@ fn a_viewer_whose_inputs_were_dropped_can_type_to_a_new_host() {
     room.types(anna, "c");
     let link: Ticket = room.ticket.parse().unwrap();
     room.host = Room::host(room.now, Some(*link.link), 9);
-    room.command(Command::Share { from_start: true });
+    room.command(Command::Share(verbs::Share { from_start: true }));
     room.cut(anna);
     room.seats[anna].held = false;
     room.wait(10_000_000);
@@ -464,9 +460,9 @@ fn nothing_stays_unconfirmed_for_a_viewer_that_came_back_without_the_right() {
     room.grant(1);
     room.seats[anna].held = true;
     room.types(anna, "a");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     room.cut(anna);
     room.seats[anna].held = false;
     room.wait(10_000_000);
@@ -484,9 +480,9 @@ fn nothing_stays_unconfirmed_when_the_right_goes_while_the_stream_is_stuck() {
     room.grant(1);
     room.seats[anna].held = true;
     room.types(anna, "a");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     // The host is heard all the while.
     for _ in 0..20 {
         room.wait(200_000);
@@ -594,11 +590,11 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
 #[test]
 fn every_viewer_of_a_person_is_told_of_a_grant() {
     let mut room = Room::new();
-    room.command(Command::GrantLink {
-        right: Rights::EDIT,
+    room.command(Command::GrantLink(verbs::GrantLink {
+        rights: Rights::EDIT,
         ttl_ms: None,
         uses: std::num::NonZeroU32::MIN,
-    });
+    }));
     let first = room.sit(10, 1, false);
     assert_eq!(room.seats[first].viewer.view().right, Rights::VIEW);
     room.seats[first]

@@ -4,7 +4,6 @@
 mod history;
 mod host;
 mod input;
-mod manage;
 mod track;
 mod viewer;
 
@@ -20,7 +19,6 @@ use crate::{
 pub use history::*;
 pub use host::*;
 pub use input::*;
-pub use manage::*;
 pub use track::*;
 pub use viewer::*;
 

@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
-use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
+use pillion_people::{Issuer, Removals, SshKey, Trust};
 use pillion_proto::{AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroU32;
-use thiserror::Error;
 
 use crate::host::{
-    commands::question::Question,
+    commands::{
+        question::Question,
+        verbs::{Command, CommandError, Done, Shortfall},
+    },
     people::records::Records,
     tracks::pack::{HistoryJob, PackedHistory},
 };
@@ -250,248 +251,6 @@ pub enum Actor {
     Socket,
 }
 
-/// Whom a command is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
-    /// Somebody or a grant, by what a person named them by, or by the identity key that a list or a question showed.
-    One(SubjectRef),
-    /// Exactly these, whom a question showed.
-    Exactly(Vec<Invited>),
-    /// Anybody who holds one of the SSH keys of a list.
-    Keys {
-        /// Where the list is, for people: a file or an address.
-        from: String,
-        /// The keys.
-        keys: Vec<SshKey>,
-        /// Whether it is an address, where keys that are added later are to be found.
-        is_address: bool,
-    },
-    /// Everyone who came by a link grant.
-    Links,
-    /// Everyone.
-    All,
-}
-
-impl From<SubjectRef> for Target {
-    fn from(whom: SubjectRef) -> Target {
-        Target::One(whom)
-    }
-}
-
-impl From<PublicKey> for Target {
-    fn from(key: PublicKey) -> Target {
-        Target::One(SubjectRef::key(key))
-    }
-}
-
-/// What can be asked of a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
-    /// Start sharing (again) from what is on the screen now (`from_start`: from the first line).
-    Share {
-        /// From the first line rather than from the top of the screen.
-        from_start: bool,
-    },
-    /// End sharing; the program goes on.
-    Stop,
-    /// The ticket; `new` makes the old one stop working.
-    Ticket {
-        /// Replace it.
-        new: bool,
-    },
-    /// Who is here.
-    Who,
-    /// How the session stands.
-    Status,
-    /// Give a participant a right.
-    Grant {
-        /// Whom.
-        target: Target,
-        /// What.
-        right: Rights,
-        /// For how long, in milliseconds; the session's default when `None`.
-        ttl_ms: Option<u64>,
-    },
-    /// Make a token for somebody who is not here yet.
-    GrantLink {
-        /// What.
-        right: Rights,
-        /// For how long, in milliseconds.
-        ttl_ms: Option<u64>,
-        /// How many people may use it.
-        uses: NonZeroU32,
-    },
-    /// Say no to a request for edit.
-    Refuse {
-        /// Whose.
-        target: Target,
-    },
-    /// Take edit away.
-    Revoke {
-        /// Whose, or which grant.
-        target: Target,
-    },
-    /// Put somebody out, and bar that identity and what else they proved to be. As whatever takes something
-    /// from a person, it ends the tokens they came with.
-    Kick {
-        /// Whom.
-        target: Target,
-    },
-    /// Say who may come in; without `allow`, tell how it stands.
-    Open {
-        /// From now on.
-        allow: Option<AccessMode>,
-    },
-    /// Put somebody on the list of who may come in, here or not.
-    Allow {
-        /// Whom.
-        target: Target,
-        /// What they may do.
-        right: Rights,
-    },
-    /// Let somebody in who knocks, and put them on the list.
-    Admit {
-        /// Whom.
-        target: Target,
-    },
-    /// Turn somebody away who knocks; if nobody like that does, say no to their request for edit.
-    TurnAway {
-        /// Whom.
-        target: Target,
-        /// Bar them, too.
-        for_good: bool,
-    },
-    /// Keep out anybody who is or proves to be this, here or not.
-    Ban {
-        /// Whom; as for [`Command::Allow`].
-        target: Target,
-    },
-    /// Undo that.
-    Unban {
-        /// Whom.
-        target: Target,
-    },
-    /// Use a link service from now on, in place of any other.
-    UseService {
-        /// Its URL. The driver has parsed it.
-        service: String,
-        /// Publish a link there; else only spoken codes are exchanged by it. A link that is published
-        /// goes along.
-        link: bool,
-    },
-    /// End the link; the session goes on.
-    EndLink,
-    /// A spoken code is to be made by the link service in use. The driver does it.
-    Code,
-}
-
-/// What a command brought.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Done {
-    /// A sentence for who asked.
-    Said(String),
-    /// The ticket.
-    Ticket(String),
-    /// A grant token and when it ends, in milliseconds since the Unix epoch.
-    Token {
-        /// The string.
-        token: String,
-        /// The grant's id, for `revoke`.
-        grant: String,
-        /// Its end.
-        expires_unix_ms: u64,
-    },
-    /// Who is here.
-    Who(Vec<ParticipantStatus>),
-    /// How the session stands.
-    Status(SessionStatus),
-    /// Who may come in.
-    Door {
-        /// The rule.
-        allow: AccessMode,
-        /// The list.
-        people: Vec<(String, Rights)>,
-        /// Who is kept out.
-        banned: Vec<String>,
-        /// Addresses of lists that are looked at again.
-        followed: Vec<String>,
-    },
-}
-
-/// One line of `pillion who`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParticipantStatus {
-    /// Number.
-    pub id: ParticipantId,
-    /// Name, cleaned; unverified.
-    pub name: String,
-    /// Identity key.
-    pub identity: PublicKey,
-    /// Rights.
-    pub right: Rights,
-    /// When the right falls back to view, in milliseconds since the Unix epoch.
-    pub until_unix_ms: Option<u64>,
-    /// Connected now.
-    pub here: bool,
-    /// Connected, but nothing was heard of them for a few seconds.
-    pub silent: bool,
-    /// Has asked for edit and waits.
-    pub asking: bool,
-    /// Is not in, and waits to be let in.
-    pub knocking: bool,
-    /// How they proved who they are, or what let them in; for people.
-    pub proof: String,
-    /// How the connection travels.
-    pub path: PathKind,
-    /// Round trip, in microseconds, once known.
-    pub rtt_us: Option<u32>,
-    /// Frames this viewer is behind.
-    pub lag_frames: u64,
-}
-
-/// How a session stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionStatus {
-    /// Name.
-    pub name: String,
-    /// Shared right now.
-    pub shared: bool,
-    /// Viewers connected.
-    pub viewers: u32,
-    /// When it started, in milliseconds since the Unix epoch.
-    pub started_unix_ms: u64,
-    /// Edit can't be granted.
-    pub read_only: bool,
-}
-
-/// Why a command was not carried out. The text says what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
-pub enum CommandError {
-    /// Nobody is meant by that.
-    #[error("nobody here {whom}; `pillion who` lists who is here")]
-    Unknown {
-        /// What nobody is or has: "is called \"anna\"", "has the number 3".
-        whom: String,
-    },
-    /// More than one is meant by that.
-    #[error(
-        "\"{name}\" could be any of {}; say which by the number, the whole fingerprint or the whole id",
-        choices.join(", ")
-    )]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// "2 anna (7f3a-…)" each.
-        choices: Vec<String>,
-    },
-    /// Not in this state of the session.
-    #[error("{0}")]
-    NotNow(String),
-    /// Not by this actor.
-    #[error("{0}")]
-    NotAllowed(String),
-}
-
 /// Something the person at the host should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostNotice {
@@ -544,10 +303,7 @@ pub enum HostNotice {
         request: u64,
     },
     /// A command through the control socket changed who may come in or do what.
-    ChangedBySocket {
-        /// What it did.
-        what: String,
-    },
+    ChangedBySocket(Change),
     /// Somebody came.
     Joined {
         /// Who.
@@ -577,8 +333,60 @@ pub enum HostNotice {
         /// Connected now.
         here: bool,
     },
-    /// Anything else worth a line.
-    Said(String),
+    /// What was taken away, though not by a command, does not outlive this run.
+    FellShort(Shortfall),
+    /// What was taken away while the disk was full is written down now.
+    CaughtUp,
+    /// New keys of a list could not be put on the access list.
+    KeysNotListed {
+        /// Where the list is.
+        from: String,
+        /// Why.
+        error: CommandError,
+    },
+    /// Somebody on the access list could not be given their rights.
+    RightsNotGiven(CommandError),
+    /// Somebody else tried to join by what a code gave, and was refused.
+    CodePassedOn {
+        /// The code's number.
+        number: u32,
+    },
+    /// The one who used a code did not join within ten minutes.
+    CodeMissed {
+        /// The code's number.
+        number: u32,
+    },
+    /// The host's identity key did not sign that the session is its own, so nobody can be let in.
+    NotVouched {
+        /// Why not, cleaned.
+        why: String,
+    },
+    /// A team took back the membership of somebody who was here.
+    MembershipEnded {
+        /// Name, cleaned.
+        name: String,
+    },
+}
+
+/// What a command through the control socket changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Who may join or do what: as it would have been asked.
+    Widened {
+        /// What, and who got it.
+        question: Question,
+        /// The id of the grant, of a token.
+        grant: Option<String>,
+    },
+    /// The ticket was replaced.
+    TicketReplaced,
+    /// Anything else.
+    Other {
+        /// The command, as it is given to `pillion`.
+        name: &'static str,
+        /// What came of it.
+        done: Done,
+    },
 }
 
 /// What goes into the session's log. Opaque to the store but for the numbers.

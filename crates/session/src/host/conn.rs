@@ -329,7 +329,7 @@ impl Host {
             FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
             FromViewer::Ping(Ping { nonce }) => self.send(conn, &FromHost::Pong(Ping { nonce })),
             FromViewer::Leave => self.close(conn, 0, "left"),
-            FromViewer::Manage(request) => self.on_manage(conn, request)?,
+            FromViewer::Command(request) => self.on_remote_command(conn, request)?,
             FromViewer::NeedSnapshot(track) => {
                 let now = self.now.mono_us;
                 if track == TERMINAL

@@ -7,7 +7,7 @@
 //! something is done, and `rate` how often.
 
 mod api;
-mod commands;
+pub mod commands;
 mod conn;
 mod door;
 mod people;
@@ -29,11 +29,14 @@ use rand_chacha::{
 
 pub use api::*;
 pub use commands::confirm::CONFIRM_WITHIN_US;
-pub use commands::question::Question;
+pub use commands::question::{Offer, Question, Unverified, WhoLine};
 pub use people::records::{Forgetful, Records};
 pub use tracks::pack::{HistoryJob, PackedHistory};
 
-use crate::types::{ConnId, Now};
+use crate::{
+    host::commands::verbs::{CommandError, Done},
+    types::{ConnId, Now},
+};
 
 /// Between two times that viewers who fell behind are shown the state of now, in microseconds.
 const CATCH_UP_EVERY_US: u64 = 50_000;

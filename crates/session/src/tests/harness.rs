@@ -19,8 +19,9 @@ use pillion_share::Network;
 
 use crate::{
     Actor, Command, CommandError, ConnId, Connected, Done, Forgetful, HistoryJob, Host, HostConfig,
-    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Stream, SubscribedKeyList,
-    Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
+    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
+    SubscribedKeyList, Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, verbs,
+    viewer::Viewer,
 };
 
 pub(super) const TERMINAL: TrackId = TrackId(0);
@@ -99,7 +100,9 @@ pub(super) struct World {
     pub(super) log: Vec<LogEntry>,
     pub(super) disk: Disk,
     pub(super) notices: Vec<HostNotice>,
-    pub(super) done: BTreeMap<u64, Result<Done, CommandError>>,
+    pub(super) done: BTreeMap<u64, Result<Reply, CommandError>>,
+    /// What of the last command that was carried out does not outlive the run.
+    pub(super) shortfall: Option<Shortfall>,
     pub(super) listening: bool,
     /// Link services to be used, and whether with a link.
     pub(super) published: Vec<(String, bool)>,
@@ -235,6 +238,7 @@ impl World {
             disk,
             notices: Vec::new(),
             done: BTreeMap::new(),
+            shortfall: None,
             listening: false,
             published: Vec::new(),
             closed: Vec::new(),
@@ -304,8 +308,8 @@ impl World {
     }
 
     pub(super) fn share(&mut self) {
-        match self.command(Command::Share { from_start: false }) {
-            Ok(Done::Ticket(ticket)) => self.ticket = ticket,
+        match self.command(Command::Share(verbs::Share { from_start: false })) {
+            Ok(Reply::Ticket(ticket)) => self.ticket = ticket,
             other => panic!("{other:?}"),
         }
     }
@@ -458,7 +462,7 @@ impl World {
     }
 
     /// A command given at the host's own terminal.
-    pub(super) fn command(&mut self, command: Command) -> Result<Done, CommandError> {
+    pub(super) fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
         let request = self.ask(Actor::Tty, command);
         self.done.remove(&request).expect("answered at once")
     }
@@ -475,23 +479,23 @@ impl World {
         request
     }
 
-    pub(super) fn grant_edit(&mut self, name: &str) -> Result<Done, CommandError> {
+    pub(super) fn grant_edit(&mut self, name: &str) -> Result<Reply, CommandError> {
         let target = named(name);
-        self.command(Command::Grant {
+        self.command(Command::Grant(verbs::Grant {
             target,
-            right: Rights::EDIT,
+            rights: Rights::EDIT,
             ttl_ms: None,
-        })
+        }))
     }
 
     pub(super) fn token(&mut self, uses: u32, ttl_ms: Option<u64>) -> (String, String) {
         let uses = std::num::NonZeroU32::new(uses).unwrap();
-        match self.command(Command::GrantLink {
-            right: Rights::EDIT,
+        match self.command(Command::GrantLink(verbs::GrantLink {
+            rights: Rights::EDIT,
             ttl_ms,
             uses,
-        }) {
-            Ok(Done::Token { token, grant, .. }) => (token, grant),
+        })) {
+            Ok(Reply::GrantLink(verbs::Token { token, grant, .. })) => (token, grant),
             other => panic!("{other:?}"),
         }
     }
@@ -810,7 +814,9 @@ impl World {
             },
             HostOutput::Notice(notice) => self.notices.push(notice),
             HostOutput::Done { request, result } => {
-                self.done.insert(request, result);
+                self.shortfall = result.as_ref().ok().and_then(|done| done.shortfall.clone());
+                let reply = result.map(|done| done.reply);
+                self.done.insert(request, reply);
             }
             HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
             HostOutput::FetchLists { from } => self.wanted_lists.push(from),
@@ -960,6 +966,24 @@ impl Seat {
             _ => None,
         });
         said.collect()
+    }
+
+    /// What the host answered last to somebody who manages.
+    pub(super) fn answer(&self) -> Option<&Result<Option<Done>, Option<CommandError>>> {
+        let mut events = self.events.iter().rev();
+        events.find_map(|event| match event {
+            ViewerEvent::Answered(answer) => Some(&**answer),
+            _ => None,
+        })
+    }
+
+    /// Why the last request was refused.
+    #[track_caller]
+    pub(super) fn refusal(&self) -> &CommandError {
+        match self.answer() {
+            Some(Err(Some(error))) => error,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(super) fn was_told(&self, part: &str) -> bool {

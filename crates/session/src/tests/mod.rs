@@ -14,6 +14,7 @@ mod lists;
 mod props;
 mod resume;
 mod rights;
+mod shares;
 mod signing;
 mod story;
 mod taken_back;

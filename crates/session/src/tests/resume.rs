@@ -12,7 +12,7 @@ use super::{
     harness::*,
     joining::{hello, refusal, say},
 };
-use crate::{Command, ConnId, Done, HostInput, Phase, Stream, ViewerInput};
+use crate::{Command, ConnId, HostInput, Phase, Reply, Stream, ViewerInput, verbs};
 
 pub(super) fn resume() -> FromViewer {
     FromViewer::Resume(Resume {
@@ -245,21 +245,25 @@ fn a_stranger_is_shown_nothing() {
 fn somebody_kicked_is_shown_nothing() {
     let (mut world, endpoint) = joined();
     let target = named("anna");
-    world.command(Command::Kick { target }).unwrap();
+    world
+        .command(Command::Kick(verbs::Kick { target }))
+        .unwrap();
     assert!(!is_shown(&mut world, endpoint));
 }
 
 #[test]
 fn a_replaced_ticket_shows_nothing() {
     let (mut world, endpoint) = joined();
-    world.command(Command::Ticket { new: true }).unwrap();
+    world
+        .command(Command::Ticket(verbs::Ticket { new: true }))
+        .unwrap();
     assert!(!is_shown(&mut world, endpoint));
 }
 
 #[test]
 fn a_stopped_session_shows_nothing_and_neither_does_the_next_one() {
     let (mut world, endpoint) = joined();
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     assert!(!is_shown(&mut world, endpoint));
     world.share();
     assert!(!is_shown(&mut world, endpoint));
@@ -285,12 +289,12 @@ fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
     let mut world = World::shared();
     let link = |world: &mut World| {
         let (right, ttl_ms, uses) = (Rights::EDIT, Some(60_000), std::num::NonZeroU32::MIN);
-        match world.command(Command::GrantLink {
-            right,
+        match world.command(Command::GrantLink(verbs::GrantLink {
+            rights: right,
             ttl_ms,
             uses,
-        }) {
-            Ok(Done::Token { token, grant, .. }) => (token, grant),
+        })) {
+            Ok(Reply::GrantLink(verbs::Token { token, grant, .. })) => (token, grant),
             other => panic!("{other:?}"),
         }
     };
@@ -306,13 +310,17 @@ fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
     let revoked = came(&mut world, 10, &token);
     assert!(is_shown(&mut world, revoked));
     let target = named(&grant);
-    world.command(Command::Revoke { target }).unwrap();
+    world
+        .command(Command::Revoke(verbs::Revoke { target }))
+        .unwrap();
     assert!(!is_shown(&mut world, revoked));
 
     let (token, _) = link(&mut world);
     let ended = came(&mut world, 11, &token);
     // A new ticket is nothing to who came by a grant.
-    world.command(Command::Ticket { new: true }).unwrap();
+    world
+        .command(Command::Ticket(verbs::Ticket { new: true }))
+        .unwrap();
     assert!(is_shown(&mut world, ended));
     world.advance_ms(61_000);
     assert!(!is_shown(&mut world, ended));
@@ -322,11 +330,13 @@ fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
 fn anything_else_in_a_first_flight_is_refused() {
     let (mut world, endpoint) = joined();
     world.grant_edit("anna").unwrap();
-    let Ok(Done::Token { token, .. }) = world.command(Command::GrantLink {
-        right: Rights::EDIT,
-        ttl_ms: None,
-        uses: std::num::NonZeroU32::MIN,
-    }) else {
+    let Ok(Reply::GrantLink(verbs::Token { token, .. })) =
+        world.command(Command::GrantLink(verbs::GrantLink {
+            rights: Rights::EDIT,
+            ttl_ms: None,
+            uses: std::num::NonZeroU32::MIN,
+        }))
+    else {
         panic!()
     };
     // A hello that was good on the connection before, and one made for nothing yet known.
@@ -389,7 +399,7 @@ fn a_recorded_first_flight_does_no_harm() {
     say(&mut world, bert, &FromViewer::Hello(Box::new(hello)));
     world.prints("one");
     world.advance_ms(1000);
-    let who = world.command(Command::Who).unwrap();
+    let who = world.command(Command::Who(verbs::Who {})).unwrap();
     let (log, notices, ledger) = (world.log.len(), world.notices.len(), world.ledger().len());
     let frames = track(&world, bert).len();
 
@@ -397,7 +407,7 @@ fn a_recorded_first_flight_does_no_harm() {
     for conn in &replayed {
         assert_eq!(track(&world, *conn).len(), 2);
     }
-    assert_eq!(world.command(Command::Who).unwrap(), who);
+    assert_eq!(world.command(Command::Who(verbs::Who {})).unwrap(), who);
     assert_eq!(
         (world.log.len(), world.notices.len(), world.ledger().len()),
         (log, notices, ledger)

@@ -10,7 +10,8 @@ use super::{
     resume::{resume, track},
 };
 use crate::{
-    Command, Connected, Done, HostConfig, HostInput, HostNotice, Phase, ViewerConfig, ViewerInput,
+    Command, Connected, HostConfig, HostInput, HostNotice, Phase, Reply, ViewerConfig, ViewerInput,
+    verbs,
 };
 
 fn unproved() -> World {
@@ -71,14 +72,14 @@ fn what_a_code_gave_opens_nothing_without_an_endpoint_and_stays_its_guests() {
     let (text, regular) = world.seats[anna].ended().unwrap();
     assert!(text.contains("Connect through the relay"), "{text}");
     assert!(!regular);
-    let passed_on = |notice: &HostNotice| matches!(notice, HostNotice::Said(text) if text.contains("passed it on"));
+    let passed_on = |notice: &HostNotice| matches!(notice, HostNotice::CodePassedOn { .. });
     assert!(!world.notices.iter().any(passed_on), "nobody did");
     // The same guest, where its endpoint is proved.
     world.unproved = false;
     let config = by_code(&world, 20);
     let anna = world.join_with(config);
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
-    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert_eq!(who[0].proof, "code 7");
@@ -90,7 +91,7 @@ fn the_ticket_counts_as_the_ticket_whatever_codes_were_used() {
     let guest = secret(100).public();
     world.host(HostInput::CodeUsed { number: 7, guest });
     world.join(10, "anna");
-    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert_eq!(who[0].proof, "the ticket");
@@ -123,10 +124,10 @@ fn a_knock_that_is_refused_puts_off_its_identity_and_nobody_else() {
     world.unproved = true;
     world.join(10, "anna");
     let target = named("anna");
-    let no = Command::TurnAway {
+    let no = Command::TurnAway(verbs::TurnAway {
         target,
         for_good: false,
-    };
+    });
     world.command(no).unwrap();
     let bert = world.join(11, "bert");
     assert!(matches!(world.seats[bert].phase(), Phase::Knocking { .. }));

@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use pillion_caps::{Binding, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
 use pillion_proto::{
-    JoinId, Knocks, Manage, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackState,
+    JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackState,
 };
 use pillion_screen::{LineId, Screen, history::Line};
 
-use crate::types::Stream;
+use crate::{
+    host::commands::verbs::{Command, CommandError, Done},
+    types::Stream,
+};
 
 /// What a viewer is made from.
 pub struct ViewerConfig {
@@ -106,7 +109,7 @@ pub enum ViewerInput {
         count: u32,
     },
     /// The person, who may manage, wants this done.
-    Manage(Manage),
+    Command(Command),
     /// The person leaves.
     Leave,
     /// Time passed.
@@ -166,6 +169,9 @@ pub enum ViewerEvent {
     Changed,
     /// A sentence to show for a while.
     Said(String),
+    /// What came of a command, or why it was not carried out, as the host says. Either is `None` where the host's
+    /// version says something that is not known here.
+    Answered(Box<Result<Option<Done>, Option<CommandError>>>),
     /// Lines that were asked for.
     History(HistoryLines),
     /// It is over, for good: restore the terminal, print this, exit.

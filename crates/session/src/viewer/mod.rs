@@ -15,9 +15,9 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{SecretKey, UnixMillis};
 use pillion_proto::{
-    Ended, Framer, FromHost, FromViewer, Manage, ManageRequest, PathKind, Ping, ProtocolError,
-    Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, TrackId, TrackInfo,
-    TrackState, Waiting,
+    CommandAnswer, CommandRequest, Ended, Framer, FromHost, FromViewer, PathKind, Ping,
+    ProtocolError, Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, TrackId,
+    TrackInfo, TrackState, Waiting,
     limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO},
 };
 use pillion_screen::clean::clean_name;
@@ -25,6 +25,7 @@ use pillion_screen::clean::clean_name;
 pub use api::*;
 
 use crate::{
+    host::commands::verbs::{Command, CommandError, Done},
     types::{Now, Stream},
     words::shown,
 };
@@ -79,8 +80,8 @@ pub struct Viewer {
     failures: u32,
     retry_at_us: u64,
     was_in: bool,
-    /// Requests to manage so far.
-    managed: u32,
+    /// Commands so far.
+    commands: u32,
     /// Requests to sign so far: the number of the newest.
     sign_requests: u64,
     watching: TrackReceiver,
@@ -174,7 +175,7 @@ impl Viewer {
             failures: 0,
             retry_at_us: now.mono_us,
             was_in: false,
-            managed: 0,
+            commands: 0,
             sign_requests: 0,
             watching: TrackReceiver::new(),
             typing: InputSender::new(),
@@ -216,7 +217,7 @@ impl Viewer {
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
             ViewerInput::RequestEdit => self.on_request_edit(),
             ViewerInput::WantHistory { from, count } => self.want_history(from, count),
-            ViewerInput::Manage(what) => self.on_manage(what),
+            ViewerInput::Command(command) => self.on_command(&command),
             ViewerInput::Leave => self.on_leave(),
             ViewerInput::Tick => {}
         }
@@ -482,7 +483,7 @@ impl Viewer {
             FromHost::Track(info) => self.on_track_info(&info),
             FromHost::Grant(push) => self.keep_grant(push.grant),
             FromHost::Notice(notice) => self.say(shown(&notice.text)),
-            FromHost::ManageAnswer(answer) => self.say(shown(&answer.text)),
+            FromHost::CommandAnswer(answer) => self.on_answer(&answer),
             FromHost::Knocks(knocks) => {
                 self.view.door = Some(knocks);
                 self.changed = true;
@@ -605,13 +606,23 @@ impl Viewer {
         self.set_phase(Phase::Knocking { text, until_us });
     }
 
-    fn on_manage(&mut self, what: Manage) {
+    fn on_command(&mut self, command: &Command) {
         if !self.is_in() {
             return self.say("not connected at this moment; try again in a moment");
         }
-        self.managed = self.managed.wrapping_add(1);
-        let id = self.managed;
-        self.send(&FromViewer::Manage(ManageRequest { id, what }));
+        self.commands = self.commands.wrapping_add(1);
+        let id = self.commands;
+        let (verb, body) = command.to_wire();
+        self.send(&FromViewer::Command(CommandRequest { id, verb, body }));
+    }
+
+    fn on_answer(&mut self, answer: &CommandAnswer) {
+        let result = match answer.done {
+            true => Ok(Done::from_wire(answer.verb, &answer.body)),
+            false => Err(CommandError::from_wire(&answer.body)),
+        };
+        let event = ViewerEvent::Answered(Box::new(result));
+        self.out.push_back(ViewerOutput::Event(event));
     }
 
     fn on_leave(&mut self) {

@@ -12,15 +12,14 @@ use pillion_proto::{ParticipantId, TrackState};
 use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
 use pillion_session::{
     Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, Now, Records, Stream, SubscribedKeyList, host::Question,
+    LogEntry, Now, Records, Stream, SubscribedKeyList, host::Question, verbs,
 };
-
-use crate::program::Program;
 
 use super::{
     Event, Human, Sabotage, TERMINAL, World,
     trace::{describe, describe_output},
 };
+use crate::program::Program;
 
 /// How long somebody who knocks waits, in milliseconds.
 const KNOCK_WAIT_MS: u64 = 10_000;
@@ -249,7 +248,7 @@ impl World {
             self.tell_host(HostInput::Addresses { addr });
         }
         let from_start = self.dice.one_in(2);
-        self.command(Actor::Tty, Command::Share { from_start });
+        self.command(Actor::Tty, Command::Share(verbs::Share { from_start }));
     }
 
     pub(super) fn some_size(&mut self) -> Size {
@@ -685,7 +684,7 @@ impl World {
                 self.require(was, || format!("a knock of {id:?} is gone that never was"));
             }
             HostNotice::Joined { .. } | HostNotice::Left { .. } | HostNotice::Visits { .. } => {}
-            HostNotice::Said(text) => self.fail(format!("the host says: {text}")),
+            unexpected => self.fail(format!("the host says: {unexpected:?}")),
         }
     }
 

@@ -65,10 +65,7 @@ impl Host {
     fn certificate_failed(&mut self, why: &str) {
         self.certificate = Certificate::Missing;
         let why = clean_name(why, MAX_SENTENCE);
-        self.notice(HostNotice::Said(format!(
-            "your identity key did not sign that this session is yours ({why}), and without that nobody can be \
-             let in: see to what holds the key, then run pillion share"
-        )));
+        self.notice(HostNotice::NotVouched { why });
         self.retry_hello_of(PendingOn::Certificate);
     }
 

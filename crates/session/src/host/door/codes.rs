@@ -12,7 +12,8 @@ use crate::host::{Host, api::HostNotice, conn::PeerError, door::admission::Admit
 /// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
 const COME_WITHIN_US: u64 = 10 * 60 * 1_000_000;
 
-/// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket.
+/// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket. There are no shares: each
+/// takes a code that the host made and can be used once, so no guest can fill it.
 const MAX_USED: usize = 64;
 
 /// The codes that were used, oldest first.
@@ -131,10 +132,7 @@ impl Host {
         let held = Proof::from_bytes((*proof).into()).verify(&used.link, context, None, Role::Link);
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
-            self.notice(HostNotice::Said(format!(
-                "somebody else tried to come in by what code {number} gave, and was refused: the one who used \
-                 it passed it on"
-            )));
+            self.notice(HostNotice::CodePassedOn { number });
         }
         let text = "this ticket was given by a code to another viewer, and lets nobody else in. Ask the \
                     host for a ticket or a code of your own";
@@ -159,10 +157,7 @@ impl Host {
             self.arm(at);
         }
         for number in missed {
-            self.notice(HostNotice::Said(format!(
-                "the one who used code {number} ten minutes ago never came in; `pillion ticket --new` makes \
-                 what it gave them open nothing"
-            )));
+            self.notice(HostNotice::CodeMissed { number });
         }
     }
 }

@@ -10,7 +10,7 @@ use pillion_proto::{
     Version, VersionRange, Welcome,
 };
 
-use pillion_share::Network;
+use pillion_share::{Later, Network};
 
 use crate::{
     types::ConnId,
@@ -23,7 +23,6 @@ use crate::host::{
     conn::{Conn, Early, Member, PeerError, PendingOn},
     door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
     door::certificate::Certificate,
-    door::comings::Later,
     door::early_data::ProofsUsed,
     people::roster::Person,
     tracks::history::Requests,
@@ -38,11 +37,11 @@ pub(in crate::host) const HELLO_WITHIN_US: u64 = 10_000_000;
 /// connection stood: less than a viewer waits for an answer.
 pub(in crate::host) const KEYS_WITHIN_US: u64 = 6_000_000;
 
-/// Connections that may wait to be let in.
+/// Connections that may wait to be let in. Nobody can fill it for others: the network shares out those of
+/// strangers, parked hellos among them (`net/src/strangers.rs`: 512), and those who knock are shared out by network
+/// and person (`knocks.rs`: 32 people with four connections each), so it only holds a driver to that which does
+/// not.
 const MAX_JOINING: usize = 1024;
-
-/// Viewers at once: the thousand a host is meant for, and room for their reconnects.
-const MAX_VIEWERS: usize = 1536;
 
 /// Connections one identity may have at once: its devices and windows.
 const MAX_PER_PERSON: usize = 16;
@@ -92,7 +91,7 @@ impl Host {
         let now = self.now.mono_us;
         let joining = self.conns.len() - self.members;
         self.conns.insert(conn, Conn::new(peer, from, binding, now));
-        if joining >= MAX_JOINING || self.members >= MAX_VIEWERS {
+        if joining >= MAX_JOINING {
             let text = "too many people are joining this session at this moment; try again shortly";
             return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
         }
@@ -164,7 +163,9 @@ impl Host {
             }
             Ok(HelloOutcome::WaitForLists) => self.park(conn, hello, PendingOn::KeyLists),
             Err(fault) => {
-                self.log_turned_away(hello, &fault);
+                if let Some(from) = self.conns.get(&conn).map(|state| state.from) {
+                    self.log_turned_away(&from, hello, &fault);
+                }
                 return Err(fault);
             }
         }
@@ -386,7 +387,10 @@ impl Host {
         if let Some(old) = self.conn_of(&join) {
             self.close(old, 0, "replaced by a newer connection of the same viewer");
         }
-        if let Err(fault) = self.check_room(&join) {
+        let room = self.check_room(&join);
+        let from = self.conns.get(&conn).map(|state| state.from);
+        let room = room.and_then(|()| from.map_or(Ok(()), |from| self.make_place(&key, &from)));
+        if let Err(fault) = room {
             return self.refuse(conn, &fault);
         }
 

@@ -9,4 +9,5 @@ pub(in crate::host) mod hello;
 pub(in crate::host) mod key_lists;
 pub(in crate::host) mod knocks;
 pub(in crate::host) mod membership_revocation;
+pub(in crate::host) mod places;
 pub(in crate::host) mod visits;
