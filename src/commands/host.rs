@@ -296,7 +296,8 @@ fn announce(
                 "  pillion grant NAME --edit   let somebody type\n"
             };
             pillion::say!(
-                "{grant}  pillion who                 see who is here\n  pillion stop                end sharing; the shell goes on\n  {prefix:<27} the same in a panel"
+                "{grant}  pillion who                 see who is here\n  pillion stop                end sharing; the shell goes on\n  {prefix:<27} the same in a panel\n  {leave:<27} leave this terminal; the session goes on",
+                leave = format!("{prefix} d"),
             );
         }
     }

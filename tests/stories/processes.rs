@@ -399,6 +399,30 @@ fn a_command_that_is_stopped_gives_the_terminal_back_and_takes_it_again() {
 }
 
 #[test]
+fn a_command_in_the_background_waits_for_its_terminal() {
+    let anna = Machine::new();
+    let mut command = Command::new("bash");
+    command.args(["--norc", "--noprofile"]);
+    anna.set_env(&mut command);
+    let mut host = Term::start(command, SIZE);
+    host.wait_for("$ ");
+    host.send(&format!(
+        "{PILLION} -q -- sh -c 'echo in-$((1+1)); read x; exit 6' &\r"
+    ));
+    until("the job to be stopped", || {
+        host.send("\r");
+        host.text().contains("Stopped").then_some(())
+    });
+    assert_eq!(anna.run(&["ls", "--json"]).trim(), "[]");
+    host.send("clear; fg\r");
+    host.wait_for("in-2");
+    host.send("\r");
+    host.wait_for("\n$");
+    host.send("echo code-$?\r");
+    host.wait_for("code-6");
+}
+
+#[test]
 fn who_is_told_to_end_goes_and_the_session_that_stays_stays() {
     for ends in [Signal::TERM, Signal::HUP, Signal::INT] {
         let anna = Machine::new();
