@@ -101,7 +101,7 @@ impl Host {
     /// session opens the next one.
     pub(in crate::host) fn stop(&mut self) -> Result<(), CommandError> {
         self.check_shared()?;
-        let text = format!("{} ended the sharing", self.names.host);
+        let text = format!("{} stopped sharing", self.names.host);
         self.log_margin();
         self.end_sharing(&text);
         // A host that starts again must not open to earlier tickets. What of this can't be written is
