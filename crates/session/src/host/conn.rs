@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use pillion_caps::PublicKey;
 use pillion_proto::{
-    Ack, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
-    Refused, RefusedCode, TrackMsg,
+    Ack, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, Refused,
+    TrackMsg,
 };
 
 use pillion_share::{Lineage, Network};
@@ -22,6 +22,7 @@ use crate::host::{
     door::admission::AdmittedBy,
     door::early_data::ProofsUsed,
     door::knocks::PendingAdmittance,
+    fault::PeerError,
     rate::Bucket,
     tracks::history::Requests,
     tracks::input::InputReader,
@@ -149,38 +150,6 @@ impl Conn {
 
     pub(in crate::host) fn become_member(&mut self, member: Member) {
         self.member = Some(Box::new(member));
-    }
-}
-
-/// Why a connection is closed by the host.
-#[derive(Debug)]
-pub(in crate::host) struct PeerError {
-    pub(in crate::host) code: RefusedCode,
-    pub(in crate::host) text: String,
-}
-
-impl PeerError {
-    pub(in crate::host) fn new(code: RefusedCode, text: impl Into<String>) -> PeerError {
-        PeerError {
-            code,
-            text: text.into(),
-        }
-    }
-
-    pub(in crate::host) fn protocol(what: &'static str) -> PeerError {
-        ProtocolError::Malformed(what).into()
-    }
-
-    pub(in crate::host) fn flood() -> PeerError {
-        let text = "you were disconnected: your viewer sent more messages than any viewer needs; \
-                    join again, and upgrade pillion on your side if it happens again";
-        PeerError::new(RefusedCode::PROTOCOL, text)
-    }
-}
-
-impl From<ProtocolError> for PeerError {
-    fn from(error: ProtocolError) -> PeerError {
-        PeerError::new(RefusedCode::PROTOCOL, error.to_string())
     }
 }
 

@@ -3,13 +3,14 @@
 //! [`Host`] is one value without IO. Each folder is one of its concerns, each file one part of it: `door`
 //! who comes in, `people` who is here and who may do what, `tracks` what the program shows and takes, and
 //! `commands` what is asked for, what needs a yes, and what the log says of it. Below them stand `api` what
-//! goes in and comes out, `conn` who is connected and what goes to whom, `principal` on whose authority
-//! something is done, and `rate` how often.
+//! goes in and comes out, `conn` who is connected, `fault` why a connection is ended, `principal` on whose
+//! authority something is done, and `rate` how often.
 
 mod api;
 mod commands;
 mod conn;
 mod door;
+mod fault;
 mod people;
 mod principal;
 mod rate;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::host::{
     Host,
     api::{Actor, Command, CommandError, Done},
-    conn::PeerError,
+    fault::PeerError,
     people::rights::EditRight,
     principal::Principal,
     rate::Bucket,

@@ -15,7 +15,7 @@ use crate::words::{acts, span};
 use crate::host::{
     Host,
     api::{Actor, Command, CommandError, Done, ParticipantStatus, SessionStatus, Target},
-    conn::PeerError,
+    fault::PeerError,
     people::resolve::{Candidate, Resolved},
     people::rights::EndedLinks,
     people::roster::Person,

@@ -8,7 +8,7 @@ use crate::{types::ConnId, words::sentence};
 use crate::host::{
     Host,
     api::{Command, CommandError, Done},
-    conn::PeerError,
+    fault::PeerError,
     principal::Principal,
 };
 

@@ -11,7 +11,7 @@ use crate::host::{
     Host,
     api::{CommandError, Done, HostOutput},
     commands::execute::not_now,
-    conn::PeerError,
+    fault::PeerError,
     people::standing::ChangeReason,
     principal::Principal,
     tracks::track::TERMINAL,

@@ -17,8 +17,9 @@ use crate::types::{ConnId, Stream};
 use crate::host::{
     Host,
     api::HostOutput,
-    conn::{Early, PeerError},
+    conn::Early,
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
+    fault::PeerError,
     tracks::track::TERMINAL,
 };
 

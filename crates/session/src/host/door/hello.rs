@@ -19,10 +19,11 @@ use crate::{
 use crate::host::{
     Host,
     api::{HostNotice, HostOutput},
-    conn::{Conn, Early, Member, PeerError, PendingOn},
+    conn::{Conn, Early, Member, PendingOn},
     door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
     door::comings::Later,
     door::early_data::ProofsUsed,
+    fault::PeerError,
     people::roster::Person,
     tracks::history::Requests,
     tracks::input::InputReader,

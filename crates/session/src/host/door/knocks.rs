@@ -25,7 +25,7 @@ use crate::host::{
     api::{CommandError, Done, HostNotice, ParticipantStatus},
     commands::execute::{not_now, said_ended},
     commands::question::Question,
-    conn::PeerError,
+    fault::PeerError,
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
     door::hello::Admittance,
     people::standing::ChangeReason,

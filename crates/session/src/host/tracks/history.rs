@@ -22,7 +22,7 @@ use crate::types::{ConnId, Stream};
 use crate::host::{
     Host,
     api::HostOutput,
-    conn::PeerError,
+    fault::PeerError,
     rate::Bucket,
     tracks::fair::FairQueue,
     tracks::pack::{Gathered, HistoryJob, MAX_REPLY, PackedHistory},

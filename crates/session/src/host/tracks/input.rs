@@ -14,7 +14,8 @@ use crate::{types::ConnId, words::sentence};
 use crate::host::{
     Host,
     api::HostOutput,
-    conn::{Conn, PeerError},
+    conn::Conn,
+    fault::PeerError,
     people::rights::EditRight,
     tracks::track::TERMINAL,
 };
