@@ -13,7 +13,7 @@ use pillion::{
     caps::SecretKey,
     hosting::{Hosting, Options},
     net::{RelayChoice, random_bytes},
-    paths::Paths,
+    settings::paths::Paths,
     source::Program,
 };
 

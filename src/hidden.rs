@@ -24,7 +24,10 @@ use std::{
 use clap::Parser;
 use rustix::io::FdFlags;
 
-use crate::args::{Cli, Cmd, DeviceCmd};
+use crate::{
+    args::{Cli, Cmd},
+    commands::device::DeviceCmd,
+};
 
 /// The first argument of a process that was started again; its second says where to read.
 const HANDED: &str = "--handed";

@@ -1,30 +1,16 @@
 //! Pillion as a library: everything the `pillion` command is wired from.
 //!
 //! The parts are crates of their own (see `ARCHITECTURE.md`); here they are put together: a
-//! [`hosting`] loop that runs a program and shares it, a [`viewer_loop`] loop that rides along, and what
+//! [`hosting`] loop that runs a program and shares it, a [`viewing`] loop that joins a session, and what
 //! both need of the machine they run on.
 
-pub mod audit;
-pub mod claim_renewal;
 pub mod clock;
-pub mod config;
-pub mod console;
-pub mod contacts;
-pub mod control;
-pub mod devices;
-pub mod export;
-mod host_lookup;
 pub mod hosting;
-pub mod paths;
-mod printer;
-pub mod proving;
-pub mod qr;
-pub mod recording;
-pub mod retention;
-pub mod select;
-pub mod span;
-pub mod teams;
-pub mod viewer_loop;
+pub mod identity;
+pub mod sessions;
+pub mod settings;
+pub mod terminal;
+pub mod viewing;
 
 pub use pillion_caps as caps;
 pub use pillion_code as code;

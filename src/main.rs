@@ -8,12 +8,13 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 use pillion::{
-    config::Config,
-    console::is_unread,
-    control::NoSession,
-    paths::{Paths, open_log},
-    select::NoSuchSession,
     session::{Command, CommandError},
+    sessions::{control::NoSession, select::NoSuchSession},
+    settings::{
+        config::Config,
+        paths::{Paths, open_log},
+    },
+    terminal::console::is_unread,
 };
 
 use crate::{

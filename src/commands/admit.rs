@@ -1,12 +1,25 @@
 //! `pillion admit`.
 
 use anyhow::Result;
-use pillion::{paths::Paths, session::Command};
+use clap::Args;
+use pillion::{session::Command, settings::paths::Paths};
 
 use crate::{
-    args::AdmitArgs,
+    args::SessionArg,
     commands::{ask, say, subject},
 };
+
+/// Flags of `admit`.
+#[derive(Debug, Args)]
+pub struct AdmitArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(value_name = "NAME|ID")]
+    pub who: String,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &AdmitArgs) -> Result<()> {

@@ -3,16 +3,37 @@
 use std::io::Write;
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
-    audit::{self, Entry},
     clock,
-    control::{self, Request},
-    paths::Paths,
-    select,
+    sessions::{
+        audit::{self, Entry},
+        control::{self, Request},
+        select,
+    },
+    settings::paths::Paths,
     store::{SessionReader, SessionState},
 };
 
-use crate::args::AuditArgs;
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion audit                     of the session you are in, or the only one there is
+  pillion audit 7f3a91c204 --json   every entry, for programs
+
+What was typed is never written down here, only when, by whom and how much.";
+
+/// Flags of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Print an array of {"at","event","name","identity","fingerprint","by",…}, oldest first.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &AuditArgs) -> Result<()> {

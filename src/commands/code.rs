@@ -1,13 +1,29 @@
 //! `pillion code`.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
-    control::{self, Request},
-    paths::Paths,
-    select,
+    net::signal::SignalUrl,
+    sessions::{
+        control::{self, Request},
+        select,
+    },
+    settings::paths::Paths,
 };
 
-use crate::{args::CodeArgs, commands::said};
+use crate::commands::said;
+
+/// Flags of `code`.
+#[derive(Debug, Args)]
+pub struct CodeArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// The link service's URL; the one the session has, by default.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &CodeArgs) -> Result<()> {

@@ -3,12 +3,26 @@
 use std::{ffi::OsString, io::Write, os::unix::fs::OpenOptionsExt, process::Command};
 
 use anyhow::{Context, Result, bail};
-use pillion::{
+use clap::Subcommand;
+use pillion::settings::{
     config::Config,
     paths::{Paths, private_dir},
 };
 
-use crate::args::ConfigCmd;
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCmd {
+    /// Where the file is (or would be).
+    Path,
+    /// Every setting, its value and where that came from.
+    Show {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Open the file in $VISUAL or $EDITOR, with every key explained in it.
+    Edit,
+}
 
 /// Runs it.
 pub fn run(paths: &Paths, command: &ConfigCmd) -> Result<()> {

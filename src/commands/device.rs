@@ -5,23 +5,61 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    args::{DeviceCmd, DeviceLinkArgs},
-    commands::signal_service,
-};
 use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use pillion::{
     code::Code,
-    config::Config,
-    devices::{Devices, Directory},
+    identity::devices::{Devices, Directory},
     net::{
         random_bytes,
         signal::{Guessing, Invitation, SignalService, SignalUrl},
     },
-    paths::Paths,
     people::plain_name,
     proto::device::{DeviceId, DeviceKey, Group, GroupSecret, MAX_DEVICES, Member},
+    settings::{config::Config, paths::Paths},
 };
+
+use crate::commands::signal_service;
+
+/// What to do with your devices.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCmd {
+    /// Link another device with this one: run it here, and what it prints there.
+    ///
+    /// Both show the same digits and ask whether they are the same. After that each finds the other's
+    /// shared sessions: `pillion ls --all-devices`, `pillion join NAME`.
+    Link(DeviceLinkArgs),
+    /// The devices that are linked with this one.
+    Ls {
+        /// Print an array of {"name","id","this"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a device out: the others get a new secret, which it does not learn. With this device's own
+    /// name, leave the group.
+    Unlink {
+        /// The device's name, or the beginning of its id.
+        #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        name: String,
+        /// A link service's URL, instead of that of the settings.
+        #[arg(long, value_name = "URL")]
+        signal: Option<SignalUrl>,
+    },
+}
+
+/// Flags of `device link`.
+#[derive(Debug, Args)]
+pub struct DeviceLinkArgs {
+    /// What `pillion device link` printed on the other device.
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+    /// What to call this device; what the machine is called, by default.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A link service's URL, instead of that of the settings.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+}
 
 /// How long the other device has to say its name once it is linked, and between two looks at that.
 const NAME_WITHIN: Duration = Duration::from_secs(10);

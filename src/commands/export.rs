@@ -1,17 +1,51 @@
 //! `pillion export`.
 
-use std::io::{BufWriter, Write};
+use std::{
+    io::{BufWriter, Write},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
 use pillion::{
-    control::{self, Request},
-    export,
-    paths::{NamedFile, Paths},
-    select,
+    sessions::{
+        control::{self, Request},
+        export, select,
+    },
+    settings::paths::{NamedFile, Paths},
     store::{SessionReader, SessionState},
 };
 
-use crate::args::{ExportArgs, ExportFormat};
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion export 7f3a91c204 --format txt > session.txt
+  pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast";
+
+/// Flags of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Plain text, or an asciicast v3 recording.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Txt)]
+    pub format: ExportFormat,
+
+    /// Write to FILE instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What `export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Text, a line each.
+    Txt,
+    /// asciicast v3.
+    Cast,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {

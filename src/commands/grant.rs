@@ -3,17 +3,70 @@
 use std::num::NonZeroU32;
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
     clock,
-    paths::Paths,
     proto::Rights,
     session::{Command, Done},
+    settings::{paths::Paths, span::Span},
 };
 
 use crate::{
-    args::GrantArgs,
+    args::SessionArg,
     commands::{ask, say, subject},
 };
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion grant anna --edit                    anna, who is here, may type for 8 hours
+  pillion grant 3 --edit --expires 20m         participant 3 of `pillion who`, for 20 minutes
+  pillion grant --link --edit                  prints a token that one person can use:
+                                               pillion join TICKET --grant TOKEN
+  pillion grant --link --edit --uses 5         the same for five people
+
+To type in your shell is to act as you: an editor can read your files and run any program.";
+
+/// Flags of `grant`.
+#[derive(Debug, Args)]
+pub struct GrantArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(
+        value_name = "NAME|ID",
+        required_unless_present = "link",
+        conflicts_with = "link"
+    )]
+    pub who: Option<String>,
+
+    /// Print a token for somebody who is not here yet.
+    #[arg(long)]
+    pub link: bool,
+
+    /// The right to type.
+    #[arg(long, required_unless_present_any = ["manage", "can"])]
+    pub edit: bool,
+
+    /// Every right, and to say who else has which.
+    #[arg(long, conflicts_with = "edit")]
+    pub manage: bool,
+
+    /// Some rights, with commas between them: "type", "type,manage,delegate". (prompt, approve, open, fork,
+    /// record, files and forward can be given too; nothing asks for them yet.)
+    #[arg(long, value_name = "RIGHTS", conflicts_with_all = ["edit", "manage"])]
+    pub can: Option<Rights>,
+
+    /// For how long: "20m", "1h", "2d"; 8h unless the configuration says otherwise.
+    #[arg(long, value_name = "SPAN")]
+    pub expires: Option<Span>,
+
+    /// How many people may use the token; one unless said otherwise. Reconnecting is no new use.
+    #[arg(long, value_name = "N", requires = "link")]
+    pub uses: Option<NonZeroU32>,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {

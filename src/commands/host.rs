@@ -1,29 +1,107 @@
 //! `pillion` and `pillion --share`: run a program, share it.
 
 use std::{
+    ffi::OsString,
     io::{IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+use clap::{Args, builder::NonEmptyStringValueParser};
 use pillion::{
-    config::Config,
+    caps::PublicKey,
     hosting::{Hosting, LinkWanted, Options},
-    net::load_or_create_identity,
-    paths::{NamedFile, Paths, private_dir},
+    identity::proving,
+    net::{RelayChoice, Resolve, load_or_create_identity, signal::SignalUrl},
     proto::{AccessMode, limits::MAX_NAME},
-    proving,
     screen::clean::clean_name,
-    select,
+    sessions::{retention::Retention, select},
+    settings::{
+        config::Config,
+        paths::{NamedFile, Paths, private_dir},
+    },
     source::{Program, SpawnError},
     tui::{Multiplexer, clipboard},
 };
 
-use crate::{
-    args::RunArgs,
-    commands::{draw_qr, net_options, signal_ca, ticket_for_qr},
-};
+use crate::commands::{draw_qr, net_options, signal_ca, ticket_for_qr};
+
+/// Flags of `pillion` itself.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Share the session from its beginning and print the ticket.
+    #[arg(long)]
+    pub share: bool,
+
+    /// The session's name, shown to those who join.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Start a session that ended again (see `pillion ls --all`), with a new shell or COMMAND: tickets
+    /// and grants of before hold, who was put out stays out, and its history goes on.
+    #[arg(long, value_name = "SESSION", value_parser = NonEmptyStringValueParser::new())]
+    pub restart: Option<String>,
+
+    /// Nobody can be given the right to type in this session.
+    #[arg(long, requires = "share")]
+    pub read_only: bool,
+
+    /// Who may come in: "link" (everybody who has the ticket), "invited" (people you allow; others who have
+    /// the ticket knock, and you are asked) or "team" (members of a --team).
+    #[arg(long, value_name = "link|invited|team", requires = "share")]
+    pub allow: Option<AccessMode>,
+
+    /// A team whose members may come in, by its key; can be given several times.
+    #[arg(long, value_name = "KEY", requires = "share")]
+    pub team: Vec<PublicKey>,
+
+    /// Also write the ticket to FILE (0600; a pipe, device or link that is there stays); with --json, the
+    /// whole object.
+    #[arg(long, value_name = "FILE", requires = "share")]
+    pub ticket_file: Option<PathBuf>,
+
+    /// Print {"session","ticket","join",…} as one line on stderr instead of the greeting.
+    #[arg(long, requires = "share")]
+    pub json: bool,
+
+    /// Print no greeting.
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print a link too, which works like the ticket; it needs a link service (--signal, or signal in
+    /// the settings, which prints one by itself).
+    #[arg(long, requires = "share")]
+    pub link: bool,
+
+    /// Print a code to say aloud, good for one person and ten minutes; needs a link service.
+    #[arg(long, requires = "share")]
+    pub code: bool,
+
+    /// Draw the link, or the ticket, as a QR code.
+    #[arg(long, requires = "share")]
+    pub qr: bool,
+
+    /// The link service's URL.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+
+    /// How to be found beyond the local network: a relay's URL, "none", or "default".
+    #[arg(long, value_name = "URL|none|default")]
+    pub relay: Option<RelayChoice>,
+
+    /// Where to say where this host is: "records", "dht", "lan", several with commas, or "none".
+    #[arg(long, value_name = "WHERE")]
+    pub resolve: Option<Resolve>,
+
+    /// What to keep of ended sessions: an age, a size, both ("30d,1GiB"), or "none".
+    #[arg(long, value_name = "AGE,SIZE")]
+    pub keep: Option<Retention>,
+
+    /// The program to run instead of your shell.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub program: Vec<OsString>,
+}
 
 /// How long the service may take to give a code before the session starts without.
 const CODE_WITHIN: Duration = Duration::from_secs(3);

@@ -1,14 +1,29 @@
 //! `pillion id`.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
-    config::Config,
     net::load_or_create_identity,
-    paths::{Paths, private_dir},
     people::Name,
+    settings::{
+        config::Config,
+        paths::{Paths, private_dir},
+    },
 };
 
-use crate::args::IdArgs;
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion id                   for a host: pillion allow KEY
+  pillion id --json | jq -r .fingerprint";
+
+/// Flags of `id`.
+#[derive(Debug, Args)]
+pub struct IdArgs {
+    /// Print {"key","fingerprint","name"}.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs it.
 pub fn run(paths: &Paths, config: &Config, args: &IdArgs) -> Result<()> {

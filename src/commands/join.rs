@@ -3,33 +3,99 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use pillion::{
     caps::{PublicKey, SecretKey},
     clock::unix_ms,
     code::Code,
-    config::Config,
-    devices::{Devices, Directory, Running, Seen, silence},
-    net::{
-        NetOptions, RelayCa, load_or_create_identity, random_bytes,
-        signal::{JoinError, Resolver, SignalService, redeem},
+    identity::{
+        devices::{Devices, Directory, Running, Seen, silence},
+        proving::{ProofKinds, Prover},
     },
-    paths::{Paths, private_dir},
+    net::{
+        NetOptions, RelayCa, RelayChoice, Resolve, load_or_create_identity, random_bytes,
+        signal::{JoinError, Resolver, SignalService, SignalUrl, redeem},
+    },
     people::{Name, NotAName},
     proto::{
         GrantToken, LinkUrl, Ticket,
         limits::{MAX_NAME, MAX_TICKET_CHARS},
     },
-    proving::Prover,
     screen::clean::clean_name,
-    select::NoSuchSession,
+    sessions::select::NoSuchSession,
+    settings::{
+        config::Config,
+        paths::{Paths, private_dir},
+    },
     source::HostTty,
-    viewer_loop::{Options, Outcome, ViewerLoop},
+    viewing::viewer_loop::{Options, Outcome, ViewerLoop},
 };
 
-use crate::{
-    args::JoinArgs,
-    commands::{exit, net_options, signal_ca},
-};
+use crate::commands::{exit, net_options, signal_ca};
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion join pillionab3…              watch
+  pillion join https://…/s/…#…          the same with a link
+  pillion join 7-guitar-lantern         the same with a code the host told you
+  pbpaste | pillion join -              the ticket from a pipe: it is in no argument list
+  pillion join TICKET --grant TOKEN     come with the right to type
+  pillion join TICKET --as ssh          prove who you are with your SSH key (ssh-agent)
+  pillion join TICKET --as email        by signing in with your e-mail address
+  pillion join TICKET --text            print the screen once and exit, no terminal needed
+  pillion join TICKET --follow          print new lines as they come, until the session ends";
+
+/// Flags of `join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The ticket, link or code; "-" reads it from standard input. Without it, PILLION_TICKET, or you
+    /// are asked.
+    pub ticket: Option<String>,
+
+    /// A grant token, as `pillion grant --link` prints it. The list of processes doesn't show it, nor the
+    /// ticket.
+    #[arg(long, value_name = "TOKEN")]
+    pub grant: Option<String>,
+
+    /// What to call you.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Prove who you are: "ssh" (or ssh:FINGERPRINT, ssh:FILE), "email", "team" (or team:NAME); several
+    /// with commas. Your Pillion key is proved anyway.
+    #[arg(long = "as", value_name = "ssh|email|team")]
+    pub prove: Option<ProofKinds>,
+
+    /// Sign in for --as email on another device, where this one has no browser.
+    #[arg(long)]
+    pub device: bool,
+
+    /// Never send a keystroke, whatever you are granted.
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Print the current screen as text and exit.
+    #[arg(long, conflicts_with = "follow")]
+    pub text: bool,
+
+    /// Print new lines as they come, until the session ends.
+    #[arg(long)]
+    pub follow: bool,
+
+    /// A relay's URL, "none", or "default".
+    #[arg(long, value_name = "URL|none|default")]
+    pub relay: Option<RelayChoice>,
+
+    /// The link service a code is from.
+    #[arg(long, value_name = "URL")]
+    pub signal: Option<SignalUrl>,
+
+    /// Where to look for a host whose addresses have changed: "records", "dht", "lan", several with
+    /// commas, or "none".
+    #[arg(long, value_name = "WHERE")]
+    pub resolve: Option<Resolve>,
+}
 
 /// Runs it; the exit code.
 pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {

@@ -1,12 +1,25 @@
 //! `pillion kick`.
 
 use anyhow::Result;
-use pillion::{paths::Paths, session::Command};
+use clap::Args;
+use pillion::{session::Command, settings::paths::Paths};
 
 use crate::{
-    args::KickArgs,
+    args::SessionArg,
     commands::{ask, say, subject},
 };
+
+/// Flags of `kick`.
+#[derive(Debug, Args)]
+pub struct KickArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(value_name = "NAME|ID")]
+    pub who: String,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &KickArgs) -> Result<()> {

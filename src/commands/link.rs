@@ -3,21 +3,48 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
     clock::unix_ms,
-    config::Config,
-    control::{self, Request},
-    net::signal::Resolver,
-    paths::Paths,
-    select,
+    net::signal::{Resolver, SignalUrl},
     session::Command,
+    sessions::{
+        control::{self, Request},
+        select,
+    },
+    settings::{config::Config, paths::Paths},
 };
 use tokio::time;
 
-use crate::{
-    args::LinkArgs,
-    commands::{draw_qr, said, say, signal_ca},
-};
+use crate::commands::{draw_qr, said, say, signal_ca};
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion link                                  of the session you are in, or the only one there is
+  pillion link --qr                             for a phone
+  pillion link --signal https://signal.example  where the session has no link service
+  pillion link --off                            end it; the ticket holds, and who is here stays";
+
+/// Flags of `link`.
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// The link service's URL; the one the session has, by default. A link at another one ends.
+    #[arg(long, value_name = "URL", conflicts_with = "off")]
+    pub signal: Option<SignalUrl>,
+
+    /// Draw the link as a QR code too, on standard error.
+    #[arg(long, conflicts_with = "off")]
+    pub qr: bool,
+
+    /// End the link; the session and its ticket stay.
+    #[arg(long)]
+    pub off: bool,
+}
 
 /// How long the link may take to work before it is said that it does not, and how often it is tried.
 const WORKS_WITHIN: Duration = Duration::from_secs(3);

@@ -1,19 +1,33 @@
 //! `pillion ls`.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
     clock,
-    config::Config,
-    control::{self, Request},
-    devices::{Running, Seen, silence},
-    paths::Paths,
+    identity::devices::{Running, Seen, silence},
     people::plain_name,
     screen::clean::clean_title,
     session::{Command, Done, SessionStatus},
+    sessions::control::{self, Request},
+    settings::{config::Config, paths::Paths},
     store::{SessionState, SessionSummary, list},
 };
 
-use crate::args::LsArgs;
+/// Flags of `ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Ended sessions too.
+    #[arg(long)]
+    pub all: bool,
+
+    /// The shared sessions of your other devices (`pillion device link`); `pillion join NAME` enters one.
+    #[arg(long, conflicts_with = "all")]
+    pub all_devices: bool,
+
+    /// Print an array of {"session","name","state","viewers","started"}.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {

@@ -29,18 +29,16 @@ pub mod who;
 
 use anyhow::{Result, bail};
 use pillion::{
-    config::Config,
-    control,
     net::{
         NetOptions, RelayCa, RelaySecret, Resolve,
         signal::{SignalService, SignalUrl},
     },
-    paths::Paths,
     people::{SubjectRef, SubjectText},
     prove::keys::{self, Listed},
-    qr::{self, Style},
-    select,
     session::{Command, Done, Target},
+    sessions::{control, select},
+    settings::{config::Config, paths::Paths},
+    terminal::qr::{self, Style},
 };
 
 /// Exit codes; `--help` lists them.

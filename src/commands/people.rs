@@ -1,14 +1,63 @@
 //! `pillion people`.
 
 use anyhow::Result;
+use clap::{Args, Subcommand};
 use pillion::{
-    config::Config,
-    contacts::Contacts,
-    paths::{Paths, private_dir},
+    identity::contacts::Contacts,
     prove::keys::invited,
+    settings::{
+        config::Config,
+        paths::{Paths, private_dir},
+    },
 };
 
-use crate::args::{PeopleArgs, PeopleCmd};
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion people add anna 8a88e3dd…            by the key that `pillion id` prints for anna
+  pillion people add anna \"ssh-ed25519 AAAA…\"
+  pillion people add anna forge:anna           by the SSH keys of a forge's user
+  pillion people rename anna \"Anna M.\"
+
+Anybody who then calls themselves anna with another key is shown with a warning.";
+
+/// Flags of `people`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct PeopleArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<PeopleCmd>,
+
+    /// Print an array of {"name","who"}.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the contact book.
+#[derive(Debug, Subcommand)]
+pub enum PeopleCmd {
+    /// Write somebody down.
+    Add {
+        /// What you call them.
+        name: String,
+        /// A Pillion key, an SSH key, a file of them, forge:USER, an e-mail address or a team.
+        person: String,
+    },
+    /// Call somebody otherwise.
+    Rename {
+        /// The name in the book.
+        old: String,
+        /// The new one.
+        new: String,
+    },
+    /// Take somebody out, or one of their keys.
+    Remove {
+        /// The name in the book, or a key.
+        #[arg(value_name = "NAME|PERSON")]
+        who: String,
+    },
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: PeopleArgs) -> Result<()> {

@@ -1,12 +1,29 @@
 //! `pillion refuse`.
 
 use anyhow::Result;
-use pillion::{paths::Paths, session::Command};
+use clap::Args;
+use pillion::{session::Command, settings::paths::Paths};
 
 use crate::{
-    args::RefuseArgs,
+    args::SessionArg,
     commands::{ask, say, subject},
 };
+
+/// Flags of `refuse`.
+#[derive(Debug, Args)]
+pub struct RefuseArgs {
+    /// A name, number or key fingerprint from `pillion who`.
+    #[arg(value_name = "NAME|ID")]
+    pub who: String,
+
+    /// Bar them, too.
+    #[arg(long)]
+    pub for_good: bool,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &RefuseArgs) -> Result<()> {

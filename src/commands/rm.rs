@@ -1,13 +1,25 @@
 //! `pillion rm`.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
-    paths::Paths,
-    select,
+    sessions::select,
+    settings::paths::Paths,
     store::{SessionState, list, remove},
 };
 
-use crate::args::RmArgs;
+/// Flags of `rm`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["sessions", "all"]))]
+pub struct RmArgs {
+    /// Sessions, as `pillion ls --all` lists them.
+    #[arg(value_name = "SESSION")]
+    pub sessions: Vec<String>,
+
+    /// Every ended session.
+    #[arg(long)]
+    pub all: bool,
+}
 
 /// Runs it.
 pub fn run(paths: &Paths, args: &RmArgs) -> Result<()> {

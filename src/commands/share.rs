@@ -1,17 +1,29 @@
 //! `pillion share`: start sharing a running session.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
-    control::{self, Request},
-    paths::Paths,
-    select,
     session::{Command, Done},
+    sessions::{
+        control::{self, Request},
+        select,
+    },
+    settings::paths::Paths,
 };
 
-use crate::{
-    args::ShareArgs,
-    commands::{ask, say},
-};
+use crate::commands::{ask, say};
+
+/// Flags of `share`.
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ShareArgs) -> Result<()> {

@@ -1,17 +1,27 @@
 //! `pillion stop`.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
-    control::{self, Request},
-    paths::Paths,
     session::Command,
+    sessions::control::{self, Request},
+    settings::paths::Paths,
     store::{SessionState, list},
 };
 
-use crate::{
-    args::StopArgs,
-    commands::{ask, say},
-};
+use crate::commands::{ask, say};
+
+/// Flags of `stop`.
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// The session; the one you are in, or the only one, by default.
+    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Every session of yours on this machine.
+    #[arg(long)]
+    pub all: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {

@@ -1,17 +1,86 @@
 //! `pillion team`.
 
 use anyhow::{Context, Result, bail};
+use clap::Subcommand;
 use pillion::{
     caps::{PublicKey, UnixMillis},
     clock::{readable, unix_ms},
+    identity::teams::{self, Team},
     net::load_or_create_identity,
-    paths::{Paths, private_dir},
     people::{Membership, Removals},
-    teams::{self, Team},
+    settings::{
+        paths::{Paths, private_dir},
+        span::Span,
+    },
 };
 use serde_json::json;
 
-use crate::args::TeamCmd;
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion team new core                        prints team:KEY, for hosts: pillion allow team:KEY
+  pillion team add core anna 8a88e3dd…         prints a line for anna
+  pillion team join pillionmember…             anna keeps it, and joins with --as team
+  pillion team remove core anna                prints a line for other hosts
+  pillion team import pillionremovals…         they keep to it";
+
+/// What to do with teams.
+#[derive(Debug, Subcommand)]
+pub enum TeamCmd {
+    /// Make a team: a key on this machine.
+    New {
+        /// What you call it.
+        name: String,
+        /// Print {"name","key"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make somebody a member, or again one; prints a line for them.
+    Add {
+        /// The team.
+        team: String,
+        /// What the team calls them.
+        member: String,
+        /// Their Pillion key (`pillion id`).
+        key: String,
+        /// For how long; 400 days at most.
+        #[arg(long, value_name = "SPAN", default_value = "30d")]
+        expires: Span,
+        /// Print {"membership","team","member","expires_unix_ms"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a member out before their time; prints a line for the team's hosts.
+    Remove {
+        /// The team.
+        team: String,
+        /// Their name in the team, or their Pillion key.
+        member: String,
+        /// Print {"removals"}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The teams whose key is here with their members, and the teams you are a member of.
+    Show {
+        /// Only this one.
+        team: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a membership you were given.
+    Join {
+        /// The line; "-" reads it from standard input.
+        #[arg(value_name = "LINE")]
+        membership: String,
+    },
+    /// Keep to what a team took back, on this machine and in its sessions.
+    Import {
+        /// The line; "-" reads it from standard input.
+        #[arg(value_name = "LINE")]
+        removals: String,
+    },
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, command: TeamCmd) -> Result<()> {

@@ -1,17 +1,36 @@
 //! `pillion ticket`.
 
 use anyhow::{Result, bail};
+use clap::Args;
 use pillion::{
-    control::{self, Request},
-    paths::Paths,
-    select,
     session::{Command, Done},
+    sessions::{
+        control::{self, Request},
+        select,
+    },
+    settings::paths::Paths,
 };
 
 use crate::{
-    args::TicketArgs,
+    args::SessionArg,
     commands::{draw_qr, said, ticket_for_qr},
 };
+
+/// Flags of `ticket`.
+#[derive(Debug, Args)]
+pub struct TicketArgs {
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+
+    /// Make a new ticket; the old one stops working, and the old link. Who is here stays.
+    #[arg(long)]
+    pub new: bool,
+
+    /// Draw it, or the link if there is one, as a QR code too, on standard error.
+    #[arg(long)]
+    pub qr: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &TicketArgs) -> Result<()> {

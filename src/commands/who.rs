@@ -1,15 +1,28 @@
 //! `pillion who`.
 
 use anyhow::Result;
+use clap::Args;
 use pillion::{
     clock,
-    contacts::Contacts,
-    paths::Paths,
+    identity::contacts::Contacts,
     proto::PathKind,
     session::{Command, Done, ParticipantStatus},
+    settings::paths::Paths,
 };
 
-use crate::{args::ListArgs, commands::ask};
+use crate::{args::SessionArg, commands::ask};
+
+/// Flags of commands that list.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {

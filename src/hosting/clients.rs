@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Client, Progress, Request, Response, Server};
+use crate::sessions::control::{Client, Progress, Request, Response, Server};
 
 /// Requests that may wait for the loop; clients beyond wait in their turn.
 const QUEUE: usize = 16;

@@ -10,13 +10,13 @@ use pillion_tui::HostAction;
 use tokio::sync::oneshot;
 
 use crate::{
-    control::{Request, Response},
     hosting::{
         Hosting, RunningProgram,
         clients::{ControlRequest, Reply},
         overlay::Overlay,
     },
-    teams,
+    identity::teams,
+    sessions::control::{Request, Response},
 };
 
 /// Who waits for a command's result.

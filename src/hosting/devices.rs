@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use crate::{
-    devices::{Devices, Directory},
-    paths::Paths,
+    identity::devices::{Devices, Directory},
+    settings::paths::Paths,
 };
 
 /// A record is left again after so long, of the ten minutes it counts for.

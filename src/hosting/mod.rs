@@ -48,7 +48,6 @@ use tokio::sync::oneshot;
 
 use crate::{
     clock::{Clock, unix_ms},
-    control::Server,
     hosting::{
         clients::{Clients, FromClient},
         commands::ReplyTo,
@@ -61,9 +60,9 @@ use crate::{
         session_dir::SessionFiles,
         trust_source::TrustSource,
     },
-    paths::{Paths, private_dir},
-    recording::Run,
-    teams,
+    identity::teams,
+    sessions::{control::Server, recording::Run},
+    settings::paths::{Paths, private_dir},
 };
 
 pub use link::LinkConfig as LinkWanted;

@@ -9,7 +9,7 @@ use pillion_prove::oidc::Client;
 use pillion_source::Program;
 use pillion_tui::Prefix;
 
-use crate::{hosting::LinkWanted, retention::Retention};
+use crate::{hosting::LinkWanted, sessions::retention::Retention};
 
 /// What to run, and how.
 pub struct Options {

@@ -8,9 +8,9 @@ use pillion_store::HistoryRead;
 
 use crate::{
     clock::unix_ms,
-    contacts::Contacts,
     hosting::{Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay},
-    recording,
+    identity::contacts::Contacts,
+    sessions::recording,
 };
 
 /// How long viewers are given to hear that the session has ended.

@@ -20,7 +20,7 @@ use pillion_tui::{HostAction, HostUi, Multiplexer, Prefix, QrRows, Want};
 
 use crate::{
     hosting::pty::Program,
-    qr::{self, Style},
+    terminal::qr::{self, Style},
 };
 
 /// How long the moment to draw is waited for, in microseconds, before title and bell say it.

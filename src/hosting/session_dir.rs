@@ -11,7 +11,7 @@ use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, StoreError
 
 use crate::{
     clock::unix_ms,
-    recording::{self, Run},
+    sessions::recording::{self, Run},
 };
 
 /// The document of the session's secret key.

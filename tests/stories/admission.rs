@@ -8,7 +8,7 @@ use pillion::{
     net::{NetOptions, RelayChoice},
     people::{Claim, Serial, TeamKey},
     proto::Ticket,
-    viewer_loop::{Options, Outcome, ViewerLoop},
+    viewing::viewer_loop::{Options, Outcome, ViewerLoop},
 };
 
 /// The one who knocks by this name, once they do.

@@ -10,7 +10,7 @@ use pillion::{
         NetOptions, RelayChoice,
         signal::{SignalService, redeem},
     },
-    viewer_loop::{Options, Outcome, ViewerLoop},
+    viewing::viewer_loop::{Options, Outcome, ViewerLoop},
 };
 use pillion_proto::Ticket;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};

@@ -13,10 +13,10 @@ use crate::harness::{Machine, PREFIX, Piped, until};
 use pillion::{
     caps::{SecretKey, UnixMillis},
     clock::unix_ms,
-    config::Config,
+    identity::proving::{ProofKind, Prover},
     people::{Trust, verify},
     prove::ssh::Choice,
-    proving::{ProofKind, Prover},
+    settings::config::Config,
 };
 
 /// Something that runs beside the test, and ends with it.
@@ -104,7 +104,7 @@ impl Forge {
     /// Has this machine look for users there.
     fn is_of(&self, machine: &Machine) {
         let file = machine.path("config/pillion/config.toml");
-        pillion::paths::private_dir(file.parent().unwrap()).unwrap();
+        pillion::settings::paths::private_dir(file.parent().unwrap()).unwrap();
         std::fs::write(file, format!("forge = \"{}\"\n", self.address)).unwrap();
     }
 }

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::{
-    control,
-    paths::{Paths, private_dir},
+    sessions::control,
+    settings::paths::{Paths, private_dir},
 };
 
 /// The longest file, in bytes.

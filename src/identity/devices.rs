@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 pub use directory::{Directory, Running, Seen, silence};
 
-use crate::paths::{Paths, private_dir};
+use crate::settings::paths::{Paths, private_dir};
 
 /// The file, and what holds others off while it is changed.
 const FILE: &str = "devices.json";

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, fmt::Display, path::Path, str::FromStr};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
+    identity::proving::ProofKinds,
     net::{RelayChoice, Resolve, signal::SignalUrl},
     people::Issuer,
     proto::AccessMode,
-    proving::ProofKinds,
-    retention::Retention,
-    span::Span,
+    sessions::retention::Retention,
+    settings::span::Span,
     tui::Prefix,
 };
 

@@ -19,8 +19,8 @@ use pillion_store::{SessionState, list};
 use super::Devices;
 use crate::{
     clock::unix_ms,
-    control::{self, Request},
-    paths::Paths,
+    sessions::control::{self, Request},
+    settings::paths::Paths,
 };
 
 /// How long another session of this device may take to tell its ticket.

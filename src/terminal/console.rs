@@ -12,23 +12,23 @@ use std::{
 /// Says a sentence on standard error, for people. Where nobody reads it, it is not said.
 #[macro_export]
 macro_rules! say {
-    ($($text:tt)*) => { $crate::console::to_stderr(::std::format_args!($($text)*), "\n") };
+    ($($text:tt)*) => { $crate::terminal::console::to_stderr(::std::format_args!($($text)*), "\n") };
 }
 
 /// Asks for an answer, which is typed in the same line.
 #[macro_export]
 macro_rules! prompt {
-    ($($text:tt)*) => { $crate::console::to_stderr(::std::format_args!($($text)*), "") };
+    ($($text:tt)*) => { $crate::terminal::console::to_stderr(::std::format_args!($($text)*), "") };
 }
 
 /// Prints a line of a result on standard output.
 ///
 /// # Errors
-/// When it can't be written. That nobody reads any more ([`is_unread`](crate::console::is_unread)) is an error too,
+/// When it can't be written. That nobody reads any more ([`is_unread`](crate::terminal::console::is_unread)) is an error too,
 /// and a reason to end, though not one to report: `pillion ls | head` works.
 #[macro_export]
 macro_rules! output {
-    ($($text:tt)*) => { $crate::console::to_stdout(::std::format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::terminal::console::to_stdout(::std::format_args!($($text)*)) };
 }
 
 /// Why a result was not printed.

@@ -12,7 +12,7 @@ use pillion_store::{GapKind, SessionReader};
 
 use crate::{
     clock,
-    recording::{self, Run},
+    sessions::recording::{self, Run},
 };
 
 /// History lines read from the log at once.

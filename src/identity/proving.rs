@@ -11,7 +11,7 @@ use pillion_prove::{
     ssh,
 };
 
-use crate::{clock::unix_ms, config::Config, teams};
+use crate::{clock::unix_ms, identity::teams, settings::config::Config};
 
 /// What to prove oneself to be, beside one's Pillion key.
 #[derive(Debug, Clone, PartialEq, Eq)]

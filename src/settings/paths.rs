@@ -305,7 +305,7 @@ fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 }
 
 #[cfg(test)]
-#[path = "../tests/common/skip.rs"]
+#[path = "../../tests/common/skip.rs"]
 mod skip;
 
 #[cfg(test)]

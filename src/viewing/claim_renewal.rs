@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::proving::Claims;
+use crate::identity::proving::Claims;
 
 /// How long coming back may wait for it: an ssh-agent may ask its user, and they may not be there. What
 /// comes later counts from the next connection on.

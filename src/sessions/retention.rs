@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::span::Span;
+use crate::settings::span::Span;
 
 /// How long, and how much in all, ended sessions are kept on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use pillion_screen::clean::clean_name;
 use pillion_store::{SessionState, SessionSummary, list};
 
-use crate::paths::Paths;
+use crate::settings::paths::Paths;
 
 /// No session fits what was asked for.
 #[derive(Debug, thiserror::Error)]

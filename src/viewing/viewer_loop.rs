@@ -25,12 +25,14 @@ use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
 use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig};
 
 use crate::{
-    claim_renewal::{Renewed, Renewing},
     clock::{Clock, unix_ms},
-    host_lookup::HostLookup,
     hosting::software,
-    printer::{Printer, Printing},
-    proving::Claims,
+    identity::proving::Claims,
+    terminal::printer::{Printer, Printing},
+    viewing::{
+        claim_renewal::{Renewed, Renewing},
+        host_lookup::HostLookup,
+    },
 };
 
 /// How long a terminal may take what gives it back.

@@ -1,0 +1,8 @@
+//! The sessions of this machine: which one is meant, how to ask one that runs, and what they leave on disk.
+
+pub mod audit;
+pub mod control;
+pub mod export;
+pub mod recording;
+pub mod retention;
+pub mod select;

@@ -1,0 +1,5 @@
+//! Joining a session: the viewer's loop, and what it looks up when it connects again.
+
+pub mod claim_renewal;
+mod host_lookup;
+pub mod viewer_loop;
