@@ -196,6 +196,7 @@ impl Hosting {
                 software: software(),
                 read_only: options.read_only,
                 edit_ttl_ms: options.edit_ttl.as_millis() as u64,
+                program: options.command.clone(),
                 size,
                 has_tty: tty.is_some(),
                 ledger,
@@ -494,7 +495,10 @@ impl Hosting {
             }
             SourceEvent::Written { upto } => {
                 for seq in program.written(upto) {
-                    self.tell(HostInput::Written { seq });
+                    self.tell(HostInput::Written {
+                        track: TERMINAL,
+                        seq,
+                    });
                 }
             }
             SourceEvent::TtyGone => self.tell(HostInput::Tty { attached: false }),
@@ -526,7 +530,10 @@ impl Hosting {
     /// Types what the person here typed.
     fn write_local(&mut self, program: &mut RunningProgram, bytes: bytes::Bytes) {
         if let Some(upto) = program.write_local(bytes).discarded {
-            self.tell(HostInput::Discarded { upto });
+            self.tell(HostInput::Discarded {
+                track: TERMINAL,
+                upto,
+            });
         }
     }
 

@@ -25,16 +25,16 @@ impl Hosting {
     ) {
         while let Some(output) = self.host.poll() {
             match output {
-                HostOutput::Write { seq, bytes, .. } => {
+                HostOutput::Write { track, seq, bytes } => {
                     let Some(program) = program.as_deref_mut() else {
                         continue;
                     };
                     let typed = program.write_remote(seq, bytes);
                     if let Some(upto) = typed.discarded {
-                        self.tell(HostInput::Discarded { upto });
+                        self.tell(HostInput::Discarded { track, upto });
                     }
                     if typed.written {
-                        self.tell(HostInput::Written { seq });
+                        self.tell(HostInput::Written { track, seq });
                     }
                 }
                 HostOutput::Answer { bytes, .. } => {
@@ -42,6 +42,13 @@ impl Hosting {
                         program.answer(bytes);
                     }
                 }
+                HostOutput::Spawn { track, .. } => {
+                    let why = "not here yet".to_owned();
+                    self.tell(HostInput::SpawnFailed { track, why });
+                }
+                HostOutput::Terminate { .. }
+                | HostOutput::Show { .. }
+                | HostOutput::SessionEnded { .. } => {}
                 HostOutput::LinkChanged(seed) => {
                     self.links.ticket(seed);
                     self.tell_devices();

@@ -12,7 +12,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_proto::TrackId;
 use pillion_screen::{Screen, Size, emit::Resume};
 use pillion_session::{CommandError, Done, Host, HostInput, HostNotice, Now};
 use pillion_source::{Hold, HoldMode, SourceEvent, TtyWriter};
@@ -216,9 +215,9 @@ impl Overlay {
             if !catch_up(now, host, program) {
                 return self.release().await;
             }
-            host.capture(TrackId(0), &mut self.screen);
-            if !host.at_ground(TrackId(0)) {
-                let between = host.between_sequences(TrackId(0));
+            host.capture(host.shown(), &mut self.screen);
+            if !host.at_ground(host.shown()) {
+                let between = host.between_sequences(host.shown());
                 if !(panel && late) {
                     self.unfit = true;
                     if self.behind_panel.is_some() {
@@ -317,7 +316,7 @@ impl Overlay {
             if let Gate::Held(hold) | Gate::Drawn(hold) = &mut self.gate {
                 hold.discard_kept();
             }
-            host.capture(TrackId(0), &mut self.screen);
+            host.capture(host.shown(), &mut self.screen);
             self.ui
                 .paint(now, &self.screen, &host.resume(), &mut self.bytes);
         } else {
@@ -331,7 +330,7 @@ impl Overlay {
     /// Takes the notice away and lets the program's output through. The session must not have taken in
     /// any that the terminal has not.
     async fn yield_to_output(&mut self, now: Now, host: &Host) {
-        host.capture(TrackId(0), &mut self.screen);
+        host.capture(host.shown(), &mut self.screen);
         self.bytes.clear();
         self.ui
             .before_output(now, &self.screen, &host.resume(), &mut self.bytes);
@@ -370,7 +369,7 @@ fn catch_up(now: Now, host: &mut Host, program: &mut Program) -> bool {
         match event {
             SourceEvent::Output(bytes) => {
                 let input = HostInput::Output {
-                    track: TrackId(0),
+                    track: host.shown(),
                     bytes,
                     more: false,
                 };

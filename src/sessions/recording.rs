@@ -42,9 +42,9 @@ impl Run {
     /// # Errors
     /// A track from 16 on, which no session has.
     pub fn track(self, track: TrackId) -> Result<u16, RecordError> {
-        match track.0 < MAX_TRACKS {
-            true => Ok(self.0 * MAX_TRACKS + track.0),
-            false => Err(RecordError::Track(track.0)),
+        match u16::try_from(track.0) {
+            Ok(number) if number < MAX_TRACKS => Ok(self.0 * MAX_TRACKS + number),
+            _ => Err(RecordError::Track(track.0)),
         }
     }
 
@@ -92,7 +92,7 @@ pub enum RecordError {
     Append(#[from] AppendError),
     /// No session has so many tracks.
     #[error("track {0} can't be recorded: a session has tracks 0 to 15")]
-    Track(u16),
+    Track(u32),
 }
 
 /// A frame read back from a log.
@@ -201,8 +201,8 @@ mod tests {
         assert_eq!(runs.len(), 2048);
         for run in &runs {
             for track in 0..MAX_TRACKS {
-                assert!(numbers.insert(run.track(TrackId(track)).unwrap()));
-                assert!(numbers.insert(run.margin_track(TrackId(track)).unwrap()));
+                assert!(numbers.insert(run.track(TrackId(track.into())).unwrap()));
+                assert!(numbers.insert(run.margin_track(TrackId(track.into())).unwrap()));
             }
             assert!(run.track(TrackId(16)).is_err());
         }

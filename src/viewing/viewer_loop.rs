@@ -519,7 +519,8 @@ impl ViewerLoop {
                 continue;
             };
             match event {
-                ViewerEvent::Changed => {}
+                // Logs are not shown in a terminal yet.
+                ViewerEvent::Changed | ViewerEvent::Entries(_) => {}
                 ViewerEvent::Said(text) => news.said.push(text),
                 ViewerEvent::History(lines) => news.history.push(lines),
                 ViewerEvent::Ended {

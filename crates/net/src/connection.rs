@@ -12,7 +12,7 @@ use iroh::endpoint::{
     Connection, ConnectionError, ConnectionState, IncomingZeroRttConnection,
     OutgoingZeroRttConnection, RecvStream, SendStream, VarInt,
 };
-use pillion_proto::{PathKind, StreamKind, TrackId};
+use pillion_proto::{PathKind, StreamKind};
 use pillion_session::{ConnId, Stream};
 
 use crate::{
@@ -446,8 +446,7 @@ impl PeerConnection {
             (Role::Viewer, StreamKind::Track, false) => {
                 self.tracks = self.tracks.checked_add(1)?;
                 Some(Stream::Track {
-                    track: TrackId(0),
-                    epoch: self.tracks - 1,
+                    id: self.tracks - 1,
                 })
             }
             _ => None,

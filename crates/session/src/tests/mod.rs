@@ -16,6 +16,7 @@ mod resume;
 mod rights;
 mod story;
 mod taken_back;
+mod tracks;
 mod typing;
 mod watching;
 mod who;

@@ -17,11 +17,12 @@ impl Viewer {
     /// What is asked before anything can be proved. Nothing in it is this viewer's own.
     pub(super) fn resume(&self) -> Resume {
         // As much as the screen weighed last, and a third more: the host may answer threefold.
-        let screen = self.watching.snapshot_bytes() / 3 * 4;
+        let screen = self.receivers.snapshot_bytes() / 3 * 4;
         let padding = screen.saturating_sub(SHOWN_WITHOUT_PADDING).div_ceil(3);
         Resume {
             versions: VersionRange::OURS,
             padding: vec![0; padding.min(MAX_PADDING)].into(),
+            track: self.receivers.chosen().first().copied(),
         }
     }
 
@@ -63,6 +64,7 @@ impl Viewer {
             grants: grants.collect(),
             read_only: self.config.read_only,
             claims: claims.cloned().collect(),
+            subscribe: self.receivers.subscription(),
         }
     }
 
@@ -90,13 +92,11 @@ impl Viewer {
         self.view.you = Some(welcome.you);
         self.view.roster.clear();
         self.view.read_only = welcome.read_only;
-        for info in &welcome.tracks {
-            self.on_track_info(info);
-        }
+        self.on_first_tracks(welcome.tracks, welcome.shows);
         let was_asking = self.view.asking;
         self.set_right(&welcome.right);
         self.changed = true;
-        if !self.watching.is_fresh() {
+        if !self.receivers.is_fresh() {
             self.set_phase(Phase::Live);
         }
         self.resume_typing(welcome.accepted);

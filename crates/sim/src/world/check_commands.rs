@@ -232,6 +232,8 @@ impl World {
         match command {
             Command::Who
             | Command::Status
+            | Command::Tracks
+            | Command::Show { .. }
             | Command::Ticket { new: false }
             | Command::Open { allow: None } => (false, false),
             Command::Share { .. } => (!self.model.shared, !self.model.shared),
@@ -252,7 +254,9 @@ impl World {
             | Command::TurnAway { .. }
             | Command::Ban { .. }
             | Command::EndLink
-            | Command::Code => (false, true),
+            | Command::Code
+            | Command::New { .. }
+            | Command::Close { .. } => (false, true),
         }
     }
 

@@ -183,6 +183,7 @@ impl World {
             software: "pillion sim".into(),
             read_only: self.model.read_only,
             edit_ttl_ms: 8 * 3_600_000,
+            program: "sh".into(),
             size,
             has_tty,
             ledger,
@@ -299,7 +300,7 @@ impl World {
         let unix_ms = now.unix_ms;
         self.model.clock(unix_ms);
         self.before_host(&input);
-        if let (HostInput::Written { seq }, Some(side)) = (&input, &mut self.host) {
+        if let (HostInput::Written { seq, .. }, Some(side)) = (&input, &mut self.host) {
             side.written = side.written.max(*seq);
             side.written_at.push_back((*seq, self.now_us));
             if side.written_at.len() > 256 {
@@ -456,6 +457,8 @@ impl World {
             HostOutput::Notice(notice) => self.notice(&notice),
             HostOutput::Done { .. } => {}
             HostOutput::FetchKeys { .. } | HostOutput::FetchLists { .. } => {}
+            HostOutput::Spawn { .. } | HostOutput::Terminate { .. } | HostOutput::Show { .. } => {}
+            HostOutput::SessionEnded { .. } => {}
             HostOutput::Listen => self.set_listening(true),
             HostOutput::StopListening => self.set_listening(false),
         }
@@ -555,7 +558,10 @@ impl World {
         let done = free + side.program.write_delay_us;
         side.program_reads_at_us = done;
         let life = self.lives;
-        let input = Box::new(HostInput::Written { seq });
+        let input = Box::new(HostInput::Written {
+            track: TERMINAL,
+            seq,
+        });
         self.after(done - self.now_us, Event::Host { life, input });
         self.after(200, Event::Output { life });
     }

@@ -220,7 +220,7 @@ impl World {
                     self.require(!closed, || {
                         format!("{stream:?} of {conn:?} is written to after its end")
                     });
-                    if let Stream::Track { epoch, .. } = stream {
+                    if let Stream::Track { id: epoch } = stream {
                         self.check_track(*conn, *epoch, bytes);
                     } else if *stream != Stream::Control {
                         let state = self.conns.get(&conn.0);

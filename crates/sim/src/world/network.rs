@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pillion_proto::{Framer, Hello, ParticipantId, PathKind, TrackId};
+use pillion_proto::{Framer, Hello, ParticipantId, PathKind};
 use pillion_session::{ConnId, Connected, HostInput, Network, Stream, ViewerInput};
 
 use crate::{
@@ -500,13 +500,10 @@ impl World {
         };
         let seat = conn.seat;
         let stream = match stream {
-            Stream::Track { epoch, .. } => {
+            Stream::Track { id: epoch } => {
                 let next = conn.track_names.len() as u32;
                 let epoch = *conn.track_names.entry(epoch).or_insert(next);
-                Stream::Track {
-                    track: TrackId(0),
-                    epoch,
-                }
+                Stream::Track { id: epoch }
             }
             Stream::History { id } => {
                 let name = conn.history_names.iter().find(|(_, host)| **host == id);

@@ -199,7 +199,9 @@ impl World {
                 self.seats[index].ended = Some((text, regular));
             }
             ViewerOutput::Event(ViewerEvent::History(lines)) => self.check_history(index, lines),
-            ViewerOutput::Event(ViewerEvent::Said(_) | ViewerEvent::Changed) => {}
+            ViewerOutput::Event(
+                ViewerEvent::Said(_) | ViewerEvent::Changed | ViewerEvent::Entries(_),
+            ) => {}
         }
     }
 

@@ -247,7 +247,7 @@ impl HostUi {
             }
             Ok(Done::Said(text)) => self.tell(now, &text),
             Ok(Done::Door { allow, .. }) => self.panel.door(allow),
-            Ok(Done::Token { .. } | Done::Status(_)) => {}
+            Ok(Done::Token { .. } | Done::Status(_) | Done::Tracks(_) | Done::Opened(_)) => {}
             Err(error) => self.tell(now, &error.to_string()),
         }
         self.touch_panel();

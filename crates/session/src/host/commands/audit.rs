@@ -167,7 +167,12 @@ impl Host {
 
     /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
     pub(in crate::host) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
-        if let Command::Who | Command::Status | Command::Ticket { new: false } = command {
+        if let Command::Who
+        | Command::Status
+        | Command::Tracks
+        | Command::Show { .. }
+        | Command::Ticket { new: false } = command
+        {
             return;
         }
         let given = self.given(&by.into(), command);

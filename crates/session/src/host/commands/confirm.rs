@@ -224,6 +224,8 @@ impl Command {
             // The ticket is in the account's files, for the one who can use its socket to read.
             Command::Who
             | Command::Status
+            | Command::Tracks
+            | Command::Show { .. }
             | Command::Open { allow: None }
             | Command::Ticket { new: false } => Reach::Nothing,
             Command::Share { .. } if shared => Reach::Nothing,
@@ -240,7 +242,10 @@ impl Command {
             | Command::Revoke { .. }
             | Command::Kick { .. }
             | Command::Ban { .. }
-            | Command::EndLink => Reach::Changes,
+            | Command::EndLink
+            // What opens a terminal could as well be run in one that is there.
+            | Command::New { .. }
+            | Command::Close { .. } => Reach::Changes,
             Command::Share { .. }
             | Command::Grant { .. }
             | Command::GrantLink { .. }
@@ -261,7 +266,10 @@ impl Command {
             Command::Stop => "stop",
             Command::Ticket { .. } => "ticket",
             Command::Who => "who",
-            Command::Status => "ls",
+            Command::Status | Command::Tracks => "ls",
+            Command::New { .. } => "new",
+            Command::Close { .. } => "close",
+            Command::Show { .. } => "show",
             Command::Grant { .. } | Command::GrantLink { .. } => "grant",
             Command::Refuse { .. } | Command::TurnAway { .. } => "refuse",
             Command::Revoke { .. } => "revoke",

@@ -43,6 +43,11 @@ impl Host {
             Command::Share { from_start } => self.share(request, from_start),
             Command::Stop => self.stop(request),
             Command::Ticket { new } => self.on_ticket(request, new),
+            Command::New { title, command } => self.open_terminal(request, &title, command),
+            Command::Show { track } => {
+                let result = self.show_track(track);
+                self.done(request, result);
+            }
             command => {
                 let result = self.execute(by, command);
                 self.done(request, result);
@@ -63,10 +68,16 @@ impl Host {
 
     fn dispatch(&mut self, by: &Principal, command: Command) -> Result<Done, CommandError> {
         match command {
-            Command::Share { .. } | Command::Stop | Command::Ticket { .. } => {
+            Command::Share { .. }
+            | Command::Stop
+            | Command::Ticket { .. }
+            | Command::New { .. }
+            | Command::Show { .. } => {
                 Err(CommandError::NotAllowed("only the host does that".into()))
             }
             Command::Who => Ok(Done::Who(self.who())),
+            Command::Tracks => Ok(Done::Tracks(self.list_tracks())),
+            Command::Close { track } => self.close_track(by, track),
             Command::Status => Ok(Done::Status(self.status())),
             Command::Grant {
                 target,
@@ -488,13 +499,8 @@ impl Host {
         let standing = self
             .rights
             .standing(&person.identity, UnixMillis(self.now.unix_ms));
-        let conn = self
-            .conns_of(person.id)
-            .first()
-            .and_then(|conn| self.conns.get(conn));
-        let acked = conn
-            .and_then(|conn| conn.member())
-            .map(|member| member.lane.acked());
+        let id = self.conns_of(person.id).first().copied();
+        let conn = id.and_then(|id| self.conns.get(&id));
         ParticipantStatus {
             id: person.id,
             name: person.name.to_string(),
@@ -508,7 +514,7 @@ impl Host {
             proof: person.proof(),
             path: conn.map_or(pillion_proto::PathKind::Unknown, |conn| conn.path),
             rtt_us: conn.and_then(|conn| conn.rtt_us),
-            lag_frames: acked.map_or(0, |acked| self.track.number.saturating_sub(acked)),
+            lag_frames: id.map_or(0, |id| self.lag_of(id)),
         }
     }
 

@@ -175,6 +175,10 @@ impl Host {
             | Command::Ticket { .. }
             | Command::Who
             | Command::Status
+            | Command::Tracks
+            | Command::New { .. }
+            | Command::Close { .. }
+            | Command::Show { .. }
             | Command::Refuse { .. }
             | Command::Revoke { .. }
             | Command::Kick { .. }

@@ -1,5 +1,7 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
+use std::collections::BTreeSet;
+
 use pillion_caps::{
     Audience, Binding, Grant, GrantId, Proof, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
 };
@@ -27,7 +29,6 @@ use crate::host::{
     people::roster::Person,
     tracks::history::Requests,
     tracks::input::InputReader,
-    tracks::lane::Lane,
 };
 
 /// How long a connection may take to say who it is, in microseconds.
@@ -407,7 +408,7 @@ impl Host {
             return;
         };
         // What was shown before has a stream of its own, and nobody acknowledges it.
-        let epoch = u32::from(state.early == Early::Shown);
+        let track_streams = u32::from(state.early == Early::Shown);
         let peer = state.peer;
         self.known.note(peer, join, pass.clone());
         state.become_member(Member {
@@ -417,7 +418,9 @@ impl Host {
             read_only: hello.read_only,
             entry,
             pass,
-            lane: Lane::new(epoch, now.mono_us),
+            subscribe: hello.subscribe.clone(),
+            looks_at: BTreeSet::new(),
+            track_streams,
             input: InputReader::new(),
             requests: Requests::new(),
         });
@@ -442,13 +445,14 @@ impl Host {
             },
             read_only: self.read_only,
             accepted: self.inputs.seen(&join),
-            tracks: vec![self.track.info()],
+            tracks: self.track_infos(),
+            shows: self.tracks.shown(),
         };
         self.send(conn, &FromHost::Welcome(Box::new(welcome)));
         for part in self.roster.whole() {
             self.send(conn, &FromHost::Roster(part));
         }
-        self.open_lane(conn, epoch);
+        self.look(conn);
         self.tell_dropped_again(conn);
 
         if is_first && self.logs_visit(&key, id, true) {

@@ -1,0 +1,414 @@
+//! Tracks begin and end. Their numbers are never used again, and what is kept of those that ended is bounded.
+
+use pillion_proto::{FromHost, Notice, ParticipantId, TrackId, TrackKind, TrackState};
+use pillion_screen::{Size, clean::clean_title};
+
+use crate::{types::ConnId, words::sentence};
+
+use crate::host::{
+    Host,
+    api::{CommandError, Done, HostNotice, HostOutput, TrackStatus},
+    people::{rights::OpenRight, roster::HOST},
+    principal::Principal,
+    tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
+};
+
+/// Longest command of a terminal, in words, and in bytes all together: what a command line has room for.
+const MAX_WORDS: usize = 1024;
+const MAX_COMMAND: usize = 128 * 1024;
+
+/// A terminal whose program is being started.
+pub(in crate::host) struct Opening {
+    title: String,
+    program: String,
+    size: Size,
+    opener: ParticipantId,
+    asked_by: AskedBy,
+}
+
+/// Who waits to hear what came of it.
+enum AskedBy {
+    Command(u64),
+    Viewer(ConnId),
+}
+
+impl Host {
+    /// `pillion new`: another terminal, once its program runs.
+    pub(in crate::host) fn open_terminal(
+        &mut self,
+        request: u64,
+        title: &str,
+        command: Vec<String>,
+    ) {
+        let opened = self.begin_opening(title, command, HOST, AskedBy::Command(request));
+        if let Err(error) = opened {
+            self.done(request, Err(error));
+        }
+    }
+
+    /// A viewer opens a terminal, with the program that the host's own have. There is no way to here without
+    /// the right.
+    pub(in crate::host) fn open_for_viewer(
+        &mut self,
+        right: &OpenRight,
+        conn: ConnId,
+        id: ParticipantId,
+        title: &str,
+    ) -> Result<(), CommandError> {
+        let track = self.begin_opening(title, Vec::new(), id, AskedBy::Viewer(conn))?;
+        let (name, grant) = (self.name_of(id), right.grant().to_string());
+        self.log_event(serde_json::json!({
+            "event": "opening", "track": track.0, "by_id": id.0, "by_name": name, "by_grant": grant,
+        }));
+        Ok(())
+    }
+
+    fn begin_opening(
+        &mut self,
+        title: &str,
+        command: Vec<String>,
+        opener: ParticipantId,
+        asked_by: AskedBy,
+    ) -> Result<TrackId, CommandError> {
+        let bytes: usize = command.iter().map(String::len).sum();
+        if command.len() > MAX_WORDS || bytes > MAX_COMMAND {
+            let text = "that command is too long; put it into a script and open that";
+            return Err(CommandError::NotNow(text.into()));
+        }
+        if !self.tracks.any_live() {
+            let text = "the session has ended; start another one with `pillion`";
+            return Err(CommandError::NotNow(text.into()));
+        }
+        let Some(track) = self.tracks.reserve() else {
+            let text = "there are as many terminals as a session may have at once; close one first \
+                        (`pillion close NUMBER`)";
+            return Err(CommandError::NotNow(text.into()));
+        };
+        let size = self
+            .tracks
+            .term(self.tracks.shown())
+            .map(|term| term.size());
+        let size = size.unwrap_or(self.tracks.size);
+        let opening = Opening {
+            title: title.to_owned(),
+            program: command
+                .first()
+                .cloned()
+                .unwrap_or_else(|| "shell".to_owned()),
+            size,
+            opener,
+            asked_by,
+        };
+        self.tracks.opening.insert(track, opening);
+        self.out.push_back(HostOutput::Spawn {
+            track,
+            command,
+            size,
+        });
+        Ok(track)
+    }
+
+    /// A terminal's program runs.
+    pub(in crate::host) fn on_spawned(&mut self, id: TrackId) {
+        let now = self.now.mono_us;
+        let Some(opening) = self.tracks.opening.remove(&id) else {
+            return;
+        };
+        let Opening {
+            title,
+            program,
+            size,
+            opener,
+            asked_by,
+        } = opening;
+        let track = Track::terminal(id, &title, &program, opener, size, now);
+        self.add(track);
+        match asked_by {
+            AskedBy::Command(request) => self.done(request, Ok(Done::Opened(id))),
+            AskedBy::Viewer(_) => {
+                let text = format!("{} opened terminal {id}", self.name_of(opener));
+                self.notice(HostNotice::Said(text));
+            }
+        }
+    }
+
+    /// A terminal's program could not be started; its number is gone.
+    pub(in crate::host) fn on_spawn_failed(&mut self, id: TrackId, why: &str) {
+        let Some(opening) = self.tracks.opening.remove(&id) else {
+            return;
+        };
+        let text = format!("no terminal was opened: {}", clean_title(why, 300));
+        match opening.asked_by {
+            AskedBy::Command(request) => self.done(request, Err(CommandError::NotNow(text))),
+            AskedBy::Viewer(conn) if self.member(conn).is_some() => {
+                let text = sentence(&text);
+                self.send(conn, &FromHost::Notice(Notice { text }));
+            }
+            AskedBy::Viewer(_) => {}
+        }
+        self.end_if_last();
+    }
+
+    /// A log track begins.
+    pub(in crate::host) fn open_log(&mut self, request: u64, title: &str) {
+        let result = match self
+            .tracks
+            .any_live()
+            .then(|| self.tracks.reserve())
+            .flatten()
+        {
+            Some(id) => {
+                self.add(Track::log(id, title, HOST, self.now.mono_us));
+                Ok(Done::Opened(id))
+            }
+            None => {
+                let text = "there are as many tracks as a session may have at once";
+                Err(CommandError::NotNow(text.into()))
+            }
+        };
+        self.done(request, result);
+    }
+
+    fn add(&mut self, track: Track) {
+        let (id, title, kind) = (track.id, track.title(), track.kind());
+        self.log_event(serde_json::json!({
+            "event": "opened", "track": id.0, "kind": name_of(kind), "title": title,
+            "opener": track.opener.0,
+        }));
+        self.tracks.all.insert(id, track);
+        self.track_changed(id);
+        if self.sharing.on {
+            // The session's log knows from its first frame on that it is there.
+            self.frame(id);
+        }
+    }
+
+    /// `pillion close`: ends a track's program, or forgets one that ended.
+    pub(in crate::host) fn close_track(
+        &mut self,
+        by: &Principal,
+        id: TrackId,
+    ) -> Result<Done, CommandError> {
+        let Some(track) = self.tracks.get(id) else {
+            return Err(no_such_track(id));
+        };
+        let (title, live) = (track.title(), track.state == TrackState::Live);
+        self.log_by(by, serde_json::json!({ "event": "closed", "track": id.0 }));
+        Ok(Done::Said(match live {
+            true => {
+                self.out.push_back(HostOutput::Terminate { track: id });
+                format!("{id} ({title}) is ended")
+            }
+            false if id == self.tracks.shown() => {
+                let text = "your terminal shows it, and there is no other one to show";
+                return Err(CommandError::NotNow(text.into()));
+            }
+            false => {
+                self.retire(id);
+                format!("{id} ({title}) had ended, and is listed no longer")
+            }
+        }))
+    }
+
+    /// A viewer closes what it opened.
+    pub(in crate::host) fn close_for_viewer(
+        &mut self,
+        right: &OpenRight,
+        who: ParticipantId,
+        id: TrackId,
+    ) -> Result<(), CommandError> {
+        let track = self.tracks.live(id).ok_or_else(|| no_such_track(id))?;
+        if track.opener != who {
+            let text = "only who opened it, or the host, closes it";
+            return Err(CommandError::NotAllowed(text.into()));
+        }
+        let (name, grant) = (self.name_of(who), right.grant().to_string());
+        self.log_event(serde_json::json!({
+            "event": "closed", "track": id.0, "by_id": who.0, "by_name": name, "by_grant": grant,
+        }));
+        self.out.push_back(HostOutput::Terminate { track: id });
+        Ok(())
+    }
+
+    /// The host looks at another terminal.
+    pub(in crate::host) fn show_track(&mut self, id: TrackId) -> Result<Done, CommandError> {
+        match self.tracks.get(id).map(Track::kind) {
+            Some(TrackKind::Terminal) => {
+                self.show(id);
+                Ok(Done::Opened(id))
+            }
+            Some(_) => {
+                let text = format!("{id} is no terminal");
+                Err(CommandError::NotNow(text))
+            }
+            None => Err(no_such_track(id)),
+        }
+    }
+
+    /// `pillion ls SESSION`: every track that is or was there, as far as that is remembered.
+    pub(in crate::host) fn list_tracks(&self) -> Vec<TrackStatus> {
+        let opener_name = |opener: ParticipantId| match opener {
+            HOST => self.names.host.clone(),
+            opener => self.name_of(opener),
+        };
+        let closed = self.tracks.closed.iter().map(|closed| TrackStatus {
+            id: closed.id,
+            kind: closed.kind,
+            title: closed.title.clone(),
+            state: closed.state,
+            opener: closed.opener,
+            opener_name: opener_name(closed.opener),
+            size: None,
+            shown: false,
+            viewers: 0,
+        });
+        let here = self.tracks.iter().map(|track| TrackStatus {
+            id: track.id,
+            kind: track.kind(),
+            title: track.title(),
+            state: track.state,
+            opener: track.opener,
+            opener_name: opener_name(track.opener),
+            size: Some(track.size()),
+            shown: track.id == self.tracks.shown(),
+            viewers: u32::try_from(track.lanes.len()).unwrap_or(u32::MAX),
+        });
+        let mut all: Vec<TrackStatus> = closed.chain(here).collect();
+        all.sort_by_key(|track| track.id);
+        all
+    }
+
+    /// A program ended: its last words are shown, and what it did not read never will be. With the last
+    /// program the session ends.
+    pub(in crate::host) fn on_exited(&mut self, id: TrackId, state: TrackState) {
+        let Some(why) = ending(state) else { return };
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        if track.state != TrackState::Live {
+            return;
+        }
+        track.state = state;
+        if id == MAIN {
+            self.tracks.main = state;
+        }
+        self.tracks.ended.push_back(id);
+        if self.sharing.on {
+            self.frame(id);
+            self.log_margin(id);
+        }
+        self.track_changed(id);
+        if self.end_if_last() {
+            return;
+        }
+        self.drop_unwritten(id, "the program has ended");
+        self.log_event(serde_json::json!({ "event": "track_ended", "track": id.0, "why": why }));
+        if id == self.tracks.shown() {
+            self.show_another();
+        }
+        let shown = self.tracks.shown();
+        while self.tracks.ended.len() > MAX_ENDED
+            && let Some(oldest) = self.tracks.ended.iter().find(|id| **id != shown).copied()
+        {
+            self.retire(oldest);
+        }
+    }
+
+    /// The host's terminal shows another one in place of one that ended: the one it showed before, or else
+    /// the next below, or any.
+    fn show_another(&mut self) {
+        let is_terminal = |id: &TrackId| {
+            let track = self.tracks.live(*id);
+            track.is_some_and(|track| track.kind() == TrackKind::Terminal)
+        };
+        let (shown, before) = (self.tracks.shown, self.tracks.shown_before);
+        let below = self.tracks.all.range(..shown).map(|(id, _)| *id).rev();
+        let any = self.tracks.all.keys().copied();
+        let next = [before]
+            .into_iter()
+            .chain(below)
+            .chain(any)
+            .find(is_terminal);
+        if let Some(next) = next {
+            self.show(next);
+        }
+    }
+
+    /// Ends the session when no program runs in it; whether it did.
+    fn end_if_last(&mut self) -> bool {
+        if self.tracks.any_live() {
+            return false;
+        }
+        let state = self.tracks.main;
+        let why = ending(state).unwrap_or_default();
+        if self.sharing.on {
+            self.tell_tracks_now();
+            self.end_sharing(&why);
+        } else {
+            self.log_event(serde_json::json!({ "event": "ended", "why": why }));
+        }
+        self.out.push_back(HostOutput::SessionEnded { state });
+        true
+    }
+
+    /// Lets go of a track that ended: it can't be looked at any more, and its history can.
+    fn retire(&mut self, id: TrackId) {
+        self.settle_margin(id);
+        let Some(track) = self.tracks.all.remove(&id) else {
+            return;
+        };
+        self.tracks.ended.retain(|ended| *ended != id);
+        self.tracks.margins.remove(&id);
+        for conn in track.lanes.keys() {
+            if let Some(member) = self.member_mut(*conn) {
+                member.looks_at.remove(&id);
+            }
+            self.tracks.behind.remove(&(id, *conn));
+        }
+        for (conn, lane) in &track.lanes {
+            let stream = crate::types::Stream::Track { id: lane.epoch };
+            self.out.push_back(HostOutput::Finish {
+                conn: *conn,
+                stream,
+            });
+        }
+        self.track_changed(id);
+        self.tracks.closed.push_back(ClosedTrack {
+            id,
+            kind: track.kind(),
+            title: track.title(),
+            state: track.state,
+            opener: track.opener,
+            visible_from: track.visible_from,
+            end: track.settled,
+        });
+        if self.tracks.closed.len() > MAX_CLOSED {
+            self.tracks.closed.pop_front();
+        }
+    }
+}
+
+/// How a program ended, for people; `None` while it runs.
+fn ending(state: TrackState) -> Option<String> {
+    match state {
+        TrackState::Killed(signal) => Some(format!("the program was ended by signal {signal}")),
+        TrackState::Exited(code) => Some(format!("the program ended with code {code}")),
+        TrackState::Live | TrackState::Unknown(_) => None,
+    }
+}
+
+fn no_such_track(id: TrackId) -> CommandError {
+    CommandError::NotNow(format!(
+        "there is no terminal {id} in this session; `pillion ls SESSION` lists them"
+    ))
+}
+
+/// A kind as the session's log names it.
+fn name_of(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Terminal => "terminal",
+        TrackKind::Log => "log",
+        TrackKind::State => "state",
+        TrackKind::Unknown(_) => "unknown",
+    }
+}
