@@ -61,7 +61,7 @@ use crate::{
         trust_source::TrustSource,
     },
     identity::teams,
-    sessions::{control::Server, recording::Run},
+    sessions::{control::Server, recording::Recorder},
     settings::paths::{Paths, private_dir},
 };
 
@@ -94,7 +94,7 @@ pub struct Hosting {
     log: SessionLog,
     packer: Packer,
     /// Which part of the log is this run's.
-    run: Run,
+    recorder: Recorder,
     /// Where the run before listened.
     sockets: Vec<SocketAddr>,
     log_failed: bool,
@@ -159,7 +159,7 @@ impl Hosting {
         let SessionFiles {
             log,
             key,
-            run,
+            recorder,
             ledger,
             records,
             link,
@@ -225,7 +225,7 @@ impl Hosting {
             net: None,
             log,
             packer: Packer::default(),
-            run,
+            recorder,
             sockets,
             log_failed: false,
             clients: Clients::serve(server),

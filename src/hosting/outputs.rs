@@ -10,7 +10,6 @@ use crate::{
     clock::unix_ms,
     hosting::{Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay},
     identity::contacts::Contacts,
-    sessions::recording,
 };
 
 /// How long viewers are given to hear that the session has ended.
@@ -54,9 +53,7 @@ impl Hosting {
                     self.tell_devices();
                 }
                 HostOutput::Log(entry) => {
-                    if let Err(error) =
-                        recording::append(&mut self.log, self.run, &entry, unix_ms())
-                    {
+                    if let Err(error) = self.recorder.append(&mut self.log, &entry, unix_ms()) {
                         tracing::warn!(%error, "an entry was not logged");
                     }
                 }
@@ -120,7 +117,7 @@ impl Hosting {
 
     /// What of the log a job wants, if anything.
     fn history_read(&self, job: &HistoryJob) -> Option<HistoryRead> {
-        let track = self.run.track(job.track).ok()?;
+        let track = self.recorder.place(job.track)?;
         let read = || {
             self.log
                 .history_read(track, job.from.0, job.count, job.max_bytes)

@@ -21,7 +21,6 @@ use iroh::{
 };
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, NetOptions, RelayChoice, ViewerNet, random_bytes};
-use pillion_proto::TrackId;
 use pillion_session::{HostInput, HostOutput, Stream, ViewerInput, ViewerOutput};
 
 const ROUNDS: usize = 20_000;

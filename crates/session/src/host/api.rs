@@ -641,6 +641,17 @@ pub enum HostNotice {
 /// What goes into the session's log. Opaque to the store but for the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogEntry {
+    /// A track begins: everything else of it comes after.
+    Track {
+        /// Track.
+        track: TrackId,
+        /// Kind.
+        kind: TrackKind,
+        /// What it was called when it was opened, or else its program.
+        title: String,
+        /// When.
+        unix_ms: u64,
+    },
     /// A frame's uncompressed body; `snapshot` ones stand alone.
     Frame {
         /// Track.

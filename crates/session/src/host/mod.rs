@@ -134,7 +134,7 @@ impl Host {
             has_tty: config.has_tty,
             now,
             rng: ChaCha20Rng::from_seed(config.seed),
-            out: VecDeque::new(),
+            out: VecDeque::from([main.beginning(now.unix_ms)]),
             timer_us: u64::MAX,
             expiry_at_us: None,
             sharing: commands::sharing::Sharing::new(

@@ -171,6 +171,7 @@ impl Host {
 
     fn add(&mut self, track: Track) {
         let (id, title, kind) = (track.id, track.title(), track.kind());
+        self.out.push_back(track.beginning(self.now.unix_ms));
         self.log_event(serde_json::json!({
             "event": "opened", "track": id.0, "kind": name_of(kind), "title": title,
             "opener": track.opener.0,

@@ -272,6 +272,16 @@ impl Track {
         }
     }
 
+    /// What the session's log is told of it first.
+    pub(in crate::host) fn beginning(&self, unix_ms: u64) -> HostOutput {
+        HostOutput::Log(LogEntry::Track {
+            track: self.id,
+            kind: self.kind(),
+            title: self.title(),
+            unix_ms,
+        })
+    }
+
     /// What may be read of its history.
     pub(in crate::host) fn readable(&self) -> Readable {
         let end = match &self.body {
