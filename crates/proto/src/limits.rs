@@ -76,6 +76,12 @@ pub const MAX_ENTRY_KEY: usize = 64;
 /// Most entries that a log track's state holds: the newest of each key, and of those without one.
 pub const MAX_FOLDED: usize = 512;
 
+/// Most of them without a key: what was said last.
+pub const MAX_FOLDED_TAIL: usize = 64;
+
+/// Most bytes of their JSON and keys together: what somebody who comes is sent.
+pub const MAX_FOLDED_BYTES: usize = 256 * 1024;
+
 /// Most addresses a ticket may carry.
 pub const MAX_TICKET_ADDRS: usize = 16;
 

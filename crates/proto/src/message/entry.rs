@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ProtocolError, bounded, get};
 use crate::{
-    limits::{MAX_ENTRY, MAX_ENTRY_KEY, MAX_FOLDED},
+    limits::{MAX_ENTRY, MAX_ENTRY_KEY, MAX_FOLDED, MAX_FOLDED_BYTES, MAX_FOLDED_TAIL},
     text::Text,
 };
 
@@ -22,6 +22,16 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it stands for itself, without a key.
+    fn is_said(&self) -> bool {
+        self.key.as_str().is_empty()
+    }
+
+    /// What it weighs in the state.
+    fn weight(&self) -> usize {
+        self.json.len() + self.key.as_str().len()
+    }
+
     /// Appends the entry to `out`: its length, and its message.
     pub fn encode(&self, out: &mut BytesMut) {
         let body = postcard::to_allocvec(self).expect("our own messages always encode");
@@ -66,6 +76,27 @@ pub struct LogState {
 }
 
 impl LogState {
+    /// Takes in the entry that comes next. Host and viewer do it alike, so that a viewer that follows has what
+    /// one that comes is sent.
+    pub fn apply(&mut self, entry: Entry) {
+        self.next = entry.number.saturating_add(1);
+        if !entry.is_said() {
+            self.entries.retain(|known| known.key != entry.key);
+        }
+        self.entries.push(entry);
+        let said = |entries: &[Entry]| entries.iter().filter(|entry| entry.is_said()).count();
+        let weight = |entries: &[Entry]| entries.iter().map(Entry::weight).sum::<usize>();
+        while said(&self.entries) > MAX_FOLDED_TAIL
+            || self.entries.len() > MAX_FOLDED
+            || weight(&self.entries) > MAX_FOLDED_BYTES
+        {
+            // The oldest of those that were only said, or else of those that something else took the place of
+            // least recently.
+            let oldest = self.entries.iter().position(Entry::is_said);
+            self.entries.remove(oldest.unwrap_or_default());
+        }
+    }
+
     /// As the payload of a [`SnapshotMsg`](crate::SnapshotMsg).
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();

@@ -479,6 +479,20 @@ fn a_cut_restores_what_was_looked_at() {
 }
 
 #[test]
+fn what_is_chosen_while_the_hello_is_on_its_way_is_looked_at() {
+    let (mut world, second, anna) = two_terminals();
+    world.cut(anna);
+    world.seats[anna].silent = true;
+    world.advance_ms(300);
+    assert_eq!(world.seats[anna].phase(), &Phase::Joining);
+    world.looks(anna, &[second]);
+    world.seats[anna].silent = false;
+    world.settle();
+    assert_eq!(looks_at(&world, anna), second);
+    world.assert_same_screen(anna);
+}
+
+#[test]
 fn a_host_that_began_again_without_it_is_followed() {
     let (mut world, second, anna) = two_terminals();
     world.looks(anna, &[second]);

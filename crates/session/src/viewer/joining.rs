@@ -27,7 +27,8 @@ impl Viewer {
     }
 
     /// The first message that counts, with proofs that hold on this connection alone.
-    pub(super) fn hello(&self, connected: &Connected) -> Hello {
+    pub(super) fn hello(&mut self, connected: &Connected) -> Hello {
+        let subscribe = self.receivers.subscription();
         let ViewerConfig {
             identity, session, ..
         } = &self.config;
@@ -64,7 +65,7 @@ impl Viewer {
             grants: grants.collect(),
             read_only: self.config.read_only,
             claims: claims.cloned().collect(),
-            subscribe: self.receivers.subscription(),
+            subscribe,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pillion_proto::{
     Ack, Entry, FrameMsg, Framer, FromViewer, LogState, ProtocolError, SnapshotMsg, Subscribe,
     TrackId, TrackInfo, TrackKind, TrackMsg, TrackState, TracksChange,
-    limits::{MAX_FOLDED, MAX_SUBSCRIPTIONS, MAX_TRACK_MESSAGE, MAX_TRACKS_PART},
+    limits::{MAX_SUBSCRIPTIONS, MAX_TRACK_MESSAGE, MAX_TRACKS_PART},
 };
 use pillion_screen::{Damage, Decoder, Screen};
 
@@ -135,21 +135,13 @@ impl TrackReceiver {
     }
 }
 
-/// Adds entries to a state, as the host does. What the host has let go of for lack of room is let go of here
-/// with its next snapshot, or when there is no room here.
+/// Adds entries to a state.
 fn fold(state: &mut LogState, entries: Vec<Entry>) -> Result<(), OutOfStep> {
     for entry in entries {
         if entry.number != state.next {
             return Err(OutOfStep);
         }
-        state.next = entry.number.checked_add(1).ok_or(OutOfStep)?;
-        if !entry.key.as_str().is_empty() {
-            state.entries.retain(|known| known.key != entry.key);
-        }
-        state.entries.push(entry);
-        if state.entries.len() > MAX_FOLDED {
-            state.entries.remove(0);
-        }
+        state.apply(entry);
     }
     Ok(())
 }
@@ -161,6 +153,8 @@ pub(super) struct Receivers {
     streams: BTreeMap<u32, TrackStream>,
     /// What the person chose to look at; empty to look at what the host looks at.
     chosen: Vec<TrackId>,
+    /// The same as the host was told on this connection.
+    told: Vec<TrackId>,
     /// What the host looks at, as it was told on this connection.
     host_shows: Option<TrackId>,
     /// What the newest snapshot weighed, in bytes, on whichever connection.
@@ -173,6 +167,7 @@ impl Receivers {
             tracks: BTreeMap::new(),
             streams: BTreeMap::new(),
             chosen: Vec::new(),
+            told: Vec::new(),
             host_shows: None,
             snapshot_bytes: 0,
         }
@@ -183,8 +178,9 @@ impl Receivers {
         &self.chosen
     }
 
-    /// The same, as the host is told.
-    pub(super) fn subscription(&self) -> Subscribe {
+    /// The same, as the host is told now.
+    pub(super) fn subscription(&mut self) -> Subscribe {
+        self.told.clone_from(&self.chosen);
         Subscribe {
             follow: self.chosen.is_empty(),
             tracks: self.chosen.clone(),
@@ -311,11 +307,16 @@ impl Viewer {
         self.receivers.chosen = chosen;
         self.view.follows = self.receivers.chosen.is_empty();
         self.changed = true;
-        if self.is_in() {
+        self.subscribe();
+        self.show_wanted();
+    }
+
+    /// Tells the host what is looked at, unless it was told already. The hello says it first.
+    pub(super) fn subscribe(&mut self) {
+        if self.is_in() && self.receivers.told != self.receivers.chosen {
             let subscription = self.receivers.subscription();
             self.send(&FromViewer::Subscribe(subscription));
         }
-        self.show_wanted();
     }
 
     /// What the host looks at.
@@ -378,6 +379,8 @@ impl Viewer {
             changed: tracks,
             gone,
         });
+        // Something else may have been chosen while the hello was on its way.
+        self.subscribe();
     }
 
     /// Tracks are new, changed or gone.

@@ -1,29 +1,11 @@
 //! The state of a log track: numbered entries, of which the newest of each key is the state of now.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use bytes::{Bytes, BytesMut};
-use pillion_proto::{
-    Entry, LogState, Text,
-    limits::{MAX_ENTRY, MAX_FOLDED},
-};
-
-/// Entries without a key that the state holds: what was said last.
-const MAX_TAIL: usize = 64;
-
-/// Entries that the state holds, in bytes: what a viewer who comes is sent.
-const MAX_STATE_BYTES: usize = 256 * 1024;
+use pillion_proto::{Entry, LogState, Text, limits::MAX_ENTRY};
 
 /// A log track's entries as far as they are the state of now.
 pub(in crate::host) struct LogTrack {
-    /// The number of the entry that comes next.
-    next: u64,
-    /// The newest entry of each key, by its number.
-    keyed: BTreeMap<u64, Entry>,
-    numbers: BTreeMap<String, u64>,
-    /// The newest without one.
-    tail: VecDeque<Entry>,
-    bytes: usize,
+    state: LogState,
     /// Entries that no frame has yet, encoded.
     pending: BytesMut,
 }
@@ -31,18 +13,14 @@ pub(in crate::host) struct LogTrack {
 impl LogTrack {
     pub(in crate::host) fn new() -> LogTrack {
         LogTrack {
-            next: 0,
-            keyed: BTreeMap::new(),
-            numbers: BTreeMap::new(),
-            tail: VecDeque::new(),
-            bytes: 0,
+            state: LogState::default(),
             pending: BytesMut::new(),
         }
     }
 
     /// The number of the entry that comes next.
     pub(in crate::host) fn next(&self) -> u64 {
-        self.next
+        self.state.next
     }
 
     /// Whether there are entries that no frame has.
@@ -58,51 +36,16 @@ impl LogTrack {
             length => format!(r#"{{"error":"an entry of {length} bytes was too large"}}"#).into(),
         };
         let entry = Entry {
-            number: self.next,
+            number: self.state.next,
             key: Text::cut(key),
             json,
         };
-        self.next += 1;
+        let number = entry.number;
         let mut encoded = BytesMut::new();
         entry.encode(&mut encoded);
         self.pending.extend_from_slice(&encoded);
-        let number = entry.number;
-        self.fold(entry);
+        self.state.apply(entry);
         (number, encoded.freeze())
-    }
-
-    fn fold(&mut self, entry: Entry) {
-        self.bytes += weight(&entry);
-        match entry.key.as_str() {
-            "" => self.tail.push_back(entry),
-            key => {
-                let before = self.numbers.insert(key.to_owned(), entry.number);
-                let before = before.and_then(|number| self.keyed.remove(&number));
-                self.bytes -= before.map_or(0, |before| weight(&before));
-                self.keyed.insert(entry.number, entry);
-            }
-        }
-        while self.tail.len() > MAX_TAIL {
-            self.forget_said();
-        }
-        while self.keyed.len() + self.tail.len() > MAX_FOLDED || self.bytes > MAX_STATE_BYTES {
-            match self.tail.is_empty() {
-                false => self.forget_said(),
-                // Whose entry is oldest was said least recently.
-                true => {
-                    let Some((_, oldest)) = self.keyed.pop_first() else {
-                        return;
-                    };
-                    self.bytes -= weight(&oldest);
-                    self.numbers.remove(oldest.key.as_str());
-                }
-            }
-        }
-    }
-
-    fn forget_said(&mut self) {
-        let oldest = self.tail.pop_front();
-        self.bytes -= oldest.map_or(0, |oldest| weight(&oldest));
     }
 
     /// The entries that no frame had, as a frame's payload.
@@ -112,23 +55,14 @@ impl LogTrack {
 
     /// The state of now, as a snapshot's payload.
     pub(in crate::host) fn snapshot(&self) -> Bytes {
-        let mut entries: Vec<Entry> = self.keyed.values().chain(&self.tail).cloned().collect();
-        entries.sort_by_key(|entry| entry.number);
-        LogState {
-            next: self.next,
-            entries,
-        }
-        .encode()
+        self.state.encode()
     }
-}
-
-/// What an entry weighs in the state.
-fn weight(entry: &Entry) -> usize {
-    entry.json.len() + entry.key.as_str().len() + 32
 }
 
 #[cfg(test)]
 mod tests {
+    use pillion_proto::limits::{MAX_FOLDED, MAX_FOLDED_BYTES};
+
     use super::*;
 
     fn state(log: &LogTrack) -> LogState {
@@ -174,12 +108,11 @@ mod tests {
         }
         let state = state(&log);
         let bytes: usize = state.entries.iter().map(|one| one.json.len()).sum();
-        assert!(bytes <= MAX_STATE_BYTES);
+        assert!(bytes <= MAX_FOLDED_BYTES);
         assert_eq!(
             state.entries.last().map(|last| last.number),
             Some(state.next - 1)
         );
-        assert_eq!(log.numbers.len(), log.keyed.len());
     }
 
     #[test]
