@@ -24,8 +24,9 @@ async fn main() -> Result<()> {
     let mut net = ViewerNet::new(RelayChoice::None, NetOptions::default());
     net.set_host(ticket.addr.clone());
     let clock = Clock::start();
+    let identity = SecretKey::from_bytes(&random_bytes()?);
     let config = ViewerConfig {
-        identity: SecretKey::from_bytes(&random_bytes()?),
+        identity: identity.public(),
         session: PublicKey::from_bytes(ticket.addr.id.as_bytes())?,
         link: Some(SecretKey::from_bytes(&ticket.link)),
         grants: Vec::new(),
@@ -40,6 +41,10 @@ async fn main() -> Result<()> {
     loop {
         while let Some(output) = viewer.poll() {
             match net.apply(output) {
+                Some(ViewerOutput::Sign { request, inputs }) => {
+                    let signed = ViewerInput::signed_with(&identity, request, &inputs);
+                    viewer.handle(clock.now(), signed);
+                }
                 Some(ViewerOutput::Event(ViewerEvent::Changed)) => {
                     if let Some(screen) = &viewer.view().screen {
                         println!("--- frame {}\n{}", viewer.view().frame, screen.text());

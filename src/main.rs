@@ -8,13 +8,14 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 use pillion::{
-    session::{Command, CommandError},
+    session::{Command, CommandError, verbs},
     sessions::{control::NoSession, select::NoSuchSession},
     settings::{
         config::Config,
         paths::{Paths, open_log},
     },
     terminal::console::is_unread,
+    tui::words::Refusal,
 };
 
 use crate::{
@@ -77,11 +78,11 @@ async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
         Some(Cmd::Admit(args)) => commands::admit::run(paths, &args).await?,
         Some(Cmd::Refuse(args)) => commands::refuse::run(paths, &args).await?,
         Some(Cmd::Ban(args)) => {
-            let ban = |target| Command::Ban { target };
+            let ban = |target| Command::Ban(verbs::Ban { target });
             commands::ban::run(paths, &config()?, &args, ban).await?
         }
         Some(Cmd::Unban(args)) => {
-            let unban = |target| Command::Unban { target };
+            let unban = |target| Command::Unban(verbs::Unban { target });
             commands::ban::run(paths, &config()?, &args, unban).await?
         }
         Some(Cmd::Kick(args)) => commands::kick::run(paths, &args).await?,
@@ -105,9 +106,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<NoSuchSession>() || error.is::<NoSession>() {
         return exit::NOT_FOUND;
     }
-    match error.downcast_ref::<CommandError>() {
-        Some(CommandError::Unknown { .. }) => exit::NOT_FOUND,
-        Some(CommandError::NotAllowed(_)) => exit::REFUSED,
+    match error.downcast_ref::<Refusal>() {
+        Some(Refusal(CommandError::Unknown { .. })) => exit::NOT_FOUND,
+        Some(Refusal(error)) if error.is_said_no() => exit::REFUSED,
         _ => 1,
     }
 }

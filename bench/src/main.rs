@@ -7,6 +7,7 @@
 
 mod isolate;
 mod net;
+mod pressure;
 mod processes;
 mod programs;
 mod report;
@@ -77,7 +78,9 @@ enum Peer {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.program {
-        Some(Program::Soak(_)) if !isolate::inside() => isolate::run_inside(),
+        Some(Program::Soak(_) | Program::Pressure(_)) if !isolate::inside() => {
+            isolate::run_inside()
+        }
         Some(program) => program.run().map(|()| ExitCode::SUCCESS),
         None if !isolate::inside() => isolate::run_inside(),
         None => bench(&cli),

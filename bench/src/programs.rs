@@ -66,6 +66,8 @@ pub enum Program {
     },
     /// Join and leave for a while, and see that nothing grows, spins or stays.
     Soak(crate::soak::Soak),
+    /// Press a host as somebody would who means it ill, and see what it holds and does.
+    Pressure(crate::pressure::Pressure),
 }
 
 impl Program {
@@ -83,6 +85,7 @@ impl Program {
                 seconds,
             } => tick(&stage, hertz, seconds),
             Program::Soak(soak) => soak.run(),
+            Program::Pressure(pressure) => pressure.run(),
         }
     }
 
@@ -118,6 +121,7 @@ impl Program {
             ]),
             // Not one that is shared.
             Program::Soak(_) => call.arg("soak"),
+            Program::Pressure(_) => call.arg("pressure"),
         })
     }
 }

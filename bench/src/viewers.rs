@@ -29,7 +29,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub struct Watcher {
     clock: Clock,
     viewer: Viewer,
+    identity: SecretKey,
     net: ViewerNet,
+}
+
+/// What became of coming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// Let in.
+    In,
+    /// Not now.
+    PutOff,
 }
 
 /// What a viewer saw of a [`Tick`](programs::Program::Tick).
@@ -47,17 +57,36 @@ impl Watcher {
     /// # Errors
     /// A bad ticket, no randomness.
     pub fn new(ticket: &str, number: usize) -> Result<Watcher> {
+        let key = SecretKey::from_bytes(&random_bytes()?);
+        Watcher::with(
+            ticket,
+            format!("viewer {number}"),
+            key,
+            NetOptions::default(),
+        )
+    }
+
+    /// The same as somebody, from somewhere.
+    ///
+    /// # Errors
+    /// As [`Watcher::new`].
+    pub fn with(
+        ticket: &str,
+        name: String,
+        identity: SecretKey,
+        options: NetOptions,
+    ) -> Result<Watcher> {
         let ticket: Ticket = ticket.parse()?;
-        let mut net = ViewerNet::new(RelayChoice::None, NetOptions::default());
+        let mut net = ViewerNet::new(RelayChoice::None, options);
         net.set_host(ticket.addr.clone());
         let clock = Clock::start();
         let config = ViewerConfig {
-            identity: SecretKey::from_bytes(&random_bytes()?),
+            identity: identity.public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes())?,
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
             claims: Vec::new(),
-            name: format!("viewer {number}"),
+            name,
             software: "pillion-bench".to_owned(),
             join: JoinId(random_bytes()?),
             read_only: true,
@@ -65,6 +94,7 @@ impl Watcher {
         };
         Ok(Watcher {
             viewer: Viewer::new(config, clock.now()),
+            identity,
             clock,
             net,
         })
@@ -111,6 +141,35 @@ impl Watcher {
             view.phase == Phase::Live && view.screen.is_some()
         })
         .await
+    }
+
+    /// Until there is a screen of now, or the host says that they come too often.
+    ///
+    /// # Errors
+    /// As [`Watcher::until`].
+    pub async fn come(&mut self, patience: Duration) -> Result<Came> {
+        let mut came = Came::In;
+        self.until(patience, |view| match &view.phase {
+            Phase::Live => view.screen.is_some(),
+            Phase::Connecting { why, .. } if !why.is_empty() => {
+                came = Came::PutOff;
+                true
+            }
+            _ => false,
+        })
+        .await?;
+        Ok(came)
+    }
+
+    /// Asks for lines, and waits for nothing.
+    ///
+    /// # Errors
+    /// As [`Watcher::until`].
+    pub fn ask(&mut self, from: u64, count: u32) -> Result<()> {
+        let from = LineId(from);
+        let wanted = ViewerInput::WantHistory { from, count };
+        self.viewer.handle(self.clock.now(), wanted);
+        self.obey().map(drop)
     }
 
     /// Until `end` is on the screen; what was seen on the way.
@@ -202,6 +261,10 @@ impl Watcher {
         let mut found = Vec::new();
         while let Some(output) = self.viewer.poll() {
             match self.net.apply(output) {
+                Some(ViewerOutput::Sign { request, inputs }) => {
+                    let signed = ViewerInput::signed_with(&self.identity, request, &inputs);
+                    self.viewer.handle(self.clock.now(), signed);
+                }
                 Some(ViewerOutput::Event(ViewerEvent::Ended {
                     text,
                     regular: false,

@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use clap::Args;
-use pillion::{session::Command, settings::paths::Paths};
+use pillion::{
+    session::{Command, verbs},
+    settings::paths::Paths,
+};
 
 use crate::{
     args::SessionArg,
@@ -24,7 +27,7 @@ pub struct AdmitArgs {
 /// Runs it.
 pub async fn run(paths: &Paths, args: &AdmitArgs) -> Result<()> {
     let target = subject(&args.who)?;
-    let command = Command::Admit { target };
+    let command = Command::Admit(verbs::Admit { target });
     say(&ask(paths, args.session.session.as_deref(), command).await?);
     Ok(())
 }

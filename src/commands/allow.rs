@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     proto::{AccessMode, Rights},
-    session::{Command, Done},
+    session::{Command, Reply, verbs},
     settings::{config::Config, paths::Paths},
 };
 
@@ -68,22 +68,22 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
     };
     let mode = args.what.as_deref().map(str::parse::<AccessMode>);
     let command = match (&args.what, mode) {
-        (Some(_), Some(Ok(allow))) => Command::Open { allow: Some(allow) },
-        (Some(who), _) => Command::Allow {
+        (Some(_), Some(Ok(allow))) => Command::SetAccessMode(verbs::SetAccessMode { mode: allow }),
+        (Some(who), _) => Command::Allow(verbs::Allow {
             target: target(config, who).await?,
-            right,
-        },
-        (None, _) => Command::Open { allow: None },
+            rights: right,
+        }),
+        (None, _) => verbs::AccessList {}.into(),
     };
     let done = ask(paths, args.session.session.as_deref(), command).await?;
-    if let Done::Door {
-        allow,
+    if let Reply::AccessList(verbs::AccessListed {
+        mode,
         people,
         banned,
         followed,
-    } = &done
+    }) = &done.reply
     {
-        pillion::output!("{allow}")?;
+        pillion::output!("{mode}")?;
         for (who, right) in people {
             pillion::output!("{:<7} {who}", right.to_string())?;
         }

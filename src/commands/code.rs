@@ -11,8 +11,6 @@ use pillion::{
     settings::paths::Paths,
 };
 
-use crate::commands::said;
-
 /// Flags of `code`.
 #[derive(Debug, Args)]
 pub struct CodeArgs {
@@ -32,7 +30,7 @@ pub async fn run(paths: &Paths, args: &CodeArgs) -> Result<()> {
     let socket = paths.socket(&session.meta.id);
     pillion::output!(
         "{}",
-        said(control::ask(&socket, &Request::Code { service }).await?)?
+        control::text(&socket, &Request::Code { service }).await?
     )?;
     pillion::say!("Say it aloud: it works once, for ten minutes.");
     Ok(())

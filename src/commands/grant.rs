@@ -7,7 +7,7 @@ use clap::Args;
 use pillion::{
     clock,
     proto::Rights,
-    session::{Command, Done},
+    session::{Command, Reply, verbs},
     settings::{paths::Paths, span::Span},
 };
 
@@ -78,23 +78,23 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
     let uses = args.uses.unwrap_or(NonZeroU32::MIN);
     let ttl_ms = args.expires.map(|span| span.as_millis());
     let command = match &args.who {
-        Some(who) => Command::Grant {
+        Some(who) => Command::Grant(verbs::Grant {
             target: subject(who)?,
-            right,
+            rights: right,
             ttl_ms,
-        },
-        None => Command::GrantLink {
-            right,
+        }),
+        None => Command::GrantLink(verbs::GrantLink {
+            rights: right,
             ttl_ms,
             uses,
-        },
+        }),
     };
     let done = ask(paths, args.session.session.as_deref(), command).await?;
-    if let Done::Token {
+    if let Reply::GrantLink(verbs::Token {
         token,
         grant,
         expires_unix_ms,
-    } = &done
+    }) = &done.reply
     {
         pillion::output!("{token}")?;
         let who = match uses.get() {

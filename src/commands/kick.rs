@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use clap::Args;
-use pillion::{session::Command, settings::paths::Paths};
+use pillion::{
+    session::{Command, verbs},
+    settings::paths::Paths,
+};
 
 use crate::{
     args::SessionArg,
@@ -23,9 +26,9 @@ pub struct KickArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &KickArgs) -> Result<()> {
-    let command = Command::Kick {
+    let command = Command::Kick(verbs::Kick {
         target: subject(&args.who)?,
-    };
+    });
     say(&ask(paths, args.session.session.as_deref(), command).await?);
     Ok(())
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use pillion::{
     clock::unix_ms,
     net::signal::{Resolver, SignalUrl},
-    session::Command,
+    session::verbs,
     sessions::{
         control::{self, Request},
         select,
@@ -16,7 +16,7 @@ use pillion::{
 };
 use tokio::time;
 
-use crate::commands::{draw_qr, said, say, signal_ca};
+use crate::commands::{draw_qr, say, signal_ca};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
@@ -55,11 +55,11 @@ pub async fn run(paths: &Paths, config: &Config, args: &LinkArgs) -> Result<()> 
     let session = select::running(paths, args.session.as_deref())?;
     let socket = paths.socket(&session.meta.id);
     if args.off {
-        say(&control::ask(&socket, &Request::Command(Command::EndLink)).await?);
+        say(&control::command(&socket, verbs::EndLink {}.into()).await?);
         return Ok(());
     }
     let service = args.signal.as_ref().map(ToString::to_string);
-    let link = said(control::ask(&socket, &Request::Publish { service }).await?)?;
+    let link = control::text(&socket, &Request::Publish { service }).await?;
     let trouble = trouble(&link, config).await?;
     pillion::output!("{link}")?;
     if let Some(why) = trouble {

@@ -7,8 +7,8 @@ use pillion::{
     identity::devices::{Running, Seen, silence},
     people::plain_name,
     screen::clean::clean_title,
-    session::{Command, Done, SessionStatus},
-    sessions::control::{self, Request},
+    session::{Reply, SessionStatus, verbs},
+    sessions::control,
     settings::{config::Config, paths::Paths},
     store::{SessionState, SessionSummary, list},
 };
@@ -97,8 +97,9 @@ type Row = (SessionSummary, Option<SessionStatus>);
 /// What a running session says of itself; nothing if it is just ending.
 async fn status(paths: &Paths, session: &SessionSummary) -> Option<SessionStatus> {
     let socket = paths.socket(&session.meta.id);
-    match control::ask(&socket, &Request::Command(Command::Status)).await {
-        Ok(Done::Status(status)) => Some(status),
+    let command = verbs::Status {}.into();
+    match control::command(&socket, command).await.ok()?.reply {
+        Reply::Status(status) => Some(status),
         _ => None,
     }
 }

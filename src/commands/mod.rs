@@ -27,7 +27,7 @@ pub mod team;
 pub mod ticket;
 pub mod who;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use pillion::{
     net::{
         NetOptions, RelayCa, RelaySecret, Resolve,
@@ -39,6 +39,7 @@ use pillion::{
     sessions::{control, select},
     settings::{config::Config, paths::Paths},
     terminal::qr::{self, Style},
+    tui::words,
 };
 
 /// Exit codes; `--help` lists them.
@@ -52,13 +53,9 @@ pub mod exit {
 }
 
 /// Asks the session `wanted` (or the only one there is) to do something.
-pub async fn ask(paths: &Paths, wanted: Option<&str>, command: Command) -> Result<Done> {
+pub async fn ask(paths: &Paths, wanted: Option<&str>, command: impl Into<Command>) -> Result<Done> {
     let session = select::running(paths, wanted)?;
-    control::ask(
-        &paths.socket(&session.meta.id),
-        &control::Request::Command(command),
-    )
-    .await
+    control::command(&paths.socket(&session.meta.id), command.into()).await
 }
 
 /// Whom a word means who is here, or a grant. Which of them, the session knows.
@@ -86,17 +83,9 @@ pub async fn target(config: &Config, word: &str) -> Result<Target> {
     })
 }
 
-/// The text that was asked for.
-pub fn said(done: Done) -> Result<String> {
-    match done {
-        Done::Said(text) => Ok(text),
-        _ => bail!("the session answered something else; this is a defect of pillion"),
-    }
-}
-
-/// Prints a sentence, for people: on stderr, because stdout is for results.
+/// Prints what came of a command, for people: on stderr, because stdout is for results.
 pub fn say(done: &Done) {
-    if let Done::Said(text) = done {
+    if let Some(text) = words::done(done) {
         pillion::say!("{text}");
     }
 }

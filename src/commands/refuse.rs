@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use clap::Args;
-use pillion::{session::Command, settings::paths::Paths};
+use pillion::{
+    session::{Command, verbs},
+    settings::paths::Paths,
+};
 
 use crate::{
     args::SessionArg,
@@ -28,10 +31,10 @@ pub struct RefuseArgs {
 /// Runs it.
 pub async fn run(paths: &Paths, args: &RefuseArgs) -> Result<()> {
     let target = subject(&args.who)?;
-    let command = Command::TurnAway {
+    let command = Command::TurnAway(verbs::TurnAway {
         target,
         for_good: args.for_good,
-    };
+    });
     say(&ask(paths, args.session.session.as_deref(), command).await?);
     Ok(())
 }

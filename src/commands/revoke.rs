@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    session::{Command, Target},
+    session::{Command, Target, verbs},
     settings::{config::Config, paths::Paths},
 };
 
@@ -40,7 +40,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &RevokeArgs) -> Result<()
         None if args.link => Target::Links,
         None => Target::All,
     };
-    let command = Command::Revoke { target };
+    let command = Command::Revoke(verbs::Revoke { target });
     say(&ask(paths, args.session.session.as_deref(), command).await?);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    session::{Command, Done},
+    session::{Reply, verbs},
     sessions::{
         control::{self, Request},
         select,
@@ -29,20 +29,19 @@ pub struct ShareArgs {
 pub async fn run(paths: &Paths, args: &ShareArgs) -> Result<()> {
     let session = select::running(paths, args.session.as_deref())?;
     let id = Some(session.meta.id.as_str());
-    let done = ask(paths, id, Command::Share { from_start: false }).await?;
-    let link = match control::ask(&paths.socket(&session.meta.id), &Request::Link).await {
-        Ok(Done::Said(link)) => Some(link),
-        _ => None,
-    };
-    match &done {
-        Done::Ticket(ticket) if args.json => pillion::output!(
+    let done = ask(paths, id, verbs::Share { from_start: false }).await?;
+    let link = control::text(&paths.socket(&session.meta.id), &Request::Link).await;
+    // Without a link that is no error.
+    let link = link.ok();
+    match &done.reply {
+        Reply::Ticket(ticket) if args.json => pillion::output!(
             "{}",
             serde_json::json!({
                 "session": session.meta.id, "ticket": ticket, "join": format!("pillion join {ticket}"),
                 "link": link,
             })
         )?,
-        Done::Ticket(ticket) => {
+        Reply::Ticket(ticket) => {
             pillion::output!("pillion join {ticket}")?;
             if let Some(link) = link {
                 pillion::say!("The link: {link}");
@@ -51,7 +50,7 @@ pub async fn run(paths: &Paths, args: &ShareArgs) -> Result<()> {
                 "Shared from what is on the screen now, view-only. `pillion stop` ends it."
             );
         }
-        other => say(other),
+        _ => say(&done),
     }
     Ok(())
 }

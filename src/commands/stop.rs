@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 use pillion::{
-    session::Command,
-    sessions::control::{self, Request},
+    session::verbs,
+    sessions::control,
     settings::paths::Paths,
     store::{SessionState, list},
 };
@@ -26,7 +26,7 @@ pub struct StopArgs {
 /// Runs it.
 pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
     if !args.all {
-        say(&ask(paths, args.session.as_deref(), Command::Stop).await?);
+        say(&ask(paths, args.session.as_deref(), verbs::Stop {}).await?);
         return Ok(());
     }
     let mut failed = None;
@@ -35,9 +35,9 @@ pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
             continue;
         }
         let socket = paths.socket(&session.meta.id);
-        match control::ask(&socket, &Request::Command(Command::Stop)).await {
+        match control::command(&socket, verbs::Stop {}.into()).await {
             Ok(_) => pillion::say!(
-                "{}: sharing has ended; the program goes on",
+                "{}: stopped sharing; the program is still running",
                 session.meta.id
             ),
             Err(error) => {

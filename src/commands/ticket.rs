@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use pillion::{
-    session::{Command, Done},
+    session::{Reply, verbs},
     sessions::{
         control::{self, Request},
         select,
@@ -13,7 +13,7 @@ use pillion::{
 
 use crate::{
     args::SessionArg,
-    commands::{draw_qr, said, ticket_for_qr},
+    commands::{draw_qr, ticket_for_qr},
 };
 
 /// Flags of `ticket`.
@@ -36,14 +36,13 @@ pub struct TicketArgs {
 pub async fn run(paths: &Paths, args: &TicketArgs) -> Result<()> {
     let session = select::running(paths, args.session.session.as_deref())?;
     let socket = paths.socket(&session.meta.id);
-    let command = Command::Ticket { new: args.new };
-    let Done::Ticket(ticket) = control::ask(&socket, &Request::Command(command)).await? else {
+    let command = verbs::Ticket { new: args.new }.into();
+    let Reply::Ticket(ticket) = control::command(&socket, command).await?.reply else {
         bail!("the session gave no ticket; this is a defect of pillion");
     };
     pillion::output!("{ticket}")?;
     // Without a link that is no error.
-    let link = control::ask(&socket, &Request::Link).await.ok();
-    let link = link.map(said).transpose()?;
+    let link = control::text(&socket, &Request::Link).await.ok();
     if let Some(link) = &link {
         pillion::say!("The link: {link}");
     }

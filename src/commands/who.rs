@@ -6,7 +6,7 @@ use pillion::{
     clock,
     identity::contacts::Contacts,
     proto::PathKind,
-    session::{Command, Done, ParticipantStatus},
+    session::{ParticipantStatus, Reply, verbs},
     settings::paths::Paths,
 };
 
@@ -26,8 +26,8 @@ pub struct ListArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
-    let done = ask(paths, args.session.session.as_deref(), Command::Who).await?;
-    let Done::Who(people) = done else {
+    let done = ask(paths, args.session.session.as_deref(), verbs::Who {}).await?;
+    let Reply::Who(people) = done.reply else {
         return Ok(());
     };
     let book = Contacts::open(&paths.config)?;
@@ -49,7 +49,7 @@ fn json(person: &ParticipantStatus, book: &Contacts) -> serde_json::Value {
         "id": person.id.0,
         "name": person.name,
         "fingerprint": person.identity.fingerprint(),
-        "right": person.right,
+        "right": person.rights,
         "until_unix_ms": person.until_unix_ms,
         "here": person.here,
         "asking": person.asking,
@@ -105,7 +105,7 @@ fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
             person.identity.fingerprint(),
             match person.knocking {
                 true => String::new(),
-                false => person.right.to_string(),
+                false => person.rights.to_string(),
             },
             path(person.path),
             rtt,

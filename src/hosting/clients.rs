@@ -11,7 +11,7 @@ const QUEUE: usize = 16;
 pub enum FromClient {
     /// It asks for something.
     ControlRequest(ControlRequest),
-    /// One went without waiting for its answer, whose [`Reply::is_gone`] says so.
+    /// One went without waiting for its answer, whose [`Responder::is_gone`] says so.
     Gone,
 }
 
@@ -20,16 +20,16 @@ pub struct ControlRequest {
     /// What is asked.
     pub request: Request,
     /// Where the answer goes.
-    pub reply: Reply,
+    pub reply: Responder,
 }
 
 /// A client that waits for an answer.
-pub struct Reply {
+pub struct Responder {
     answer: oneshot::Sender<Response>,
     progress: mpsc::UnboundedSender<String>,
 }
 
-impl Reply {
+impl Responder {
     /// Says what the client waits for.
     pub fn waits_for(&self, what: String) {
         // It may have gone.
@@ -101,7 +101,7 @@ async fn serve(mut client: Client, events: mpsc::Sender<FromClient>) {
         };
         let (answer, mut answered) = oneshot::channel();
         let (progress, mut waits) = mpsc::unbounded_channel();
-        let reply = Reply { answer, progress };
+        let reply = Responder { answer, progress };
         let asked = FromClient::ControlRequest(ControlRequest { request, reply });
         if events.send(asked).await.is_err() {
             return;

@@ -3,16 +3,17 @@
 use std::time::Instant;
 
 use pillion_session::{
-    Actor, Command, CommandError, Done, HostInput,
+    Actor, Command, CommandError, Done, HostInput, Reply,
     host::{CONFIRM_WITHIN_US, Question},
+    verbs,
 };
-use pillion_tui::HostAction;
+use pillion_tui::{HostAction, words};
 use tokio::sync::oneshot;
 
 use crate::{
     hosting::{
         Hosting, RunningProgram,
-        clients::{ControlRequest, Reply},
+        clients::{ControlRequest, Responder},
         overlay::Overlay,
     },
     identity::teams,
@@ -22,11 +23,11 @@ use crate::{
 /// Who waits for a command's result.
 pub(super) enum ReplyTo {
     /// A client of the control socket.
-    Client(Reply),
+    Client(Responder),
     /// The same, for the link that is published then.
-    Link(Reply),
+    Link(Responder),
     /// The same, for a code by the service that is used then.
-    Code(Reply),
+    Code(Responder),
     /// The panel.
     Overlay,
     /// The panel, for the link that is published then.
@@ -39,7 +40,7 @@ pub(super) enum ReplyTo {
 
 impl ReplyTo {
     /// The client that waits, if one does.
-    fn reply(&self) -> Option<&Reply> {
+    fn reply(&self) -> Option<&Responder> {
         match self {
             ReplyTo::Client(reply) | ReplyTo::Link(reply) | ReplyTo::Code(reply) => Some(reply),
             ReplyTo::Overlay | ReplyTo::OverlayLink | ReplyTo::Nobody | ReplyTo::Start(_) => None,
@@ -89,11 +90,11 @@ impl Hosting {
                 }
             }
             (ReplyTo::OverlayLink, result) => {
-                let url = result.and_then(|_| self.links.url().map_err(CommandError::NotNow));
-                match (overlay, url) {
-                    (Some(overlay), Ok(url)) => overlay.link(&url),
-                    (Some(overlay), Err(error)) => overlay.done(now, Err(error)),
-                    (None, _) => {}
+                let Some(overlay) = overlay else { return };
+                match result.map(|_| self.links.url()) {
+                    Ok(Ok(url)) => overlay.link(&url),
+                    Ok(Err(why)) => overlay.said(now, &words::sentence(&why)),
+                    Err(error) => overlay.done(now, Err(error)),
                 }
             }
             (ReplyTo::Client(client), Ok(done)) => client.send(Response::Done(done)),
@@ -103,8 +104,21 @@ impl Hosting {
                 ReplyTo::Client(client) | ReplyTo::Link(client) | ReplyTo::Code(client),
                 Err(error),
             ) => {
-                client.send(Response::Failed(error));
+                client.send(Response::Refused(error));
             }
+        }
+    }
+
+    /// Tells anybody who gave a command why the process around the session could not carry it out.
+    fn tell_failed(&mut self, answer: ReplyTo, why: String, overlay: Option<&mut Overlay>) {
+        match (answer, overlay) {
+            (ReplyTo::Client(client) | ReplyTo::Link(client) | ReplyTo::Code(client), _) => {
+                client.send(Response::Failed(why))
+            }
+            (ReplyTo::Overlay | ReplyTo::OverlayLink, Some(overlay)) => {
+                overlay.said(self.clock.now(), &words::sentence(&why));
+            }
+            (ReplyTo::Overlay | ReplyTo::OverlayLink | ReplyTo::Nobody | ReplyTo::Start(_), _) => {}
         }
     }
 
@@ -116,7 +130,7 @@ impl Hosting {
                  question back.",
                 CONFIRM_WITHIN_US / 1_000_000,
                 self.options.prefix,
-                question.what,
+                words::offer(&question.what),
             ));
         }
     }
@@ -125,7 +139,7 @@ impl Hosting {
     pub(super) fn clients_gone(&mut self) {
         let gone = self.waiting.iter().filter(|(_, answer)| {
             let reply = answer.reply();
-            reply.is_some_and(Reply::is_gone)
+            reply.is_some_and(Responder::is_gone)
         });
         let gone: Vec<u64> = gone.map(|(request, _)| *request).collect();
         for request in gone {
@@ -139,16 +153,16 @@ impl Hosting {
         match request {
             Request::Flush => {
                 self.log.flush(Instant::now());
-                reply.send(Response::Done(Done::Said(String::new())));
+                reply.send(Response::Text(String::new()));
             }
             Request::Removals => {
                 let response = match teams::removals(&self.paths.config) {
                     Ok(told) => {
                         let removals = self.believed.merge(told);
                         self.tell(HostInput::Removals(removals));
-                        Response::Done(Done::Said(String::new()))
+                        Response::Text(String::new())
                     }
-                    Err(error) => Response::Failed(CommandError::NotNow(format!("{error:#}"))),
+                    Err(error) => Response::Failed(format!("{error:#}")),
                 };
                 reply.send(response);
             }
@@ -163,21 +177,21 @@ impl Hosting {
                 let answer = ReplyTo::Code(reply);
                 self.use_service(Actor::Socket, service.as_deref(), false, answer, None);
             }
-            Request::Command(Command::UseService { service, link }) => {
+            Request::Command(Command::UseService(verbs::UseService { service, link })) => {
                 let answer = ReplyTo::Client(reply);
                 self.use_service(Actor::Socket, Some(&service), link, answer, None);
             }
             Request::Command(command) => {
                 let fails = match &command {
-                    Command::Share { .. } => {
+                    Command::Share(verbs::Share { .. }) => {
                         self.listen().await.map_err(|error| format!("{error:#}"))
                     }
-                    Command::EndLink => self.links.has_link(),
+                    Command::EndLink(verbs::EndLink {}) => self.links.has_link(),
                     _ => Ok(()),
                 };
                 match fails {
                     Ok(()) => self.command(Actor::Socket, command, ReplyTo::Client(reply)),
-                    Err(why) => reply.send(Response::Failed(CommandError::NotNow(why))),
+                    Err(why) => reply.send(Response::Failed(why)),
                 }
             }
         }
@@ -194,23 +208,28 @@ impl Hosting {
         overlay: Option<&mut Overlay>,
     ) {
         match self.links.service(named) {
-            Err(why) => self.tell_result(answer, Err(CommandError::NotNow(why)), overlay),
+            Err(why) => self.tell_failed(answer, why, overlay),
             Ok(url) if self.links.uses(&url, link) && !link => {
-                self.command(by, Command::Code, answer);
+                self.command(by, Command::Code(verbs::Code {}), answer);
             }
             Ok(url) if self.links.uses(&url, link) => {
-                let done = Done::Said(format!("{url} is used already"));
-                self.tell_result(answer, Ok(done), overlay);
+                let service = url.to_string();
+                let used = Reply::UseService(verbs::ServiceUsed { service, link });
+                self.tell_result(answer, Ok(used.into()), overlay);
             }
             Ok(url) => {
                 let service = url.to_string();
-                self.command(by, Command::UseService { service, link }, answer);
+                self.command(
+                    by,
+                    Command::UseService(verbs::UseService { service, link }),
+                    answer,
+                );
             }
         }
     }
 
     /// Makes a code for a client. It comes when the service has answered; the session goes on meanwhile.
-    fn make_code(&self, client: Reply) {
+    fn make_code(&self, client: Responder) {
         match self.links.code() {
             Ok(code) => {
                 tokio::spawn(async move {
@@ -240,7 +259,7 @@ impl Hosting {
                 }
                 HostAction::Code => match self.links.code() {
                     Ok(code) => self.code = Some(code),
-                    Err(why) => overlay.done(self.clock.now(), Err(CommandError::NotNow(why))),
+                    Err(why) => overlay.said(self.clock.now(), &words::sentence(&why)),
                 },
                 HostAction::Confirmed { request, yes } => {
                     self.tell(HostInput::Confirmed { request, yes });
@@ -251,14 +270,12 @@ impl Hosting {
 
     /// A code that was asked for in the panel came, or why there is none.
     pub(super) fn code_came(&self, code: Result<String, String>, overlay: Option<&mut Overlay>) {
-        let said = |code| {
-            Done::Said(format!(
-                "Say it aloud: {code}. It works once, for ten minutes."
-            ))
-        };
         if let Some(overlay) = overlay {
-            let result = code.map(said).map_err(CommandError::NotNow);
-            overlay.done(self.clock.now(), result);
+            let said = match code {
+                Ok(code) => format!("Say it aloud: {code}. It works once, for ten minutes."),
+                Err(why) => words::sentence(&why),
+            };
+            overlay.said(self.clock.now(), &said);
         }
     }
 }
@@ -266,7 +283,7 @@ impl Hosting {
 /// A link or code for a client of the control socket.
 fn response(result: Result<String, String>) -> Response {
     match result {
-        Ok(text) => Response::Done(Done::Said(text)),
-        Err(why) => Response::Failed(CommandError::NotNow(why)),
+        Ok(text) => Response::Text(text),
+        Err(why) => Response::Failed(why),
     }
 }

@@ -40,7 +40,7 @@ use pillion_people::{Invited, SubjectRef, Trust};
 use pillion_proto::{Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, Done, Host, HostConfig, HostInput, HostNotice, PackedHistory,
+    Actor, Command, Done, Host, HostConfig, HostInput, PackedHistory, Reply, verbs,
 };
 use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
 use pillion_store::{SessionLog, SessionMeta};
@@ -189,7 +189,7 @@ impl Hosting {
         let mut host = Host::new(
             HostConfig {
                 session_key: key.clone(),
-                identity: options.identity.clone(),
+                identity: options.identity.public(),
                 seed: pillion_net::random_bytes()?,
                 name: options.name.clone(),
                 host_name: options.host_name.clone(),
@@ -258,16 +258,22 @@ impl Hosting {
     pub async fn share(&mut self) -> Result<String> {
         self.listen().await?;
         if self.options.allow_said {
-            let allow = Some(self.options.allow);
-            self.at_start(Command::Open { allow }).await?;
+            let mode = self.options.allow;
+            self.at_start(Command::SetAccessMode(verbs::SetAccessMode { mode }))
+                .await?;
         }
         for team in self.options.teams.clone() {
             let target = SubjectRef::Provable(Invited::Team(team)).into();
-            let right = Rights::VIEW;
-            self.at_start(Command::Allow { target, right }).await?;
+            let rights = Rights::VIEW;
+            self.at_start(Command::Allow(verbs::Allow { target, rights }))
+                .await?;
         }
-        match self.at_start(Command::Share { from_start: true }).await? {
-            Done::Ticket(ticket) => Ok(ticket),
+        match self
+            .at_start(Command::Share(verbs::Share { from_start: true }))
+            .await?
+            .reply
+        {
+            Reply::Ticket(ticket) => Ok(ticket),
             _ => anyhow::bail!("the session gave no ticket; this is a defect of pillion"),
         }
     }
@@ -278,7 +284,8 @@ impl Hosting {
         self.command(Actor::Tty, command, ReplyTo::Start(sender));
         self.apply_outputs(None, None).await;
         let result = receiver.try_recv();
-        Ok(result.context("the session did not answer; this is a defect of pillion")??)
+        let result = result.context("the session did not answer; this is a defect of pillion")?;
+        Ok(result.map_err(pillion_tui::words::Refusal)?)
     }
 
     /// The session's link, while it is shared with one.
@@ -593,7 +600,7 @@ impl Hosting {
             _ => return,
         };
         self.log_failed = failed.is_some();
-        overlay.notice(self.clock.now(), HostNotice::Said(text));
+        overlay.remark(self.clock.now(), &text);
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use pillion_caps::PublicKey;
 use pillion_net::{HostNet, NetError, NetOptions, signal::PublisherEvent};
-use pillion_session::{HostInput, HostNotice};
+use pillion_session::HostInput;
 
 use crate::hosting::{Hosting, Options, overlay::Overlay, session_dir};
 
@@ -54,7 +54,7 @@ impl Hosting {
                 }
             }
             (PublisherEvent::Said(text), Some(overlay)) => {
-                overlay.notice(self.clock.now(), HostNotice::Said(text));
+                overlay.remark(self.clock.now(), &text);
             }
             (PublisherEvent::Said(text), None) => crate::say!("pillion: {text}"),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pillion_people::Issuer;
-use pillion_session::{Actor, Command, HistoryJob, HostInput, HostNotice, HostOutput};
+use pillion_session::{Actor, Command, HistoryJob, HostInput, HostNotice, HostOutput, verbs};
 use pillion_store::HistoryRead;
 
 use crate::{
@@ -61,6 +61,10 @@ impl Hosting {
                     let read = self.history_read(&job);
                     self.packer.begin(job, read);
                 }
+                HostOutput::Sign { request, input } => {
+                    let signed = HostInput::signed_with(&self.options.identity, request, &input);
+                    self.tell(signed);
+                }
                 HostOutput::Notice(notice) => {
                     if let HostNotice::Confirm { request, question } = &notice {
                         self.waits_for_yes(*request, question);
@@ -87,10 +91,10 @@ impl Hosting {
                     self.tell_devices();
                     // Said as a command, so that it is written down like a link made later.
                     if let Some(service) = self.links.publishes_at() {
-                        let command = Command::UseService {
+                        let command = Command::UseService(verbs::UseService {
                             service,
                             link: true,
-                        };
+                        });
                         self.command(Actor::Tty, command, ReplyTo::Nobody);
                     }
                 }

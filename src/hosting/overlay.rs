@@ -116,11 +116,6 @@ impl Overlay {
         self.ui.tick(now, unread)
     }
 
-    /// Something the person should see.
-    pub fn notice(&mut self, now: Now, notice: HostNotice) {
-        self.notice_of(now, notice, None);
-    }
-
     /// The same, with what the contact book says of whom it is about.
     pub fn notice_of(&mut self, now: Now, notice: HostNotice, remark: Option<String>) {
         self.ui.notice_of(now, notice, remark);
@@ -129,6 +124,16 @@ impl Overlay {
     /// What came of a command given here.
     pub fn done(&mut self, now: Now, result: Result<Done, CommandError>) {
         self.ui.done(now, result);
+    }
+
+    /// Something worth a line for a while.
+    pub fn remark(&mut self, now: Now, text: &str) {
+        self.ui.remark(now, text);
+    }
+
+    /// Something about what was asked for here, in words.
+    pub fn said(&mut self, now: Now, text: &str) {
+        self.ui.said(now, text);
     }
 
     /// The link that was asked for.

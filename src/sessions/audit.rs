@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use pillion_caps::PublicKey;
 use pillion_screen::clean::clean_title;
+use pillion_session::CommandError;
 use pillion_store::{Gap, GapKind, ReadError, SessionReader};
+use pillion_tui::words;
 use serde_json::{Map, Value};
 
 use crate::clock;
@@ -172,8 +174,13 @@ impl Entry {
 
     /// `, because WHY`, if there is a reason.
     fn why(&self) -> String {
-        self.text("why")
-            .map_or_else(String::new, |why| format!(": {why}"))
+        let refused = self.fields.get("why").cloned();
+        let refused = refused.and_then(|why| serde_json::from_value::<CommandError>(why).ok());
+        let why = match refused {
+            Some(error) => Some(clean_title(&words::refusal(&error), MAX_SHOWN)),
+            None => self.text("why"),
+        };
+        why.map_or_else(String::new, |why| format!(": {why}"))
     }
 
     fn claims(&self) -> String {
@@ -262,8 +269,13 @@ impl Entry {
                 (self.person(), format!("used grant {grant}"))
             }
             "revoked" => {
-                let what = self.text("what").unwrap_or_default();
-                (self.by(), format!("revoked: {what}"))
+                let what = match self.text("what").as_deref() {
+                    None => format!("what {} was given", self.person()),
+                    Some("links") => "every link grant".to_owned(),
+                    Some("all") => "every grant".to_owned(),
+                    Some(grant) => format!("grant {grant}"),
+                };
+                (self.by(), format!("revoked {what}"))
             }
             "right" => {
                 let what = format!("has the right to {} now{}", right(), self.why());
@@ -427,12 +439,12 @@ mod tests {
             "until_unix_ms": 0, "grant": "cd"});
         let command = |done: bool| {
             json!({"event": "command", "by": "socket", "done": done,
-            "command": {"Stop": null}, "why": "not now"})
+            "command": {"Stop": {}}, "why": "NotShared"})
         };
         let said = lines(&[granted, command(true), command(false)]);
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].starts_with("the host, by command: granted edit to 8a88-e3dd-7409-f195"));
-        assert!(said[1].ends_with(": not now"), "{said:?}");
+        assert!(said[1].contains(": this session is not shared"), "{said:?}");
     }
 
     #[test]

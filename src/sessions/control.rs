@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use pillion_session::{Command, CommandError, Done};
+use pillion_tui::words::Refusal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -55,8 +56,12 @@ pub enum Request {
 pub enum Response {
     /// Carried out.
     Done(Done),
-    /// Not carried out.
-    Failed(CommandError),
+    /// The same, for what is asked of the process around the session: a link, a code, or nothing.
+    Text(String),
+    /// The session does not carry it out.
+    Refused(CommandError),
+    /// The process around the session could not: why, for people.
+    Failed(String),
 }
 
 /// What a session says to the one who asked.
@@ -72,8 +77,8 @@ pub enum Progress {
 /// ends, takes a question back that is being asked at the session's terminal.
 ///
 /// # Errors
-/// No such session runs, it does not answer, or it refuses ([`CommandError`] inside).
-pub async fn ask(socket: &Path, request: &Request) -> Result<Done> {
+/// No such session runs, it does not answer, or it refuses ([`Refusal`] inside).
+pub async fn ask(socket: &Path, request: &Request) -> Result<Response> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|error| match error.kind() {
@@ -97,9 +102,32 @@ pub async fn ask(socket: &Path, request: &Request) -> Result<Done> {
     .await
     .map_err(|_| anyhow!("the session does not answer; see `pillion ls`"))??;
     match answer {
-        Some(Response::Done(done)) => Ok(done),
-        Some(Response::Failed(error)) => Err(error.into()),
+        Some(Response::Refused(error)) => Err(Refusal(error).into()),
+        Some(Response::Failed(why)) => bail!("{why}"),
+        Some(done) => Ok(done),
         None => bail!("the session ended before it answered"),
+    }
+}
+
+/// Has a running session carry out a command, as [`ask`].
+///
+/// # Errors
+/// As [`ask`]; or something else was answered.
+pub async fn command(socket: &Path, command: Command) -> Result<Done> {
+    match ask(socket, &Request::Command(command)).await? {
+        Response::Done(done) => Ok(done),
+        _ => bail!("the session answered something else; this is a defect of pillion"),
+    }
+}
+
+/// Asks for a text: a link, a code.
+///
+/// # Errors
+/// As [`ask`]; or something else was answered.
+pub async fn text(socket: &Path, request: &Request) -> Result<String> {
+    match ask(socket, request).await? {
+        Response::Text(text) => Ok(text),
+        _ => bail!("the session answered something else; this is a defect of pillion"),
     }
 }
 
@@ -226,6 +254,8 @@ async fn read_line<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
+    use pillion_session::{Reply, verbs};
+
     use super::*;
 
     fn runtime() -> tokio::runtime::Runtime {
@@ -244,14 +274,17 @@ mod tests {
             let serve = async {
                 let mut client = server.accept().await.unwrap();
                 let request = client.request().await.unwrap().unwrap();
-                assert!(matches!(request, Request::Command(Command::Who)));
+                assert!(matches!(
+                    request,
+                    Request::Command(Command::Who(verbs::Who {}))
+                ));
                 let waits = Progress::WaitsFor("waiting".to_owned());
                 client.send(&waits).await.unwrap();
-                let done = Response::Done(Done::Who(Vec::new()));
+                let done = Response::Done(Reply::Who(Vec::new()).into());
                 client.send(&Progress::Answer(done)).await.unwrap();
             };
-            let (done, ()) = tokio::join!(ask(&path, &Request::Command(Command::Who)), serve);
-            assert_eq!(done.unwrap(), Done::Who(Vec::new()));
+            let (done, ()) = tokio::join!(super::command(&path, verbs::Who {}.into()), serve);
+            assert_eq!(done.unwrap().reply, Reply::Who(Vec::new()));
         });
     }
 

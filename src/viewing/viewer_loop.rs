@@ -22,7 +22,7 @@ use pillion_session::{
     HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
 use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
-use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig};
+use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig, words};
 
 use crate::{
     clock::{Clock, unix_ms},
@@ -85,6 +85,8 @@ pub enum Outcome {
 pub struct ViewerLoop {
     clock: Clock,
     viewer: Viewer,
+    /// Signs for the viewer.
+    identity: SecretKey,
     net: ViewerNet,
     news: PendingEvents,
     seeker: HostLookup,
@@ -133,7 +135,7 @@ impl ViewerLoop {
         let clock = Clock::start();
         let viewer = Viewer::new(
             ViewerConfig {
-                identity: options.identity,
+                identity: options.identity.public(),
                 session,
                 link: Some(SecretKey::from_bytes(&options.ticket.link)),
                 grants,
@@ -149,6 +151,7 @@ impl ViewerLoop {
         Ok(ViewerLoop {
             clock,
             viewer,
+            identity: options.identity,
             net,
             news: PendingEvents::default(),
             renewing: Renewing::new(options.claims),
@@ -441,7 +444,7 @@ impl ViewerLoop {
                 Action::WantHistory { from, count } => {
                     self.tell(ViewerInput::WantHistory { from, count });
                 }
-                Action::Manage(what) => self.tell(ViewerInput::Manage(what)),
+                Action::Command(what) => self.tell(ViewerInput::Command(what)),
                 Action::Leave => return Leaving::Yes,
             }
         }
@@ -515,13 +518,21 @@ impl ViewerLoop {
                 ViewerOutput::Close => self.connecting = false,
                 _ => {}
             }
-            let Some(ViewerOutput::Event(event)) = self.net.apply(output) else {
-                continue;
+            let event = match self.net.apply(output) {
+                Some(ViewerOutput::Event(event)) => event,
+                // At once: the hello waits for it.
+                Some(ViewerOutput::Sign { request, inputs }) => {
+                    let signed = ViewerInput::signed_with(&self.identity, request, &inputs);
+                    self.viewer.handle(self.clock.now(), signed);
+                    continue;
+                }
+                _ => continue,
             };
             match event {
                 // Logs are not shown in a terminal yet.
                 ViewerEvent::Changed | ViewerEvent::Entries(_) => {}
                 ViewerEvent::Said(text) => news.said.push(text),
+                ViewerEvent::Answered(answer) => news.said.extend(words::answered(&answer)),
                 ViewerEvent::History(lines) => news.history.push(lines),
                 ViewerEvent::Ended {
                     text,

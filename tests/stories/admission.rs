@@ -238,7 +238,7 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     });
     manager.send("y");
     viewer.wait_for(" direct");
-    manager.wait_for("is let in");
+    manager.wait_for("Let in");
     host.wait_gone("knocks");
 
     // The second of the list; carl came after bert.
@@ -283,7 +283,7 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     manager.send("bssh-rsa AAAA\r");
     manager.wait_for("only ssh-ed25519");
     manager.send("\x15nobody\r");
-    manager.wait_for("nobody here is called");
+    manager.wait_for("Nobody here is called");
 
     // The log has who of the two did what.
     let bert = {
@@ -357,7 +357,7 @@ fn a_token_ends_with_what_is_taken_from_who_came_with_it() {
         let done = anna.output(&[taking, "eve"]);
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert!(
-            done.status.success() && said.contains("; the token they came with is ended as well"),
+            done.status.success() && said.contains("The token they came with is ended as well"),
             "{taking}: {said}"
         );
         if taking != "revoke" {

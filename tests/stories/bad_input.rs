@@ -306,6 +306,7 @@ fn a_dead_sessions_leftovers_are_in_nobodys_way() {
 struct Stranger {
     net: ViewerNet,
     viewer: Viewer,
+    identity: SecretKey,
     clock: Clock,
 }
 
@@ -314,8 +315,9 @@ impl Stranger {
         let mut net = ViewerNet::new(RelayChoice::None, NetOptions::default());
         net.set_host(ticket.addr.clone());
         let clock = Clock::start();
+        let identity = SecretKey::from_bytes(&random_bytes().unwrap());
         let config = ViewerConfig {
-            identity: SecretKey::from_bytes(&random_bytes().unwrap()),
+            identity: identity.public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -329,6 +331,7 @@ impl Stranger {
         Stranger {
             net,
             viewer: Viewer::new(config, clock.now()),
+            identity,
             clock,
         }
     }
@@ -345,11 +348,16 @@ impl Stranger {
                     },
                     other => other,
                 };
-                if let Some(ViewerOutput::Event(ViewerEvent::Ended { text, .. })) =
-                    this.net.apply(output)
-                {
-                    this.net.close().await;
-                    return text;
+                match this.net.apply(output) {
+                    Some(ViewerOutput::Sign { request, inputs }) => {
+                        let signed = ViewerInput::signed_with(&this.identity, request, &inputs);
+                        this.viewer.handle(this.clock.now(), signed);
+                    }
+                    Some(ViewerOutput::Event(ViewerEvent::Ended { text, .. })) => {
+                        this.net.close().await;
+                        return text;
+                    }
+                    _ => {}
                 }
             }
             let input = match this

@@ -338,7 +338,7 @@ fn the_panel_shows_a_link_for_a_camera_ends_it_and_makes_codes() {
     shared.host.send("x");
     shared.host.wait_for("End the link?");
     shared.host.send("y");
-    shared.host.wait_for("the link has ended");
+    shared.host.wait_for("The link has ended");
     link_ends(&bert, &link, &shared);
 
     shared.host.send("o");

@@ -82,7 +82,7 @@ fn a_background_job_does_not_outwait_the_yes() {
 
     // What narrows is done at once, and said; to share again is asked.
     let_go(&anna, "two");
-    host.wait_for("A command did this: stop: sharing ended");
+    host.wait_for("A command did this: stop: Stopped sharing");
     host.wait_for("A command asks (Ctrl-] answers): Share this session");
     assert_eq!(anna.session()["state"], "private");
     open_question(&mut host);
@@ -155,7 +155,8 @@ fn a_program_that_draws_all_the_time_covers_no_question() {
         // An answer at once answers nothing, whatever the program shows.
         host.send(&format!("{PREFIX}y"));
         host.wait_until("the question, and nothing of the program's", |screen| {
-            screen.contents().contains("is it yours?") && !forged(screen)
+            let text = screen.contents();
+            text.contains("is it yours?") && text.contains("y yes") && !forged(screen)
         });
         let text = host.text();
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -72,7 +72,8 @@ impl Sample {
     }
 }
 
-fn size(dir: &Path) -> u64 {
+/// Bytes of all files in a folder.
+pub fn size(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => size(&entry.path()),

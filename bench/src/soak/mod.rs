@@ -27,6 +27,7 @@ use crate::{
     terminal::{Call, Terminal},
 };
 
+pub use check::size;
 use check::{Faults, Growth, Sample};
 use seat::{Seat, Way};
 

@@ -143,7 +143,7 @@ impl System {
             running,
             world,
             stage,
-            _dir: dir,
+            dir,
         })
     }
 }
@@ -221,7 +221,7 @@ pub struct Session {
     running: Box<dyn Running>,
     world: World,
     stage: Stage,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Session {
@@ -256,15 +256,27 @@ impl Session {
             .collect())
     }
 
+    /// The process that holds the session.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn main_process(&self) -> Result<u32> {
+        self.running
+            .main_process(&self.world)
+            .context("the host's process is not there")
+    }
+
+    /// Where everybody's files are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Memory of the process that holds the session.
     ///
     /// # Errors
     /// It is not there.
     pub fn host_memory(&self) -> Result<processes::Memory> {
-        let pid = self
-            .running
-            .main_process(&self.world)
-            .context("the host's process is not there")?;
+        let pid = self.main_process()?;
         processes::memory(pid).context("the host's process ended")
     }
 

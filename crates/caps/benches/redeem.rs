@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion};
 use pillion_caps::{
-    Audience, Binding, Grant, Ledger, Proof, PublicKey, Right, Rights, Role, SecretKey, Terms,
-    UnixMillis,
+    Audience, Binding, Grant, Ledger, PeerEndpoint, Proof, ProofContext, PublicKey, Right, Rights,
+    Role, SecretKey, Terms, UnixMillis,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -26,21 +26,21 @@ fn bench(criterion: &mut Criterion, passed_on: u8) -> Result<(), Box<dyn std::er
         let terms = terms(session.public(), link.public());
         grant = grant.narrow(&link, terms, [depth; 16])?;
     }
-    let binding = Binding {
-        exporter: [7; 32],
+    let context = ProofContext {
+        binding: Binding::tls_exporter([7; 32]),
         host_endpoint: session.public(),
-        viewer_endpoint: SecretKey::from_bytes(&[4; 32]).public(),
+        viewer_endpoint: PeerEndpoint::Proved(SecretKey::from_bytes(&[4; 32]).public()),
         session: session.public(),
     };
     let id = Some(grant.id());
-    let hello = Proof::new(&identity, &binding, id, Role::Identity);
-    let possession = Proof::new(&link, &binding, id, Role::Link);
+    let hello = Proof::new(&identity, &context, id, Role::Identity);
+    let possession = Proof::new(&link, &context, id, Role::Link);
     let mut issued = Ledger::new(session.public());
     issued.issue(&root)?;
     let bytes = grant.to_bytes();
 
     criterion.bench_function(&format!("prove/passed on {passed_on} times"), |bencher| {
-        bencher.iter(|| Proof::new(black_box(&identity), &binding, id, Role::Identity));
+        bencher.iter(|| Proof::new(black_box(&identity), &context, id, Role::Identity));
     });
     criterion.bench_function(&format!("read/passed on {passed_on} times"), |bencher| {
         bencher.iter(|| Grant::from_bytes(black_box(&bytes)));
@@ -50,7 +50,7 @@ fn bench(criterion: &mut Criterion, passed_on: u8) -> Result<(), Box<dyn std::er
             || issued.clone(),
             |ledger| {
                 let grant = Grant::from_bytes(black_box(&bytes))?;
-                let person = hello.verify_identity(identity.public(), &binding, id)?;
+                let person = hello.verify_identity(identity.public(), &context, id)?;
                 let redemption = ledger.redeem(&grant, &person, Some(&possession), NOW)?;
                 ledger.admit(redemption, NOW)
             },
@@ -58,7 +58,7 @@ fn bench(criterion: &mut Criterion, passed_on: u8) -> Result<(), Box<dyn std::er
         );
     });
 
-    let person = hello.verify_identity(identity.public(), &binding, id)?;
+    let person = hello.verify_identity(identity.public(), &context, id)?;
     let redemption = issued.redeem(&grant, &person, Some(&possession), NOW)?;
     let verified = issued.admit(redemption, NOW)?;
     criterion.bench_function(&format!("check/passed on {passed_on} times"), |bencher| {

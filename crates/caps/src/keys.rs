@@ -54,6 +54,50 @@ pub fn sign(secret: &SecretKey, domain: Domain, bytes: &[u8]) -> Signature {
     Signature(secret.0.sign(&domain.message(bytes)).to_bytes())
 }
 
+/// What is to be signed, wherever the secret is: in this process, an agent, a token, a browser's store.
+///
+/// An ed25519 signer (RFC 8032) signs [`message`](Self::message) as it is. Only this crate makes one, so
+/// that nothing is signed but under a [`Domain`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningInput {
+    domain: Domain,
+    message: Vec<u8>,
+}
+
+impl SigningInput {
+    pub(crate) fn new(domain: Domain, bytes: &[u8]) -> Self {
+        let message = domain.message(bytes);
+        Self { domain, message }
+    }
+
+    /// What the signature is for.
+    pub const fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    /// All the bytes that are signed. A proof's hold what is secret to its connection.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// Signs it with a secret that is at hand.
+    pub fn sign(&self, secret: &SecretKey) -> Signature {
+        Signature(secret.0.sign(&self.message).to_bytes())
+    }
+}
+
+/// Hides the bytes: what a proof is bound to is secret to its connection.
+impl fmt::Debug for SigningInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "SigningInput({:?}, {} bytes)",
+            self.domain,
+            self.message.len()
+        )
+    }
+}
+
 /// Checks that `key` signed `bytes` for `domain`. Strict: no weak keys, no second valid form of a
 /// signature.
 pub fn verify(
@@ -307,6 +351,22 @@ mod tests {
         );
         assert!(!shown.contains("abab") && !shown.contains("171, 171"));
         assert_eq!(*secret(0xab).to_bytes(), [0xab; 32]);
+    }
+
+    #[test]
+    fn a_signing_input_is_signed_as_it_stands_and_never_shown() {
+        let input = SigningInput::new(Domain::Proof, &[0xab; 32]);
+        assert_eq!(
+            input.message(),
+            [b"pillion proof v1\0", &[0xab; 32][..]].concat()
+        );
+        let signature = input.sign(&secret(1));
+        assert_eq!(signature, sign(&secret(1), Domain::Proof, &[0xab; 32]));
+        let shown = format!("{input:?}");
+        assert!(
+            !shown.contains("171") && !shown.contains("ab, ab"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Ledger {
         link: Option<&Proof>,
         now: UnixMillis,
     ) -> Result<Redemption, Refusal> {
-        if grant.session() != self.session || identity.binding().session != self.session {
+        if grant.session() != self.session || identity.context().session != self.session {
             return Err(Refusal::OtherSession);
         }
         grant.verify()?;
@@ -680,7 +680,7 @@ fn check_audience(
     match &grant.terms().audience {
         Audience::Link(_) => {
             let proof = link.ok_or(Refusal::NotHolder(Role::Link.describe()))?;
-            proof.verify(key, identity.binding(), Some(grant.id()), Role::Link)
+            proof.verify(key, identity.context(), Some(grant.id()), Role::Link)
         }
         _ if *key == identity.key() => Ok(()),
         _ => Err(Refusal::OtherKey),

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! host:    Grant::issue ─▶ Ledger::issue ─▶ write the event ─▶ hand the grant out
-//! viewer:  Grant::from_bytes, Proof::new(identity), Proof::new(link)      ──hello──▶
+//! viewer:  Grant::from_bytes, Proof::signing_input(identity), Proof::new(link)  ──hello──▶
 //! host:    Proof::verify_identity ─▶ Ledger::redeem ─▶ write the event ─▶ Ledger::admit
 //! always:  Ledger::check before acting on a VerifiedGrant; Ledger::revoke_… takes effect at once
 //! ```
@@ -19,6 +19,7 @@
 //! Start reading at [`Ledger::redeem`]; `keys.rs` and `wire.rs` are the ground it stands on.
 
 mod access;
+mod binding;
 mod event;
 mod grant;
 mod keys;
@@ -30,15 +31,16 @@ mod time;
 mod wire;
 
 pub use access::{Access, AccessMode, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject, UnknownAccessMode};
+pub use binding::{Binding, BindingKind, PeerEndpoint, ProofContext};
 pub use event::LedgerEvent;
 pub use grant::{
     Audience, EmailAddress, Grant, GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES, Terms,
 };
-pub use keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, sign, verify};
+pub use keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, SigningInput, sign, verify};
 pub use ledger::{
     GrantStatus, Ledger, MAX_GRANTS, MAX_PEOPLE, MAX_REDEMPTIONS, Redemption, VerifiedGrant,
 };
-pub use proof::{Binding, Proof, Role, SessionCertificate, VerifiedIdentity};
+pub use proof::{Proof, Role, SessionCertificate, VerifiedIdentity};
 pub use refusal::{Malformed, Refusal};
 pub use rights::{Right, Rights, UnknownRight};
 pub use time::{CLOCK_SKEW_MILLIS, UnixMillis};

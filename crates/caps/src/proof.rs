@@ -1,42 +1,17 @@
 //! Proofs of possession: a signature over what makes this connection this connection.
 //!
 //! Both ends know all that is signed, so a proof is 64 bytes and needs no challenge. It names the
-//! connection's exporter (RFC 8446, 7.5), which no other connection shares, so a recorded proof is
+//! connection's [`Binding`](crate::Binding), which no other connection shares, so a recorded proof is
 //! worth nothing.
-
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    binding::{PeerEndpoint, ProofContext},
     grant::GrantId,
-    keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, sign, verify},
+    keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, SigningInput, verify},
     refusal::Refusal,
 };
-
-/// What a proof is bound to.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Binding {
-    /// Keying material exported from this connection's TLS; secret to its two ends.
-    pub exporter: [u8; 32],
-    /// The endpoint key of the host.
-    pub host_endpoint: PublicKey,
-    /// The endpoint key of the viewer.
-    pub viewer_endpoint: PublicKey,
-    /// The session's key.
-    pub session: PublicKey,
-}
-
-/// Hides the exporter, which is secret to the connection.
-impl fmt::Debug for Binding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Binding")
-            .field("host_endpoint", &self.host_endpoint)
-            .field("viewer_endpoint", &self.viewer_endpoint)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What the proving key is, in the connection.
 ///
@@ -72,9 +47,23 @@ pub struct Proof(Signature);
 
 impl Proof {
     /// Proves possession of `secret`. `grant` is the id of the grant presented along, if any.
-    pub fn new(secret: &SecretKey, binding: &Binding, grant: Option<GrantId>, role: Role) -> Self {
-        let message = message(binding, grant, role);
-        Self(sign(secret, Domain::Proof, &message))
+    pub fn new(
+        secret: &SecretKey,
+        context: &ProofContext,
+        grant: Option<GrantId>,
+        role: Role,
+    ) -> Self {
+        Self(Self::signing_input(context, grant, role).sign(secret))
+    }
+
+    /// What the holder of a key signs to prove that, where its secret is not at hand; the signature is
+    /// the proof ([`from_signature`](Self::from_signature)).
+    pub fn signing_input(
+        context: &ProofContext,
+        grant: Option<GrantId>,
+        role: Role,
+    ) -> SigningInput {
+        SigningInput::new(Domain::Proof, &message(context, grant, role))
     }
 
     /// Checks that the other end holds the secret of `key`.
@@ -85,11 +74,11 @@ impl Proof {
     pub fn verify(
         &self,
         key: &PublicKey,
-        binding: &Binding,
+        context: &ProofContext,
         grant: Option<GrantId>,
         role: Role,
     ) -> Result<(), Refusal> {
-        verify(key, Domain::Proof, &message(binding, grant, role), &self.0)
+        verify(key, Domain::Proof, &message(context, grant, role), &self.0)
             .map_err(|BadSignature| Refusal::NotHolder(role.describe()))
     }
 
@@ -100,12 +89,17 @@ impl Proof {
     pub fn verify_identity(
         &self,
         key: PublicKey,
-        binding: &Binding,
+        context: &ProofContext,
         grant: Option<GrantId>,
     ) -> Result<VerifiedIdentity, Refusal> {
-        self.verify(&key, binding, grant, Role::Identity)?;
-        let binding = binding.clone();
-        Ok(VerifiedIdentity { key, binding })
+        self.verify(&key, context, grant, Role::Identity)?;
+        let context = context.clone();
+        Ok(VerifiedIdentity { key, context })
+    }
+
+    /// The proof that a signature is, if it is one of its [`signing_input`](Self::signing_input).
+    pub const fn from_signature(signature: Signature) -> Self {
+        Self(signature)
     }
 
     /// The proof from its 64 bytes.
@@ -123,7 +117,7 @@ impl Proof {
 #[derive(Clone, Debug)]
 pub struct VerifiedIdentity {
     key: PublicKey,
-    binding: Binding,
+    context: ProofContext,
 }
 
 impl VerifiedIdentity {
@@ -132,9 +126,9 @@ impl VerifiedIdentity {
         self.key
     }
 
-    /// The connection it was proved on.
-    pub const fn binding(&self) -> &Binding {
-        &self.binding
+    /// What it was proved in.
+    pub const fn context(&self) -> &ProofContext {
+        &self.context
     }
 }
 
@@ -150,12 +144,29 @@ pub struct SessionCertificate {
 impl SessionCertificate {
     /// Vouches for `session` with the host's identity key.
     pub fn new(identity: &SecretKey, session: &PublicKey) -> Self {
-        let signature = sign(identity, Domain::SessionCertificate, session.as_bytes());
-        let identity = identity.public();
+        Self {
+            identity: identity.public(),
+            signature: Self::signing_input(session).sign(identity),
+        }
+    }
+
+    /// What the identity signs, where its secret is not at hand.
+    pub fn signing_input(session: &PublicKey) -> SigningInput {
+        SigningInput::new(Domain::SessionCertificate, session.as_bytes())
+    }
+
+    /// The certificate that a signature by `identity` makes, if it is one of its
+    /// [`signing_input`](Self::signing_input).
+    pub const fn from_signature(identity: PublicKey, signature: Signature) -> Self {
         Self {
             identity,
             signature,
         }
+    }
+
+    /// The identity's signature.
+    pub const fn signature(&self) -> &Signature {
+        &self.signature
     }
 
     /// The identity that vouches for `session`.
@@ -169,13 +180,20 @@ impl SessionCertificate {
     }
 }
 
-/// What a proof signs: role, exporter, host, viewer, session, then 0, or 1 and the grant's id.
-fn message(binding: &Binding, grant: Option<GrantId>, role: Role) -> Vec<u8> {
+/// What a proof signs: role, binding (kind and bytes), host, the viewer's endpoint (0, or 1 and the key),
+/// session, then 0, or 1 and the grant's id.
+fn message(context: &ProofContext, grant: Option<GrantId>, role: Role) -> Vec<u8> {
     let mut message = vec![role.tag()];
-    message.extend(binding.exporter);
-    message.extend(binding.host_endpoint.as_bytes());
-    message.extend(binding.viewer_endpoint.as_bytes());
-    message.extend(binding.session.as_bytes());
+    message.extend(context.binding.signed());
+    message.extend(context.host_endpoint.as_bytes());
+    match context.viewer_endpoint {
+        PeerEndpoint::Unproved => message.push(0),
+        PeerEndpoint::Proved(key) => {
+            message.push(1);
+            message.extend(key.as_bytes());
+        }
+    }
+    message.extend(context.session.as_bytes());
     match grant {
         None => message.push(0),
         Some(id) => {
@@ -192,16 +210,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::binding::Binding;
 
     fn secret(seed: u8) -> SecretKey {
         SecretKey::from_bytes(&[seed; 32])
     }
 
-    fn binding() -> Binding {
-        Binding {
-            exporter: [9; 32],
+    fn context() -> ProofContext {
+        ProofContext {
+            binding: Binding::tls_exporter([9; 32]),
             host_endpoint: secret(2).public(),
-            viewer_endpoint: secret(3).public(),
+            viewer_endpoint: PeerEndpoint::Proved(secret(3).public()),
             session: secret(4).public(),
         }
     }
@@ -210,11 +229,11 @@ mod tests {
 
     #[test]
     fn golden_proof_and_certificate() {
-        let proof = Proof::new(&secret(1), &binding(), GRANT, Role::Link);
+        let proof = Proof::new(&secret(1), &context(), GRANT, Role::Link);
         assert_eq!(
             HEXLOWER.encode(proof.as_bytes()),
-            "2a55146c2a618cce7e41924358d458620274cbd151e374cfe17d749ea3b35c4f53ef24f1a0aa14c3\
-         9b14bbb6d51d35030b7cac098d3818e17570eef17d351102"
+            "fde82b746925f681a183537e4cc623f21744a32a73e6945de00b9749d818b6c61d01ebca992ebc56\
+             23fa50290f9a413c48635d7180a29c907bc96c4f742d8601"
         );
         let certificate = SessionCertificate::new(&secret(1), &secret(4).public());
         assert_eq!(
@@ -227,51 +246,67 @@ mod tests {
 
     #[test]
     fn golden_message() {
-        let binding = binding();
+        let context = context();
         let mut expected = vec![2];
+        expected.push(1);
         expected.extend([9; 32]);
-        expected.extend(binding.host_endpoint.as_bytes());
-        expected.extend(binding.viewer_endpoint.as_bytes());
-        expected.extend(binding.session.as_bytes());
+        expected.extend(context.host_endpoint.as_bytes());
+        expected.push(1);
+        expected.extend(secret(3).public().as_bytes());
+        expected.extend(context.session.as_bytes());
         assert_eq!(
-            message(&binding, GRANT, Role::Link),
+            message(&context, GRANT, Role::Link),
             [&expected[..], &[1], &[5; 16]].concat()
         );
         expected[0] = 1;
         assert_eq!(
-            message(&binding, None, Role::Identity),
+            message(&context, None, Role::Identity),
+            [&expected[..], &[0]].concat()
+        );
+        let unproved = ProofContext {
+            viewer_endpoint: PeerEndpoint::Unproved,
+            ..context
+        };
+        let host_ends = 2 + 32 + 32;
+        expected.splice(host_ends..host_ends + 33, [0]);
+        assert_eq!(
+            message(&unproved, None, Role::Identity),
             [&expected[..], &[0]].concat()
         );
     }
 
     #[test]
     fn a_proof_is_for_one_key_connection_grant_and_role() {
-        let proof = Proof::new(&secret(1), &binding(), GRANT, Role::Identity);
+        let proof = Proof::new(&secret(1), &context(), GRANT, Role::Identity);
         let key = secret(1).public();
-        let verified = proof.verify_identity(key, &binding(), GRANT).unwrap();
-        assert_eq!((verified.key(), verified.binding()), (key, &binding()));
+        let verified = proof.verify_identity(key, &context(), GRANT).unwrap();
+        assert_eq!((verified.key(), verified.context()), (key, &context()));
 
         let others = [
-            Binding {
-                exporter: [8; 32],
-                ..binding()
+            ProofContext {
+                binding: Binding::tls_exporter([8; 32]),
+                ..context()
             },
-            Binding {
+            ProofContext {
                 host_endpoint: key,
-                ..binding()
+                ..context()
             },
-            Binding {
-                viewer_endpoint: key,
-                ..binding()
+            ProofContext {
+                viewer_endpoint: PeerEndpoint::Proved(key),
+                ..context()
             },
-            Binding {
+            ProofContext {
+                viewer_endpoint: PeerEndpoint::Unproved,
+                ..context()
+            },
+            ProofContext {
                 session: key,
-                ..binding()
+                ..context()
             },
-            Binding {
-                host_endpoint: binding().viewer_endpoint,
-                viewer_endpoint: binding().host_endpoint,
-                ..binding()
+            ProofContext {
+                host_endpoint: secret(3).public(),
+                viewer_endpoint: PeerEndpoint::Proved(context().host_endpoint),
+                ..context()
             },
         ];
         let refused = Err(Refusal::NotHolder("your identity key"));
@@ -280,23 +315,23 @@ mod tests {
         }
         let other_grant = Some(GrantId::from_bytes([6; 16]));
         for grant in [None, other_grant] {
-            let verdict = proof.verify(&key, &binding(), grant, Role::Identity);
+            let verdict = proof.verify(&key, &context(), grant, Role::Identity);
             assert_eq!(verdict, refused);
         }
-        let verdict = proof.verify(&secret(2).public(), &binding(), GRANT, Role::Identity);
+        let verdict = proof.verify(&secret(2).public(), &context(), GRANT, Role::Identity);
         assert_eq!(verdict, refused);
-        let verdict = proof.verify(&key, &binding(), GRANT, Role::Link);
+        let verdict = proof.verify(&key, &context(), GRANT, Role::Link);
         assert_eq!(verdict, Err(Refusal::NotHolder("the link's key")));
     }
 
     #[test]
     fn every_altered_bit_of_a_proof_is_refused() {
-        let proof = Proof::new(&secret(1), &binding(), GRANT, Role::Identity);
+        let proof = Proof::new(&secret(1), &context(), GRANT, Role::Identity);
         for bit in 0..512 {
             let mut bytes = *proof.as_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let altered = Proof::from_bytes(bytes);
-            let verdict = altered.verify_identity(secret(1).public(), &binding(), GRANT);
+            let verdict = altered.verify_identity(secret(1).public(), &context(), GRANT);
             assert!(verdict.is_err(), "bit {bit}");
         }
     }
@@ -318,13 +353,31 @@ mod tests {
     }
 
     #[test]
-    fn the_exporter_is_never_shown() {
-        assert!(!format!("{:?}", binding()).contains("exporter"));
+    fn what_is_exported_is_never_shown() {
+        assert!(!format!("{:?}", context()).contains("9, 9"));
+    }
+
+    #[test]
+    fn a_proof_over_another_kind_of_binding_is_refused() {
+        let web = Binding::web_transport(&[1; 32], &[2; 32], &[3; 32]);
+        let value = web.signed()[1..].try_into().unwrap();
+        let of = |binding| ProofContext {
+            binding,
+            ..context()
+        };
+        let (web, tls) = (of(web), of(Binding::tls_exporter(value)));
+        for (made, checked) in [(&web, &tls), (&tls, &web)] {
+            let proof = Proof::new(&secret(1), made, None, Role::Identity);
+            let key = secret(1).public();
+            assert!(proof.verify(&key, made, None, Role::Identity).is_ok());
+            let verdict = proof.verify(&key, checked, None, Role::Identity);
+            assert_eq!(verdict, Err(Refusal::NotHolder("your identity key")));
+        }
     }
 
     #[test]
     fn serde_carries_the_bare_bytes() {
-        let proof = Proof::new(&secret(1), &binding(), None, Role::Identity);
+        let proof = Proof::new(&secret(1), &context(), None, Role::Identity);
         let bytes = postcard::to_allocvec(&proof).unwrap();
         assert_eq!(bytes, proof.as_bytes());
         assert_eq!(postcard::from_bytes(&bytes), Ok(proof));
@@ -343,7 +396,7 @@ mod tests {
         ) {
             prop_assume!(ours != theirs);
             let grant = grant.map(GrantId::from_bytes);
-            let on = |exporter| Binding { exporter, ..binding() };
+            let on = |bytes| ProofContext { binding: Binding::tls_exporter(bytes), ..context() };
             let proof = Proof::new(&secret(1), &on(ours), grant, Role::Link);
             let key = secret(1).public();
             prop_assert!(proof.verify(&key, &on(ours), grant, Role::Link).is_ok());

@@ -1,22 +1,8 @@
 //! Why there is no connection, in sentences.
 
 use iroh::endpoint::{ConnectWithOptsError, ConnectingError, ConnectionError, VarInt};
-use pillion_proto::limits::MAX_SENTENCE;
 
-/// Close codes of the driver's own; those of the session are [`pillion_proto::RefusedCode`]s, below
-/// 256.
-pub(crate) mod code {
-    /// The peer does not read what it is sent.
-    pub(crate) const TOO_SLOW: u32 = 0x100;
-    /// The peer does not keep to the protocol.
-    pub(crate) const PROTOCOL: u32 = 0x101;
-    /// A stream was replaced or given up.
-    pub(crate) const REPLACED: u32 = 0x102;
-    /// Others come, and the peer has not said who it is.
-    pub(crate) const STRANGER: u32 = 0x104;
-    /// The process ends.
-    pub(crate) const ENDED: u32 = 0x103;
-}
+use crate::{core::code, words::clean};
 
 /// TLS alert `no_application_protocol` (RFC 7301) as a QUIC error code (RFC 9001, 4.8).
 const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
@@ -104,25 +90,12 @@ fn is_no_protocol(code: u64) -> bool {
     code == NO_APPLICATION_PROTOCOL
 }
 
-/// A peer's words, fit to be shown: letters, digits, punctuation and blanks, no control or
-/// direction characters, at most [`MAX_SENTENCE`] characters.
-pub(crate) fn clean(reason: &[u8]) -> String {
-    String::from_utf8_lossy(reason)
-        .chars()
-        .filter(|c| {
-            c.is_alphanumeric() || c.is_ascii_graphic() || *c == ' ' || "…–—‘’“”".contains(*c)
-        })
-        .take(MAX_SENTENCE)
-        .collect::<String>()
-        .trim()
-        .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
     use iroh::endpoint::ApplicationClose;
+    use pillion_proto::limits::MAX_SENTENCE;
 
     fn closed(code: u32, reason: &'static [u8]) -> String {
         why_closed(&ConnectionError::ApplicationClosed(ApplicationClose {

@@ -16,17 +16,18 @@ use n0_mainline::DhtBuilder;
 use pillion_proto::ALPN;
 
 use crate::{
-    connection::Role,
+    core::Role,
     error::NetError,
     limits::{
         ACK_AFTER, CONNECTION_IDLE, FIRST_RTT, HEARTBEAT, HOST_STREAM_WINDOW, MAX_HOST_UNI_STREAMS,
         MAX_VIEWER_BI_STREAMS, MAX_VIEWER_UNI_STREAMS, PATH_IDLE, SEND_WINDOW,
         STRANGER_RECEIVE_WINDOW, VIEWER_RECEIVE_WINDOW, VIEWER_STREAM_WINDOW,
     },
-    relay::{RelayCa, RelayChoice, RelaySecret, tls_config},
+    relay::{RelayCa, RelayChoice, RelaySecret},
     resolve::Resolve,
-    signal::SignalService,
 };
+#[cfg(feature = "signal")]
+use crate::{relay::tls_config, signal::SignalService};
 
 /// What a network is set up with beside its relay. The default is right for nearly everyone.
 #[derive(Debug, Clone, Default)]
@@ -46,9 +47,13 @@ pub struct NetOptions {
     /// Where a host whose addresses have changed is looked for.
     pub resolve: Resolve,
     /// The link service, whose address records are used instead of the public ones.
+    #[cfg(feature = "signal")]
     pub signal: Option<SignalService>,
     /// Nodes to enter the DHT by, `host:port` each; the well-known ones when empty.
     pub dht_bootstrap: Vec<String>,
+    /// Bytes that a viewer lets the host have on their way to it, for who tries hosts with viewers that do
+    /// not read; what a viewer needs when there is none.
+    pub receive_window: Option<u32>,
 }
 
 /// The name under which hosts are looked for on the LAN: `_pillion._udp.local`.
@@ -63,7 +68,7 @@ pub(crate) async fn bind(
 ) -> Result<Endpoint, NetError> {
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key.clone())
-        .transport_config(transport(role))
+        .transport_config(transport(role, options))
         .relay_mode(relays(relay, options));
     if let Some(ca) = &options.relay_ca {
         builder = builder.ca_tls_config(ca.tls_config(relay));
@@ -129,18 +134,7 @@ fn lookups(
         false => AddrFilter::relay_only(),
     };
     if options.resolve.records {
-        builder = match &options.signal {
-            Some(signal) => service_records(builder, role, key, filter.clone(), signal)?,
-            None if *relay == RelayChoice::Default => match role {
-                Role::Host => {
-                    builder.address_lookup(PkarrPublisher::n0_dns().addr_filter(filter.clone()))
-                }
-                Role::Viewer => builder
-                    .address_lookup(PkarrResolver::n0_dns())
-                    .address_lookup(DnsAddressLookup::n0_dns()),
-            },
-            None => builder,
-        };
+        builder = records(builder, role, key, relay, filter.clone(), options)?;
     }
     if options.resolve.dht {
         if role == Role::Host && *relay == RelayChoice::None && !options.publish_addresses {
@@ -168,7 +162,36 @@ fn lookups(
     Ok(builder)
 }
 
+/// Address records: at one's own service, or the public ones with their relays.
+#[cfg_attr(
+    not(feature = "signal"),
+    expect(unused_variables, reason = "for a service's records")
+)]
+fn records(
+    builder: Builder,
+    role: Role,
+    key: SecretKey,
+    relay: &RelayChoice,
+    filter: AddrFilter,
+    options: &NetOptions,
+) -> Result<Builder, NetError> {
+    #[cfg(feature = "signal")]
+    if let Some(signal) = &options.signal {
+        return service_records(builder, role, key, filter, signal);
+    }
+    Ok(match (relay, role) {
+        (RelayChoice::Default, Role::Host) => {
+            builder.address_lookup(PkarrPublisher::n0_dns().addr_filter(filter))
+        }
+        (RelayChoice::Default, Role::Viewer) => builder
+            .address_lookup(PkarrResolver::n0_dns())
+            .address_lookup(DnsAddressLookup::n0_dns()),
+        _ => builder,
+    })
+}
+
 /// Address records at one's own service instead of the public ones.
+#[cfg(feature = "signal")]
 fn service_records(
     builder: Builder,
     role: Role,
@@ -190,7 +213,7 @@ fn service_records(
     })
 }
 
-fn transport(role: Role) -> QuicTransportConfig {
+fn transport(role: Role, options: &NetOptions) -> QuicTransportConfig {
     let config = QuicTransportConfig::builder()
         .initial_rtt(FIRST_RTT)
         .send_window(SEND_WINDOW)
@@ -207,7 +230,9 @@ fn transport(role: Role) -> QuicTransportConfig {
             .max_concurrent_uni_streams(VarInt::from_u32(MAX_VIEWER_UNI_STREAMS)),
         Role::Viewer => config
             .stream_receive_window(VarInt::from_u32(VIEWER_STREAM_WINDOW))
-            .receive_window(VarInt::from_u32(VIEWER_RECEIVE_WINDOW))
+            .receive_window(VarInt::from_u32(
+                options.receive_window.unwrap_or(VIEWER_RECEIVE_WINDOW),
+            ))
             .max_concurrent_bidi_streams(VarInt::from_u32(0))
             .max_concurrent_uni_streams(VarInt::from_u32(MAX_HOST_UNI_STREAMS))
             .keep_alive_interval(HEARTBEAT)

@@ -9,20 +9,25 @@ use std::{
 use futures_util::future::{AbortRegistration, Abortable};
 use iroh::{
     Endpoint, EndpointAddr, RelayUrl, Watcher,
-    endpoint::{Connection, Incoming, IncomingZeroRttConnection, VarInt},
+    endpoint::{Connection, ConnectionError, Incoming, IncomingZeroRttConnection, VarInt},
 };
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput, Network};
+use pillion_share::SharedRate;
 
 use crate::{
     address,
-    close::code,
-    connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
+    clock::Clock,
+    core::{Carrier as _, ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     endpoint::{self, NetOptions},
     error::NetError,
-    limits::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, RETRY_ABOVE},
-    pending::{Event, PendingEvents},
+    limits::{
+        ARRIVALS_BURST, ARRIVALS_PART, ARRIVALS_PER_SECOND, CLOSE_WAIT, HANDSHAKE_TIMEOUT,
+        MAX_CONNECTIONS, REMEMBERED_FOR, RETRY_ABOVE,
+    },
+    quic::{Boxed, QuicConnection},
     relay::RelayChoice,
+    slack::{Slack, give_back},
     strangers::{Place, StrangerId, Strangers, network_of},
 };
 
@@ -30,13 +35,18 @@ use crate::{
 pub struct HostNet {
     endpoint: Endpoint,
     relay: Option<RelayUrl>,
-    waits: PendingEvents<HostEvent>,
-    links: HashMap<ConnId, PeerConnection>,
+    clock: Clock,
+    waits: PendingEvents<QuicConnection, Boxed<HostEvent>>,
+    links: HashMap<ConnId, PeerConnection<QuicConnection>>,
     strangers: Strangers,
+    /// How often connections are begun, on a clock that starts with this.
+    arrivals: SharedRate,
+    started: Instant,
+    slack: Slack,
     next: u64,
     handshakes: usize,
     ready: VecDeque<HostInput>,
-    heard: VecDeque<ConnectionEvent>,
+    heard: VecDeque<ConnectionEvent<ConnectionError>>,
     told: Option<EndpointAddr>,
 }
 
@@ -46,6 +56,10 @@ enum HostEvent {
     Handshake(StrangerId, Option<ConnId>, Option<Connection>),
     Addresses,
     NoMoreAddresses,
+    /// The transport has forgotten connections that ended a while ago.
+    Forgotten,
+    /// A connection that said goodbye is closed.
+    Closed,
 }
 
 impl HostNet {
@@ -68,9 +82,13 @@ impl HostNet {
         let mut net = HostNet {
             endpoint,
             relay,
+            clock: Clock::start(),
             waits: PendingEvents::new(),
             links: HashMap::new(),
             strangers: Strangers::new(),
+            arrivals: SharedRate::new(0, ARRIVALS_PER_SECOND, ARRIVALS_BURST, ARRIVALS_PART),
+            started: Instant::now(),
+            slack: Slack::default(),
             next: 0,
             handshakes: 0,
             ready: VecDeque::new(),
@@ -127,7 +145,11 @@ impl HostNet {
             }
             HostOutput::Close { conn, code, reason } => {
                 if let Some(link) = self.links.get_mut(&conn) {
-                    self.waits.work(link.close(code, &reason));
+                    let closed = link.close(code, &reason, tokio::time::sleep(CLOSE_WAIT));
+                    self.waits.owner(Box::pin(async move {
+                        closed.await;
+                        HostEvent::Closed
+                    }));
                 }
             }
             other => return Some(other),
@@ -183,17 +205,18 @@ impl HostNet {
         let _ = tokio::time::timeout(wait, self.endpoint.close()).await;
     }
 
-    fn on(&mut self, event: Event<HostEvent>) {
+    fn on(&mut self, event: Event<QuicConnection, HostEvent>) {
         match event {
-            Event::PeerConnection(id, event) => {
+            Event::Connection(id, event) => {
                 let Some(link) = self.links.get_mut(&id) else {
                     return;
                 };
-                if let Some(exporter) = link.newly_proved() {
+                if let Some(binding) = link.newly_proved() {
                     self.ready
-                        .push_back(HostInput::Proved { conn: id, exporter });
+                        .push_back(HostInput::HandshakeConfirmed { conn: id, binding });
                 }
-                link.on(event, &mut self.waits, &mut self.heard);
+                let now_us = self.clock.now_us();
+                link.on(now_us, event, &mut self.waits, &mut self.heard);
                 self.tell(id);
             }
             Event::Owner(HostEvent::Incoming(Some(incoming))) => {
@@ -208,14 +231,23 @@ impl HostNet {
                     (Some(id), None) => self.failed(id),
                     (None, None) => {
                         self.strangers.leave(stranger);
+                        self.ended(1);
                     }
+                }
+            }
+            Event::Owner(HostEvent::Forgotten) => {
+                give_back();
+                if self.slack.due() {
+                    self.await_forgotten();
                 }
             }
             Event::Owner(HostEvent::Addresses) => {
                 self.await_addresses();
                 self.tell_addresses();
             }
-            Event::Owner(HostEvent::Incoming(None) | HostEvent::NoMoreAddresses) | Event::Done => {}
+            Event::Owner(
+                HostEvent::Incoming(None) | HostEvent::NoMoreAddresses | HostEvent::Closed,
+            ) => {}
         }
     }
 
@@ -230,6 +262,10 @@ impl HostNet {
             return;
         }
         let from = network_of(&incoming.remote_addr());
+        let now_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if self.arrivals.take(now_us, &from.lineage()).is_err() {
+            return incoming.refuse();
+        }
         let Some(place) = self.strangers.come(from, Instant::now()) else {
             return incoming.refuse();
         };
@@ -252,8 +288,8 @@ impl HostNet {
         self.handshakes += 1;
         let connection = accepting.into_0rtt();
         let early = self.connected_early(id, from, &connection);
-        self.waits
-            .owner(handshake(id, early, registration, connection));
+        let handshake = handshake(id, early, registration, connection);
+        self.waits.owner(Box::pin(handshake));
     }
 
     /// Takes over a connection that resumes an earlier one, while its handshake goes on; gives its
@@ -285,12 +321,12 @@ impl HostNet {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        link.prove(connection, &mut self.waits);
-        if let Some(exporter) = link.newly_proved() {
+        link.prove(QuicConnection::Proved(connection), &mut self.waits);
+        if let Some(binding) = link.newly_proved() {
             self.ready
-                .push_back(HostInput::Proved { conn: id, exporter });
+                .push_back(HostInput::HandshakeConfirmed { conn: id, binding });
         }
-        link.look(&mut self.heard);
+        link.look(self.clock.now_us(), &mut self.heard);
         self.tell(id);
     }
 
@@ -316,7 +352,7 @@ impl HostNet {
         let peer = PublicKey::from_bytes(connection.remote_id().as_bytes());
         let carrier = QuicConnection::Proved(connection);
         // Both fail only for a peer that is not one of ours.
-        let (Ok(peer), Some(exporter)) = (peer, carrier.exporter()) else {
+        let (Ok(peer), Some(binding)) = (peer, carrier.binding()) else {
             self.strangers.leave(stranger);
             return;
         };
@@ -325,16 +361,17 @@ impl HostNet {
         let mut link = PeerConnection::new(id, Role::Host, carrier, &mut self.waits);
         self.ready.push_back(HostInput::Connected {
             conn: id,
-            peer,
+            peer: PeerEndpoint::Proved(peer),
             from,
-            exporter,
+            binding,
         });
-        link.look(&mut self.heard);
+        link.look(self.clock.now_us(), &mut self.heard);
         self.links.insert(id, link);
         self.tell(id);
     }
 
     fn tell(&mut self, conn: ConnId) {
+        let before = self.links.len();
         for heard in self.heard.drain(..) {
             self.ready.push_back(match heard {
                 ConnectionEvent::Bytes { stream, bytes } => HostInput::Received {
@@ -354,22 +391,38 @@ impl HostNet {
                 }
             });
         }
+        self.ended(before - self.links.len());
     }
 
     fn accept(&mut self) {
         let endpoint = self.endpoint.clone();
-        self.waits
-            .owner(async move { HostEvent::Incoming(endpoint.accept().await.map(Box::new)) });
+        self.waits.owner(Box::pin(async move {
+            HostEvent::Incoming(endpoint.accept().await.map(Box::new))
+        }));
+    }
+
+    /// Connections have ended.
+    fn ended(&mut self, count: usize) {
+        if self.slack.ended(count) {
+            self.await_forgotten();
+        }
+    }
+
+    fn await_forgotten(&mut self) {
+        self.waits.owner(Box::pin(async {
+            tokio::time::sleep(REMEMBERED_FOR).await;
+            HostEvent::Forgotten
+        }));
     }
 
     fn await_addresses(&mut self) {
         let mut watch = self.endpoint.watch_addr();
-        self.waits.owner(async move {
+        self.waits.owner(Box::pin(async move {
             match watch.updated().await {
                 Ok(_) => HostEvent::Addresses,
                 Err(_) => HostEvent::NoMoreAddresses,
             }
-        });
+        }));
     }
 
     fn tell_addresses(&mut self) {

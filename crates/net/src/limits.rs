@@ -17,8 +17,27 @@ pub const STRANGER_PART: u64 = 4;
 /// which costs the host no state: a flood from forged addresses ends there.
 pub const RETRY_ABOVE: usize = 64;
 
-/// Connections a host holds at once: twice the viewers a session is meant for, at about 100 KiB each.
-pub const MAX_CONNECTIONS: usize = 2048;
+/// Connections a host may begin in a second in the long run, and at once. The transport remembers an endpoint
+/// for a minute after its last connection, which takes some 22 KB, whether a hello was accepted or not, and
+/// nothing can be done about those that it remembers: so this bounds them, to 120 MB. A session lets in
+/// 20 a second, and a crowd that lost its network comes back with 1536.
+pub const ARRIVALS_PER_SECOND: u64 = 40;
+
+/// See [`ARRIVALS_PER_SECOND`].
+pub const ARRIVALS_BURST: u64 = 3072;
+
+/// An address may begin this part of them (30 MB); wider networks as with [`STRANGER_PART`].
+pub const ARRIVALS_PART: u64 = 4;
+
+/// Connections a host holds at once, at about 100 KiB each: all strangers, 1536 viewers and 32 people who knock
+/// with four connections each, and those that are being closed.
+pub const MAX_CONNECTIONS: usize = 2304;
+
+/// Connections that have ended, after which it is worth while to give back what they took.
+pub const WORTH_GIVING_BACK: usize = 64;
+
+/// How long the transport remembers an endpoint whose last connection has ended, and a little more.
+pub const REMEMBERED_FOR: Duration = Duration::from_secs(75);
 
 /// How long one handshake may take, and how long a viewer tries to reach a host.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,13 +1,9 @@
 //! Which relay, if any: `--relay URL|none|default`.
 
-use std::{fmt, io, path::Path, str::FromStr};
+use std::{fmt, path::Path, str::FromStr};
 
-use iroh::{
-    RelayUrl,
-    tls::{CaTlsConfig, default_provider},
-};
+use iroh::{RelayUrl, tls::CaTlsConfig};
 use pillion_proto::RelayToken;
-use rustls::ClientConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -219,11 +215,12 @@ impl RelayCa {
 }
 
 /// TLS towards a web service of ours: the public authorities, and `ca` on top.
-pub(crate) fn tls_config(ca: Option<&RelayCa>) -> io::Result<ClientConfig> {
+#[cfg(feature = "signal")]
+pub(crate) fn tls_config(ca: Option<&RelayCa>) -> std::io::Result<rustls::ClientConfig> {
     let roots = ca.map(|ca| ca.0.clone()).unwrap_or_default();
     CaTlsConfig::embedded()
         .with_extra_roots(roots)
-        .client_config(default_provider())
+        .client_config(iroh::tls::default_provider())
 }
 
 impl fmt::Debug for RelayCa {

@@ -4,21 +4,22 @@ use std::{collections::VecDeque, time::Duration};
 
 use iroh::{
     Endpoint, EndpointAddr, Watcher,
-    endpoint::{Connection, OutgoingZeroRttConnection, ZeroRttStatus},
+    endpoint::{Connection, ConnectionError, OutgoingZeroRttConnection, ZeroRttStatus},
 };
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_proto::ALPN;
 use pillion_session::{ConnId, Connected, ViewerInput, ViewerOutput};
 use tokio::task::JoinHandle;
 
 use crate::{
-    close::{self, code},
-    connection::{ConnectionEvent, PeerConnection, QuicConnection, Role},
+    clock::Clock,
+    close,
+    core::{Carrier as _, ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     endpoint::{self, NetOptions},
     error::NetError,
     identity::random_bytes,
     limits::{CLOSE_WAIT, HANDSHAKE_TIMEOUT},
-    pending::{Event, PendingEvents},
+    quic::{Boxed, QuicConnection},
     relay::RelayChoice,
 };
 
@@ -34,14 +35,15 @@ pub struct ViewerNet {
     binding: bool,
     /// [`ViewerOutput::Connect`] came before the endpoint.
     dial: bool,
-    waits: PendingEvents<ViewerEvent>,
+    clock: Clock,
+    waits: PendingEvents<QuicConnection, Boxed<ViewerEvent>>,
     /// The newest attempt; what still comes of older ones is nobody's business.
     attempt: ConnId,
-    link: Option<PeerConnection>,
+    link: Option<PeerConnection<QuicConnection>>,
     /// Connections that are being closed.
     closing: usize,
     ready: VecDeque<ViewerInput>,
-    heard: VecDeque<ConnectionEvent>,
+    heard: VecDeque<ConnectionEvent<ConnectionError>>,
 }
 
 enum ViewerEvent {
@@ -79,6 +81,7 @@ impl ViewerNet {
             endpoint: None,
             binding: false,
             dial: false,
+            clock: Clock::start(),
             waits: PendingEvents::new(),
             attempt: ConnId(0),
             link: None,
@@ -161,11 +164,12 @@ impl ViewerNet {
         }
     }
 
-    fn on(&mut self, event: Event<ViewerEvent>) {
+    fn on(&mut self, event: Event<QuicConnection, ViewerEvent>) {
         match event {
-            Event::PeerConnection(id, event) if id == self.attempt => {
+            Event::Connection(id, event) if id == self.attempt => {
                 let Some(link) = &mut self.link else { return };
-                link.on(event, &mut self.waits, &mut self.heard);
+                let now_us = self.clock.now_us();
+                link.on(now_us, event, &mut self.waits, &mut self.heard);
                 self.tell();
             }
             Event::Owner(ViewerEvent::Bound(bound)) => {
@@ -193,7 +197,7 @@ impl ViewerNet {
                 Ok(ZeroRttStatus::Accepted(connection)) => self.connected(connection),
                 Ok(ZeroRttStatus::Rejected(connection)) => {
                     if let Some(link) = &mut self.link {
-                        link.begin_anew();
+                        link.discard_early();
                     }
                     self.connected(connection);
                 }
@@ -201,9 +205,8 @@ impl ViewerNet {
             },
             Event::Owner(ViewerEvent::Closed) => self.closing -= 1,
             // Of a connection that was given up.
-            Event::PeerConnection(..)
-            | Event::Owner(ViewerEvent::Dialled(..) | ViewerEvent::Handshake(..))
-            | Event::Done => {}
+            Event::Connection(..)
+            | Event::Owner(ViewerEvent::Dialled(..) | ViewerEvent::Handshake(..)) => {}
         }
     }
 
@@ -219,14 +222,14 @@ impl ViewerNet {
             };
             endpoint::bind(Role::Viewer, key, &relay, &options).await
         });
-        self.waits.owner(async move {
+        self.waits.owner(Box::pin(async move {
             ViewerEvent::Bound(match task.await {
                 Ok(bound) => bound,
                 Err(error) => Err(NetError::Start {
                     reason: error.to_string(),
                 }),
             })
-        });
+        }));
     }
 
     fn connect(&mut self) {
@@ -242,9 +245,9 @@ impl ViewerNet {
             return self.gone("there is no ticket to connect with".to_owned());
         };
         let attempt = self.attempt;
-        self.waits.owner(async move {
+        self.waits.owner(Box::pin(async move {
             ViewerEvent::Dialled(attempt, dial(endpoint, host, HANDSHAKE_TIMEOUT).await)
-        });
+        }));
     }
 
     /// Takes over a connection that resumes an earlier one, while its handshake goes on.
@@ -259,14 +262,14 @@ impl ViewerNet {
         ));
         self.ready.push_back(ViewerInput::EarlyConnected);
         let (endpoint, host) = (self.endpoint.clone(), self.host.clone());
-        self.waits.owner(async move {
+        self.waits.owner(Box::pin(async move {
             let complete = async {
                 let complete = connection.handshake_completed().await;
                 complete.map_err(|error| close::why_not_connected(&error))
             };
             let ended = patiently(endpoint, host, HANDSHAKE_TIMEOUT, complete).await;
             ViewerEvent::Handshake(attempt, ended)
-        });
+        }));
     }
 
     fn connected(&mut self, connection: Connection) {
@@ -274,12 +277,12 @@ impl ViewerNet {
             .endpoint
             .as_ref()
             .and_then(|own| PublicKey::from_bytes(own.id().as_bytes()).ok());
-        let carrier = QuicConnection::Proved(connection.clone());
-        let (Some(own_endpoint), Some(exporter)) = (own, carrier.exporter()) else {
+        let carrier = QuicConnection::Proved(connection);
+        let (Some(own_endpoint), Some(binding)) = (own, carrier.binding()) else {
             return self.gone("the connection broke as soon as it stood".to_owned());
         };
         match &mut self.link {
-            Some(early) => early.prove(connection, &mut self.waits),
+            Some(early) => early.prove(carrier, &mut self.waits),
             none => {
                 let link =
                     PeerConnection::new(self.attempt, Role::Viewer, carrier, &mut self.waits);
@@ -287,11 +290,11 @@ impl ViewerNet {
             }
         }
         self.ready.push_back(ViewerInput::Connected(Connected {
-            own_endpoint,
-            exporter,
+            own_endpoint: PeerEndpoint::Proved(own_endpoint),
+            binding,
         }));
         if let Some(link) = &mut self.link {
-            link.look(&mut self.heard);
+            link.look(self.clock.now_us(), &mut self.heard);
         }
         self.tell();
     }
@@ -300,11 +303,11 @@ impl ViewerNet {
     fn part(&mut self) {
         if let Some(mut link) = self.link.take() {
             self.closing += 1;
-            let closed = link.close(0, "");
-            self.waits.owner(async move {
+            let closed = link.close(0, "", tokio::time::sleep(CLOSE_WAIT));
+            self.waits.owner(Box::pin(async move {
                 closed.await;
                 ViewerEvent::Closed
-            });
+            }));
         }
         self.give_up();
     }

@@ -13,6 +13,7 @@ use iroh::{
     Endpoint, EndpointAddr,
     endpoint::{ConnectionError, QuicTransportConfig, VarInt, WriteError, presets},
 };
+use pillion_caps::Binding;
 use pillion_net::{NetOptions, RelayChoice, ViewerNet, limits};
 use pillion_proto::{ALPN, PathKind, StreamKind};
 use pillion_session::{HostInput, HostOutput, Stream, ViewerInput, ViewerOutput};
@@ -27,16 +28,16 @@ async fn both_ends_know_each_other_and_hold_the_same_exported_key() {
     viewer.apply(ViewerOutput::Connect);
     let (at_host, at_viewer) = tokio::join!(
         host_hears(&mut host, "a connection", |input| match input {
-            HostInput::Connected { peer, exporter, .. } => Some((peer, exporter)),
+            HostInput::Connected { peer, binding, .. } => Some((peer, binding)),
             _ => None,
         }),
         viewer_hears(&mut viewer, "the connection", |input| match input {
-            ViewerInput::Connected(connected) => Some((connected.own_endpoint, connected.exporter)),
+            ViewerInput::Connected(connected) => Some((connected.own_endpoint, connected.binding)),
             _ => None,
         }),
     );
     assert_eq!(at_host, at_viewer);
-    assert_ne!(at_host.1, [0; 32]);
+    assert_ne!(at_host.1, Binding::tls_exporter([0; 32]));
 }
 
 #[tokio::test]
@@ -564,7 +565,7 @@ async fn many_who_come_at_once_all_get_in() {
         // Some resume what the first of them began.
         here += usize::from(matches!(
             input,
-            HostInput::Connected { .. } | HostInput::Proved { .. }
+            HostInput::Connected { .. } | HostInput::HandshakeConfirmed { .. }
         ));
         (here == CROWD).then_some(())
     })

@@ -12,12 +12,12 @@ use std::{
 
 use bytes::Bytes;
 use common::*;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
+use pillion_caps::{Ledger, PeerEndpoint, PublicKey, SecretKey};
 use pillion_net::{HostNet, RelayChoice, ViewerNet, random_bytes};
 use pillion_proto::{JoinId, Ticket, TrackId};
 use pillion_session::{
-    Actor, Command, ConnId, Done, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase,
-    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Actor, Command, ConnId, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase, Reply,
+    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 const TRACK: Stream = Stream::Track { id: 0 };
@@ -108,7 +108,7 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
     forwarder.release().await;
     let hosting = async {
         loop {
-            if let HostInput::Proved { .. } = host.next_input().await {
+            if let HostInput::HandshakeConfirmed { .. } = host.next_input().await {
                 panic!("nothing gets through")
             }
         }
@@ -140,7 +140,7 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
                 assert!(proved.is_some(), "what proves it signs is known first");
                 said.extend(bytes);
             }
-            HostInput::Proved { conn: of, exporter } => proved = Some((of, exporter)),
+            HostInput::HandshakeConfirmed { conn: of, binding } => proved = Some((of, binding)),
             HostInput::Connected { .. } => panic!("once is enough"),
             _ => {}
         }
@@ -149,8 +149,8 @@ async fn a_first_flight_is_heard_and_answered_before_another_one_comes() {
     .await;
     let connected = connected.unwrap();
     assert_eq!(said, b"hello");
-    assert_eq!(proved, Some((conn, connected.exporter)));
-    assert_eq!(peer, connected.own_endpoint);
+    assert_eq!(proved, Some((conn, connected.binding)));
+    assert_eq!(connected.own_endpoint, PeerEndpoint::Proved(peer));
     host.apply(to_viewer(conn, Stream::Control, "welcome"));
     let hosting = async {
         loop {
@@ -236,7 +236,7 @@ async fn who_resumes_and_gives_up_is_let_go() {
     assert_eq!(host.connections(), 1);
     let hosting = host_hears(&mut host, "its end", |input| match input {
         HostInput::Disconnected { conn: gone } if gone == conn => Some(()),
-        HostInput::Proved { .. } => panic!("it never was"),
+        HostInput::HandshakeConfirmed { .. } => panic!("it never was"),
         _ => None,
     });
     tokio::join!(hosting, viewer.close());
@@ -273,7 +273,7 @@ impl Session {
         let ledger = Ledger::new(session_key.public());
         let config = HostConfig {
             session_key,
-            identity: SecretKey::from_bytes(&[2; 32]),
+            identity: SecretKey::from_bytes(&[2; 32]).public(),
             seed: random_bytes().unwrap(),
             name: "work".into(),
             host_name: "olga".into(),
@@ -304,7 +304,7 @@ impl Session {
         session.tell_host(HostInput::Command {
             request: 1,
             by: Actor::Tty,
-            command: Command::Share { from_start: false },
+            command: Command::Share(verbs::Share { from_start: false }),
         });
         while session.ticket.is_none() {
             session.step().await;
@@ -317,7 +317,7 @@ impl Session {
         let ticket: Ticket = self.ticket.as_ref().unwrap().parse().unwrap();
         self.viewing.set_host(forwarder.address_of(&self.hosting));
         let config = ViewerConfig {
-            identity: SecretKey::from_bytes(&[3; 32]),
+            identity: SecretKey::from_bytes(&[3; 32]).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -348,16 +348,30 @@ impl Session {
 
     fn drain(&mut self) {
         while let Some(output) = self.host.poll() {
-            if let Some(HostOutput::Done {
-                result: Ok(Done::Ticket(ticket)),
-                ..
-            }) = self.hosting.apply(output)
-            {
-                self.ticket = Some(ticket);
+            match self.hosting.apply(output) {
+                Some(HostOutput::Sign { request, input }) => {
+                    let key = SecretKey::from_bytes(&[2; 32]);
+                    let signed = HostInput::signed_with(&key, request, &input);
+                    self.host.handle(self.now(), signed);
+                }
+                Some(HostOutput::Done {
+                    result: Ok(done), ..
+                }) => {
+                    if let Reply::Ticket(ticket) = done.reply {
+                        self.ticket = Some(ticket);
+                    }
+                }
+                _ => {}
             }
         }
-        while let Some(output) = self.viewer.as_mut().and_then(Viewer::poll) {
-            self.viewing.apply(output);
+        let now = self.now();
+        while let Some(viewer) = &mut self.viewer
+            && let Some(output) = viewer.poll()
+        {
+            if let Some(ViewerOutput::Sign { request, inputs }) = self.viewing.apply(output) {
+                let key = SecretKey::from_bytes(&[3; 32]);
+                viewer.handle(now, ViewerInput::signed_with(&key, request, &inputs));
+            }
         }
     }
 

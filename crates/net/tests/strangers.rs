@@ -138,3 +138,42 @@ async fn a_stranger_that_leaves_makes_room_and_is_said_to_come_from_its_address(
     .await;
     assert_eq!(host.connections(), 0);
 }
+
+#[tokio::test]
+async fn one_address_begins_so_many_connections_and_who_comes_from_another_gets_in() {
+    let mut host = host().await;
+    let (addr, began) = (host.addr(), std::time::Instant::now());
+    let crowd = stranger(QuicTransportConfig::default()).await;
+    // They leave at once: strangers they are no longer, but the transport remembers their endpoints.
+    let comes_and_goes = async {
+        let (mut stood, mut refused) = (0, 0);
+        while refused < 20 {
+            match crowd.connect(addr.clone(), ALPN).await {
+                Ok(connection) => {
+                    connection.close(0u32.into(), b"");
+                    stood += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        stood
+    };
+    let stood = tokio::time::timeout(6 * LONG, async {
+        tokio::select! {
+            stood = comes_and_goes => stood,
+            () = async { loop { host.next_input().await; } } => unreachable!(),
+        }
+    });
+    let stood: u64 = stood.await.expect("they are refused before long");
+    let share = limits::ARRIVALS_BURST / limits::ARRIVALS_PART;
+    let later = limits::ARRIVALS_PER_SECOND / limits::ARRIVALS_PART;
+    let most = share + later * (began.elapsed().as_secs() + 1);
+    assert!((share..=most).contains(&stood), "{stood} of {share}");
+    let options = pillion_net::NetOptions {
+        bind: vec!["127.0.0.2:0".parse().unwrap()],
+        ..Default::default()
+    };
+    let mut viewer = pillion_net::ViewerNet::new(pillion_net::RelayChoice::None, options);
+    viewer.set_host(addr);
+    connect(&mut host, &mut viewer).await;
+}

@@ -18,9 +18,7 @@ use serde::{
 /// # Errors
 /// Bytes that are no such message: a field without a default is missing or cut, or a value is out of
 /// its bounds.
-pub(crate) fn from_bytes<'de, T: de::Deserialize<'de>>(
-    bytes: &'de [u8],
-) -> Result<T, postcard::Error> {
+pub fn from_bytes<'de, T: de::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, postcard::Error> {
     T::deserialize(Message { bytes })
 }
 

@@ -20,8 +20,8 @@ pub mod viewer {
     pub const NEED_SNAPSHOT: u8 = 7;
     /// [`Resume`](crate::Resume), before the hello and in early data only, version 1.
     pub const RESUME: u8 = 8;
-    /// [`ManageRequest`](crate::ManageRequest), version 1.
-    pub const MANAGE: u8 = 9;
+    /// [`CommandRequest`](crate::CommandRequest), version 1.
+    pub const COMMAND: u8 = 9;
     /// [`Subscribe`](crate::Subscribe), version 1.
     pub const SUBSCRIBE: u8 = 10;
 }
@@ -54,8 +54,8 @@ pub mod host {
     pub const NOTICE: u8 = 75;
     /// [`Waiting`](crate::Waiting), before the welcome, version 1.
     pub const WAITING: u8 = 76;
-    /// [`ManageAnswer`](crate::ManageAnswer), version 1.
-    pub const MANAGE_ANSWER: u8 = 77;
+    /// [`CommandAnswer`](crate::CommandAnswer), version 1.
+    pub const COMMAND_ANSWER: u8 = 77;
     /// [`Knocks`](crate::Knocks), to those who manage, version 1.
     pub const KNOCKS: u8 = 78;
     /// [`HostShows`](crate::HostShows), version 1.

@@ -1,7 +1,6 @@
 //! Every message: golden bytes, round trips, mutations, claimed lengths.
 
 use bytes::{Bytes, BytesMut};
-use pillion_people::SubjectRef;
 use pillion_proto::{message::*, *};
 use proptest::prelude::*;
 
@@ -56,16 +55,6 @@ impl Any {
 
 fn signature(byte: u8) -> SignatureBytes {
     [byte; 64].into()
-}
-
-const KEY: &str = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
-
-fn one(text: &str) -> SubjectRef {
-    text.parse().unwrap()
-}
-
-fn manage(id: u32, what: Manage) -> FromViewer {
-    FromViewer::Manage(ManageRequest { id, what })
 }
 
 /// One of each, with a name for the golden file.
@@ -148,54 +137,12 @@ fn samples() -> Vec<(&'static str, Any)> {
         ),
         ("subscribe", FromViewer::Subscribe(Subscribe::FOLLOW)),
         (
-            "manage_admit",
-            manage(1, Manage::Admit(SubjectRef::Number(300))),
-        ),
-        (
-            "manage_refuse",
-            manage(
-                2,
-                Manage::Refuse {
-                    who: one("8a88-e3dd-7409"),
-                    for_good: true,
-                },
-            ),
-        ),
-        (
-            "manage_grant",
-            manage(
-                3,
-                Manage::Grant {
-                    who: one("anna"),
-                    right: Rights::EDIT,
-                    ttl_ms: Some(300),
-                },
-            ),
-        ),
-        (
-            "manage_refuse_request",
-            manage(4, Manage::RefuseRequest(one(KEY))),
-        ),
-        ("manage_revoke", manage(5, Manage::Revoke(one(&KEY[..32])))),
-        ("manage_kick", manage(6, Manage::Kick(one(KEY)))),
-        ("manage_open", manage(7, Manage::Open(AccessMode::Invited))),
-        (
-            "manage_allow",
-            manage(
-                8,
-                Manage::Allow {
-                    who: one("a@b.example"),
-                    right: Rights::VIEW,
-                },
-            ),
-        ),
-        (
-            "manage_ban",
-            manage(9, Manage::Ban(one(&format!("team:{KEY}/anna")))),
-        ),
-        (
-            "manage_unban",
-            manage(300, Manage::Unban(one("a@b.example via https://i.example"))),
+            "command",
+            FromViewer::Command(CommandRequest {
+                id: 300,
+                verb: 7,
+                body: Bytes::from_static(b"\x02"),
+            }),
         ),
     ];
     let text = Text::cut("a sentence");
@@ -293,11 +240,12 @@ fn samples() -> Vec<(&'static str, Any)> {
             }),
         ),
         (
-            "manage_answer",
-            FromHost::ManageAnswer(ManageAnswer {
+            "command_answer",
+            FromHost::CommandAnswer(CommandAnswer {
                 id: 300,
+                verb: 7,
                 done: true,
-                text: text.clone(),
+                body: Bytes::from_static(b"\x00"),
             }),
         ),
         (
@@ -488,42 +436,6 @@ fn what_a_newer_version_added_to_a_message_is_skipped() {
         encode_message(&mut longer, tag, &[payload, b"a field more"].concat());
         assert_eq!(any.decode_like(&longer), Ok(Some(any)), "{name}");
     }
-}
-
-/// A request as postcard writes it: a number, the verb's number, and the verb's own message.
-fn request(id: u8, verb: u8, body: &[u8]) -> Vec<u8> {
-    [&[id, verb, body.len() as u8], body].concat()
-}
-
-#[test]
-fn a_verb_a_mode_or_a_right_of_a_newer_version_is_told_apart_from_garbage() {
-    let read = |payload: &[u8]| FromViewer::decode(tag::viewer::MANAGE, payload);
-    let unknown =
-        |verb, body: &'static [u8]| Ok(manage(7, Manage::Unknown(verb, Bytes::from_static(body))));
-    assert_eq!(
-        read(&request(7, 100, b"anything")),
-        unknown(100, b"anything")
-    );
-    // Who may come in, by a mode of which this version does not know.
-    assert_eq!(read(&request(7, 7, &[9])), unknown(7, &[9]));
-    // As it came, so it goes.
-    let any = Any::Viewer(read(&request(7, 7, &[0x7a])).unwrap());
-    assert_eq!(any.decode_like(&any.encode()), Ok(Some(any)));
-    assert_eq!(
-        read(&request(7, 7, &[2])),
-        Ok(manage(7, Manage::Open(AccessMode::Invited)))
-    );
-    assert!(read(&request(7, 7, &[])).is_err());
-    // A known verb with a field more.
-    let admit = manage(7, Manage::Admit(SubjectRef::Number(3)));
-    let mut bytes = BytesMut::new();
-    admit.encode(&mut bytes);
-    let body = &bytes[8..];
-    assert_eq!(read(&request(7, 1, body)), Ok(admit));
-    assert_eq!(
-        read(&request(7, 1, &[body, b"a field more"].concat())),
-        Ok(manage(7, Manage::Admit(SubjectRef::Number(3))))
-    );
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pillion_caps::{Ledger, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Now,
-    Viewer, ViewerConfig, ViewerInput, ViewerOutput,
+    Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -35,7 +35,7 @@ impl Session {
         };
         let config = HostConfig {
             session_key: secret(0),
-            identity: secret(1),
+            identity: secret(1).public(),
             seed: [3; 32],
             name: "bench".into(),
             host_name: "host".into(),
@@ -60,7 +60,7 @@ impl Session {
             link: [9; 32],
             viewers: Vec::new(),
         };
-        session.command(Command::Share { from_start: false });
+        session.command(Command::Share(verbs::Share { from_start: false }));
         for seed in 0..viewers {
             session.join(100 + seed);
         }
@@ -80,7 +80,7 @@ impl Session {
 
     fn join(&mut self, seed: u16) {
         let config = ViewerConfig {
-            identity: secret(seed),
+            identity: secret(seed).public(),
             session: secret(0).public(),
             link: Some(SecretKey::from_bytes(&self.link)),
             grants: Vec::new(),
@@ -93,22 +93,22 @@ impl Session {
         };
         let conn = ConnId(self.viewers.len() as u64);
         let mut viewer = Viewer::new(config, self.now);
-        let peer = secret(10_000 + seed).public();
-        let exporter = [7; 32];
+        let peer = PeerEndpoint::Proved(secret(10_000 + seed).public());
+        let binding = Binding::tls_exporter([7; 32]);
         self.host.handle(
             self.now,
             HostInput::Connected {
                 from: pillion_session::Network::ALL,
                 conn,
                 peer,
-                exporter,
+                binding,
             },
         );
         viewer.handle(
             self.now,
             ViewerInput::Connected(Connected {
                 own_endpoint: peer,
-                exporter,
+                binding,
             }),
         );
         self.viewers.push(viewer);
@@ -123,6 +123,10 @@ impl Session {
             while let Some(output) = self.host.poll() {
                 idle = false;
                 match output {
+                    HostOutput::Sign { request, input } => {
+                        let signed = HostInput::signed_with(&secret(1), request, &input);
+                        self.host.handle(now, signed);
+                    }
                     HostOutput::Send {
                         conn,
                         stream,
@@ -140,16 +144,24 @@ impl Session {
             for (index, viewer) in self.viewers.iter_mut().enumerate() {
                 while let Some(output) = viewer.poll() {
                     idle = false;
-                    if let ViewerOutput::Send { stream, bytes } = output {
-                        let conn = ConnId(index as u64);
-                        self.host.handle(
-                            now,
-                            HostInput::Received {
-                                conn,
-                                stream,
-                                bytes,
-                            },
-                        );
+                    match output {
+                        ViewerOutput::Sign { request, inputs } => {
+                            let identity = secret(100 + index as u16);
+                            viewer
+                                .handle(now, ViewerInput::signed_with(&identity, request, &inputs));
+                        }
+                        ViewerOutput::Send { stream, bytes } => {
+                            let conn = ConnId(index as u64);
+                            self.host.handle(
+                                now,
+                                HostInput::Received {
+                                    conn,
+                                    stream,
+                                    bytes,
+                                },
+                            );
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -192,11 +204,11 @@ fn echo(c: &mut Criterion) {
 /// One keystroke from the viewer's keyboard to the program.
 fn keystroke(c: &mut Criterion) {
     let mut session = Session::new(1);
-    session.command(Command::Grant {
+    session.command(Command::Grant(verbs::Grant {
         target: "viewer100".parse::<SubjectRef>().unwrap().into(),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         ttl_ms: None,
-    });
+    }));
     assert_eq!(session.viewers[0].view().right, Rights::EDIT);
     let byte = Bytes::from_static(b"x");
     c.bench_function("keystroke to the program", |b| {

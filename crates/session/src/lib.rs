@@ -12,9 +12,16 @@
 
 #[cfg(feature = "host")]
 pub mod host;
+/// Without the host half, the vocabulary of commands alone.
+#[cfg(not(feature = "host"))]
+mod host {
+    pub mod commands {
+        pub mod verbs;
+    }
+}
 pub mod types;
 pub mod viewer;
-mod words;
+pub mod words;
 
 #[cfg(all(test, feature = "host"))]
 mod tests;
@@ -22,11 +29,14 @@ mod tests;
 #[cfg(feature = "host")]
 pub use pillion_share::Network;
 
+pub use host::commands::verbs::{
+    self, Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Reply,
+    SessionStatus, Shortfall, SubjectLabel, Target,
+};
 #[cfg(feature = "host")]
 pub use host::{
-    Actor, Command, CommandError, Done, Forgetful, HistoryJob, Host, HostConfig, HostInput,
-    HostNotice, HostOutput, LogEntry, PackedHistory, ParticipantStatus, Records, SessionStatus,
-    SubscribedKeyList, Target,
+    Actor, Change, Forgetful, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
+    LogEntry, PackedHistory, Records, SubscribedKeyList,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

@@ -1,8 +1,6 @@
-//! Sentences for people, made in one place.
+//! Words that sentences for people are made of.
 
-#[cfg(feature = "host")]
-use pillion_proto::{Right, Rights};
-use pillion_proto::{Text, limits::MAX_SENTENCE};
+use pillion_proto::{Right, Rights, Text, limits::MAX_SENTENCE};
 use pillion_screen::clean::clean_title;
 
 /// A sentence ready to be sent; names in it are cleaned already.
@@ -17,8 +15,7 @@ pub(crate) fn shown(text: &Text<MAX_SENTENCE>) -> String {
 }
 
 /// What a set of rights comes to, behind "may" or "to": "watch", "type and open terminals".
-#[cfg(feature = "host")]
-pub(crate) fn acts(rights: Rights) -> String {
+pub fn acts(rights: Rights) -> String {
     match rights.without(Right::Delegate) {
         Rights::VIEW => return "watch".to_owned(),
         Rights::EDIT => return "type".to_owned(),
@@ -48,8 +45,7 @@ pub(crate) fn acts(rights: Rights) -> String {
 }
 
 /// A span of time as people say it, at most two units: "8 h", "1 h 30 min", "45 s".
-#[cfg(feature = "host")]
-pub(crate) fn span(ms: u64) -> String {
+pub fn span(ms: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let seconds = ms.div_ceil(1000);
     let mut rest = seconds;
@@ -67,7 +63,7 @@ pub(crate) fn span(ms: u64) -> String {
     }
 }
 
-#[cfg(all(test, feature = "host"))]
+#[cfg(test)]
 mod tests {
     use super::{acts, span};
 

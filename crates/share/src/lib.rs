@@ -16,6 +16,13 @@
 //! the others do, and always gets more.
 //!
 //! [`Shares`] applies the rule to counts in memory; a store elsewhere brings its own counts to [`decide`].
+//! [`SharedRate`] shares out in the same way how often something may be done.
+
+mod rate;
+mod shared_rate;
+
+pub use rate::Bucket;
+pub use shared_rate::{Buckets, Later, MAX_REMEMBERED, SharedRate};
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -4,20 +4,21 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Done, Forgetful, Host, HostConfig, HostInput, HostOutput,
-    LogEntry, Now, Phase, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
-    ViewerOutput,
+    Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput,
+    LogEntry, Now, Phase, Reply, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
+    ViewerOutput, verbs,
 };
 
 const TERMINAL: TrackId = TrackId(0);
 
 /// A viewer and its connection.
 struct Seat {
+    identity: SecretKey,
     viewer: Viewer,
     conn: Option<ConnId>,
     to_host: VecDeque<(Stream, Bytes)>,
@@ -61,14 +62,14 @@ impl Room {
             typed: Vec::new(),
             frames: Vec::new(),
         };
-        room.command(Command::Share { from_start: true });
+        room.command(Command::Share(verbs::Share { from_start: true }));
         room
     }
 
     fn host(now: Now, link: Option<[u8; 32]>, seed: u8) -> Host {
         let config = HostConfig {
             session_key: secret(1),
-            identity: secret(2),
+            identity: secret(2).public(),
             seed: [seed; 32],
             name: "work".into(),
             host_name: "olga".into(),
@@ -88,6 +89,9 @@ impl Room {
             relay_token: None,
         };
         let mut host = Host::new(config, now);
+        if let Some(HostOutput::Sign { request, input }) = host.poll() {
+            host.handle(now, HostInput::signed_with(&secret(2), request, &input));
+        }
         let id = iroh_base::EndpointId::from_bytes(secret(1).public().as_bytes()).unwrap();
         let addr = iroh_base::EndpointAddr::new(id).with_ip_addr("127.0.0.1:7".parse().unwrap());
         host.handle(now, HostInput::Addresses { addr });
@@ -154,7 +158,7 @@ impl Room {
             .collect();
         let config = ViewerConfig {
             claims: Vec::new(),
-            identity: secret(person),
+            identity: secret(person).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants,
@@ -165,6 +169,7 @@ impl Room {
             inside: Vec::new(),
         };
         self.seats.push(Seat {
+            identity: secret(person),
             viewer: Viewer::new(config, self.now),
             conn: None,
             to_host: VecDeque::new(),
@@ -187,11 +192,11 @@ impl Room {
 
     fn grant(&mut self, id: u32) {
         let target = Target::One(SubjectRef::Number(id));
-        self.command(Command::Grant {
+        self.command(Command::Grant(verbs::Grant {
             target,
-            right: Rights::EDIT,
+            rights: Rights::EDIT,
             ttl_ms: None,
-        });
+        }));
     }
 
     fn cut(&mut self, seat: usize) {
@@ -285,15 +290,11 @@ impl Room {
                 let packed = job.pack(Vec::new());
                 self.host.handle(self.now, HostInput::History(packed));
             }
-            HostOutput::Done {
-                result: Ok(Done::Ticket(ticket)),
-                ..
-            } => self.ticket = ticket,
-            HostOutput::Done {
-                result: Ok(Done::Token { token, .. }),
-                ..
-            } => self.token = token.parse().ok(),
-            HostOutput::Done { result, .. } => assert!(result.is_ok(), "{result:?}"),
+            HostOutput::Done { result, .. } => match result.unwrap().reply {
+                Reply::Ticket(ticket) => self.ticket = ticket,
+                Reply::GrantLink(verbs::Token { token, .. }) => self.token = token.parse().ok(),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -303,7 +304,7 @@ impl Room {
             ViewerOutput::Connect => {
                 let (conn, endpoint) = (ConnId(self.conns), secret(200).public());
                 self.conns += 1;
-                let exporter = [u8::try_from(self.conns).unwrap(); 32];
+                let binding = Binding::tls_exporter([u8::try_from(self.conns).unwrap(); 32]);
                 self.seats[index].conn = Some(conn);
                 self.seats[index].to_host.clear();
                 self.host.handle(
@@ -311,17 +312,22 @@ impl Room {
                     HostInput::Connected {
                         from: pillion_session::Network::ALL,
                         conn,
-                        peer: endpoint,
-                        exporter,
+                        peer: PeerEndpoint::Proved(endpoint),
+                        binding,
                     },
                 );
                 let connected = Connected {
-                    own_endpoint: endpoint,
-                    exporter,
+                    own_endpoint: PeerEndpoint::Proved(endpoint),
+                    binding,
                 };
                 self.seats[index]
                     .viewer
                     .handle(self.now, ViewerInput::Connected(connected));
+            }
+            ViewerOutput::Sign { request, inputs } => {
+                let seat = &mut self.seats[index];
+                let signed = ViewerInput::signed_with(&seat.identity, request, &inputs);
+                seat.viewer.handle(self.now, signed);
             }
             ViewerOutput::Send { stream, bytes } => {
                 self.seats[index].to_host.push_back((stream, bytes))
@@ -387,9 +393,9 @@ fn what_was_typed_before_a_revocation_is_not_written_after_it() {
     room.types(anna, "a");
     room.seats[anna].held = true;
     room.types(anna, "b");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     room.grant(1);
     room.types(anna, "c");
     room.seats[anna].held = false;
@@ -411,7 +417,7 @@ fn what_was_typed_before_a_revocation_is_not_written_by_another_run_of_the_host(
     for seed in [3, 4] {
         let mut room = Room::new();
         room.host = Room::host(room.now, None, seed);
-        room.command(Command::Share { from_start: true });
+        room.command(Command::Share(verbs::Share { from_start: true }));
         let anna = room.sit(10, 1, false);
         room.grant(1);
         room.seats[anna].held = true;
@@ -433,9 +439,9 @@ fn a_viewer_whose_inputs_were_dropped_can_type_to_a_new_host() {
     room.seats[anna].held = true;
     room.types(anna, "a");
     room.types(anna, "b");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     room.seats[anna].held = false;
     room.wait(100_000);
     room.grant(1);
@@ -443,7 +449,7 @@ fn a_viewer_whose_inputs_were_dropped_can_type_to_a_new_host() {
     room.types(anna, "c");
     let link: Ticket = room.ticket.parse().unwrap();
     room.host = Room::host(room.now, Some(*link.link), 9);
-    room.command(Command::Share { from_start: true });
+    room.command(Command::Share(verbs::Share { from_start: true }));
     room.cut(anna);
     room.seats[anna].held = false;
     room.wait(10_000_000);
@@ -462,9 +468,9 @@ fn nothing_stays_unconfirmed_for_a_viewer_that_came_back_without_the_right() {
     room.grant(1);
     room.seats[anna].held = true;
     room.types(anna, "a");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     room.cut(anna);
     room.seats[anna].held = false;
     room.wait(10_000_000);
@@ -482,9 +488,9 @@ fn nothing_stays_unconfirmed_when_the_right_goes_while_the_stream_is_stuck() {
     room.grant(1);
     room.seats[anna].held = true;
     room.types(anna, "a");
-    room.command(Command::Revoke {
+    room.command(Command::Revoke(verbs::Revoke {
         target: Target::One(SubjectRef::Number(1)),
-    });
+    }));
     // The host is heard all the while.
     for _ in 0..20 {
         room.wait(200_000);
@@ -507,7 +513,7 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
     let mut viewer = {
         let ticket: Ticket = room.ticket.parse().unwrap();
         let config = ViewerConfig {
-            identity: secret(12),
+            identity: secret(12).public(),
             session: secret(1).public(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -520,7 +526,11 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
         };
         Viewer::new(config, room.now)
     };
-    let (conn, peer, exporter) = (ConnId(99), secret(201).public(), [99; 32]);
+    let (conn, peer, binding) = (
+        ConnId(99),
+        PeerEndpoint::Proved(secret(201).public()),
+        Binding::tls_exporter([99; 32]),
+    );
     while viewer.poll().is_some() {}
     room.host.handle(
         room.now,
@@ -528,26 +538,31 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
             from: pillion_session::Network::ALL,
             conn,
             peer,
-            exporter,
+            binding,
         },
     );
     viewer.handle(
         room.now,
         ViewerInput::Connected(Connected {
             own_endpoint: peer,
-            exporter,
+            binding,
         }),
     );
     while let Some(output) = viewer.poll() {
-        if let ViewerOutput::Send { stream, bytes } = output {
-            room.host.handle(
+        match output {
+            ViewerOutput::Sign { request, inputs } => {
+                let signed = ViewerInput::signed_with(&secret(12), request, &inputs);
+                viewer.handle(room.now, signed);
+            }
+            ViewerOutput::Send { stream, bytes } => room.host.handle(
                 room.now,
                 HostInput::Received {
                     conn,
                     stream,
                     bytes,
                 },
-            );
+            ),
+            _ => {}
         }
     }
     while let Some(output) = room.host.poll() {
@@ -583,11 +598,11 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
 #[test]
 fn every_viewer_of_a_person_is_told_of_a_grant() {
     let mut room = Room::new();
-    room.command(Command::GrantLink {
-        right: Rights::EDIT,
+    room.command(Command::GrantLink(verbs::GrantLink {
+        rights: Rights::EDIT,
         ttl_ms: None,
         uses: std::num::NonZeroU32::MIN,
-    });
+    }));
     let first = room.sit(10, 1, false);
     assert_eq!(room.seats[first].viewer.view().right, Rights::VIEW);
     room.seats[first]

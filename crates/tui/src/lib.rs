@@ -21,6 +21,7 @@ mod pen;
 pub mod prefix;
 mod text;
 pub mod viewer;
+pub mod words;
 
 pub use clipboard::{Multiplexer, clipboard};
 pub use depth::{Depth, DumbTerminal};

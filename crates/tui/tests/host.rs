@@ -8,7 +8,11 @@ use common::{
     terminal,
 };
 use pillion_proto::ParticipantId;
-use pillion_session::{Command, Done, HostNotice, Target};
+use pillion_session::{
+    Command, HostNotice, Reply, Target,
+    host::{Offer, WhoLine},
+    verbs,
+};
 use pillion_tui::{HostAction, Want};
 use proptest::prelude::*;
 
@@ -44,11 +48,11 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
     let target = Target::from(key(3));
     let for_good = |for_good| {
         let target = target.clone();
-        HostAction::Command(Command::TurnAway { target, for_good })
+        HostAction::Command(Command::TurnAway(verbs::TurnAway { target, for_good }))
     };
-    let admit = HostAction::Command(Command::Admit {
+    let admit = HostAction::Command(Command::Admit(verbs::Admit {
         target: target.clone(),
-    });
+    }));
     for (pressed, answer) in [("y", admit), ("n", for_good(false)), ("N", for_good(true))] {
         desk.ui.notice(at(desk.now), knocks(3, "an\x1b[31mna"));
         desk.paint();
@@ -73,8 +77,8 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
 }
 
 fn knocks(id: u32, name: &str) -> HostNotice {
-    let mut asked = question("Let in to watch, from now on", id, name);
-    asked.who[1] = "by anna@example.org".into();
+    let mut asked = question(Offer::LetIn, id, name);
+    asked.who[1] = WhoLine::Proved(vec!["anna@example.org".into()]);
     HostNotice::Knocked {
         id: ParticipantId(id),
         name: name.into(),
@@ -90,9 +94,9 @@ fn no_is_a_refusal_and_a_gone_request_goes() {
     desk.asks(3, "anna");
     desk.paint();
     desk.reads_question();
-    let refuse = Command::Refuse {
+    let refuse = Command::RefuseRequest(verbs::RefuseRequest {
         target: key(3).into(),
-    };
+    });
     assert_eq!(desk.types(b"n"), [HostAction::Command(refuse)]);
     desk.paint();
     desk.asks(4, "bob");
@@ -393,7 +397,7 @@ proptest! {
         desk.paint();
         prop_assert_eq!(&everything(&desk.tty), &before, "after a question");
         desk.types(b"\x1dp");
-        desk.ui.done(at(0), Ok(Done::Who(vec![status(3, "anna")])));
+        desk.ui.done(at(0), Ok(Reply::Who(vec![status(3, "anna")]).into()));
         desk.paint();
         desk.types(b"q");
         desk.paint();

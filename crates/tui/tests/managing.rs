@@ -5,10 +5,9 @@ mod common;
 use common::{Person, at, view};
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{
-    AccessMode, KnockInfo, Knocks, Manage, ParticipantId, ParticipantInfo, Rights, Text,
-};
+use pillion_proto::{AccessMode, KnockInfo, Knocks, ParticipantId, ParticipantInfo, Rights, Text};
 use pillion_screen::Modes;
+use pillion_session::{Command, Target, verbs};
 use pillion_tui::{Action, UiInput};
 
 fn eve() -> PublicKey {
@@ -38,21 +37,36 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     viewer.sees("eve@example.org");
     let knock = || SubjectRef::key(eve());
     for (key, what) in [
-        ("y", Manage::Admit(knock())),
+        (
+            "y",
+            Command::Admit(verbs::Admit {
+                target: knock().into(),
+            }),
+        ),
         (
             "N",
-            Manage::Refuse {
-                who: knock(),
+            Command::TurnAway(verbs::TurnAway {
+                target: knock().into(),
                 for_good: true,
-            },
+            }),
         ),
-        ("m", Manage::Open(AccessMode::Team)),
+        (
+            "m",
+            Command::SetAccessMode(verbs::SetAccessMode {
+                mode: AccessMode::Team,
+            }),
+        ),
     ] {
-        assert_eq!(viewer.types(key.as_bytes()), [Action::Manage(what)]);
+        assert_eq!(viewer.types(key.as_bytes()), [Action::Command(what)]);
     }
     // The next below is somebody who is here.
     viewer.types(b"\x1b[B");
-    let [Action::Manage(Manage::Revoke(here))] = &viewer.types(b"r")[..] else {
+    let [
+        Action::Command(Command::Revoke(verbs::Revoke {
+            target: Target::One(here),
+        })),
+    ] = &viewer.types(b"r")[..]
+    else {
         panic!("no revocation");
     };
     let shown = PublicKey::from_bytes(&viewer.view.roster[1].identity).unwrap();
@@ -86,7 +100,12 @@ fn who_manages_names_people_who_are_not_here() {
     viewer.types(b"anna@example.org");
     viewer.sees("Let in to watch: anna@example.org▏");
     let who = || one("anna@example.org");
-    let allow = |right| [Action::Manage(Manage::Allow { who: who(), right })];
+    let allow = |right| {
+        [Action::Command(Command::Allow(verbs::Allow {
+            target: who().into(),
+            rights: right,
+        }))]
+    };
     assert_eq!(viewer.types(b"\r"), allow(Rights::VIEW));
     viewer.sees("a let in by name");
 
@@ -103,16 +122,22 @@ fn who_manages_names_people_who_are_not_here() {
         allow(Rights::VIEW)
     );
     let team = format!("team:{}/anna", eve());
-    let ban = [Action::Manage(Manage::Ban(one(&team)))];
+    let ban = [Action::Command(Command::Ban(verbs::Ban {
+        target: one(&team).into(),
+    }))];
     assert_eq!(viewer.types(format!("b{team}\r")), ban);
-    let unban = [Action::Manage(Manage::Unban(SubjectRef::Number(3)))];
+    let unban = [Action::Command(Command::Unban(verbs::Unban {
+        target: SubjectRef::Number(3).into(),
+    }))];
     assert_eq!(viewer.types(b"u3\r"), unban);
     // What is none of these is said at once, and the line stays.
     assert_eq!(viewer.types(b"bteam:00/anna\r"), []);
     viewer.sees("this is no team");
     assert_eq!(viewer.types(b"\x15forge:eve\r"), []);
     viewer.sees("Only the host can read a list of keys");
-    let ban = [Action::Manage(Manage::Ban(one("eve")))];
+    let ban = [Action::Command(Command::Ban(verbs::Ban {
+        target: one("eve").into(),
+    }))];
     assert_eq!(viewer.types(b"\x15eve\r"), ban);
 
     // Esc gives up the line, and then the list.
@@ -141,7 +166,13 @@ fn a_key_is_pasted_whole_and_nothing_else_is_typed() {
     assert_eq!(viewer.types(format!("{tail}\r\n\x1b[201~")), []);
     // The end is what can be seen.
     viewer.sees("SG/N0iAG0D29c anna@laptop▏");
-    let [Action::Manage(Manage::Allow { who, .. })] = &viewer.types(b"\r")[..] else {
+    let [
+        Action::Command(Command::Allow(verbs::Allow {
+            target: Target::One(who),
+            ..
+        })),
+    ] = &viewer.types(b"\r")[..]
+    else {
         panic!("nobody is let in");
     };
     assert_eq!(*who, one(key));
@@ -214,7 +245,11 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
         }],
     });
     viewer.view.roster.insert(0, here(22, "carl"));
-    let revoke = |seed: u8| [Action::Manage(Manage::Revoke(SubjectRef::key(key(seed))))];
+    let revoke = |seed: u8| {
+        [Action::Command(Command::Revoke(verbs::Revoke {
+            target: SubjectRef::key(key(seed)).into(),
+        }))]
+    };
     assert_eq!(viewer.types(b"r"), revoke(21));
     viewer.look();
     viewer.sees("> 21 bert");
@@ -228,7 +263,9 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
     assert_eq!(viewer.types(b"r"), revoke(20));
     // Who is let in is not given more by the same key pressed twice.
     viewer.types(b"\x1b[A\x1b[A\x1b[A");
-    let admit = [Action::Manage(Manage::Admit(SubjectRef::key(eve())))];
+    let admit = [Action::Command(Command::Admit(verbs::Admit {
+        target: SubjectRef::key(eve()).into(),
+    }))];
     assert_eq!(viewer.types(b"y"), admit);
     viewer.view.door.as_mut().unwrap().knocks.clear();
     viewer.view.roster.push(here(7, "eve"));

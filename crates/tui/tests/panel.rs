@@ -6,7 +6,7 @@ use common::{
     at,
     desk::{Desk, everything, forward, grant, key, opened, short, status},
 };
-use pillion_session::{Command, CommandError, Done};
+use pillion_session::{Command, CommandError, Reply, verbs};
 use pillion_tui::{HostAction, QrRows, Want};
 
 #[test]
@@ -18,8 +18,10 @@ fn the_panel_lists_and_commands() {
     desk.paint();
     let mut asking = status(4, "bob");
     asking.asking = true;
-    desk.ui
-        .done(at(0), Ok(Done::Who(vec![status(3, "anna"), asking])));
+    desk.ui.done(
+        at(0),
+        Ok(Reply::Who(vec![status(3, "anna"), asking]).into()),
+    );
     assert_eq!(desk.wants(), Some(Want::Panel));
     desk.paint();
     assert!(
@@ -37,9 +39,9 @@ fn the_panel_lists_and_commands() {
     assert_eq!(desk.types(b"gg"), [], "together with something else");
     assert_eq!(desk.types(b"g"), [grant(4)]);
     desk.types(b"\x1b[A");
-    let revoke = Command::Revoke {
+    let revoke = Command::Revoke(verbs::Revoke {
         target: key(3).into(),
-    };
+    });
     assert_eq!(desk.types(b"r"), [HostAction::Command(revoke)]);
     assert_eq!(desk.types(b"k"), []);
     desk.paint();
@@ -47,31 +49,34 @@ fn the_panel_lists_and_commands() {
         desk.rows()
             .contains("Put “anna” out and bar that identity? y yes")
     );
-    let kick = Command::Kick {
+    let kick = Command::Kick(verbs::Kick {
         target: key(3).into(),
-    };
+    });
     assert_eq!(desk.types(b"y"), [HostAction::Command(kick)]);
     assert_eq!(desk.types(b"s"), []);
     assert_eq!(desk.types(b"x"), [], "anything but y is no");
     assert_eq!(desk.types(b"s"), []);
-    assert_eq!(desk.types(b"y"), [HostAction::Command(Command::Stop)]);
+    assert_eq!(
+        desk.types(b"y"),
+        [HostAction::Command(Command::Stop(verbs::Stop {}))]
+    );
     assert_eq!(
         desk.types(b"c"),
-        [HostAction::Command(Command::Ticket { new: false })]
+        [HostAction::Command(Command::Ticket(verbs::Ticket {
+            new: false
+        }))]
     );
-    desk.ui.done(at(0), Ok(Done::Ticket("pillion1abc".into())));
+    desk.ui
+        .done(at(0), Ok(Reply::Ticket("pillion1abc".into()).into()));
     let out = String::from_utf8(desk.paint()).unwrap();
     assert!(out.contains("\x1b]52;c;cGlsbGlvbjFhYmM=\x07"), "{out:?}");
     assert!(desk.rows().contains("pillion1abc"));
-    desk.ui.done(
-        at(0),
-        Err(CommandError::NotNow("Nothing is shared.".into())),
-    );
+    desk.ui.done(at(0), Err(CommandError::NotShared));
     desk.paint();
-    assert!(desk.rows().contains("Nothing is shared."));
+    assert!(desk.rows().contains("This session is not shared"));
     assert_eq!(
         desk.later(600),
-        [HostAction::Command(Command::Who)],
+        [HostAction::Command(Command::Who(verbs::Who {}))],
         "kept up to date"
     );
     assert_eq!(desk.types(b"q"), []);
@@ -88,16 +93,12 @@ fn the_panel_keeps_its_choice_when_the_list_changes() {
     desk.types(b"\x1dp");
     desk.ui.done(
         at(0),
-        Ok(Done::Who(vec![status(3, "anna"), status(4, "bob")])),
+        Ok(Reply::Who(vec![status(3, "anna"), status(4, "bob")]).into()),
     );
     desk.types(b"\x1b[B");
     desk.ui.done(
         at(0),
-        Ok(Done::Who(vec![
-            status(1, "new"),
-            status(4, "bob"),
-            status(3, "anna"),
-        ])),
+        Ok(Reply::Who(vec![status(1, "new"), status(4, "bob"), status(3, "anna")]).into()),
     );
     desk.paint();
     desk.later(400);
@@ -111,7 +112,7 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
     desk.paint();
     desk.later(400);
     desk.ui
-        .done(at(desk.now), Ok(Done::Who(vec![status(3, "anna")])));
+        .done(at(desk.now), Ok(Reply::Who(vec![status(3, "anna")]).into()));
     assert_eq!(desk.types(b"g"), [], "nobody was in the list");
     desk.paint();
     assert!(desk.rows().contains("Too soon"), "{}", desk.rows());
@@ -121,20 +122,22 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
     assert_eq!(desk.types(b"g"), [grant(3)]);
     // Who may come in is changed the same way.
     let allow = pillion_proto::AccessMode::Team;
-    let door = Done::Door {
-        allow,
+    let door = Reply::AccessList(verbs::AccessListed {
+        mode: allow,
         people: Vec::new(),
         banned: Vec::new(),
         followed: Vec::new(),
-    };
-    desk.ui.done(at(desk.now), Ok(door));
+    });
+    desk.ui.done(at(desk.now), Ok(door.into()));
     desk.paint();
     assert_eq!(desk.types(b"m"), []);
     desk.later(400);
-    let allow = Some(pillion_proto::AccessMode::Link);
+    let mode = pillion_proto::AccessMode::Link;
     assert_eq!(
         desk.types(b"m"),
-        [HostAction::Command(Command::Open { allow })]
+        [HostAction::Command(Command::SetAccessMode(
+            verbs::SetAccessMode { mode }
+        ))]
     );
 }
 
@@ -173,8 +176,8 @@ fn keys_and_panel_in_one_read_go_where_they_belong() {
         actions,
         [
             forward(b"ls"),
-            HostAction::Command(Command::Who),
-            HostAction::Command(Command::Open { allow: None }),
+            HostAction::Command(Command::Who(verbs::Who {})),
+            HostAction::Command(Command::AccessList(verbs::AccessList {})),
             forward(b"make\r")
         ]
     );
@@ -280,12 +283,14 @@ fn the_link_is_ended_after_a_yes_and_questions_come_first() {
     desk.paint();
     assert!(shows_link(&desk), "{}", desk.rows());
     assert_eq!(desk.types(b"x"), []);
-    assert_eq!(desk.types(b"y"), [HostAction::Command(Command::EndLink)]);
-    desk.ui
-        .done(at(0), Ok(Done::Said("the link has ended".into())));
+    assert_eq!(
+        desk.types(b"y"),
+        [HostAction::Command(Command::EndLink(verbs::EndLink {}))]
+    );
+    desk.ui.done(at(0), Ok(Reply::EndLink(()).into()));
     desk.paint();
     assert!(
-        desk.rows().contains("the link has ended"),
+        desk.rows().contains("The link has ended"),
         "{}",
         desk.rows()
     );
@@ -331,7 +336,7 @@ fn a_code_is_asked_for_and_said() {
         desk.rows()
     );
     let said = "Say it aloud: 7-guitar-lantern. It works once, for ten minutes.";
-    desk.ui.done(at(0), Ok(Done::Said(said.into())));
+    desk.ui.said(at(0), said);
     desk.paint();
     assert!(desk.rows().contains(said), "{}", desk.rows());
 }
@@ -341,7 +346,8 @@ fn every_key_of_the_panel_is_said_at_any_width() {
     for cols in [40, 60, 80, 120] {
         let mut desk = Desk::new(cols, 24);
         desk.types(b"\x1dp");
-        desk.ui.done(at(0), Ok(Done::Who(vec![status(3, "anna")])));
+        desk.ui
+            .done(at(0), Ok(Reply::Who(vec![status(3, "anna")]).into()));
         desk.paint();
         for key in [
             "g let in or type",

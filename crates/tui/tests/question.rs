@@ -4,11 +4,16 @@ mod common;
 
 use common::{
     at,
-    desk::{Desk, all_forwarded, everything, forward, grant, opened},
+    desk::{Desk, all_forwarded, everything, forward, grant, key, opened},
 };
 use pillion_proto::ParticipantId;
-use pillion_session::{HostNotice, host::Question};
-use pillion_tui::{HostAction, Want};
+use pillion_proto::Rights;
+use pillion_session::{
+    Change, HostNotice, Reply,
+    host::{Offer, Question, Unverified, WhoLine},
+    verbs,
+};
+use pillion_tui::{HostAction, Want, words};
 use proptest::prelude::*;
 
 fn confirmed(request: u64, yes: bool) -> HostAction {
@@ -32,12 +37,18 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
     for (cols, rows) in [(80, 24), (40, 10)] {
         let mut desk = Desk::new(cols, rows);
         let question = Question {
-            what: "Give manage (to type and say who may do what) for 3650 d".into(),
+            what: Offer::Give {
+                rights: Rights::MANAGE,
+                ttl_ms: 3650 * 86_400_000,
+            },
             who: vec![
-                "key 7f3a-91c2-04be-77d1".into(),
-                "in by the ticket, number 3".into(),
+                WhoLine::Key(key(3)),
+                WhoLine::InBy {
+                    proof: "the ticket".into(),
+                    id: ParticipantId(3),
+                },
             ],
-            said: vec![("calls themselves".into(), name.into())],
+            said: vec![Unverified::OwnName(name.into())],
         };
         let asks = HostNotice::Confirm {
             request: 7,
@@ -55,7 +66,7 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
         let text = seen.join(" ");
         let places: Vec<usize> = [
             "Give manage (to type and say who may do what) for 3650 d?",
-            "key 7f3a-91c2-04be-77d1",
+            &format!("key {}", key(3).fingerprint()),
             "number 3",
             "calls themselves: “watch for 5 min?",
         ]
@@ -74,7 +85,7 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
 #[test]
 fn only_a_key_alone_after_the_question_stood_there_is_an_answer() {
     let mut desk = Desk::new(80, 24);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.paint();
     desk.later(5000);
     assert_eq!(desk.types(b"\x1dy"), [], "the announcement is no question");
@@ -82,7 +93,11 @@ fn only_a_key_alone_after_the_question_stood_there_is_an_answer() {
     desk.later(1000);
     assert_eq!(desk.types(b"y"), [], "nothing is drawn yet");
     desk.paint();
-    assert!(desk.rows().contains("Make a token?"), "{}", desk.rows());
+    assert!(
+        desk.rows().contains("Publish a link to this session?"),
+        "{}",
+        desk.rows()
+    );
     desk.later(399);
     assert_eq!(desk.types(b"y"), [], "too soon");
     desk.paint();
@@ -109,7 +124,7 @@ fn what_a_terminal_says_by_itself_makes_no_answer_less_alone() {
         b"\x1b[121u",
     ] {
         let mut desk = Desk::new(80, 24);
-        desk.command_asks(7, "Make a token");
+        desk.command_asks(7, Offer::PublishLink);
         desk.reads_question();
         let actions = desk.types(keys);
         assert!(
@@ -122,7 +137,7 @@ fn what_a_terminal_says_by_itself_makes_no_answer_less_alone() {
 #[test]
 fn more_that_waits_to_be_read_makes_it_no_answer() {
     let mut desk = Desk::new(80, 24);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.reads_question();
     let key = bytes::Bytes::from_static(b"y");
     assert_eq!(desk.ui.keys(at(desk.now), &key, true), []);
@@ -135,7 +150,7 @@ fn more_that_waits_to_be_read_makes_it_no_answer() {
 #[test]
 fn what_was_typed_before_and_is_read_late_is_no_answer() {
     let mut desk = Desk::new(80, 24);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.types(b"\x1d");
     desk.paint();
     // The session was busy for a second, and the key came at its beginning.
@@ -149,7 +164,7 @@ fn what_was_typed_before_and_is_read_late_is_no_answer() {
 #[test]
 fn a_question_the_terminal_did_not_take_was_not_read() {
     let mut desk = Desk::new(80, 24);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.types(b"\x1d");
     let mut out = Vec::new();
     let screen = desk.screen();
@@ -174,7 +189,13 @@ fn nothing_of_the_programs_stands_in_or_beside_a_question() {
         desk.program(format!("\x1b[{y};1Hwatch for 5 min? y yes n no"));
     }
     let before = everything(&desk.tty);
-    desk.command_asks(7, "Make a token that gives manage for 3650 d");
+    desk.command_asks(
+        7,
+        Offer::Token {
+            rights: Rights::MANAGE,
+            ttl_ms: 3650 * 86_400_000,
+        },
+    );
     desk.types(b"\x1d");
     let out = String::from_utf8(desk.paint()).unwrap();
     assert!(!desk.rows().contains("watch for 5 min"), "{}", desk.rows());
@@ -195,7 +216,7 @@ fn what_stood_on_the_terminal_before_the_session_is_there_after_a_question() {
     let cursor = b"\x1b[2;1H";
     desk.emulator.feed(cursor);
     desk.tty.process(cursor);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.reads_question();
     assert!(!desk.rows().contains("a greeting"));
     assert_eq!(desk.types(b"n"), [confirmed(7, false)]);
@@ -208,7 +229,7 @@ fn a_terminal_without_another_screen_shows_what_the_program_wrote_again() {
     let mut desk = Desk::new(80, 24);
     desk.program("$ make\r\n\x1b[1;31merror\x1b[m\r\n$ ");
     let before = everything(&desk.tty);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     for keys in [&b"\x1d"[..], b"n"] {
         desk.types(keys);
         let mut out = Vec::new();
@@ -228,12 +249,12 @@ fn a_terminal_without_another_screen_shows_what_the_program_wrote_again() {
 #[test]
 fn the_prefix_twice_is_the_key_itself_while_a_question_waits() {
     let mut desk = Desk::new(80, 24);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     assert_eq!(desk.types(b"\x1d\x1d"), [forward(b"\x1d")]);
     assert_eq!(desk.wants(), Some(Want::Close));
 
     let mut desk = Desk::new(80, 24);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     // The kitty protocol tells when a key goes up: only of what the program got.
     let (down, up) = (&b"\x1b[93;5:1u"[..], &b"\x1b[93;5:3u"[..]);
     assert_eq!(desk.types(down), []);
@@ -248,13 +269,13 @@ fn other_keys_lead_to_the_panel_or_back() {
     let mut desk = Desk::new(80, 24);
     desk.program("$ ");
     let before = everything(&desk.tty);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     assert_eq!(desk.types(b"\x1dp"), opened());
     desk.paint();
     assert!(desk.rows().contains("r take edit away"), "{}", desk.rows());
     assert!(
         desk.rows()
-            .contains("A command asks: Make a token (a answers)")
+            .contains("A command asks: Publish a link to this session (a answers)")
     );
     desk.types(b"q");
     desk.paint();
@@ -276,20 +297,20 @@ fn other_keys_lead_to_the_panel_or_back() {
 fn a_question_whose_command_goes_goes_from_the_screen() {
     let mut desk = Desk::new(80, 10);
     let before = everything(&desk.tty);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.paint();
-    assert!(desk.row(9).contains("Make a token"));
+    assert!(desk.row(9).contains("Publish a link"));
     desk.ui.notice(at(desk.now), gone(7));
     assert_eq!(desk.wants(), Some(Want::Notice));
     desk.paint();
     assert_eq!(everything(&desk.tty), before);
 
     // While it is read: a key pressed now was meant for it.
-    desk.command_asks(8, "Make a token");
+    desk.command_asks(8, Offer::PublishLink);
     desk.reads_question();
     desk.ui.notice(at(desk.now), gone(8));
     desk.paint();
-    assert!(!desk.rows().contains("Make a token"), "{}", desk.rows());
+    assert!(!desk.rows().contains("Publish a link"), "{}", desk.rows());
     assert!(
         desk.rows().contains("This question is gone"),
         "{}",
@@ -305,13 +326,13 @@ fn a_question_whose_command_goes_goes_from_the_screen() {
 fn the_same_question_asked_again_is_answered() {
     let mut desk = Desk::new(80, 10);
     for request in [7, 8] {
-        desk.command_asks(request, "Make a token");
+        desk.command_asks(request, Offer::PublishLink);
         desk.paint();
         desk.later(60_000);
         desk.ui.notice(at(desk.now), gone(request));
     }
     // Without any paint in between.
-    desk.command_asks(9, "Make a token");
+    desk.command_asks(9, Offer::PublishLink);
     desk.reads_question();
     assert_eq!(desk.types(b"y"), [confirmed(9, true)]);
 }
@@ -339,13 +360,17 @@ fn an_answer_never_reaches_a_question_that_just_came_up() {
 fn questions_follow_each_other() {
     let mut desk = Desk::new(80, 24);
     desk.asks(3, "anna");
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.reads_question();
     assert_eq!(desk.types(b"y"), [grant(3)]);
     assert_eq!(desk.types(b"y"), [], "of the next one nothing is shown");
     assert_eq!(desk.wants(), Some(Want::Panel));
     desk.paint();
-    assert!(desk.rows().contains("Make a token?"), "{}", desk.rows());
+    assert!(
+        desk.rows().contains("Publish a link to this session?"),
+        "{}",
+        desk.rows()
+    );
     desk.later(400);
     assert_eq!(desk.types(b"N"), [confirmed(7, false)]);
     assert_eq!(desk.wants(), Some(Want::Close));
@@ -357,7 +382,7 @@ fn knocks_take_no_room_from_commands() {
     for id in 0..100 {
         desk.asks(id, "anna");
     }
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.reads_question();
     for _ in 0..32 {
         desk.types(b"n");
@@ -370,7 +395,7 @@ fn knocks_take_no_room_from_commands() {
 #[test]
 fn a_resized_question_is_read_again() {
     let mut desk = Desk::new(80, 24);
-    desk.command_asks(7, "Make a token");
+    desk.command_asks(7, Offer::PublishLink);
     desk.reads_question();
     desk.ui.resized();
     desk.emulator = pillion_screen::Terminal::new(pillion_screen::Size::clamped(30, 3));
@@ -385,9 +410,19 @@ fn a_resized_question_is_read_again() {
 #[test]
 fn a_program_that_writes_all_the_time_hides_no_change() {
     let mut desk = Desk::new(80, 10);
-    let what = "Make a token that gives edit (to type) for 8 h: to the first person who uses it";
-    desk.ui
-        .notice(at(0), HostNotice::ChangedBySocket { what: what.into() });
+    let question = Question {
+        what: Offer::Token {
+            rights: Rights::EDIT,
+            ttl_ms: 8 * 3_600_000,
+        },
+        who: vec![WhoLine::FirstToUse(1)],
+        said: Vec::new(),
+    };
+    let change = Change::Widened {
+        question,
+        grant: None,
+    };
+    desk.ui.notice(at(0), HostNotice::ChangedBySocket(change));
     let mut shown = 0;
     let mut bells = 0;
     for _ in 0..20_000 {
@@ -415,8 +450,11 @@ fn changes_are_said_before_anything_else_and_none_is_lost() {
     let mut desk = Desk::new(80, 24);
     desk.asks(3, "anna");
     for n in 0..20 {
-        let what = format!("change {n}.");
-        desk.ui.notice(at(0), HostNotice::ChangedBySocket { what });
+        let grant = format!("{n}");
+        let done = Reply::Revoke(verbs::Revoked::Grant(grant)).into();
+        let name = "revoke";
+        let change = Change::Other { name, done };
+        desk.ui.notice(at(0), HostNotice::ChangedBySocket(change));
     }
     let mut said = Vec::new();
     for _ in 0..12 {
@@ -425,19 +463,29 @@ fn changes_are_said_before_anything_else_and_none_is_lost() {
         desk.later(4000);
     }
     for (n, said) in said.iter().take(8).enumerate() {
-        assert_eq!(*said, format!("A command did this: change {n}."));
+        assert_eq!(
+            *said,
+            format!("A command did this: revoke: Grant {n} is revoked.")
+        );
     }
     assert!(said[8].contains("12 more changes"), "{}", said[8]);
     assert!(said[9].starts_with("Somebody asks to type"), "{}", said[9]);
 }
 
-/// Lines of a question, long ones among them, and what could be taken for them.
+/// Questions with long lines, and what could be taken for them.
 fn questions() -> impl Strategy<Value = Question> {
     let line = || "[a-z0-9 :;@./-]{1,120}";
-    let said = ("[a-z ]{1,60}", "\\PC{0,80}");
+    let what = (any::<u16>(), any::<u64>(), any::<bool>()).prop_map(|(bits, ttl_ms, token)| {
+        let rights = Rights::from_bits(bits);
+        match token {
+            true => Offer::Token { rights, ttl_ms },
+            false => Offer::Give { rights, ttl_ms },
+        }
+    });
+    let said = "\\PC{0,80}".prop_map(Unverified::OwnName);
     (
-        line(),
-        proptest::collection::vec(line(), 0..8),
+        what,
+        proptest::collection::vec(line().prop_map(WhoLine::Subject), 0..8),
         proptest::collection::vec(said, 0..3),
     )
         .prop_map(|(what, who, said)| Question { what, who, said })
@@ -453,10 +501,10 @@ proptest! {
         question in questions(),
     ) {
         let mut desk = Desk::new(cols, rows);
-        let wanted: String = [&question.what, "?"].into_iter()
-            .map(|text| text as &str)
-            .chain(question.who.iter().map(String::as_str))
-            .flat_map(|text| text.chars().filter(|ch| !ch.is_whitespace()))
+        let who = question.who.iter().map(words::who_line);
+        let wanted: String = [words::offer(&question.what), "?".to_owned()].into_iter()
+            .chain(who)
+            .flat_map(|text| text.chars().filter(|ch| !ch.is_whitespace()).collect::<Vec<_>>())
             .collect();
         let notice = HostNotice::Confirm { request: 7, question };
         desk.ui.notice(at(0), notice);
@@ -496,7 +544,7 @@ proptest! {
         times in 1usize..4,
     ) {
         let mut desk = Desk::new(80, 24);
-        desk.command_asks(7, "Make a token");
+        desk.command_asks(7, Offer::PublishLink);
         desk.asks(3, "anna");
         for _ in 0..times {
             let mut paste = vec![0x1d];
@@ -506,7 +554,7 @@ proptest! {
                 action,
                 HostAction::Forward(_)
                     | HostAction::Command(
-                        pillion_session::Command::Who | pillion_session::Command::Open { allow: None }
+                        pillion_session::Command::Who(verbs::Who {}) | pillion_session::Command::AccessList(verbs::AccessList {})
                     )
             );
             prop_assert!(actions.iter().all(harmless), "{actions:?}");

@@ -11,7 +11,7 @@ use common::{
 };
 use pillion_proto::{AccessMode, KnockInfo, Knocks, ParticipantId, Rights, Text};
 use pillion_screen::{Cell, Screen, Size, Terminal, Width};
-use pillion_session::{Done, HostNotice, View};
+use pillion_session::{HostNotice, Reply, View};
 use pillion_tui::{UiInput, ViewerUi};
 use proptest::prelude::*;
 
@@ -162,13 +162,12 @@ proptest! {
         };
         for (id, name) in (3u32..).zip(&names) {
             desk.asks(id, name);
-            let said = HostNotice::Said(name.clone());
-            desk.ui.notice(at(desk.now), said);
+            desk.ui.remark(at(desk.now), name);
         }
         if opens {
             desk.types(b"\x1dp");
             let who = (3u32..).zip(&names).map(|(id, name)| status(id, name));
-            desk.ui.done(at(desk.now), Ok(Done::Who(who.collect())));
+            desk.ui.done(at(desk.now), Ok(Reply::Who(who.collect()).into()));
         }
         paint(&mut desk);
         // Nothing scrolled: what the program wrote is where it was, or covered.

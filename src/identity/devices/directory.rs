@@ -13,15 +13,11 @@ use pillion_proto::{
     },
 };
 use pillion_screen::clean::clean_name;
-use pillion_session::{Command, Done};
+use pillion_session::{Command, Reply, verbs};
 use pillion_store::{SessionState, list};
 
 use super::Devices;
-use crate::{
-    clock::unix_ms,
-    sessions::control::{self, Request},
-    settings::paths::Paths,
-};
+use crate::{clock::unix_ms, sessions::control, settings::paths::Paths};
 
 /// How long another session of this device may take to tell its ticket.
 const ASK_WITHIN: Duration = Duration::from_secs(3);
@@ -369,11 +365,12 @@ async fn sessions(paths: &Paths, without: Option<&str>) -> Result<Vec<ListedSess
         if session.state != SessionState::Live || without == Some(session.meta.id.as_str()) {
             continue;
         }
-        let request = Request::Command(Command::Ticket { new: false });
+        let command = Command::Ticket(verbs::Ticket { new: false });
         let socket = paths.socket(&session.meta.id);
-        let asked = tokio::time::timeout(ASK_WITHIN, control::ask(&socket, &request));
+        let asked = tokio::time::timeout(ASK_WITHIN, control::command(&socket, command));
         // What is private, or just ending, gives none.
-        if let Ok(Ok(Done::Ticket(ticket))) = asked.await
+        if let Ok(Ok(done)) = asked.await
+            && let Reply::Ticket(ticket) = done.reply
             && let Ok(ticket) = ticket.parse::<Ticket>()
         {
             all.push(ListedSession {

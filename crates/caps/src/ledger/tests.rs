@@ -5,7 +5,11 @@ use std::num::NonZeroU32;
 use proptest::{prelude::*, sample::Index};
 
 use super::*;
-use crate::{keys::SecretKey, proof::Binding, refusal::Malformed};
+use crate::{
+    binding::{Binding, PeerEndpoint, ProofContext},
+    keys::SecretKey,
+    refusal::Malformed,
+};
 
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
 const HOUR: u64 = 3_600_000;
@@ -47,18 +51,18 @@ fn root(audience: Audience, uses: u32, seed: u8) -> Grant {
     Grant::issue(&session(), terms(audience, uses), [seed; 16]).unwrap()
 }
 
-fn binding(identity: u8) -> Binding {
-    Binding {
-        exporter: [identity; 32],
+fn context(identity: u8) -> ProofContext {
+    ProofContext {
+        binding: Binding::tls_exporter([identity; 32]),
         host_endpoint: session().public(),
-        viewer_endpoint: key(99),
+        viewer_endpoint: PeerEndpoint::Proved(key(99)),
         session: session().public(),
     }
 }
 
 fn identity(seed: u8) -> VerifiedIdentity {
-    let proof = Proof::new(&secret(seed), &binding(seed), None, Role::Identity);
-    let verified = proof.verify_identity(key(seed), &binding(seed), None);
+    let proof = Proof::new(&secret(seed), &context(seed), None, Role::Identity);
+    let verified = proof.verify_identity(key(seed), &context(seed), None);
     verified.unwrap()
 }
 
@@ -84,7 +88,7 @@ impl Host {
 
     /// The grant presented by `who`, with the link's secret if it names one of ours.
     fn redeem(&mut self, grant: &Grant, who: u8) -> Result<Redemption, Refusal> {
-        let prove = |seed| Proof::new(&secret(seed), &binding(who), Some(grant.id()), Role::Link);
+        let prove = |seed| Proof::new(&secret(seed), &context(who), Some(grant.id()), Role::Link);
         let proof = match &grant.terms().audience {
             Audience::Link(named) => [LINK, OTHER_LINK]
                 .into_iter()
@@ -152,10 +156,10 @@ fn a_link_without_its_secret_admits_nobody() {
     let id = Some(grant.id());
     let stolen = [
         None,
-        Some(Proof::new(&secret(10), &binding(10), id, Role::Link)),
-        Some(Proof::new(&secret(LINK), &binding(11), id, Role::Link)),
-        Some(Proof::new(&secret(LINK), &binding(10), None, Role::Link)),
-        Some(Proof::new(&secret(LINK), &binding(10), id, Role::Identity)),
+        Some(Proof::new(&secret(10), &context(10), id, Role::Link)),
+        Some(Proof::new(&secret(LINK), &context(11), id, Role::Link)),
+        Some(Proof::new(&secret(LINK), &context(10), None, Role::Link)),
+        Some(Proof::new(&secret(LINK), &context(10), id, Role::Identity)),
     ];
     for proof in stolen {
         let verdict = host
@@ -202,9 +206,9 @@ fn a_foreign_grant_or_connection_is_refused() {
     assert_eq!(host.join(&foreign, 10).unwrap_err(), Refusal::OtherSession);
 
     let grant = host.issue(person(10), 0, 0);
-    let elsewhere = Binding {
+    let elsewhere = ProofContext {
         session: key(2),
-        ..binding(10)
+        ..context(10)
     };
     let proof = Proof::new(&secret(10), &elsewhere, None, Role::Identity);
     let identity = proof.verify_identity(key(10), &elsewhere, None).unwrap();

@@ -13,8 +13,8 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::{
-    close::clean,
     relay::{RelayCa, tls_config},
+    words::clean,
 };
 
 /// Longest wait for a connection to the service, TLS included.

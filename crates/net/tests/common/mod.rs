@@ -109,7 +109,9 @@ pub async fn viewer_hears<T>(
 
 pub async fn host_connected(net: &mut HostNet) -> ConnId {
     host_hears(net, "a connection", |input| match input {
-        HostInput::Connected { conn, .. } | HostInput::Proved { conn, .. } => Some(conn),
+        HostInput::Connected { conn, .. } | HostInput::HandshakeConfirmed { conn, .. } => {
+            Some(conn)
+        }
         _ => None,
     })
     .await

@@ -326,15 +326,17 @@ pub struct Waiting {
     pub wait_ms: u32,
 }
 
-/// What came of a [`ManageRequest`](crate::ManageRequest).
+/// What came of a [`CommandRequest`](crate::CommandRequest).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManageAnswer {
+pub struct CommandAnswer {
     /// The request's number.
     pub id: u32,
+    /// Its verb's number.
+    pub verb: u16,
     /// Whether it was carried out.
     pub done: bool,
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// What came of it, or why it was not carried out (`pillion_session::verbs`).
+    pub body: Bytes,
 }
 
 /// Somebody who knocks.
@@ -395,7 +397,7 @@ pub enum FromHost {
     /// You are being announced.
     Waiting(Waiting),
     /// What came of managing.
-    ManageAnswer(ManageAnswer),
+    CommandAnswer(CommandAnswer),
     /// Who knocks.
     Knocks(Knocks),
     /// A message from a newer version: skipped.
@@ -421,7 +423,7 @@ impl FromHost {
             FromHost::Grant(grant) => put(out, tag::host::GRANT, grant),
             FromHost::Notice(notice) => put(out, tag::host::NOTICE, notice),
             FromHost::Waiting(waiting) => put(out, tag::host::WAITING, waiting),
-            FromHost::ManageAnswer(answer) => put(out, tag::host::MANAGE_ANSWER, answer),
+            FromHost::CommandAnswer(answer) => put(out, tag::host::COMMAND_ANSWER, answer),
             FromHost::Knocks(knocks) => put(out, tag::host::KNOCKS, knocks),
             FromHost::Unknown(tag) => encode_message(out, *tag, &[]),
         }
@@ -480,7 +482,7 @@ impl FromHost {
             }
             tag::host::NOTICE => FromHost::Notice(get(payload, "a notice")?),
             tag::host::WAITING => FromHost::Waiting(get(payload, "a waiting")?),
-            tag::host::MANAGE_ANSWER => FromHost::ManageAnswer(get(payload, "an answer")?),
+            tag::host::COMMAND_ANSWER => FromHost::CommandAnswer(get(payload, "an answer")?),
             tag::host::KNOCKS => {
                 let knocks: Knocks = get(payload, "who knocks")?;
                 bounded(

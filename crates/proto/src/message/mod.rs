@@ -5,7 +5,6 @@ mod entry;
 mod history;
 mod host;
 mod input;
-mod manage;
 mod track;
 mod viewer;
 
@@ -22,7 +21,6 @@ pub use entry::*;
 pub use history::*;
 pub use host::*;
 pub use input::*;
-pub use manage::*;
 pub use track::*;
 pub use viewer::*;
 

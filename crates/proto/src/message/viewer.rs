@@ -3,9 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    JoinId, KeyBytes, ManageRequest, ProtocolError, SignatureBytes, TrackId, bounded, get, put,
-};
+use super::{JoinId, KeyBytes, ProtocolError, SignatureBytes, TrackId, bounded, get, put};
 use crate::{
     framer::encode_message,
     growing,
@@ -111,6 +109,21 @@ pub struct Ack {
     pub frame: u64,
 }
 
+/// What a participant with the right to manage wants done. The hello on the same connection proved whose key it comes
+/// from.
+///
+/// The verb travels as a number and a message of its own, so a host can say of a verb that it does not know that it
+/// does not know it, and a verb can gain fields. What the verbs are is `pillion_session::verbs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRequest {
+    /// Comes back in the answer; counts the requests of a connection.
+    pub id: u32,
+    /// The verb's number.
+    pub verb: u16,
+    /// The rest of it.
+    pub body: Bytes,
+}
+
 /// A sign of life; the answer carries the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
@@ -143,7 +156,7 @@ pub enum FromViewer {
     /// Before all else, in early data.
     Resume(Resume),
     /// Something only who manages may ask for.
-    Manage(ManageRequest),
+    Command(CommandRequest),
     /// What the viewer looks at.
     Subscribe(Subscribe),
     /// A message from a newer version: skipped.
@@ -168,7 +181,7 @@ impl FromViewer {
                 );
             }
             FromViewer::Resume(resume) => put(out, tag::viewer::RESUME, resume),
-            FromViewer::Manage(request) => put(out, tag::viewer::MANAGE, request),
+            FromViewer::Command(request) => put(out, tag::viewer::COMMAND, request),
             FromViewer::Subscribe(subscribe) => put(out, tag::viewer::SUBSCRIBE, subscribe),
             FromViewer::Unknown(tag) => encode_message(out, *tag, &[]),
         }
@@ -223,7 +236,7 @@ impl FromViewer {
                 )?;
                 FromViewer::Resume(resume)
             }
-            tag::viewer::MANAGE => FromViewer::Manage(get(payload, "a request to manage")?),
+            tag::viewer::COMMAND => FromViewer::Command(get(payload, "a request to manage")?),
             tag::viewer::SUBSCRIBE => {
                 let subscribe: Subscribe = get(payload, "a subscription")?;
                 subscribe.is_bounded()?;

@@ -1,19 +1,20 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, PublicKey, SecretKey};
-use pillion_people::{Invited, Issuer, Removals, SshKey, SubjectRef, Trust};
+use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
+use pillion_people::{Issuer, Removals, SshKey, Trust};
 use pillion_proto::{
     AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackKind, TrackState,
 };
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroU32;
-use thiserror::Error;
 
 use crate::host::{
-    commands::question::Question,
+    commands::{
+        question::Question,
+        verbs::{Command, CommandError, Done, Shortfall},
+    },
     people::records::Records,
     tracks::pack::{HistoryJob, PackedHistory},
 };
@@ -23,8 +24,8 @@ use crate::types::{ConnId, Stream};
 pub struct HostConfig {
     /// The session's key: its endpoint id, and the root of every grant.
     pub session_key: SecretKey,
-    /// The person's key.
-    pub identity: SecretKey,
+    /// The person's key. Its secret is the driver's to use: see [`HostOutput::Sign`].
+    pub identity: PublicKey,
     /// Fresh randomness for link keys and grant ids; never written down.
     pub seed: [u8; 32],
     /// The session's name.
@@ -145,7 +146,7 @@ pub enum HostInput {
         attached: bool,
     },
     /// Somebody resumes an earlier TLS session, and its handshake is under way: what it says until
-    /// [`HostInput::Proved`] may be a recording of what was said once before. Only anybody who held the
+    /// [`HostInput::HandshakeConfirmed`] may be a recording of what was said once before. Only anybody who held the
     /// earlier session can read what is said to it.
     EarlyConnected {
         /// The connection.
@@ -156,22 +157,22 @@ pub enum HostInput {
         from: Network,
     },
     /// The handshake of a connection that began early is complete.
-    Proved {
+    HandshakeConfirmed {
         /// The connection.
         conn: ConnId,
-        /// Its exported keying material.
-        exporter: [u8; 32],
+        /// What proofs on it are bound to.
+        binding: Binding,
     },
     /// Somebody connected; nothing is known of them but that TLS holds.
     Connected {
         /// The connection.
         conn: ConnId,
-        /// The other end's endpoint id.
-        peer: PublicKey,
+        /// The other end's endpoint. One that is not proved gives neither codes nor early data.
+        peer: PeerEndpoint,
         /// Where it comes from, as far as that is known.
         from: Network,
-        /// The connection's exported keying material.
-        exporter: [u8; 32],
+        /// What proofs on it are bound to.
+        binding: Binding,
     },
     /// Bytes came.
     Received {
@@ -195,6 +196,21 @@ pub enum HostInput {
     Disconnected {
         /// The connection.
         conn: ConnId,
+    },
+    /// The answer to [`HostOutput::Sign`]. One to an older request counts for nothing.
+    Signed {
+        /// From the request.
+        request: u64,
+        /// The signature.
+        signature: Signature,
+    },
+    /// The person's key does not sign what [`HostOutput::Sign`] asks for: it was refused, or its holder can't
+    /// be reached.
+    NotSigned {
+        /// From the request.
+        request: u64,
+        /// Why, for people.
+        why: String,
     },
     /// Where the endpoint can be reached, for tickets; told at the start and on every change.
     Addresses {
@@ -251,6 +267,16 @@ pub enum HostInput {
     Tick,
 }
 
+impl HostInput {
+    /// The answer to [`HostOutput::Sign`] of a driver that has the secret at hand.
+    pub fn signed_with(secret: &SecretKey, request: u64, input: &SigningInput) -> HostInput {
+        HostInput::Signed {
+            request,
+            signature: input.sign(secret),
+        }
+    }
+}
+
 /// Who gives a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
@@ -259,294 +285,6 @@ pub enum Actor {
     /// A program of the host's account, through the control socket. Once somebody else has typed, or
     /// may, this proves nothing, so what widens rights is confirmed at the terminal.
     Socket,
-}
-
-/// Whom a command is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
-    /// Somebody or a grant, by what a person named them by, or by the identity key that a list or a question showed.
-    One(SubjectRef),
-    /// Exactly these, whom a question showed.
-    Exactly(Vec<Invited>),
-    /// Anybody who holds one of the SSH keys of a list.
-    Keys {
-        /// Where the list is, for people: a file or an address.
-        from: String,
-        /// The keys.
-        keys: Vec<SshKey>,
-        /// Whether it is an address, where keys that are added later are to be found.
-        is_address: bool,
-    },
-    /// Everyone who came by a link grant.
-    Links,
-    /// Everyone.
-    All,
-}
-
-impl From<SubjectRef> for Target {
-    fn from(whom: SubjectRef) -> Target {
-        Target::One(whom)
-    }
-}
-
-impl From<PublicKey> for Target {
-    fn from(key: PublicKey) -> Target {
-        Target::One(SubjectRef::key(key))
-    }
-}
-
-/// What can be asked of a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
-    /// Start sharing (again) from what is on the screen now (`from_start`: from the first line).
-    Share {
-        /// From the first line rather than from the top of the screen.
-        from_start: bool,
-    },
-    /// End sharing; the program goes on.
-    Stop,
-    /// The ticket; `new` makes the old one stop working.
-    Ticket {
-        /// Replace it.
-        new: bool,
-    },
-    /// Who is here.
-    Who,
-    /// How the session stands.
-    Status,
-    /// The session's tracks.
-    Tracks,
-    /// Open another terminal.
-    New {
-        /// What to call it; empty for what its program says.
-        title: String,
-        /// What to run; empty for what the host's terminals run.
-        command: Vec<String>,
-    },
-    /// End a track's program, or forget a track that ended.
-    Close {
-        /// Which.
-        track: TrackId,
-    },
-    /// Show another terminal on the host's own.
-    Show {
-        /// Which.
-        track: TrackId,
-    },
-    /// Give a participant a right.
-    Grant {
-        /// Whom.
-        target: Target,
-        /// What.
-        right: Rights,
-        /// For how long, in milliseconds; the session's default when `None`.
-        ttl_ms: Option<u64>,
-    },
-    /// Make a token for somebody who is not here yet.
-    GrantLink {
-        /// What.
-        right: Rights,
-        /// For how long, in milliseconds.
-        ttl_ms: Option<u64>,
-        /// How many people may use it.
-        uses: NonZeroU32,
-    },
-    /// Say no to a request for edit.
-    Refuse {
-        /// Whose.
-        target: Target,
-    },
-    /// Take edit away.
-    Revoke {
-        /// Whose, or which grant.
-        target: Target,
-    },
-    /// Put somebody out, and bar that identity and what else they proved to be. As whatever takes something
-    /// from a person, it ends the tokens they came with.
-    Kick {
-        /// Whom.
-        target: Target,
-    },
-    /// Say who may come in; without `allow`, tell how it stands.
-    Open {
-        /// From now on.
-        allow: Option<AccessMode>,
-    },
-    /// Put somebody on the list of who may come in, here or not.
-    Allow {
-        /// Whom.
-        target: Target,
-        /// What they may do.
-        right: Rights,
-    },
-    /// Let somebody in who knocks, and put them on the list.
-    Admit {
-        /// Whom.
-        target: Target,
-    },
-    /// Turn somebody away who knocks; if nobody like that does, say no to their request for edit.
-    TurnAway {
-        /// Whom.
-        target: Target,
-        /// Bar them, too.
-        for_good: bool,
-    },
-    /// Keep out anybody who is or proves to be this, here or not.
-    Ban {
-        /// Whom; as for [`Command::Allow`].
-        target: Target,
-    },
-    /// Undo that.
-    Unban {
-        /// Whom.
-        target: Target,
-    },
-    /// Use a link service from now on, in place of any other.
-    UseService {
-        /// Its URL. The driver has parsed it.
-        service: String,
-        /// Publish a link there; else only spoken codes are exchanged by it. A link that is published
-        /// goes along.
-        link: bool,
-    },
-    /// End the link; the session goes on.
-    EndLink,
-    /// A spoken code is to be made by the link service in use. The driver does it.
-    Code,
-}
-
-/// What a command brought.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Done {
-    /// A sentence for who asked.
-    Said(String),
-    /// The ticket.
-    Ticket(String),
-    /// A grant token and when it ends, in milliseconds since the Unix epoch.
-    Token {
-        /// The string.
-        token: String,
-        /// The grant's id, for `revoke`.
-        grant: String,
-        /// Its end.
-        expires_unix_ms: u64,
-    },
-    /// Who is here.
-    Who(Vec<ParticipantStatus>),
-    /// How the session stands.
-    Status(SessionStatus),
-    /// The tracks, by number.
-    Tracks(Vec<TrackStatus>),
-    /// The track that was opened, or is shown.
-    Opened(TrackId),
-    /// Who may come in.
-    Door {
-        /// The rule.
-        allow: AccessMode,
-        /// The list.
-        people: Vec<(String, Rights)>,
-        /// Who is kept out.
-        banned: Vec<String>,
-        /// Addresses of lists that are looked at again.
-        followed: Vec<String>,
-    },
-}
-
-/// One line of `pillion who`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParticipantStatus {
-    /// Number.
-    pub id: ParticipantId,
-    /// Name, cleaned; unverified.
-    pub name: String,
-    /// Identity key.
-    pub identity: PublicKey,
-    /// Rights.
-    pub right: Rights,
-    /// When the right falls back to view, in milliseconds since the Unix epoch.
-    pub until_unix_ms: Option<u64>,
-    /// Connected now.
-    pub here: bool,
-    /// Connected, but nothing was heard of them for a few seconds.
-    pub silent: bool,
-    /// Has asked for edit and waits.
-    pub asking: bool,
-    /// Is not in, and waits to be let in.
-    pub knocking: bool,
-    /// How they proved who they are, or what let them in; for people.
-    pub proof: String,
-    /// How the connection travels.
-    pub path: PathKind,
-    /// Round trip, in microseconds, once known.
-    pub rtt_us: Option<u32>,
-    /// Frames this viewer is behind.
-    pub lag_frames: u64,
-}
-
-/// One line of `pillion ls SESSION`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrackStatus {
-    /// Number.
-    pub id: TrackId,
-    /// Kind.
-    pub kind: TrackKind,
-    /// Title, cleaned; unverified.
-    pub title: String,
-    /// Whether it runs, and how it ended.
-    pub state: TrackState,
-    /// Who opened it.
-    pub opener: ParticipantId,
-    /// What they call themselves.
-    pub opener_name: String,
-    /// Columns and rows; `None` when it can't be looked at any more.
-    pub size: Option<(u16, u16)>,
-    /// The host's own terminal shows it.
-    pub shown: bool,
-    /// Viewers who look at it.
-    pub viewers: u32,
-}
-
-/// How a session stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionStatus {
-    /// Name.
-    pub name: String,
-    /// Shared right now.
-    pub shared: bool,
-    /// Viewers connected.
-    pub viewers: u32,
-    /// When it started, in milliseconds since the Unix epoch.
-    pub started_unix_ms: u64,
-    /// Edit can't be granted.
-    pub read_only: bool,
-}
-
-/// Why a command was not carried out. The text says what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
-pub enum CommandError {
-    /// Nobody is meant by that.
-    #[error("nobody here {whom}; `pillion who` lists who is here")]
-    Unknown {
-        /// What nobody is or has: "is called \"anna\"", "has the number 3".
-        whom: String,
-    },
-    /// More than one is meant by that.
-    #[error(
-        "\"{name}\" could be any of {}; say which by the number, the whole fingerprint or the whole id",
-        choices.join(", ")
-    )]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// "2 anna (7f3a-…)" each.
-        choices: Vec<String>,
-    },
-    /// Not in this state of the session.
-    #[error("{0}")]
-    NotNow(String),
-    /// Not by this actor.
-    #[error("{0}")]
-    NotAllowed(String),
 }
 
 /// Something the person at the host should see.
@@ -601,10 +339,7 @@ pub enum HostNotice {
         request: u64,
     },
     /// A command through the control socket changed who may come in or do what.
-    ChangedBySocket {
-        /// What it did.
-        what: String,
-    },
+    ChangedBySocket(Change),
     /// Somebody came.
     Joined {
         /// Who.
@@ -634,8 +369,69 @@ pub enum HostNotice {
         /// Connected now.
         here: bool,
     },
-    /// Anything else worth a line.
-    Said(String),
+    /// What was taken away, though not by a command, does not outlive this run.
+    FellShort(Shortfall),
+    /// What was taken away while the disk was full is written down now.
+    CaughtUp,
+    /// New keys of a list could not be put on the access list.
+    KeysNotListed {
+        /// Where the list is.
+        from: String,
+        /// Why.
+        error: CommandError,
+    },
+    /// Somebody on the access list could not be given their rights.
+    RightsNotGiven(CommandError),
+    /// Somebody else tried to join by what a code gave, and was refused.
+    CodePassedOn {
+        /// The code's number.
+        number: u32,
+    },
+    /// The one who used a code did not join within ten minutes.
+    CodeMissed {
+        /// The code's number.
+        number: u32,
+    },
+    /// The host's identity key did not sign that the session is its own, so nobody can be let in.
+    NotVouched {
+        /// Why not, cleaned.
+        why: String,
+    },
+    /// A viewer opened a terminal.
+    TerminalOpened {
+        /// Who.
+        id: ParticipantId,
+        /// Name, cleaned.
+        name: String,
+        /// Its number.
+        track: TrackId,
+    },
+    /// A team took back the membership of somebody who was here.
+    MembershipEnded {
+        /// Name, cleaned.
+        name: String,
+    },
+}
+
+/// What a command through the control socket changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Who may join or do what: as it would have been asked.
+    Widened {
+        /// What, and who got it.
+        question: Question,
+        /// The id of the grant, of a token.
+        grant: Option<String>,
+    },
+    /// The ticket was replaced.
+    TicketReplaced,
+    /// Anything else.
+    Other {
+        /// The command, as it is given to `pillion`.
+        name: &'static str,
+        /// What came of it.
+        done: Done,
+    },
 }
 
 /// What goes into the session's log. Opaque to the store but for the numbers.
@@ -703,6 +499,14 @@ pub enum LogEntry {
 /// What a host wants done. In order.
 #[derive(Debug)]
 pub enum HostOutput {
+    /// Have the person's key sign this, that the session is theirs, and say [`HostInput::Signed`] or
+    /// [`HostInput::NotSigned`]. Hellos wait for it, six seconds at most.
+    Sign {
+        /// Goes into the answer.
+        request: u64,
+        /// What to sign.
+        input: SigningInput,
+    },
     /// Send these bytes on a stream; the first ones on a track stream open it.
     Send {
         /// Connection.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::PublicKey;
+use pillion_caps::{Binding, PeerEndpoint, PublicKey};
 use pillion_proto::{
     Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, Refused, Subscribe,
     TrackId,
@@ -43,11 +43,11 @@ const SILENT_AFTER_US: u64 = 2_500_000;
 
 /// One connection.
 pub(in crate::host) struct Conn {
-    pub(in crate::host) peer: PublicKey,
+    pub(in crate::host) peer: PeerEndpoint,
     /// Where it comes from.
     pub(in crate::host) from: Lineage,
-    /// What proofs on it sign; `None` while its handshake is under way.
-    pub(in crate::host) exporter: Option<[u8; 32]>,
+    /// What proofs on it are bound to; `None` while its handshake is under way.
+    pub(in crate::host) binding: Option<Binding>,
     pub(in crate::host) early: Early,
     pub(in crate::host) since_us: u64,
     framer: Framer,
@@ -85,6 +85,8 @@ pub(in crate::host) struct PendingHello {
 /// What for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::host) enum PendingOn {
+    /// The identity's word that the session is its own.
+    Certificate,
     /// An issuer's keys.
     Keys,
     /// Lists of SSH keys.
@@ -113,15 +115,15 @@ pub(in crate::host) struct Member {
 
 impl Conn {
     pub(in crate::host) fn new(
-        peer: PublicKey,
+        peer: PeerEndpoint,
         from: Network,
-        exporter: Option<[u8; 32]>,
+        binding: Option<Binding>,
         now_us: u64,
     ) -> Conn {
         Conn {
             peer,
             from: from.lineage(),
-            exporter,
+            binding,
             early: Early::Unasked,
             since_us: now_us,
             framer: Framer::new(MAX_FROM_VIEWER),
@@ -298,7 +300,7 @@ impl Host {
             FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
             FromViewer::Ping(Ping { nonce }) => self.send(conn, &FromHost::Pong(Ping { nonce })),
             FromViewer::Leave => self.close(conn, 0, "left"),
-            FromViewer::Manage(request) => self.on_manage(conn, request)?,
+            FromViewer::Command(request) => self.on_remote_command(conn, request)?,
             FromViewer::NeedSnapshot(track) => self.on_need_snapshot(conn, track),
             FromViewer::Subscribe(subscribe) => self.on_subscribe(conn, subscribe)?,
             FromViewer::Unknown(_) => {}

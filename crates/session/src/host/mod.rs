@@ -7,7 +7,7 @@
 //! authority something is done, and `rate` how often.
 
 mod api;
-mod commands;
+pub mod commands;
 mod conn;
 mod door;
 mod fault;
@@ -19,7 +19,7 @@ mod tracks;
 use std::collections::{BTreeMap, VecDeque};
 
 use iroh_base::EndpointAddr;
-use pillion_caps::{Domain, PublicKey, SecretKey, Signature, sign};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::{Name, Trust};
 use pillion_proto::{AccessMode, FromHost, JoinId, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
@@ -30,11 +30,14 @@ use rand_chacha::{
 
 pub use api::*;
 pub use commands::confirm::CONFIRM_WITHIN_US;
-pub use commands::question::Question;
+pub use commands::question::{Offer, Question, Unverified, WhoLine};
 pub use people::records::{Forgetful, Records};
 pub use tracks::pack::{HistoryJob, PackedHistory};
 
-use crate::types::{ConnId, Now};
+use crate::{
+    host::commands::verbs::{CommandError, Done},
+    types::{ConnId, Now},
+};
 
 /// How often grants are compared with the wall clock at least, in microseconds: it may jump.
 const LOOK_AT_CLOCK_US: u64 = 30_000_000;
@@ -42,6 +45,9 @@ const LOOK_AT_CLOCK_US: u64 = 30_000_000;
 /// One hosted session.
 pub struct Host {
     keys: Keys,
+    certificate: door::certificate::Certificate,
+    /// Requests to sign so far: the number of the newest.
+    sign_requests: u64,
     names: Names,
     read_only: bool,
     edit_ttl_ms: u64,
@@ -82,8 +88,6 @@ pub struct Host {
 struct Keys {
     session: SecretKey,
     identity: PublicKey,
-    /// The identity's word that the session is its own.
-    certificate: Signature,
 }
 
 /// What viewers are told, cleaned.
@@ -94,7 +98,8 @@ struct Names {
 }
 
 impl Host {
-    /// A host that shares nothing yet ([`Command::Share`] starts that).
+    /// A host that shares nothing yet ([`Command::Share`] starts that). Its first output has the identity
+    /// sign that the session is its own.
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
         let rights = people::rights::Grants::new(session, config.read_only, config.ledger);
@@ -112,20 +117,17 @@ impl Host {
             now.mono_us,
         );
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
-        Host {
+        let mut host = Host {
             names: Names {
                 session: clean_name(&config.name, MAX_NAME),
                 host: host_name.clone(),
                 software: config.software,
             },
-            roster: people::roster::Roster::new(&host_name, &config.identity.public()),
+            roster: people::roster::Roster::new(&host_name, &config.identity),
+            certificate: door::certificate::Certificate::Missing,
+            sign_requests: 0,
             keys: Keys {
-                identity: config.identity.public(),
-                certificate: sign(
-                    &config.identity,
-                    Domain::SessionCertificate,
-                    session.as_bytes(),
-                ),
+                identity: config.identity,
                 session: config.session_key,
             },
             read_only: config.read_only,
@@ -161,7 +163,9 @@ impl Host {
             codes: door::codes::Codes::default(),
             lists: door::key_lists::KeyLists::new(config.lists),
             attribution: commands::audit::Attribution::new(now.mono_us),
-        }
+        };
+        host.request_certificate();
+        host
     }
 
     /// Takes in what happened.
@@ -182,15 +186,17 @@ impl Host {
             HostInput::Resized { track, size } => self.on_resized(track, size),
             HostInput::Tty { attached } => self.on_tty(attached),
             HostInput::EarlyConnected { conn, peer, from } => {
-                self.on_connected(conn, peer, from, None);
+                self.on_connected(conn, PeerEndpoint::Proved(peer), from, None);
             }
-            HostInput::Proved { conn, exporter } => self.on_proved(conn, exporter),
+            HostInput::HandshakeConfirmed { conn, binding } => {
+                self.on_handshake_confirmed(conn, binding)
+            }
             HostInput::Connected {
                 conn,
                 peer,
                 from,
-                exporter,
-            } => self.on_connected(conn, peer, from, Some(exporter)),
+                binding,
+            } => self.on_connected(conn, peer, from, Some(binding)),
             HostInput::Received {
                 conn,
                 stream,
@@ -198,6 +204,8 @@ impl Host {
             } => self.on_received(conn, stream, &bytes),
             HostInput::Path { conn, kind, rtt_us } => self.on_path(conn, kind, rtt_us),
             HostInput::Disconnected { conn } => self.forget(conn),
+            HostInput::Signed { request, signature } => self.on_signed(request, signature),
+            HostInput::NotSigned { request, why } => self.on_not_signed(request, &why),
             HostInput::Addresses { addr } => self.on_addresses(addr),
             HostInput::Command {
                 request,

@@ -4,11 +4,7 @@ use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantId, Right, Rights};
 use serde_json::{Map, Value};
 
-use crate::host::{
-    Host,
-    api::{Actor, CommandError},
-    people::rights::ManageRight,
-};
+use crate::host::{Host, api::Actor, commands::verbs::CommandError, people::rights::ManageRight};
 
 /// Who does something.
 #[derive(Debug)]
@@ -85,10 +81,7 @@ impl Host {
             .get(id)
             .is_some_and(|person| person.standing.right.has(Right::Manage));
         match manages && *own != id {
-            true => Err(CommandError::NotAllowed(format!(
-                "{} manages this session, too: only its host changes what they may do",
-                self.label(id)
-            ))),
+            true => Err(CommandError::ManagesToo(self.person_label(id))),
             false => Ok(()),
         }
     }
@@ -101,11 +94,10 @@ impl Host {
     ) -> Result<(), CommandError> {
         match by {
             Principal::CoHost { right: own, .. } if !own.may_give(right) => {
-                let text = match right.has(Right::Manage) {
-                    true => "your right to manage can't be passed on: ask the host to give it",
-                    false => "you can't give a right that you don't have: ask the host to give it",
-                };
-                Err(CommandError::NotAllowed(text.into()))
+                Err(match right.has(Right::Manage) {
+                    true => CommandError::NotDelegable,
+                    false => CommandError::NotTheirsToGive,
+                })
             }
             _ => Ok(()),
         }

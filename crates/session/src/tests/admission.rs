@@ -5,7 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_people::{Claim, EmailClaim, Serial, SubjectRef, TeamKey, Trust, TrustedIssuer};
 use pillion_proto::{
-    AccessMode, FromHost, FromViewer, Manage, ManageRequest, Ping, RefusedCode, Resume, Rights,
+    AccessMode, CommandRequest, FromHost, FromViewer, Ping, RefusedCode, Resume, Rights,
     VersionRange,
 };
 
@@ -14,8 +14,8 @@ use super::{
     joining::{hello, say},
 };
 use crate::{
-    Actor, Command, CommandError, ConnId, Done, HostConfig, HostInput, HostNotice, Phase, Stream,
-    ViewerConfig, ViewerInput,
+    Actor, Command, CommandError, ConnId, HostConfig, HostInput, HostNotice, Phase, Reply, Stream,
+    ViewerConfig, ViewerInput, verbs,
 };
 
 /// A session that only invited people come into.
@@ -53,16 +53,16 @@ fn open_knocks(world: &World) -> usize {
     open
 }
 
-fn admit(world: &mut World, name: &str) -> Result<Done, CommandError> {
-    world.command(Command::Admit {
+fn admit(world: &mut World, name: &str) -> Result<Reply, CommandError> {
+    world.command(Command::Admit(verbs::Admit {
         target: named(name),
-    })
+    }))
 }
 
 fn turn_away(world: &mut World, name: &str, for_good: bool) {
     let target = named(name);
     world
-        .command(Command::TurnAway { target, for_good })
+        .command(Command::TurnAway(verbs::TurnAway { target, for_good }))
         .unwrap();
 }
 
@@ -96,7 +96,7 @@ fn a_stranger_with_the_ticket_knocks_and_learns_nothing_until_admitted() {
         &world.notices[..],
         [.., HostNotice::Knocked { name, .. }] if name == "anna"
     ));
-    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert!(who[0].knocking && !who[0].here && who[0].proof.contains("key "));
@@ -104,7 +104,7 @@ fn a_stranger_with_the_ticket_knocks_and_learns_nothing_until_admitted() {
     admit(&mut world, "anna").unwrap();
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
     world.assert_same_screen(anna);
-    let Ok(Done::Who(now)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(now)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert_eq!(now[0].id, who[0].id, "the number stays");
@@ -171,7 +171,12 @@ fn people_on_the_list_and_holders_of_a_grant_come_in_at_once() {
     let mut world = invited();
     let key = secret(20).public().to_string();
     let (target, right) = (named(&key), Rights::VIEW);
-    world.command(Command::Allow { target, right }).unwrap();
+    world
+        .command(Command::Allow(verbs::Allow {
+            target,
+            rights: right,
+        }))
+        .unwrap();
     let anna = world.join(20, "anna");
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
 
@@ -212,7 +217,12 @@ fn the_list_gives_rights_and_takes_them_at_once() {
     let key = secret(20).public().to_string();
     let allow = |world: &mut World, right| {
         let target = named(&key);
-        world.command(Command::Allow { target, right }).unwrap();
+        world
+            .command(Command::Allow(verbs::Allow {
+                target,
+                rights: right,
+            }))
+            .unwrap();
     };
     allow(&mut world, Rights::EDIT);
     let anna = world.join(20, "anna");
@@ -226,7 +236,9 @@ fn the_list_gives_rights_and_takes_them_at_once() {
 
     // What is revoked stays revoked when she comes back.
     let target = named("anna");
-    world.command(Command::Revoke { target }).unwrap();
+    world
+        .command(Command::Revoke(verbs::Revoke { target }))
+        .unwrap();
     assert_eq!(world.seats[anna].right(), Rights::VIEW);
     world.cut(anna);
     world.advance_ms(10_000);
@@ -242,7 +254,12 @@ fn only_members_of_the_team_come_into_a_teams_session() {
     });
     let team = format!("team:{}", secret(90).public());
     let (target, right) = (named(&team), Rights::VIEW);
-    world.command(Command::Allow { target, right }).unwrap();
+    world
+        .command(Command::Allow(verbs::Allow {
+            target,
+            rights: right,
+        }))
+        .unwrap();
 
     let anna = world.join_with(member_of(&world, 90, "anna", 20));
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
@@ -281,14 +298,19 @@ fn a_ban_holds_for_the_claim_under_any_key_and_name() {
         let mut world = invited();
         let team = format!("team:{}", secret(90).public());
         let (target, right) = (named(&team), Rights::VIEW);
-        world.command(Command::Allow { target, right }).unwrap();
+        world
+            .command(Command::Allow(verbs::Allow {
+                target,
+                rights: right,
+            }))
+            .unwrap();
         let anna = world.join_with(member_of(&world, 90, "anna", 20));
         assert_eq!(*world.seats[anna].phase(), Phase::Live);
         let target = named("anna");
         world
             .command(match how {
-                "kick" => Command::Kick { target },
-                _ => Command::Ban { target },
+                "kick" => Command::Kick(verbs::Kick { target }),
+                _ => Command::Ban(verbs::Ban { target }),
             })
             .unwrap();
         assert!(world.seats[anna].ended().unwrap().0.contains("removed you"));
@@ -327,7 +349,9 @@ fn a_ban_holds_for_the_claim_under_any_key_and_name() {
             "so it knows the list"
         );
         let target = named(&format!("{team}/anna"));
-        world.command(Command::Unban { target }).unwrap();
+        world
+            .command(Command::Unban(verbs::Unban { target }))
+            .unwrap();
         let anna = world.join_with(member_of(&world, 90, "anna", 33));
         assert_eq!(*world.seats[anna].phase(), Phase::Live);
     }
@@ -339,7 +363,7 @@ fn a_ban_of_somebody_who_is_not_here_puts_out_whoever_is_meant() {
     let anna = world.join_with(member_of(&world, 90, "anna", 20));
     let bert = world.join(21, "bert");
     let target = named(&format!("team:{}", secret(90).public()));
-    world.command(Command::Ban { target }).unwrap();
+    world.command(Command::Ban(verbs::Ban { target })).unwrap();
     assert!(world.seats[anna].ended().unwrap().0.contains("removed you"));
     assert_eq!(*world.seats[bert].phase(), Phase::Live);
     let again = world.join_with(member_of(&world, 90, "carl", 22));
@@ -350,9 +374,9 @@ fn a_ban_of_somebody_who_is_not_here_puts_out_whoever_is_meant() {
             .0
             .contains("removed you")
     );
-    let nobody = world.command(Command::Ban {
+    let nobody = world.command(Command::Ban(verbs::Ban {
         target: named("nobody"),
-    });
+    }));
     assert!(matches!(nobody, Err(CommandError::Unknown { .. })));
 }
 
@@ -386,8 +410,10 @@ fn the_mode_changes_at_once_and_survives_a_restart() {
     let mut world = World::shared();
     let anna = world.join(20, "anna");
     let open = |world: &mut World, allow| {
-        let allow = Some(allow);
-        world.command(Command::Open { allow }).unwrap()
+        let mode = allow;
+        world
+            .command(Command::SetAccessMode(verbs::SetAccessMode { mode }))
+            .unwrap()
     };
     open(&mut world, AccessMode::Invited);
     assert_eq!(*world.seats[anna].phase(), Phase::Live, "who is here stays");
@@ -411,7 +437,9 @@ fn the_mode_changes_at_once_and_survives_a_restart() {
 
     let ledger = replayed(&world.ledger());
     let mut world = World::sharing(HostConfig { ledger, ..config() });
-    let Ok(Done::Door { allow, .. }) = world.command(Command::Open { allow: None }) else {
+    let Ok(Reply::AccessList(verbs::AccessListed { mode: allow, .. })) =
+        world.command(Command::AccessList(verbs::AccessList {}))
+    else {
         panic!()
     };
     assert_eq!(allow, AccessMode::Invited);
@@ -500,8 +528,10 @@ fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
     };
     assert!(shown(&mut world));
     let open = |world: &mut World, allow| {
-        let allow = Some(allow);
-        world.command(Command::Open { allow }).unwrap();
+        let mode = allow;
+        world
+            .command(Command::SetAccessMode(verbs::SetAccessMode { mode }))
+            .unwrap();
     };
     open(&mut world, AccessMode::Invited);
     assert!(!shown(&mut world));
@@ -509,10 +539,15 @@ fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
     assert!(!shown(&mut world));
     open(&mut world, AccessMode::Invited);
     let (target, right) = (named("anna"), Rights::VIEW);
-    world.command(Command::Allow { target, right }).unwrap();
+    world
+        .command(Command::Allow(verbs::Allow {
+            target,
+            rights: right,
+        }))
+        .unwrap();
     assert!(shown(&mut world), "she is on the list");
     let target = named("anna");
-    world.command(Command::Ban { target }).unwrap();
+    world.command(Command::Ban(verbs::Ban { target })).unwrap();
     assert!(!shown(&mut world));
 }
 
@@ -582,15 +617,20 @@ fn knocks_are_bounded_and_more_of_them_wait_outside() {
     assert_eq!(open_knocks(&world), 0);
 }
 
+/// A request as a viewer sends it.
+fn request(command: &(impl Clone + Into<Command>)) -> FromViewer {
+    let (verb, body) = command.clone().into().to_wire();
+    FromViewer::Command(CommandRequest { id: 1, verb, body })
+}
+
 #[test]
 fn who_waits_at_the_door_can_do_nothing_but_wait() {
     let mut world = invited();
     for message in [
         FromViewer::RequestEdit,
         FromViewer::NeedSnapshot(TERMINAL),
-        FromViewer::Manage(ManageRequest {
-            id: 1,
-            what: Manage::Admit(SubjectRef::Number(1)),
+        request(&verbs::Admit {
+            target: SubjectRef::Number(1).into(),
         }),
     ] {
         let (conn, connected) = world.stranger();
@@ -617,33 +657,38 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
     let mut world = invited();
     let key = secret(20).public().to_string();
     let (target, right) = (named(&key), Rights::EDIT);
-    world.command(Command::Allow { target, right }).unwrap();
+    world
+        .command(Command::Allow(verbs::Allow {
+            target,
+            rights: right,
+        }))
+        .unwrap();
     let anna = world.join(20, "anna");
     let bert = world.join(21, "bert");
     assert_eq!(world.seats[anna].right(), Rights::EDIT);
     assert!(is_knocking(&world, bert));
     let widening = [
-        Command::Admit {
+        Command::Admit(verbs::Admit {
             target: named("bert"),
-        },
-        Command::Allow {
+        }),
+        Command::Allow(verbs::Allow {
             target: named(&secret(22).public().to_string()),
-            right: Rights::VIEW,
-        },
-        Command::Unban {
+            rights: Rights::VIEW,
+        }),
+        Command::Unban(verbs::Unban {
             target: named("bert"),
-        },
-        Command::Open {
-            allow: Some(AccessMode::Link),
-        },
-        Command::UseService {
+        }),
+        Command::SetAccessMode(verbs::SetAccessMode {
+            mode: AccessMode::Link,
+        }),
+        Command::UseService(verbs::UseService {
             service: "https://signal.example".into(),
             link: true,
-        },
-        Command::UseService {
+        }),
+        Command::UseService(verbs::UseService {
             service: "https://signal.example".into(),
             link: false,
-        },
+        }),
     ];
     for command in &widening {
         let request = world.ask(Actor::Socket, command.clone());
@@ -665,19 +710,19 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
         let request = world.ask(Actor::Socket, command);
         assert!(matches!(
             world.done.remove(&request),
-            Some(Err(CommandError::NotAllowed(_)))
+            Some(Err(CommandError::NoTerminal))
         ));
     }
     // What narrows is done at once.
-    let request = world.ask(Actor::Socket, Command::EndLink);
+    let request = world.ask(Actor::Socket, Command::EndLink(verbs::EndLink {}));
     assert!(world.done.remove(&request).unwrap().is_ok());
     let target = named("bert");
     let request = world.ask(
         Actor::Socket,
-        Command::TurnAway {
+        Command::TurnAway(verbs::TurnAway {
             target,
             for_good: true,
-        },
+        }),
     );
     assert!(world.done.remove(&request).unwrap().is_ok());
 }
@@ -687,7 +732,12 @@ fn managed() -> (World, usize) {
     let mut world = invited();
     let key = secret(20).public().to_string();
     let (target, right) = (named(&key), Rights::MANAGE);
-    world.command(Command::Allow { target, right }).unwrap();
+    world
+        .command(Command::Allow(verbs::Allow {
+            target,
+            rights: right,
+        }))
+        .unwrap();
     let olaf = world.join(20, "olaf");
     assert_eq!(world.seats[olaf].right(), Rights::MANAGE);
     (world, olaf)
@@ -702,9 +752,14 @@ fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() 
     assert_eq!(door.allow, Some(AccessMode::Invited));
     assert_eq!(door.knocks[0].name.as_str(), "bert");
     assert_eq!(door.knocks[0].identity, *secret(21).public().as_bytes());
-    let manage = |world: &mut World, what| world.viewer(olaf, ViewerInput::Manage(what));
+    let manage = |world: &mut World, what| world.viewer(olaf, ViewerInput::Command(what));
 
-    manage(&mut world, Manage::Admit(who(21)));
+    manage(
+        &mut world,
+        Command::Admit(verbs::Admit {
+            target: who(21).into(),
+        }),
+    );
     assert_eq!(*world.seats[bert].phase(), Phase::Live);
     assert!(
         world.seats[olaf]
@@ -727,26 +782,43 @@ fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() 
     let olafs = (secret(20).public().to_string(), "olaf".into());
     assert_eq!(by(&world, "admitted"), olafs);
 
-    let gives = |right| Manage::Grant {
-        who: who(21),
-        right,
-        ttl_ms: None,
+    let gives = |right| {
+        Command::Grant(verbs::Grant {
+            target: who(21).into(),
+            rights: right,
+            ttl_ms: None,
+        })
     };
     manage(&mut world, gives(Rights::EDIT));
     assert_eq!(world.seats[bert].right(), Rights::EDIT);
     assert!(world.seats[bert].was_told("olaf gave you edit"));
     assert_eq!(by(&world, "granted"), olafs);
-    manage(&mut world, Manage::Revoke(who(21)));
+    manage(
+        &mut world,
+        Command::Revoke(verbs::Revoke {
+            target: who(21).into(),
+        }),
+    );
     assert_eq!(world.seats[bert].right(), Rights::VIEW);
     // Not what he can't pass on.
     manage(&mut world, gives(Rights::MANAGE));
     assert_eq!(world.seats[bert].right(), Rights::VIEW);
-    assert!(world.seats[olaf].was_told("can't be passed on"));
+    assert_eq!(*world.seats[olaf].refusal(), CommandError::NotDelegable);
 
-    manage(&mut world, Manage::Kick(who(21)));
+    manage(
+        &mut world,
+        Command::Kick(verbs::Kick {
+            target: who(21).into(),
+        }),
+    );
     assert!(world.seats[bert].ended().is_some());
     assert_eq!(by(&world, "kicked"), olafs);
-    manage(&mut world, Manage::Open(AccessMode::Link));
+    manage(
+        &mut world,
+        Command::SetAccessMode(verbs::SetAccessMode {
+            mode: AccessMode::Link,
+        }),
+    );
     let carl = world.join(22, "carl");
     assert_eq!(*world.seats[carl].phase(), Phase::Live);
     assert_eq!(by(&world, "mode"), olafs);
@@ -760,14 +832,20 @@ fn who_does_not_manage_is_not_obeyed_and_is_told_of_no_knocks() {
     world.grant_edit("bert").unwrap();
     let carl = world.join(22, "carl");
     assert!(world.seats[bert].viewer.view().door.is_none());
-    let carls = || ViewerInput::Manage(Manage::Admit(who(22)));
+    let carls = || {
+        ViewerInput::Command(Command::Admit(verbs::Admit {
+            target: who(22).into(),
+        }))
+    };
     world.viewer(bert, carls());
     assert!(is_knocking(&world, carl));
-    assert!(world.seats[bert].was_told("may not manage"));
+    assert_eq!(*world.seats[bert].refusal(), CommandError::NotManager);
 
     // One who managed and does not any more.
     let target = named("olaf");
-    world.command(Command::Revoke { target }).unwrap();
+    world
+        .command(Command::Revoke(verbs::Revoke { target }))
+        .unwrap();
     assert!(world.seats[olaf].viewer.view().door.is_none());
     world.viewer(olaf, carls());
     assert!(is_knocking(&world, carl));
@@ -778,17 +856,31 @@ fn a_co_host_has_no_power_over_another() {
     let (mut world, olaf) = managed();
     let key = secret(21).public().to_string();
     let (target, right) = (named(&key), Rights::MANAGE);
-    world.command(Command::Allow { target, right }).unwrap();
+    world
+        .command(Command::Allow(verbs::Allow {
+            target,
+            rights: right,
+        }))
+        .unwrap();
     let otto = world.join(21, "otto");
     for what in [
-        Manage::Kick(who(21)),
-        Manage::Revoke(SubjectRef::Number(2)),
-        Manage::Ban(who(21)),
+        Command::Kick(verbs::Kick {
+            target: who(21).into(),
+        }),
+        Command::Revoke(verbs::Revoke {
+            target: SubjectRef::Number(2).into(),
+        }),
+        Command::Ban(verbs::Ban {
+            target: who(21).into(),
+        }),
     ] {
-        world.viewer(olaf, ViewerInput::Manage(what));
+        world.viewer(olaf, ViewerInput::Command(what));
         assert_eq!(world.seats[otto].right(), Rights::MANAGE);
     }
-    assert!(world.seats[olaf].was_told("only its host"));
+    assert!(matches!(
+        world.seats[olaf].refusal(),
+        CommandError::ManagesToo(_)
+    ));
 }
 
 #[test]
@@ -796,11 +888,16 @@ fn a_request_of_a_newer_version_is_answered_and_ends_nothing() {
     let (mut world, olaf) = managed();
     world.viewer(
         olaf,
-        ViewerInput::Manage(Manage::Unknown(999, bytes::Bytes::new())),
+        ViewerInput::Command(Command::Unknown(999, bytes::Bytes::new())),
     );
-    assert!(world.seats[olaf].was_told("not known here"));
+    assert_eq!(*world.seats[olaf].refusal(), CommandError::NotKnownHere);
     assert_eq!(*world.seats[olaf].phase(), Phase::Live);
     let bert = world.join(21, "bert");
-    world.viewer(olaf, ViewerInput::Manage(Manage::Admit(who(21))));
+    world.viewer(
+        olaf,
+        ViewerInput::Command(Command::Admit(verbs::Admit {
+            target: who(21).into(),
+        })),
+    );
     assert_eq!(*world.seats[bert].phase(), Phase::Live);
 }

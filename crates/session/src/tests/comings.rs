@@ -2,12 +2,8 @@
 
 use pillion_proto::RefusedCode;
 
-use crate::{
-    HostNotice, LogEntry, Phase, ViewerInput,
-    host::{Command, HostOutput},
-};
-
 use super::harness::World;
+use crate::{Command, HostNotice, LogEntry, Phase, ViewerInput, host::HostOutput, verbs};
 
 /// Comes and leaves as often as it may, so many times; how often it was let in.
 fn comes_and_goes(world: &mut World, seed: u8, times: usize) -> usize {
@@ -111,7 +107,7 @@ fn who_came_many_times_and_stays_is_in_the_log_before_long() {
     // What is counted when sharing ends is written down before that.
     comes_and_goes(&mut world, 10, 5);
     world.viewer(anna, ViewerInput::Leave);
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     let kinds = world.logged_kinds();
     let at = |kind: &str| kinds.iter().rposition(|one| one == kind);
     assert!(at("visits") < at("ended"), "{kinds:?}");

@@ -2,32 +2,33 @@
 
 use std::num::NonZeroU32;
 
-use pillion_proto::{AccessMode, Manage, Rights};
+use pillion_proto::{AccessMode, Rights};
 
 use super::harness::*;
 use crate::{
-    Actor, Command, CommandError, Done, HostInput, HostNotice, Target, ViewerInput,
-    host::{CONFIRM_WITHIN_US, Question},
+    Actor, Change, Command, CommandError, HostInput, HostNotice, Reply, Target, ViewerInput,
+    host::{CONFIRM_WITHIN_US, Offer, Question, Unverified, WhoLine},
+    verbs,
 };
 
 fn grant(name: &str, right: Rights) -> Command {
-    Command::Grant {
+    Command::Grant(verbs::Grant {
         target: named(name),
-        right,
+        rights: right,
         ttl_ms: None,
-    }
+    })
 }
 
 fn token() -> Command {
-    Command::GrantLink {
-        right: Rights::EDIT,
+    Command::GrantLink(verbs::GrantLink {
+        rights: Rights::EDIT,
         ttl_ms: None,
         uses: NonZeroU32::MIN,
-    }
+    })
 }
 
 fn share() -> Command {
-    Command::Share { from_start: false }
+    Command::Share(verbs::Share { from_start: false })
 }
 
 /// The question of a command that waits for a yes, if it is asked.
@@ -48,20 +49,20 @@ fn is_gone(world: &World, request: u64) -> bool {
 }
 
 /// What was said of changes through the socket.
-fn said(world: &World) -> Vec<String> {
+fn said(world: &World) -> Vec<Change> {
     let notices = world.notices.iter();
     notices
         .filter_map(|notice| match notice {
-            HostNotice::ChangedBySocket { what } => Some(what.clone()),
+            HostNotice::ChangedBySocket(change) => Some(change.clone()),
             _ => None,
         })
         .collect()
 }
 
 #[track_caller]
-fn is_refused(world: &mut World, request: u64) -> String {
+fn is_refused(world: &mut World, request: u64) -> CommandError {
     match world.done.remove(&request) {
-        Some(Err(CommandError::NotAllowed(text))) => text,
+        Some(Err(error)) if error.is_said_no() => error,
         other => panic!("{other:?}"),
     }
 }
@@ -72,7 +73,9 @@ fn after_an_editor(mut world: World) -> World {
     world.grant_edit("eve").unwrap();
     world.types(eve, "(sleep 5; pillion allow KEY --manage) & disown\r");
     let all = Target::All;
-    world.command(Command::Revoke { target: all }).unwrap();
+    world
+        .command(Command::Revoke(verbs::Revoke { target: all }))
+        .unwrap();
     world.seats[eve].online = false;
     world.cut(eve);
     world.advance_ms(3_600_000);
@@ -87,38 +90,40 @@ fn widening() -> Vec<Command> {
     vec![
         grant("anna", Rights::EDIT),
         token(),
-        Command::Admit {
+        Command::Admit(verbs::Admit {
             target: named("bert"),
-        },
-        Command::Allow {
+        }),
+        Command::Allow(verbs::Allow {
             target: named(&key),
-            right: Rights::MANAGE,
-        },
-        Command::Unban {
+            rights: Rights::MANAGE,
+        }),
+        Command::Unban(verbs::Unban {
             target: named(&key),
-        },
-        Command::Open {
-            allow: Some(AccessMode::Link),
-        },
-        Command::Open {
-            allow: Some(AccessMode::Team),
-        },
-        Command::UseService {
+        }),
+        Command::SetAccessMode(verbs::SetAccessMode {
+            mode: AccessMode::Link,
+        }),
+        Command::SetAccessMode(verbs::SetAccessMode {
+            mode: AccessMode::Team,
+        }),
+        Command::UseService(verbs::UseService {
             service: "https://signal.example".into(),
             link: true,
-        },
-        Command::UseService {
+        }),
+        Command::UseService(verbs::UseService {
             service: "https://signal.example".into(),
             link: false,
-        },
+        }),
     ]
 }
 
 /// Where the commands of [`widening`] are about somebody.
 fn with_people(mut world: World) -> World {
     world.join(10, "anna");
-    let allow = Some(AccessMode::Invited);
-    world.command(Command::Open { allow }).unwrap();
+    let mode = AccessMode::Invited;
+    world
+        .command(Command::SetAccessMode(verbs::SetAccessMode { mode }))
+        .unwrap();
     world.join(11, "bert");
     world.notices.clear();
     world
@@ -140,7 +145,7 @@ fn with_an_editor_here_widening_through_the_socket_needs_a_yes_at_the_terminal()
     assert!(asked(&world, request).is_some());
     let yes = false;
     world.host(HostInput::Confirmed { request, yes });
-    assert!(is_refused(&mut world, request).contains("said no"));
+    assert_eq!(is_refused(&mut world, request), CommandError::Declined);
     assert!(is_gone(&world, request));
 
     let request = world.ask(Actor::Socket, grant("bert", Rights::EDIT));
@@ -151,7 +156,7 @@ fn with_an_editor_here_widening_through_the_socket_needs_a_yes_at_the_terminal()
 
     // Narrowing is always at once.
     let target = Target::All;
-    let request = world.ask(Actor::Socket, Command::Revoke { target });
+    let request = world.ask(Actor::Socket, Command::Revoke(verbs::Revoke { target }));
     assert!(world.done.remove(&request).unwrap().is_ok());
 }
 
@@ -165,17 +170,18 @@ fn a_job_that_outwaits_its_editor_widens_nothing_by_itself() {
         assert!(!world.done.contains_key(&request), "{text}");
         let yes = false;
         world.host(HostInput::Confirmed { request, yes });
-        assert!(
-            is_refused(&mut world, request).contains("said no"),
+        assert_eq!(
+            is_refused(&mut world, request),
+            CommandError::Declined,
             "{text}"
         );
     }
     assert!(world.published.is_empty());
-    assert_eq!(said(&world), [""; 0]);
+    assert_eq!(said(&world), []);
 
     // Sharing again is no way round it, anybody who shared again since.
     for _ in 0..2 {
-        let request = world.ask(Actor::Socket, Command::Stop);
+        let request = world.ask(Actor::Socket, Command::Stop(verbs::Stop {}));
         assert!(world.done.remove(&request).unwrap().is_ok());
         let request = world.ask(Actor::Socket, share());
         assert!(!world.listening && asked(&world, request).is_some());
@@ -194,14 +200,14 @@ fn a_session_started_again_remembers_that_somebody_else_could_type() {
     let mut world = after_an_editor(World::shared());
     for _ in 0..2 {
         world.restart(config());
-        world.command(Command::Stop).unwrap();
+        world.command(Command::Stop(verbs::Stop {})).unwrap();
         let request = world.ask(Actor::Socket, share());
         assert!(asked(&world, request).is_some());
         let yes = true;
         world.host(HostInput::Confirmed { request, yes });
         assert!(matches!(
             world.done.remove(&request),
-            Some(Ok(Done::Ticket(_)))
+            Some(Ok(Reply::Ticket(_)))
         ));
         let request = world.ask(Actor::Socket, token());
         assert!(asked(&world, request).is_some());
@@ -220,7 +226,9 @@ fn an_editor_who_left_without_typing_changes_nothing() {
     let anna = world.join(10, "anna");
     world.grant_edit("anna").unwrap();
     let target = Target::All;
-    world.command(Command::Revoke { target }).unwrap();
+    world
+        .command(Command::Revoke(verbs::Revoke { target }))
+        .unwrap();
     world.types(anna, "too late");
     let request = world.ask(Actor::Socket, token());
     assert!(world.done.remove(&request).unwrap().is_ok());
@@ -236,16 +244,17 @@ fn without_a_terminal_only_a_co_hosts_word_widens() {
     let mut world = with_people(after_an_editor_but(world));
     for command in widening() {
         let request = world.ask(Actor::Socket, command);
-        let text = is_refused(&mut world, request);
-        assert!(text.contains("Somebody who manages the session"), "{text}");
+        assert_eq!(is_refused(&mut world, request), CommandError::NoTerminal);
     }
-    assert_eq!(said(&world), [""; 0]);
-    let allow = Manage::Allow {
-        who: who(77),
-        right: Rights::VIEW,
-    };
-    world.viewer(carl, ViewerInput::Manage(allow));
-    let Ok(Done::Door { people, .. }) = world.command(Command::Open { allow: None }) else {
+    assert_eq!(said(&world), []);
+    let allow = Command::Allow(verbs::Allow {
+        target: who(77).into(),
+        rights: Rights::VIEW,
+    });
+    world.viewer(carl, ViewerInput::Command(allow));
+    let Ok(Reply::AccessList(verbs::AccessListed { people, .. })) =
+        world.command(Command::AccessList(verbs::AccessList {}))
+    else {
         panic!()
     };
     assert_eq!(people, [(secret(77).public().to_string(), Rights::VIEW)]);
@@ -257,9 +266,9 @@ fn after_an_editor_but(mut world: World) -> World {
     world.grant_edit("eve").unwrap();
     world.types(eve, "x");
     world
-        .command(Command::Revoke {
+        .command(Command::Revoke(verbs::Revoke {
             target: named("eve"),
-        })
+        }))
         .unwrap();
     world.seats[eve].online = false;
     world.cut(eve);
@@ -287,7 +296,7 @@ fn a_question_goes_when_it_expires_or_its_command_does_and_can_be_asked_again() 
     assert!(!is_gone(&world, expired));
     world.advance_ms(200);
     assert!(is_gone(&world, expired));
-    assert!(is_refused(&mut world, expired).contains("nobody said yes"));
+    assert_eq!(is_refused(&mut world, expired), CommandError::NotConfirmed);
 
     let withdrawn = world.ask(Actor::Socket, token());
     world.host(HostInput::Withdrawn { request: withdrawn });
@@ -306,7 +315,7 @@ fn a_question_goes_when_it_expires_or_its_command_does_and_can_be_asked_again() 
     world.host(HostInput::Confirmed { request, yes: true });
     assert!(matches!(
         world.done.remove(&request),
-        Some(Ok(Done::Token { .. }))
+        Some(Ok(Reply::GrantLink(verbs::Token { .. })))
     ));
 }
 
@@ -315,23 +324,28 @@ fn right_and_time_come_first_and_a_name_last() {
     let mut world = after_an_editor(World::shared());
     let name = "watch for 5 min";
     world.join(10, name);
-    let years = Command::Grant {
+    let years = Command::Grant(verbs::Grant {
         target: named(name),
-        right: Rights::MANAGE,
+        rights: Rights::MANAGE,
         ttl_ms: Some(u64::MAX),
-    };
+    });
     let request = world.ask(Actor::Socket, years);
-    let fingerprint = secret(10).public().fingerprint();
     let question = asked(&world, request).unwrap();
     assert_eq!(
         question,
         Question {
-            what: "Give manage (to type and say who may do what) for 3650 d".into(),
+            what: Offer::Give {
+                rights: Rights::MANAGE,
+                ttl_ms: 3650 * 86_400_000,
+            },
             who: vec![
-                format!("key {fingerprint}"),
-                "in by the ticket, number 2".into()
+                WhoLine::Key(secret(10).public()),
+                WhoLine::InBy {
+                    proof: "the ticket".into(),
+                    id: pillion_proto::ParticipantId(2),
+                },
             ],
-            said: vec![("calls themselves".into(), name.into())],
+            said: vec![Unverified::OwnName(name.into())],
         }
     );
     // The yes is about exactly them, anybody who else calls themselves so by then.
@@ -340,9 +354,11 @@ fn right_and_time_come_first_and_a_name_last() {
     assert!(world.done.remove(&request).unwrap().is_ok());
     assert_eq!(world.seats[1].right(), Rights::MANAGE);
     assert_eq!(world.seats[other].right(), Rights::VIEW);
-    let what = said(&world).pop().unwrap();
-    assert!(what.starts_with("Give manage"), "{what}");
-    assert!(what.find(&fingerprint) < what.find(name), "{what}");
+    let change = Change::Widened {
+        question,
+        grant: None,
+    };
+    assert_eq!(said(&world).pop(), Some(change));
 
     // What a viewer asks for itself is asked the same way.
     world.viewer(other, ViewerInput::RequestEdit);
@@ -350,9 +366,13 @@ fn right_and_time_come_first_and_a_name_last() {
         Some(HostNotice::EditRequested { question, .. }) => question.clone(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(question.what, "Give edit (to type) for 8 h");
-    assert!(question.who[0].starts_with("key "), "{question:?}");
-    assert_eq!(question.said, [("calls themselves".into(), name.into())]);
+    let what = Offer::Give {
+        rights: Rights::EDIT,
+        ttl_ms: 8 * 3_600_000,
+    };
+    assert_eq!(question.what, what);
+    assert_eq!(question.who[0], WhoLine::Key(secret(11).public()));
+    assert_eq!(question.said, [Unverified::OwnName(name.into())]);
 }
 
 #[test]
@@ -360,9 +380,21 @@ fn a_link_service_whose_name_can_not_be_shown_is_not_asked_about() {
     let mut world = after_an_editor(World::shared());
     let service = format!("https://signal.example/{}@evil.example", "a".repeat(200));
     let link = true;
-    let request = world.ask(Actor::Socket, Command::UseService { service, link });
+    let request = world.ask(
+        Actor::Socket,
+        Command::UseService(verbs::UseService { service, link }),
+    );
     assert!(world.done.remove(&request).unwrap().is_err());
     assert_eq!(asked(&world, request), None);
+}
+
+/// What is said of a change: what was offered, or the command.
+fn kind(change: &Change) -> String {
+    match change {
+        Change::Widened { question, .. } => format!("{:?}", question.what),
+        Change::TicketReplaced => "another ticket".to_owned(),
+        Change::Other { name, .. } => (*name).to_owned(),
+    }
 }
 
 #[test]
@@ -372,76 +404,73 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
     let commands = [
         (
             grant("anna", Rights::EDIT),
-            "Give edit (to type) for 8 h: key ",
+            "Give { rights: Rights(19), ttl_ms: 28800000 }",
         ),
         (
-            Command::Revoke {
+            Command::Revoke(verbs::Revoke {
                 target: named("anna"),
-            },
-            "revoke: 1 anna",
+            }),
+            "revoke",
         ),
+        (token(), "Token { rights: Rights(19), ttl_ms: 28800000 }"),
         (
-            token(),
-            "Make a token that gives edit (to type) for 8 h: to the first person",
-        ),
-        (
-            Command::Admit {
+            Command::Admit(verbs::Admit {
                 target: named("bert"),
-            },
-            "Let in to watch, from now on: key ",
+            }),
+            "LetIn",
         ),
         (
-            Command::Allow {
+            Command::Allow(verbs::Allow {
                 target: named(&key),
-                right: Rights::MANAGE,
-            },
-            "Let in, and give manage (to type and say who may do what), from now on: key ",
+                rights: Rights::MANAGE,
+            }),
+            "LetInAndGive(Rights(2039))",
         ),
         (
-            Command::Ban {
+            Command::Ban(verbs::Ban {
                 target: named(&key),
-            },
-            "ban: ",
+            }),
+            "ban",
         ),
         (
-            Command::Unban {
+            Command::Unban(verbs::Unban {
                 target: named(&key),
-            },
-            "Let in again who was barred: ",
+            }),
+            "Unban",
         ),
         (
-            Command::Open {
-                allow: Some(AccessMode::Link),
-            },
-            "Change who comes in, from now on (allow link): everybody who has the ticket",
+            Command::SetAccessMode(verbs::SetAccessMode {
+                mode: AccessMode::Link,
+            }),
+            "AccessMode(Link)",
         ),
         (
-            Command::Open {
-                allow: Some(AccessMode::Team),
-            },
-            "allow: team: ",
+            Command::SetAccessMode(verbs::SetAccessMode {
+                mode: AccessMode::Team,
+            }),
+            "allow",
         ),
         (
-            Command::UseService {
+            Command::UseService(verbs::UseService {
                 service: "https://signal.example".into(),
                 link: true,
-            },
-            "Publish a link to this session: at https://signal.example",
+            }),
+            "PublishLink",
         ),
-        (Command::Code, "code: "),
-        (Command::EndLink, "link --off: "),
-        (Command::Ticket { new: true }, "the ticket was replaced"),
+        (Command::Code(verbs::Code {}), "code"),
+        (Command::EndLink(verbs::EndLink {}), "link --off"),
         (
-            Command::Kick {
+            Command::Ticket(verbs::Ticket { new: true }),
+            "another ticket",
+        ),
+        (
+            Command::Kick(verbs::Kick {
                 target: named("bert"),
-            },
-            "kick: 2 bert",
+            }),
+            "kick",
         ),
-        (Command::Stop, "stop: sharing ended"),
-        (
-            share(),
-            "Share this session, from what is on the screen now on: ",
-        ),
+        (Command::Stop(verbs::Stop {}), "stop"),
+        (share(), "Share { from_start: false }"),
     ];
     for (command, expected) in commands {
         let text = format!("{command:?}");
@@ -452,21 +481,23 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
         let [one] = &said[..] else {
             panic!("{text}: {said:?}")
         };
-        assert!(one.starts_with(expected), "{text}: {one}");
+        assert_eq!(kind(one), expected, "{text}");
     }
 
     // Nothing of what changed nothing, and of what was pressed at the terminal.
     world.notices.clear();
     for command in [
-        Command::Who,
-        Command::Status,
-        Command::Open { allow: None },
-        Command::Ticket { new: false },
+        Command::Who(verbs::Who {}),
+        Command::Status(verbs::Status {}),
+        Command::AccessList(verbs::AccessList {}),
+        Command::Ticket(verbs::Ticket { new: false }),
         share(),
         grant("nobody", Rights::EDIT),
     ] {
         world.ask(Actor::Socket, command);
     }
-    world.command(Command::Ticket { new: true }).unwrap();
-    assert_eq!(said(&world), [""; 0]);
+    world
+        .command(Command::Ticket(verbs::Ticket { new: true }))
+        .unwrap();
+    assert_eq!(said(&world), []);
 }

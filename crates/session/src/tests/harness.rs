@@ -5,11 +5,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use bytes::Bytes;
-use pillion_caps::{Ledger, LedgerEvent, PublicKey, SecretKey};
+use pillion_caps::{
+    Binding, Ledger, LedgerEvent, PeerEndpoint, PublicKey, SecretKey, SigningInput,
+};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackState};
 use pillion_screen::{LineId, Size};
@@ -17,8 +19,9 @@ use pillion_share::Network;
 
 use crate::{
     Actor, Command, CommandError, ConnId, Connected, Done, Forgetful, HistoryJob, Host, HostConfig,
-    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Stream, SubscribedKeyList,
-    Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, viewer::Viewer,
+    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
+    SubscribedKeyList, Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, verbs,
+    viewer::Viewer,
 };
 
 pub(super) const TERMINAL: TrackId = TrackId(0);
@@ -45,6 +48,8 @@ pub(super) struct Seat {
     pub(super) viewer: Viewer,
     pub(super) events: Vec<ViewerEvent>,
     pub(super) conn: Option<ConnId>,
+    /// What the person's key is asked to sign.
+    pub(super) to_sign: Vec<(u64, Vec<SigningInput>)>,
     pub(super) endpoint: SecretKey,
     /// Connections begin early; whether the host takes what is sent then. [`World::complete`] ends
     /// their handshakes.
@@ -105,7 +110,9 @@ pub(super) struct World {
     pub(super) log: Vec<LogEntry>,
     pub(super) disk: Disk,
     pub(super) notices: Vec<HostNotice>,
-    pub(super) done: BTreeMap<u64, Result<Done, CommandError>>,
+    pub(super) done: BTreeMap<u64, Result<Reply, CommandError>>,
+    /// What of the last command that was carried out does not outlive the run.
+    pub(super) shortfall: Option<Shortfall>,
     pub(super) listening: bool,
     /// Link services to be used, and whether with a link.
     pub(super) published: Vec<(String, bool)>,
@@ -125,6 +132,12 @@ pub(super) struct World {
     conns: u64,
     /// Where everybody comes from.
     pub(super) from: Network,
+    /// Connections prove no endpoint, as WebTransport's.
+    pub(super) unproved: bool,
+    /// What identities are asked to sign is kept for the test to answer.
+    pub(super) signs_later: bool,
+    /// What the host's identity is asked to sign.
+    pub(super) host_to_sign: Vec<(u64, SigningInput)>,
 }
 
 /// What a session keeps.
@@ -182,7 +195,7 @@ pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
 pub(super) fn config() -> HostConfig {
     HostConfig {
         session_key: secret(1),
-        identity: secret(2),
+        identity: secret(2).public(),
         seed: [3; 32],
         name: "work".into(),
         host_name: "olga".into(),
@@ -240,6 +253,7 @@ impl World {
             disk,
             notices: Vec::new(),
             done: BTreeMap::new(),
+            shortfall: None,
             listening: false,
             published: Vec::new(),
             closed: Vec::new(),
@@ -253,6 +267,9 @@ impl World {
             requests: 0,
             conns: 0,
             from: Network::ALL,
+            unproved: false,
+            signs_later: false,
+            host_to_sign: Vec::new(),
         };
         world.is_reached();
         world
@@ -306,8 +323,8 @@ impl World {
     }
 
     pub(super) fn share(&mut self) {
-        match self.command(Command::Share { from_start: false }) {
-            Ok(Done::Ticket(ticket)) => self.ticket = ticket,
+        match self.command(Command::Share(verbs::Share { from_start: false })) {
+            Ok(Reply::Ticket(ticket)) => self.ticket = ticket,
             other => panic!("{other:?}"),
         }
     }
@@ -316,7 +333,7 @@ impl World {
     pub(super) fn viewer_config(&self, seed: u8, name: &str) -> ViewerConfig {
         let ticket: Ticket = self.ticket.parse().unwrap();
         ViewerConfig {
-            identity: secret(seed),
+            identity: secret(seed).public(),
             session: PublicKey::from_bytes(ticket.addr.id.as_bytes()).unwrap(),
             link: Some(SecretKey::from_bytes(&ticket.link)),
             grants: Vec::new(),
@@ -340,6 +357,7 @@ impl World {
             viewer: Viewer::new(config, self.now),
             events: Vec::new(),
             conn: None,
+            to_sign: Vec::new(),
             endpoint,
             early: None,
             online: true,
@@ -364,16 +382,16 @@ impl World {
     pub(super) fn stranger(&mut self) -> (ConnId, Connected) {
         let conn = self.next_conn();
         let connected = Connected {
-            own_endpoint: secret(99).public(),
-            exporter: exporter(conn),
+            own_endpoint: self.endpoint(&secret(99)),
+            binding: binding_of(conn),
         };
         self.strangers.insert(conn, Vec::new());
-        let (peer, exporter) = (connected.own_endpoint, connected.exporter);
+        let (peer, binding) = (connected.own_endpoint, connected.binding);
         self.host(HostInput::Connected {
             conn,
             peer,
             from: self.from,
-            exporter,
+            binding,
         });
         (conn, connected)
     }
@@ -395,16 +413,17 @@ impl World {
         let now = self.now;
         let seat = &mut self.seats[index];
         let conn = seat.conn.unwrap();
-        let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+        let peer = PeerEndpoint::Proved(seat.endpoint.public());
+        let binding = binding_of(conn);
         let input = match seat.early.take().unwrap() {
-            true => HostInput::Proved { conn, exporter },
+            true => HostInput::HandshakeConfirmed { conn, binding },
             false => {
                 seat.to_host.clear();
                 HostInput::Connected {
                     conn,
                     peer,
                     from: self.from,
-                    exporter,
+                    binding,
                 }
             }
         };
@@ -413,9 +432,17 @@ impl World {
             index,
             ViewerInput::Connected(Connected {
                 own_endpoint: peer,
-                exporter,
+                binding,
             }),
         );
+    }
+
+    /// What a connection of this endpoint proves.
+    fn endpoint(&self, key: &SecretKey) -> PeerEndpoint {
+        match self.unproved {
+            true => PeerEndpoint::Unproved,
+            false => PeerEndpoint::Proved(key.public()),
+        }
     }
 
     fn next_conn(&mut self) -> ConnId {
@@ -451,13 +478,14 @@ impl World {
     }
 
     /// A command given at the host's own terminal.
-    pub(super) fn command(&mut self, command: Command) -> Result<Done, CommandError> {
+    pub(super) fn command(&mut self, command: impl Into<Command>) -> Result<Reply, CommandError> {
         let request = self.ask(Actor::Tty, command);
         self.done.remove(&request).expect("answered at once")
     }
 
     /// A command whose answer may take time; its number.
-    pub(super) fn ask(&mut self, by: Actor, command: Command) -> u64 {
+    pub(super) fn ask(&mut self, by: Actor, command: impl Into<Command>) -> u64 {
+        let command = command.into();
         self.requests += 1;
         let request = self.requests;
         self.host(HostInput::Command {
@@ -468,23 +496,23 @@ impl World {
         request
     }
 
-    pub(super) fn grant_edit(&mut self, name: &str) -> Result<Done, CommandError> {
+    pub(super) fn grant_edit(&mut self, name: &str) -> Result<Reply, CommandError> {
         let target = named(name);
-        self.command(Command::Grant {
+        self.command(Command::Grant(verbs::Grant {
             target,
-            right: Rights::EDIT,
+            rights: Rights::EDIT,
             ttl_ms: None,
-        })
+        }))
     }
 
     pub(super) fn token(&mut self, uses: u32, ttl_ms: Option<u64>) -> (String, String) {
         let uses = std::num::NonZeroU32::new(uses).unwrap();
-        match self.command(Command::GrantLink {
-            right: Rights::EDIT,
+        match self.command(Command::GrantLink(verbs::GrantLink {
+            rights: Rights::EDIT,
             ttl_ms,
             uses,
-        }) {
-            Ok(Done::Token { token, grant, .. }) => (token, grant),
+        })) {
+            Ok(Reply::GrantLink(verbs::Token { token, grant, .. })) => (token, grant),
             other => panic!("{other:?}"),
         }
     }
@@ -642,8 +670,9 @@ impl World {
                 seat.to_viewer.clear();
                 seat.finished.clear();
                 seat.conn = Some(conn);
-                let (peer, exporter) = (seat.endpoint.public(), exporter(conn));
+                let binding = binding_of(conn);
                 if let Some(taken) = seat.early {
+                    let peer = seat.endpoint.public();
                     if taken {
                         self.host.handle(
                             now,
@@ -656,20 +685,33 @@ impl World {
                     }
                     return seat.viewer.handle(now, ViewerInput::EarlyConnected);
                 }
+                let peer = match self.unproved {
+                    true => PeerEndpoint::Unproved,
+                    false => PeerEndpoint::Proved(seat.endpoint.public()),
+                };
                 self.host.handle(
                     now,
                     HostInput::Connected {
                         from: self.from,
                         conn,
                         peer,
-                        exporter,
+                        binding,
                     },
                 );
                 let connected = Connected {
                     own_endpoint: peer,
-                    exporter,
+                    binding,
                 };
                 seat.viewer.handle(now, ViewerInput::Connected(connected));
+            }
+            ViewerOutput::Sign { request, inputs } if self.signs_later => {
+                self.seats[index].to_sign.push((request, inputs));
+            }
+            ViewerOutput::Sign { request, inputs } => {
+                let viewer = &mut self.seats[index].viewer;
+                let signed =
+                    ViewerInput::signed_with(&secret_of(&viewer.view().identity), request, &inputs);
+                viewer.handle(now, signed);
             }
             ViewerOutput::Send { stream, bytes } => {
                 let seat = &mut self.seats[index];
@@ -705,6 +747,13 @@ impl World {
 
     fn on_host_output(&mut self, output: HostOutput) {
         match output {
+            HostOutput::Sign { request, input } if self.signs_later => {
+                self.host_to_sign.push((request, input));
+            }
+            HostOutput::Sign { request, input } => {
+                let signed = HostInput::signed_with(&secret(2), request, &input);
+                self.host.handle(self.now, signed);
+            }
             HostOutput::Send {
                 conn,
                 stream,
@@ -809,7 +858,9 @@ impl World {
             },
             HostOutput::Notice(notice) => self.notices.push(notice),
             HostOutput::Done { request, result } => {
-                self.done.insert(request, result);
+                self.shortfall = result.as_ref().ok().and_then(|done| done.shortfall.clone());
+                let reply = result.map(|done| done.reply);
+                self.done.insert(request, reply);
             }
             HostOutput::FetchKeys { issuer } => self.wanted_keys.push(issuer),
             HostOutput::FetchLists { from } => self.wanted_lists.push(from),
@@ -838,8 +889,8 @@ impl World {
     /// Opens another terminal at the host.
     pub(super) fn opens(&mut self, title: &str) -> TrackId {
         let (title, command) = (title.to_owned(), Vec::new());
-        match self.command(Command::New { title, command }) {
-            Ok(Done::Opened(track)) => track,
+        match self.command(verbs::OpenTerminal { title, command }) {
+            Ok(Reply::OpenTerminal(track)) => track,
             other => panic!("{other:?}"),
         }
     }
@@ -850,7 +901,7 @@ impl World {
         let (request, title) = (self.requests, title.to_owned());
         self.host(HostInput::OpenLog { request, title });
         match self.done.remove(&request) {
-            Some(Ok(Done::Opened(track))) => track,
+            Some(Ok(Reply::OpenTerminal(track))) => track,
             other => panic!("{other:?}"),
         }
     }
@@ -1037,6 +1088,24 @@ impl Seat {
         said.collect()
     }
 
+    /// What the host answered last to somebody who manages.
+    pub(super) fn answer(&self) -> Option<&Result<Option<Done>, Option<CommandError>>> {
+        let mut events = self.events.iter().rev();
+        events.find_map(|event| match event {
+            ViewerEvent::Answered(answer) => Some(&**answer),
+            _ => None,
+        })
+    }
+
+    /// Why the last request was refused.
+    #[track_caller]
+    pub(super) fn refusal(&self) -> &CommandError {
+        match self.answer() {
+            Some(Err(Some(error))) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(super) fn was_told(&self, part: &str) -> bool {
         self.said().iter().any(|text| text.contains(part))
     }
@@ -1050,10 +1119,28 @@ impl Seat {
     }
 }
 
-fn exporter(conn: ConnId) -> [u8; 32] {
-    let mut exporter = [7; 32];
-    exporter[..8].copy_from_slice(&conn.0.to_be_bytes());
-    exporter
+fn binding_of(conn: ConnId) -> Binding {
+    let mut exported = [7; 32];
+    exported[..8].copy_from_slice(&conn.0.to_be_bytes());
+    Binding::tls_exporter(exported)
+}
+
+/// Whom these tests sign for.
+static SECRETS: LazyLock<Mutex<BTreeMap<PublicKey, SecretKey>>> = LazyLock::new(|| {
+    let seeds = (0..=255).map(|seed| (secret(seed).public(), secret(seed)));
+    Mutex::new(seeds.collect())
+});
+
+/// Somebody whose key is not of a seed.
+pub(super) fn signs_for(secret: &SecretKey) -> PublicKey {
+    let key = secret.public();
+    SECRETS.lock().unwrap().insert(key, secret.clone());
+    key
+}
+
+/// The secret of somebody in these tests.
+pub(super) fn secret_of(key: &PublicKey) -> SecretKey {
+    SECRETS.lock().unwrap()[key].clone()
 }
 
 /// What a token string gives a viewer to present.

@@ -6,8 +6,8 @@ use pillion_screen::LineId;
 
 use super::harness::*;
 use crate::{
-    Command, Done, HistoryLines, HostInput, HostOutput, Stream, ViewerConfig, ViewerEvent,
-    ViewerInput,
+    Command, HistoryLines, HostInput, HostOutput, Reply, Stream, ViewerConfig, ViewerEvent,
+    ViewerInput, verbs,
 };
 
 fn prints_lines(world: &mut World, range: std::ops::Range<u32>) {
@@ -116,7 +116,9 @@ fn nothing_from_before_sharing_began_is_ever_given() {
 fn sharing_from_the_start_gives_everything() {
     let mut world = World::unshared(config());
     prints_lines(&mut world, 0..1500);
-    let Ok(Done::Ticket(ticket)) = world.command(Command::Share { from_start: true }) else {
+    let Ok(Reply::Ticket(ticket)) =
+        world.command(Command::Share(verbs::Share { from_start: true }))
+    else {
         panic!()
     };
     world.ticket = ticket;
@@ -128,7 +130,7 @@ fn sharing_from_the_start_gives_everything() {
 fn a_pause_in_sharing_stays_hidden() {
     let mut world = World::shared();
     prints_lines(&mut world, 0..100);
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     world.prints("secret of the pause\r\n");
     prints_lines(&mut world, 100..200);
     world.share();
@@ -404,6 +406,44 @@ fn who_does_not_read_holds_little_and_holds_up_nobody() {
 }
 
 #[test]
+fn what_watchers_who_do_not_read_hold_is_bounded_in_all_and_for_each() {
+    let mut world = World::shared();
+    prints_noise(&mut world, 8000);
+    // One person with as many connections as one may have, and many with one.
+    let mut readers: Vec<Reader> = (0..16).map(|_| Reader::joins(&mut world, 20)).collect();
+    readers.extend((0..134).map(|n| Reader::joins(&mut world, 21 + n)));
+    assert_eq!(readers.len(), 150);
+    for reader in &readers {
+        world.seats[reader.seat].ignores_history = true;
+    }
+    let held = |world: &World, readers: &[Reader]| -> usize {
+        let each = readers
+            .iter()
+            .map(|reader| world.waiting_on_history(reader.seat));
+        each.sum()
+    };
+    let (mut of_all, mut of_one, mut of_another) = (0, 0, 0);
+    for second in 0..20 {
+        for (n, reader) in readers.iter_mut().enumerate() {
+            let n = n as u64;
+            (0..4).for_each(|part| reader.asks(&mut world, n * 40 + part * 7 + second, 1000));
+        }
+        for _ in 0..10 {
+            world.advance_ms(100);
+            of_all = of_all.max(held(&world, &readers));
+            of_one = of_one.max(held(&world, &readers[..16]));
+            let others = readers[16..].chunks(1).map(|one| held(&world, one));
+            of_another = of_another.max(others.max().unwrap());
+        }
+    }
+    // 512 KiB, and two replies of up to 256 KiB that were being made.
+    assert!((256 << 10..=1 << 20).contains(&of_all), "{of_all} bytes");
+    // 128 KiB, and one of those; sixteen connections are worth no more than one.
+    assert!(of_one <= 384 << 10, "{of_one} bytes of one person's");
+    assert!(of_another > 0 && of_another <= 384 << 10, "{of_another}");
+}
+
+#[test]
 fn a_reply_that_was_never_made_is_asked_for_again() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
@@ -430,7 +470,7 @@ fn a_reply_made_before_sharing_began_anew_shows_nothing_of_before() {
     wants(&mut world, anna, 100, 50);
     world.advance_ms(100);
     let job = world.packer.take().unwrap().remove(0);
-    world.command(crate::Command::Stop).unwrap();
+    world.command(crate::Command::Stop(verbs::Stop {})).unwrap();
     world.share();
     world.pack(&job);
     world.settle();

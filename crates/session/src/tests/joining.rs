@@ -1,6 +1,7 @@
 //! Who gets in, who doesn't, and what they are told.
 
 use bytes::BytesMut;
+use pillion_caps::Binding;
 use pillion_proto::{
     Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, Refused, RefusedCode, Version,
     VersionRange, limits::MAX_CONTROL_MESSAGE,
@@ -8,18 +9,24 @@ use pillion_proto::{
 
 use super::harness::*;
 use crate::{
-    Command, ConnId, Connected, HostInput, HostNotice, Now, Phase, Stream, ViewerConfig,
-    ViewerInput, ViewerOutput, viewer::Viewer,
+    Command, ConnId, Connected, HostInput, HostNotice, Now, Phase, Reply, Stream, ViewerConfig,
+    ViewerInput, ViewerOutput, verbs, viewer::Viewer,
 };
 
 /// The hello an honest viewer would send on a connection.
 pub(super) fn hello(config: ViewerConfig, connected: &Connected) -> Hello {
+    let identity = secret_of(&config.identity);
     let mut viewer = Viewer::new(config, Now::default());
     viewer.handle(Now::default(), ViewerInput::Connected(*connected));
     let mut framer = Framer::new(MAX_CONTROL_MESSAGE);
     while let Some(output) = viewer.poll() {
-        if let ViewerOutput::Send { bytes, .. } = output {
-            framer.push(&bytes);
+        match output {
+            ViewerOutput::Sign { request, inputs } => {
+                let signed = ViewerInput::signed_with(&identity, request, &inputs);
+                viewer.handle(Now::default(), signed);
+            }
+            ViewerOutput::Send { bytes, .. } => framer.push(&bytes),
+            _ => {}
         }
     }
     let (tag, payload) = framer.next_message().unwrap().unwrap();
@@ -129,6 +136,20 @@ fn another_version_is_told_which_side_to_upgrade() {
 }
 
 #[test]
+fn a_proof_bound_to_another_kind_of_connection_is_refused() {
+    let mut world = World::shared();
+    let (conn, connected) = world.stranger();
+    let web = Binding::web_transport(&[1; 32], &[2; 32], &[3; 32]);
+    let connected = Connected {
+        binding: web,
+        ..connected
+    };
+    let hello = hello(world.viewer_config(50, "eve"), &connected);
+    say(&mut world, conn, &FromViewer::Hello(Box::new(hello)));
+    assert_eq!(refusal(&world, conn).code, RefusedCode::PROOF);
+}
+
+#[test]
 fn a_proof_that_does_not_verify_is_refused() {
     let mut world = World::shared();
     let refused = refused_with(&mut world, |hello| hello.identity_proof = [1; 64].into());
@@ -169,7 +190,8 @@ fn a_replaced_ticket_stops_working_and_the_new_one_works() {
     let mut world = World::shared();
     let old = world.viewer_config(50, "eve");
     let kept = world.kept_links().len();
-    let Ok(crate::Done::Ticket(ticket)) = world.command(Command::Ticket { new: true }) else {
+    let Ok(Reply::Ticket(ticket)) = world.command(Command::Ticket(verbs::Ticket { new: true }))
+    else {
         panic!()
     };
     assert_ne!(ticket, world.ticket);
@@ -185,7 +207,7 @@ fn a_replaced_ticket_stops_working_and_the_new_one_works() {
 fn a_session_that_is_not_shared_lets_nobody_in() {
     let mut world = World::shared();
     let config = world.viewer_config(50, "eve");
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     let eve = world.join_with(config);
     let (text, regular) = world.seats[eve].ended().unwrap();
     assert!(text.contains("not shared") && !regular, "{text}");
@@ -197,7 +219,7 @@ fn a_viewer_that_was_cut_off_while_the_host_stopped_ends_regularly() {
     let anna = world.join(10, "anna");
     world.seats[anna].online = false;
     world.cut(anna);
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     world.seats[anna].online = true;
     world.advance_ms(10_000);
     assert!(world.seats[anna].ended().unwrap().1);
@@ -252,7 +274,7 @@ fn a_newer_connection_of_the_same_run_replaces_the_older() {
             .iter()
             .any(|(closed, code, _)| *closed == old && *code == 0)
     );
-    let Ok(crate::Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert_eq!(who.len(), 1);
@@ -269,7 +291,7 @@ fn one_person_may_watch_from_two_windows() {
     for seat in [first, second] {
         world.assert_same_screen(seat);
     }
-    let Ok(crate::Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert_eq!(who.len(), 1);
@@ -411,11 +433,14 @@ fn a_kicked_person_is_out_and_barred_and_a_new_ticket_keeps_new_keys_out() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
     let said = world
-        .command(Command::Kick {
+        .command(Command::Kick(verbs::Kick {
             target: named("anna"),
-        })
+        }))
         .unwrap();
-    assert!(matches!(said, crate::Done::Said(text) if text.contains("ticket --new")));
+    assert!(matches!(
+        said,
+        Reply::Kick(verbs::Kicked { open: true, .. })
+    ));
     let (text, regular) = world.seats[anna].ended().unwrap();
     assert!(text.contains("removed you") && !regular);
     let again = world.join(10, "anna");
@@ -443,7 +468,7 @@ fn a_stopped_session_forgets_what_opened_it_and_an_ended_one_does_not() {
     world.exits(0);
     assert!(world.kept_link().is_some(), "it may be started again");
     let mut world = World::shared();
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     assert_eq!(world.kept_link(), None);
     let kept = world.kept_links().len();
     world.share();
@@ -457,11 +482,14 @@ fn a_ticket_waits_for_the_first_address_of_an_endpoint_that_just_listens() {
     world.host(HostInput::Addresses {
         addr: iroh_base::EndpointAddr::new(session),
     });
-    let request = world.ask(crate::Actor::Tty, Command::Share { from_start: false });
+    let request = world.ask(
+        crate::Actor::Tty,
+        Command::Share(verbs::Share { from_start: false }),
+    );
     assert!(world.done.is_empty() && world.listening);
     let addr = iroh_base::EndpointAddr::new(session).with_ip_addr("10.0.0.1:5".parse().unwrap());
     world.host(HostInput::Addresses { addr: addr.clone() });
-    let Some(Ok(crate::Done::Ticket(ticket))) = world.done.remove(&request) else {
+    let Some(Ok(Reply::Ticket(ticket))) = world.done.remove(&request) else {
         panic!()
     };
     let ticket: pillion_proto::Ticket = ticket.parse().unwrap();
@@ -470,16 +498,19 @@ fn a_ticket_waits_for_the_first_address_of_an_endpoint_that_just_listens() {
     world.host(HostInput::Addresses {
         addr: iroh_base::EndpointAddr::new(session),
     });
-    let request = world.ask(crate::Actor::Tty, Command::Ticket { new: false });
+    let request = world.ask(
+        crate::Actor::Tty,
+        Command::Ticket(verbs::Ticket { new: false }),
+    );
     world.advance_ms(2_100);
     assert!(matches!(
         world.done.remove(&request),
-        Some(Ok(crate::Done::Ticket(_)))
+        Some(Ok(Reply::Ticket(_)))
     ));
 }
 
 fn is_silent(world: &mut World, id: Option<ParticipantId>) -> bool {
-    let Ok(crate::Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     who.iter()

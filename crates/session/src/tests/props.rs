@@ -5,7 +5,7 @@ use pillion_proto::{FromViewer, InputStream, Intent, IntentMsg, JoinId, Rights};
 use proptest::prelude::*;
 
 use super::harness::*;
-use crate::{Actor, Command, HostInput, HostOutput, Stream, Target, ViewerInput};
+use crate::{Actor, Command, HostInput, HostOutput, Stream, Target, ViewerInput, verbs};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -150,11 +150,11 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
             } else {
                 Actor::Tty
             };
-            let command = Command::Grant {
+            let command = Command::Grant(verbs::Grant {
                 target: name(seat),
-                right: Rights::EDIT,
+                rights: Rights::EDIT,
                 ttl_ms: Some(*ttl_ms),
-            };
+            });
             let until = world.now.unix_ms + ttl_ms;
             let request = world.ask(by, command);
             if let Some(Ok(_)) = world.done.get(&request) {
@@ -164,15 +164,18 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
         }
         Step::Token { ttl_ms, .. } => {
             // Presented at the next connection.
-            let command = Command::GrantLink {
-                right: Rights::EDIT,
+            let command = Command::GrantLink(verbs::GrantLink {
+                rights: Rights::EDIT,
                 ttl_ms: Some(*ttl_ms),
                 uses: std::num::NonZeroU32::MIN,
-            };
+            });
             let _ = world.ask(Actor::Tty, command);
         }
         Step::Revoke(_) => {
-            let request = world.ask(Actor::Socket, Command::Revoke { target: name(seat) });
+            let request = world.ask(
+                Actor::Socket,
+                Command::Revoke(verbs::Revoke { target: name(seat) }),
+            );
             if let Some(Ok(_)) = world.done.get(&request) {
                 allowed.until_unix_ms.remove(&seed(seat));
             }
@@ -180,20 +183,26 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
         Step::RevokeAll => {
             let _ = world.ask(
                 Actor::Socket,
-                Command::Revoke {
+                Command::Revoke(verbs::Revoke {
                     target: Target::All,
-                },
+                }),
             );
             allowed.until_unix_ms.clear();
         }
         Step::Kick(_) => {
-            let request = world.ask(Actor::Socket, Command::Kick { target: name(seat) });
+            let request = world.ask(
+                Actor::Socket,
+                Command::Kick(verbs::Kick { target: name(seat) }),
+            );
             if let Some(Ok(_)) = world.done.get(&request) {
                 allowed.until_unix_ms.remove(&seed(seat));
             }
         }
         Step::Refuse(_) => {
-            let _ = world.ask(Actor::Tty, Command::Refuse { target: name(seat) });
+            let _ = world.ask(
+                Actor::Tty,
+                Command::RefuseRequest(verbs::RefuseRequest { target: name(seat) }),
+            );
         }
         Step::Confirm { request, yes } => {
             let before = world.done.contains_key(request);
@@ -214,9 +223,12 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
             attached: *attached,
         }),
         Step::StopAndShare => {
-            let _ = world.ask(Actor::Socket, Command::Stop);
+            let _ = world.ask(Actor::Socket, Command::Stop(verbs::Stop {}));
             allowed.until_unix_ms.clear();
-            let _ = world.ask(Actor::Tty, Command::Share { from_start: false });
+            let _ = world.ask(
+                Actor::Tty,
+                Command::Share(verbs::Share { from_start: false }),
+            );
         }
         Step::Wait(ms) => world.advance_ms(*ms),
         Step::Prints => world.prints("output\r\n"),

@@ -2,7 +2,7 @@
 //! else.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::PublicKey;
+use pillion_caps::{Binding, PeerEndpoint, PublicKey};
 use pillion_proto::{
     Ack, Framer, FromViewer, GrantProof, JoinId, Ping, RefusedCode, Resume, Rights, SnapshotMsg,
     TrackMsg, Version, VersionRange, limits::MAX_TRACK_MESSAGE,
@@ -12,9 +12,9 @@ use super::{
     harness::*,
     joining::{hello, refusal, say},
 };
-use crate::{Command, ConnId, Done, HostInput, Phase, Stream, ViewerInput};
+use crate::{Command, ConnId, HostInput, Phase, Reply, Stream, ViewerInput, verbs};
 
-fn resume() -> FromViewer {
+pub(super) fn resume() -> FromViewer {
     FromViewer::Resume(Resume {
         versions: VersionRange::OURS,
         padding: Bytes::new(),
@@ -23,7 +23,7 @@ fn resume() -> FromViewer {
 }
 
 /// What a host said on its track streams to a connection that no viewer drives.
-fn track(world: &World, conn: ConnId) -> Vec<TrackMsg> {
+pub(super) fn track(world: &World, conn: ConnId) -> Vec<TrackMsg> {
     let mut framer = Framer::new(MAX_TRACK_MESSAGE);
     for (stream, bytes) in &world.strangers[&conn] {
         if matches!(stream, Stream::Track { .. }) {
@@ -233,7 +233,10 @@ fn a_stranger_is_shown_nothing() {
     let mut refused = hello(world.viewer_config(50, "eve"), &connected);
     refused.link = None;
     say(&mut world, conn, &FromViewer::Hello(Box::new(refused)));
-    assert!(!is_shown(&mut world, connected.own_endpoint));
+    assert!(!is_shown(
+        &mut world,
+        *connected.own_endpoint.key().unwrap()
+    ));
     assert!(is_shown(&mut world, endpoint));
 }
 
@@ -241,21 +244,25 @@ fn a_stranger_is_shown_nothing() {
 fn somebody_kicked_is_shown_nothing() {
     let (mut world, endpoint) = joined();
     let target = named("anna");
-    world.command(Command::Kick { target }).unwrap();
+    world
+        .command(Command::Kick(verbs::Kick { target }))
+        .unwrap();
     assert!(!is_shown(&mut world, endpoint));
 }
 
 #[test]
 fn a_replaced_ticket_shows_nothing() {
     let (mut world, endpoint) = joined();
-    world.command(Command::Ticket { new: true }).unwrap();
+    world
+        .command(Command::Ticket(verbs::Ticket { new: true }))
+        .unwrap();
     assert!(!is_shown(&mut world, endpoint));
 }
 
 #[test]
 fn a_stopped_session_shows_nothing_and_neither_does_the_next_one() {
     let (mut world, endpoint) = joined();
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     assert!(!is_shown(&mut world, endpoint));
     world.share();
     assert!(!is_shown(&mut world, endpoint));
@@ -282,12 +289,12 @@ fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
     let mut world = World::shared();
     let link = |world: &mut World| {
         let (right, ttl_ms, uses) = (Rights::EDIT, Some(60_000), std::num::NonZeroU32::MIN);
-        match world.command(Command::GrantLink {
-            right,
+        match world.command(Command::GrantLink(verbs::GrantLink {
+            rights: right,
             ttl_ms,
             uses,
-        }) {
-            Ok(Done::Token { token, grant, .. }) => (token, grant),
+        })) {
+            Ok(Reply::GrantLink(verbs::Token { token, grant, .. })) => (token, grant),
             other => panic!("{other:?}"),
         }
     };
@@ -303,13 +310,17 @@ fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
     let revoked = came(&mut world, 10, &token);
     assert!(is_shown(&mut world, revoked));
     let target = named(&grant);
-    world.command(Command::Revoke { target }).unwrap();
+    world
+        .command(Command::Revoke(verbs::Revoke { target }))
+        .unwrap();
     assert!(!is_shown(&mut world, revoked));
 
     let (token, _) = link(&mut world);
     let ended = came(&mut world, 11, &token);
     // A new ticket is nothing to who came by a grant.
-    world.command(Command::Ticket { new: true }).unwrap();
+    world
+        .command(Command::Ticket(verbs::Ticket { new: true }))
+        .unwrap();
     assert!(is_shown(&mut world, ended));
     world.advance_ms(61_000);
     assert!(!is_shown(&mut world, ended));
@@ -319,17 +330,19 @@ fn who_came_by_a_grant_is_shown_the_screen_while_it_stands() {
 fn anything_else_in_a_first_flight_is_refused() {
     let (mut world, endpoint) = joined();
     world.grant_edit("anna").unwrap();
-    let Ok(Done::Token { token, .. }) = world.command(Command::GrantLink {
-        right: Rights::EDIT,
-        ttl_ms: None,
-        uses: std::num::NonZeroU32::MIN,
-    }) else {
+    let Ok(Reply::GrantLink(verbs::Token { token, .. })) =
+        world.command(Command::GrantLink(verbs::GrantLink {
+            rights: Rights::EDIT,
+            ttl_ms: None,
+            uses: std::num::NonZeroU32::MIN,
+        }))
+    else {
         panic!()
     };
     // A hello that was good on the connection before, and one made for nothing yet known.
     let connected = crate::Connected {
-        own_endpoint: endpoint,
-        exporter: [0; 32],
+        own_endpoint: PeerEndpoint::Proved(endpoint),
+        binding: Binding::tls_exporter([0; 32]),
     };
     let recorded = hello(world.viewer_config(10, "anna"), &connected);
     let grant = GrantProof {
@@ -386,7 +399,7 @@ fn a_recorded_first_flight_does_no_harm() {
     say(&mut world, bert, &FromViewer::Hello(Box::new(hello)));
     world.prints("one");
     world.advance_ms(1000);
-    let who = world.command(Command::Who).unwrap();
+    let who = world.command(Command::Who(verbs::Who {})).unwrap();
     let (log, notices, ledger) = (world.log.len(), world.notices.len(), world.ledger().len());
     let frames = track(&world, bert).len();
 
@@ -394,7 +407,7 @@ fn a_recorded_first_flight_does_no_harm() {
     for conn in &replayed {
         assert_eq!(track(&world, *conn).len(), 2);
     }
-    assert_eq!(world.command(Command::Who).unwrap(), who);
+    assert_eq!(world.command(Command::Who(verbs::Who {})).unwrap(), who);
     assert_eq!(
         (world.log.len(), world.notices.len(), world.ledger().len()),
         (log, notices, ledger)
@@ -421,13 +434,13 @@ fn a_recorded_first_flight_does_no_harm() {
 fn a_first_flight_that_comes_late_is_answered_by_the_hello_alone() {
     let (mut world, endpoint) = joined();
     let conn = world.early_stranger(endpoint);
-    let exporter = [5; 32];
-    world.host(HostInput::Proved { conn, exporter });
+    let binding = Binding::tls_exporter([5; 32]);
+    world.host(HostInput::HandshakeConfirmed { conn, binding });
     say(&mut world, conn, &resume());
     assert!(world.strangers[&conn].is_empty());
     let connected = crate::Connected {
-        own_endpoint: endpoint,
-        exporter,
+        own_endpoint: PeerEndpoint::Proved(endpoint),
+        binding,
     };
     let mut config = world.viewer_config(10, "anna");
     config.join = JoinId([99; 16]);
@@ -447,11 +460,11 @@ fn a_connection_that_was_put_out_is_not_let_in_by_its_handshake() {
     let (mut world, endpoint) = joined();
     let conn = resumes(&mut world, endpoint);
     say(&mut world, conn, &FromViewer::RequestEdit);
-    let exporter = [5; 32];
-    world.host(HostInput::Proved { conn, exporter });
+    let binding = Binding::tls_exporter([5; 32]);
+    world.host(HostInput::HandshakeConfirmed { conn, binding });
     let connected = crate::Connected {
-        own_endpoint: endpoint,
-        exporter,
+        own_endpoint: PeerEndpoint::Proved(endpoint),
+        binding,
     };
     let said = world.strangers[&conn].len();
     let hello = hello(world.viewer_config(10, "anna"), &connected);

@@ -3,7 +3,10 @@
 use pillion_proto::Rights;
 
 use super::harness::*;
-use crate::{Command, CommandError, Done, HostNotice, Phase, Target, ViewerInput};
+use crate::{
+    Choice, Command, CommandError, HostNotice, PersonLabel, Phase, Reply, Target, ViewerInput,
+    verbs,
+};
 
 #[test]
 fn a_request_is_shown_to_the_host_and_gone_when_granted() {
@@ -30,9 +33,9 @@ fn a_refused_request_may_be_repeated_after_ten_seconds() {
     let anna = world.join(10, "anna");
     world.viewer(anna, ViewerInput::RequestEdit);
     world
-        .command(Command::Refuse {
+        .command(Command::RefuseRequest(verbs::RefuseRequest {
             target: named("anna"),
-        })
+        }))
         .unwrap();
     assert!(world.seats[anna].was_told("olga said no"));
     let requests = |world: &World| {
@@ -69,14 +72,20 @@ fn an_ambiguous_name_is_refused_with_the_choices_and_a_number_decides() {
         panic!()
     };
     let fingerprint = secret(11).public().fingerprint();
-    assert_eq!(choices[1], format!("2 anna ({fingerprint})"));
+    let second_choice = PersonLabel {
+        id: pillion_proto::ParticipantId(2),
+        name: "anna".to_owned(),
+        identity: secret(11).public(),
+    };
+    assert_eq!(second_choice.to_string(), format!("2 anna ({fingerprint})"));
+    assert_eq!(choices[1], Choice::Person(second_choice));
     world.grant_edit("2").unwrap();
     assert_eq!(world.seats[first].right(), Rights::VIEW);
     assert_eq!(world.seats[second].right(), Rights::EDIT);
     world
-        .command(Command::Revoke {
+        .command(Command::Revoke(verbs::Revoke {
             target: named(&fingerprint[..9]),
-        })
+        }))
         .unwrap();
     assert_eq!(world.seats[second].right(), Rights::VIEW);
     assert!(matches!(
@@ -99,11 +108,11 @@ fn nobody_takes_anothers_number_by_calling_themselves_so() {
 fn edit_ends_when_its_time_is_over_and_the_viewer_is_told() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
-    let command = Command::Grant {
+    let command = Command::Grant(verbs::Grant {
         target: named("anna"),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         ttl_ms: Some(90_000),
-    };
+    });
     world.command(command).unwrap();
     assert!(world.seats[anna].was_told("for 1 min 30 s"));
     world.advance_ms(89_000);
@@ -123,11 +132,11 @@ fn edit_ends_when_its_time_is_over_and_the_viewer_is_told() {
 fn input_that_comes_after_the_end_is_dropped_even_before_the_timer_ran() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
-    let command = Command::Grant {
+    let command = Command::Grant(verbs::Grant {
         target: named("anna"),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         ttl_ms: Some(1_000),
-    };
+    });
     world.command(command).unwrap();
     world.now.mono_us += 1_000_000;
     world.now.unix_ms += 1_000;
@@ -140,20 +149,20 @@ fn input_that_comes_after_the_end_is_dropped_even_before_the_timer_ran() {
 fn a_clock_set_back_revives_nothing() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
-    let command = Command::Grant {
+    let command = Command::Grant(verbs::Grant {
         target: named("anna"),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         ttl_ms: Some(60_000),
-    };
+    });
     world.command(command).unwrap();
     world.advance_ms(61_000);
     assert_eq!(world.seats[anna].right(), Rights::VIEW);
     world.now.unix_ms -= 50_000;
     world.tick();
-    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
-    assert_eq!(who[0].right, Rights::VIEW);
+    assert_eq!(who[0].rights, Rights::VIEW);
 }
 
 #[test]
@@ -163,11 +172,11 @@ fn edit_lasts_eight_hours_unless_said_otherwise() {
     world.grant_edit("anna").unwrap();
     let until = world.seats[anna].viewer.view().until_unix_ms.unwrap();
     assert_eq!(until, world.now.unix_ms + 8 * 3_600_000);
-    let forever = Command::Grant {
+    let forever = Command::Grant(verbs::Grant {
         target: named("anna"),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         ttl_ms: Some(0),
-    };
+    });
     assert!(world.command(forever).is_err());
 }
 
@@ -281,9 +290,9 @@ fn grants_are_revoked_by_id_by_link_and_all_at_once() {
     let anna = editor(&mut world, 10);
     assert_eq!(world.seats[anna].right(), Rights::EDIT);
     world
-        .command(Command::Revoke {
+        .command(Command::Revoke(verbs::Revoke {
             target: named(&grant[..8]),
-        })
+        }))
         .unwrap();
     assert_eq!(world.seats[anna].right(), Rights::VIEW);
     assert!(world.seats[anna].was_told("revoked by olga"));
@@ -295,16 +304,16 @@ fn grants_are_revoked_by_id_by_link_and_all_at_once() {
     let carl = world.join(12, "carl");
     world.grant_edit("carl").unwrap();
     world
-        .command(Command::Revoke {
+        .command(Command::Revoke(verbs::Revoke {
             target: Target::Links,
-        })
+        }))
         .unwrap();
     assert_eq!(world.seats[bert].right(), Rights::VIEW);
     assert_eq!(world.seats[carl].right(), Rights::EDIT);
     world
-        .command(Command::Revoke {
+        .command(Command::Revoke(verbs::Revoke {
             target: Target::All,
-        })
+        }))
         .unwrap();
     assert_eq!(world.seats[carl].right(), Rights::VIEW);
 }
@@ -318,7 +327,7 @@ fn in_a_read_only_session_edit_cannot_be_granted() {
     assert!(world.seats[anna].viewer.view().read_only);
     assert!(matches!(
         world.grant_edit("anna"),
-        Err(CommandError::NotNow(_))
+        Err(CommandError::ReadOnly)
     ));
     world.viewer(anna, ViewerInput::RequestEdit);
     assert!(world.seats[anna].was_told("can't be granted in this session"));
@@ -361,7 +370,7 @@ fn what_was_granted_does_not_open_the_next_sharing() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
     world.grant_edit("anna").unwrap();
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     assert!(world.seats[anna].ended().is_some());
     let old = world.ticket.clone();
     world.share();
@@ -380,16 +389,16 @@ fn who_lists_names_rights_paths_and_lag() {
     for _ in 0..3 {
         world.prints("x");
     }
-    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert_eq!(who.len(), 1);
     assert_eq!(
-        (who[0].name.as_str(), who[0].right, who[0].rtt_us),
+        (who[0].name.as_str(), who[0].rights, who[0].rtt_us),
         ("anna", Rights::EDIT, Some(12_000))
     );
     assert_eq!(who[0].lag_frames, 3);
-    let Ok(Done::Status(status)) = world.command(Command::Status) else {
+    let Ok(Reply::Status(status)) = world.command(Command::Status(verbs::Status {})) else {
         panic!()
     };
     assert!(status.shared && status.viewers == 1);
@@ -406,8 +415,8 @@ fn the_end_of_the_program_is_told_and_is_regular() {
     assert_eq!(world.seats[anna].text(), "bye");
     assert!(!world.listening);
     assert!(matches!(
-        world.command(Command::Share { from_start: false }),
-        Err(CommandError::NotNow(_))
+        world.command(Command::Share(verbs::Share { from_start: false })),
+        Err(CommandError::ProgramEnded)
     ));
 }
 
@@ -418,17 +427,18 @@ fn nobody_is_granted_anything_who_is_not_here() {
     world.grant_edit("anna").unwrap();
     world.seats[anna].online = false;
     world.cut(anna);
-    assert!(
-        matches!(world.grant_edit("anna"), Err(CommandError::NotNow(text)) if text.contains("--link"))
-    );
+    assert!(matches!(
+        world.grant_edit("anna"),
+        Err(CommandError::NotConnected(_))
+    ));
     assert!(world.grant_edit("olga").is_err());
     assert!(
         world
-            .command(Command::Grant {
+            .command(Command::Grant(verbs::Grant {
                 target: Target::All,
-                right: Rights::EDIT,
+                rights: Rights::EDIT,
                 ttl_ms: None
-            })
+            }))
             .is_err()
     );
 }

@@ -1,8 +1,9 @@
 //! The whole story, as two people live it.
 
-use super::harness::*;
-use crate::{Command, Phase, ViewerInput};
 use pillion_proto::Rights;
+
+use super::harness::*;
+use crate::{Command, Phase, ViewerInput, verbs};
 
 #[test]
 fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
@@ -28,9 +29,9 @@ fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
     assert_eq!(world.seats[anna].text(), "$ ls");
 
     world
-        .command(Command::Revoke {
+        .command(Command::Revoke(verbs::Revoke {
             target: named("anna"),
-        })
+        }))
         .unwrap();
     world.types(anna, "rm");
     assert_eq!(world.program.input, b"ls");
@@ -42,7 +43,7 @@ fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
     world.assert_same_screen(anna);
 
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     let (text, regular) = world.seats[anna].ended().unwrap();
     assert!(text.contains("olga ended the sharing") && regular, "{text}");
     assert!(!world.listening);

@@ -8,7 +8,9 @@ use super::{
     harness::*,
     joining::{hello, say},
 };
-use crate::{Command, Done, HostConfig, HostInput, HostNotice, Phase, ViewerConfig, ViewerInput};
+use crate::{
+    Command, HostConfig, HostInput, HostNotice, Phase, Reply, ViewerConfig, ViewerInput, verbs,
+};
 
 const TEAM: u8 = 90;
 
@@ -25,7 +27,12 @@ fn session(allow: AccessMode, right: Rights) -> World {
 
 fn list(world: &mut World, who: &str, right: Rights) {
     let target = named(who);
-    world.command(Command::Allow { target, right }).unwrap();
+    world
+        .command(Command::Allow(verbs::Allow {
+            target,
+            rights: right,
+        }))
+        .unwrap();
 }
 
 /// A viewer with a membership of this number.
@@ -86,7 +93,7 @@ fn who_came_in_by_a_membership_alone_is_put_out_and_nobody_else_is() {
         is_out(&world, window);
         is_in(&world, bert);
         assert_eq!(world.seats[bert].right(), Rights::EDIT);
-        let told = |notice: &HostNotice| matches!(notice, HostNotice::Said(text) if text.contains("“anna” is out of their team"));
+        let told = |notice: &HostNotice| matches!(notice, HostNotice::MembershipEnded { name } if name == "anna");
         assert_eq!(world.notices.iter().filter(|one| told(one)).count(), 1);
         let kinds = world.logged_kinds();
         for kind in ["taken_back", "put_out", "right"] {
@@ -118,7 +125,7 @@ fn who_has_the_ticket_too_stays_and_loses_what_the_list_gave() {
     assert_eq!(world.program.input, b"");
     is_in(&world, bert);
     assert!(!world.seats[bert].was_told("took"));
-    let Ok(Done::Who(who)) = world.command(Command::Who) else {
+    let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
     assert!(!who[0].proof.contains("team:"), "{}", who[0].proof);
@@ -241,8 +248,10 @@ fn who_waits_at_the_door_waits_without_it() {
         Rights::VIEW,
     );
     assert!(matches!(world.seats[anna].phase(), Phase::Knocking { .. }));
-    let allow = Some(AccessMode::Team);
-    world.command(Command::Open { allow }).unwrap();
+    let mode = AccessMode::Team;
+    world
+        .command(Command::SetAccessMode(verbs::SetAccessMode { mode }))
+        .unwrap();
     let (text, _) = world.seats[anna].ended().unwrap();
     assert!(text.contains("only members of a team"), "{text}");
 }
@@ -260,7 +269,9 @@ fn a_second_window_at_the_door_keeps_nothing_of_it_either() {
     let team = format!("team:{}", team(TEAM).public());
     list(&mut world, &team, Rights::EDIT);
     let target = named("anna");
-    world.command(Command::Admit { target }).unwrap();
+    world
+        .command(Command::Admit(verbs::Admit { target }))
+        .unwrap();
     for seat in [anna, window] {
         is_in(&world, seat);
         assert_eq!(world.seats[seat].right(), Rights::VIEW);
@@ -277,7 +288,7 @@ fn many_who_come_and_go_make_no_member_forgotten_who_may_type() {
         let mut seed = [250; 32];
         seed[..2].copy_from_slice(&number.to_be_bytes());
         let config = ViewerConfig {
-            identity: SecretKey::from_bytes(&seed),
+            identity: signs_for(&SecretKey::from_bytes(&seed)),
             ..world.viewer_config(21, "eve")
         };
         let hello = FromViewer::Hello(Box::new(hello(config, &connected)));

@@ -9,8 +9,8 @@ use pillion_screen::{LineId, Size};
 
 use super::harness::*;
 use crate::{
-    Actor, Command, CommandError, Done, HostInput, HostNotice, HostOutput, LogEntry, Phase, Stream,
-    ViewerEvent, ViewerInput,
+    Actor, Command, CommandError, HostInput, HostNotice, HostOutput, LogEntry, Phase, Reply,
+    Stream, ViewerEvent, ViewerInput, verbs,
 };
 
 fn told_tracks(world: &World, seat: usize) -> Vec<u32> {
@@ -55,7 +55,7 @@ fn who_comes_later_sees_what_the_host_looks_at_and_knows_the_rest() {
     let (mut world, second, anna) = two_terminals();
     assert_eq!(told_tracks(&world, anna), [0, 1]);
     assert!(world.seats[anna].text().contains("on the first"));
-    world.command(Command::Show { track: second }).unwrap();
+    world.command(verbs::ShowTrack { track: second }).unwrap();
     let bert = world.join(11, "bert");
     assert_eq!(looks_at(&world, bert), second);
     world.assert_same_screen(bert);
@@ -65,7 +65,7 @@ fn who_comes_later_sees_what_the_host_looks_at_and_knows_the_rest() {
 #[test]
 fn a_viewer_follows_the_host_until_it_chooses_and_again_when_it_wants() {
     let (mut world, second, anna) = two_terminals();
-    world.command(Command::Show { track: second }).unwrap();
+    world.command(verbs::ShowTrack { track: second }).unwrap();
     assert_eq!(world.shows, [second]);
     assert_eq!(looks_at(&world, anna), second);
     world.assert_same_screen(anna);
@@ -230,8 +230,8 @@ fn the_session_ends_with_its_last_program_by_the_first_ones_code() {
     let (text, regular) = world.seats[anna].ended().unwrap();
     assert!(regular && text.contains("code 7"), "{text}");
     assert!(!world.listening);
-    assert!(world.command(Command::Share { from_start: false }).is_err());
-    let new = Command::New {
+    assert!(world.command(verbs::Share { from_start: false }).is_err());
+    let new = verbs::OpenTerminal {
         title: String::new(),
         command: vec![],
     };
@@ -243,7 +243,7 @@ fn a_terminal_that_is_being_opened_keeps_the_session() {
     let mut world = World::shared();
     let command = vec!["later".to_owned()];
     let title = String::new();
-    let request = world.ask(Actor::Tty, Command::New { title, command });
+    let request = world.ask(Actor::Tty, verbs::OpenTerminal { title, command });
     world.exits(0);
     assert_eq!(world.ended, None);
     let [track] = world.spawning[..] else {
@@ -253,7 +253,7 @@ fn a_terminal_that_is_being_opened_keeps_the_session() {
         track,
         why: "no such file".into(),
     });
-    assert!(matches!(world.done[&request], Err(CommandError::NotNow(_))));
+    assert!(matches!(world.done[&request], Err(_)));
     assert_eq!(world.ended, Some(TrackState::Exited(0)));
 }
 
@@ -310,7 +310,7 @@ fn numbers_are_never_used_again_and_what_is_kept_is_bounded() {
         9,
         "the first, and those that ended last: {told:?}"
     );
-    let Ok(Done::Tracks(tracks)) = world.command(Command::Tracks) else {
+    let Ok(Reply::ListTracks(tracks)) = world.command(verbs::ListTracks {}) else {
         panic!()
     };
     assert_eq!(tracks.len(), 1 + 8 + 1024);
@@ -326,32 +326,33 @@ fn sixty_four_are_live_at_once_and_no_more() {
     }
     let new = |world: &mut World| {
         let (title, command) = (String::new(), Vec::new());
-        world.command(Command::New { title, command })
+        world.command(verbs::OpenTerminal { title, command })
     };
-    assert!(matches!(new(&mut world), Err(CommandError::NotNow(_))));
+    assert!(matches!(new(&mut world), Err(_)));
     world.exits_on(TrackId(5), 0);
-    assert_eq!(new(&mut world), Ok(Done::Opened(TrackId(64))));
+    assert_eq!(new(&mut world), Ok(Reply::OpenTerminal(TrackId(64))));
 }
 
 #[test]
 fn closing_ends_the_program_and_then_forgets_it() {
     let (mut world, second, anna) = two_terminals();
-    world.command(Command::Close { track: second }).unwrap();
+    world.command(verbs::CloseTrack { track: second }).unwrap();
     world.advance_ms(100);
     let view = world.seats[anna].viewer.view();
     assert_eq!(view.tracks[1].state, TrackState::Killed(1));
-    world.command(Command::Close { track: second }).unwrap();
+    world.command(verbs::CloseTrack { track: second }).unwrap();
     world.advance_ms(300);
     assert_eq!(told_tracks(&world, anna), [0]);
-    let closed = world.command(Command::Close { track: second });
-    assert!(matches!(closed, Err(CommandError::NotNow(_))));
+    let closed = world.command(verbs::CloseTrack { track: second });
+    assert!(matches!(closed, Err(_)));
 }
 
 #[test]
 fn a_command_that_does_not_start_opens_nothing() {
     let mut world = World::shared();
     let (title, command) = ("x".to_owned(), vec!["fails".to_owned()]);
-    let Err(CommandError::NotNow(text)) = world.command(Command::New { title, command }) else {
+    let Err(CommandError::NotStarted(text)) = world.command(verbs::OpenTerminal { title, command })
+    else {
         panic!()
     };
     assert!(text.contains("no such file"), "{text}");
@@ -370,9 +371,9 @@ fn may_open(world: &mut World, name: &str) {
     let right = Rights::VIEW.with(Right::Open);
     let (target, ttl_ms) = (named(name), None);
     world
-        .command(Command::Grant {
+        .command(verbs::Grant {
             target,
-            right,
+            rights: right,
             ttl_ms,
         })
         .unwrap();
@@ -391,7 +392,7 @@ fn a_viewer_with_the_right_opens_a_terminal_and_closes_its_own() {
     assert_eq!((info.id, info.title.as_str()), (mine, "mine"));
     assert_eq!(Some(info.opener), world.seats[anna].viewer.view().you);
     assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
-    let said = |notice: &HostNotice| matches!(notice, HostNotice::Said(text) if text.contains("anna opened"));
+    let said = |notice: &HostNotice| matches!(notice, HostNotice::TerminalOpened { name, .. } if name == "anna");
     assert!(world.notices.iter().any(said));
 
     world.viewer(anna, ViewerInput::CloseTrack(second));
@@ -471,7 +472,7 @@ fn a_cut_restores_what_was_looked_at() {
     world.assert_same_screen(anna);
     // One that is gone by then gives way to what the host looks at.
     world.exits_on(second, 0);
-    world.command(Command::Close { track: second }).unwrap();
+    world.command(verbs::CloseTrack { track: second }).unwrap();
     world.advance_ms(300);
     assert!(world.seats[anna].viewer.view().follows);
     assert_eq!(looks_at(&world, anna), TERMINAL);
@@ -549,7 +550,7 @@ fn the_history_of_a_track_that_is_gone_can_still_be_read() {
     let second = world.opens("second");
     world.prints_on(second, &lines("line", 700));
     world.exits_on(second, 0);
-    world.command(Command::Close { track: second }).unwrap();
+    world.command(verbs::CloseTrack { track: second }).unwrap();
     let anna = world.join(10, "anna");
     let mut out = BytesMut::new();
     pillion_proto::HistoryRequest {
@@ -590,7 +591,7 @@ fn queries_are_answered_by_the_host_s_terminal_only_where_it_shows() {
     world.prints_on(second, "\x1b[6n");
     assert!(world.program.answers.is_empty());
     assert!(!world.others[&second].answers.is_empty());
-    world.command(Command::Show { track: second }).unwrap();
+    world.command(verbs::ShowTrack { track: second }).unwrap();
     world.prints("\x1b[6n");
     assert!(!world.program.answers.is_empty());
 }
@@ -818,10 +819,10 @@ fn outputs_name_their_track() {
         HostInput::Command {
             request: 9,
             by: Actor::Tty,
-            command: Command::New {
+            command: Command::from(verbs::OpenTerminal {
                 title: "x".into(),
                 command: vec!["top".into()],
-            },
+            }),
         },
     );
     let outputs: Vec<HostOutput> = std::iter::from_fn(|| world.host.poll()).collect();

@@ -7,7 +7,7 @@ use pillion_proto::{
 };
 
 use super::harness::*;
-use crate::{Command, HostInput, Stream, Target, ViewerInput};
+use crate::{Command, HostInput, Stream, Target, ViewerInput, verbs};
 
 fn editor(world: &mut World) -> usize {
     let anna = world.join(10, "anna");
@@ -42,17 +42,17 @@ fn what_was_typed_before_sharing_stopped_is_not_written_when_it_goes_on() {
     let mut world = World::shared();
     // She comes back without the ticket, which is another one then.
     world
-        .command(Command::Allow {
+        .command(Command::Allow(verbs::Allow {
             target: secret(10).public().into(),
-            right: Rights::VIEW,
-        })
+            rights: Rights::VIEW,
+        }))
         .unwrap();
     let anna = world.join(10, "anna");
     world.grant_edit("anna").unwrap();
     world.seats[anna].online = false;
     world.cut(anna);
     world.types(anna, "old");
-    world.command(Command::Stop).unwrap();
+    world.command(Command::Stop(verbs::Stop {})).unwrap();
     world.share();
     // Another window of hers comes with a right of now.
     let (token, _) = world.token(1, None);
@@ -93,9 +93,9 @@ fn what_was_typed_before_a_revocation_is_not_typed_after_a_new_grant() {
     world.seats[anna].stalled = vec![Stream::Input { epoch: 0 }];
     world.types(anna, "rm");
     world
-        .command(Command::Revoke {
+        .command(Command::Revoke(verbs::Revoke {
             target: Target::All,
-        })
+        }))
         .unwrap();
     world.seats[anna].stalled.clear();
     world.tick();

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use pillion_caps::{PublicKey, SecretKey};
+use pillion_caps::{Binding, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
 use pillion_proto::{
-    Entry, JoinId, Knocks, Manage, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId,
-    TrackInfo, TrackState,
+    Entry, JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackInfo,
+    TrackState,
 };
 use pillion_screen::{LineId, Screen, history::Line};
 
-use crate::types::Stream;
+use crate::{
+    host::commands::verbs::{Command, CommandError, Done},
+    types::Stream,
+};
 
 /// What a viewer is made from.
 pub struct ViewerConfig {
-    /// The person's key.
-    pub identity: SecretKey,
+    /// The person's key. Its secret is the driver's to use: see [`ViewerOutput::Sign`].
+    pub identity: PublicKey,
     /// The session's key, from the ticket.
     pub session: PublicKey,
     /// The ticket's link key.
@@ -40,10 +43,10 @@ pub struct ViewerConfig {
 /// A connection that TLS has proved.
 #[derive(Debug, Clone, Copy)]
 pub struct Connected {
-    /// This end's endpoint id.
-    pub own_endpoint: PublicKey,
-    /// The connection's exported keying material.
-    pub exporter: [u8; 32],
+    /// This end's endpoint, as the transport proves it to the host.
+    pub own_endpoint: PeerEndpoint,
+    /// What proofs on it are bound to.
+    pub binding: Binding,
 }
 
 /// What happens to a viewer.
@@ -79,6 +82,22 @@ pub enum ViewerInput {
         /// For people.
         why: String,
     },
+    /// The answer to [`ViewerOutput::Sign`]. One to an older request counts for nothing: its connection is
+    /// gone.
+    Signed {
+        /// From the request.
+        request: u64,
+        /// One for each input, in order.
+        signatures: Vec<Signature>,
+    },
+    /// The person's key does not sign what [`ViewerOutput::Sign`] asks for: it was refused, or its holder
+    /// can't be reached.
+    NotSigned {
+        /// From the request.
+        request: u64,
+        /// Why, for people.
+        why: String,
+    },
     /// Claims to show from the next hello on, in place of [`ViewerConfig::claims`]: some had run out.
     Claims(Vec<Bytes>),
     /// The person typed.
@@ -112,11 +131,21 @@ pub enum ViewerInput {
         count: u32,
     },
     /// The person, who may manage, wants this done.
-    Manage(Manage),
+    Command(Command),
     /// The person leaves.
     Leave,
     /// Time passed.
     Tick,
+}
+
+impl ViewerInput {
+    /// The answer to [`ViewerOutput::Sign`] of a driver that has the secret at hand.
+    pub fn signed_with(secret: &SecretKey, request: u64, inputs: &[SigningInput]) -> ViewerInput {
+        ViewerInput::Signed {
+            request,
+            signatures: inputs.iter().map(|input| input.sign(secret)).collect(),
+        }
+    }
 }
 
 /// What a viewer wants done. In order.
@@ -124,6 +153,14 @@ pub enum ViewerInput {
 pub enum ViewerOutput {
     /// Connect to the host (again).
     Connect,
+    /// Have the person's key sign these, and say [`ViewerInput::Signed`] or [`ViewerInput::NotSigned`]. They
+    /// are proofs for the connection of now: a hello waits for them, eight seconds at most.
+    Sign {
+        /// Goes into the answer.
+        request: u64,
+        /// What to sign, each by itself.
+        inputs: Vec<SigningInput>,
+    },
     /// Send these bytes on a stream; the first ones open it.
     Send {
         /// Stream.
@@ -154,6 +191,9 @@ pub enum ViewerEvent {
     Changed,
     /// A sentence to show for a while.
     Said(String),
+    /// What came of a command, or why it was not carried out, as the host says. Either is `None` where the host's
+    /// version says something that is not known here.
+    Answered(Box<Result<Option<Done>, Option<CommandError>>>),
     /// Lines that were asked for, of the terminal that is shown.
     History(HistoryLines),
     /// Entries that were asked for.

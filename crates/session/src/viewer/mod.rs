@@ -14,9 +14,9 @@ use std::collections::{BTreeSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{SecretKey, UnixMillis};
 use pillion_proto::{
-    Ended, Framer, FromHost, FromViewer, Intent, LogState, Manage, ManageRequest, PathKind, Ping,
-    ProtocolError, Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, Text, TrackId,
-    TrackState, Waiting,
+    CommandAnswer, CommandRequest, Ended, Framer, FromHost, FromViewer, Intent, LogState, PathKind,
+    Ping, ProtocolError, Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, Text,
+    TrackId, TrackState, Waiting,
     limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO, MAX_NAME},
 };
 use pillion_screen::{Screen, clean::clean_name};
@@ -24,12 +24,14 @@ use pillion_screen::{Screen, clean::clean_name};
 pub use api::*;
 
 use crate::{
+    host::commands::verbs::{Command, CommandError, Done},
     types::{Now, Stream},
     words::shown,
 };
 
 use history::HistoryFetcher;
 use input::InputSender;
+use joining::UnsignedHello;
 use track::Receivers;
 
 /// Waits before the first, second, … try to reach the host, in microseconds; then the last one
@@ -47,6 +49,9 @@ const STALLED_AFTER_US: u64 = 2_000_000;
 /// Silence after which a new connection is tried, in microseconds: data in flight on a path that
 /// died can stall 5–23 s on the old one (noq issue 516), and coming back takes a round trip or two.
 const RECONNECT_AFTER_US: u64 = 4_000_000;
+
+/// How long the person's key may take to sign, in microseconds: less than a host waits for a hello.
+const SIGN_WITHIN_US: u64 = 8_000_000;
 
 /// How long a host may take to answer a hello, in microseconds.
 const WELCOME_WITHIN_US: u64 = 10_000_000;
@@ -71,8 +76,10 @@ pub struct Viewer {
     failures: u32,
     retry_at_us: u64,
     was_in: bool,
-    /// Requests to manage so far.
-    managed: u32,
+    /// Commands so far.
+    commands: u32,
+    /// Requests to sign so far: the number of the newest.
+    sign_requests: u64,
     receivers: Receivers,
     typing: InputSender,
     asking: HistoryFetcher,
@@ -80,8 +87,10 @@ pub struct Viewer {
 
 /// A connection.
 struct Link {
-    /// The handshake is complete, and a hello was sent.
+    /// The handshake is complete, and a hello was sent or waits to be signed.
     proved: bool,
+    /// The hello that waits for the person's key.
+    unsigned: Option<UnsignedHello>,
     framer: Framer,
     since_us: u64,
     heard_at_us: u64,
@@ -101,8 +110,16 @@ impl Link {
         self.heard_at_us.min(self.said_at_us)
     }
 
-    /// By when the host must have said yes or no.
+    /// Whether the host has this viewer's hello.
+    fn has_said_hello(&self) -> bool {
+        self.proved && self.unsigned.is_none()
+    }
+
+    /// By when the person's key must have signed, then the host must have said yes or no.
     fn welcome_by_us(&self) -> u64 {
+        if self.unsigned.is_some() {
+            return self.since_us.saturating_add(SIGN_WITHIN_US);
+        }
         let since = self.answer_by_us.unwrap_or(self.since_us);
         since.saturating_add(WELCOME_WITHIN_US)
     }
@@ -136,7 +153,7 @@ impl Viewer {
                 follows: true,
                 session_name: String::new(),
                 host_name: String::new(),
-                identity: config.identity.public(),
+                identity: config.identity,
                 host_identity: None,
                 you: None,
                 roster: Vec::new(),
@@ -158,7 +175,8 @@ impl Viewer {
             failures: 0,
             retry_at_us: now.mono_us,
             was_in: false,
-            managed: 0,
+            commands: 0,
+            sign_requests: 0,
             receivers: Receivers::new(),
             typing: InputSender::new(),
             asking: HistoryFetcher::new(),
@@ -190,6 +208,11 @@ impl Viewer {
             ViewerInput::StreamEnded { stream } => self.on_stream_ended(stream),
             ViewerInput::Path { kind, rtt_us } => self.on_path(kind, rtt_us),
             ViewerInput::Disconnected { why } => self.on_disconnected(&why),
+            ViewerInput::Signed {
+                request,
+                signatures,
+            } => self.on_signed(request, &signatures),
+            ViewerInput::NotSigned { request, why } => self.on_not_signed(request, &why),
             ViewerInput::Claims(claims) => self.config.claims = claims,
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
             ViewerInput::RequestEdit => self.on_request_edit(),
@@ -202,7 +225,7 @@ impl Viewer {
                 self.want_entries(track, from, count);
             }
             ViewerInput::WantHistory { from, count } => self.want_history(from, count),
-            ViewerInput::Manage(what) => self.on_manage(what),
+            ViewerInput::Command(command) => self.on_command(&command),
             ViewerInput::Leave => self.on_leave(),
             ViewerInput::Tick => {}
         }
@@ -368,8 +391,7 @@ impl Viewer {
             (link.since_us, link.heard_at_us) = (now, now);
         }
         self.set_phase(Phase::Joining);
-        let hello = self.hello(connected);
-        self.send(&FromViewer::Hello(Box::new(hello)));
+        self.ask_to_sign(connected);
     }
 
     /// Nothing of an earlier connection holds on a new one.
@@ -378,6 +400,7 @@ impl Viewer {
         self.lose_link();
         self.link = Some(Link {
             proved: false,
+            unsigned: None,
             framer: Framer::new(MAX_CONTROL_MESSAGE),
             since_us: now,
             heard_at_us: now,
@@ -439,15 +462,15 @@ impl Viewer {
             let Some((tag, payload)) = link.framer.next_message()? else {
                 break;
             };
-            let (proved, welcomed) = (link.proved, link.welcomed);
+            let (greeted, welcomed) = (link.has_said_hello(), link.welcomed);
             match FromHost::decode(tag, &payload)? {
-                FromHost::Welcome(_) if !proved => {
+                FromHost::Welcome(_) if !greeted => {
                     return Err(ProtocolError::Malformed("a welcome before the hello"));
                 }
                 FromHost::Welcome(welcome) if !welcomed => self.on_welcome(*welcome)?,
                 FromHost::Welcome(_) => return Err(ProtocolError::Malformed("a second welcome")),
                 FromHost::Refused(refused) => self.on_refused(&refused),
-                FromHost::Waiting(waiting) if proved && !welcomed => self.on_waiting(&waiting),
+                FromHost::Waiting(waiting) if greeted && !welcomed => self.on_waiting(&waiting),
                 FromHost::Waiting(_) => {
                     return Err(ProtocolError::Malformed("a waiting out of place"));
                 }
@@ -482,7 +505,7 @@ impl Viewer {
             FromHost::Activity(activity) => self.on_activity(&activity.tracks),
             FromHost::Grant(push) => self.keep_grant(push.grant),
             FromHost::Notice(notice) => self.say(shown(&notice.text)),
-            FromHost::ManageAnswer(answer) => self.say(shown(&answer.text)),
+            FromHost::CommandAnswer(answer) => self.on_answer(&answer),
             FromHost::Knocks(knocks) => {
                 self.view.door = Some(knocks);
                 self.changed = true;
@@ -598,13 +621,23 @@ impl Viewer {
         self.set_phase(Phase::Knocking { text, until_us });
     }
 
-    fn on_manage(&mut self, what: Manage) {
+    fn on_command(&mut self, command: &Command) {
         if !self.is_in() {
             return self.say("not connected at this moment; try again in a moment");
         }
-        self.managed = self.managed.wrapping_add(1);
-        let id = self.managed;
-        self.send(&FromViewer::Manage(ManageRequest { id, what }));
+        self.commands = self.commands.wrapping_add(1);
+        let id = self.commands;
+        let (verb, body) = command.to_wire();
+        self.send(&FromViewer::Command(CommandRequest { id, verb, body }));
+    }
+
+    fn on_answer(&mut self, answer: &CommandAnswer) {
+        let result = match answer.done {
+            true => Ok(Done::from_wire(answer.verb, &answer.body)),
+            false => Err(CommandError::from_wire(&answer.body)),
+        };
+        let event = ViewerEvent::Answered(Box::new(result));
+        self.out.push_back(ViewerOutput::Event(event));
     }
 
     fn on_leave(&mut self) {
@@ -635,8 +668,12 @@ impl Viewer {
         };
         if !link.welcomed {
             if now >= link.welcome_by_us() {
+                let why = match link.unsigned {
+                    Some(_) => "your identity key has not signed for eight seconds",
+                    None => "the host did not answer",
+                };
                 self.out.push_back(ViewerOutput::Close);
-                self.retry("the host did not answer");
+                self.retry(why);
             }
             return;
         }

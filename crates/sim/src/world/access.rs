@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, num::NonZeroU32};
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Right, Rights, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{AccessMode, FromHost, Manage, ParticipantId};
-use pillion_session::{Actor, Command, ConnId, Stream, ViewerInput};
+use pillion_proto::{AccessMode, FromHost, ParticipantId};
+use pillion_session::{Actor, Command, ConnId, Stream, ViewerInput, verbs};
 
 use crate::model::{Effect, Granted};
 
@@ -20,15 +20,15 @@ impl World {
             return;
         };
         let command = match self.dice.below(12) {
-            0..5 => Command::Open {
-                allow: Some(self.some_mode()),
-            },
-            5..9 => Command::Allow {
+            0..5 => Command::SetAccessMode(verbs::SetAccessMode {
+                mode: self.some_mode(),
+            }),
+            5..9 => Command::Allow(verbs::Allow {
                 target,
-                right: Rights::VIEW,
-            },
-            9 => Command::Ban { target },
-            _ => Command::Unban { target },
+                rights: Rights::VIEW,
+            }),
+            9 => Command::Ban(verbs::Ban { target }),
+            _ => Command::Unban(verbs::Unban { target }),
         };
         let by = match self.dice.one_in(3) {
             true => Actor::Socket,
@@ -91,31 +91,39 @@ impl World {
         let knock = knocks.first().map_or(id, |knock| knock.id);
         let (who, knock) = (SubjectRef::Number(id.0), SubjectRef::Number(knock.0));
         let what = match self.dice.below(20) {
-            0..4 => Manage::Admit(knock),
-            4 => Manage::Refuse {
-                who: knock,
+            0..4 => Command::Admit(verbs::Admit {
+                target: knock.into(),
+            }),
+            4 => Command::TurnAway(verbs::TurnAway {
+                target: knock.into(),
                 for_good: self.dice.one_in(3),
-            },
-            5 => Manage::RefuseRequest(who),
-            6..8 => Manage::Revoke(who),
-            8 => Manage::Kick(who),
-            9..11 => Manage::Open(self.some_mode()),
+            }),
+            5 => Command::RefuseRequest(verbs::RefuseRequest { target: who.into() }),
+            6..8 => Command::Revoke(verbs::Revoke { target: who.into() }),
+            8 => Command::Kick(verbs::Kick { target: who.into() }),
+            9..11 => Command::SetAccessMode(verbs::SetAccessMode {
+                mode: self.some_mode(),
+            }),
             11..15 => match self.some_gift(id) {
                 Some(gift) => gift,
                 None => return,
             },
-            15..17 => Manage::Allow {
-                who: self.some_subject(),
-                right: Rights::VIEW,
-            },
-            17 => Manage::Ban(self.some_subject()),
-            _ => Manage::Unban(self.some_subject()),
+            15..17 => Command::Allow(verbs::Allow {
+                target: self.some_subject().into(),
+                rights: Rights::VIEW,
+            }),
+            17 => Command::Ban(verbs::Ban {
+                target: self.some_subject().into(),
+            }),
+            _ => Command::Unban(verbs::Unban {
+                target: self.some_subject().into(),
+            }),
         };
-        self.tell_viewer(seat, ViewerInput::Manage(what));
+        self.tell_viewer(seat, ViewerInput::Command(what));
     }
 
     /// A right for this participant, if they may have one more and never do harm.
-    fn some_gift(&mut self, id: ParticipantId) -> Option<Manage> {
+    fn some_gift(&mut self, id: ParticipantId) -> Option<Command> {
         let key = self.host.as_ref()?.numbers.get(&id).copied()?;
         let person = self.person_of(&key)?;
         if self.people[person].hostile || self.model.made_for(key) >= MAX_GRANTS_EACH {
@@ -132,7 +140,11 @@ impl World {
             true => SubjectRef::Number(id.0),
             false => SubjectRef::key(key),
         };
-        Some(Manage::Grant { who, right, ttl_ms })
+        Some(Command::Grant(verbs::Grant {
+            target: who.into(),
+            rights: right,
+            ttl_ms,
+        }))
     }
 
     /// Who may say what others may do, if it is their word that came.
@@ -226,7 +238,7 @@ impl World {
         told: &[(ConnId, FromHost)],
     ) {
         for (conn, message) in told {
-            let FromHost::ManageAnswer(answer) = message else {
+            let FromHost::CommandAnswer(answer) = message else {
                 continue;
             };
             let theirs = from.is_some_and(|(from, _)| from == *conn) && manager.is_some();

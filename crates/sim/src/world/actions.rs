@@ -7,11 +7,10 @@ use pillion_caps::{Audience, Grant, GrantId, PublicKey, SecretKey, Terms, UnixMi
 use pillion_people::{Name, SubjectRef};
 use pillion_proto::{ParticipantId, Rights, TrackKind, TrackState};
 use pillion_screen::LineId;
-use pillion_session::{Actor, Command, HostInput, Phase, Target, ViewerInput};
-
-use crate::link::Weather;
+use pillion_session::{Actor, Command, HostInput, Phase, Target, ViewerInput, verbs};
 
 use super::{Event, Human, Sabotage, TERMINAL, World, invariants::token, viewing::Typed};
+use crate::link::Weather;
 
 /// Viewers at once.
 const MAX_SEATS: usize = 8;
@@ -365,48 +364,48 @@ impl World {
         let full = key.is_some_and(|key| self.model.made_for(key) >= MAX_GRANTS_EACH);
         let command = match self.dice.below(40) {
             0..14 if full || is_hostile || !is_exact => return,
-            0..14 => Command::Grant {
+            0..14 => Command::Grant(verbs::Grant {
                 target,
-                right,
+                rights: right,
                 ttl_ms,
-            },
+            }),
             14..20 => {
                 let uses = *self.dice.pick(&[1, 1, 2, 100]);
-                Command::GrantLink {
-                    right,
+                Command::GrantLink(verbs::GrantLink {
+                    rights: right,
                     ttl_ms,
                     uses: NonZeroU32::new(uses).unwrap_or(NonZeroU32::MIN),
-                }
+                })
             }
-            20..23 => Command::Refuse { target },
-            23..29 => Command::Revoke { target },
-            29 => Command::Revoke {
+            20..23 => Command::RefuseRequest(verbs::RefuseRequest { target }),
+            23..29 => Command::Revoke(verbs::Revoke { target }),
+            29 => Command::Revoke(verbs::Revoke {
                 target: Target::All,
-            },
-            30 => Command::Revoke {
+            }),
+            30 => Command::Revoke(verbs::Revoke {
                 target: Target::Links,
-            },
+            }),
             31..33 => {
                 let ids = self.model.ids();
                 let grant = match ids.is_empty() {
                     true => GrantId::from_bytes([0; 16]),
                     false => *self.dice.pick(&ids),
                 };
-                Command::Revoke {
+                Command::Revoke(verbs::Revoke {
                     target: SubjectRef::Grant(grant).into(),
-                }
+                })
             }
-            33..35 => Command::Kick { target },
-            35 => Command::Ticket { new: true },
-            36 => Command::Stop,
-            37 => Command::Who,
-            38 => Command::Status,
-            _ => Command::Share {
+            33..35 => Command::Kick(verbs::Kick { target }),
+            35 => Command::Ticket(verbs::Ticket { new: true }),
+            36 => Command::Stop(verbs::Stop {}),
+            37 => Command::Who(verbs::Who {}),
+            38 => Command::Status(verbs::Status {}),
+            _ => Command::Share(verbs::Share {
                 from_start: self.dice.one_in(3),
-            },
+            }),
         };
         // Sharing is not left off for long: nothing happens then.
-        let again = matches!(command, Command::Stop);
+        let again = matches!(command, Command::Stop(verbs::Stop {}));
         self.give(by, command, text);
         if again {
             self.share_again();
@@ -437,9 +436,9 @@ impl World {
     }
 
     fn share_again(&mut self) {
-        let command = Command::Share {
+        let command = Command::Share(verbs::Share {
             from_start: self.dice.one_in(3),
-        };
+        });
         if self.dice.one_in(2) {
             // Through the socket, where that may take a yes, and then at the terminal.
             let after = self.dice.range(10_000, 3_000_000);
@@ -454,7 +453,8 @@ impl World {
     pub(super) fn note_sharing(&mut self, command: &Command) {
         let shared = self.model.shared;
         let Some(side) = &mut self.host else { return };
-        if !matches!(command, Command::Share { from_start: false }) || shared || side.over {
+        let begins = matches!(command, Command::Share(verbs::Share { from_start: false }));
+        if !begins || shared || side.over {
             return;
         }
         let mut problem = None;
@@ -487,12 +487,12 @@ impl World {
                 let target = Target::from(SubjectRef::Number(id.0));
                 let command = match self.dice.below(6) {
                     0 => return,
-                    1..5 if !is_hostile && !full => Command::Grant {
+                    1..5 if !is_hostile && !full => Command::Grant(verbs::Grant {
                         target,
-                        right: Rights::EDIT,
+                        rights: Rights::EDIT,
                         ttl_ms: None,
-                    },
-                    _ => Command::Refuse { target },
+                    }),
+                    _ => Command::RefuseRequest(verbs::RefuseRequest { target }),
                 };
                 self.command(Actor::Tty, command);
             }
@@ -500,11 +500,11 @@ impl World {
                 let target = Target::from(SubjectRef::Number(id.0));
                 let command = match self.dice.below(6) {
                     0 => return,
-                    1 => Command::TurnAway {
+                    1 => Command::TurnAway(verbs::TurnAway {
                         target,
                         for_good: self.dice.one_in(2),
-                    },
-                    _ => Command::Admit { target },
+                    }),
+                    _ => Command::Admit(verbs::Admit { target }),
                 };
                 self.command(Actor::Tty, command);
             }
@@ -527,7 +527,11 @@ impl World {
             Human::Withdraw(request) => self.tell_host(HostInput::Withdrawn { request }),
             Human::ShareAgain => {
                 let from_start = self.dice.one_in(3);
-                self.give(Actor::Tty, Command::Share { from_start }, None);
+                self.give(
+                    Actor::Tty,
+                    Command::Share(verbs::Share { from_start }),
+                    None,
+                );
             }
         }
     }

@@ -3,8 +3,11 @@
 
 use pillion_caps::{AccessMode, Grant, PublicKey, SecretKey, Subject};
 use pillion_people::{Name, SubjectRef};
-use pillion_proto::{FromHost, GrantToken, ParticipantId, Rights};
-use pillion_session::{Actor, Command, CommandError, ConnId, Done, HostNotice, HostOutput, Target};
+use pillion_proto::{FromHost, GrantToken, Rights};
+use pillion_session::{
+    Actor, Command, CommandError, ConnId, Done, HostNotice, HostOutput, PersonLabel, Reply,
+    SubjectLabel, Target, host::WhoLine, verbs,
+};
 
 use crate::model::{Effect, Granted};
 
@@ -31,35 +34,20 @@ impl World {
             )
         });
         let entries = self.host.as_ref().map_or(0, |side| side.entries);
-        match (&asked.command, done) {
-            // Everybody who is here may.
-            (
-                Command::Grant {
-                    right: Rights::VIEW,
-                    ..
-                },
-                _,
-            ) => {}
-            (Command::Grant { right, ttl_ms, .. }, Done::Said(text)) => {
+        match (&asked.command, &done.reply) {
+            (Command::Grant(grant), Reply::Grant(verbs::Granted::Given { person, .. })) => {
                 let push = told.iter().find_map(|(_, message)| match message {
                     FromHost::Grant(push) => Grant::from_bytes(&push.grant).ok(),
                     _ => None,
                 });
-                match (self.named(asked, text), push) {
-                    (Some(who), Some(grant)) => {
-                        self.granted(entries, Some(who), *right, *ttl_ms, None, &grant)
+                match (self.named(asked, person), push) {
+                    (Some(who), Some(made)) => {
+                        self.granted(entries, Some(who), grant.rights, grant.ttl_ms, None, &made)
                     }
-                    _ => self.fail(format!("nobody was granted anything: {text}")),
+                    _ => self.fail(format!("nobody was granted anything: {person}")),
                 }
             }
-            (
-                Command::GrantLink {
-                    right,
-                    ttl_ms,
-                    uses,
-                },
-                Done::Token { token, .. },
-            ) => {
+            (Command::GrantLink(link), Reply::GrantLink(verbs::Token { token, .. })) => {
                 let parsed: Option<(GrantToken, Grant)> =
                     token.parse().ok().and_then(|token: GrantToken| {
                         let grant = Grant::from_bytes(&token.grant).ok()?;
@@ -70,68 +58,69 @@ impl World {
                 };
                 self.tokens
                     .push((token.grant.into(), SecretKey::from_bytes(&token.link)));
-                self.granted(entries, None, *right, *ttl_ms, Some(uses.get()), &grant);
+                let uses = Some(link.uses.get());
+                self.granted(entries, None, link.rights, link.ttl_ms, uses, &grant);
             }
-            (
-                Command::Revoke {
-                    target: Target::Links,
-                },
-                _,
-            ) => self.model.apply(entries, Effect::RevokeLinks),
-            (
-                Command::Revoke {
-                    target: Target::All,
-                },
-                _,
-            )
-            | (Command::Stop, _) => {
-                self.model.apply(entries, Effect::RevokeAll);
+            (Command::Revoke(_), Reply::Revoke(revoked)) => {
+                self.check_revoked(entries, asked, revoked)
             }
-            (Command::Revoke { .. }, Done::Said(text)) => {
-                let ids = self.model.ids();
-                let named = text
-                    .strip_prefix("grant ")
-                    .and_then(|text| text.split(' ').next());
-                let grant = ids
-                    .into_iter()
-                    .find(|id| named == Some(id.to_string().as_str()));
-                match (grant, self.named(asked, text)) {
-                    (Some(grant), _) => self.model.apply(entries, Effect::RevokeGrant(grant)),
-                    (None, Some(who)) => self.model.apply(entries, Effect::RevokePerson(who)),
-                    // Somebody who is gone; what was written down says the rest.
-                    (None, None) if text.starts_with("on the list no more") => {}
-                    (None, None) => self.fail(format!("nothing was revoked: {text}")),
-                }
-            }
-            (Command::Kick { .. }, Done::Said(text)) => match self.named(asked, text) {
-                Some(who) => {
-                    let out = self.model.is_barred(&who);
-                    self.require(out, || format!("{text}, and is not kept out"));
-                }
-                // Somebody who knocked.
-                None if text.contains("was refused") => {}
-                None => self.fail(format!("nobody was kicked: {text}")),
-            },
-            (Command::Open { allow: Some(allow) }, _) => {
-                let door = *allow;
+            (Command::Stop(_), Reply::Stop(())) => self.model.apply(entries, Effect::RevokeAll),
+            (Command::Kick(_), Reply::Kick(kicked)) => self.check_kicked(asked, kicked),
+            (Command::SetAccessMode(set), _) => {
                 let is = self.model.door();
-                self.require(is == door, || format!("{door:?} was asked for, not {is:?}"));
+                let mode = set.mode;
+                self.require(is == mode, || format!("{mode:?} was asked for, not {is:?}"));
             }
-            (Command::Allow { target, .. }, Done::Said(text)) => {
-                self.named(asked, text);
-                if let Some(who) = subject_of(target) {
-                    let listed = self.model.is_listed(std::slice::from_ref(&who));
-                    self.require(listed, || format!("{text}, and is not on the list"));
+            (Command::Allow(allow), Reply::Allow(verbs::Allowed { who, .. })) => {
+                self.named_first(asked, who);
+                if let Some(subject) = subject_of(&allow.target) {
+                    let listed = self.model.is_listed(std::slice::from_ref(&subject));
+                    self.require(listed, || format!("{who:?} is not on the list"));
                 }
             }
-            (Command::Ban { target }, Done::Said(text)) => {
-                self.named(asked, text);
-                if let Some(who) = subject_of(target) {
-                    let out = self.model.is_kept_out(std::slice::from_ref(&who));
-                    self.require(out, || format!("{text}, and is not kept out"));
+            (Command::Ban(_), Reply::Ban(verbs::Banned::Person(kicked))) => {
+                self.check_kicked(asked, kicked);
+            }
+            (Command::Ban(ban), Reply::Ban(verbs::Banned::Subjects { who, .. })) => {
+                self.named_first(asked, who);
+                if let Some(subject) = subject_of(&ban.target) {
+                    let out = self.model.is_kept_out(std::slice::from_ref(&subject));
+                    self.require(out, || format!("{who:?} is not kept out"));
                 }
             }
             _ => {}
+        }
+    }
+
+    fn check_revoked(&mut self, entries: u64, asked: &Asked, revoked: &verbs::Revoked) {
+        match revoked {
+            verbs::Revoked::Links => self.model.apply(entries, Effect::RevokeLinks),
+            verbs::Revoked::All => self.model.apply(entries, Effect::RevokeAll),
+            verbs::Revoked::Grant(grant) => {
+                let mut ids = self.model.ids().into_iter();
+                match ids.find(|id| id.to_string() == *grant) {
+                    Some(id) => self.model.apply(entries, Effect::RevokeGrant(id)),
+                    None => self.fail(format!("no grant {grant} was there to revoke")),
+                }
+            }
+            verbs::Revoked::Person { person, .. } => match self.named(asked, person) {
+                Some(who) => self.model.apply(entries, Effect::RevokePerson(who)),
+                None => self.fail(format!("nobody was revoked: {person}")),
+            },
+            // Somebody who is gone; what was written down says the rest.
+            verbs::Revoked::Listed { .. } | verbs::Revoked::KeyList(_) => {}
+        }
+    }
+
+    fn check_kicked(&mut self, asked: &Asked, kicked: &verbs::Kicked) {
+        let person = &kicked.person;
+        match self.named(asked, person) {
+            Some(who) => {
+                let out = self.model.is_barred(&who);
+                self.require(out, || format!("{person} is not kept out"));
+            }
+            None if kicked.knocked => {}
+            None => self.fail(format!("nobody was kicked: {person}")),
         }
     }
 
@@ -173,17 +162,27 @@ impl World {
         }
     }
 
-    /// Whom an answer is about: it begins with their number. Checked against who was meant.
-    fn named(&mut self, asked: &Asked, text: &str) -> Option<PublicKey> {
-        let number = text.split(' ').next()?.parse().ok()?;
-        let who = *self.host.as_ref()?.numbers.get(&ParticipantId(number))?;
+    /// The same for the first of several.
+    fn named_first(&mut self, asked: &Asked, who: &[SubjectLabel]) {
+        if let Some(SubjectLabel::Person(person)) = who.first() {
+            self.named(asked, person);
+        }
+    }
+
+    /// Whom an answer is about. Checked against who was meant.
+    fn named(&mut self, asked: &Asked, person: &PersonLabel) -> Option<PublicKey> {
+        let number = person.id.0;
+        let who = *self.host.as_ref()?.numbers.get(&person.id)?;
+        self.require(who == person.identity, || {
+            format!("{person} is called by the key of somebody else")
+        });
         let command = &asked.command;
         let target = match command {
-            Command::Grant { target, .. }
-            | Command::Revoke { target }
-            | Command::Kick { target }
-            | Command::Allow { target, .. }
-            | Command::Ban { target } => target,
+            Command::Grant(verbs::Grant { target, .. })
+            | Command::Revoke(verbs::Revoke { target })
+            | Command::Kick(verbs::Kick { target })
+            | Command::Allow(verbs::Allow { target, .. })
+            | Command::Ban(verbs::Ban { target }) => target,
             _ => return None,
         };
         let meant = match (&asked.text, target) {
@@ -193,15 +192,17 @@ impl World {
         };
         self.require(meant, || {
             let written = &asked.text;
-            format!("{command:?} ({written:?}) met somebody else: {text}")
+            format!("{command:?} ({written:?}) met somebody else: {person}")
         });
         let question = asked.question.as_ref().filter(|_| asked.confirmed);
         let shown = question.is_none_or(|question| {
             let mut lines = question.who.iter();
-            lines.any(|line| line.contains(&who.fingerprint()))
+            lines.any(
+                |line| matches!(line, WhoLine::Key(key) | WhoLine::WholeKey(key) if *key == who),
+            )
         });
         self.require(shown, || {
-            format!("{question:?} was answered, and it met somebody else: {text}")
+            format!("{question:?} was answered, and it met somebody else: {person}")
         });
         Some(who)
     }
@@ -230,33 +231,34 @@ impl World {
     pub(super) fn reach(&self, command: &Command) -> (bool, bool) {
         let door = self.model.door();
         match command {
-            Command::Who
-            | Command::Status
-            | Command::Tracks
-            | Command::Show { .. }
-            | Command::Ticket { new: false }
-            | Command::Open { allow: None } => (false, false),
-            Command::Share { .. } => (!self.model.shared, !self.model.shared),
-            Command::Open { allow: Some(allow) } => {
+            Command::Who(verbs::Who {})
+            | Command::Status(verbs::Status {})
+            | Command::ListTracks(verbs::ListTracks {})
+            | Command::ShowTrack(verbs::ShowTrack { .. })
+            | Command::Ticket(verbs::Ticket { new: false })
+            | Command::AccessList(verbs::AccessList {}) => (false, false),
+            Command::Share(verbs::Share { .. }) => (!self.model.shared, !self.model.shared),
+            Command::SetAccessMode(verbs::SetAccessMode { mode: allow }) => {
                 (*allow != door && door != AccessMode::Link, true)
             }
-            Command::Grant { .. }
-            | Command::GrantLink { .. }
-            | Command::Admit { .. }
-            | Command::Allow { .. }
-            | Command::Unban { .. }
-            | Command::UseService { .. } => (true, true),
-            Command::Stop
-            | Command::Ticket { new: true }
-            | Command::Refuse { .. }
-            | Command::Revoke { .. }
-            | Command::Kick { .. }
-            | Command::TurnAway { .. }
-            | Command::Ban { .. }
-            | Command::EndLink
-            | Command::Code
-            | Command::New { .. }
-            | Command::Close { .. } => (false, true),
+            Command::Grant(verbs::Grant { .. })
+            | Command::GrantLink(verbs::GrantLink { .. })
+            | Command::Admit(verbs::Admit { .. })
+            | Command::Allow(verbs::Allow { .. })
+            | Command::Unban(verbs::Unban { .. })
+            | Command::UseService(verbs::UseService { .. }) => (true, true),
+            Command::Stop(verbs::Stop {})
+            | Command::Ticket(verbs::Ticket { new: true })
+            | Command::RefuseRequest(verbs::RefuseRequest { .. })
+            | Command::Revoke(verbs::Revoke { .. })
+            | Command::Kick(verbs::Kick { .. })
+            | Command::TurnAway(verbs::TurnAway { .. })
+            | Command::Ban(verbs::Ban { .. })
+            | Command::EndLink(verbs::EndLink {})
+            | Command::Code(verbs::Code {})
+            | Command::OpenTerminal(verbs::OpenTerminal { .. })
+            | Command::CloseTrack(verbs::CloseTrack { .. }) => (false, true),
+            Command::Unknown(..) => (false, false),
         }
     }
 
@@ -291,7 +293,7 @@ impl World {
                         format!("a question of {request} is gone that never was")
                     });
                 }
-                HostNotice::ChangedBySocket { .. } if !hides => said += 1,
+                HostNotice::ChangedBySocket(_) if !hides => said += 1,
                 _ => {}
             }
         }
@@ -321,9 +323,9 @@ impl World {
         // Taking away, and ending, is always at once.
         let narrows = matches!(
             asked.command,
-            Command::Revoke {
+            Command::Revoke(verbs::Revoke {
                 target: Target::All | Target::Links
-            }
+            })
         );
         self.require(!narrows, || format!("{:?}: {result:?}", asked.command));
     }

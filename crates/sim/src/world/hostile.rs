@@ -3,10 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use pillion_people::SubjectRef;
 use pillion_proto::{
-    AccessMode, Ack, FromViewer, HistoryRequest, InputStream, Intent, IntentMsg, JoinId, Manage,
-    ManageRequest, Ping, Resume, TrackId, VersionRange,
+    AccessMode, Ack, CommandRequest, FromViewer, HistoryRequest, InputStream, Intent, IntentMsg,
+    JoinId, Ping, Resume, TrackId, VersionRange,
 };
-use pillion_session::Stream;
+use pillion_session::{Command, Stream, verbs};
 
 use super::{TERMINAL, World};
 
@@ -96,15 +96,24 @@ impl World {
                 track: None,
             })
             .encode(&mut out),
-            (_, 5) => FromViewer::Manage(ManageRequest {
-                id: 1,
-                what: match self.dice.below(3) {
-                    0 => Manage::Admit(SubjectRef::Number(self.dice.below(12) as u32)),
-                    1 => Manage::Kick(SubjectRef::Number(self.dice.below(12) as u32)),
-                    _ => Manage::Open(AccessMode::Link),
-                },
-            })
-            .encode(&mut out),
+            (_, 5) => {
+                let command: Command = match self.dice.below(3) {
+                    0 => verbs::Admit {
+                        target: SubjectRef::Number(self.dice.below(12) as u32).into(),
+                    }
+                    .into(),
+                    1 => verbs::Kick {
+                        target: SubjectRef::Number(self.dice.below(12) as u32).into(),
+                    }
+                    .into(),
+                    _ => verbs::SetAccessMode {
+                        mode: AccessMode::Link,
+                    }
+                    .into(),
+                };
+                let (verb, body) = command.to_wire();
+                FromViewer::Command(CommandRequest { id: 1, verb, body }).encode(&mut out);
+            }
             _ => FromViewer::Ping(Ping {
                 nonce: self.dice.below(10),
             })

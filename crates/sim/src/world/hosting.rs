@@ -12,16 +12,15 @@ use pillion_proto::{ParticipantId, TrackId, TrackKind, TrackState};
 use pillion_screen::{HistoryChunk, Screen, Size};
 use pillion_session::{
     Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, Now, Records, Stream, SubscribedKeyList, host::Question,
+    LogEntry, Now, Records, Stream, SubscribedKeyList, host::Question, verbs,
 };
-
-use crate::program::Program;
 
 use super::{
     Event, Human, Sabotage, TERMINAL, World,
     trace::{describe, describe_output},
     tracks::TrackSide,
 };
+use crate::program::Program;
 
 /// How long somebody who knocks waits, in milliseconds.
 const KNOCK_WAIT_MS: u64 = 10_000;
@@ -167,7 +166,7 @@ impl World {
         let desk = Desk::default();
         let config = HostConfig {
             session_key: self.session.clone(),
-            identity: self.host_identity.clone(),
+            identity: self.host_identity.public(),
             seed: self.dice.bytes(),
             name: "work".into(),
             host_name: "olga".into(),
@@ -188,8 +187,18 @@ impl World {
             link: self.link,
             relay_token: None,
         };
-        let host = Host::new(config, now);
+        let mut host = Host::new(config, now);
         let program = Program::new(&mut self.dice);
+        let mut first = Vec::new();
+        while let Some(output) = host.poll() {
+            match output {
+                HostOutput::Sign { request, input } => host.handle(
+                    now,
+                    HostInput::signed_with(&self.host_identity, request, &input),
+                ),
+                output => first.push(output),
+            }
+        }
         self.host = Some(HostSide {
             host,
             desk,
@@ -198,7 +207,7 @@ impl World {
             always_headless: !has_tty,
             armed: None,
             handled_at_us: self.now_us,
-            queue: VecDeque::new(),
+            queue: first.into_iter().map(Task::Do).collect(),
             waits_for_disk: false,
             edited_before,
             tracks: BTreeMap::from([(
@@ -230,7 +239,7 @@ impl World {
             self.tell_host(HostInput::Addresses { addr });
         }
         let from_start = self.dice.one_in(2);
-        self.command(Actor::Tty, Command::Share { from_start });
+        self.command(Actor::Tty, Command::Share(verbs::Share { from_start }));
     }
 
     pub(super) fn some_size(&mut self) -> Size {
@@ -448,8 +457,11 @@ impl World {
                     side.answered += ends.count() as u64;
                 }
             }
-            // Links are not of this world.
-            HostOutput::LinkChanged(_) | HostOutput::UseService { .. } | HostOutput::EndLink => {}
+            // Signed when the host began; links are not of this world.
+            HostOutput::Sign { .. }
+            | HostOutput::LinkChanged(_)
+            | HostOutput::UseService { .. }
+            | HostOutput::EndLink => {}
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory(job) => self.pack(&job),
             HostOutput::Notice(notice) => self.notice(&notice),
@@ -703,8 +715,8 @@ impl World {
                 self.require(was, || format!("a knock of {id:?} is gone that never was"));
             }
             HostNotice::Joined { .. } | HostNotice::Left { .. } | HostNotice::Visits { .. } => {}
-            HostNotice::Said(text) if text.contains(" opened terminal ") => {}
-            HostNotice::Said(text) => self.fail(format!("the host says: {text}")),
+            HostNotice::TerminalOpened { .. } => {}
+            unexpected => self.fail(format!("the host says: {unexpected:?}")),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use pillion_caps::{Binding, PeerEndpoint};
 use pillion_proto::{Framer, Hello, ParticipantId, PathKind, Subscribe, TrackId};
 use pillion_session::{ConnId, Connected, HostInput, Network, Stream, ViewerInput};
 
@@ -180,28 +181,28 @@ impl World {
             self.conns.remove(&id);
             return self.stands(index);
         }
-        let exporter = self.dice.bytes();
+        let binding = Binding::tls_exporter(self.dice.bytes());
         if conn_is_open(&self.conns, id) {
-            self.tell_host(HostInput::Proved {
+            self.tell_host(HostInput::HandshakeConfirmed {
                 conn: ConnId(id),
-                exporter,
+                binding,
             });
         }
-        self.connected(index, id, exporter);
+        self.connected(index, id, binding);
     }
 
     /// A connection stands.
     fn stands(&mut self, index: usize) {
-        let exporter = self.dice.bytes();
+        let binding = Binding::tls_exporter(self.dice.bytes());
         let id = self.connect(index);
-        let peer = self.seats[index].endpoint;
+        let peer = PeerEndpoint::Proved(self.seats[index].endpoint);
         self.tell_host(HostInput::Connected {
             from: Network::ALL,
             conn: ConnId(id),
             peer,
-            exporter,
+            binding,
         });
-        self.connected(index, id, exporter);
+        self.connected(index, id, binding);
     }
 
     /// Makes a connection of which neither end knows yet.
@@ -241,14 +242,14 @@ impl World {
     }
 
     /// The viewer's end of a connection stands.
-    fn connected(&mut self, index: usize, id: u64, exporter: [u8; 32]) {
+    fn connected(&mut self, index: usize, id: u64, binding: Binding) {
         self.seats[index].ticket_of = Some(self.lives);
-        let own_endpoint = self.seats[index].endpoint;
+        let own_endpoint = PeerEndpoint::Proved(self.seats[index].endpoint);
         self.tell_viewer(
             index,
             ViewerInput::Connected(Connected {
                 own_endpoint,
-                exporter,
+                binding,
             }),
         );
         if self.dice.one_in(2) {

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use pillion_proto::{ParticipantInfo, Rights, TrackKind};
 use pillion_screen::{LineId, Screen};
-use pillion_session::{Actor, Command, ConnId, Phase, ViewerInput};
-
-use crate::link::Weather;
+use pillion_session::{Actor, Command, ConnId, Phase, ViewerInput, verbs};
 
 use super::{Event, World, tracks::TrackSide};
+use crate::link::Weather;
 
 /// Long enough for connections to be given up and made again, stalls to pass and clocks to be
 /// looked at, in microseconds.
@@ -42,7 +41,7 @@ impl World {
             self.run_until(self.now_us + 4_000_000)?;
         }
         if !self.model.shared && self.dice.one_in(2) {
-            let command = Command::Share { from_start: true };
+            let command = Command::Share(verbs::Share { from_start: true });
             self.note_sharing(&command);
             self.command(Actor::Tty, command);
         }

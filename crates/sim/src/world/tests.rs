@@ -1,7 +1,7 @@
 //! What worlds found that was wrong with the world itself, as small as it gets.
 
 use pillion_proto::{AccessMode, Rights};
-use pillion_session::{Actor, Command, Target};
+use pillion_session::{Actor, Command, Target, verbs};
 
 use super::{Event, Sabotage, TERMINAL, World};
 
@@ -11,8 +11,11 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=25;
 /// A world with one viewer, which sees the session.
 fn watched(seed: u64) -> World {
     let mut world = World::new(seed, Sabotage::None);
-    let allow = Some(AccessMode::Link);
-    world.command(Actor::Tty, Command::Open { allow });
+    let mode = AccessMode::Link;
+    world.command(
+        Actor::Tty,
+        Command::SetAccessMode(verbs::SetAccessMode { mode }),
+    );
     let ticket = world.ticket.clone();
     world.sit_down(0, ticket, Vec::new());
     world.run_until(world.now_us + 2_000_000).unwrap();
@@ -50,12 +53,12 @@ fn prints(world: &mut World, for_us: u64) -> Result<(), String> {
         if step.is_multiple_of(6) && world.model.made_for(me) < 12 {
             has = !has;
             let command = match has {
-                true => Command::Grant {
+                true => Command::Grant(verbs::Grant {
                     target,
-                    right: Rights::EDIT,
+                    rights: Rights::EDIT,
                     ttl_ms: None,
-                },
-                false => Command::Revoke { target },
+                }),
+                false => Command::Revoke(verbs::Revoke { target }),
             };
             world.command(Actor::Tty, command);
         }
@@ -143,11 +146,11 @@ fn a_host_can_die_between_two_uses_of_one_hello() {
     for seed in SEEDS {
         let mut world = watched(seed);
         for _ in 0..2 {
-            let command = Command::GrantLink {
-                right: Rights::EDIT,
+            let command = Command::GrantLink(verbs::GrantLink {
+                rights: Rights::EDIT,
                 ttl_ms: None,
                 uses: std::num::NonZeroU32::MIN,
-            };
+            });
             world.command(Actor::Tty, command);
         }
         world.run_until(world.now_us + 1_000_000).unwrap();

@@ -19,7 +19,7 @@ pub(super) fn describe(input: &HostInput) -> String {
         HostInput::Resized { size, .. } => format!("resized {size}"),
         HostInput::Tty { attached } => format!("tty {attached}"),
         HostInput::EarlyConnected { conn, .. } => format!("connected early {}", conn.0),
-        HostInput::Proved { conn, .. } => format!("proved {}", conn.0),
+        HostInput::HandshakeConfirmed { conn, .. } => format!("proved {}", conn.0),
         HostInput::Connected { conn, .. } => format!("connected {}", conn.0),
         HostInput::Received {
             conn,
@@ -30,6 +30,8 @@ pub(super) fn describe(input: &HostInput) -> String {
         }
         HostInput::Path { conn, .. } => format!("path {}", conn.0),
         HostInput::Disconnected { conn } => format!("disconnected {}", conn.0),
+        HostInput::Signed { request, .. } => format!("signed {request}"),
+        HostInput::NotSigned { request, why } => format!("not signed {request} {why}"),
         HostInput::Addresses { .. } => "addresses".into(),
         HostInput::Command {
             request,

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use pillion_proto::{Entry, LogState, Right, Subscribe, Text, TrackId, TrackKind, TrackState};
 use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
-use pillion_session::{
-    Actor, Command, ConnId, HostInput, HostOutput, LogEntry, Stream, ViewerInput,
-};
+use pillion_session::{Actor, ConnId, HostInput, HostOutput, LogEntry, Stream, ViewerInput, verbs};
 
 use crate::program::Program;
 
@@ -144,7 +142,7 @@ impl World {
             _ => {
                 let command = vec!["top".to_owned()];
                 let by = *self.dice.pick(&[Actor::Tty, Actor::Socket]);
-                self.command(by, Command::New { title, command });
+                self.command(by, verbs::OpenTerminal { title, command }.into());
             }
         }
     }
@@ -225,7 +223,7 @@ impl World {
             0 => self.tell_somebody(ViewerInput::CloseTrack(track)),
             1 if track != super::TERMINAL => self.exits(track, TrackState::Exited(3)),
             _ if track != super::TERMINAL => {
-                self.command(Actor::Tty, Command::Close { track });
+                self.command(Actor::Tty, verbs::CloseTrack { track }.into());
             }
             _ => {}
         }
@@ -267,7 +265,7 @@ impl World {
     pub(super) fn some_look(&mut self) {
         if self.dice.one_in(3) {
             if let Some(track) = self.some_terminal() {
-                self.command(Actor::Tty, Command::Show { track });
+                self.command(Actor::Tty, verbs::ShowTrack { track }.into());
             }
             return;
         }

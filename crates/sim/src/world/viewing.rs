@@ -79,7 +79,7 @@ impl World {
         let member = self.people[person].member.as_ref();
         let claims = member.map(|(claim, _)| claim.clone());
         let config = ViewerConfig {
-            identity: self.people[person].secret.clone(),
+            identity: self.people[person].secret.public(),
             session: self.session.public(),
             link,
             grants: grants.clone(),
@@ -137,6 +137,11 @@ impl World {
 
     /// Gives a viewer an input, and does what it wants done.
     pub(super) fn tell_viewer(&mut self, index: usize, input: ViewerInput) {
+        self.give_viewer(index, input);
+        self.drain_viewer(index);
+    }
+
+    fn give_viewer(&mut self, index: usize, input: ViewerInput) {
         let seat = &mut self.seats[index];
         let unix_ms = (EPOCH_MS + self.now_us / 1000).saturating_add_signed(seat.skew_ms);
         let now = Now {
@@ -144,7 +149,6 @@ impl World {
             unix_ms,
         };
         seat.viewer.handle(now, input);
-        self.drain_viewer(index);
     }
 
     fn drain_viewer(&mut self, index: usize) {
@@ -182,6 +186,11 @@ impl World {
         }
         match output {
             ViewerOutput::Connect => self.dial(index),
+            ViewerOutput::Sign { request, inputs } => {
+                let person = &self.people[self.seats[index].person];
+                let signed = ViewerInput::signed_with(&person.secret, request, &inputs);
+                self.give_viewer(index, signed);
+            }
             ViewerOutput::Send { stream, bytes } => self.viewer_sends(index, stream, bytes),
             ViewerOutput::Reset { stream } => {
                 if let Some(conn) = self.seats[index].conn {
@@ -205,7 +214,10 @@ impl World {
             }
             ViewerOutput::Event(ViewerEvent::History(lines)) => self.check_history(index, lines),
             ViewerOutput::Event(
-                ViewerEvent::Said(_) | ViewerEvent::Changed | ViewerEvent::Entries(_),
+                ViewerEvent::Said(_)
+                | ViewerEvent::Answered(_)
+                | ViewerEvent::Changed
+                | ViewerEvent::Entries(_),
             ) => {}
         }
     }

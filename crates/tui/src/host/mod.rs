@@ -21,7 +21,7 @@ use pillion_screen::{
     emit::{self, Resume},
     place::place,
 };
-use pillion_session::{Command, CommandError, Done, HostNotice, Now};
+use pillion_session::{Command, CommandError, Done, HostNotice, Now, Reply, verbs};
 
 use self::{
     cursor::{Asking, Place, Probe},
@@ -38,7 +38,7 @@ use crate::{
     keys::{Key, KeyCode},
     pen::Pen,
     prefix::Prefix,
-    text,
+    text, words,
 };
 
 pub use page::QrRows;
@@ -238,18 +238,35 @@ impl HostUi {
     /// What came of a command this interface gave.
     pub fn done(&mut self, now: Now, result: Result<Done, CommandError>) {
         match result {
-            Ok(Done::Who(who)) => self.panel.list(who),
-            Ok(Done::Ticket(ticket)) => {
-                self.aside.extend(clipboard(&ticket, self.multiplexer));
-                self.panel.say(&format!(
-                    "The ticket is on the clipboard, if the terminal lets us: {ticket}"
-                ));
-            }
-            Ok(Done::Said(text)) => self.tell(now, &text),
-            Ok(Done::Door { allow, .. }) => self.panel.door(allow),
-            Ok(Done::Token { .. } | Done::Status(_) | Done::Tracks(_) | Done::Opened(_)) => {}
-            Err(error) => self.tell(now, &error.to_string()),
+            Ok(done) => match done.reply {
+                Reply::Who(who) => self.panel.list(who),
+                Reply::Ticket(ticket) => {
+                    self.aside.extend(clipboard(&ticket, self.multiplexer));
+                    self.panel.say(&format!(
+                        "The ticket is on the clipboard, if the terminal lets us: {ticket}"
+                    ));
+                }
+                Reply::AccessList(listed) => self.panel.door(listed.mode),
+                _ => {
+                    if let Some(said) = words::done(&done) {
+                        self.tell(now, &said);
+                    }
+                }
+            },
+            Err(error) => self.tell(now, &words::sentence(&words::refusal(&error))),
         }
+        self.touch_panel();
+    }
+
+    /// Something worth a line for a while.
+    pub fn remark(&mut self, now: Now, text: &str) {
+        self.notices.remark(now, text);
+        self.touch_panel();
+    }
+
+    /// Something about what this interface asked for, in words.
+    pub fn said(&mut self, now: Now, text: &str) {
+        self.tell(now, text);
         self.touch_panel();
     }
 
@@ -509,7 +526,9 @@ impl HostUi {
         self.panel = Panel::default();
         self.state = PanelState::Open { dirty: true };
         actions.extend(self.panel.refresh(now).map(HostAction::Command));
-        actions.push(HostAction::Command(Command::Open { allow: None }));
+        actions.push(HostAction::Command(Command::AccessList(
+            verbs::AccessList {},
+        )));
     }
 
     /// Opens the page of the question that has waited longest; whether there is one.

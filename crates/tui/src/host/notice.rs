@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantId, Rights};
 use pillion_screen::{Screen, clean};
-use pillion_session::{Command, HostNotice, Now, host::Question};
+use pillion_session::{Command, HostNotice, Now, host::Question, verbs};
 
 use super::{HostAction, question::READ_US};
-use crate::{prefix::Prefix, text};
+use crate::{prefix::Prefix, text, words};
 
 /// Most requests and knocks that wait; who asks after that is found in the panel and by `pillion who`.
 /// Commands come beside them: the session bounds those itself.
@@ -170,7 +170,7 @@ impl Notices {
             HostNotice::Confirm { request, question } => self.ask(Asked {
                 subject: Subject::Confirm(request),
                 kind: "A command asks",
-                about: clean::clean_title(&question.what, 100),
+                about: clean::clean_title(&words::offer(&question.what), 100),
                 question,
                 remark: None,
                 seen: Seen::new(now),
@@ -178,7 +178,7 @@ impl Notices {
             HostNotice::ConfirmGone { request } => {
                 self.forget(|subject| subject == Subject::Confirm(request));
             }
-            HostNotice::ChangedBySocket { what } => self.change(now, &what),
+            HostNotice::ChangedBySocket(change) => self.change(now, &words::change(&change)),
             HostNotice::Joined { name, .. } => {
                 let remark = remark.map_or_else(String::new, |remark| format!(" ({remark})"));
                 let name = text::name(&name, 24);
@@ -198,7 +198,11 @@ impl Notices {
                 let name = text::name(&name, 24);
                 self.remark(now, &format!("“{name}” came {came} and {whether}."));
             }
-            HostNotice::Said(said) => self.remark(now, &said),
+            other => {
+                if let Some(said) = words::notice(&other) {
+                    self.remark(now, &said);
+                }
+            }
         }
     }
 
@@ -328,19 +332,19 @@ impl Notices {
             Subject::Knock(_, identity) => {
                 let target = identity.into();
                 HostAction::Command(match yes {
-                    true => Command::Admit { target },
-                    false => Command::TurnAway { target, for_good },
+                    true => Command::Admit(verbs::Admit { target }),
+                    false => Command::TurnAway(verbs::TurnAway { target, for_good }),
                 })
             }
             Subject::Edit(_, identity) => HostAction::Command(match yes {
-                true => Command::Grant {
+                true => Command::Grant(verbs::Grant {
                     target: identity.into(),
-                    right: Rights::EDIT,
+                    rights: Rights::EDIT,
                     ttl_ms: None,
-                },
-                false => Command::Refuse {
+                }),
+                false => Command::RefuseRequest(verbs::RefuseRequest {
                     target: identity.into(),
-                },
+                }),
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights};
 use pillion_screen::{Size, clean};
-use pillion_session::{Command, Now, ParticipantStatus, Target};
+use pillion_session::{Command, Now, ParticipantStatus, Target, verbs};
 
 use super::{
     page::{LinkPage, QrRows},
@@ -119,7 +119,7 @@ impl Panel {
             return None;
         }
         self.refreshed = Some(now.mono_us);
-        Some(Command::Who)
+        Some(Command::Who(verbs::Who {}))
     }
 
     /// When [`Panel::refresh`] has something to do.
@@ -150,7 +150,7 @@ impl Panel {
         match ch {
             'x' if self.page.is_some() => {
                 let question = "End the link? The session goes on.".to_owned();
-                self.make_sure(question, Command::EndLink)
+                self.make_sure(question, Command::EndLink(verbs::EndLink {}))
             }
             'a' => Chosen::Answer,
             _ if self.page.take().is_some() => Chosen::Nothing,
@@ -165,10 +165,10 @@ impl Panel {
                 self.message = "Asking the link service for a code …".to_owned();
                 Chosen::Code
             }
-            'c' => Chosen::Command(Command::Ticket { new: false }),
+            'c' => Chosen::Command(Command::Ticket(verbs::Ticket { new: false })),
             's' => self.make_sure(
                 "Stop sharing? Everybody leaves, the program goes on.".to_owned(),
-                Command::Stop,
+                Command::Stop(verbs::Stop {}),
             ),
             'm' => self.next_door(),
             'g' | 'n' | 'r' | 'k' => self.about_selected(ch, for_good),
@@ -182,11 +182,11 @@ impl Panel {
             Some(AccessMode::Link) => AccessMode::Invited,
             Some(AccessMode::Invited) => AccessMode::Team,
             Some(AccessMode::Team) => AccessMode::Link,
-            None => return Chosen::Command(Command::Open { allow: None }),
+            None => return Chosen::Command(Command::AccessList(verbs::AccessList {})),
         };
         self.door = Some(allow);
         self.steady = Settled::default();
-        Chosen::Command(Command::Open { allow: Some(allow) })
+        Chosen::Command(Command::SetAccessMode(verbs::SetAccessMode { mode: allow }))
     }
 
     fn about_selected(&mut self, ch: char, for_good: bool) -> Chosen {
@@ -197,18 +197,20 @@ impl Panel {
         let name = text::name(&who.name, 24);
         let target = Target::from(who.identity);
         match ch {
-            'g' if who.knocking => Chosen::Command(Command::Admit { target }),
-            'n' if who.knocking => Chosen::Command(Command::TurnAway { target, for_good }),
-            'g' => Chosen::Command(Command::Grant {
+            'g' if who.knocking => Chosen::Command(Command::Admit(verbs::Admit { target })),
+            'n' if who.knocking => {
+                Chosen::Command(Command::TurnAway(verbs::TurnAway { target, for_good }))
+            }
+            'g' => Chosen::Command(Command::Grant(verbs::Grant {
                 target,
-                right: Rights::EDIT,
+                rights: Rights::EDIT,
                 ttl_ms: None,
-            }),
-            'n' => Chosen::Command(Command::Refuse { target }),
-            'r' => Chosen::Command(Command::Revoke { target }),
+            })),
+            'n' => Chosen::Command(Command::RefuseRequest(verbs::RefuseRequest { target })),
+            'r' => Chosen::Command(Command::Revoke(verbs::Revoke { target })),
             _ => {
                 let question = format!("Put “{name}” out and bar that identity?");
-                self.make_sure(question, Command::Kick { target })
+                self.make_sure(question, Command::Kick(verbs::Kick { target }))
             }
         }
     }
@@ -335,7 +337,7 @@ pub(crate) struct Drawn {
 }
 
 fn line(now: Now, who: &ParticipantStatus) -> String {
-    let right = match (who.right, who.until_unix_ms) {
+    let right = match (who.rights, who.until_unix_ms) {
         (Rights::VIEW, _) => "view".to_owned(),
         (right, until) => match until {
             Some(until) => {

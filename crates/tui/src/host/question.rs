@@ -11,7 +11,7 @@ use super::{
     notice::{Subject, Waiting},
     panel::Drawn,
 };
-use crate::text;
+use crate::{text, words};
 
 /// How long a question must have been on the terminal before an answer counts, in microseconds: longer
 /// than it takes to see that it has changed under one's fingers, and than a paste takes.
@@ -214,13 +214,14 @@ fn body(waiting: &Waiting<'_>, cols: usize) -> Vec<String> {
         let text = clean::clean_title(text, MAX_LINE);
         lines.extend(text::fold(&text, cols, usize::MAX));
     };
-    say(&format!("{what}?"));
+    say(&format!("{}?", words::offer(what)));
+    let who: Vec<String> = who.iter().map(words::who_line).collect();
     let (first, rest) = who.split_at(who.len().min(1));
     first.iter().for_each(|line| say(line));
     waiting.remark.iter().for_each(|line| say(line));
     rest.iter().for_each(|line| say(line));
     say(intro);
-    for (whose, word) in said {
+    for (whose, word) in said.iter().map(words::unverified) {
         lines.extend(quoted(whose, word, cols));
     }
     lines

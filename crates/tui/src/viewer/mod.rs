@@ -14,9 +14,9 @@ mod terminal_modes;
 mod typing;
 
 use bytes::Bytes;
-use pillion_proto::{Manage, Right};
+use pillion_proto::Right;
 use pillion_screen::{LineId, Modes, Screen, Size, clean};
-use pillion_session::{HistoryLines, Now, Phase, View};
+use pillion_session::{Command, HistoryLines, Now, Phase, View};
 
 use self::{
     layout::Layout,
@@ -100,7 +100,7 @@ pub enum Action {
         count: u32,
     },
     /// Do this: the person manages the session with its host.
-    Manage(Manage),
+    Command(Command),
     /// Leave the session.
     Leave,
 }
@@ -508,7 +508,7 @@ impl ViewerUi {
                 PromptOutcome::Nothing => *naming = None,
                 PromptOutcome::Do(what) => {
                     *naming = None;
-                    turn.act(Action::Manage(what));
+                    turn.act(Action::Command(what));
                 }
             }
             return;
@@ -517,7 +517,7 @@ impl ViewerUi {
             return;
         }
         match participants::asked(view, *chosen, key) {
-            Some(participants::Asked::Do(what)) => turn.act(Action::Manage(what)),
+            Some(participants::Asked::Do(what)) => turn.act(Action::Command(what)),
             Some(participants::Asked::Say(text)) => self.say(now, &text),
             Some(participants::Asked::Name(line)) => *naming = Some(line),
             None => self.overlay.key(key),

@@ -2,9 +2,9 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::SubjectRef;
-use pillion_proto::{AccessMode, KnockInfo, Manage, ParticipantInfo, Rights, message::KeyBytes};
+use pillion_proto::{AccessMode, KnockInfo, ParticipantInfo, Rights, message::KeyBytes};
 use pillion_screen::clean;
-use pillion_session::View;
+use pillion_session::{Command, View, verbs};
 
 use super::{overlay, status, subject_prompt::SubjectPrompt};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 /// What a key asks for.
 pub(crate) enum Asked {
     /// This, of the host.
-    Do(Manage),
+    Do(Command),
     /// Nothing; the person is told why.
     Say(String),
     /// To name somebody who need not be here.
@@ -160,7 +160,9 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
             AccessMode::Invited => AccessMode::Team,
             AccessMode::Team => AccessMode::Link,
         };
-        return Some(Asked::Do(Manage::Open(allow)));
+        return Some(Asked::Do(Command::SetAccessMode(verbs::SetAccessMode {
+            mode: allow,
+        })));
     }
     if let Some(naming) = SubjectPrompt::begin(ch) {
         return Some(Asked::Name(naming));
@@ -182,26 +184,28 @@ pub(super) fn asked(view: &View, chosen: Option<Chosen>, key: &Key) -> Option<As
     };
     let who = SubjectRef::key(key);
     Some(Asked::Do(match (ch, entry) {
-        ('y' | 'g', Entry::Knock(_)) => Manage::Admit(who),
-        ('n' | 'N', Entry::Knock(_)) => Manage::Refuse {
-            who,
+        ('y' | 'g', Entry::Knock(_)) => Command::Admit(verbs::Admit { target: who.into() }),
+        ('n' | 'N', Entry::Knock(_)) => Command::TurnAway(verbs::TurnAway {
+            target: who.into(),
             for_good: ch == 'N',
-        },
-        ('k', Entry::Knock(_)) => Manage::Refuse {
-            who,
+        }),
+        ('k', Entry::Knock(_)) => Command::TurnAway(verbs::TurnAway {
+            target: who.into(),
             for_good: true,
-        },
-        ('y' | 'g', Entry::Here(_)) => Manage::Grant {
-            who,
-            right: Rights::EDIT,
+        }),
+        ('y' | 'g', Entry::Here(_)) => Command::Grant(verbs::Grant {
+            target: who.into(),
+            rights: Rights::EDIT,
             ttl_ms: None,
-        },
-        ('n' | 'N', Entry::Here(_)) => Manage::RefuseRequest(who),
-        ('r', Entry::Here(_)) => Manage::Revoke(who),
+        }),
+        ('n' | 'N', Entry::Here(_)) => {
+            Command::RefuseRequest(verbs::RefuseRequest { target: who.into() })
+        }
+        ('r', Entry::Here(_)) => Command::Revoke(verbs::Revoke { target: who.into() }),
         ('k', Entry::Here(here)) if Some(here.id) == view.you => {
             return Some(Asked::Say("That is you.".to_owned()));
         }
-        ('k', Entry::Here(_)) => Manage::Kick(who),
+        ('k', Entry::Here(_)) => Command::Kick(verbs::Kick { target: who.into() }),
         _ => return None,
     }))
 }

@@ -1,8 +1,9 @@
 //! A line on which somebody is named who need not be here, for the list of who may come in.
 
 use pillion_people::{SubjectRef, SubjectText};
-use pillion_proto::{Manage, Rights, limits::MAX_SUBJECT};
+use pillion_proto::{Rights, limits::MAX_SUBJECT};
 use pillion_screen::clean;
+use pillion_session::{Command, verbs};
 
 use crate::{
     keys::{Event, Key, KeyCode, Mods},
@@ -36,7 +37,7 @@ pub(crate) enum PromptOutcome {
     /// It is given up.
     Nothing,
     /// This is to be done.
-    Do(Manage),
+    Do(Command),
 }
 
 const ONE_AT_A_TIME: &str = "Name one at a time: what was pasted has several lines.";
@@ -137,9 +138,12 @@ impl SubjectPrompt {
             Err(error) => return PromptOutcome::Say(error.to_string()),
         };
         PromptOutcome::Do(match self.purpose {
-            Purpose::Allow(right) => Manage::Allow { who, right },
-            Purpose::Ban => Manage::Ban(who),
-            Purpose::Unban => Manage::Unban(who),
+            Purpose::Allow(right) => Command::Allow(verbs::Allow {
+                target: who.into(),
+                rights: right,
+            }),
+            Purpose::Ban => Command::Ban(verbs::Ban { target: who.into() }),
+            Purpose::Unban => Command::Unban(verbs::Unban { target: who.into() }),
         })
     }
 

@@ -6,7 +6,11 @@ use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::{ParticipantId, PathKind, Rights};
 use pillion_screen::{Screen, Size, Terminal, emit};
-use pillion_session::{Command, HostNotice, ParticipantStatus, host::Question};
+use pillion_session::{
+    Command, HostNotice, ParticipantStatus,
+    host::{Offer, Question, Unverified, WhoLine},
+    verbs,
+};
 use pillion_tui::{HostAction, HostUi, Prefix, Want};
 
 use super::{at, terminal};
@@ -81,15 +85,22 @@ impl Desk {
             name: name.into(),
             identity: key(id),
             proof: "the ticket".into(),
-            question: question("Give edit (to type) for 8 h", id, name),
+            question: question(
+                Offer::Give {
+                    rights: Rights::EDIT,
+                    ttl_ms: 8 * 3_600_000,
+                },
+                id,
+                name,
+            ),
         };
         self.ui.notice(at(self.now), notice);
     }
 
-    pub fn command_asks(&mut self, request: u64, what: &str) {
+    pub fn command_asks(&mut self, request: u64, what: Offer) {
         let question = Question {
-            what: what.into(),
-            who: vec!["to the first person who uses it".into()],
+            what,
+            who: vec![WhoLine::FirstToUse(1)],
             said: Vec::new(),
         };
         let notice = HostNotice::Confirm { request, question };
@@ -130,14 +141,17 @@ impl Desk {
 }
 
 /// What is asked about somebody who calls themselves so.
-pub fn question(what: &str, id: u32, name: &str) -> Question {
+pub fn question(what: Offer, id: u32, name: &str) -> Question {
     Question {
-        what: what.into(),
+        what,
         who: vec![
-            format!("key {}", key(id).fingerprint()),
-            format!("in by the ticket, number {id}"),
+            WhoLine::Key(key(id)),
+            WhoLine::InBy {
+                proof: "the ticket".into(),
+                id: ParticipantId(id),
+            },
         ],
-        said: vec![("calls themselves".into(), name.into())],
+        said: vec![Unverified::OwnName(name.into())],
     }
 }
 
@@ -164,11 +178,11 @@ pub fn short(id: u32) -> String {
 }
 
 pub fn grant(id: u32) -> HostAction {
-    HostAction::Command(Command::Grant {
+    HostAction::Command(Command::Grant(verbs::Grant {
         target: key(id).into(),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         ttl_ms: None,
-    })
+    }))
 }
 
 pub fn status(id: u32, name: &str) -> ParticipantStatus {
@@ -176,7 +190,7 @@ pub fn status(id: u32, name: &str) -> ParticipantStatus {
         id: ParticipantId(id),
         name: name.into(),
         identity: key(id),
-        right: Rights::VIEW,
+        rights: Rights::VIEW,
         until_unix_ms: None,
         here: true,
         silent: false,
@@ -233,7 +247,7 @@ pub fn everything(tty: &vt100::Parser) -> Everything {
 /// What the panel wants to know when it opens.
 pub fn opened() -> [HostAction; 2] {
     [
-        HostAction::Command(Command::Who),
-        HostAction::Command(Command::Open { allow: None }),
+        HostAction::Command(Command::Who(verbs::Who {})),
+        HostAction::Command(Command::AccessList(verbs::AccessList {})),
     ]
 }

@@ -7,15 +7,16 @@ use pillion_caps::{GrantId, PublicKey};
 use pillion_people::Name;
 use pillion_proto::{Hello, ParticipantId, RefusedCode};
 use pillion_screen::clean::clean_title;
+use pillion_share::{Lineage, SharedRate};
 use serde_json::{Map, Value, json};
 
 use crate::host::{
     Host,
-    api::{Actor, Command, CommandError, Done},
+    api::Actor,
+    commands::verbs::{Command, CommandError, Done, Ticket},
     fault::PeerError,
     people::rights::EditRight,
     principal::Principal,
-    rate::Bucket,
 };
 
 /// A span of typing ends with so much silence, in microseconds.
@@ -26,8 +27,10 @@ const SILENCE_US: u64 = 10_000_000;
 const SPAN_US: u64 = 60_000_000;
 
 /// Those turned away that the log has room for: so many at once, and one a second in the long run.
-/// Connecting is free, and must not fill the host's disk.
+/// Connecting is free, and must not fill the host's disk. An address has a quarter of it, so that nobody can hide
+/// behind somebody who is turned away again and again.
 const TURNED_AWAY_BURST: u64 = 32;
+const TURNED_AWAY_PART: u64 = 4;
 
 /// Longest text of a command's that the log keeps, in bytes.
 const MAX_TEXT: usize = 200;
@@ -39,7 +42,7 @@ pub(in crate::host) struct Attribution {
     commands: BTreeMap<u64, PendingCommand>,
     /// Whose command is being carried out: what comes of it is theirs.
     acting: Option<Signature>,
-    turned_away: Bucket,
+    turned_away: SharedRate,
     /// Turned away since the log last said so of anybody.
     suppressed: u64,
 }
@@ -74,7 +77,7 @@ impl Attribution {
             spans: BTreeMap::new(),
             commands: BTreeMap::new(),
             acting: None,
-            turned_away: Bucket::new(now_us, 1, TURNED_AWAY_BURST),
+            turned_away: SharedRate::new(now_us, 1, TURNED_AWAY_BURST, TURNED_AWAY_PART),
             suppressed: 0,
         }
     }
@@ -167,11 +170,11 @@ impl Host {
 
     /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
     pub(in crate::host) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
-        if let Command::Who
-        | Command::Status
-        | Command::Tracks
-        | Command::Show { .. }
-        | Command::Ticket { new: false } = command
+        if let Command::Who(_)
+        | Command::Status(_)
+        | Command::ListTracks(_)
+        | Command::ShowTrack(_)
+        | Command::Ticket(Ticket { new: false }) = command
         {
             return;
         }
@@ -235,7 +238,7 @@ impl Host {
             event["confirmed"] = true.into();
         }
         if let Err(error) = result {
-            event["why"] = clean_title(&error.to_string(), MAX_TEXT).into();
+            event["why"] = serde_json::to_value(error).map_or(Value::Null, bounded);
         }
         if let (Some(fields), mut by) = (event.as_object_mut(), given.by) {
             fields.append(&mut by);
@@ -245,8 +248,14 @@ impl Host {
 
     /// Somebody was not let in. What they call themselves proves nothing, and their key is only put
     /// down once they have proved that it is theirs.
-    pub(in crate::host) fn log_turned_away(&mut self, hello: &Hello, fault: &PeerError) {
-        if !self.attribution.turned_away.take(self.now.mono_us, 1) {
+    pub(in crate::host) fn log_turned_away(
+        &mut self,
+        from: &Lineage,
+        hello: &Hello,
+        fault: &PeerError,
+    ) {
+        let rate = &mut self.attribution.turned_away;
+        if rate.take(self.now.mono_us, from).is_err() {
             self.attribution.suppressed += 1;
             return;
         }

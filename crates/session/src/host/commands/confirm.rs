@@ -8,26 +8,31 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::UnixMillis;
-use pillion_proto::AccessMode;
 
 use crate::host::{
     Host,
-    api::{Command, CommandError, Done, HostNotice},
-    commands::question::Question,
+    api::{Change, HostNotice},
+    commands::{
+        question::Question,
+        verbs::{Command, CommandError, Done, Reach, Reply},
+    },
     principal::Principal,
 };
 
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
 pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
 
-/// Commands that may wait for that; an editor could start any number of them.
+/// Commands that may wait for that; an editor could start any number of them. There are no shares: all of
+/// them came by the control socket, as the host's own account, which is why they are asked about. Only more of
+/// the same wait behind them: what is done at the terminal itself and what a co-host signed is not asked about
+/// there, and the person at the terminal says no to what they did not start.
 const MAX_CONFIRMS: usize = 16;
 
 /// A command that waits for a yes.
 struct Confirm {
     command: Command,
-    /// What is said of it once it is carried out.
-    statement: String,
+    /// What was asked, which is said of it once it is carried out.
+    question: Question,
     until_us: u64,
 }
 
@@ -43,21 +48,10 @@ pub(in crate::host) struct Confirms {
 
 /// How a change is said at the terminal.
 enum Statement {
-    /// In these words.
-    Whole(String),
+    /// As it would be asked.
+    Asked(Question),
     /// By the command's name and what came of it.
     Result(&'static str),
-}
-
-/// What a command does to who may come in and do what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// Nothing: it asks.
-    Nothing,
-    /// It changes something, and lets nobody in and gives nobody a right who has not got it.
-    Changes,
-    /// It could let somebody in, or do more, who can't now.
-    Widens,
 }
 
 impl Confirms {
@@ -78,24 +72,18 @@ impl Confirms {
 impl Host {
     /// The control socket wants something: it is carried out, or asked about first.
     pub(in crate::host) fn on_socket_command(&mut self, request: u64, mut command: Command) {
-        let statement = match command.reach(self.access_mode(), self.sharing.on) {
+        let statement = match command.reach(self) {
             Reach::Nothing => None,
-            Reach::Changes => Some(match &command {
-                Command::Ticket { .. } => {
-                    let text = "the ticket was replaced; the one before opens nothing";
-                    Statement::Whole(text.to_owned())
-                }
-                _ => Statement::Result(command.name()),
-            }),
+            Reach::Changes => Some(Statement::Result(command.name())),
             Reach::Widens => {
-                let question = match self.question(&mut command) {
+                let question = match command.question(self) {
                     Ok(question) => question,
                     Err(error) => return self.done(request, Err(error)),
                 };
                 if self.socket_needs_a_yes() {
                     return self.ask_to_confirm(request, command, question);
                 }
-                Some(Statement::Whole(question.statement()))
+                Some(Statement::Asked(question))
             }
         };
         let statements = &mut self.confirms.statements;
@@ -119,19 +107,15 @@ impl Host {
     /// Asks at the terminal whether a command is really its person's.
     fn ask_to_confirm(&mut self, request: u64, command: Command, question: Question) {
         if !self.has_tty {
-            let text = "somebody else has typed in this session or may type now, so a command could be theirs, \
-                        and there is no terminal here to confirm it at. Somebody who manages the session can do \
-                        it from their viewer";
-            return self.done(request, Err(CommandError::NotAllowed(text.into())));
+            return self.done(request, Err(CommandError::NoTerminal));
         }
         if self.confirms.waiting.len() >= MAX_CONFIRMS {
-            let text = "too many commands wait for a yes at the host's terminal already";
-            return self.done(request, Err(CommandError::NotNow(text.into())));
+            return self.done(request, Err(CommandError::TooManyConfirms));
         }
         let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
         let confirm = Confirm {
             command,
-            statement: question.statement(),
+            question: question.clone(),
             until_us,
         };
         self.confirms.waiting.insert(request, confirm);
@@ -146,20 +130,18 @@ impl Host {
         };
         if yes {
             self.note_confirmed(request);
-            let statement = Statement::Whole(confirm.statement);
+            let statement = Statement::Asked(confirm.question);
             self.confirms.statements.insert(request, statement);
             self.carry_out(request, &Principal::Socket, confirm.command);
         } else {
-            let text = "the person at the host's terminal said no";
-            self.done(request, Err(CommandError::NotAllowed(text.into())));
+            self.done(request, Err(CommandError::Declined));
         }
     }
 
     /// Anybody who gave a command does not wait for it any more: a question about it goes.
     pub(in crate::host) fn on_withdrawn(&mut self, request: u64) {
         if self.end_confirm(request).is_some() {
-            let text = "the command was ended before somebody said yes at the host's terminal";
-            self.done(request, Err(CommandError::NotAllowed(text.into())));
+            self.done(request, Err(CommandError::Withdrawn));
         }
     }
 
@@ -170,11 +152,11 @@ impl Host {
         let due: Vec<u64> = due.map(|(request, _)| *request).collect();
         for request in due {
             self.end_confirm(request);
-            let text = match self.has_tty {
-                true => "nobody said yes at the host's terminal",
-                false => "the host's terminal is gone, so nobody can say yes there",
+            let error = match self.has_tty {
+                true => CommandError::NotConfirmed,
+                false => CommandError::TerminalGone,
             };
-            self.done(request, Err(CommandError::NotAllowed(text.into())));
+            self.done(request, Err(error));
         }
         let next = self.confirms.waiting.values().map(|one| one.until_us).min();
         if let Some(next) = next {
@@ -204,83 +186,26 @@ impl Host {
         let Some(statement) = self.confirms.statements.remove(&request) else {
             return;
         };
-        let what = match (result, statement) {
-            (Err(_), _) => return,
-            (Ok(Done::Token { grant, .. }), Statement::Whole(text)) => {
-                format!("{text} (grant {grant})")
-            }
-            (Ok(Done::Said(text)), Statement::Result(name)) => format!("{name}: {text}"),
-            (Ok(_), Statement::Result(name)) => name.to_owned(),
-            (Ok(_), Statement::Whole(text)) => text,
+        let Ok(done) = result else {
+            return;
         };
-        self.notice(HostNotice::ChangedBySocket { what });
-    }
-}
-
-impl Command {
-    /// What it does. `door` says who comes in now, `shared` whether the session is shared.
-    fn reach(&self, door: AccessMode, shared: bool) -> Reach {
-        match self {
-            // The ticket is in the account's files, for the one who can use its socket to read.
-            Command::Who
-            | Command::Status
-            | Command::Tracks
-            | Command::Show { .. }
-            | Command::Open { allow: None }
-            | Command::Ticket { new: false } => Reach::Nothing,
-            Command::Share { .. } if shared => Reach::Nothing,
-            // Neither of the other two modes lets in all that "link" does not.
-            Command::Open { allow: Some(allow) } if *allow == door || door == AccessMode::Link => {
-                Reach::Changes
+        let change = match statement {
+            Statement::Asked(question) => Change::Widened {
+                question,
+                grant: match &done.reply {
+                    Reply::GrantLink(token) => Some(token.grant.clone()),
+                    _ => None,
+                },
+            },
+            // A ticket is a secret, which a terminal that others see is not told.
+            Statement::Result(_) if matches!(done.reply, Reply::Ticket(_)) => {
+                Change::TicketReplaced
             }
-            // A code lets in whom a ticket does.
-            Command::Ticket { new: true }
-            | Command::Code
-            | Command::Stop
-            | Command::Refuse { .. }
-            | Command::TurnAway { .. }
-            | Command::Revoke { .. }
-            | Command::Kick { .. }
-            | Command::Ban { .. }
-            | Command::EndLink
-            // What opens a terminal could as well be run in one that is there.
-            | Command::New { .. }
-            | Command::Close { .. } => Reach::Changes,
-            Command::Share { .. }
-            | Command::Grant { .. }
-            | Command::GrantLink { .. }
-            | Command::Admit { .. }
-            | Command::Allow { .. }
-            | Command::Unban { .. }
-            | Command::Open { allow: Some(_) } => Reach::Widens,
-            // A link lets in whom a ticket does. But where it is kept, and that the session is known
-            // there, is for the host to say.
-            Command::UseService { .. } => Reach::Widens,
-        }
-    }
-
-    /// As it is given to `pillion`.
-    fn name(&self) -> &'static str {
-        match self {
-            Command::Share { .. } => "share",
-            Command::Stop => "stop",
-            Command::Ticket { .. } => "ticket",
-            Command::Who => "who",
-            Command::Status | Command::Tracks => "ls",
-            Command::New { .. } => "new",
-            Command::Close { .. } => "close",
-            Command::Show { .. } => "show",
-            Command::Grant { .. } | Command::GrantLink { .. } => "grant",
-            Command::Refuse { .. } | Command::TurnAway { .. } => "refuse",
-            Command::Revoke { .. } => "revoke",
-            Command::Kick { .. } => "kick",
-            Command::Open { .. } | Command::Allow { .. } => "allow",
-            Command::Admit { .. } => "admit",
-            Command::Ban { .. } => "ban",
-            Command::Unban { .. } => "unban",
-            Command::UseService { .. } => "link",
-            Command::EndLink => "link --off",
-            Command::Code => "code",
-        }
+            Statement::Result(name) => Change::Other {
+                name,
+                done: done.clone(),
+            },
+        };
+        self.notice(HostNotice::ChangedBySocket(change));
     }
 }

@@ -1,92 +1,73 @@
 //! What a co-host asks for: checked once, for a right that stands at this moment.
 
+use bytes::Bytes;
 use pillion_caps::UnixMillis;
-use pillion_proto::{FromHost, Manage, ManageAnswer, ManageRequest};
+use pillion_proto::{CommandAnswer, CommandRequest, FromHost};
 
-use crate::{types::ConnId, words::sentence};
-
-use crate::host::{
-    Host,
-    api::{Command, CommandError, Done},
-    fault::PeerError,
-    principal::Principal,
+use crate::{
+    host::{
+        Host,
+        commands::verbs::{Command, CommandError, Done},
+        fault::PeerError,
+        principal::Principal,
+    },
+    types::ConnId,
 };
 
 /// What a request costs of what a viewer may send: each may write to the disk and to everybody.
 const REQUEST_COST: u64 = 10;
 
 impl Host {
-    /// Somebody wants to manage.
-    pub(in crate::host) fn on_manage(
+    /// Somebody wants something done.
+    pub(in crate::host) fn on_remote_command(
         &mut self,
         conn: ConnId,
-        request: ManageRequest,
+        request: CommandRequest,
     ) -> Result<(), PeerError> {
         if !self.charge(conn, REQUEST_COST) {
             return Err(PeerError::flood());
         }
-        let result = self.manage(conn, request.what);
-        let (done, text) = match result {
-            Ok(Done::Said(text)) => (true, text),
-            Ok(_) => (true, String::new()),
-            Err(error) => (false, error.to_string()),
-        };
-        // It may have put out who asked.
+        let command = Command::from_wire(request.verb, request.body);
+        let result = self.remote_command(conn, command);
+        // It may have removed the one who asked.
         if self.member(conn).is_some() {
-            let answer = ManageAnswer {
+            let answer = CommandAnswer {
                 id: request.id,
-                done,
-                text: sentence(&text),
+                verb: request.verb,
+                done: result.is_ok(),
+                body: to_wire(&result),
             };
-            self.send(conn, &FromHost::ManageAnswer(answer));
+            self.send(conn, &FromHost::CommandAnswer(answer));
         }
         Ok(())
     }
 
-    fn manage(&mut self, conn: ConnId, what: Manage) -> Result<Done, CommandError> {
+    fn remote_command(&mut self, conn: ConnId, command: Command) -> Result<Done, CommandError> {
         let now = UnixMillis(self.now.unix_ms);
         let by = self.member(conn).and_then(|member| {
             let (id, key) = (member.id, member.identity.key());
             let right = self.rights.manage(&key, now)?;
             Some(Principal::CoHost { id, key, right })
         });
-        let Some(by) = by else {
-            return Err(CommandError::NotAllowed(
-                "you may not manage this session (any more): ask its host".into(),
-            ));
-        };
-        let command = match what {
-            Manage::Unknown(..) => {
-                return Err(CommandError::NotNow(
-                    "that is not known here: the host's pillion is older than yours".into(),
-                ));
-            }
-            Manage::Admit(who) => Command::Admit { target: who.into() },
-            Manage::Refuse { who, for_good } => Command::TurnAway {
-                target: who.into(),
-                for_good,
-            },
-            Manage::Grant { who, right, ttl_ms } => Command::Grant {
-                target: who.into(),
-                right,
-                ttl_ms,
-            },
-            Manage::RefuseRequest(who) => Command::Refuse { target: who.into() },
-            Manage::Revoke(who) => Command::Revoke { target: who.into() },
-            Manage::Kick(who) => Command::Kick { target: who.into() },
-            Manage::Open(allow) => Command::Open { allow: Some(allow) },
-            Manage::Allow { who, right } => Command::Allow {
-                target: who.into(),
-                right,
-            },
-            Manage::Ban(who) => Command::Ban { target: who.into() },
-            Manage::Unban(who) => Command::Unban { target: who.into() },
-        };
+        let by = by.ok_or(CommandError::NotManager)?;
+        if !command.is_remote() {
+            return Err(CommandError::OnlyHost);
+        }
+        if let Command::Unknown(..) = command {
+            return Err(CommandError::NotKnownHere);
+        }
         let given = self.given(&by, &command);
         self.act_on(&given);
         let result = self.execute(&by, command);
         self.rest();
         self.log_given(given, &result);
         result
+    }
+}
+
+fn to_wire(result: &Result<Done, CommandError>) -> Bytes {
+    match result {
+        Ok(done) => done.to_wire(),
+        Err(error) => error.to_wire(),
     }
 }

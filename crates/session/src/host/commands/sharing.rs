@@ -3,25 +3,23 @@
 use iroh_base::EndpointAddr;
 use pillion_caps::{Refusal, SecretKey};
 use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket};
-use pillion_screen::clean::clean_title;
 
 use crate::words::sentence;
 
 use crate::host::{
     Host,
-    api::{CommandError, Done, HostOutput},
-    commands::execute::not_now,
+    api::HostOutput,
+    commands::{
+        execute::refused,
+        verbs::{CommandError, Done, Reply},
+    },
     fault::PeerError,
     people::standing::ChangeReason,
-    principal::Principal,
 };
 
 /// How long a ticket waits for the first address of an endpoint that just began to listen, in
 /// microseconds. A ticket without addresses holds, too: the endpoint's id is enough.
 const ADDRESS_WITHIN_US: u64 = 2_000_000;
-
-/// Longest URL of a link service that is shown and logged, in characters.
-pub(in crate::host) const MAX_SERVICE: usize = 200;
 
 /// How the session stands towards the outside.
 pub(in crate::host) struct Sharing {
@@ -54,14 +52,11 @@ impl Sharing {
 
 impl Host {
     /// Opens the session from what is on the screen now, or from as far back as was ever open.
-    pub(in crate::host) fn share(&mut self, request: u64, from_start: bool) {
-        if let Some(error) = self.ended_program() {
-            return self.done(request, Err(error));
-        }
+    pub(in crate::host) fn share(&mut self, from_start: bool) -> Result<(), CommandError> {
+        self.request_certificate();
+        self.check_running()?;
         if !self.sharing.on {
-            if let Err(error) = self.open_records() {
-                return self.done(request, Err(error));
-            }
+            self.open_records()?;
             let tracks = self.tracks.ids();
             for id in &tracks {
                 if let Some(track) = self.tracks.get_mut(*id) {
@@ -81,34 +76,32 @@ impl Host {
                 self.frame(id);
             }
         }
-        self.ticket_when_reachable(request);
+        Ok(())
     }
 
     /// Writes down what opens the session and to whom, before it is open.
     fn open_records(&mut self) -> Result<(), CommandError> {
-        self.keep_door().map_err(|refusal| not_now(&refusal))?;
+        self.keep_door().map_err(|refusal| refused(&refusal))?;
         if self.sharing.link.is_none() {
             let seed = self.random();
             let kept = self.records.keep_link(&seed);
-            kept.map_err(|error| not_now(&Refusal::NotRecorded(error)))?;
+            kept.map_err(|error| refused(&Refusal::NotRecorded(error)))?;
             self.change_link(seed);
         }
         Ok(())
     }
 
-    pub(in crate::host) fn ended_program(&self) -> Option<CommandError> {
-        (!self.tracks.any_live()).then(|| {
-            CommandError::NotNow("the program has ended; there is nothing to share".into())
-        })
+    pub(in crate::host) fn check_running(&self) -> Result<(), CommandError> {
+        match self.tracks.any_live() {
+            true => Ok(()),
+            false => Err(CommandError::ProgramEnded),
+        }
     }
 
     /// Ends sharing. The program goes on, and what was granted is taken back: nothing given in this
     /// session opens the next one.
-    pub(in crate::host) fn stop(&mut self, request: u64) {
-        if !self.sharing.on {
-            let error = CommandError::NotNow("this session is not shared".into());
-            return self.done(request, Err(error));
-        }
+    pub(in crate::host) fn stop(&mut self) -> Result<(), CommandError> {
+        self.check_shared()?;
         let text = format!("{} ended the sharing", self.names.host);
         for id in self.tracks.ids() {
             self.log_margin(id);
@@ -120,9 +113,7 @@ impl Host {
         self.rights.revoke_all(&mut self.records);
         // Nobody is told any more. But what they typed by it is not written by what they are given later.
         self.refresh_standings(ChangeReason::Revoked);
-        let done = Done::Said("sharing ended; your program goes on".into());
-        let done = self.with_shortfall(Ok(done));
-        self.done(request, done);
+        Ok(())
     }
 
     /// Tells everybody that it is over, and closes.
@@ -151,7 +142,7 @@ impl Host {
         self.log_event(serde_json::json!({ "event": "ended", "why": text }));
         self.out.push_back(HostOutput::StopListening);
         for request in std::mem::take(&mut self.sharing.waiting) {
-            self.done(request, Err(CommandError::NotNow("sharing ended".into())));
+            self.done(request, Err(CommandError::SharingEnded));
         }
     }
 
@@ -164,69 +155,19 @@ impl Host {
         Some(Ticket::new(addr.clone(), link, relay_token.clone()).to_string())
     }
 
-    /// `pillion ticket [--new]`.
-    pub(in crate::host) fn on_ticket(&mut self, request: u64, new: bool) {
-        if let Err(error) = self.check_shared() {
-            return self.done(request, Err(error));
-        }
-        if new {
-            let seed = self.random();
-            let kept = self.records.replace_link(Some(&seed));
-            self.change_link(seed);
-            self.log_event(serde_json::json!({ "event": "ticket_replaced" }));
-            if let Err(error) = kept {
-                return self.done(request, Err(CommandError::NotNow(format!(
-                    "the ticket was replaced, and the one before opens nothing in this run; but the new one \
-                     could not be written down ({error}), so if the session is started again before there \
-                     is room on the disk, the old one opens it. `pillion ticket` prints the new one"
-                ))));
-            }
-        }
-        self.ticket_when_reachable(request);
-    }
-
-    /// Which link service the session uses, and whether it has a link there.
-    pub(in crate::host) fn use_service(
-        &mut self,
-        by: &Principal,
-        service: String,
-        link: bool,
-    ) -> Result<Done, CommandError> {
-        self.check_shared()?;
-        let shown = clean_title(&service, MAX_SERVICE);
-        let (event, said) = match link {
-            true => ("link", format!("a link is published at {shown}")),
-            false => ("link_service", format!("codes are exchanged by {shown}")),
-        };
-        self.log_by(by, serde_json::json!({ "event": event, "service": shown }));
-        self.out.push_back(HostOutput::UseService { service, link });
-        Ok(Done::Said(said))
-    }
-
-    /// `pillion link --off`.
-    pub(in crate::host) fn end_link(&mut self, by: &Principal) -> Result<Done, CommandError> {
-        self.check_shared()?;
-        self.log_by(by, serde_json::json!({ "event": "link_ended" }));
-        self.out.push_back(HostOutput::EndLink);
-        Ok(Done::Said(
-            "the link has ended; the ticket holds, and who is here stays".into(),
-        ))
-    }
-
-    /// `pillion code`: the driver has one made.
-    pub(in crate::host) fn code(&mut self, by: &Principal) -> Result<Done, CommandError> {
-        self.check_shared()?;
-        self.log_by(by, serde_json::json!({ "event": "code" }));
-        Ok(Done::Said(
-            "a spoken code is made, for one person and ten minutes".into(),
-        ))
+    /// Makes another ticket, and the one before open nothing.
+    pub(in crate::host) fn replace_ticket(&mut self) -> Result<(), CommandError> {
+        let seed = self.random();
+        let kept = self.records.replace_link(Some(&seed));
+        self.change_link(seed);
+        self.log_event(serde_json::json!({ "event": "ticket_replaced" }));
+        kept.map_err(CommandError::TicketNotRecorded)
     }
 
     pub(in crate::host) fn check_shared(&self) -> Result<(), CommandError> {
-        let text = "this session is not shared; `pillion share` starts that and prints the ticket";
         match self.sharing.on {
             true => Ok(()),
-            false => Err(CommandError::NotNow(text.into())),
+            false => Err(CommandError::NotShared),
         }
     }
 
@@ -236,7 +177,8 @@ impl Host {
         self.out.push_back(HostOutput::LinkChanged(seed));
     }
 
-    fn ticket_when_reachable(&mut self, request: u64) {
+    /// Answers with the ticket once it says where the endpoint is.
+    pub(in crate::host) fn ticket_when_reachable(&mut self, request: u64) {
         if !self.sharing.addr.is_empty() {
             return self.answer_ticket(request);
         }
@@ -248,9 +190,9 @@ impl Host {
     }
 
     fn answer_ticket(&mut self, request: u64) {
-        let ticket = self.ticket().map(Done::Ticket);
-        let missing = || CommandError::NotNow("this session is not shared".into());
-        self.done(request, ticket.ok_or_else(missing));
+        let ticket = self.ticket().ok_or(CommandError::NotShared);
+        let done = ticket.map(|ticket| Done::from(Reply::Ticket(ticket)));
+        self.done(request, done);
     }
 
     /// The endpoint can be reached differently.

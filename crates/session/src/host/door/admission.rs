@@ -3,19 +3,22 @@
 use std::fmt;
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
-use pillion_people::{Claim, ClaimError, Issuer, MembershipId, SubjectRef, Trust, verify};
+use pillion_people::{Claim, ClaimError, Issuer, MembershipId, Trust, verify};
 use pillion_proto::{AccessMode, Hello, RefusedCode, Rights};
 
 use crate::types::ConnId;
 
 use crate::host::{
     Host,
-    api::{CommandError, Done, Target},
-    commands::execute::{not_now, said_ended},
+    api::HostNotice,
+    commands::{
+        execute::refused,
+        verbs::{CommandError, EndedLinks, Revoked},
+    },
     conn::{PendingHello, PendingOn},
     fault::PeerError,
     people::resolve::AclSubjects,
-    people::rights::{EndedLinks, Standing},
+    people::rights::Standing,
     principal::Principal,
 };
 
@@ -182,13 +185,15 @@ impl Host {
         });
         let parked: Vec<(ConnId, Box<PendingHello>)> = parked.collect();
         for (conn, parked) in parked {
-            self.retry_hello(conn, &parked.hello);
+            self.retry_hello(conn, &parked);
         }
     }
 
-    /// Takes a hello up again that waited; this time with what there is.
-    pub(in crate::host) fn retry_hello(&mut self, conn: ConnId, hello: &Hello) {
-        if let Err(fault) = self.on_hello(conn, hello, true) {
+    /// Takes a hello up again that waited; this time with what there is. One that waited for the host's own
+    /// certificate was not looked at yet.
+    pub(in crate::host) fn retry_hello(&mut self, conn: ConnId, parked: &PendingHello) {
+        let again = parked.waits != PendingOn::Certificate;
+        if let Err(fault) = self.on_hello(conn, &parked.hello, again) {
             self.refuse(conn, &fault);
         }
     }
@@ -221,9 +226,7 @@ impl Host {
         }
         // Full records give nobody more; the host is told when it gives somebody a right itself.
         if let Err(error) = self.give_listed(&Principal::Rule, identity, right) {
-            self.notice(crate::host::api::HostNotice::Said(format!(
-                "somebody on your list could not be given their right: {error}"
-            )));
+            self.notice(HostNotice::RightsNotGiven(error));
         }
     }
 
@@ -239,110 +242,6 @@ impl Host {
         Ok(())
     }
 
-    /// `pillion allow link|invited|team`.
-    pub(in crate::host) fn open(
-        &mut self,
-        by: &Principal,
-        allow: Option<AccessMode>,
-    ) -> Result<Done, CommandError> {
-        let Some(allow) = allow else {
-            return Ok(self.door_status());
-        };
-        if allow != self.access_mode() || self.rights.access_mode().is_none() {
-            let so_far = self.access_mode();
-            let opened = self
-                .rights
-                .set_access_mode(&mut self.records, allow, so_far);
-            opened.map_err(|refusal| not_now(&refusal))?;
-            self.log_by(
-                by,
-                serde_json::json!({ "event": "mode", "mode": allow.as_str() }),
-            );
-            self.knocks.changed = true;
-            self.reconsider_knocks();
-        }
-        let teams = self.rights.entries().any(|(who, _)| who.is_team());
-        let said = match allow {
-            AccessMode::Link => "everybody who has the ticket may watch",
-            AccessMode::Invited => {
-                "people you allowed may come in; others who have the ticket knock"
-            }
-            AccessMode::Team if teams => "members of the team may come in, and nobody else",
-            AccessMode::Team => {
-                "members of a team may come in, and nobody else; name the team: \
-                 pillion allow team:KEY"
-            }
-        };
-        let here = match self.members {
-            0 => "",
-            _ => ". Who is here stays",
-        };
-        Ok(Done::Said(format!("{allow}: {said}{here}")))
-    }
-
-    fn door_status(&self) -> Done {
-        let entries = self.rights.entries();
-        Done::Door {
-            allow: self.access_mode(),
-            people: entries
-                .map(|(who, right)| (who.to_string(), right))
-                .collect(),
-            banned: self.rights.banned(),
-            followed: self.lists.addresses(),
-        }
-    }
-
-    /// `pillion allow PERSON`.
-    pub(in crate::host) fn allow(
-        &mut self,
-        by: &Principal,
-        target: &Target,
-        right: Rights,
-    ) -> Result<Done, CommandError> {
-        if self.read_only && right.exceeds_view() {
-            return Err(CommandError::NotNow(
-                "this session was shared with --read-only: edit can't be given in it".into(),
-            ));
-        }
-        let meant = self.resolve_subjects(target)?;
-        let (who, label): (Vec<Subject>, _) = (meant.subjects().collect(), meant.label);
-        if let Some(barred) = who.iter().find(|who| self.is_kept_out(who)) {
-            let named = match who.len() {
-                1 => label,
-                _ => barred.to_string(),
-            };
-            return Err(CommandError::NotNow(format!(
-                "{named} is barred; `pillion unban {barred}` lifts that first"
-            )));
-        }
-        for who in &who {
-            self.check_may_change(by, who)?;
-        }
-        let mut more = "";
-        let mut followed = None;
-        if let Target::Keys {
-            from,
-            keys,
-            is_address: true,
-        } = target
-        {
-            followed = Some(self.subscribe(from, right, keys)?);
-            more = ". The address is looked at again when somebody comes with an SSH key, every 5 minutes at \
-                    most";
-        }
-        if let Err(error) = self.put_on_list(by, &who, right) {
-            if let Some(before) = followed {
-                self.unfollow_again(before);
-            }
-            return Err(error);
-        }
-        self.reconsider_knocks();
-        let verb = crate::words::acts(right);
-        Ok(Done::Said(format!(
-            "{label} may come in and {verb}, from now on{more}"
-        )))
-    }
-
     /// Puts them on the list, all or none.
     pub(in crate::host) fn put_on_list(
         &mut self,
@@ -351,7 +250,7 @@ impl Host {
         right: Rights,
     ) -> Result<(), CommandError> {
         let listed = self.rights.allow(&mut self.records, all, right);
-        listed.map_err(|refusal| not_now(&refusal))?;
+        listed.map_err(|refusal| refused(&refusal))?;
         let word = right;
         for who in all {
             self.log_by(
@@ -397,85 +296,12 @@ impl Host {
         }
     }
 
-    /// `pillion ban`.
-    pub(in crate::host) fn ban(
-        &mut self,
-        by: &Principal,
-        target: &Target,
-    ) -> Result<Done, CommandError> {
-        // With a person goes all that they proved to be. An address or a team is barred by itself, anybody who proved it.
-        let is_person = !matches!(
-            target,
-            Target::One(whom @ SubjectRef::Provable(_)) if whom.as_key().is_none()
-        );
-        if let (true, Ok(person)) = (is_person, self.resolve_person(target)) {
-            return self.put_out(by, person);
-        }
-        let meant = self.resolve_subjects(target)?;
-        let (who, label): (Vec<Subject>, _) = (meant.subjects().collect(), meant.label);
-        for who in &who {
-            self.check_may_change(by, who)?;
-        }
-        if let Target::Keys { from, .. } = target {
-            self.unsubscribe(from);
-        }
-        let mut ended = EndedLinks::default();
-        for who in who {
-            self.rights.ban(&mut self.records, who.clone());
-            self.log_by(
-                by,
-                serde_json::json!({ "event": "banned", "who": who.as_str() }),
-            );
-            for id in self.covered(&who) {
-                // Their key and what else they proved goes with it. Whom a co-host may not change was
-                // found above.
-                if let Ok(EndedLinks { links, others }) = self.remove(by, id) {
-                    ended.links += links;
-                    ended.others += others;
-                }
-            }
-        }
-        self.reconsider_knocks();
-        Ok(Done::Said(format!(
-            "{label} may not come in any more{}",
-            said_ended(ended)
-        )))
-    }
-
-    /// `pillion unban`.
-    pub(in crate::host) fn unban(
-        &mut self,
-        by: &Principal,
-        target: &Target,
-    ) -> Result<Done, CommandError> {
-        let mut lifted = Vec::new();
-        for who in self.resolve_barred(target)?.subjects() {
-            let unbanned = self.rights.unban(&mut self.records, &who);
-            if unbanned.map_err(|refusal| not_now(&refusal))? {
-                self.log_by(
-                    by,
-                    serde_json::json!({ "event": "unbanned", "who": who.as_str() }),
-                );
-                lifted.push(who.to_string());
-            }
-        }
-        match lifted.is_empty() {
-            true => Err(CommandError::NotNow(
-                "nobody of that name is barred; `pillion allow` lists who is".into(),
-            )),
-            false => Ok(Done::Said(format!(
-                "not barred any more: {}",
-                lifted.join(", ")
-            ))),
-        }
-    }
-
     /// Takes people off the list. `None` if none of them was on it.
     pub(in crate::host) fn disallow(
         &mut self,
         by: &Principal,
         meant: &AclSubjects,
-    ) -> Option<String> {
+    ) -> Option<Revoked> {
         let (mut was_listed, mut ended) = (false, EndedLinks::default());
         for who in meant.subjects() {
             if !self.rights.disallow(&mut self.records, &who) {
@@ -498,11 +324,10 @@ impl Host {
             return None;
         }
         self.refresh_standings(crate::host::people::standing::ChangeReason::Revoked);
-        Some(format!(
-            "on the list no more: {}{}",
-            meant.label,
-            said_ended(ended)
-        ))
+        Some(Revoked::Listed {
+            who: meant.labels.clone(),
+            ended,
+        })
     }
 
     /// What the list gives somebody falls to view: else coming back would undo a revocation.
@@ -528,7 +353,7 @@ impl Host {
     }
 
     /// Everybody whom an entry means: who is here, and who is away and holds a right to come back with.
-    fn covered(&self, who: &Subject) -> Vec<pillion_proto::ParticipantId> {
+    pub(in crate::host) fn covered(&self, who: &Subject) -> Vec<pillion_proto::ParticipantId> {
         let people = self.roster.listed();
         people
             .filter(|person| person.subjects().iter().any(|one| who.covers(one)))
@@ -537,7 +362,11 @@ impl Host {
     }
 
     /// A co-host changes nothing about those who manage.
-    fn check_may_change(&self, by: &Principal, who: &Subject) -> Result<(), CommandError> {
+    pub(in crate::host) fn check_may_change(
+        &self,
+        by: &Principal,
+        who: &Subject,
+    ) -> Result<(), CommandError> {
         for id in self.covered(who) {
             self.check_over(by, id)?;
         }

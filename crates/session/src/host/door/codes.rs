@@ -4,7 +4,7 @@
 //! holds a link key derived for that endpoint. So nothing has to be remembered for it to be held to them;
 //! what is remembered is the code's number, for the log and the person at the host.
 
-use pillion_caps::{Binding, Proof, PublicKey, Refusal, Role, SecretKey};
+use pillion_caps::{PeerEndpoint, Proof, ProofContext, PublicKey, Refusal, Role, SecretKey};
 use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
 
 use crate::host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::PeerError};
@@ -12,7 +12,8 @@ use crate::host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::Pee
 /// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
 const COME_WITHIN_US: u64 = 10 * 60 * 1_000_000;
 
-/// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket.
+/// Used codes remembered; beyond, the oldest is forgotten and counts as the ticket. There are no shares: each
+/// takes a code that the host made and can be used once, so no guest can fill it.
 const MAX_USED: usize = 64;
 
 /// The codes that were used, oldest first.
@@ -82,7 +83,7 @@ impl Host {
     pub(in crate::host) fn shown_link(
         &self,
         hello: &Hello,
-        binding: &Binding,
+        context: &ProofContext,
     ) -> Result<Option<PublicKey>, Refusal> {
         let (Some((link, proof)), Some(current)) = (&hello.link, &self.sharing.link) else {
             return Ok(None);
@@ -90,19 +91,20 @@ impl Host {
         let current = current.public();
         let shown = match link == current.as_bytes() {
             true => Some(current),
-            false => self
-                .link_of(&binding.viewer_endpoint)
+            // A code's ticket is for one endpoint, which has to be proved.
+            false => (context.viewer_endpoint.key())
+                .and_then(|endpoint| self.link_of(endpoint))
                 .filter(|own| link == own.as_bytes()),
         };
         let Some(shown) = shown else { return Ok(None) };
-        Proof::from_bytes((*proof).into()).verify(&shown, binding, None, Role::Link)?;
+        Proof::from_bytes((*proof).into()).verify(&shown, context, None, Role::Link)?;
         Ok(Some(current))
     }
 
     /// What the ticket counts as when this endpoint shows it.
-    pub(in crate::host) fn entry_by_ticket(&self, endpoint: &PublicKey) -> AdmittedBy {
+    pub(in crate::host) fn entry_by_ticket(&self, endpoint: &PeerEndpoint) -> AdmittedBy {
         let mut used = self.codes.used.iter().rev();
-        match used.find(|used| used.guest == *endpoint) {
+        match used.find(|used| endpoint.key() == Some(&used.guest)) {
             Some(used) => AdmittedBy::Code(used.number),
             None => AdmittedBy::Ticket,
         }
@@ -112,7 +114,7 @@ impl Host {
     pub(in crate::host) fn check_given_to(
         &mut self,
         hello: &Hello,
-        binding: &Binding,
+        context: &ProofContext,
     ) -> Result<(), PeerError> {
         let Some((link, proof)) = &hello.link else {
             return Ok(());
@@ -121,13 +123,16 @@ impl Host {
         let Some(used) = used.find(|used| link == used.link.as_bytes()) else {
             return Ok(());
         };
-        let held = Proof::from_bytes((*proof).into()).verify(&used.link, binding, None, Role::Link);
+        if context.viewer_endpoint == PeerEndpoint::Unproved {
+            let text = "this ticket was given by a spoken code, for one viewer's endpoint alone, and this way \
+                        of connecting does not prove an endpoint. Connect through the relay, or ask the host \
+                        for a ticket of its own";
+            return Err(PeerError::new(RefusedCode::TICKET, text));
+        }
+        let held = Proof::from_bytes((*proof).into()).verify(&used.link, context, None, Role::Link);
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
-            self.notice(HostNotice::Said(format!(
-                "somebody else tried to come in by what code {number} gave, and was refused: the one who used \
-                 it passed it on"
-            )));
+            self.notice(HostNotice::CodePassedOn { number });
         }
         let text = "this ticket was given by a code to another viewer, and lets nobody else in. Ask the \
                     host for a ticket or a code of your own";
@@ -152,10 +157,7 @@ impl Host {
             self.arm(at);
         }
         for number in missed {
-            self.notice(HostNotice::Said(format!(
-                "the one who used code {number} ten minutes ago never came in; `pillion ticket --new` makes \
-                 what it gave them open nothing"
-            )));
+            self.notice(HostNotice::CodeMissed { number });
         }
     }
 }

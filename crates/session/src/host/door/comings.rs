@@ -6,14 +6,10 @@
 //! network four times a minute, and everybody at once after the host's own was cut.
 //!
 //! The buckets of a person and of their networks are asked as soon as they have proved who they are, and
-//! the session's once it is known that they would be let in: who has no ticket takes nothing of it. What
-//! is left of the session's is for those who have taken least of theirs: who has taken a part of their own
-//! leaves half of that part of the session's to others, and who comes for the first time may take the last.
-
-use std::collections::BTreeMap;
+//! the session's once it is known that they would be let in: who has no ticket takes nothing of it.
 
 use pillion_caps::PublicKey;
-use pillion_share::{Limits, Lineage, Network};
+use pillion_share::{Buckets, Later, Lineage, SharedRate};
 
 use crate::host::rate::Bucket;
 
@@ -29,35 +25,22 @@ const ALL_BURST: u64 = 2048;
 /// those who come by a relay.
 const PART: u64 = 4;
 
-/// People and networks remembered. Only those count whose bucket is not full again; each of them took
-/// one of [`ALL_BURST`] or proved an identity without a ticket, so beyond it the fullest is forgotten.
-const MAX_REMEMBERED: usize = 4096;
-
-/// How often those whose bucket is full again are forgotten, in microseconds.
+/// How often people whose bucket is full again are forgotten, in microseconds. There are never more of them
+/// than [`MAX_REMEMBERED`](pillion_share::MAX_REMEMBERED).
 const FORGET_EVERY_US: u64 = 10_000_000;
 
 /// The buckets.
 pub(in crate::host) struct Comings {
-    all: Bucket,
+    shared: SharedRate,
     people: Buckets<PublicKey>,
-    networks: Buckets<Network>,
-    rates: Limits,
-    bursts: Limits,
     forget_at_us: u64,
 }
-
-/// Not yet; in so many microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) struct Later(pub(in crate::host) u64);
 
 impl Comings {
     pub(in crate::host) fn new(now_us: u64) -> Comings {
         Comings {
-            all: Bucket::new(now_us, ALL_PER_SECOND, ALL_BURST),
-            people: Buckets(BTreeMap::new()),
-            networks: Buckets(BTreeMap::new()),
-            rates: Limits::parts(ALL_PER_SECOND, PART, 1),
-            bursts: Limits::parts(ALL_BURST, PART, 1),
+            shared: SharedRate::new(now_us, ALL_PER_SECOND, ALL_BURST, PART),
+            people: Buckets::new(),
             forget_at_us: now_us,
         }
     }
@@ -69,18 +52,17 @@ impl Comings {
         who: &PublicKey,
         from: &Lineage,
     ) -> Result<(), Later> {
-        self.forget_full(now_us);
-        let mut ready_us = self.person(now_us, who).ready_at(now_us, 1);
-        for network in &from[1..] {
-            ready_us = ready_us.max(self.network(now_us, network).ready_at(now_us, 1));
+        if now_us >= self.forget_at_us {
+            self.forget_at_us = now_us.saturating_add(FORGET_EVERY_US);
+            self.people.forget_full(now_us);
         }
+        let ready_us = self.person(now_us, who).ready_at(now_us, 1);
+        let ready_us = ready_us.max(self.shared.networks_ready_at(now_us, from));
         if ready_us > now_us {
             return Err(Later(ready_us - now_us));
         }
         self.person(now_us, who).take(now_us, 1);
-        for network in &from[1..] {
-            self.network(now_us, network).take(now_us, 1);
-        }
+        self.shared.take_networks(now_us, from);
         Ok(())
     }
 
@@ -91,68 +73,27 @@ impl Comings {
         who: &PublicKey,
         from: &Lineage,
     ) -> Result<(), Later> {
-        let of_all = |bucket: &Bucket| bucket.taken(now_us, ALL_BURST / 2);
         // The one just taken aside, so that who comes first leaves nothing.
-        let of_one = |burst: u64| (ALL_BURST / 2).div_ceil(burst.max(1));
-        let mut left = of_all(self.person(now_us, who)).saturating_sub(of_one(EACH_BURST));
-        for network in &from[1..] {
-            let of_one = of_one(self.bursts.of(network));
-            left = left.max(of_all(self.network(now_us, network)).saturating_sub(of_one));
-        }
-        let ready_us = self.all.ready_at(now_us, left + 1);
+        let one = (ALL_BURST / 2).div_ceil(EACH_BURST);
+        let taken = self.person(now_us, who).taken(now_us, ALL_BURST / 2);
+        let left = taken.saturating_sub(one);
+        let ready_us = self.shared.all_ready_at(now_us, from, left);
         if ready_us > now_us {
             return Err(Later(ready_us - now_us));
         }
-        self.all.take(now_us, 1);
+        self.shared.take_all(now_us, from);
         Ok(())
     }
 
     /// Whether somebody whose endpoint is known could come now. Takes nothing.
     pub(in crate::host) fn may_come(&mut self, now_us: u64, who: &PublicKey) -> bool {
         self.people
-            .0
             .get_mut(who)
             .is_none_or(|bucket| bucket.ready_at(now_us, 1) <= now_us)
     }
 
     fn person(&mut self, now_us: u64, who: &PublicKey) -> &mut Bucket {
         self.people.of(now_us, *who, EACH_PER_SECOND, EACH_BURST)
-    }
-
-    fn network(&mut self, now_us: u64, network: &Network) -> &mut Bucket {
-        let (rate, burst) = (self.rates.of(network), self.bursts.of(network));
-        self.networks.of(now_us, *network, rate, burst)
-    }
-
-    fn forget_full(&mut self, now_us: u64) {
-        if now_us >= self.forget_at_us {
-            self.forget_at_us = now_us.saturating_add(FORGET_EVERY_US);
-            self.people.forget_full(now_us);
-            self.networks.forget_full(now_us);
-        }
-    }
-}
-
-struct Buckets<K>(BTreeMap<K, Bucket>);
-
-impl<K: Ord + Copy> Buckets<K> {
-    /// A bucket, a full one for somebody new.
-    fn of(&mut self, now_us: u64, key: K, per_second: u64, burst: u64) -> &mut Bucket {
-        if !self.0.contains_key(&key) && self.0.len() >= MAX_REMEMBERED {
-            self.forget_full(now_us);
-            let fullest = self.0.iter().max_by_key(|(_, bucket)| bucket.left(now_us));
-            let fullest = fullest.map(|(key, _)| *key);
-            if let Some(fullest) = fullest.filter(|_| self.0.len() >= MAX_REMEMBERED) {
-                self.0.remove(&fullest);
-            }
-        }
-        self.0
-            .entry(key)
-            .or_insert_with(|| Bucket::new(now_us, per_second, burst))
-    }
-
-    fn forget_full(&mut self, now_us: u64) {
-        self.0.retain(|_, bucket| !bucket.is_full(now_us));
     }
 }
 
@@ -230,7 +171,7 @@ mod tests {
         }
         let late = Lineage::of(IpAddr::from([198, 51, 100, 1]));
         assert!(comes(&mut comings, 10 * SECOND, &key(5000), &late));
-        assert!(comings.networks.0.len() <= 250);
+        assert!(comings.shared.counts(0).1 <= 250);
     }
 
     #[test]
@@ -240,8 +181,8 @@ mod tests {
         for who in 0..10_000 {
             let _ = comings.come(0, &key(who), &at);
         }
-        assert_eq!(comings.all.left(0), ALL_BURST);
-        assert!(comings.people.0.len() <= MAX_REMEMBERED);
+        assert_eq!(comings.shared.counts(0).0, ALL_BURST);
+        assert!(comings.people.len() <= pillion_share::MAX_REMEMBERED);
     }
 
     #[test]
@@ -251,7 +192,10 @@ mod tests {
             comes(&mut comings, 0, &key(who), &from("192.0.2.1"));
         }
         comes(&mut comings, 200 * SECOND, &key(1000), &from("192.0.2.2"));
-        assert_eq!((comings.people.0.len(), comings.networks.0.len()), (1, 1));
+        assert_eq!(
+            (comings.people.len(), comings.shared.counts(200 * SECOND).1),
+            (1, 1)
+        );
     }
 
     proptest! {

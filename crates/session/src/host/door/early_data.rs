@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use pillion_caps::{GrantId, PublicKey, Subject, UnixMillis};
+use pillion_caps::{GrantId, PeerEndpoint, PublicKey, Subject, UnixMillis};
 use pillion_proto::{JoinId, Resume, TrackId};
 
 use crate::types::{ConnId, Stream};
@@ -95,9 +95,10 @@ impl Host {
         }
         state.early = Early::Ignored;
         // Late: the hello is right behind it, and gets the screen or is told why not.
-        let is_early = state.exporter.is_none();
-        let peer = state.peer;
-        if is_early && self.may_return(&peer, resume) {
+        let is_early = state.binding.is_none();
+        if let (true, PeerEndpoint::Proved(endpoint)) = (is_early, state.peer)
+            && self.may_return(&endpoint, resume)
+        {
             self.show_once(conn, resume.track);
         }
         Ok(())

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, Proof, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
+    Audience, Binding, Grant, GrantId, PeerEndpoint, Proof, ProofContext, PublicKey, Refusal,
+    UnixMillis, VerifiedIdentity,
 };
 use pillion_people::{Issuer, Name};
 use pillion_proto::{
@@ -11,7 +12,7 @@ use pillion_proto::{
     Version, VersionRange, Welcome,
 };
 
-use pillion_share::Network;
+use pillion_share::{Later, Network};
 
 use crate::{
     types::ConnId,
@@ -23,7 +24,7 @@ use crate::host::{
     api::{HostNotice, HostOutput},
     conn::{Conn, Early, Member, PendingOn},
     door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
-    door::comings::Later,
+    door::certificate::Certificate,
     door::early_data::ProofsUsed,
     fault::PeerError,
     people::roster::Person,
@@ -38,11 +39,11 @@ pub(in crate::host) const HELLO_WITHIN_US: u64 = 10_000_000;
 /// connection stood: less than a viewer waits for an answer.
 pub(in crate::host) const KEYS_WITHIN_US: u64 = 6_000_000;
 
-/// Connections that may wait to be let in.
+/// Connections that may wait to be let in. Nobody can fill it for others: the network shares out those of
+/// strangers, parked hellos among them (`net/src/strangers.rs`: 512), and those who knock are shared out by network
+/// and person (`knocks.rs`: 32 people with four connections each), so it only holds a driver to that which does
+/// not.
 const MAX_JOINING: usize = 1024;
-
-/// Viewers at once: the thousand a host is meant for, and room for their reconnects.
-const MAX_VIEWERS: usize = 1536;
 
 /// Connections one identity may have at once: its devices and windows.
 const MAX_PER_PERSON: usize = 16;
@@ -81,19 +82,18 @@ enum HelloOutcome {
 }
 
 impl Host {
-    /// Somebody connected; without `exporter`, the handshake is under way.
+    /// Somebody connected; without `binding`, the handshake is under way.
     pub(in crate::host) fn on_connected(
         &mut self,
         conn: ConnId,
-        peer: PublicKey,
+        peer: PeerEndpoint,
         from: Network,
-        exporter: Option<[u8; 32]>,
+        binding: Option<Binding>,
     ) {
         let now = self.now.mono_us;
         let joining = self.conns.len() - self.members;
-        self.conns
-            .insert(conn, Conn::new(peer, from, exporter, now));
-        if joining >= MAX_JOINING || self.members >= MAX_VIEWERS {
+        self.conns.insert(conn, Conn::new(peer, from, binding, now));
+        if joining >= MAX_JOINING {
             let text = "too many people are joining this session at this moment; try again shortly";
             return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
         }
@@ -101,9 +101,9 @@ impl Host {
     }
 
     /// The handshake of a connection that began early is complete.
-    pub(in crate::host) fn on_proved(&mut self, conn: ConnId, exporter: [u8; 32]) {
+    pub(in crate::host) fn on_handshake_confirmed(&mut self, conn: ConnId, binding: Binding) {
         if let Some(state) = self.conns.get_mut(&conn) {
-            state.exporter = Some(exporter);
+            state.binding = Some(binding);
         }
     }
 
@@ -125,7 +125,10 @@ impl Host {
             let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
             if let Some(parked) = parked.and_then(|state| state.parked.take()) {
                 // Nobody answers: who they are is not known, and that may do.
-                self.retry_hello(conn, &parked.hello);
+                match parked.waits {
+                    PendingOn::Certificate => self.refuse(conn, &Host::no_certificate()),
+                    _ => self.retry_hello(conn, &parked),
+                }
             } else if now >= due {
                 let text =
                     "your side connected but did not say who it is within 10 seconds; try again";
@@ -143,6 +146,14 @@ impl Host {
         hello: &Hello,
         again: bool,
     ) -> Result<(), PeerError> {
+        match self.certificate {
+            Certificate::Signed(_) => {}
+            Certificate::Requested => {
+                self.park(conn, hello, PendingOn::Certificate);
+                return Ok(());
+            }
+            Certificate::Missing => return Err(Host::no_certificate()),
+        }
         match self.check_hello(conn, hello, again) {
             Ok(HelloOutcome::In(admitted)) => self.welcome(conn, hello, admitted, None),
             Ok(HelloOutcome::Knock(admitted)) => self.knock(conn, hello, admitted)?,
@@ -154,7 +165,9 @@ impl Host {
             }
             Ok(HelloOutcome::WaitForLists) => self.park(conn, hello, PendingOn::KeyLists),
             Err(fault) => {
-                self.log_turned_away(hello, &fault);
+                if let Some(from) = self.conns.get(&conn).map(|state| state.from) {
+                    self.log_turned_away(&from, hello, &fault);
+                }
                 return Err(fault);
             }
         }
@@ -171,7 +184,7 @@ impl Host {
         let Some(state) = self.conns.get(&conn) else {
             return Err(PeerError::protocol("a hello from nowhere"));
         };
-        let Some(exporter) = state.exporter else {
+        let Some(binding) = state.binding else {
             return Err(PeerError::protocol(
                 "a hello before the handshake is complete",
             ));
@@ -179,8 +192,8 @@ impl Host {
         let version = self.check_open(hello.versions)?;
 
         let session = self.keys.session.public();
-        let binding = Binding {
-            exporter,
+        let context = ProofContext {
+            binding,
             host_endpoint: session,
             viewer_endpoint: state.peer,
             session,
@@ -190,11 +203,11 @@ impl Host {
             PeerError::new(RefusedCode::PROOF, "your identity key is no usable key")
         })?;
         let identity = Proof::from_bytes(hello.identity_proof.into())
-            .verify_identity(key, &binding, None)
+            .verify_identity(key, &context, None)
             .map_err(bad_proof)?;
 
         self.check_person(&key)?;
-        if state.peer == session || key == session {
+        if state.peer.key() == Some(&session) || key == session {
             let text = "this is the session you are in: joining it from inside itself would show it \
                         in itself, without end. Join from another terminal";
             return Err(PeerError::new(RefusedCode::SELF, text));
@@ -215,9 +228,9 @@ impl Host {
             return Ok(HelloOutcome::WaitForLists);
         }
 
-        let link = self.shown_link(hello, &binding).map_err(bad_proof)?;
+        let link = self.shown_link(hello, &context).map_err(bad_proof)?;
         let shown = Credentials {
-            ticket: link.map(|_| self.entry_by_ticket(&binding.viewer_endpoint)),
+            ticket: link.map(|_| self.entry_by_ticket(&context.viewer_endpoint)),
             grant: false,
         };
         if self.decide_admission(&who, shown) == Admission::NotAMember {
@@ -270,7 +283,7 @@ impl Host {
                 Err(PeerError::new(RefusedCode::GRANT, refusal.to_string()))
             }
             (Admission::Nothing, None) => {
-                self.check_given_to(hello, &binding)?;
+                self.check_given_to(hello, &context)?;
                 let text = "this ticket does not open this session (any more): the host may have \
                             replaced it. Ask the host for the new one (pillion ticket)";
                 Err(PeerError::new(RefusedCode::TICKET, text))
@@ -376,10 +389,16 @@ impl Host {
         if let Some(old) = self.conn_of(&join) {
             self.close(old, 0, "replaced by a newer connection of the same viewer");
         }
-        if let Err(fault) = self.check_room(&join) {
+        let room = self.check_room(&join);
+        let from = self.conns.get(&conn).map(|state| state.from);
+        let room = room.and_then(|()| from.map_or(Ok(()), |from| self.make_place(&key, &from)));
+        if let Err(fault) = room {
             return self.refuse(conn, &fault);
         }
 
+        let Certificate::Signed(certificate) = self.certificate else {
+            return self.refuse(conn, &Host::no_certificate());
+        };
         let now = self.now;
         let claims = pass.claims.clone();
         let who = subjects_of(&key, &claims);
@@ -410,7 +429,9 @@ impl Host {
         // What was shown before has a stream of its own, and nobody acknowledges it.
         let track_streams = u32::from(state.early == Early::Shown);
         let peer = state.peer;
-        self.known.note(peer, join, pass.clone());
+        if let PeerEndpoint::Proved(endpoint) = peer {
+            self.known.note(endpoint, join, pass.clone());
+        }
         state.become_member(Member {
             id,
             join,
@@ -427,7 +448,9 @@ impl Host {
         self.members += 1;
         self.out.push_back(HostOutput::Accepted { conn });
         self.live_joins.insert(join, conn);
-        self.codes.came(&peer);
+        if let PeerEndpoint::Proved(endpoint) = peer {
+            self.codes.came(&endpoint);
+        }
 
         let welcome = Welcome {
             version,
@@ -435,7 +458,7 @@ impl Host {
             session_name: Text::cut(&self.names.session),
             host_name: Text::cut(&self.names.host),
             host_identity: *self.keys.identity.as_bytes(),
-            host_certificate: (*self.keys.certificate.as_bytes()).into(),
+            host_certificate: (*certificate.as_bytes()).into(),
             you: id,
             right: RightChanged {
                 right: standing.right,

@@ -12,8 +12,11 @@ use pillion_proto::Rights;
 
 use crate::host::{
     Host,
-    api::{CommandError, HostNotice, HostOutput, SubscribedKeyList},
-    commands::execute::not_now,
+    api::{HostNotice, HostOutput, SubscribedKeyList},
+    commands::{
+        execute::refused,
+        verbs::{CommandError, SubjectLabel},
+    },
     conn::PendingOn,
     door::admission::VerifiedClaim,
     people::resolve::AclSubjects,
@@ -23,7 +26,8 @@ use crate::host::{
 /// How often the lists are asked for at most, in microseconds: anybody can come with a key of their own.
 pub const LOOK_AGAIN_US: u64 = 5 * 60_000_000;
 
-/// The most lists that are followed. With as many keys as each may have they are 700 KB to keep.
+/// The most lists that are followed. With as many keys as each may have they are 700 KB to keep. There are no
+/// shares: only a command of the host's own puts one there, and its refusal names what to take off.
 const MAX_LISTS: usize = 32;
 
 /// What is followed.
@@ -62,10 +66,7 @@ impl Host {
     ) -> Result<BTreeMap<String, SubscribedKeyList>, CommandError> {
         let before = &self.lists.followed;
         if before.len() >= MAX_LISTS && !before.contains_key(from) {
-            return Err(CommandError::NotNow(format!(
-                "{MAX_LISTS} lists are followed already, which is all that may be: take one off first \
-                 (pillion revoke ADDRESS; pillion allow lists them)"
-            )));
+            return Err(CommandError::TooManyLists { max: MAX_LISTS });
         }
         let list = SubscribedKeyList {
             from: from.to_owned(),
@@ -76,7 +77,7 @@ impl Host {
         followed.insert(from.to_owned(), list);
         let lists: Vec<SubscribedKeyList> = followed.values().cloned().collect();
         let kept = self.records.keep_lists(&lists);
-        kept.map_err(|refusal| not_now(&refusal))?;
+        kept.map_err(|refusal| refused(&refusal))?;
         Ok(std::mem::replace(&mut self.lists.followed, followed))
     }
 
@@ -153,9 +154,8 @@ impl Host {
         let new = new.filter(|who| self.rights.entry(who).is_none() && !self.is_kept_out(who));
         let new: Vec<pillion_caps::Subject> = new.collect();
         if let Err(error) = self.put_on_list(&Principal::Rule, &new, right) {
-            self.notice(HostNotice::Said(format!(
-                "new keys of {from} could not be put on your list: {error}"
-            )));
+            let from = from.to_owned();
+            self.notice(HostNotice::KeysNotListed { from, error });
         }
     }
 
@@ -163,8 +163,9 @@ impl Host {
     fn drop_unlisted(&mut self, keys: &[SshKey], right: Rights) {
         for key in keys.iter().map(ssh) {
             if self.rights.entry(&key.subject()) == Some(right) {
-                let (label, who) = (key.to_string(), vec![key]);
-                self.disallow(&Principal::Rule, &AclSubjects { who, label });
+                let labels = vec![SubjectLabel::Subject(key.to_string())];
+                let who = vec![key];
+                self.disallow(&Principal::Rule, &AclSubjects { who, labels });
             }
         }
     }

@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillion_caps::{PublicKey, Subject, UnixMillis};
+use pillion_caps::{PeerEndpoint, PublicKey, Subject, UnixMillis};
 use pillion_people::Name;
 use pillion_proto::{
     FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
     limits::MAX_KNOCKS,
 };
 
-use pillion_share::{Limits, Lineage, Network};
+use pillion_share::{Limits, Lineage, Network, SharedRate};
 
 use crate::{
     types::ConnId,
@@ -22,15 +22,17 @@ use crate::{
 
 use crate::host::{
     Host,
-    api::{CommandError, Done, HostNotice, ParticipantStatus},
-    commands::execute::{not_now, said_ended},
+    api::HostNotice,
     commands::question::Question,
+    commands::{
+        execute::refused,
+        verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
+    },
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
     door::hello::Admittance,
     fault::PeerError,
     people::standing::ChangeReason,
     principal::Principal,
-    rate::Bucket,
 };
 
 /// Connections one identity may knock with: its windows.
@@ -40,11 +42,13 @@ const MAX_EACH: usize = 4;
 /// microseconds.
 const AGAIN_US: u64 = 30_000_000;
 
-/// Identities and endpoints remembered for that. Keys are free: beyond, the oldest is forgotten, and
-/// [`PER_SECOND`] bounds what that is worth.
+/// Identities and endpoints remembered for that; beyond, the oldest is forgotten. Nobody can fill it: knocks
+/// come at [`PER_SECOND`], so in [`AGAIN_US`] no more than a hundred are turned away, each with
+/// an identity and few endpoints.
 const MAX_TURNED_AWAY: usize = 1024;
 
-/// Knocks a second in the long run, and at once: each is a line on somebody's terminal.
+/// Knocks a second in the long run, and at once: each is a line on somebody's terminal. A network has a part
+/// of it ([`PART`]), and who knocks all the time leaves room for who knocks first.
 const PER_SECOND: u64 = 1;
 const BURST: u64 = MAX_KNOCKS as u64;
 
@@ -70,14 +74,13 @@ pub(in crate::host) struct Knock {
 }
 
 impl Knock {
-    /// "2 anna (7f3a-91c2-04be-77d1)".
-    pub(in crate::host) fn label(&self) -> String {
-        format!(
-            "{} {} ({})",
-            self.id.0,
-            self.name,
-            self.identity.fingerprint()
-        )
+    /// What replies call them.
+    pub(in crate::host) fn label(&self) -> PersonLabel {
+        PersonLabel {
+            id: self.id,
+            name: self.name.to_string(),
+            identity: self.identity,
+        }
     }
 
     /// All they are known to be.
@@ -104,8 +107,7 @@ impl Knock {
 
     /// Whether to let them in.
     pub(in crate::host) fn question(&self) -> Question {
-        let proved: Vec<String> = self.beside_key().collect();
-        Question::knock(&self.identity, &proved, &self.name)
+        Question::knock(&self.identity, self.beside_key().collect(), &self.name)
     }
 }
 
@@ -121,7 +123,7 @@ pub(in crate::host) struct Knocks {
     waiting: BTreeMap<ParticipantId, Knock>,
     /// Identities and endpoints that may not knock yet.
     cooldowns: BTreeMap<PublicKey, u64>,
-    bucket: Bucket,
+    rate: SharedRate,
     wait_ms: u64,
     /// Who manages has not been told how it stands.
     pub(in crate::host) changed: bool,
@@ -132,7 +134,7 @@ impl Knocks {
         Knocks {
             waiting: BTreeMap::new(),
             cooldowns: BTreeMap::new(),
-            bucket: Bucket::new(now_us, PER_SECOND, BURST),
+            rate: SharedRate::new(now_us, PER_SECOND, BURST, PART),
             wait_ms: wait_ms.clamp(1_000, u64::from(u32::MAX)),
             changed: false,
         }
@@ -176,10 +178,9 @@ impl Host {
             return Ok(());
         };
         let key = admitted.identity.key();
-        let at = self
-            .knocks
-            .may_knock_at(&key)
-            .max(self.knocks.may_knock_at(&peer));
+        let keys = [Some(&key), peer.key()].into_iter().flatten();
+        let at = keys.map(|key| self.knocks.may_knock_at(key)).max();
+        let at = at.unwrap_or(0);
         if now < at {
             let text = format!(
                 "the host did not let you in a moment ago; knock again in {}",
@@ -268,7 +269,7 @@ impl Host {
                 format!("too many people knock from {network} at this moment; try again shortly");
             return Err(PeerError::new(RefusedCode::BUSY, text));
         }
-        if self.knocks.waiting.len() >= MAX_KNOCKS || !self.knocks.bucket.take(now, 1) {
+        if self.knocks.waiting.len() >= MAX_KNOCKS || self.knocks.rate.take(now, from).is_err() {
             let text = "too many people knock at this session at this moment; try again shortly";
             return Err(PeerError::new(RefusedCode::BUSY, text));
         }
@@ -316,16 +317,14 @@ impl Host {
         &mut self,
         by: &Principal,
         id: ParticipantId,
-    ) -> Result<Done, CommandError> {
-        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
+    ) -> Result<PersonLabel, CommandError> {
+        let knock = self.knocks.get(id).ok_or(CommandError::NobodyKnocks(id))?;
         let (label, who) = (knock.label(), Subject::key(&knock.identity));
         let view = pillion_proto::Rights::VIEW;
         let listed = self.rights.allow(&mut self.records, &[who], view);
-        listed.map_err(|refusal| not_now(&refusal))?;
+        listed.map_err(|refusal| refused(&refusal))?;
         self.let_in(by, id, AdmittedBy::Admittance);
-        Ok(Done::Said(format!(
-            "{label} is let in, and may come back without knocking"
-        )))
+        Ok(label)
     }
 
     /// Goes on with everybody's connection who knocks under this number.
@@ -359,9 +358,9 @@ impl Host {
         by: &Principal,
         id: ParticipantId,
         for_good: bool,
-    ) -> Result<Done, CommandError> {
-        let knock = self.knocks.get(id).ok_or_else(|| nobody_knocks(id))?;
-        let (label, key) = (knock.label(), knock.identity);
+    ) -> Result<TurnedAway, CommandError> {
+        let knock = self.knocks.get(id).ok_or(CommandError::NobodyKnocks(id))?;
+        let (person, key) = (knock.label(), knock.identity);
         let claims: Vec<Subject> = knock.claims.iter().map(|one| one.who.clone()).collect();
         let ended = match for_good {
             true => self.bar_all(key, &claims),
@@ -373,7 +372,6 @@ impl Host {
         if ended.links > 0 {
             self.refresh_standings(ChangeReason::Revoked);
         }
-        let ended = said_ended(ended);
         let host = self.display_name(by);
         let fault = match for_good {
             true => PeerError::new(
@@ -392,14 +390,12 @@ impl Host {
             self.put_out_banned();
             self.reconsider_knocks();
         }
-        let said = match for_good {
-            true => format!("{label} was refused, and is barred{ended}"),
-            false => format!(
-                "{label} was refused; they may knock again in {}{ended}",
-                span(AGAIN_US / 1000)
-            ),
-        };
-        Ok(Done::Said(said))
+        Ok(TurnedAway::Knock {
+            person,
+            for_good,
+            again_ms: AGAIN_US / 1000,
+            ended,
+        })
     }
 
     /// Ends a knock with words, and notes who it was.
@@ -414,7 +410,7 @@ impl Host {
         let Some(knock) = self.end_knock(id) else {
             return;
         };
-        let mut event = event_of("cooldowns", &knock);
+        let mut event = event_of("turned_away", &knock);
         if let (Some(event), Some(more)) = (event.as_object_mut(), more.as_object_mut()) {
             event.append(more);
         }
@@ -423,8 +419,9 @@ impl Host {
         for conn in knock.conns {
             if let Some(state) = self.conns.get_mut(&conn) {
                 state.knock = None;
-                let peer = state.peer;
-                self.knocks.turn_away(peer, until_us);
+                if let PeerEndpoint::Proved(endpoint) = state.peer {
+                    self.knocks.turn_away(endpoint, until_us);
+                }
             }
             self.refuse(conn, fault);
         }
@@ -479,7 +476,7 @@ impl Host {
         if knock.conns.is_empty()
             && let Some(knock) = self.end_knock(id)
         {
-            let mut event = event_of("cooldowns", &knock);
+            let mut event = event_of("turned_away", &knock);
             event["why"] = "left".into();
             self.log_event(event);
         }
@@ -557,7 +554,7 @@ impl Host {
                     id: knock.id,
                     name: knock.name.to_string(),
                     identity: knock.identity,
-                    right: pillion_proto::Rights::VIEW,
+                    rights: pillion_proto::Rights::VIEW,
                     until_unix_ms: None,
                     here: false,
                     silent: false,
@@ -608,11 +605,4 @@ fn event_of(event: &str, knock: &Knock) -> serde_json::Value {
         "event": event, "id": knock.id.0, "name": knock.name.as_str(),
         "identity": knock.identity.to_string(), "proof": knock.proof(), "claims": claims,
     })
-}
-
-fn nobody_knocks(id: ParticipantId) -> CommandError {
-    CommandError::NotNow(format!(
-        "nobody with the number {} knocks (any more); `pillion who` lists who does",
-        id.0
-    ))
 }

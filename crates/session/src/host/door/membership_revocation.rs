@@ -63,9 +63,7 @@ impl Host {
                 "event": "taken_back", "id": id.0, "name": name, "identity": key.to_string(),
                 "what": lost,
             }));
-            self.notice(HostNotice::Said(format!(
-                "“{name}” is out of their team, which took the membership back"
-            )));
+            self.notice(HostNotice::MembershipEnded { name });
         }
         let listed = self.rights.listed(&who);
         self.rights.unlist(&mut self.records, &key, listed);

@@ -10,7 +10,8 @@ use pillion_caps::{LedgerEvent, Refusal};
 
 use crate::host::{
     Host,
-    api::{CommandError, Done, HostNotice, SubscribedKeyList},
+    api::{HostNotice, SubscribedKeyList},
+    commands::verbs::{Done, Reply, Shortfall},
 };
 
 /// Where a session is kept. A host waits inside [`Host::handle`] for what it writes, since nothing may
@@ -67,7 +68,7 @@ pub(in crate::host) struct Recorder {
     /// Not to be tried again before.
     again_at_us: Option<u64>,
     /// What of the last changes does not outlive this run, and why, until it is said.
-    shortfall: Option<String>,
+    shortfall: Option<Shortfall>,
 }
 
 impl Recorder {
@@ -167,14 +168,13 @@ impl Recorder {
     }
 
     fn not_written(&mut self, error: &str) {
-        self.falls_short(format!(
-            "It could not be written down ({error}): until there is room on the disk, it holds in this run \
-             only, and not when the session is started again"
-        ));
+        self.falls_short(Shortfall::NotWritten {
+            error: error.to_owned(),
+        });
     }
 
     /// Something that was just done does not outlive this run.
-    pub(in crate::host) fn falls_short(&mut self, why: String) {
+    pub(in crate::host) fn falls_short(&mut self, why: Shortfall) {
         self.shortfall = Some(why);
     }
 
@@ -199,25 +199,15 @@ impl Recorder {
 
 impl Host {
     /// Says with what came of a command what of it does not outlive this run.
-    pub(in crate::host) fn with_shortfall(
-        &mut self,
-        result: Result<Done, CommandError>,
-    ) -> Result<Done, CommandError> {
-        match result {
-            Ok(Done::Said(text)) => Ok(Done::Said(match self.records.shortfall.take() {
-                Some(shortfall) => format!("{text}. {shortfall}"),
-                None => text,
-            })),
-            other => other,
-        }
+    pub(in crate::host) fn with_shortfall(&mut self, reply: Reply) -> Done {
+        let shortfall = self.records.shortfall.take();
+        Done { reply, shortfall }
     }
 
     /// Tells the person at the host what was done without a command and does not outlive this run.
     pub(in crate::host) fn tell_shortfall(&mut self) {
         if let Some(shortfall) = self.records.shortfall.take() {
-            self.notice(HostNotice::Said(format!(
-                "Something was taken away. {shortfall}"
-            )));
+            self.notice(HostNotice::FellShort(shortfall));
         }
         if self.records.owes() && self.records.again_at_us.is_none() {
             let at = self.now.mono_us.saturating_add(TRY_AGAIN_US);
@@ -236,10 +226,7 @@ impl Host {
         }
         self.records.again_at_us = None;
         if self.records.owes() && self.records.settle().is_ok() {
-            self.notice(HostNotice::Said(
-                "what was taken away while the disk was full is written down now, and outlives this run"
-                    .to_owned(),
-            ));
+            self.notice(HostNotice::CaughtUp);
         }
     }
 }

@@ -13,7 +13,7 @@ use pillion_screen::clean::clean_title;
 
 use crate::host::{
     Host,
-    api::{CommandError, Target},
+    commands::verbs::{Choice, CommandError, PersonLabel, SubjectLabel, Target},
     door::knocks::Knock,
     people::roster::Person,
 };
@@ -42,8 +42,8 @@ pub(in crate::host) struct Candidate {
 pub(in crate::host) struct AclSubjects {
     /// By what they can prove.
     pub(in crate::host) who: Vec<Invited>,
-    /// For people.
-    pub(in crate::host) label: String,
+    /// What replies call them.
+    pub(in crate::host) labels: Vec<SubjectLabel>,
 }
 
 impl AclSubjects {
@@ -153,8 +153,10 @@ impl Host {
             ([], [grant]) => Ok(Resolved::Grant(*grant)),
             ([], []) => Err(unknown(whom)),
             _ => {
-                let people = people.iter().map(|person| self.label_of(person));
-                let grants = grants.iter().map(|grant| format!("grant {grant}"));
+                let people = people
+                    .iter()
+                    .map(|person| Choice::Person(self.label_of(person)));
+                let grants = grants.iter().map(|grant| Choice::Grant(grant.to_string()));
                 Err(ambiguous(whom, people.chain(grants).collect()))
             }
         }
@@ -167,17 +169,16 @@ impl Host {
     ) -> Result<Candidate, CommandError> {
         let whom = one(target)?;
         if let SubjectRef::Grant(grant) = whom {
-            return Err(CommandError::NotAllowed(format!(
-                "{grant} has as many digits as a grant's id, and this is about a person; `pillion revoke` takes \
-                 grants away"
-            )));
+            return Err(CommandError::IsGrant(grant.to_string()));
         }
         let found = self.meant_by(|known| known.is_meant(whom));
         match &found[..] {
             [person] => Ok(*person),
             [] => Err(unknown(whom)),
             several => {
-                let choices = several.iter().map(|person| self.label_of(person));
+                let choices = several
+                    .iter()
+                    .map(|person| Choice::Person(self.label_of(person)));
                 Err(ambiguous(whom, choices.collect()))
             }
         }
@@ -191,11 +192,7 @@ impl Host {
         let person = self.resolve_person(target)?;
         match person.is_participant {
             true => Ok(person),
-            false => Err(CommandError::NotNow(format!(
-                "{} is not in, and waits to be let in; `pillion admit {}` does that",
-                self.label_of(&person),
-                person.id.0
-            ))),
+            false => Err(CommandError::NotIn(self.label_of(&person))),
         }
     }
 
@@ -207,10 +204,7 @@ impl Host {
         let person = self.resolve_person(target)?;
         match person.knocks {
             true => Ok(person),
-            false => Err(CommandError::NotNow(format!(
-                "{} does not wait to be let in; `pillion who` lists who knocks",
-                self.label_of(&person)
-            ))),
+            false => Err(CommandError::NotKnocking(self.label_of(&person))),
         }
     }
 
@@ -268,8 +262,8 @@ impl Host {
             [] => Err(unknown(whom)),
             several => {
                 let choices = several.iter().map(|key| {
-                    let person = self.roster.by_identity(key);
-                    person.map_or_else(|| format!("key {}", key.fingerprint()), Person::label)
+                    let person = self.roster.by_identity(key).map(Person::label);
+                    person.map_or_else(|| Choice::Key(key.fingerprint()), Choice::Person)
                 });
                 Err(ambiguous(whom, choices.collect()))
             }
@@ -281,18 +275,24 @@ impl Host {
         let label = |one: &Invited| {
             let key = SubjectRef::Provable(one.clone()).as_key();
             let known = key.and_then(|key| self.resolve_person(&key.into()).ok());
-            known.map_or_else(|| one.to_string(), |person| self.label_of(&person))
+            known.map_or_else(
+                || SubjectLabel::Subject(one.to_string()),
+                |person| SubjectLabel::Person(self.label_of(&person)),
+            )
         };
-        let labels: Vec<String> = who.iter().map(label).collect();
-        let label = labels.join(", ");
-        AclSubjects { who, label }
+        let labels = who.iter().map(label).collect();
+        AclSubjects { who, labels }
     }
 
-    /// "2 anna (7f3a-91c2-04be-77d1)".
-    pub(in crate::host) fn label_of(&self, person: &Candidate) -> String {
+    /// What replies call somebody.
+    pub(in crate::host) fn label_of(&self, person: &Candidate) -> PersonLabel {
         let knock = || self.knocks.get(person.id).map(Knock::label);
         let label = self.roster.get(person.id).map(Person::label).or_else(knock);
-        label.unwrap_or_else(|| format!("{} ({})", person.id.0, person.key.fingerprint()))
+        label.unwrap_or_else(|| PersonLabel {
+            id: person.id,
+            name: String::new(),
+            identity: person.key,
+        })
     }
 
     pub(in crate::host) fn person(&self, id: ParticipantId) -> Result<&Person, CommandError> {
@@ -300,10 +300,15 @@ impl Host {
         person.ok_or_else(|| unknown(&SubjectRef::Number(id.0)))
     }
 
-    pub(in crate::host) fn label(&self, id: ParticipantId) -> String {
-        self.roster
-            .get(id)
-            .map_or_else(|| id.0.to_string(), Person::label)
+    /// What replies call a participant.
+    pub(in crate::host) fn person_label(&self, id: ParticipantId) -> PersonLabel {
+        let person = self.roster.get(id).map(Person::label);
+        // Somebody who was just looked up is in the roster.
+        person.unwrap_or_else(|| PersonLabel {
+            id,
+            name: String::new(),
+            identity: self.keys.identity,
+        })
     }
 
     pub(in crate::host) fn name_of(&self, id: ParticipantId) -> String {
@@ -339,40 +344,29 @@ impl Host {
 fn one(target: &Target) -> Result<&SubjectRef, CommandError> {
     match target {
         Target::One(whom) => Ok(whom),
-        Target::Keys { .. } | Target::Exactly(_) | Target::Links | Target::All => Err(
-            CommandError::NotAllowed("name one person; `pillion who` lists who is here".into()),
-        ),
+        Target::Keys { .. } | Target::Exactly(_) | Target::Links | Target::All => {
+            Err(CommandError::NotOne)
+        }
     }
 }
 
 fn listed_keys(from: &str, keys: &[pillion_people::SshKey]) -> AclSubjects {
     let who: Vec<Invited> = keys.iter().map(|key| Who::Ssh(*key).into()).collect();
     let from = clean_title(from, MAX_SUBJECT);
-    let label = match who.len() {
-        1 => format!("the key of {from}"),
-        count => format!("the {count} keys of {from}"),
-    };
-    AclSubjects { who, label }
+    let count = who.len();
+    AclSubjects {
+        who,
+        labels: vec![SubjectLabel::Keys { from, count }],
+    }
 }
 
 pub(in crate::host) fn unknown(whom: &SubjectRef) -> CommandError {
-    let whom = match whom {
-        SubjectRef::Number(number) if *number > 999 => format!(
-            "has the number {number} (the beginning of a fingerprint is written {number}- then)"
-        ),
-        SubjectRef::Number(number) => format!("has the number {number}"),
-        SubjectRef::Grant(grant) => format!("holds grant {grant}, and none with this id stands"),
-        SubjectRef::Prefix(prefix) => format!("has a key that begins with {prefix}"),
-        SubjectRef::Provable(Invited::One(Who::Key(key))) => {
-            format!("has the key {}", key.fingerprint())
-        }
-        SubjectRef::Provable(invited) => format!("proved to be {invited}"),
-        SubjectRef::Name(name) => format!("is called \"{name}\""),
-    };
-    CommandError::Unknown { whom }
+    CommandError::Unknown { whom: whom.clone() }
 }
 
-fn ambiguous(whom: &SubjectRef, choices: Vec<String>) -> CommandError {
-    let name = whom.to_string();
-    CommandError::Ambiguous { name, choices }
+fn ambiguous(whom: &SubjectRef, choices: Vec<Choice>) -> CommandError {
+    CommandError::Ambiguous {
+        whom: whom.clone(),
+        choices,
+    }
 }

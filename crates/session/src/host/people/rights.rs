@@ -15,7 +15,10 @@ use pillion_caps::{
 };
 use pillion_people::HexPrefix;
 
-use crate::host::people::records::Recorder;
+use crate::host::{
+    commands::verbs::{EndedLinks, Shortfall},
+    people::records::Recorder,
+};
 
 /// Grants held by one identity; beyond, the one that ends first is let go.
 const MAX_HELD: usize = 16;
@@ -102,14 +105,6 @@ pub(in crate::host) struct Grants {
     barred: BTreeSet<Subject>,
     /// Given no more than view by the list, without room for it there: for this run.
     view_only: BTreeSet<Subject>,
-}
-
-/// The tokens somebody came with, which ended with what was taken from them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::host) struct EndedLinks {
-    pub(in crate::host) links: usize,
-    /// Uses of them by others, which ended as well.
-    pub(in crate::host) others: usize,
 }
 
 /// A grant somebody redeemed.
@@ -266,11 +261,10 @@ impl Grants {
             Ok(event) => records.owe(event),
             Err(_) => {
                 let kept = remember(&mut self.view_only, who);
-                records.falls_short(format!(
-                    "The list has room for {MAX_ENTRIES} entries and is full, so {}; `pillion revoke` makes \
-                     room",
-                    outlives_nothing(kept)
-                ));
+                records.falls_short(Shortfall::ListFull {
+                    max: MAX_ENTRIES,
+                    kept,
+                });
             }
         }
     }
@@ -294,16 +288,12 @@ impl Grants {
             Ok(event) => records.owe(event),
             Err(_) => {
                 self.disallow(records, &who);
-                let limit = match who.as_key() {
+                let max = match who.as_key() {
                     Some(_) => MAX_PEOPLE,
                     None => MAX_ENTRIES,
                 };
                 let kept = remember(&mut self.barred, who);
-                records.falls_short(format!(
-                    "{limit} are barred already, which is all that can be written down, so {}; `pillion \
-                     unban` makes room",
-                    outlives_nothing(kept)
-                ));
+                records.falls_short(Shortfall::BarsFull { max, kept });
             }
         }
     }
@@ -628,12 +618,4 @@ fn remember(known: &mut BTreeSet<Subject>, who: Subject) -> bool {
         known.insert(who);
     }
     fits
-}
-
-/// For how long something holds that the ledger has no room for.
-fn outlives_nothing(remembered: bool) -> &'static str {
-    match remembered {
-        true => "this holds in this run only, and not when the session is started again",
-        false => "this holds for who is here now, and not when they come back",
-    }
 }

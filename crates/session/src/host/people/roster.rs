@@ -9,6 +9,7 @@ use pillion_proto::{
 };
 
 use crate::host::{
+    commands::verbs::PersonLabel,
     door::admission::{AdmittedBy, VerifiedClaim, subjects_of},
     people::rights::Standing,
     rate::Bucket,
@@ -60,14 +61,13 @@ pub(in crate::host) struct Person {
 }
 
 impl Person {
-    /// "2 anna (7f3a-91c2-04be-77d1)".
-    pub(in crate::host) fn label(&self) -> String {
-        format!(
-            "{} {} ({})",
-            self.id.0,
-            self.name,
-            self.identity.fingerprint()
-        )
+    /// What replies call them.
+    pub(in crate::host) fn label(&self) -> PersonLabel {
+        PersonLabel {
+            id: self.id,
+            name: self.name.to_string(),
+            identity: self.identity,
+        }
     }
 
     /// All they are known to be.

@@ -10,8 +10,9 @@ use crate::{
 
 use crate::host::{
     Host,
-    api::{CommandError, Done, HostNotice},
+    api::HostNotice,
     commands::question::Question,
+    commands::verbs::{CommandError, PersonLabel},
     principal::Principal,
 };
 
@@ -81,17 +82,15 @@ impl Host {
         &mut self,
         by: &Principal,
         id: ParticipantId,
-    ) -> Result<Done, CommandError> {
+    ) -> Result<PersonLabel, CommandError> {
         let until = self.now.mono_us.saturating_add(ASK_AGAIN_US);
         let text = sentence(&format!(
             "{} said no to your request for edit",
             self.display_name(by)
         ));
-        let label = self.label(id);
+        let label = self.person_label(id);
         let Some(person) = self.roster.get_mut(id).filter(|person| person.asking) else {
-            return Err(CommandError::NotNow(format!(
-                "{label} does not ask for edit"
-            )));
+            return Err(CommandError::NotAsking(label));
         };
         person.may_ask_at_us = until;
         self.end_request(id);
@@ -106,7 +105,7 @@ impl Host {
             by,
             serde_json::json!({ "event": "refused", "id": id.0, "name": name }),
         );
-        Ok(Done::Said("the request was refused".into()))
+        Ok(label)
     }
 
     /// Takes a request away, however it ended.

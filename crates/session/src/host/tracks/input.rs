@@ -14,14 +14,16 @@ use crate::{types::ConnId, words::sentence};
 
 use crate::host::{
     Host,
-    api::{CommandError, HostOutput},
+    api::HostOutput,
+    commands::verbs::CommandError,
     conn::Conn,
     fault::PeerError,
     people::rights::{EditRight, OpenRight},
 };
 
 /// Join instances whose input numbers are remembered, those connected not counted. Only editors have
-/// one; forgetting one means that an input resent after that could be written twice.
+/// one; forgetting one means that an input resent after that could be written twice. So who has most of
+/// them loses their oldest, and nobody's is forgotten because somebody else comes again and again.
 const MAX_JOINS: usize = 4096;
 
 /// Bytes given to the program and not yet written, of all runs of one person's viewer and of everybody: a program
@@ -229,18 +231,25 @@ impl Inputs {
     }
 
     /// The record of a run, made when there is none. Those of runs that are not connected are
-    /// forgotten, least recently used first, when there are too many.
+    /// forgotten when there are too many: the least recently used of who has most.
     fn record(&mut self, join: Join, is_connected: impl Fn(&Join) -> bool) -> &mut Record {
         self.uses += 1;
         if !self.records.contains_key(&join) && self.records.len() >= MAX_JOINS {
-            let idle = self
+            let idle =
+                |(join, record): &(&Join, &Record)| record.unwritten == 0 && !is_connected(join);
+            let mut each: BTreeMap<PublicKey, usize> = BTreeMap::new();
+            for (join, _) in self.records.iter().filter(idle) {
+                *each.entry(join.0).or_default() += 1;
+            }
+            let oldest = self
                 .records
                 .iter()
-                .filter(|(join, record)| record.unwritten == 0 && !is_connected(join));
-            if let Some(oldest) = idle
-                .min_by_key(|(_, record)| record.used)
-                .map(|(join, _)| *join)
-            {
+                .filter(idle)
+                .min_by_key(|(join, record)| {
+                    let of_one = each.get(&join.0).copied().unwrap_or_default();
+                    (std::cmp::Reverse(of_one), record.used)
+                });
+            if let Some(oldest) = oldest.map(|(join, _)| *join) {
                 self.records.remove(&oldest);
             }
         }
@@ -368,7 +377,7 @@ impl Host {
                 self.inputs.unreported.insert((join, None), (id, 0));
                 self.tell_written(join, None);
             }
-            Err(error) => self.tell_lost(conn, None, id, &error.to_string()),
+            Err(error) => self.tell_lost(conn, None, id, refused_opening(&error)),
         }
         Ok(())
     }
@@ -663,6 +672,18 @@ impl Host {
     }
 }
 
+/// Why a viewer's terminal is not opened or closed, for people.
+fn refused_opening(error: &CommandError) -> &'static str {
+    match error {
+        CommandError::TooManyTracks { .. } => {
+            "there are as many terminals as a session may have at once"
+        }
+        CommandError::NoSuchTrack(_) => "there is no such terminal any more",
+        CommandError::NotTheirs(_) => "only who opened it, or the host, closes it",
+        _ => "the session has ended",
+    }
+}
+
 /// A viewer's input stream as the host reads it.
 pub(in crate::host) struct InputReader {
     epoch: u32,
@@ -693,5 +714,25 @@ impl InputReader {
             refused_upto: self.refused_upto,
             ..InputReader::new()
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillion_caps::SecretKey;
+
+    #[test]
+    fn who_comes_again_and_again_makes_the_host_forget_nobody_else() {
+        let mut inputs = Inputs::new();
+        let anna = (SecretKey::from_bytes(&[1; 32]).public(), JoinId([1; 16]));
+        inputs.record(anna, |_| false).seen = 7;
+        let other = SecretKey::from_bytes(&[2; 32]).public();
+        for run in 0..2 * MAX_JOINS as u128 {
+            let join = (other, JoinId(run.to_be_bytes()));
+            inputs.record(join, |_| false).seen = 1;
+        }
+        assert_eq!(inputs.seen(&anna), 7);
+        assert_eq!(inputs.records.len(), MAX_JOINS);
     }
 }

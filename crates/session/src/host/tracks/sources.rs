@@ -1,13 +1,16 @@
 //! Tracks begin and end. Their numbers are never used again, and what is kept of those that ended is bounded.
 
-use pillion_proto::{FromHost, Notice, ParticipantId, TrackId, TrackKind, TrackState};
+use pillion_proto::{
+    FromHost, Notice, ParticipantId, TrackId, TrackKind, TrackState, limits::MAX_TRACKS,
+};
 use pillion_screen::{Size, clean::clean_title};
 
 use crate::{types::ConnId, words::sentence};
 
 use crate::host::{
     Host,
-    api::{CommandError, Done, HostNotice, HostOutput, TrackStatus},
+    api::{HostNotice, HostOutput},
+    commands::verbs::{CommandError, OpenTerminal, Reply, TrackClosed, TrackStatus},
     people::{rights::OpenRight, roster::HOST},
     principal::Principal,
     tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
@@ -16,6 +19,9 @@ use crate::host::{
 /// Longest command of a terminal, in words, and in bytes all together: what a command line has room for.
 const MAX_WORDS: usize = 1024;
 const MAX_COMMAND: usize = 128 * 1024;
+
+/// Longest reason why a program was not started, in characters.
+const MAX_WHY: usize = 300;
 
 /// A terminal whose program is being started.
 pub(in crate::host) struct Opening {
@@ -34,13 +40,9 @@ enum AskedBy {
 
 impl Host {
     /// `pillion new`: another terminal, once its program runs.
-    pub(in crate::host) fn open_terminal(
-        &mut self,
-        request: u64,
-        title: &str,
-        command: Vec<String>,
-    ) {
-        let opened = self.begin_opening(title, command, HOST, AskedBy::Command(request));
+    pub(in crate::host) fn open_terminal(&mut self, request: u64, open: OpenTerminal) {
+        let OpenTerminal { title, command } = open;
+        let opened = self.begin_opening(&title, command, HOST, AskedBy::Command(request));
         if let Err(error) = opened {
             self.done(request, Err(error));
         }
@@ -72,17 +74,13 @@ impl Host {
     ) -> Result<TrackId, CommandError> {
         let bytes: usize = command.iter().map(String::len).sum();
         if command.len() > MAX_WORDS || bytes > MAX_COMMAND {
-            let text = "that command is too long; put it into a script and open that";
-            return Err(CommandError::NotNow(text.into()));
+            return Err(CommandError::CommandTooLong);
         }
         if !self.tracks.any_live() {
-            let text = "the session has ended; start another one with `pillion`";
-            return Err(CommandError::NotNow(text.into()));
+            return Err(CommandError::SessionEnded);
         }
         let Some(track) = self.tracks.reserve() else {
-            let text = "there are as many terminals as a session may have at once; close one first \
-                        (`pillion close NUMBER`)";
-            return Err(CommandError::NotNow(text.into()));
+            return Err(CommandError::TooManyTracks { max: MAX_TRACKS });
         };
         let size = self
             .tracks
@@ -124,10 +122,16 @@ impl Host {
         let track = Track::terminal(id, &title, &program, opener, size, now);
         self.add(track);
         match asked_by {
-            AskedBy::Command(request) => self.done(request, Ok(Done::Opened(id))),
+            AskedBy::Command(request) => {
+                self.done(request, Ok(Reply::OpenTerminal(id).into()));
+            }
             AskedBy::Viewer(_) => {
-                let text = format!("{} opened terminal {id}", self.name_of(opener));
-                self.notice(HostNotice::Said(text));
+                let name = self.name_of(opener);
+                self.notice(HostNotice::TerminalOpened {
+                    id: opener,
+                    name,
+                    track: id,
+                });
             }
         }
     }
@@ -137,11 +141,11 @@ impl Host {
         let Some(opening) = self.tracks.opening.remove(&id) else {
             return;
         };
-        let text = format!("no terminal was opened: {}", clean_title(why, 300));
+        let why = clean_title(why, MAX_WHY);
         match opening.asked_by {
-            AskedBy::Command(request) => self.done(request, Err(CommandError::NotNow(text))),
+            AskedBy::Command(request) => self.done(request, Err(CommandError::NotStarted(why))),
             AskedBy::Viewer(conn) if self.member(conn).is_some() => {
-                let text = sentence(&text);
+                let text = sentence(&format!("no terminal was opened: {why}"));
                 self.send(conn, &FromHost::Notice(Notice { text }));
             }
             AskedBy::Viewer(_) => {}
@@ -159,12 +163,9 @@ impl Host {
         {
             Some(id) => {
                 self.add(Track::log(id, title, HOST, self.now.mono_us));
-                Ok(Done::Opened(id))
+                Ok(Reply::OpenTerminal(id).into())
             }
-            None => {
-                let text = "there are as many tracks as a session may have at once";
-                Err(CommandError::NotNow(text.into()))
-            }
+            None => Err(CommandError::TooManyTracks { max: MAX_TRACKS }),
         };
         self.done(request, result);
     }
@@ -189,26 +190,22 @@ impl Host {
         &mut self,
         by: &Principal,
         id: TrackId,
-    ) -> Result<Done, CommandError> {
+    ) -> Result<TrackClosed, CommandError> {
         let Some(track) = self.tracks.get(id) else {
-            return Err(no_such_track(id));
+            return Err(CommandError::NoSuchTrack(id));
         };
         let (title, live) = (track.title(), track.state == TrackState::Live);
         self.log_by(by, serde_json::json!({ "event": "closed", "track": id.0 }));
-        Ok(Done::Said(match live {
-            true => {
-                self.out.push_back(HostOutput::Terminate { track: id });
-                format!("{id} ({title}) is ended")
-            }
-            false if id == self.tracks.shown() => {
-                let text = "your terminal shows it, and there is no other one to show";
-                return Err(CommandError::NotNow(text.into()));
-            }
-            false => {
-                self.retire(id);
-                format!("{id} ({title}) had ended, and is listed no longer")
-            }
-        }))
+        match live {
+            true => self.out.push_back(HostOutput::Terminate { track: id }),
+            false if id == self.tracks.shown() => return Err(CommandError::Shown(id)),
+            false => self.retire(id),
+        }
+        Ok(TrackClosed {
+            track: id,
+            title,
+            had_ended: !live,
+        })
     }
 
     /// A viewer closes what it opened.
@@ -218,10 +215,10 @@ impl Host {
         who: ParticipantId,
         id: TrackId,
     ) -> Result<(), CommandError> {
-        let track = self.tracks.live(id).ok_or_else(|| no_such_track(id))?;
+        let track = self.tracks.live(id);
+        let track = track.ok_or(CommandError::NoSuchTrack(id))?;
         if track.opener != who {
-            let text = "only who opened it, or the host, closes it";
-            return Err(CommandError::NotAllowed(text.into()));
+            return Err(CommandError::NotTheirs(id));
         }
         let (name, grant) = (self.name_of(who), right.grant().to_string());
         self.log_event(serde_json::json!({
@@ -232,17 +229,14 @@ impl Host {
     }
 
     /// The host looks at another terminal.
-    pub(in crate::host) fn show_track(&mut self, id: TrackId) -> Result<Done, CommandError> {
+    pub(in crate::host) fn show_track(&mut self, id: TrackId) -> Result<(), CommandError> {
         match self.tracks.get(id).map(Track::kind) {
             Some(TrackKind::Terminal) => {
                 self.show(id);
-                Ok(Done::Opened(id))
+                Ok(())
             }
-            Some(_) => {
-                let text = format!("{id} is no terminal");
-                Err(CommandError::NotNow(text))
-            }
-            None => Err(no_such_track(id)),
+            Some(_) => Err(CommandError::NotATerminal(id)),
+            None => Err(CommandError::NoSuchTrack(id)),
         }
     }
 
@@ -396,12 +390,6 @@ fn ending(state: TrackState) -> Option<String> {
         TrackState::Exited(code) => Some(format!("the program ended with code {code}")),
         TrackState::Live | TrackState::Unknown(_) => None,
     }
-}
-
-fn no_such_track(id: TrackId) -> CommandError {
-    CommandError::NotNow(format!(
-        "there is no terminal {id} in this session; `pillion ls SESSION` lists them"
-    ))
 }
 
 /// A kind as the session's log names it.

@@ -2,114 +2,74 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::Future,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use bytes::{Buf, Bytes};
-use futures_util::{StreamExt, future::join_all};
-use iroh::endpoint::{
-    Connection, ConnectionError, ConnectionState, IncomingZeroRttConnection,
-    OutgoingZeroRttConnection, RecvStream, SendStream, VarInt,
-};
+use futures_util::future::{join_all, select};
+use pillion_caps::Binding;
 use pillion_proto::{PathKind, StreamKind};
 use pillion_session::{ConnId, Stream};
 
-use crate::{
-    close::code,
-    limits::{CLOSE_WAIT, HOST_RECEIVE_WINDOW, MAX_CLOSE_REASON, MAX_QUEUED},
-    outgoing::{Opening, Outgoing, Sent},
+use super::{
+    Carrier, RecvHalf, SendHalf, code,
+    outgoing::{Outgoing, Sent},
     path::PathWatch,
-    pending::{CancelRead, LinkEvent, PendingEvents, Reader, accept_bi, accept_uni, first_bytes},
+    pending::{CancelRead, FirstBytes, Happened, LinkEvent, LinkWait, PendingEvents, Reader},
 };
-
-/// What the connection's keying material is exported under (RFC 5705, RFC 8446 7.5): proofs of
-/// possession sign it, so that they hold on this connection alone.
-const EXPORTER_LABEL: &[u8] = b"EXPORTER-pillion-v1";
+use crate::limits::{HOST_RECEIVE_WINDOW, MAX_CLOSE_REASON, MAX_QUEUED};
 
 /// Which end of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
+    /// The host's: it has the control stream, inputs and requests for history opened to it, and opens tracks.
     Host,
+    /// The viewer's.
     Viewer,
 }
 
 /// What a connection brings, in order.
 #[derive(Debug)]
-pub(crate) enum ConnectionEvent {
+pub enum ConnectionEvent<R> {
+    /// Bytes came.
     Bytes {
+        /// The stream.
         stream: Stream,
+        /// The bytes after the stream's kind byte, in order.
         bytes: Bytes,
     },
+    /// A stream of the peer's was cut or ended.
     Ended {
+        /// Which.
         stream: Stream,
     },
     /// The other end has all of a stream that we ended, or wants no more of it.
     Delivered {
+        /// Which.
         stream: Stream,
     },
+    /// How the connection travels changed.
     Path {
+        /// Direct or relayed.
         kind: PathKind,
+        /// Round trip, in microseconds.
         rtt_us: u32,
     },
-    Gone(ConnectionError),
-}
-
-/// A connection as far as its handshake is.
-#[derive(Clone)]
-pub(crate) enum QuicConnection {
-    /// Complete.
-    Proved(Connection),
-    /// Under way, at the host: a viewer resumes an earlier connection. What it says is early data, and
-    /// what is said to it only a holder of the earlier connection's secret can read.
-    Incoming(IncomingZeroRttConnection),
-    /// Under way, at the viewer: what is sent is early data.
-    Outgoing(OutgoingZeroRttConnection),
-}
-
-impl QuicConnection {
-    fn proved(&self) -> Option<&Connection> {
-        match self {
-            QuicConnection::Proved(connection) => Some(connection),
-            QuicConnection::Incoming(_) | QuicConnection::Outgoing(_) => None,
-        }
-    }
-
-    /// What proofs on this connection sign. `None` before its handshake is complete, or when it is gone
-    /// already.
-    pub(crate) fn exporter(&self) -> Option<[u8; 32]> {
-        let mut out = [0; 32];
-        let done = match self {
-            QuicConnection::Proved(connection) => {
-                connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
-            }
-            QuicConnection::Incoming(connection) => {
-                connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
-            }
-            QuicConnection::Outgoing(connection) => {
-                connection.export_keying_material(&mut out, EXPORTER_LABEL, b"")
-            }
-        };
-        done.is_ok().then_some(out)
-    }
-
-    fn close(&self, code: VarInt, reason: &[u8]) {
-        match self {
-            QuicConnection::Proved(connection) => connection.close(code, reason),
-            QuicConnection::Incoming(connection) => connection.close(code, reason),
-            QuicConnection::Outgoing(connection) => connection.close(code, reason),
-        }
-    }
+    /// It is gone, and why; nothing more comes of it.
+    Gone(R),
 }
 
 /// One connection.
-pub(crate) struct PeerConnection {
+pub struct PeerConnection<C: Carrier> {
     id: ConnId,
     role: Role,
-    carrier: QuicConnection,
-    /// It is still to be said what proofs on this connection sign.
+    carrier: C,
+    /// It is still to be said what proofs on this connection are bound to.
     proving: bool,
-    sending: HashMap<Stream, Outgoing>,
+    sending: HashMap<Stream, Outgoing<C>>,
     receiving: HashMap<Stream, Arc<CancelRead>>,
     /// Numbers for the peer's streams.
     inputs: u32,
@@ -121,21 +81,21 @@ pub(crate) struct PeerConnection {
     sources: usize,
     /// We said goodbye: what the peer still says is not listened to.
     closing: bool,
-    gone: Option<ConnectionError>,
+    gone: Option<C::CloseReason>,
 }
 
-impl PeerConnection {
+impl<C: Carrier> PeerConnection<C> {
     /// Takes over a connection: from now on its streams are accepted.
-    pub(crate) fn new<T: Send + 'static>(
+    pub fn new<F: Future + Unpin>(
         id: ConnId,
         role: Role,
-        carrier: QuicConnection,
-        waits: &mut PendingEvents<T>,
-    ) -> PeerConnection {
+        carrier: C,
+        waits: &mut PendingEvents<C, F>,
+    ) -> PeerConnection<C> {
         let mut link = PeerConnection {
             id,
             role,
-            proving: carrier.proved().is_none(),
+            proving: !carrier.is_established(),
             carrier,
             sending: HashMap::new(),
             receiving: HashMap::new(),
@@ -157,73 +117,56 @@ impl PeerConnection {
 
     /// The handshake is complete. Streams opened before it go on; from now on it is said how the
     /// connection travels and when it ends.
-    pub(crate) fn prove<T: Send + 'static>(
-        &mut self,
-        connection: Connection,
-        waits: &mut PendingEvents<T>,
-    ) {
-        self.carrier = QuicConnection::Proved(connection);
+    pub fn prove<F: Future + Unpin>(&mut self, established: C, waits: &mut PendingEvents<C, F>) {
+        self.carrier = established;
         self.watch(waits);
     }
 
     /// Its peer is a viewer: it may have as much on its way as one sends.
-    pub(crate) fn accept_peer(&self) {
-        if let Some(connection) = self.carrier.proved() {
-            connection.set_receive_window(VarInt::from_u32(HOST_RECEIVE_WINDOW));
-        }
+    pub fn accept_peer(&self) {
+        self.carrier.set_receive_window(HOST_RECEIVE_WINDOW);
     }
 
     /// The host did not take what was sent before the handshake was complete: nothing was.
-    pub(crate) fn begin_anew(&mut self) {
+    pub fn discard_early(&mut self) {
         self.forget();
         for (_, reader) in self.receiving.drain() {
             reader.ask();
         }
     }
 
-    fn watch<T: Send + 'static>(&self, waits: &mut PendingEvents<T>) {
-        let Some(connection) = self.carrier.proved() else {
-            return;
-        };
+    fn watch<F: Future + Unpin>(&self, waits: &mut PendingEvents<C, F>) {
         self.await_path(waits);
-        // Not `connection.closed()`, which would keep the connection open as long as it is awaited.
-        let closed = connection.weak_handle().closed();
-        waits.link(self.id, async move {
-            match closed.await {
-                Some(closed) => LinkEvent::Closed(closed.reason),
-                None => LinkEvent::Closed(ConnectionError::LocallyClosed),
-            }
-        });
+        if let Some(closed) = self.carrier.closed() {
+            waits.link(self.id, LinkWait::Closed(closed));
+        }
     }
 
-    /// What proofs on this connection sign, once: as soon as the handshake of one that began early is
+    /// What proofs on this connection are bound to, once: as soon as the handshake of one that began early is
     /// complete. To be asked before [`on`](Self::on), so that it is known before any byte that was sent
     /// after the handshake.
-    pub(crate) fn newly_proved(&mut self) -> Option<[u8; 32]> {
+    pub fn newly_proved(&mut self) -> Option<Binding> {
         if !self.proving {
             return None;
         }
-        let exporter = self.carrier.exporter()?;
+        let binding = self.carrier.binding()?;
         self.proving = false;
-        Some(exporter)
+        Some(binding)
     }
 
     /// Looks at the path, and says how it is if that is news.
-    pub(crate) fn look(&mut self, heard: &mut VecDeque<ConnectionEvent>) {
-        let Some(connection) = self.carrier.proved() else {
-            return;
-        };
-        if let Some((kind, rtt_us)) = self.path.look(connection) {
+    pub fn look(&mut self, now_us: u64, heard: &mut VecDeque<ConnectionEvent<C::CloseReason>>) {
+        if let Some((kind, rtt_us)) = self.path.look(now_us, &self.carrier) {
             heard.push_back(ConnectionEvent::Path { kind, rtt_us });
         }
     }
 
     /// Sends bytes; the first ones on a stream of ours open it.
-    pub(crate) fn send<T: Send + 'static>(
+    pub fn send<F: Future + Unpin>(
         &mut self,
         stream: Stream,
         bytes: Bytes,
-        waits: &mut PendingEvents<T>,
+        waits: &mut PendingEvents<C, F>,
     ) {
         let sent = match self.sending.get(&stream) {
             Some(outgoing) => outgoing.send([bytes]),
@@ -251,7 +194,7 @@ impl PeerConnection {
     }
 
     /// Gives a stream up, both its halves.
-    pub(crate) fn reset(&mut self, stream: Stream) {
+    pub fn reset(&mut self, stream: Stream) {
         if let Some(outgoing) = self.sending.remove(&stream) {
             outgoing.reset();
         }
@@ -261,81 +204,76 @@ impl PeerConnection {
     }
 
     /// Ends our half of a stream.
-    pub(crate) fn finish<T: Send + 'static>(
-        &mut self,
-        stream: Stream,
-        waits: &mut PendingEvents<T>,
-    ) {
+    pub fn finish<F: Future + Unpin>(&mut self, stream: Stream, waits: &mut PendingEvents<C, F>) {
         if let Some(outgoing) = self.sending.get(&stream) {
             if outgoing.finish() == Sent::MustFlush {
                 self.flush(stream, waits);
             }
             // It stays until it is delivered, so that a close behind it waits for it.
-            let outgoing = outgoing.clone();
-            waits.link(self.id, async move {
-                outgoing.delivered().await;
-                LinkEvent::Delivered { stream }
-            });
+            let delivered = outgoing.delivered();
+            waits.link(self.id, LinkWait::Delivered(stream, delivered));
         }
     }
 
-    /// Closes the connection once everything sent is delivered, or [`CLOSE_WAIT`] has passed: the
-    /// future does, and needs nothing else of this link.
-    pub(crate) fn close(
+    /// Closes the connection once everything sent is delivered, or `patience` has run out: the future
+    /// does, and needs nothing else of this connection.
+    pub fn close<P: Future>(
         &mut self,
         code: u8,
         reason: &str,
-    ) -> impl Future<Output = ()> + Send + 'static {
+        patience: P,
+    ) -> impl Future<Output = ()> + use<C, P> {
         self.closing = true;
         let carrier = self.carrier.clone();
-        let outgoing: Vec<Outgoing> = self.sending.values().cloned().collect();
+        let outgoing: Vec<Outgoing<C>> = self.sending.values().cloned().collect();
         let reason = reason.as_bytes()[..reason.floor_char_boundary(MAX_CLOSE_REASON)].to_vec();
         async move {
             let delivered = join_all(outgoing.iter().map(Outgoing::delivered));
-            let _ = tokio::time::timeout(CLOSE_WAIT, delivered).await;
-            carrier.close(VarInt::from_u32(u32::from(code)), &reason);
+            select(delivered, pin!(patience)).await;
+            carrier.close(u32::from(code), &reason);
             outgoing.iter().for_each(Outgoing::reset);
         }
     }
 
     /// Whether we said goodbye.
-    pub(crate) fn is_closing(&self) -> bool {
+    pub fn is_closing(&self) -> bool {
         self.closing
     }
 
     /// Closes the connection without waiting.
-    pub(crate) fn close_now(&mut self, code: u32, reason: &str) {
+    pub fn close_now(&mut self, code: u32, reason: &str) {
         self.closing = true;
-        self.carrier
-            .close(VarInt::from_u32(code), reason.as_bytes());
+        self.carrier.close(code, reason.as_bytes());
         self.forget();
     }
 
     /// Takes in what happened. Says through `heard` what that means.
-    pub(crate) fn on<T: Send + 'static>(
+    pub fn on<F: Future + Unpin>(
         &mut self,
-        event: LinkEvent,
-        waits: &mut PendingEvents<T>,
-        heard: &mut VecDeque<ConnectionEvent>,
+        now_us: u64,
+        event: LinkEvent<C>,
+        waits: &mut PendingEvents<C, F>,
+        heard: &mut VecDeque<ConnectionEvent<C::CloseReason>>,
     ) {
-        match event {
-            LinkEvent::Accepted { send, recv } => {
+        match event.0 {
+            Happened::Accepted((send, recv)) => {
                 self.accept(waits, send.is_some());
                 // The accepting wait went over into the one for the first bytes.
-                waits.link(self.id, first_bytes(send, recv));
+                let first = Box::new(FirstBytes { send, recv });
+                waits.link(self.id, LinkWait::First(first));
             }
-            LinkEvent::Opened { .. }
-            | LinkEvent::Read {
+            Happened::Opened { .. }
+            | Happened::Read {
                 chunks: Some(_), ..
             } if self.closing => {
                 self.sources -= 1;
             }
-            LinkEvent::Opened { send, recv, bytes } => {
+            Happened::Opened { send, recv, bytes } => {
                 self.sources -= 1;
                 self.opened(send, recv, bytes, waits, heard);
             }
-            LinkEvent::OpenedEmpty | LinkEvent::NoMoreStreams => self.sources -= 1,
-            LinkEvent::Read {
+            Happened::OpenedEmpty | Happened::NoMoreStreams => self.sources -= 1,
+            Happened::Read {
                 mut reader,
                 chunks: Some(count),
             } => {
@@ -345,14 +283,12 @@ impl PeerConnection {
                         .take(count)
                         .map(|bytes| ConnectionEvent::Bytes { stream, bytes }),
                 );
-                waits.read(self.id, reader);
-                if let Some(connection) = self.carrier.proved()
-                    && let Some((kind, rtt_us)) = self.path.look_again(connection)
-                {
+                waits.link(self.id, LinkWait::Read(reader));
+                if let Some((kind, rtt_us)) = self.path.look_again(now_us, &self.carrier) {
                     heard.push_back(ConnectionEvent::Path { kind, rtt_us });
                 }
             }
-            LinkEvent::Read {
+            Happened::Read {
                 reader,
                 chunks: None,
             } => {
@@ -360,12 +296,12 @@ impl PeerConnection {
                 // Absent, or another by now: given up by ourselves.
                 let stream = reader.stream;
                 let known = self.receiving.get(&stream);
-                if known.is_some_and(|known| Arc::ptr_eq(known, &reader.give_up())) {
+                if known.is_some_and(|known| Arc::ptr_eq(known, &reader.cancel())) {
                     self.receiving.remove(&stream);
                     heard.push_back(ConnectionEvent::Ended { stream });
                 }
             }
-            LinkEvent::Flushed { stream, recv } => {
+            Happened::Flushed { stream, recv } => {
                 if let Some(recv) = recv {
                     self.receive(stream, recv, waits);
                 }
@@ -373,17 +309,17 @@ impl PeerConnection {
                     self.flush(stream, waits);
                 }
             }
-            LinkEvent::Delivered { stream } => {
+            Happened::Delivered { stream } => {
                 self.sending.remove(&stream);
                 heard.push_back(ConnectionEvent::Delivered { stream });
             }
-            LinkEvent::Path => {
+            Happened::Path => {
                 // First the subscription, then the look: what changes in between is not missed.
                 self.await_path(waits);
-                self.look(heard);
+                self.look(now_us, heard);
             }
-            LinkEvent::NoMorePaths => {}
-            LinkEvent::Closed(why) => {
+            Happened::NoMorePaths => {}
+            Happened::Closed(why) => {
                 self.gone = Some(why);
                 self.forget();
             }
@@ -396,20 +332,20 @@ impl PeerConnection {
     }
 
     /// A stream of the peer's said what it is for.
-    fn opened<T: Send + 'static>(
+    fn opened<F: Future + Unpin>(
         &mut self,
-        send: Option<SendStream>,
-        mut recv: RecvStream,
+        send: Option<C::Send>,
+        mut recv: C::Recv,
         mut bytes: Bytes,
-        waits: &mut PendingEvents<T>,
-        heard: &mut VecDeque<ConnectionEvent>,
+        waits: &mut PendingEvents<C, F>,
+        heard: &mut VecDeque<ConnectionEvent<C::CloseReason>>,
     ) {
         let kind = StreamKind::from_byte(bytes.get_u8());
         let Some(stream) = self.name(kind, send.is_some()) else {
             // Of a newer version, or nonsense: this stream alone is refused.
-            let _ = recv.stop(VarInt::from_u32(code::PROTOCOL));
+            recv.stop(code::PROTOCOL);
             if let Some(mut send) = send {
-                let _ = send.reset(VarInt::from_u32(code::PROTOCOL));
+                send.reset(code::PROTOCOL);
             }
             return;
         };
@@ -454,11 +390,11 @@ impl PeerConnection {
     }
 
     /// Opens a stream of ours; `None` for one that only the peer opens.
-    fn open<T: Send + 'static>(
+    fn open<F: Future + Unpin>(
         &mut self,
         stream: Stream,
-        waits: &mut PendingEvents<T>,
-    ) -> Option<(Outgoing, &'static [u8])> {
+        waits: &mut PendingEvents<C, F>,
+    ) -> Option<(Outgoing<C>, &'static [u8])> {
         let (kind, both_ways) = match (self.role, stream) {
             (Role::Host, Stream::Track { .. }) => (&[StreamKind::Track as u8], false),
             (Role::Viewer, Stream::Control) => (&[StreamKind::Control as u8], true),
@@ -466,86 +402,51 @@ impl PeerConnection {
             (Role::Viewer, Stream::Input { .. }) => (&[StreamKind::Input as u8], false),
             _ => return None,
         };
-        let mut opening = match self.carrier.clone() {
-            QuicConnection::Proved(connection) => opening(connection, both_ways),
-            QuicConnection::Incoming(connection) => opening(connection, both_ways),
-            QuicConnection::Outgoing(connection) => opening(connection, both_ways),
-        };
-        let outgoing = match opening
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Ready(Ok((send, recv))) => {
+        let mut opening = self.carrier.open(both_ways);
+        let polled = Pin::new(&mut opening).poll(&mut Context::from_waker(Waker::noop()));
+        let outgoing = match polled {
+            Poll::Ready(Some((send, recv))) => {
                 if let Some(recv) = recv {
                     self.receive(stream, recv, waits);
                 }
                 Outgoing::open(send, priority(stream))
             }
-            // Lost with the connection, which tells so itself; or not allowed yet by the peer.
-            Poll::Ready(Err(_)) => return None,
+            // Lost with the connection, which tells so itself.
+            Poll::Ready(None) => return None,
+            // Not allowed yet by the peer.
             Poll::Pending => Outgoing::opening(opening, priority(stream)),
         };
         Some((outgoing, kind))
     }
 
-    fn receive<T: Send + 'static>(
+    fn receive<F: Future + Unpin>(
         &mut self,
         stream: Stream,
-        recv: RecvStream,
-        waits: &mut PendingEvents<T>,
+        recv: C::Recv,
+        waits: &mut PendingEvents<C, F>,
     ) {
         let reader = Box::new(Reader::new(stream, recv));
-        self.receiving.insert(stream, reader.give_up());
+        self.receiving.insert(stream, reader.cancel());
         self.sources += 1;
-        waits.read(self.id, reader);
+        waits.link(self.id, LinkWait::Read(reader));
     }
 
-    fn accept<T: Send + 'static>(&mut self, waits: &mut PendingEvents<T>, both_ways: bool) {
+    fn accept<F: Future + Unpin>(&mut self, waits: &mut PendingEvents<C, F>, both_ways: bool) {
         self.sources += 1;
-        match (self.carrier.clone(), both_ways) {
-            (QuicConnection::Proved(connection), true) => {
-                waits.link(self.id, accept_bi(connection))
-            }
-            (QuicConnection::Proved(connection), false) => {
-                waits.link(self.id, accept_uni(connection))
-            }
-            (QuicConnection::Incoming(connection), true) => {
-                waits.link(self.id, accept_bi(connection))
-            }
-            (QuicConnection::Incoming(connection), false) => {
-                waits.link(self.id, accept_uni(connection))
-            }
-            (QuicConnection::Outgoing(connection), true) => {
-                waits.link(self.id, accept_bi(connection))
-            }
-            (QuicConnection::Outgoing(connection), false) => {
-                waits.link(self.id, accept_uni(connection))
-            }
-        }
+        let accepting = self.carrier.accept(both_ways);
+        waits.link(self.id, LinkWait::Accept(accepting));
     }
 
-    fn flush<T: Send + 'static>(&self, stream: Stream, waits: &mut PendingEvents<T>) {
+    fn flush<F: Future + Unpin>(&self, stream: Stream, waits: &mut PendingEvents<C, F>) {
         if let Some(outgoing) = self.sending.get(&stream).cloned() {
-            waits.link(self.id, async move {
-                LinkEvent::Flushed {
-                    stream,
-                    recv: outgoing.flush().await,
-                }
-            });
+            waits.link(self.id, LinkWait::Flush(stream, outgoing));
         }
     }
 
-    fn await_path<T: Send + 'static>(&self, waits: &mut PendingEvents<T>) {
-        let Some(connection) = self.carrier.proved() else {
-            return;
-        };
-        let mut events = connection.path_events();
-        waits.link(self.id, async move {
-            match events.next().await {
-                Some(_) => LinkEvent::Path,
-                None => LinkEvent::NoMorePaths,
-            }
-        });
+    fn await_path<F: Future + Unpin>(&self, waits: &mut PendingEvents<C, F>) {
+        if let Some(change) = self.carrier.path_changed() {
+            waits.link(self.id, LinkWait::Path(change));
+        }
     }
 
     /// Ends what still waits to send: nothing goes anywhere any more.
@@ -563,20 +464,4 @@ fn priority(stream: Stream) -> i32 {
         Stream::Input { .. } => 1,
         Stream::History { .. } => 0,
     }
-}
-
-fn opening<S>(connection: Connection<S>, both_ways: bool) -> Opening
-where
-    S: ConnectionState<Data: Send + Sync + 'static> + Send + Sync + 'static,
-{
-    Box::pin(async move {
-        if both_ways {
-            connection
-                .open_bi()
-                .await
-                .map(|(send, recv)| (send, Some(recv)))
-        } else {
-            connection.open_uni().await.map(|send| (send, None))
-        }
-    })
 }

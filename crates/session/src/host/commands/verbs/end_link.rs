@@ -1,0 +1,28 @@
+//! Ends the link.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "host")]
+use super::{CommandError, Reach, Run};
+#[cfg(feature = "host")]
+use crate::host::{Host, api::HostOutput, principal::Principal};
+
+/// Ends the link; the session and its ticket stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndLink {}
+
+#[cfg(feature = "host")]
+impl Run for EndLink {
+    type Reply = ();
+
+    fn reach(&self, _: &Host) -> Reach {
+        Reach::Changes
+    }
+
+    fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
+        host.check_shared()?;
+        host.log_by(by, serde_json::json!({ "event": "link_ended" }));
+        host.out.push_back(HostOutput::EndLink);
+        Ok(Some(()))
+    }
+}

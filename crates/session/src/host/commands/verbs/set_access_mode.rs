@@ -1,0 +1,80 @@
+//! Says who may join.
+
+use pillion_proto::AccessMode;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "host")]
+use super::{CommandError, Reach, Run};
+#[cfg(feature = "host")]
+use crate::host::{
+    Host,
+    commands::{
+        execute::refused,
+        question::{Offer, Question, WhoLine},
+    },
+    principal::Principal,
+};
+
+/// Says who may join, from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAccessMode {
+    /// Who.
+    pub mode: AccessMode,
+}
+
+/// Who may join now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessModeSet {
+    /// Who.
+    pub mode: AccessMode,
+    /// Whether a team is on the list.
+    pub has_team: bool,
+    /// Viewers who are here, and stay.
+    pub viewers: u32,
+}
+
+#[cfg(feature = "host")]
+impl Run for SetAccessMode {
+    type Reply = AccessModeSet;
+
+    fn reach(&self, host: &Host) -> Reach {
+        let now = host.access_mode();
+        match self.mode == now || now == AccessMode::Link {
+            // Neither of the other two modes lets in all that "link" does not.
+            true => Reach::Changes,
+            false => Reach::Widens,
+        }
+    }
+
+    fn question(&mut self, _: &Host) -> Result<Question, CommandError> {
+        Ok(Question {
+            what: Offer::AccessMode(self.mode),
+            who: vec![WhoLine::WhoJoins(self.mode)],
+            said: Vec::new(),
+        })
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn run(self, host: &mut Host, by: &Principal) -> Result<Option<AccessModeSet>, CommandError> {
+        let mode = self.mode;
+        if mode != host.access_mode() || host.rights.access_mode().is_none() {
+            let so_far = host.access_mode();
+            let set = host.rights.set_access_mode(&mut host.records, mode, so_far);
+            set.map_err(|refusal| refused(&refusal))?;
+            host.log_by(
+                by,
+                serde_json::json!({ "event": "mode", "mode": mode.as_str() }),
+            );
+            host.knocks.changed = true;
+            host.reconsider_knocks();
+        }
+        Ok(Some(AccessModeSet {
+            mode,
+            has_team: host.rights.entries().any(|(who, _)| who.is_team()),
+            viewers: u32::try_from(host.members).unwrap_or(u32::MAX),
+        }))
+    }
+}

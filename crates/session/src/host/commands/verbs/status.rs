@@ -1,0 +1,46 @@
+//! How the session stands.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "host")]
+use super::{CommandError, Reach, Run};
+#[cfg(feature = "host")]
+use crate::host::{Host, principal::Principal};
+
+/// Asks how the session stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {}
+
+/// How a session stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Name.
+    pub name: String,
+    /// Shared right now.
+    pub shared: bool,
+    /// Viewers connected.
+    pub viewers: u32,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_unix_ms: u64,
+    /// Edit can't be granted.
+    pub read_only: bool,
+}
+
+#[cfg(feature = "host")]
+impl Run for Status {
+    type Reply = SessionStatus;
+
+    fn reach(&self, _: &Host) -> Reach {
+        Reach::Nothing
+    }
+
+    fn run(self, host: &mut Host, _: &Principal) -> Result<Option<SessionStatus>, CommandError> {
+        Ok(Some(SessionStatus {
+            name: host.names.session.clone(),
+            shared: host.sharing.on,
+            viewers: u32::try_from(host.members).unwrap_or(u32::MAX),
+            started_unix_ms: host.started_unix_ms,
+            read_only: host.read_only,
+        }))
+    }
+}

@@ -1,0 +1,79 @@
+//! The identity's word that the session is its own, which every welcome carries.
+//!
+//! The identity's secret may be elsewhere, so the word is asked for at the start and may come late, or not
+//! at all: until it is here, hellos wait for it.
+
+use pillion_caps::{SessionCertificate, Signature};
+use pillion_proto::{RefusedCode, limits::MAX_SENTENCE};
+use pillion_screen::clean::clean_name;
+
+use crate::host::{
+    Host,
+    api::{HostNotice, HostOutput},
+    conn::PendingOn,
+    fault::PeerError,
+};
+
+/// How it stands with the certificate.
+pub(in crate::host) enum Certificate {
+    /// Asked for.
+    Requested,
+    /// The identity did not sign.
+    Missing,
+    /// Here, and checked.
+    Signed(Signature),
+}
+
+impl Host {
+    /// Asks the identity to sign, unless it has been asked.
+    pub(in crate::host) fn request_certificate(&mut self) {
+        if !matches!(self.certificate, Certificate::Missing) {
+            return;
+        }
+        self.certificate = Certificate::Requested;
+        self.sign_requests += 1;
+        self.out.push_back(HostOutput::Sign {
+            request: self.sign_requests,
+            input: SessionCertificate::signing_input(&self.keys.session.public()),
+        });
+    }
+
+    /// The identity has signed.
+    pub(in crate::host) fn on_signed(&mut self, request: u64, signature: Signature) {
+        if !self.awaits_signature(request) {
+            return;
+        }
+        let session = self.keys.session.public();
+        let certificate = SessionCertificate::from_signature(self.keys.identity, signature);
+        if certificate.verify(&session).is_err() {
+            return self.certificate_failed("what signed is another key than your identity");
+        }
+        self.certificate = Certificate::Signed(signature);
+        self.retry_hello_of(PendingOn::Certificate);
+    }
+
+    /// The identity does not sign.
+    pub(in crate::host) fn on_not_signed(&mut self, request: u64, why: &str) {
+        if self.awaits_signature(request) {
+            self.certificate_failed(why);
+        }
+    }
+
+    fn awaits_signature(&self, request: u64) -> bool {
+        request == self.sign_requests && matches!(self.certificate, Certificate::Requested)
+    }
+
+    fn certificate_failed(&mut self, why: &str) {
+        self.certificate = Certificate::Missing;
+        let why = clean_name(why, MAX_SENTENCE);
+        self.notice(HostNotice::NotVouched { why });
+        self.retry_hello_of(PendingOn::Certificate);
+    }
+
+    /// What somebody is told while nobody vouches for the session.
+    pub(in crate::host) fn no_certificate() -> PeerError {
+        let text =
+            "the host's identity key has not vouched for this session yet; try again shortly";
+        PeerError::new(RefusedCode::BUSY, text)
+    }
+}
