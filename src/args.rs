@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admit, allow, audit, ban, code, config, device, export, grant, host, id, join, kick, link, ls,
-    people, refuse, revoke, rm, share, stop, team, ticket, who,
+    admit, allow, attach, audit, ban, code, config, device, export, grant, host, id, join, kick,
+    link, ls, people, refuse, revoke, rm, share, stop, team, ticket, who,
 };
 
 /// Share a live terminal straight from your machine.
@@ -41,6 +41,8 @@ Examples:
   pillion join TICKET|LINK|CODE        ride along
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit          a token for one person who is not here yet
+  pillion --share --detach             start it in the background; Ctrl-] d leaves a terminal
+  pillion attach                       open it in this terminal, or in another one later
   pillion --share --restart SESSION    after a reboot: the same session, the same ticket
   pillion revoke anna                  take that back, at once
   pillion link; pillion code           a link, or a code to say aloud, for a session that runs
@@ -74,6 +76,12 @@ pub enum Cmd {
     /// w shows who is here, ? helps, q leaves. The wheel scrolls back too.
     #[command(after_long_help = join::EXAMPLES)]
     Join(join::JoinArgs),
+
+    /// Open a running session in this terminal, in place of the one it has.
+    ///
+    /// The prefix key (Ctrl-] by default) and d leave it again; the session goes on.
+    #[command(after_long_help = attach::EXAMPLES)]
+    Attach(attach::AttachArgs),
 
     /// Start sharing a session that is already running, from what is on its screen now.
     Share(share::ShareArgs),

@@ -22,6 +22,7 @@ use std::{
 };
 
 use clap::Parser;
+use pillion::hosting::process::SESSION_PROCESS;
 use rustix::io::FdFlags;
 
 use crate::{
@@ -41,10 +42,27 @@ const MAX: u64 = 48 * 1024;
 const TICKET: &str = "PILLION_TICKET";
 const GRANT: &str = "PILLION_GRANT";
 
-/// The command line, out of everybody else's sight if it holds a secret.
-pub fn parse() -> Cli {
-    let args: Vec<OsString> = env::args_os().collect();
-    if let [_, first, from, ..] = &args[..]
+/// What this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// What somebody has run.
+    Command,
+    /// A session's own process, which such a command has started.
+    SessionProcess,
+}
+
+/// The command line, out of everybody else's sight if it holds a secret, and what this process is.
+pub fn parse() -> (Cli, Role) {
+    let mut args: Vec<OsString> = env::args_os().collect();
+    if args.get(1).is_some_and(|first| first == SESSION_PROCESS) {
+        args.remove(1);
+        return (Cli::parse_from(args), Role::SessionProcess);
+    }
+    (parse_command(&args), Role::Command)
+}
+
+fn parse_command(args: &[OsString]) -> Cli {
+    if let [_, first, from, ..] = args
         && first == HANDED
     {
         return match take(from) {
@@ -65,7 +83,7 @@ pub fn parse() -> Cli {
             .any(|name| env::var_os(name).is_some());
     if !secrets.is_empty() || inherited {
         // Better seen than not started.
-        let _not_hidden = start_again(&args, &secrets);
+        let _not_hidden = start_again(args, &secrets);
     }
     cli
 }

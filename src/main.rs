@@ -21,13 +21,14 @@ use pillion::{
 use crate::{
     args::{Cli, Cmd},
     commands::exit,
+    hidden::Role,
 };
 
 fn main() -> ExitCode {
     // Before anything else: what is a secret of it is seen until then.
-    let cli = hidden::parse();
+    let (cli, role) = hidden::parse();
     start_logging();
-    match run(cli) {
+    match run(cli, role) {
         Ok(code) => ExitCode::from(code),
         // What was wanted of it was read: `pillion ls | head` is no error.
         Err(error) if is_unread(&error) => ExitCode::SUCCESS,
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<u8> {
+fn run(cli: Cli, role: Role) -> Result<u8> {
     match &cli.command {
         // These need neither settings nor a runtime, and must work where there is no home.
         Some(Cmd::Completions { shell }) => {
@@ -55,17 +56,18 @@ fn run(cli: Cli) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(dispatch(cli, &paths));
+    let result = runtime.block_on(dispatch(cli, role, &paths));
     // Whatever still runs in the background must not hold up the exit.
     runtime.shutdown_background();
     result
 }
 
-async fn dispatch(cli: Cli, paths: &Paths) -> Result<u8> {
+async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
     let config = || Config::load(&paths.config_file());
     match cli.command {
-        None => return commands::host::run(paths, &config()?, cli.run).await,
+        None => return commands::host::run(paths, &config()?, cli.run, role).await,
         Some(Cmd::Join(args)) => return commands::join::run(paths, &config()?, args).await,
+        Some(Cmd::Attach(args)) => return commands::attach::run(paths, &args).await,
         Some(Cmd::Share(args)) => commands::share::run(paths, &args).await?,
         Some(Cmd::Stop(args)) => commands::stop::run(paths, &args).await?,
         Some(Cmd::Ticket(args)) => commands::ticket::run(paths, &args).await?,

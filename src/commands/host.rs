@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, builder::NonEmptyStringValueParser};
 use pillion::{
     caps::PublicKey,
-    hosting::{Hosting, LinkWanted, Options},
+    hosting::{Hosting, LinkWanted, Options, Terminal, process},
     identity::proving,
     net::{RelayChoice, Resolve, load_or_create_identity, signal::SignalUrl},
     proto::{AccessMode, limits::MAX_NAME},
@@ -21,11 +21,14 @@ use pillion::{
         config::Config,
         paths::{NamedFile, Paths, private_dir},
     },
-    source::{Program, SpawnError},
+    source::{ExitSignals, HostTty, Program, SpawnError},
     tui::{Multiplexer, clipboard},
 };
 
-use crate::commands::{draw_qr, net_options, signal_ca, ticket_for_qr};
+use crate::{
+    commands::{attach, draw_qr, net_options, signal_ca, ticket_for_qr},
+    hidden::Role,
+};
 
 /// Flags of `pillion` itself.
 #[derive(Debug, Args)]
@@ -64,6 +67,11 @@ pub struct RunArgs {
     /// Print {"session","ticket","join",…} as one line on stderr instead of the greeting.
     #[arg(long, requires = "share")]
     pub json: bool,
+
+    /// Start without a terminal, in the background, and return; `pillion attach` opens the session in a
+    /// terminal. It goes on when that is closed.
+    #[arg(long)]
+    pub detach: bool,
 
     /// Print no greeting.
     #[arg(short, long)]
@@ -107,7 +115,27 @@ pub struct RunArgs {
 const CODE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Runs it; the exit code is the program's.
-pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
+pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> Result<u8> {
+    match role {
+        Role::SessionProcess => {
+            let starter = process::enter()?;
+            let terminal = match args.detach {
+                true => Terminal::Detached(starter),
+                false => Terminal::Starter(starter),
+            };
+            host(paths, config, args, terminal).await
+        }
+        Role::Command if args.detach => attach::wait_until_it_runs().await,
+        // Without a terminal there is nothing to leave: this process is the session's own.
+        Role::Command => match HostTty::open()? {
+            Some(tty) => attach::start_and_hold(paths, tty).await,
+            None => host(paths, config, args, Terminal::Own).await,
+        },
+    }
+}
+
+async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal) -> Result<u8> {
+    let own_process = !matches!(terminal, Terminal::Own);
     private_dir(&paths.config)?;
     let identity = load_or_create_identity(&paths.config)?;
     let program = if !args.program.is_empty() {
@@ -153,6 +181,9 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
         teams: args.team.clone(),
         knock_wait: config.knock_wait().0,
         issuer: proving::client(config)?,
+        terminal,
+        // Who starts it so that no hang-up ends it (nohup(1)) wants it to go on as well.
+        stays: args.detach || config.stay() || ExitSignals::ignores_hangup(),
         ..Options::new(program, identity)
     };
     let prefix = options.prefix.to_string();
@@ -174,6 +205,15 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs) -> Result<u8> {
             "A private session ({}). `pillion share` shares it from then on; {prefix} opens the panel.",
             hosting.id()
         );
+    }
+    if args.detach && !args.quiet && !args.json {
+        pillion::say!(
+            "Session {id} runs in the background. `pillion attach {id}` opens it in this terminal.",
+            id = hosting.id()
+        );
+    }
+    if own_process {
+        process::leave_stdio()?;
     }
     match hosting.run().await {
         Ok(status) => Ok(status.code()),

@@ -7,7 +7,7 @@ use pillion::{
     identity::devices::{Running, Seen, silence},
     people::plain_name,
     screen::clean::clean_title,
-    session::{Reply, SessionStatus, verbs},
+    session::{Reply, SessionStatus, TerminalStatus, verbs},
     sessions::control,
     settings::{config::Config, paths::Paths},
     store::{SessionState, SessionSummary, list},
@@ -24,7 +24,7 @@ pub struct LsArgs {
     #[arg(long, conflicts_with = "all")]
     pub all_devices: bool,
 
-    /// Print an array of {"session","name","state","viewers","started"}.
+    /// Print an array of {"session","name","state","terminal","viewers","started",…}.
     #[arg(long)]
     pub json: bool,
 }
@@ -120,6 +120,8 @@ fn json(row: &Row) -> serde_json::Value {
         "session": session.meta.id,
         "name": status.as_ref().map_or(&session.meta.name, |status| &status.name),
         "state": state(row),
+        "terminal": status.as_ref().map(|status| terminal(status.terminal)),
+        "pid": status.as_ref().map(|_| session.meta.pid),
         "viewers": status.as_ref().map_or(0, |status| status.viewers),
         "started": session.meta.started_unix_ms / 1000,
         "runs": session.meta.runs,
@@ -128,6 +130,14 @@ fn json(row: &Row) -> serde_json::Value {
         "command": session.meta.command,
         "bytes": session.bytes,
     })
+}
+
+fn terminal(status: TerminalStatus) -> &'static str {
+    match status {
+        TerminalStatus::None => "none",
+        TerminalStatus::Attached => "attached",
+        TerminalStatus::Detached => "detached",
+    }
 }
 
 fn reason(state: &SessionState) -> Option<String> {
@@ -140,10 +150,11 @@ fn reason(state: &SessionState) -> Option<String> {
 
 fn table(rows: &[Row]) -> Result<()> {
     pillion::output!(
-        "{:<12} {:<20} {:<8} {:>7}  {:<23}  COMMAND",
+        "{:<12} {:<20} {:<8} {:<8} {:>7}  {:<23}  COMMAND",
         "SESSION",
         "NAME",
         "STATE",
+        "TERMINAL",
         "VIEWERS",
         "STARTED"
     )?;
@@ -158,10 +169,13 @@ fn table(rows: &[Row]) -> Result<()> {
             command.push_str(&format!("  ({reason})"));
         }
         pillion::output!(
-            "{:<12} {:<20} {:<8} {:>7}  {:<23}  {}",
+            "{:<12} {:<20} {:<8} {:<8} {:>7}  {:<23}  {}",
             session.meta.id,
             name,
             state(row),
+            status
+                .as_ref()
+                .map_or("", |status| terminal(status.terminal)),
             viewers,
             clock::readable(session.meta.started_unix_ms),
             command

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod allow;
+pub mod attach;
 pub mod audit;
 pub mod ban;
 pub mod code;

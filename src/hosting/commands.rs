@@ -97,7 +97,12 @@ impl Hosting {
                     Err(error) => overlay.done(now, Err(error)),
                 }
             }
-            (ReplyTo::Client(client), Ok(done)) => client.send(Response::Done(done)),
+            (ReplyTo::Client(client), Ok(mut done)) => {
+                if let Reply::Status(status) = &mut done.reply {
+                    status.terminal = self.terminal_status();
+                }
+                client.send(Response::Done(done));
+            }
             (ReplyTo::Link(client), Ok(_)) => client.send(response(self.links.url())),
             (ReplyTo::Code(client), Ok(_)) => self.make_code(client),
             (
@@ -181,6 +186,11 @@ impl Hosting {
                 let answer = ReplyTo::Client(reply);
                 self.use_service(Actor::Socket, Some(&service), link, answer, None);
             }
+            // Its terminal has to come along: clients.rs.
+            Request::Attach | Request::Command(Command::Attach(_)) => {
+                let text = "a terminal has to be handed over to be attached";
+                reply.send(Response::Failed(text.to_owned()));
+            }
             Request::Command(command) => {
                 let fails = match &command {
                     Command::Share(verbs::Share { .. }) => {
@@ -261,6 +271,7 @@ impl Hosting {
                     Ok(code) => self.code = Some(code),
                     Err(why) => overlay.said(self.clock.now(), &words::sentence(&why)),
                 },
+                HostAction::Detach => self.leave = true,
                 HostAction::Confirmed { request, yes } => {
                     self.tell(HostInput::Confirmed { request, yes });
                 }

@@ -11,17 +11,20 @@
 //! own keys go straight to the program; everything anybody else types comes out of the state machine
 //! as [`HostOutput::Write`](pillion_session::HostOutput::Write) or not at all.
 
+mod attach;
 mod clients;
 mod commands;
 mod cursor_probe;
 mod devices;
 mod history;
+mod holder;
 mod link;
 mod lists;
 mod network;
 mod options;
 mod outputs;
 mod overlay;
+pub mod process;
 mod pty;
 mod session_dir;
 mod shutdown;
@@ -42,13 +45,16 @@ use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, Done, Host, HostConfig, HostInput, PackedHistory, Reply, verbs,
 };
-use pillion_source::{ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, TtyWriter};
+use pillion_source::{
+    ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, SpawnError, TtyWriter,
+};
 use pillion_store::{SessionLog, SessionMeta};
-use tokio::sync::oneshot;
+use tokio::{net::UnixStream, sync::oneshot};
 
 use crate::{
     clock::{Clock, unix_ms},
     hosting::{
+        attach::{Holder, Local},
         clients::{Clients, FromClient},
         commands::ReplyTo,
         devices::Publisher,
@@ -61,12 +67,16 @@ use crate::{
         trust_source::TrustSource,
     },
     identity::teams,
-    sessions::{control::Server, recording::Recorder},
+    sessions::{
+        control::{FromHolder, Left, Progress, Server, ToHolder, Wire},
+        recording::Recorder,
+    },
     settings::paths::{Paths, private_dir},
 };
 
+pub use holder::{Held, Holding, hold, wait_for_foreground};
 pub use link::LinkConfig as LinkWanted;
-pub use options::Options;
+pub use options::{Options, Terminal};
 
 /// The one track of a terminal session.
 const TERMINAL: TrackId = TrackId(0);
@@ -101,7 +111,20 @@ pub struct Hosting {
     clients: Clients,
     believed: TrustSource,
     lists: Fetcher,
-    tty: Option<HostTty>,
+    /// Where the first terminal comes from.
+    terminal: Option<Start>,
+    /// The terminal, and the command that holds it.
+    holder: Option<Holder>,
+    /// One that was lost, whose command waits for the program's end.
+    leaving: Option<Holder>,
+    /// Terminals can come: output goes to no file or pipe.
+    attachable: bool,
+    /// The session can do without a terminal, because it has a process of its own.
+    detachable: bool,
+    /// It goes on when its terminal is lost.
+    stays: bool,
+    /// The person at the terminal wants to leave it.
+    leave: bool,
     /// The terminal's size as the session knows it.
     size: Size,
     /// The network after sharing has ended: viewers are being told.
@@ -111,6 +134,16 @@ pub struct Hosting {
     code: Option<oneshot::Receiver<Result<String, String>>>,
     requests: u64,
     ended: Option<ExitStatus>,
+}
+
+/// Where a session's first terminal comes from.
+enum Start {
+    /// This process was started in one, and holds it itself.
+    Own(HostTty),
+    /// The process that started this one holds it.
+    Starter(UnixStream),
+    /// There is none; the process that started this one waits to hear that the session runs.
+    Detached(UnixStream),
 }
 
 /// What may wake the loop.
@@ -123,7 +156,6 @@ enum LoopEvent {
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
-    Resized(std::io::Result<pillion_source::Size>),
     Signal,
     Held(pillion_source::Hold),
     Packed(PackedHistory),
@@ -138,11 +170,8 @@ impl Hosting {
     /// again that runs or that is not there whole, a damaged list of what teams took back.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
         private_dir(&paths.runtime)?;
-        let tty = HostTty::open()?;
-        let size = match &tty {
-            Some(tty) => tty.size()?,
-            None => size_from_env(),
-        };
+        let (terminal, size) = terminal(std::mem::take(&mut options.terminal))?;
+        let has_tty = matches!(terminal, Some(Start::Own(_) | Start::Starter(_)));
         options.program.size = size;
         let size = Size::clamped(size.cols(), size.rows());
         let meta = SessionMeta {
@@ -198,7 +227,7 @@ impl Hosting {
                 edit_ttl_ms: options.edit_ttl.as_millis() as u64,
                 program: options.command.clone(),
                 size,
-                has_tty: tty.is_some(),
+                has_tty,
                 ledger,
                 records: Box::new(records),
                 link,
@@ -216,9 +245,16 @@ impl Hosting {
         Ok(Hosting {
             links,
             devices: None,
+            attachable: terminal.is_some(),
+            detachable: matches!(terminal, Some(Start::Starter(_) | Start::Detached(_))),
+            terminal,
+            holder: None,
+            leaving: None,
+            stays: options.stays,
+            leave: false,
             options,
             paths: paths.clone(),
-            id,
+            id: id.clone(),
             key,
             clock,
             host,
@@ -228,10 +264,9 @@ impl Hosting {
             recorder,
             sockets,
             log_failed: false,
-            clients: Clients::serve(server),
+            clients: Clients::serve(server, &id),
             believed,
             lists: Fetcher::default(),
-            tty,
             size,
             closing: None,
             waiting: HashMap::new(),
@@ -246,9 +281,9 @@ impl Hosting {
         &self.id
     }
 
-    /// Whether a terminal of the host's is attached.
+    /// Whether a terminal of the host's is attached, or about to be.
     pub fn has_tty(&self) -> bool {
-        self.tty.is_some()
+        matches!(self.terminal, Some(Start::Own(_) | Start::Starter(_)))
     }
 
     /// Starts sharing from the first line; the ticket.
@@ -313,48 +348,107 @@ impl Hosting {
     /// # Errors
     /// The program cannot be started, or the terminal not be used.
     pub async fn run(mut self) -> Result<ExitStatus> {
-        let writer = match &self.tty {
-            Some(tty) => Some(tty.writer()),
-            None => TtyWriter::stdout().ok(),
-        };
-        let mut keys = match &self.tty {
-            Some(tty) => {
-                tty.enter_raw()?;
-                Some(tty.keys()?)
+        match self.terminal.take() {
+            None => {
+                let writer = TtyWriter::stdout().ok();
+                let program = RunningProgram::start(&self.options.program, writer)?;
+                let keys = Keys::piped()?;
+                let overlay = None;
+                self.serve(program, Local { overlay, keys }).await
             }
-            None => Keys::piped()?,
-        };
-        let typed = match (&self.tty, &writer, &mut keys) {
-            (Some(tty), Some(writer), Some(keys)) => {
-                let size = tty.size()?;
-                let place =
-                    cursor_probe::ask(writer, keys, Size::clamped(size.cols(), size.rows())).await;
-                if !place.cursor.is_empty() {
-                    self.tell(HostInput::Output {
-                        track: TERMINAL,
-                        bytes: place.cursor,
-                        more: false,
-                    });
-                }
-                place.typed
+            Some(Start::Own(tty)) => {
+                let (ours, theirs) = UnixStream::pair()?;
+                let holding = tokio::spawn(hold(theirs, tty));
+                let ran = self.run_in_terminal(ours).await;
+                // It gives the terminal back.
+                let _ = holding.await;
+                ran
             }
-            _ => bytes::Bytes::new(),
-        };
-        let mut program = RunningProgram::start(&self.options.program, writer.clone())?;
-        let mut overlay = match (&self.tty, writer) {
-            (Some(_), Some(writer)) => Some(Overlay::new(self.options.prefix, writer)),
-            _ => None,
-        };
-        if !typed.is_empty() {
-            self.write_local(&mut program, typed);
+            Some(Start::Starter(stream)) => self.run_in_terminal(stream).await,
+            Some(Start::Detached(stream)) => {
+                let mut starter = Wire::new(stream);
+                let program = match RunningProgram::start(&self.options.program, None) {
+                    Ok(program) => program,
+                    Err(error) => {
+                        // Nothing of it counts as running when that is said.
+                        drop(self);
+                        let _ = starter.write(&Progress::Terminal(failed(&error))).await;
+                        return Err(error.into());
+                    }
+                };
+                let runs = Progress::Terminal(ToHolder::Left(Left::Detached));
+                let _ = starter.write(&runs).await;
+                drop(starter);
+                let overlay = Some(Overlay::new(self.options.prefix));
+                let keys = None;
+                self.serve(program, Local { overlay, keys }).await
+            }
         }
+    }
+
+    /// Begins in the terminal of the one at the other end.
+    async fn run_in_terminal(mut self, stream: UnixStream) -> Result<ExitStatus> {
+        let holder = self.first_terminal(stream).await?;
+        let begun = self.begin(&holder).await;
+        match begun {
+            Ok((program, local)) => {
+                self.holder = Some(holder);
+                self.serve(program, local).await
+            }
+            Err(error) => {
+                holder.say(ToHolder::Released { reset: false });
+                let failed = match error.downcast_ref::<SpawnError>() {
+                    Some(error) => failed(error),
+                    None => ToHolder::Failed {
+                        text: format!("{error:#}"),
+                        code: 1,
+                    },
+                };
+                // Nothing of it counts as running when that is said.
+                drop(self);
+                holder.end(failed).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the program in a terminal, beneath what that shows already.
+    async fn begin(&mut self, holder: &Holder) -> Result<(RunningProgram, Local)> {
+        let tty = holder.tty();
+        let writer = tty.writer()?;
+        let mut keys = tty.keys()?;
+        let size = tty.size()?;
+        let place =
+            cursor_probe::ask(&writer, &mut keys, Size::clamped(size.cols(), size.rows())).await;
+        if !place.cursor.is_empty() {
+            self.tell(HostInput::Output {
+                track: TERMINAL,
+                bytes: place.cursor,
+                more: false,
+            });
+        }
+        let mut program = RunningProgram::start(&self.options.program, Some(writer.clone()))?;
+        let mut overlay = Overlay::new(self.options.prefix);
+        overlay.begin(writer);
+        if !place.typed.is_empty() {
+            self.write_local(&mut program, place.typed);
+        }
+        let local = Local {
+            overlay: Some(overlay),
+            keys: Some(keys),
+        };
+        Ok((program, local))
+    }
+
+    /// Runs until the program has ended.
+    async fn serve(mut self, mut program: RunningProgram, mut local: Local) -> Result<ExitStatus> {
         let mut signals = ExitSignals::new()?;
         let mut resize: Option<(Size, Instant)> = None;
 
         while self.ended.is_none() {
-            self.apply_outputs(Some(&mut program), overlay.as_mut())
+            self.apply_outputs(Some(&mut program), local.overlay.as_mut())
                 .await;
-            if let Some(overlay) = &mut overlay {
+            if let Some(overlay) = &mut local.overlay {
                 overlay
                     .paint(self.clock.now(), &mut self.host, &mut program)
                     .await;
@@ -363,26 +457,23 @@ impl Hosting {
                 break;
             }
             let settles = resize.as_ref().map(|(_, at)| *at);
-            let wake = self.next_wake(&program, overlay.as_ref(), settles);
+            let wake = self.next_wake(&program, local.overlay.as_ref(), settles);
             match self
-                .wait(
-                    &mut program,
-                    &mut keys,
-                    &mut signals,
-                    overlay.as_mut(),
-                    wake,
-                )
+                .wait(&mut program, &mut local, &mut signals, wake)
                 .await
             {
                 LoopEvent::Net(input) => self.tell(input),
-                LoopEvent::Link(news) => self.link_news(news, overlay.as_mut()),
+                LoopEvent::Link(news) => self.link_news(news, local.overlay.as_mut()),
                 LoopEvent::Code(code) => {
                     self.code = None;
-                    self.code_came(code, overlay.as_mut());
+                    self.code_came(code, local.overlay.as_mut());
                 }
                 LoopEvent::Source(Some(event)) => {
-                    if let (Some(overlay), SourceEvent::Output(_)) = (&mut overlay, &event) {
+                    if let (Some(overlay), SourceEvent::Output(_)) = (&mut local.overlay, &event) {
                         overlay.before_output(self.clock.now(), &self.host).await;
+                    }
+                    if event == SourceEvent::TtyGone {
+                        self.output_gone(&mut program, &mut local).await;
                     }
                     self.source_event(&mut program, event);
                     if program.more() {
@@ -391,7 +482,7 @@ impl Hosting {
                     }
                 }
                 LoopEvent::Source(None) => self.ended = Some(program.status()),
-                LoopEvent::Keys(Ok(Some(bytes))) => match &mut overlay {
+                LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
                             && let Some(size) = self.other_size()
@@ -399,30 +490,38 @@ impl Hosting {
                             resize = None;
                             self.resize(size, &program, Some(overlay));
                         }
-                        let more = unread(overlay, keys.as_ref());
+                        let more = unread(overlay, local.keys.as_ref());
                         let actions = overlay.keys(self.clock.now(), &bytes, more);
                         self.overlay_actions(actions, &mut program, overlay);
                     }
                     None => program.type_piped(bytes),
                 },
                 LoopEvent::Keys(Ok(None) | Err(_)) => {
-                    keys = None;
-                    if overlay.is_none() {
-                        program.end_of_input();
+                    local.keys = None;
+                    match &local.overlay {
+                        None => program.end_of_input(),
+                        Some(_) => self.terminal_lost(&mut program, &mut local).await,
                     }
                 }
                 LoopEvent::Client(FromClient::ControlRequest(asked)) => self.client(asked).await,
                 LoopEvent::Client(FromClient::Gone) => self.clients_gone(),
+                LoopEvent::Client(FromClient::Attach(asked)) => self.attach_asked(asked, &program),
+                LoopEvent::Client(FromClient::Attached(holder)) => {
+                    resize = None;
+                    self.attach(holder, &mut program, &mut local).await;
+                }
+                LoopEvent::Client(FromClient::Holder { id, said }) => {
+                    if said == Some(FromHolder::Resized) {
+                        let size = self.other_size();
+                        resize = size.map(|size| (size, Instant::now() + RESIZE_SETTLES));
+                    }
+                    self.holder_said(id, said, &mut program, &mut local).await;
+                }
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
-                LoopEvent::Resized(Ok(size)) => {
-                    let size = Size::clamped(size.cols(), size.rows());
-                    resize = Some((size, Instant::now() + RESIZE_SETTLES));
-                }
-                LoopEvent::Resized(Err(_)) => self.tell(HostInput::Tty { attached: false }),
                 LoopEvent::Signal => program.terminate(GRACE),
                 LoopEvent::Held(hold) => {
-                    if let Some(overlay) = &mut overlay {
+                    if let Some(overlay) = &mut local.overlay {
                         overlay.held(hold);
                     }
                 }
@@ -433,31 +532,33 @@ impl Hosting {
                 && at <= Instant::now()
             {
                 resize = None;
-                self.resize(size, &program, overlay.as_mut());
+                self.resize(size, &program, local.overlay.as_mut());
             }
-            self.on_time(&mut program, overlay.as_mut(), keys.as_ref());
+            self.on_time(&mut program, local.overlay.as_mut(), local.keys.as_ref());
+            if std::mem::take(&mut self.leave) {
+                self.detach(&mut program, &mut local).await;
+            }
         }
         let status = self.ended.unwrap_or_else(|| program.status());
-        self.farewell(program, overlay, status).await
+        self.farewell(program, local.overlay, status).await
     }
 
     async fn wait(
         &mut self,
         program: &mut RunningProgram,
-        keys: &mut Option<Keys>,
+        local: &mut Local,
         signals: &mut ExitSignals,
-        overlay: Option<&mut Overlay>,
         wake: Instant,
     ) -> LoopEvent {
+        let Local { overlay, keys } = local;
         let net = &mut self.net;
-        let tty = &mut self.tty;
         let links = &mut self.links;
         let code = &mut self.code;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
             .as_mut()
-            .filter(|_| panel || program.takes_keys(tty.is_none()));
+            .filter(|_| panel || program.takes_keys(overlay.is_none()));
         tokio::select! {
             biased;
             _ = signals.next() => LoopEvent::Signal,
@@ -473,7 +574,6 @@ impl Hosting {
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
-            size = async { match tty { Some(tty) => tty.size_changed().await, None => std::future::pending().await } } => LoopEvent::Resized(size),
             // Last of all that may have come: anybody who looks back can wait.
             packed = self.packer.packed() => LoopEvent::Packed(packed),
             () = tokio::time::sleep_until(wake.into()) => LoopEvent::Time,
@@ -508,17 +608,10 @@ impl Hosting {
                     });
                 }
             }
-            SourceEvent::TtyGone => self.tell(HostInput::Tty { attached: false }),
+            // Seen to before.
+            SourceEvent::TtyGone => {}
             SourceEvent::Exited(status) => self.ended = Some(status),
         }
-    }
-
-    /// The terminal's size, if the session has not taken it in yet. A key may take the panel away, and that
-    /// paints the size of now: a change that still settles, or was not heard of, can't wait then.
-    fn other_size(&self) -> Option<Size> {
-        let size = self.tty.as_ref()?.size().ok()?;
-        let size = Size::clamped(size.cols(), size.rows());
-        (size != self.size).then_some(size)
     }
 
     /// The terminal has another size: so have the program's, and what viewers see.
@@ -608,6 +701,46 @@ impl Hosting {
 /// answered.
 fn unread(overlay: &Overlay, keys: Option<&Keys>) -> bool {
     overlay.has_panel() && keys.is_some_and(Keys::is_pending)
+}
+
+/// Where the first terminal comes from, and the size to begin with.
+fn terminal(terminal: Terminal) -> Result<(Option<Start>, pillion_source::Size)> {
+    let stream = |stream: std::os::unix::net::UnixStream| {
+        stream.set_nonblocking(true)?;
+        UnixStream::from_std(stream)
+    };
+    // Whatever it is not, it may tell a size.
+    let size = || match rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
+        Ok(size) => size.into(),
+        Err(_) => size_from_env(),
+    };
+    Ok(match terminal {
+        Terminal::Own => match HostTty::open()? {
+            Some(tty) => {
+                wait_for_foreground(&tty)?;
+                let size = tty.size()?;
+                (Some(Start::Own(tty)), size)
+            }
+            None => (None, size_from_env()),
+        },
+        Terminal::Starter(starter) => (Some(Start::Starter(stream(starter)?)), size()),
+        Terminal::Detached(starter) => (Some(Start::Detached(stream(starter)?)), size()),
+    })
+}
+
+/// What the one who waits for the program's start is told.
+fn failed(error: &SpawnError) -> ToHolder {
+    use std::error::Error as _;
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    ToHolder::Failed {
+        text,
+        code: error.exit_code(),
+    }
 }
 
 /// Tells the state machine. A panic of the emulator's, which the state machine catches itself, is only

@@ -52,6 +52,22 @@ pub struct Options {
     pub knock_wait: Duration,
     /// Whose word for e-mail addresses is taken.
     pub issuer: Option<Client>,
+    /// Where the host's terminal is.
+    pub terminal: Terminal,
+    /// The session goes on when its terminal is lost.
+    pub stays: bool,
+}
+
+/// Where the host's terminal is.
+#[derive(Debug, Default)]
+pub enum Terminal {
+    /// This process was started in it; or output goes to a file or a pipe, and there is none.
+    #[default]
+    Own,
+    /// The process that started this one has it and hands it over on this socket.
+    Starter(std::os::unix::net::UnixStream),
+    /// Nowhere yet. The process that started this one waits on this socket to hear that the session runs.
+    Detached(std::os::unix::net::UnixStream),
 }
 
 impl Options {
@@ -83,6 +99,8 @@ impl Options {
             teams: Vec::new(),
             knock_wait: Duration::from_secs(2 * 60),
             issuer: None,
+            terminal: Terminal::Own,
+            stays: false,
         }
     }
 }

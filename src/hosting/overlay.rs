@@ -12,7 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_screen::{Screen, Size, emit::Resume};
+use pillion_screen::{
+    Modes, Screen, Size,
+    emit::{Resume, emit_left, emit_moved},
+};
 use pillion_session::{CommandError, Done, Host, HostInput, HostNotice, Now};
 use pillion_source::{Hold, HoldMode, SourceEvent, TtyWriter};
 use pillion_tui::{HostAction, HostUi, Multiplexer, Prefix, QrRows, Want};
@@ -34,8 +37,14 @@ const CANCEL: u8 = 0x18;
 /// The host's user interface on its terminal.
 pub struct Overlay {
     ui: HostUi,
-    writer: TtyWriter,
+    /// The terminal's gate, while there is one.
+    writer: Option<TtyWriter>,
     gate: Gate,
+    /// All of the screen is to be drawn: the terminal shows something else.
+    anew: bool,
+    /// The terminal came while the program was on the alternate screen: what it had on the other one is drawn
+    /// when it goes back.
+    primary_unknown: bool,
     /// Since when something waits to be drawn.
     wanted_since_us: Option<u64>,
     /// The last moment was none to draw in: there is no other before the program writes on.
@@ -91,12 +100,14 @@ struct Covered {
 }
 
 impl Overlay {
-    /// Nothing drawn yet.
-    pub fn new(prefix: Prefix, writer: TtyWriter) -> Overlay {
+    /// Without a terminal.
+    pub fn new(prefix: Prefix) -> Overlay {
         Overlay {
             ui: HostUi::new(prefix).through(Multiplexer::detect(|name| std::env::var(name).ok())),
-            writer,
+            writer: None,
             gate: Gate::Free,
+            anew: false,
+            primary_unknown: false,
             wanted_since_us: None,
             unfit: false,
             behind_panel: None,
@@ -104,6 +115,67 @@ impl Overlay {
             bytes: Vec::new(),
             queries: Queries::default(),
         }
+    }
+
+    /// The program begins on this terminal.
+    pub fn begin(&mut self, writer: TtyWriter) {
+        self.writer = Some(writer);
+    }
+
+    /// The program goes on on this terminal, whose gate is held: nothing of it is let through until all of the
+    /// screen was drawn.
+    pub fn attach(&mut self, now: Now, host: &Host, writer: TtyWriter, hold: Hold) {
+        self.ui.tick(now, false);
+        self.writer = Some(writer);
+        self.gate = Gate::Held(hold);
+        self.anew = true;
+        self.wanted_since_us = None;
+        self.unfit = false;
+        // What was asked before this one was here, it does not answer.
+        let asked = host.cursor_queries();
+        self.queries = Queries {
+            asked,
+            since_us: now.mono_us,
+            given_up: asked,
+        };
+    }
+
+    /// Before the terminal is given back: takes away what is drawn and puts the cursor below the screen.
+    pub async fn leave(&mut self, now: Now, host: &Host) {
+        let Some(writer) = self.writer.clone() else {
+            return;
+        };
+        if self.anew {
+            // It shows nothing of the program.
+            return;
+        }
+        self.take_away(now, host).await;
+        // What the program goes on to print is not for this terminal.
+        let hold = tokio::time::timeout(DRAWING, writer.hold(HoldMode::Skip)).await;
+        if let Ok(hold) = hold {
+            host.capture(host.shown(), &mut self.screen);
+            self.bytes.clear();
+            emit_left(&self.screen, &mut self.bytes);
+            self.gate = Gate::Held(hold);
+            self.draw().await;
+        }
+    }
+
+    /// There is no terminal any more. What waits to be answered is said again at the next one.
+    pub fn let_go(&mut self, now: Now) {
+        self.ui.let_go(now);
+        self.writer = None;
+        self.gate = Gate::Free;
+        self.anew = false;
+        self.primary_unknown = false;
+        self.behind_panel = None;
+        self.wanted_since_us = None;
+        self.unfit = false;
+    }
+
+    /// Whether the terminal takes no output any more.
+    pub fn is_gone(&self) -> bool {
+        self.writer.as_ref().is_some_and(TtyWriter::is_gone)
     }
 
     /// What was typed at the host; `more` says that more waits to be read.
@@ -162,6 +234,8 @@ impl Overlay {
 
     /// When to call [`Overlay::tick`] and [`Overlay::paint`] at the latest.
     pub fn wake_at(&self) -> Option<u64> {
+        // Without one nothing is drawn; what runs out by itself does so when a terminal comes.
+        self.writer.as_ref()?;
         let gives_up = match (&self.gate, self.wanted_since_us) {
             // Anybody who has the gate is waited for, not the time.
             (Gate::LinkConfig(_), _) | (_, None) => None,
@@ -185,6 +259,13 @@ impl Overlay {
 
     /// Draws what there is to draw, or begins to wait for the moment.
     pub async fn paint(&mut self, now: Now, host: &mut Host, program: &mut Program) {
+        let Some(writer) = self.writer.clone() else {
+            return;
+        };
+        self.anew |= self.primary_unknown && !host.is_alternate(host.shown());
+        if self.anew {
+            return self.paint_anew(now, host, program).await;
+        }
         let Some(want) = self.ui.wants(now) else {
             self.wanted_since_us = None;
             self.unfit = false;
@@ -199,7 +280,6 @@ impl Overlay {
         let hold = match &mut self.gate {
             _ if self.unfit && !late => return,
             Gate::Free => {
-                let writer = self.writer.clone();
                 self.gate =
                     Gate::LinkConfig(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
                 return;
@@ -273,6 +353,45 @@ impl Overlay {
         };
     }
 
+    /// Draws all of the screen on a terminal that shows something else, in the first moment for it.
+    async fn paint_anew(&mut self, now: Now, host: &mut Host, program: &mut Program) {
+        let since = *self.wanted_since_us.get_or_insert(now.mono_us);
+        let late = now.mono_us.saturating_sub(since) >= PATIENCE_US;
+        let hold = match &mut self.gate {
+            _ if self.unfit && !late => return,
+            Gate::Free => {
+                if let Some(writer) = self.writer.clone() {
+                    self.gate =
+                        Gate::LinkConfig(Box::pin(
+                            async move { writer.hold(HoldMode::Wait).await },
+                        ));
+                }
+                return;
+            }
+            Gate::LinkConfig(_) => return,
+            Gate::Held(hold) | Gate::Drawn(hold) => hold,
+        };
+        hold.set_mode(HoldMode::Wait);
+        if !catch_up(now, host, program) {
+            return;
+        }
+        if !host.at_ground(host.shown()) && !late {
+            // The terminal must not see the end of a sequence whose beginning it has not seen.
+            hold.set_mode(HoldMode::Skip);
+            self.unfit = true;
+            return;
+        }
+        host.capture(host.shown(), &mut self.screen);
+        self.bytes.clear();
+        emit_moved(&self.screen, &host.resume(), &mut self.bytes);
+        hold.keep(&self.bytes);
+        self.anew = false;
+        self.primary_unknown = self.screen.modes.contains(Modes::ALTERNATE_SCREEN);
+        self.wanted_since_us = None;
+        self.unfit = false;
+        self.release().await;
+    }
+
     /// Whether it is known where the terminal's cursor is; if not, the gate stays held until it is, or, where
     /// the program waits for an answer of the same kind, it is not the moment.
     async fn locate(&mut self, now: Now, host: &Host) -> bool {
@@ -295,6 +414,9 @@ impl Overlay {
     /// The program has written: the notice makes way before the session takes it in.
     pub async fn before_output(&mut self, now: Now, host: &Host) {
         self.unfit = false;
+        if self.anew {
+            return;
+        }
         if self.behind_panel.is_none() && matches!(self.gate, Gate::Held(_) | Gate::Drawn(_)) {
             self.yield_to_output(now, host).await;
         }
@@ -302,6 +424,12 @@ impl Overlay {
 
     /// The program has ended: the terminal shows what it left behind, and nothing of ours.
     pub async fn end(mut self, now: Now, host: &Host) {
+        if self.writer.is_some() && !self.anew {
+            self.take_away(now, host).await;
+        }
+    }
+
+    async fn take_away(&mut self, now: Now, host: &Host) {
         self.bytes.clear();
         match &self.behind_panel {
             Some(_) => {

@@ -252,6 +252,16 @@ impl Program {
         }
     }
 
+    /// Shows what it prints elsewhere from here on ([`Pty::show_on`]).
+    pub fn show_on(&self, tty: Option<TtyWriter>) {
+        self.pty.show_on(tty);
+    }
+
+    /// The device of its terminal, if the system says.
+    pub fn device(&self) -> Option<u64> {
+        self.pty.device().ok()
+    }
+
     /// Asks it to end, and makes it after a while.
     pub fn terminate(&self, grace: Duration) {
         if let Err(error) = self.pty.terminate(grace) {

@@ -10,6 +10,7 @@ use pillion_source::ExitStatus;
 use crate::{
     clock::unix_ms,
     hosting::{Hosting, RunningProgram, TERMINAL, overlay::Overlay},
+    sessions::control::ToHolder,
 };
 
 /// Once the program has ended, who follows its lines still fetches the last of them: so long after a
@@ -29,12 +30,12 @@ impl Hosting {
         if let Some(overlay) = overlay {
             overlay.end(self.clock.now(), &self.host).await;
         }
-        if let Some(tty) = self.tty.take() {
-            if matches!(status, ExitStatus::Signal(_)) {
-                tty.restore_screen_modes();
-            }
-            drop(tty);
+        let holder = self.holder.take();
+        if let Some(holder) = &holder {
+            let reset = matches!(status, ExitStatus::Signal(_));
+            holder.say(ToHolder::Released { reset });
         }
+        let holder = holder.or_else(|| self.leaving.take());
         self.last_requests(&mut program).await;
         let state = match status {
             ExitStatus::Code(code) => TrackState::Exited(code),
@@ -72,6 +73,10 @@ impl Hosting {
         };
         if let Err(error) = pillion_store::prune(&self.paths.sessions, keep, unix_ms()) {
             tracing::warn!(%error, "ended sessions could not be pruned");
+        }
+        if let Some(holder) = holder {
+            let code = status.code();
+            holder.end(ToHolder::Ended { code }).await;
         }
         Ok(status)
     }

@@ -313,6 +313,15 @@ impl Entry {
             }
             "code" => (self.by(), "had a spoken code made".to_owned()),
             "link_ended" => (self.by(), "ended the link".to_owned()),
+            "terminal" => {
+                let what = match self.text("state").as_deref() {
+                    Some("attached") => "attached a terminal",
+                    Some("moved") => "attached another terminal in place of the one before",
+                    Some("detached") => "left their terminal",
+                    _ => "lost their terminal",
+                };
+                ("the host".to_owned(), what.to_owned())
+            }
             "ticket_replaced" => (self.by(), "replaced the ticket".to_owned()),
             "started_again" => {
                 let command = self.text("command").unwrap_or_default();

@@ -6,8 +6,12 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
-    os::unix::fs::PermissionsExt,
+    io::{self, IoSlice, IoSliceMut, Write as _},
+    mem::MaybeUninit,
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,14 +19,18 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use pillion_session::{Command, CommandError, Done};
 use pillion_tui::words::Refusal;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest},
     net::{UnixListener, UnixStream},
 };
 
 /// Longest line either way, in bytes: a `who` of a thousand viewers is under 256 KiB.
-const MAX_LINE: u64 = 1024 * 1024;
+const MAX_LINE: usize = 1024 * 1024;
 
 /// How long a client waits: a command that needs a yes at the host's terminal waits a minute there.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -49,6 +57,64 @@ pub enum Request {
     Removals,
     /// Write everything recorded so far to disk, for who reads the log next.
     Flush,
+    /// Make the terminal of the one who asks the host's own. What is said from then on are [`ToHolder`]
+    /// and [`FromHolder`].
+    Attach,
+}
+
+/// What a session says to the command that holds its host's terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToHolder {
+    /// Hand over the terminal's open file ([`Wire::send_terminal`]), while it is as its user has it.
+    HandOver,
+    /// The terminal is the session's: make it raw, and say [`FromHolder::Ready`].
+    Attached {
+        /// The session's id.
+        session: String,
+    },
+    /// Nothing more is read from it or written to it: give it back.
+    Released {
+        /// Switch off what the program may have switched on.
+        reset: bool,
+    },
+    /// The session goes on without this terminal; the last thing that is said.
+    Left(Left),
+    /// The session has ended; the last thing that is said.
+    Ended {
+        /// The program's exit code.
+        code: u8,
+    },
+    /// The session could not be started; the last thing that is said.
+    Failed {
+        /// Why, for people.
+        text: String,
+        /// The exit code.
+        code: u8,
+    },
+}
+
+/// Why a terminal was let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Left {
+    /// Its person wanted to.
+    Detached,
+    /// Another one was attached.
+    TakenOver,
+    /// It is gone.
+    Lost,
+}
+
+/// What the command says that holds the host's terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromHolder {
+    /// The terminal is raw (again): what it shows is not the session's.
+    Ready,
+    /// It has another size.
+    Resized,
+    /// It is to be given back for a while: the command is about to be stopped.
+    Suspended,
+    /// The command was told to end, or the terminal is gone.
+    Lost,
 }
 
 /// The answer.
@@ -71,6 +137,8 @@ pub enum Progress {
     WaitsFor(String),
     /// The answer.
     Answer(Response),
+    /// To the one who asked for [`Request::Attach`].
+    Terminal(ToHolder),
 }
 
 /// Asks a running session. What it waits for is said on standard error meanwhile; anybody who drops this, or
@@ -79,22 +147,15 @@ pub enum Progress {
 /// # Errors
 /// No such session runs, it does not answer, or it refuses ([`Refusal`] inside).
 pub async fn ask(socket: &Path, request: &Request) -> Result<Response> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                anyhow!(NoSession)
-            }
-            _ => anyhow!(error).context(format!("{} could not be reached", socket.display())),
-        })?;
+    let stream = connect(socket).await?;
     let answer = tokio::time::timeout(PATIENCE, async {
-        let (read, mut write) = stream.into_split();
-        let mut read = BufReader::new(read);
-        write_line(&mut write, request).await?;
+        let mut wire = Wire::new(stream);
+        wire.write(request).await?;
         loop {
-            match read_line(&mut read).await? {
+            match wire.read().await? {
                 Some(Progress::WaitsFor(what)) => say_waiting(&what),
                 Some(Progress::Answer(response)) => return anyhow::Ok(Some(response)),
+                Some(Progress::Terminal(_)) => {}
                 None => return Ok(None),
             }
         }
@@ -131,8 +192,23 @@ pub async fn text(socket: &Path, request: &Request) -> Result<String> {
     }
 }
 
+/// Reaches a running session.
+///
+/// # Errors
+/// None runs there.
+pub async fn connect(socket: &Path) -> Result<UnixStream> {
+    UnixStream::connect(socket)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                anyhow!(NoSession)
+            }
+            _ => anyhow!(error).context(format!("{} could not be reached", socket.display())),
+        })
+}
+
 /// Nobody may read standard error any more, which is no reason to end.
-fn say_waiting(what: &str) {
+pub fn say_waiting(what: &str) {
     let _ = writeln!(io::stderr(), "pillion: {what}");
 }
 
@@ -179,11 +255,9 @@ impl Server {
     ///
     /// # Errors
     /// Out of file descriptors.
-    pub async fn accept(&self) -> io::Result<Client> {
+    pub async fn accept(&self) -> io::Result<Wire> {
         let (stream, _) = self.listener.accept().await?;
-        Ok(Client {
-            stream: BufReader::new(stream),
-        })
+        Ok(Wire::new(stream))
     }
 }
 
@@ -194,62 +268,122 @@ impl Drop for Server {
     }
 }
 
-/// One client of a session's socket.
-pub struct Client {
+/// One end of a connection: lines of JSON, and a terminal's open file.
+pub struct Wire {
     stream: BufReader<UnixStream>,
+    /// The beginning of a line.
+    line: Vec<u8>,
 }
 
-impl Client {
-    /// The next request; `None` when the client is done.
-    ///
-    /// # Errors
-    /// Not a request, or longer than one can be.
-    pub async fn request(&mut self) -> Result<Option<Request>> {
-        read_line(&mut self.stream).await
+impl Wire {
+    /// Takes a connection nothing was read from yet.
+    pub fn new(stream: UnixStream) -> Wire {
+        Wire {
+            stream: BufReader::new(stream),
+            line: Vec::new(),
+        }
     }
 
-    /// Tells the client something.
+    /// The next line; `None` when the other end is done. May be dropped while it waits without losing
+    /// anything.
     ///
     /// # Errors
-    /// It is gone.
-    pub async fn send(&mut self, progress: &Progress) -> Result<()> {
-        write_line(self.stream.get_mut(), progress).await
+    /// Not what was expected, or longer than a line can be.
+    pub async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        loop {
+            let available = self.stream.fill_buf().await?;
+            if available.is_empty() {
+                if self.line.is_empty() {
+                    return Ok(None);
+                }
+                bail!("a line on the control socket was cut short");
+            }
+            let end = available.iter().position(|byte| *byte == b'\n');
+            let taken = end.unwrap_or(available.len());
+            self.line.extend_from_slice(&available[..taken]);
+            self.stream.consume(taken + usize::from(end.is_some()));
+            if self.line.len() > MAX_LINE {
+                bail!("a line on the control socket was too long");
+            }
+            if end.is_some() {
+                let line = std::mem::take(&mut self.line);
+                return Ok(Some(serde_json::from_slice(&line).context(
+                    "the two sides of the control socket do not understand each other: was pillion upgraded while the session ran? Restart the session",
+                )?));
+            }
+        }
     }
 
-    /// Waits until the client closes its end. What it sends meanwhile is kept for
-    /// [`Client::request`], and then this waits for ever.
+    /// Says something.
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub async fn write<T: Serialize>(&mut self, value: &T) -> Result<()> {
+        let mut line = serde_json::to_vec(value)?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line).await?;
+        Ok(())
+    }
+
+    /// Waits until the other end closes. What it sends meanwhile is kept for [`Wire::read`], and then
+    /// this waits for ever.
     pub async fn gone(&mut self) {
         match self.stream.fill_buf().await {
             Ok([]) | Err(_) => {}
             Ok(_) => std::future::pending().await,
         }
     }
-}
 
-async fn write_line<T: Serialize>(
-    to: &mut (impl tokio::io::AsyncWrite + Unpin),
-    value: &T,
-) -> Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    to.write_all(&line).await?;
-    Ok(())
-}
+    /// Who is at the other end: user and process.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn peer(&self) -> io::Result<(u32, Option<i32>)> {
+        let peer = self.stream.get_ref().peer_cred()?;
+        Ok((peer.uid(), peer.pid()))
+    }
 
-async fn read_line<T: DeserializeOwned>(
-    from: &mut (impl tokio::io::AsyncBufRead + Unpin),
-) -> Result<Option<T>> {
-    let mut line = Vec::new();
-    let read = from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
-    if read == 0 {
-        return Ok(None);
+    /// Hands over a terminal's open file, in answer to [`ToHolder::HandOver`].
+    ///
+    /// # Errors
+    /// The other end is gone.
+    pub async fn send_terminal(&self, tty: BorrowedFd<'_>) -> io::Result<()> {
+        let stream = self.stream.get_ref();
+        let send = || {
+            let fds = [tty];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut with = SendAncillaryBuffer::new(&mut space);
+            with.push(SendAncillaryMessage::ScmRights(&fds));
+            let byte = [IoSlice::new(b"\n")];
+            rustix::net::sendmsg(stream, &byte, &mut with, SendFlags::empty())?;
+            Ok(())
+        };
+        stream.async_io(Interest::WRITABLE, send).await
     }
-    if line.last() != Some(&b'\n') {
-        bail!("a line on the control socket was cut short or too long");
+
+    /// Takes over what [`Wire::send_terminal`] sent. Nothing else must be under way.
+    ///
+    /// # Errors
+    /// The other end is gone, or sent something else.
+    pub async fn receive_terminal(&mut self) -> io::Result<OwnedFd> {
+        if !self.stream.buffer().is_empty() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let stream = self.stream.get_ref();
+        let receive = || {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut with = RecvAncillaryBuffer::new(&mut space);
+            let mut byte = [0];
+            let mut into = [IoSliceMut::new(&mut byte)];
+            rustix::net::recvmsg(stream, &mut into, &mut with, RecvFlags::CMSG_CLOEXEC)?;
+            let fd = with.drain().find_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+                _ => None,
+            });
+            fd.ok_or_else(|| io::ErrorKind::InvalidData.into())
+        };
+        stream.async_io(Interest::READABLE, receive).await
     }
-    Ok(Some(serde_json::from_slice(&line).context(
-        "the two sides of the control socket do not understand each other: was pillion upgraded while the session ran? Restart the session",
-    )?))
 }
 
 #[cfg(test)]
@@ -273,15 +407,15 @@ mod tests {
             let server = Server::bind(path.clone()).unwrap();
             let serve = async {
                 let mut client = server.accept().await.unwrap();
-                let request = client.request().await.unwrap().unwrap();
+                let request = client.read().await.unwrap().unwrap();
                 assert!(matches!(
                     request,
                     Request::Command(Command::Who(verbs::Who {}))
                 ));
                 let waits = Progress::WaitsFor("waiting".to_owned());
-                client.send(&waits).await.unwrap();
+                client.write(&waits).await.unwrap();
                 let done = Response::Done(Reply::Who(Vec::new()).into());
-                client.send(&Progress::Answer(done)).await.unwrap();
+                client.write(&Progress::Answer(done)).await.unwrap();
             };
             let (done, ()) = tokio::join!(super::command(&path, verbs::Who {}.into()), serve);
             assert_eq!(done.unwrap().reply, Reply::Who(Vec::new()));
@@ -294,21 +428,18 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("a.sock");
             let server = Server::bind(path.clone()).unwrap();
-            let mut stream = UnixStream::connect(&path).await.unwrap();
+            let mut stream = Wire::new(connect(&path).await.unwrap());
             let mut client = server.accept().await.unwrap();
-            write_line(&mut stream, &Request::Flush).await.unwrap();
-            write_line(&mut stream, &Request::Removals).await.unwrap();
-            assert!(matches!(
-                client.request().await.unwrap(),
-                Some(Request::Flush)
-            ));
+            stream.write(&Request::Flush).await.unwrap();
+            stream.write(&Request::Removals).await.unwrap();
+            assert!(matches!(client.read().await.unwrap(), Some(Request::Flush)));
             tokio::select! {
                 biased;
                 () = client.gone() => panic!("another request is no reason"),
                 () = tokio::task::yield_now() => {}
             }
             assert!(matches!(
-                client.request().await.unwrap(),
+                client.read().await.unwrap(),
                 Some(Request::Removals)
             ));
             drop(stream);
@@ -332,10 +463,40 @@ mod tests {
     }
 
     #[test]
+    fn an_open_file_comes_through_between_two_lines() {
+        runtime().block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+            let (mut one, mut other) = (Wire::new(one), Wire::new(other));
+            let (mut reader, writer) = io::pipe().unwrap();
+            one.write(&Request::Attach).await.unwrap();
+            assert!(matches!(other.read().await.unwrap(), Some(Request::Attach)));
+            one.send_terminal(std::os::fd::AsFd::as_fd(&writer))
+                .await
+                .unwrap();
+            drop(writer);
+            let received = other.receive_terminal().await.unwrap();
+            one.write(&FromHolder::Ready).await.unwrap();
+            let said = other.read::<FromHolder>().await.unwrap();
+            assert_eq!(said, Some(FromHolder::Ready));
+            fs::File::from(received).write_all(b"the same").unwrap();
+            let mut text = String::new();
+            io::Read::read_to_string(&mut reader, &mut text).unwrap();
+            assert_eq!(text, "the same");
+
+            // Without one it is refused.
+            one.write(&FromHolder::Ready).await.unwrap();
+            assert!(other.receive_terminal().await.is_err());
+        });
+    }
+
+    #[test]
     fn garbage_is_refused() {
         runtime().block_on(async {
             for garbage in [&b"{}\n"[..], b"no newline", b"\xff\xfe\n"] {
-                assert!(read_line::<Request>(&mut &garbage[..]).await.is_err());
+                let (mut one, other) = UnixStream::pair().unwrap();
+                one.write_all(garbage).await.unwrap();
+                drop(one);
+                assert!(Wire::new(other).read::<Request>().await.is_err());
             }
         });
     }

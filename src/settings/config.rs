@@ -23,7 +23,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 20] = [
+const KEYS: [Key; 21] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -92,6 +92,12 @@ const KEYS: [Key; 20] = [
         help: "What ended sessions keep on this machine: an age, a size, both (\"30d,1GiB\"), \"all\" or \"none\".",
         default: || Retention::default().to_string(),
         check: check::<Retention>,
+    },
+    Key {
+        name: "stay",
+        help: "Whether a session goes on when its terminal is closed, as with --detach (true), or ends with it.",
+        default: || "false".to_owned(),
+        check: check::<bool>,
     },
     Key {
         name: "clipboard",
@@ -323,6 +329,11 @@ impl Config {
     /// Life of an edit grant.
     pub fn edit_expires(&self) -> Span {
         self.parsed("edit_expires")
+    }
+
+    /// Whether sessions go on without their terminal.
+    pub fn stay(&self) -> bool {
+        self.parsed("stay")
     }
 
     /// What ended sessions keep.

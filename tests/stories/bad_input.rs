@@ -268,7 +268,7 @@ fn a_line_of_100_mb_takes_little_memory() {
     host.send("head -c 100000000 /dev/zero | tr '\\0' x; echo; echo done-$((1+1))\r");
     host.wait_for("\ndone-2");
     viewer.wait_for("\ndone-2");
-    let peak = crate::harness::peak(host.pid());
+    let peak = crate::harness::peak(host.session_pid());
     assert!(peak < 96 << 20, "the host took {} MiB", peak >> 20);
     let peak = crate::harness::peak(viewer.pid());
     assert!(peak < 96 << 20, "the viewer took {} MiB", peak >> 20);

@@ -20,6 +20,7 @@ mod leaving;
 mod links;
 mod own_terminal;
 mod people;
+mod processes;
 mod queries;
 mod same_screen;
 mod story;

@@ -497,7 +497,7 @@ fn a_session_that_cannot_be_told_is_named() {
     let session = anna.session()["session"].as_str().unwrap().to_owned();
     let signal = |name: &str| {
         let mut command = Command::new("kill");
-        command.args([name, &host.pid().to_string()]);
+        command.args([name, &host.session_pid().to_string()]);
         assert!(command.status().unwrap().success());
     };
     signal("-STOP");

@@ -160,11 +160,11 @@ fn a_stalled_viewer_says_so_and_goes_on_where_it_was() {
     request_and_grant(&mut viewer, &mut host);
 
     // Nothing comes from a process that does not run, as from a machine whose network is gone.
-    signal(host.pid(), "STOP");
+    signal(host.session_pid(), "STOP");
     viewer.wait_for("no word from the host");
     viewer.send("echo once-$((1+1))\r");
     viewer.wait_for("connecting (try");
-    signal(host.pid(), "CONT");
+    signal(host.session_pid(), "CONT");
 
     viewer.wait_for("once-2");
     host.wait_for("once-2");

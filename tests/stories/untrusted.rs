@@ -276,7 +276,7 @@ fn nothing_a_browser_could_speak_to_listens() {
     let (anna, bert) = (Machine::new(), Machine::new());
     let (host, ticket) = anna.share_shell(&[]);
     let viewer = bert.watch(&ticket, &["--name", "bert"]);
-    for pid in [host.pid(), viewer.pid()] {
+    for pid in [host.session_pid(), viewer.pid()] {
         assert_eq!(listening(pid), Vec::<String>::new());
     }
     // This process does, when it wants to.

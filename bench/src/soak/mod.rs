@@ -80,6 +80,8 @@ struct Session<'a> {
     binary: PathBuf,
     dir: &'a Path,
     host: Terminal,
+    /// The process that holds the session.
+    pid: u32,
     id: String,
     ticket: String,
     seats: Vec<Seat>,
@@ -148,7 +150,11 @@ impl Session<'_> {
             let value = object.get(name).and_then(Value::as_str).map(str::to_owned);
             value.with_context(|| format!("the ticket file holds no {name}"))
         };
+        let pid = object.get("pid").and_then(Value::as_u64);
         Ok(Session {
+            pid: pid
+                .and_then(|pid| u32::try_from(pid).ok())
+                .context("the ticket file holds no pid")?,
             id: field("session")?,
             ticket: field("ticket")?,
             world,
@@ -328,7 +334,8 @@ impl Session<'_> {
             .filter(|seat| seat.was_here && seat.left_at.is_none() && seat.way != Way::Text)
             .map(|seat| (seat.label(), seat.pid()))
             .collect();
-        processes.push(("the host".to_owned(), self.host.pid()));
+        processes.push(("the host".to_owned(), self.pid));
+        processes.push(("the host's command".to_owned(), self.host.pid()));
         std::thread::sleep(Duration::from_millis(500));
         let cpu = |pid: u32| processes::cpu(pid);
         let before: Vec<Option<Duration>> = processes.iter().map(|(_, pid)| cpu(*pid)).collect();
@@ -364,7 +371,7 @@ impl Session<'_> {
     }
 
     fn sample(&mut self) -> Result<()> {
-        let pid = self.host.pid();
+        let pid = self.pid;
         let log = self.dir.join("host").join("state");
         let sample = Sample::of(pid, &log).context("the host has ended")?;
         self.samples.push(sample);

@@ -23,6 +23,8 @@ pub struct Pillion {
     binary: PathBuf,
     dir: PathBuf,
     host: Terminal,
+    /// The process that holds the session.
+    pid: u32,
     session: String,
     /// What one joins with: the ticket, or a link.
     way: String,
@@ -126,6 +128,11 @@ impl Pillion {
             binary: binary.to_owned(),
             dir: dir.to_owned(),
             host,
+            pid: object
+                .get("pid")
+                .and_then(serde_json::Value::as_u64)
+                .and_then(|pid| u32::try_from(pid).ok())
+                .context("the ticket file holds no pid")?,
             session: field("session")?,
             way: field(if service.is_some() { "link" } else { "ticket" })?,
             _service: service,
@@ -168,7 +175,7 @@ impl Running for Pillion {
     }
 
     fn main_process(&self, _world: &World) -> Option<u32> {
-        Some(self.host.pid())
+        Some(self.pid)
     }
 
     fn kept(&self) -> Option<Call> {

@@ -235,6 +235,10 @@ fn a_path_is_told_when_it_changes_and_else_by_the_clock() {
         end.heard.clear();
         paths
     };
+    // What a stream is for comes apart from what it brings.
+    viewer.send(CONTROL, "opened");
+    settle(&mut host, &mut viewer);
+    assert_eq!(told(&mut host), []);
     host.connection.look(0, &mut host.heard);
     assert_eq!(told(&mut host), [(PathKind::Direct, 1000)]);
     // A slower round trip alone is told when bytes come, but not too often.
@@ -381,7 +385,8 @@ impl Session {
                     HostOutput::Send { stream, bytes, .. } => self.at_host.send(stream, bytes),
                     HostOutput::Write { track, seq, bytes } => {
                         self.typed.extend(bytes);
-                        self.host.handle(self.now, HostInput::Written { track, seq });
+                        self.host
+                            .handle(self.now, HostInput::Written { track, seq });
                     }
                     _ => {}
                 }

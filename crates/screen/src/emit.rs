@@ -73,6 +73,8 @@ pub struct Resume {
     pub pen: Style,
     /// The first row of its scroll region, for when it addresses rows from there (DECOM).
     pub region_top: u16,
+    /// The row after the last one of its scroll region.
+    pub region_end: u16,
     /// Which of G0 to G3 hold DEC's line drawing instead of ASCII.
     pub line_drawing: [bool; 4],
     /// Which of G0 and G1 is in use (SI, SO).
@@ -230,6 +232,65 @@ pub fn emit_resume(
     if resume.shifted {
         out.push(0x0e);
     }
+}
+
+/// A program goes on in another terminal, of `screen.size` and in the state its shell left it in: it shows
+/// exactly this screen afterwards and is as the program believes it to be; what it showed before is in its
+/// scrollback.
+pub fn emit_moved(screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+    out.push(b'\r');
+    out.resize(out.len() + usize::from(screen.size.rows()), b'\n');
+    let before = Screen::blank(screen.size);
+    if screen.modes.contains(Modes::ALTERNATE_SCREEN) {
+        out.extend_from_slice(b"\x1b[?1049h");
+    }
+    out.extend_from_slice(NEUTRAL);
+    out.extend_from_slice(b"\x1b[H\x1b[2J");
+    let mut pen = Pen::default();
+    for (row, y) in screen.rows.iter().zip(0..) {
+        if row.cells.iter().any(|cell| *cell != Cell::default()) {
+            go(0, y, out);
+            emit_cells(&mut pen, row, 0, content(row), out);
+        }
+    }
+    pen.reset(out);
+    emit_palette(&before.palette, &screen.palette, out);
+    if !screen.title.is_empty() {
+        put(out, format_args!("\x1b]2;{}\x1b\\", screen.title));
+    }
+    let look = |cursor: &Cursor| (cursor.shape, cursor.blink);
+    if look(&before.cursor) != look(&screen.cursor) {
+        emit_cursor_look(&screen.cursor, out);
+    }
+    let flags = kitty_flags(screen.modes);
+    if flags != 0 {
+        // On a level of its own, so that the program's leaving it leaves the shell's.
+        put(out, format_args!("\x1b[>{flags}u"));
+    }
+    emit_modes(before.modes, screen.modes, out);
+    if (resume.region_top, resume.region_end) != (0, screen.size.rows()) {
+        let (top, end) = (resume.region_top + 1, resume.region_end);
+        put(out, format_args!("\x1b[{top};{end}r"));
+    }
+    emit_resume(screen, resume, None, out);
+    if !screen.cursor.visible {
+        out.extend_from_slice(b"\x1b[?25l");
+    }
+}
+
+/// The terminal that the program runs in is given back while the program goes on elsewhere: its colours are its
+/// own again, and the cursor is below what it shows.
+pub fn emit_left(screen: &Screen, out: &mut Vec<u8>) {
+    out.extend_from_slice(NEUTRAL);
+    out.extend_from_slice(b"\x1b[r");
+    emit_palette(&screen.palette, &BTreeMap::new(), out);
+    if !screen.modes.contains(Modes::ALTERNATE_SCREEN) {
+        let shown = |row: &Row| row.cells.iter().any(|cell| *cell != Cell::default());
+        let last = screen.rows.iter().rposition(shown).unwrap_or(0) as u16;
+        go(0, last.max(screen.cursor.y), out);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\x1b[?7h");
 }
 
 /// Switches from one set of modes to another, those that only concern drawing (alternate screen,

@@ -19,7 +19,7 @@ use data_encoding::BASE64;
 use pillion_screen::{
     Attrs, Cell, Color, Decoder, Encoder, Modes, RowSet, Screen, Size, Style, Terminal, Width,
     Wrap,
-    emit::{Resume, emit_diff, emit_full, emit_rows},
+    emit::{Resume, emit_diff, emit_full, emit_moved, emit_rows},
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,22 @@ fn scripted() -> Vec<Case> {
             Case::full((*name).to_owned(), &screen)
         })
         .collect()
+}
+
+/// The same on another terminal, in which a shell has been used.
+fn moved() -> Vec<Case> {
+    let case = |(name, script): &(&str, &str)| {
+        let mut terminal = Terminal::new(Size::new(40, 10).unwrap());
+        terminal.feed(script.as_bytes());
+        let mut screen = Screen::blank(terminal.size());
+        terminal.capture(&mut screen);
+        let mut case = Case::full(format!("{name}, moved"), &screen);
+        case.bytes = b"\x1bc$ seq 3\r\n1\r\n2\r\n3\r\n$ pillion attach\r\n".to_vec();
+        emit_moved(&screen, &terminal.resume(), &mut case.bytes);
+        case.wraps = false;
+        case
+    };
+    SCRIPTS.iter().map(case).collect()
 }
 
 /// What real programs wrote (`tests/recordings`), on a terminal of 80×24: at several points on the
@@ -210,6 +226,7 @@ fn repainted(seeds: std::ops::Range<u64>) -> Vec<Case> {
         let resume = Resume {
             pen: Style::default(),
             region_top: 0,
+            region_end: 8,
             line_drawing: [false; 4],
             shifted: false,
         };
@@ -231,6 +248,7 @@ fn xterm_shows_the_same_cells() {
     cases.extend(random(0..150));
     cases.extend(changing(1000..1100));
     cases.extend(repainted(2000..2050));
+    cases.extend(moved());
     for (case, shown) in cases.iter().zip(xterm(&cases)) {
         compare(case, &shown);
     }

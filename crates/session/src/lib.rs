@@ -31,12 +31,12 @@ pub use pillion_share::Network;
 
 pub use host::commands::verbs::{
     self, Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Reply,
-    SessionStatus, Shortfall, SubjectLabel, Target,
+    SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus,
 };
 #[cfg(feature = "host")]
 pub use host::{
     Actor, Change, Forgetful, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, PackedHistory, Records, SubscribedKeyList,
+    LogEntry, PackedHistory, Records, SubscribedKeyList, TtyNews,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

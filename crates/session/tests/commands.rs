@@ -7,7 +7,7 @@ use pillion_people::SubjectRef;
 use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights};
 use pillion_session::{
     Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Reply,
-    SessionStatus, Shortfall, SubjectLabel, Target, verbs,
+    SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus, verbs,
 };
 use proptest::prelude::*;
 
@@ -74,6 +74,7 @@ fn commands() -> Vec<Command> {
         verbs::EndLink {}.into(),
         verbs::Code {}.into(),
         verbs::AccessList {}.into(),
+        verbs::Attach { takes_over: true }.into(),
     ]
 }
 
@@ -139,6 +140,7 @@ fn replies() -> Vec<Reply> {
             viewers: 2,
             started_unix_ms: 300,
             read_only: false,
+            terminal: TerminalStatus::Attached,
         }),
         Reply::Stop(()),
         Reply::Ticket(text()),
@@ -212,6 +214,10 @@ fn errors() -> Vec<CommandError> {
         CommandError::TooManyConfirms,
         CommandError::NothingToConfirm,
         CommandError::NotKnownHere,
+        CommandError::NotAttachable,
+        CommandError::InsideItself,
+        CommandError::StartedInside,
+        CommandError::OtherUser,
     ]
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
+use crate::orphans;
 use crate::wake::Waker;
 
 /// How a program ended.
@@ -133,6 +134,7 @@ impl Child {
         {}
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         *status = Some(process.wait().map_or(ExitStatus::Unknown, ExitStatus::from));
+        orphans::programs().remove(&self.pid.as_raw_nonzero().get());
         self.ended.notify_all();
     }
 }

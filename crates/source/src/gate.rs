@@ -12,7 +12,7 @@ use tokio::io::Interest;
 use tokio::sync::Notify;
 
 use crate::ready;
-use crate::wake::Waker;
+use crate::wake::{self, Sleeper, Waker};
 
 /// How much output is kept while a panel holds the gate, in bytes; then the program waits. Enough for
 /// ordinary work to go on behind a panel, little beside what a host may use.
@@ -29,6 +29,9 @@ pub struct TtyWriter {
 #[derive(Debug)]
 struct Gate {
     out: OwnedFd,
+    /// Wakes the reader thread out of a terminal that takes nothing, once this is closed. `None`: not a
+    /// terminal of ours, which nobody closes.
+    closer: Option<(Waker, Sleeper)>,
     /// The settings of the terminal before we touched it; `None`: not a terminal of ours.
     settings: Option<Termios>,
     state: Mutex<State>,
@@ -48,6 +51,8 @@ struct State {
     /// Output behind a panel, not yet written.
     kept: BytesMut,
     gone: bool,
+    /// Nothing is written any more: see [`TtyWriter::close`].
+    closed: bool,
     waker: Option<Arc<Waker>>,
 }
 
@@ -61,6 +66,9 @@ pub enum HoldMode {
     /// The session gets it; for the terminal it is kept, up to [`HELD_LIMIT`], then it waits. Kept output
     /// is written when the hold ends.
     Keep,
+    /// The session gets it, the terminal never does: for a terminal that shows nothing of the program yet,
+    /// and is given the whole screen when there is a moment for it.
+    Skip,
 }
 
 /// What became of output.
@@ -90,9 +98,12 @@ impl TtyWriter {
     }
 
     pub(crate) fn new(out: OwnedFd, settings: Option<Termios>) -> Self {
+        // Without a way to be woken a terminal that takes nothing holds up the program until it is gone.
+        let closer = settings.as_ref().and_then(|_| wake::pair().ok());
         Self {
             gate: Arc::new(Gate {
                 out,
+                closer,
                 settings,
                 state: Mutex::default(),
                 free: Condvar::new(),
@@ -127,6 +138,30 @@ impl TtyWriter {
         }
     }
 
+    /// Writes nothing any more, not even the rest of what is being written: the terminal is another's, or
+    /// given back. The program goes on as if all its output had been shown.
+    pub fn close(&self) {
+        let mut state = self.gate.lock();
+        state.closed = true;
+        state.kept.clear();
+        drop(state);
+        if let Some((closer, _)) = &self.gate.closer {
+            closer.wake();
+        }
+        self.gate.free.notify_one();
+        self.gate.turn.notify_waiters();
+    }
+
+    /// Whether the terminal did not take output any more.
+    pub fn is_gone(&self) -> bool {
+        self.gate.lock().gone
+    }
+
+    /// Whether both are the same gate.
+    pub(crate) fn is(&self, other: &TtyWriter) -> bool {
+        Arc::ptr_eq(&self.gate, &other.gate)
+    }
+
     /// The settings the host's terminal had, if this is one.
     pub(crate) fn settings(&self) -> Option<&Termios> {
         self.gate.settings.as_ref()
@@ -142,6 +177,12 @@ impl TtyWriter {
     pub(crate) fn pass(&self, read: Bytes, deliver: impl FnOnce(Bytes)) -> Passed {
         let kept = match self.gate.enter(Some(&read)) {
             Entered::Keep => {
+                deliver(read);
+                return Passed::On;
+            }
+            // Delivered before anybody else has the gate: who goes on holding it in another way finds it
+            // delivered.
+            Entered::Skip(_gate) => {
                 deliver(read);
                 return Passed::On;
             }
@@ -167,18 +208,22 @@ impl TtyWriter {
 }
 
 /// What the reader thread may do.
-enum Entered {
+enum Entered<'a> {
     /// Write, first what was kept, and leave.
     Write(BytesMut),
     /// Nothing: it has been kept.
     Keep,
+    /// Nothing: the terminal is not to have it.
+    Skip(MutexGuard<'a, State>),
 }
 
 impl Gate {
-    fn enter(&self, read: Option<&Bytes>) -> Entered {
+    fn enter(&self, read: Option<&Bytes>) -> Entered<'_> {
         let mut state = self.lock();
         loop {
             match (state.held, read) {
+                _ if state.closed => return Entered::Skip(state),
+                (Some(HoldMode::Skip), _) => return Entered::Skip(state),
                 (None, _) if state.wanted == 0 || !state.kept.is_empty() => {
                     state.writing = true;
                     return Entered::Write(std::mem::take(&mut state.kept));
@@ -201,7 +246,7 @@ impl Gate {
     fn leave(&self, failed: bool) -> Passed {
         let mut state = self.lock();
         state.writing = false;
-        state.gone |= failed;
+        state.gone |= failed && !state.closed;
         let passed = if state.gone { Passed::Gone } else { Passed::On };
         if state.wanted > 0 {
             drop(state);
@@ -218,13 +263,27 @@ impl Gate {
                 Err(Errno::INTR) => {}
                 // A terminal we opened is non-blocking; so may be standard output, whose open file
                 // we share with the one who made it so.
-                Err(Errno::AGAIN) => {
-                    rustix::event::poll(&mut [PollFd::new(&self.out, PollFlags::OUT)], None).ok();
-                }
+                Err(Errno::AGAIN) => self.wait_for_room()?,
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+
+    /// Waits until the terminal takes something, or nothing is to be written any more.
+    fn wait_for_room(&self) -> io::Result<()> {
+        let out = PollFd::new(&self.out, PollFlags::OUT);
+        match &self.closer {
+            None => rustix::event::poll(&mut [out], None).ok(),
+            Some((_, closed)) => {
+                let closed = PollFd::new(closed, PollFlags::IN);
+                rustix::event::poll(&mut [out, closed], None).ok()
+            }
+        };
+        match self.lock().closed {
+            true => Err(io::ErrorKind::NotConnected.into()),
+            false => Ok(()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -266,6 +325,9 @@ impl Hold {
     ) -> io::Result<()> {
         if self.gate.settings.is_none() {
             return Err(io::ErrorKind::Unsupported.into());
+        }
+        if self.gate.lock().closed {
+            return Err(io::ErrorKind::NotConnected.into());
         }
         let mut registered = None;
         while !bytes.is_empty() {
@@ -313,6 +375,15 @@ impl Hold {
             }
             self.draw_counted(&kept, |written| gate.lock().kept.advance(written))
                 .await?;
+        }
+    }
+
+    /// Keeps `bytes` for the terminal ahead of all output that comes from here on: a whole screen, which may
+    /// take a slow terminal longer than anybody can wait for. Takes the place of what was kept.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        let mut state = self.gate.lock();
+        if !state.closed {
+            state.kept = BytesMut::from(bytes);
         }
     }
 

@@ -12,10 +12,13 @@
 //!
 //! Nothing here decides who may type: anybody who holds the [`Pty`] may.
 
+mod attached;
 mod child;
 mod gate;
 mod input;
 mod keys;
+mod orphans;
+mod outlet;
 mod program;
 mod pty;
 mod queue;
@@ -27,14 +30,18 @@ mod stdout;
 mod tty;
 mod wake;
 
+pub use attached::AttachedTty;
 pub use child::ExitStatus;
 pub use gate::{HELD_LIMIT, Hold, HoldMode, TtyWriter};
 pub use input::{Accepted, INPUT_LIMIT, InputError};
 pub use keys::Keys;
+pub use orphans::adopt_orphans;
 pub use program::{Program, SpawnError};
 pub use pty::{LineMode, Pty};
 pub use queue::{OUTSTANDING_LIMIT, Source, SourceEvent};
 pub use signals::{ExitSignal, ExitSignals};
 pub use size::{Size, SizeError};
 pub use stdout::StdoutGone;
-pub use tty::{HostTty, RESTORE_SCREEN_MODES, TtyError, isolate_panics, restore_host_terminal};
+pub use tty::{
+    HostTty, RESTORE_SCREEN_MODES, TtyChange, TtyError, isolate_panics, restore_host_terminal,
+};

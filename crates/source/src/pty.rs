@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use rustix::termios::{
 use crate::child::Child;
 use crate::gate::TtyWriter;
 use crate::input::{Accepted, Input, InputError};
+use crate::orphans;
+use crate::outlet::Outlet;
 use crate::program::{Program, SpawnError};
 use crate::queue::{Queue, Source};
 use crate::reader::Reader;
@@ -31,6 +33,7 @@ pub struct Pty {
     input: Arc<Input>,
     child: Arc<Child>,
     waker: Arc<Waker>,
+    outlet: Arc<Outlet>,
 }
 
 /// Both ends of a pseudo-terminal, close-on-exec.
@@ -72,26 +75,42 @@ impl Pty {
         let (ends, process) = start(program, host)?;
         let (ends, input, queue) = (Arc::new(ends), Arc::default(), Arc::<Queue>::default());
         let child = Child::watch(process, Arc::clone(&waker)).map_err(SpawnError::Thread)?;
+        if let Some(tty) = &tty {
+            tty.attach(&waker);
+        }
         let pty = Self {
             ends,
             input,
             child,
             waker,
+            outlet: Arc::new(Outlet::new(tty)),
         };
-        if let Some(tty) = &tty {
-            tty.attach(&pty.waker);
-        }
         let reader = Reader::new(
             Arc::clone(&pty.ends),
             Arc::clone(&pty.input),
             Arc::clone(&pty.child),
             Arc::clone(&queue),
             sleeper,
-            tty,
+            Arc::clone(&pty.outlet),
         );
         reader.start().map_err(SpawnError::Thread)?;
         let source = Source::new(queue, Arc::clone(&pty.waker));
         Ok((pty, source))
+    }
+
+    /// Shows what the program prints elsewhere from here on, or nowhere. The gate that it went through is
+    /// closed: nothing more is written to that terminal, also if it takes nothing. Hold the gate of a new one
+    /// ([`HoldMode::Skip`](crate::HoldMode::Skip)) before it is given here.
+    pub fn show_on(&self, tty: Option<TtyWriter>) {
+        self.outlet.show_on(tty, &self.waker);
+    }
+
+    /// The device of the program's terminal.
+    ///
+    /// # Errors
+    /// When it can't be asked for.
+    pub fn device(&self) -> io::Result<u64> {
+        Ok(rustix::fs::fstat(&self.ends.slave)?.st_rdev)
     }
 
     /// Types `bytes`, all or nothing, in order, without ever waiting.
@@ -219,8 +238,7 @@ fn start(
 ) -> Result<(Ends, std::process::Child), SpawnError> {
     // pty-process marks the terminal close-on-exec only after opening it. Programs we start at the same
     // moment must not get it, or it would never hang up.
-    static STARTING: Mutex<()> = Mutex::new(());
-    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut programs = orphans::programs();
 
     let (name, arguments) = program.argv.split_first().ok_or(SpawnError::NoCommand)?;
     let (master, pts) = pty_process::blocking::open().map_err(|e| SpawnError::Pty(io_error(e)))?;
@@ -240,6 +258,8 @@ fn start(
     let process = with_default_signals(command)
         .spawn(pts)
         .map_err(|error| SpawnError::new(program, io_error(error)))?;
+    programs.insert(process.id().cast_signed());
+    drop(programs);
     let master = OwnedFd::from(master);
     rustix::io::ioctl_fionbio(&master, true).map_err(|e| SpawnError::Pty(e.into()))?;
     Ok((Ends { master, slave }, process))

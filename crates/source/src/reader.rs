@@ -10,8 +10,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use crate::child::{Child, ExitStatus};
-use crate::gate::{Passed, TtyWriter};
+use crate::gate::Passed;
 use crate::input::Input;
+use crate::outlet::Outlet;
 use crate::pty::Ends;
 use crate::queue::{Closed, OUTSTANDING_LIMIT, Queue, SourceEvent};
 use crate::wake::Sleeper;
@@ -38,7 +39,7 @@ pub(crate) struct Reader {
     child: Arc<Child>,
     queue: Arc<Queue>,
     sleeper: Sleeper,
-    tty: Option<TtyWriter>,
+    outlet: Arc<Outlet>,
     buffer: BytesMut,
     /// The terminal has hung up: the program has ended and is about to be reaped.
     hung_up: bool,
@@ -51,7 +52,7 @@ impl Reader {
         child: Arc<Child>,
         queue: Arc<Queue>,
         sleeper: Sleeper,
-        tty: Option<TtyWriter>,
+        outlet: Arc<Outlet>,
     ) -> Self {
         Self {
             ends,
@@ -59,7 +60,7 @@ impl Reader {
             child,
             queue,
             sleeper,
-            tty,
+            outlet,
             buffer: BytesMut::new(),
             hung_up: false,
         }
@@ -129,9 +130,7 @@ impl Reader {
         let polled = rustix::event::poll(watched, None);
         if polled.is_ok() && !fds[0].revents().is_empty() {
             self.sleeper.clear();
-            if let Some(tty) = &self.tty {
-                tty.flush_kept();
-            }
+            self.outlet.flush_kept();
         }
     }
 
@@ -165,11 +164,7 @@ impl Reader {
             return;
         }
         let deliver = |read| self.queue.push(SourceEvent::Output(read));
-        let Some(tty) = &self.tty else {
-            return deliver(read);
-        };
-        if tty.pass(read, deliver) == Passed::Gone {
-            self.tty = None;
+        if self.outlet.pass(read, deliver) == Passed::Gone {
             self.queue.push(SourceEvent::TtyGone);
         }
     }

@@ -69,6 +69,12 @@ impl ExitSignals {
         })
     }
 
+    /// Whether this process was started to ignore that its terminal goes (nohup(1)).
+    pub fn ignores_hangup() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        ignored(&status) & (1 << (libc::SIGHUP - 1)) != 0
+    }
+
     /// The next signal. May be dropped while it waits without losing one.
     pub async fn next(&mut self) -> ExitSignal {
         tokio::select! {

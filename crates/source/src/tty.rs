@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{self, UnwindSafe};
@@ -31,8 +31,8 @@ pub const RESTORE_SCREEN_MODES: &[u8] = concat!(
     "\x1b[?1004;2004;2031l", // focus and theme reports, bracketed paste
     "\x1b[<99u\x1b[>4m", // keyboard: kitty's stack, xterm's modifyOtherKeys
     "\x1b[?1;66l\x1b>", // cursor and keypad keys
-    "\x1b[?6;5l\x1b[4l\x1b[?7h", // origin, reverse video, insert; wrap lines
-    "\x1b7\x1b[r\x1b8", // scroll region; setting it moves the cursor
+    "\x1b[?5l\x1b[4l\x1b[?7h", // reverse video, insert; wrap lines
+    "\x1b7\x1b[?6l\x1b[r\x1b8", // origin, scroll region; setting them moves the cursor
     "\x0f\x1b(B\x1b[0m", // character sets, colours
     "\x1b[0 q\x1b[?12l\x1b[?25h", // cursor: its shape, steady, shown
 )
@@ -55,6 +55,15 @@ pub struct HostTty {
     writer: TtyWriter,
     resized: Signal,
     continued: Signal,
+}
+
+/// What happened to a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TtyChange {
+    /// It has another size (`SIGWINCH`).
+    Resized,
+    /// We were stopped and go on (`SIGCONT`): the shell has used it meanwhile.
+    Continued,
 }
 
 /// Why the host's terminal can't be used.
@@ -156,6 +165,17 @@ impl HostTty {
         self.terminal.restore();
     }
 
+    /// Its open file, for a process that is to read and write it in our place
+    /// ([`AttachedTty`](crate::AttachedTty)): non-blocking, and not the one that the shell has.
+    pub fn handle(&self) -> BorrowedFd<'_> {
+        self.terminal.tty.as_fd()
+    }
+
+    /// Whether we are in its foreground, or it has no job control for us.
+    pub fn is_foreground(&self) -> bool {
+        self.terminal.ours()
+    }
+
     /// The gate to its screen.
     pub fn writer(&self) -> TtyWriter {
         self.writer.clone()
@@ -189,15 +209,24 @@ impl HostTty {
     /// # Errors
     /// When the terminal is gone.
     pub async fn size_changed(&mut self) -> io::Result<Size> {
+        self.changed().await?;
+        self.size()
+    }
+
+    /// Waits as [`HostTty::size_changed`] does, and says which it was.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub async fn changed(&mut self) -> io::Result<TtyChange> {
         tokio::select! {
-            _ = self.resized.recv() => {}
+            _ = self.resized.recv() => Ok(TtyChange::Resized),
             _ = self.continued.recv() => {
                 if self.terminal.raw.load(Ordering::Relaxed) {
                     self.terminal.apply_raw()?;
                 }
+                Ok(TtyChange::Continued)
             }
         }
-        self.size()
     }
 
     /// Undoes what the program may have left switched on ([`RESTORE_SCREEN_MODES`]): for when it was
@@ -272,19 +301,24 @@ impl Terminal {
     }
 
     fn restore_screen_modes(&self) {
-        let mut bytes = RESTORE_SCREEN_MODES;
-        while !bytes.is_empty() {
-            match rustix::io::write(&self.tty, bytes) {
-                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    let mut fds = [PollFd::new(&self.tty, PollFlags::OUT)];
-                    if rustix::event::poll(&mut fds, Some(&RESTORE_PATIENCE)) == Ok(0) {
-                        return;
-                    }
+        write_screen_modes(&self.tty);
+    }
+}
+
+/// Writes [`RESTORE_SCREEN_MODES`] to a non-blocking terminal, or as much as it takes in a tenth of a second.
+pub(crate) fn write_screen_modes(tty: &OwnedFd) {
+    let mut bytes = RESTORE_SCREEN_MODES;
+    while !bytes.is_empty() {
+        match rustix::io::write(tty, bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut fds = [PollFd::new(tty, PollFlags::OUT)];
+                if rustix::event::poll(&mut fds, Some(&RESTORE_PATIENCE)) == Ok(0) {
+                    return;
                 }
-                Err(_gone) => return,
             }
+            Err(_gone) => return,
         }
     }
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Run, soon};
 use pillion_source::{
-    ExitStatus, HoldMode, INPUT_LIMIT, InputError, OUTSTANDING_LIMIT, Program, Pty, Size,
-    SourceEvent, SpawnError, TtyWriter,
+    AttachedTty, ExitStatus, HoldMode, INPUT_LIMIT, InputError, OUTSTANDING_LIMIT, Program, Pty,
+    Size, SourceEvent, SpawnError, TtyWriter,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -450,4 +450,100 @@ fn file_tty() -> (TtyWriter, File) {
 fn path(file: &File) -> impl AsRef<Path> + use<> {
     use std::os::fd::AsRawFd as _;
     format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_flood_moves_from_terminal_to_terminal_and_each_shows_an_unbroken_part() {
+    let (first, shown) = file_tty();
+    let mut run = Run::program(&Program::new(["seq", "1", "400000"]), Some(first));
+    // Each terminal, and where the output began that it shows.
+    let mut terminals = vec![(shown, 0)];
+    let mut ended = false;
+    while !ended {
+        for _ in 0..3 {
+            ended = ended || matches!(run.next().await, SourceEvent::Exited(_));
+            drain(&mut run, &mut ended);
+        }
+        let (tty, shown) = file_tty();
+        let mut hold = soon(tty.hold(HoldMode::Skip)).await;
+        run.pty.show_on(Some(tty));
+        // It is shown nothing for a while, and then all from here on.
+        if terminals.len() % 2 == 0 {
+            ended = ended || matches!(run.next().await, SourceEvent::Exited(_));
+        }
+        hold.set_mode(HoldMode::Wait);
+        drain(&mut run, &mut ended);
+        terminals.push((shown, run.printed.len()));
+        drop(hold);
+    }
+    assert!(terminals.len() > 10, "{} terminals", terminals.len());
+    for (shown, from) in &terminals {
+        let shown = std::fs::read(path(shown)).unwrap();
+        let part = &run.printed[*from..];
+        assert!(
+            part.starts_with(&shown),
+            "{} bytes from {from}",
+            shown.len()
+        );
+    }
+}
+
+/// Takes what is there already.
+fn drain(run: &mut Run, ended: &mut bool) {
+    while let Some(event) = run.source.try_next() {
+        match event {
+            SourceEvent::Output(bytes) => run.printed.extend_from_slice(&bytes),
+            SourceEvent::Exited(_) => *ended = true,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_terminal_that_takes_nothing_is_let_go() {
+    let (_pty, pts) = pty_process::blocking::open().unwrap();
+    let tty = std::os::fd::AsFd::as_fd(&pts).try_clone_to_owned().unwrap();
+    rustix::io::ioctl_fionbio(&tty, true).unwrap();
+    let tty = AttachedTty::new(tty).unwrap();
+    let writer = tty.writer().unwrap();
+    let mut run = Run::program(&Program::new(["yes"]), Some(writer.clone()));
+    // The program waits once the terminal is full: the gate is never free then.
+    while let Ok(hold) =
+        tokio::time::timeout(Duration::from_millis(200), writer.hold(HoldMode::Wait)).await
+    {
+        drop(hold);
+        while run.source.try_next().is_some() {}
+    }
+    run.pty.show_on(None);
+    assert!(!writer.is_gone());
+    while run.printed.len() < 1 << 20 {
+        assert!(matches!(run.next().await, SourceEvent::Output(_)));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_settings_of_a_terminal_whose_holder_was_killed_come_back_unless_somebody_has_it() {
+    let (pty, pts) = pty_process::blocking::open().unwrap();
+    let handle = || {
+        let tty = std::os::fd::AsFd::as_fd(&pts).try_clone_to_owned().unwrap();
+        rustix::io::ioctl_fionbio(&tty, true).unwrap();
+        tty
+    };
+    let attached = AttachedTty::new(handle()).unwrap();
+    let before = rustix::termios::tcgetattr(&pty).unwrap();
+    let mut raw = before.clone();
+    raw.make_raw();
+    let set = |settings| {
+        rustix::termios::tcsetattr(&pts, rustix::termios::OptionalActions::Now, settings).unwrap();
+    };
+    let modes = || rustix::termios::tcgetattr(&pty).unwrap().local_modes;
+    set(&raw);
+    attached.restore();
+    assert_eq!(modes(), before.local_modes);
+    // A shell's line editor.
+    let mut edits = before.clone();
+    edits.local_modes -= rustix::termios::LocalModes::ICANON;
+    set(&edits);
+    attached.restore();
+    assert_eq!(modes(), edits.local_modes);
 }

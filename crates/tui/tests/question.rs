@@ -553,6 +553,7 @@ proptest! {
             let harmless = |action: &HostAction| matches!(
                 action,
                 HostAction::Forward(_)
+                    | HostAction::Detach
                     | HostAction::Command(
                         pillion_session::Command::Who(verbs::Who {}) | pillion_session::Command::AccessList(verbs::AccessList {})
                     )

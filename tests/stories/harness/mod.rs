@@ -18,7 +18,7 @@ use std::{
 
 pub use piped::Piped;
 pub use screens::{assert_no_trace, assert_same};
-pub use term::{Term, cells, contains, in_pty};
+pub use term::{Term, cells, contains, in_pty, kill_process_of};
 
 /// How long anything may take: far beyond what it takes on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,13 +2,15 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{PipeReader, PipeWriter, Read, Write},
     num::NonZeroU16,
     os::fd::OwnedFd,
     process::{Child, Command, ExitStatus},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     time::Instant,
 };
+
+use rustix::event::{PollFd, PollFlags};
 
 use super::PATIENCE;
 
@@ -18,9 +20,16 @@ const KEPT: usize = 32 << 20;
 /// A program in a terminal.
 pub struct Term {
     child: Child,
+    window: Option<Window>,
+    seen: Arc<(Mutex<Seen>, Condvar)>,
+}
+
+/// The terminal's own end of it.
+struct Window {
     input: File,
     pty: pty_process::blocking::Pty,
-    seen: Arc<(Mutex<Seen>, Condvar)>,
+    /// Ends the thread that reads, which has a descriptor of its own.
+    _open: PipeWriter,
 }
 
 struct Seen {
@@ -52,11 +61,16 @@ impl Term {
             Condvar::new(),
         ));
         let (shared, terminal) = (Arc::clone(&seen), input.try_clone().unwrap());
-        std::thread::spawn(move || read_all(terminal, &shared));
-        Term {
-            child,
+        let (closed, open) = std::io::pipe().unwrap();
+        std::thread::spawn(move || read_all(terminal, &closed, &shared));
+        let window = Some(Window {
             input,
             pty,
+            _open: open,
+        });
+        Term {
+            child,
+            window,
             seen,
         }
     }
@@ -66,7 +80,7 @@ impl Term {
     }
 
     pub fn send_bytes(&mut self, keys: &[u8]) {
-        self.input.write_all(keys).unwrap();
+        self.window().input.write_all(keys).unwrap();
     }
 
     pub fn resize(&self, cols: u16, rows: u16) {
@@ -74,7 +88,29 @@ impl Term {
             .parser
             .screen_mut()
             .set_size(cells(rows), cells(cols));
-        self.pty.resize(pty_process::Size::new(rows, cols)).unwrap();
+        let window = self.window.as_ref().unwrap();
+        window
+            .pty
+            .resize(pty_process::Size::new(rows, cols))
+            .unwrap();
+    }
+
+    fn window(&mut self) -> &mut Window {
+        self.window.as_mut().expect("the window is open")
+    }
+
+    /// Closes the window, as its button does: the terminal is gone, and the program is told.
+    pub fn close(&mut self) {
+        self.window = None;
+    }
+
+    /// Waits for the end of a program whose window was closed; its exit code.
+    pub fn wait_code_closed(&mut self) -> Option<i32> {
+        let child = &mut self.child;
+        super::until("the end of a program without its window", || {
+            child.try_wait().unwrap()
+        })
+        .code()
     }
 
     pub fn pid(&self) -> u32 {
@@ -150,10 +186,28 @@ impl Term {
         self.wait_exit().code()
     }
 
-    /// Ends the program as a power cut would.
+    /// The process that hosts the session, of a host in a terminal: the command holds the terminal only.
+    pub fn session_pid(&self) -> u32 {
+        session_process(self.pid()).unwrap_or(self.pid())
+    }
+
+    /// Ends the program as a power cut would, and the session it hosts.
     pub fn kill(&mut self) {
+        self.kill_session();
+        self.kill_command();
+    }
+
+    /// Ends the program alone.
+    pub fn kill_command(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Ends the session's own process alone.
+    pub fn kill_session(&mut self) {
+        if let Some(pid) = session_process(self.pid()) {
+            kill_process_of(pid);
+        }
     }
 
     fn wait(&self, what: &str, mut done: impl FnMut(&Seen) -> bool) {
@@ -179,6 +233,7 @@ impl Term {
 impl Drop for Term {
     fn drop(&mut self) {
         // It may have ended; a test that panics leaves nothing running either way.
+        self.kill_session();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -199,9 +254,16 @@ pub fn in_pty(command: &Command) -> pty_process::blocking::Command {
     }
 }
 
-fn read_all(mut terminal: File, shared: &(Mutex<Seen>, Condvar)) {
+fn read_all(mut terminal: File, closed: &PipeReader, shared: &(Mutex<Seen>, Condvar)) {
     let mut buffer = [0; 65536];
     loop {
+        let mut fds = [
+            PollFd::new(&terminal, PollFlags::IN),
+            PollFd::new(closed, PollFlags::IN),
+        ];
+        if rustix::event::poll(&mut fds, None).is_ok() && !fds[1].revents().is_empty() {
+            return;
+        }
         let read = terminal.read(&mut buffer).unwrap_or(0);
         let mut seen = shared.0.lock().unwrap();
         if read == 0 {
@@ -220,6 +282,32 @@ fn read_all(mut terminal: File, shared: &(Mutex<Seen>, Condvar)) {
         // Nobody reads answers of a terminal that is being closed.
         let _ = terminal.write_all(&reply);
     }
+}
+
+/// The session's own process that a command has started.
+fn session_process(command: u32) -> Option<u32> {
+    let children = format!("/proc/{command}/task/{command}/children");
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    children.split_whitespace().find_map(|pid| {
+        let args = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        contains(&args, b"--session-process")
+            .then(|| pid.parse().ok())
+            .flatten()
+    })
+}
+
+/// Kills a process that is not ours to wait for, until it is gone.
+pub fn kill_process_of(pid: u32) {
+    let raw = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    let _ = rustix::process::kill_process(raw, rustix::process::Signal::KILL);
+    super::until("a killed process to go", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // One that nobody has waited for yet holds nothing any more.
+        let state = stat
+            .rsplit_once(") ")
+            .map(|(_, rest)| rest.starts_with('Z'));
+        state.unwrap_or(true).then_some(())
+    });
 }
 
 /// Whether a screen shows `text`. Blanks at the end of a row may have been drawn or not.

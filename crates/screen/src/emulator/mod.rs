@@ -164,6 +164,11 @@ impl Terminal {
         self.guard.lines.span().top
     }
 
+    /// Whether the alternate screen is shown.
+    pub fn is_alternate(&self) -> bool {
+        self.guard.mode(TermMode::ALT_SCREEN)
+    }
+
     /// Whether the output so far ends between characters and escape sequences and outside a
     /// synchronized update: something may be drawn over the screen.
     pub fn at_ground(&self) -> bool {

@@ -18,6 +18,7 @@ impl Terminal {
         Resume {
             pen: cells::style(&cursor.template),
             region_top: self.guard.region.0,
+            region_end: self.guard.region.1,
             line_drawing: sets
                 .map(|set| cursor.charsets[set] == StandardCharset::SpecialCharacterAndLineDrawing),
             shifted: self.guard.charset == CharsetIndex::G1,

@@ -140,11 +140,8 @@ pub enum HostInput {
         /// The new size.
         size: Size,
     },
-    /// The host's own terminal went away (or came back).
-    Tty {
-        /// Whether there is one now.
-        attached: bool,
-    },
+    /// The host's own terminal came or went.
+    Tty(TtyNews),
     /// Somebody resumes an earlier TLS session, and its handshake is under way: what it says until
     /// [`HostInput::HandshakeConfirmed`] may be a recording of what was said once before. Only anybody who held the
     /// earlier session can read what is said to it.
@@ -275,6 +272,22 @@ impl HostInput {
             signature: input.sign(secret),
         }
     }
+}
+
+/// What became of the host's own terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TtyNews {
+    /// There is one (again).
+    Attached,
+    /// Another one has taken its place.
+    Moved,
+    /// Its person left it; the session goes on without one.
+    Detached,
+    /// It was closed, or the process that held it ended.
+    Lost {
+        /// The session goes on without one; else it ends with it.
+        stays: bool,
+    },
 }
 
 /// Who gives a command.

@@ -53,6 +53,8 @@ pub struct Host {
     edit_ttl_ms: u64,
     started_unix_ms: u64,
     has_tty: bool,
+    /// The host's terminal was closed, and the program is ended for it.
+    lost_tty: bool,
     now: Now,
     rng: ChaCha20Rng,
     out: VecDeque<HostOutput>,
@@ -134,6 +136,7 @@ impl Host {
             edit_ttl_ms: config.edit_ttl_ms,
             started_unix_ms: now.unix_ms,
             has_tty: config.has_tty,
+            lost_tty: false,
             now,
             rng: ChaCha20Rng::from_seed(config.seed),
             out: VecDeque::from([main.beginning(now.unix_ms)]),
@@ -184,7 +187,7 @@ impl Host {
             HostInput::Entry { track, key, json } => self.on_entry(track, &key, json),
             HostInput::Exited { track, state } => self.on_exited(track, state),
             HostInput::Resized { track, size } => self.on_resized(track, size),
-            HostInput::Tty { attached } => self.on_tty(attached),
+            HostInput::Tty(news) => self.on_tty(news),
             HostInput::EarlyConnected { conn, peer, from } => {
                 self.on_connected(conn, PeerEndpoint::Proved(peer), from, None);
             }

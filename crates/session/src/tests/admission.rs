@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Actor, Command, CommandError, ConnId, HostConfig, HostInput, HostNotice, Phase, Reply, Stream,
-    ViewerConfig, ViewerInput, verbs,
+    TtyNews, ViewerConfig, ViewerInput, verbs,
 };
 
 /// A session that only invited people come into.
@@ -705,7 +705,7 @@ fn what_widens_waits_for_the_hosts_key_while_an_editor_is_here() {
     assert!(is_knocking(&world, bert));
     assert!(world.published.is_empty());
     // A host without a terminal: only a co-host's word.
-    world.host(HostInput::Tty { attached: false });
+    world.host(HostInput::Tty(TtyNews::Detached));
     for command in widening {
         let request = world.ask(Actor::Socket, command);
         assert!(matches!(
@@ -746,7 +746,7 @@ fn managed() -> (World, usize) {
 #[test]
 fn a_co_host_admits_grants_revokes_kicks_and_sets_the_mode_without_a_terminal() {
     let (mut world, olaf) = managed();
-    world.host(HostInput::Tty { attached: false });
+    world.host(HostInput::Tty(TtyNews::Detached));
     let bert = world.join(21, "bert");
     let door = world.seats[olaf].viewer.view().door.clone().unwrap();
     assert_eq!(door.allow, Some(AccessMode::Invited));

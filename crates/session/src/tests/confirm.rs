@@ -6,7 +6,8 @@ use pillion_proto::{AccessMode, Rights};
 
 use super::harness::*;
 use crate::{
-    Actor, Change, Command, CommandError, HostInput, HostNotice, Reply, Target, ViewerInput,
+    Actor, Change, Command, CommandError, HostInput, HostNotice, Reply, Target, TtyNews,
+    ViewerInput,
     host::{CONFIRM_WITHIN_US, Offer, Question, Unverified, WhoLine},
     verbs,
 };
@@ -283,7 +284,7 @@ fn commands_that_wait_for_a_yes_end_when_the_terminal_goes_and_are_few() {
     world.grant_edit("anna").unwrap();
     let requests: Vec<u64> = (0..20).map(|_| world.ask(Actor::Socket, token())).collect();
     assert_eq!(world.done.len(), 4);
-    world.host(HostInput::Tty { attached: false });
+    world.host(HostInput::Tty(TtyNews::Detached));
     assert!(requests.iter().all(|request| world.done[request].is_err()));
     assert!(requests[..16].iter().all(|one| is_gone(&world, *one)));
 }
@@ -500,4 +501,89 @@ fn whatever_the_socket_changed_is_said_at_the_terminal() {
         .command(Command::Ticket(verbs::Ticket { new: true }))
         .unwrap();
     assert_eq!(said(&world), []);
+}
+
+#[test]
+fn a_session_bound_to_its_terminal_moves_with_a_yes_once_others_typed() {
+    let attach = |takes_over| Command::Attach(verbs::Attach { takes_over });
+    let mut world = World::shared();
+    // Nobody else has typed: a command is the host's own.
+    let request = world.ask(Actor::Socket, attach(true));
+    assert!(matches!(world.done.remove(&request), Some(Ok(_))));
+
+    let mut world = after_an_editor(World::shared());
+    // One that may go on without its terminal may have any.
+    let request = world.ask(Actor::Socket, attach(false));
+    assert!(matches!(world.done.remove(&request), Some(Ok(_))));
+    assert!(said(&world).is_empty());
+
+    let request = world.ask(Actor::Socket, attach(true));
+    assert!(!world.done.contains_key(&request));
+    let question = asked(&world, request).unwrap();
+    assert_eq!(question.what, Offer::MoveTerminal);
+    world.host(HostInput::Confirmed {
+        request,
+        yes: false,
+    });
+    is_refused(&mut world, request);
+}
+
+#[test]
+fn what_becomes_of_the_hosts_terminal_is_told_to_viewers_and_written_down() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    for (news, told, logged) in [
+        (TtyNews::Moved, None, Some("moved")),
+        (
+            TtyNews::Detached,
+            Some("left their terminal"),
+            Some("detached"),
+        ),
+        // There is none to lose.
+        (TtyNews::Lost { stays: true }, None, None),
+        (
+            TtyNews::Attached,
+            Some("at their terminal again"),
+            Some("attached"),
+        ),
+        (TtyNews::Attached, None, None),
+        (
+            TtyNews::Lost { stays: true },
+            Some("lost their terminal; the session goes on"),
+            Some("lost"),
+        ),
+    ] {
+        world.seats[anna].events.clear();
+        world.log.clear();
+        world.host(HostInput::Tty(news));
+        let said = world.seats[anna].said().join("\n");
+        match told {
+            Some(told) => assert!(said.contains(told), "{news:?}: {said}"),
+            None => assert_eq!(said, "", "{news:?}"),
+        }
+        let states = world.logged();
+        let states: Vec<_> = states
+            .iter()
+            .filter(|event| event["event"] == "terminal")
+            .filter_map(|event| event["state"].as_str())
+            .collect();
+        assert_eq!(states, logged.into_iter().collect::<Vec<_>>(), "{news:?}");
+    }
+
+    // The program is ended for it: that is why the session ends.
+    world.host(HostInput::Tty(TtyNews::Attached));
+    world.host(HostInput::Tty(TtyNews::Lost { stays: false }));
+    world.host(HostInput::Exited {
+        track: TERMINAL,
+        state: pillion_proto::TrackState::Killed(1),
+    });
+    let ended = world.seats[anna]
+        .events
+        .iter()
+        .find_map(|event| match event {
+            crate::ViewerEvent::Ended { text, .. } => Some(text.clone()),
+            _ => None,
+        });
+    let ended = ended.unwrap();
+    assert!(ended.contains("the host's terminal was closed"), "{ended}");
 }

@@ -5,7 +5,7 @@ use pillion_proto::{FromViewer, InputStream, Intent, IntentMsg, JoinId, Rights};
 use proptest::prelude::*;
 
 use super::harness::*;
-use crate::{Actor, Command, HostInput, HostOutput, Stream, Target, ViewerInput, verbs};
+use crate::{Actor, Command, HostInput, HostOutput, Stream, Target, TtyNews, ViewerInput, verbs};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -219,9 +219,10 @@ fn take(world: &mut World, seat: usize, allowed: &mut Allowed, step: &Step) {
             }
         }
         Step::Cut(_) => world.cut(seat),
-        Step::Tty(attached) => world.host(HostInput::Tty {
-            attached: *attached,
-        }),
+        Step::Tty(attached) => world.host(HostInput::Tty(match attached {
+            true => TtyNews::Attached,
+            false => TtyNews::Detached,
+        })),
         Step::StopAndShare => {
             let _ = world.ask(Actor::Socket, Command::Stop(verbs::Stop {}));
             allowed.until_unix_ms.clear();

@@ -482,8 +482,8 @@ fn a_cut_restores_what_was_looked_at() {
 #[test]
 fn what_is_chosen_while_the_hello_is_on_its_way_is_looked_at() {
     let (mut world, second, anna) = two_terminals();
-    world.cut(anna);
     world.seats[anna].silent = true;
+    world.cut(anna);
     world.advance_ms(300);
     assert_eq!(world.seats[anna].phase(), &Phase::Joining);
     world.looks(anna, &[second]);

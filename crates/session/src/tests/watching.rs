@@ -5,7 +5,7 @@ use pillion_proto::PathKind;
 use pillion_screen::Size;
 
 use super::harness::*;
-use crate::{HostInput, LogEntry, Phase, Stream, ViewerInput};
+use crate::{HostInput, LogEntry, Phase, Stream, TtyNews, ViewerInput};
 
 /// Output with more behind it.
 fn floods(world: &mut World, text: &str) {
@@ -276,7 +276,7 @@ fn terminal_queries_are_answered_by_one_terminal_only() {
     world.join(11, "bert");
     world.prints("\x1b[5n");
     assert_eq!(world.program.answers, b"\x1b[0n");
-    world.host(HostInput::Tty { attached: true });
+    world.host(HostInput::Tty(TtyNews::Attached));
     world.prints("\x1b[5n");
     assert_eq!(world.program.answers, b"\x1b[0n");
 }

@@ -7,7 +7,7 @@ use pillion_caps::{Audience, Grant, GrantId, PublicKey, SecretKey, Terms, UnixMi
 use pillion_people::{Name, SubjectRef};
 use pillion_proto::{ParticipantId, Rights, TrackKind, TrackState};
 use pillion_screen::LineId;
-use pillion_session::{Actor, Command, HostInput, Phase, Target, ViewerInput, verbs};
+use pillion_session::{Actor, Command, HostInput, Phase, Target, TtyNews, ViewerInput, verbs};
 
 use super::{Event, Human, Sabotage, TERMINAL, World, invariants::token, viewing::Typed};
 use crate::link::Weather;
@@ -159,8 +159,11 @@ impl World {
                 let Some(side) = &mut self.host else { return };
                 side.has_tty = !side.has_tty;
                 side.always_headless = false;
-                let attached = side.has_tty;
-                self.tell_host(HostInput::Tty { attached });
+                let news = match side.has_tty {
+                    true => TtyNews::Attached,
+                    false => TtyNews::Detached,
+                };
+                self.tell_host(HostInput::Tty(news));
             }
             Act::Crash => self.crash(),
             Act::Exit => {

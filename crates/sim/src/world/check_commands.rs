@@ -258,6 +258,7 @@ impl World {
             | Command::Code(verbs::Code {})
             | Command::OpenTerminal(verbs::OpenTerminal { .. })
             | Command::CloseTrack(verbs::CloseTrack { .. }) => (false, true),
+            Command::Attach(attach) => (attach.takes_over, attach.takes_over),
             Command::Unknown(..) => (false, false),
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn describe(input: &HostInput) -> String {
         HostInput::Entry { track, key, json } => format!("entry {track} {key:?} {}", json.len()),
         HostInput::Exited { .. } => "exited".into(),
         HostInput::Resized { size, .. } => format!("resized {size}"),
-        HostInput::Tty { attached } => format!("tty {attached}"),
+        HostInput::Tty(news) => format!("tty {news:?}"),
         HostInput::EarlyConnected { conn, .. } => format!("connected early {}", conn.0),
         HostInput::HandshakeConfirmed { conn, .. } => format!("proved {}", conn.0),
         HostInput::Connected { conn, .. } => format!("connected {}", conn.0),

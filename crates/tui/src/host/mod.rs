@@ -83,6 +83,8 @@ pub enum HostAction {
         /// The answer.
         yes: bool,
     },
+    /// To leave this terminal; the session goes on without one.
+    Detach,
 }
 
 /// What the interface wants to do on the host's terminal, which the program draws on too.
@@ -434,6 +436,25 @@ impl HostUi {
         }
     }
 
+    /// The terminal is gone, or is about to show something else: nothing of what was drawn is there any
+    /// more. What waits for an answer is said again at the next one.
+    pub fn let_go(&mut self, now: Now) {
+        self.close_panel();
+        self.state = PanelState::Closed;
+        if self.shown.take().is_some() {
+            self.notices.hide(now);
+        }
+        self.keys = HostKeys::new(self.prefix);
+        self.esc_at = None;
+        self.titled = None;
+        self.alternate = false;
+        self.covered = RowSet::EMPTY;
+        self.unknown = false;
+        self.aside.clear();
+        self.probe = Probe::default();
+        self.place = Place::default();
+    }
+
     /// The moment for [`HostUi::paint`] didn't come within a second: title and bell say it. Only
     /// between the program's escape sequences; it may be in a synchronized update.
     pub fn fallback(&mut self, now: Now, screen: &Screen, out: &mut Vec<u8>) {
@@ -517,6 +538,7 @@ impl HostUi {
                     self.notices.remark(now, "Nobody is asking anything.");
                 }
             }
+            KeyCode::Char('d') => actions.push(HostAction::Detach),
             _ => self.open_panel(now, actions),
         }
     }
@@ -600,6 +622,7 @@ impl HostUi {
             Chosen::Answer => {
                 self.ask_first(true);
             }
+            Chosen::Detach => actions.push(HostAction::Detach),
             Chosen::Close => self.state = PanelState::Closing,
         }
     }

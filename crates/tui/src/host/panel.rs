@@ -35,6 +35,8 @@ pub(crate) enum Chosen {
     Link,
     /// A code to say aloud.
     Code,
+    /// To leave the terminal.
+    Detach,
     /// To close it.
     Close,
 }
@@ -47,7 +49,7 @@ struct Sure {
 }
 
 /// The keys of the list.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "↑↓ choose",
     "g let in or type",
     "n refuse (N for good)",
@@ -58,6 +60,7 @@ const KEYS: [&str; 11] = [
     "l link",
     "o code to say aloud",
     "s stop sharing",
+    "d detach",
     "q close",
 ];
 
@@ -156,6 +159,7 @@ impl Panel {
             _ if self.page.take().is_some() => Chosen::Nothing,
             'q' => Chosen::Close,
             _ if !alone => Chosen::Nothing,
+            'd' => Chosen::Detach,
             'g' | 'm' | 'l' | 'o' if !self.steady.is_settled() => {
                 self.message = "Too soon: read the panel, then press the key.".to_owned();
                 Chosen::Nothing

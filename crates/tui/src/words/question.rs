@@ -31,6 +31,7 @@ pub fn offer(what: &Offer) -> String {
         Offer::AccessMode(mode) => format!("Change who comes in, from now on (allow {mode})"),
         Offer::PublishLink => "Publish a link to this session".to_owned(),
         Offer::ExchangeCodes => "Exchange codes for this session".to_owned(),
+        Offer::MoveTerminal => "Move this session to another terminal".to_owned(),
     }
 }
 
@@ -49,6 +50,9 @@ pub fn who_line(line: &WhoLine) -> String {
         WhoLine::FirstToUse(uses) => format!("to the first {uses} people who use it"),
         WhoLine::WhoJoins(mode) => who_joins(*mode).to_owned(),
         WhoLine::Service(url) => format!("at {url}"),
+        WhoLine::NextAtTheTerminal => {
+            "the one who sits there says yes to questions like this one from then on".to_owned()
+        }
     }
 }
 

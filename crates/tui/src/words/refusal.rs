@@ -137,6 +137,19 @@ pub fn refusal(error: &CommandError) -> String {
             "too many commands wait for a yes at the host's terminal already; answer those first"
         }
         CommandError::NothingToConfirm => "there is nothing to confirm",
+        CommandError::NotAttachable => {
+            "this session was started without a terminal (its output goes to a file or a pipe), so none can be \
+             attached. Watch it with `pillion join`; a session for later is started with `pillion --share \
+             --detach`"
+        }
+        CommandError::InsideItself => {
+            "you are in this session already: a session can't be shown inside of itself"
+        }
+        CommandError::StartedInside => {
+            "this command was started inside the session, where others may type: run `pillion attach` in a \
+             terminal outside of it"
+        }
+        CommandError::OtherUser => "this session belongs to another user of this machine",
         CommandError::NotKnownHere => {
             "that is not known here: the host's pillion is older than yours"
         }

@@ -91,6 +91,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         | Reply::Share(_)
         | Reply::Ticket(_)
         | Reply::GrantLink(_)
+        | Reply::Attach(())
         | Reply::AccessList(_) => return None,
     })
 }

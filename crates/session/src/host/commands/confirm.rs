@@ -8,16 +8,18 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::UnixMillis;
+use pillion_proto::FromHost;
 
 use crate::host::{
     Host,
-    api::{Change, HostNotice},
+    api::{Change, HostNotice, TtyNews},
     commands::{
         question::Question,
         verbs::{Command, CommandError, Done, Reach, Reply},
     },
     principal::Principal,
 };
+use crate::words::sentence;
 
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
 pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
@@ -171,9 +173,33 @@ impl Host {
         Some(confirm)
     }
 
-    /// The host's terminal went away or came back.
-    pub(in crate::host) fn on_tty(&mut self, attached: bool) {
-        self.has_tty = attached;
+    /// The host's terminal came or went. Viewers hear of it, because nobody may be there to answer them.
+    pub(in crate::host) fn on_tty(&mut self, news: TtyNews) {
+        let had = std::mem::replace(
+            &mut self.has_tty,
+            matches!(news, TtyNews::Attached | TtyNews::Moved),
+        );
+        let (state, text) = match news {
+            TtyNews::Attached if had => return,
+            TtyNews::Attached => ("attached", "is at their terminal again"),
+            TtyNews::Moved => ("moved", ""),
+            _ if !had => return,
+            TtyNews::Detached => (
+                "detached",
+                "left their terminal; the session goes on without them",
+            ),
+            TtyNews::Lost { stays: true } => (
+                "lost",
+                "lost their terminal; the session goes on without them",
+            ),
+            TtyNews::Lost { stays: false } => ("lost", "closed their terminal; the session ends"),
+        };
+        self.lost_tty |= news == TtyNews::Lost { stays: false };
+        self.log_event(serde_json::json!({ "event": "terminal", "state": state }));
+        if self.sharing.on && !text.is_empty() {
+            let text = sentence(&format!("{} {text}", self.names.host));
+            self.broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);
+        }
         self.expire_confirms();
     }
 

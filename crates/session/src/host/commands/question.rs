@@ -62,6 +62,8 @@ pub enum Offer {
     PublishLink,
     /// Spoken codes for the session are exchanged.
     ExchangeCodes,
+    /// Another terminal becomes the host's own.
+    MoveTerminal,
 }
 
 /// A line of who gets it.
@@ -94,6 +96,8 @@ pub enum WhoLine {
     WhoJoins(AccessMode),
     /// The link service at this URL.
     Service(String),
+    /// The one who sits at the terminal from then on.
+    NextAtTheTerminal,
 }
 
 /// What nobody checked: whose word it is, and the word, cleaned.

@@ -35,6 +35,12 @@ impl Host {
         self.tracks.term(self.tracks.shown())
     }
 
+    /// Whether the program shows the alternate screen.
+    pub fn is_alternate(&self, track: TrackId) -> bool {
+        let term = self.tracks.term(track);
+        term.is_some_and(Terminal::is_alternate)
+    }
+
     /// Whether the program's output so far ends between two sequences, outside a synchronized update:
     /// where something may be drawn over it.
     pub fn at_ground(&self, track: TrackId) -> bool {

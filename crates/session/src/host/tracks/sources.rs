@@ -335,7 +335,10 @@ impl Host {
             return false;
         }
         let state = self.tracks.main;
-        let why = ending(state).unwrap_or_default();
+        let why = match self.lost_tty {
+            true => "the host's terminal was closed, which ended the program".to_owned(),
+            false => ending(state).unwrap_or_default(),
+        };
         if self.sharing.on {
             self.tell_tracks_now();
             self.end_sharing(&why);

@@ -10,6 +10,7 @@
 mod access_list;
 mod admit;
 mod allow;
+mod attach;
 mod ban;
 mod close_track;
 mod code;
@@ -42,6 +43,7 @@ use serde::{Deserialize, Serialize};
 pub use access_list::{AccessList, AccessListed};
 pub use admit::Admit;
 pub use allow::{Allow, Allowed};
+pub use attach::Attach;
 pub use ban::{Ban, Banned};
 pub use close_track::{CloseTrack, TrackClosed};
 pub use code::Code;
@@ -58,7 +60,7 @@ pub use revoke::{Revoke, Revoked};
 pub use set_access_mode::{AccessModeSet, SetAccessMode};
 pub use share::Share;
 pub use show_track::ShowTrack;
-pub use status::{SessionStatus, Status};
+pub use status::{SessionStatus, Status, TerminalStatus};
 pub use stop::Stop;
 pub use target::Target;
 pub use ticket::Ticket;
@@ -264,6 +266,8 @@ verbs! {
     19 "code" Code -> ();
     /// Who may join, and who is kept out.
     20 "allow" AccessList -> AccessListed;
+    /// Make another terminal the host's own.
+    21 "attach" Attach -> ();
     /// Open another terminal.
     22 "new" OpenTerminal -> TrackId;
     /// End a track's program, or forget a track that ended.

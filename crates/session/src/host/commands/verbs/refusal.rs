@@ -96,6 +96,14 @@ pub enum CommandError {
     NothingToConfirm,
     /// A verb, or something in it, that this version does not know.
     NotKnownHere,
+    /// The session was started without a terminal, so none can be attached.
+    NotAttachable,
+    /// The terminal that is to be attached is one of the session's own.
+    InsideItself,
+    /// The command that asks to attach was started inside the session, where others may type.
+    StartedInside,
+    /// The control socket was reached by another user of the machine.
+    OtherUser,
     /// There is no such track.
     NoSuchTrack(TrackId),
     /// It is no terminal, and only terminals are shown.
@@ -134,6 +142,9 @@ impl CommandError {
                 | CommandError::TerminalGone
                 | CommandError::NoTerminal
                 | CommandError::Withdrawn
+                | CommandError::InsideItself
+                | CommandError::StartedInside
+                | CommandError::OtherUser
         )
     }
 }

@@ -24,6 +24,21 @@ pub struct SessionStatus {
     pub started_unix_ms: u64,
     /// Edit can't be granted.
     pub read_only: bool,
+    /// The host's terminal. The driver knows more than the session of one that is not there.
+    #[serde(default)]
+    pub terminal: TerminalStatus,
+}
+
+/// How a session stands towards its host's terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TerminalStatus {
+    /// It was started without one, and none can be attached.
+    #[default]
+    None,
+    /// One is attached.
+    Attached,
+    /// None is attached at the moment.
+    Detached,
 }
 
 #[cfg(feature = "host")]
@@ -41,6 +56,10 @@ impl Run for Status {
             viewers: u32::try_from(host.members).unwrap_or(u32::MAX),
             started_unix_ms: host.started_unix_ms,
             read_only: host.read_only,
+            terminal: match host.has_tty {
+                true => TerminalStatus::Attached,
+                false => TerminalStatus::None,
+            },
         }))
     }
 }

@@ -1,0 +1,161 @@
+//! `pillion attach`: a session's terminal, here; and the same for a session that is just started.
+
+use std::process::{Child, ExitStatus};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use pillion::{
+    hosting::{Held, Holding, hold, process, wait_for_foreground},
+    session::{Reply, TerminalStatus, verbs},
+    sessions::{
+        control::{self, Left, Progress, Request, ToHolder, Wire},
+        select,
+    },
+    settings::paths::Paths,
+    source::HostTty,
+    store::{SessionState, SessionSummary, list},
+};
+use tokio::net::UnixStream;
+
+/// Examples of `attach`.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion attach            the only session, or the newest that has no terminal
+  pillion attach 26ab       this one, wherever it is attached now";
+
+/// Flags of `attach`.
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// The session (see `pillion ls`); the only one, or the newest without a terminal, by default.
+    #[arg(value_name = "SESSION")]
+    pub session: Option<String>,
+}
+
+/// Runs it; the exit code is the program's if it ends here.
+pub async fn run(paths: &Paths, args: &AttachArgs) -> Result<u8> {
+    let session = match &args.session {
+        Some(wanted) => select::running(paths, Some(wanted))?,
+        None => default_session(paths).await?,
+    };
+    let id = session.meta.id;
+    let Some(tty) = HostTty::open()? else {
+        bail!(
+            "there is no terminal here to attach: standard input and output must be one. \
+             `pillion join --text` prints a session without one"
+        );
+    };
+    wait_for_foreground(&tty)?;
+    let stream = control::connect(&paths.socket(&id)).await?;
+    let holding = hold(stream, tty).await?;
+    match holding.session {
+        None if holding.held == Held::Vanished => {
+            bail!("session {id} ended before this terminal was attached")
+        }
+        _ => Ok(said(paths, &id, holding.held, None)),
+    }
+}
+
+/// Starts a session in a process of its own, with this terminal as its own.
+pub async fn start_and_hold(paths: &Paths, tty: HostTty) -> Result<u8> {
+    wait_for_foreground(&tty)?;
+    let (mut child, stream) = process::start()?;
+    let Holding { session, held } = hold(unix_stream(stream)?, tty).await?;
+    match session {
+        // It has said itself why.
+        None if held == Held::Vanished => code(&mut child),
+        session => {
+            let id = session.unwrap_or_default();
+            Ok(said(paths, &id, held, Some(&mut child)))
+        }
+    }
+}
+
+/// Starts a session without a terminal, and returns when it runs.
+pub async fn wait_until_it_runs() -> Result<u8> {
+    let (mut child, stream) = process::start()?;
+    let mut wire = Wire::new(unix_stream(stream)?);
+    Ok(match wire.read().await? {
+        Some(Progress::Terminal(ToHolder::Left(_))) => 0,
+        Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
+            pillion::say!("pillion: {text}");
+            code
+        }
+        _ => code(&mut child)?,
+    })
+}
+
+/// Says how the holding ended; the exit code.
+fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>) -> u8 {
+    match held {
+        Held::Ended(code) => code,
+        Held::Failed(text, code) => {
+            pillion::say!("pillion: {text}");
+            code
+        }
+        Held::Left(Left::Detached) => {
+            pillion::say!(
+                "Detached from session {id}, which goes on. `pillion attach {id}` opens it again."
+            );
+            0
+        }
+        Held::Left(Left::TakenOver) => {
+            pillion::say!(
+                "Session {id} was attached to another terminal. `pillion attach {id}` takes it back."
+            );
+            0
+        }
+        Held::Left(Left::Lost) => 129,
+        Held::Signal(signal) => signal.exit_code(),
+        Held::Vanished => {
+            pillion::say!(
+                "pillion: the process of session {id} was killed, or crashed, and its program has ended. What \
+                 was recorded is in {}: `pillion export {id}` prints it, and `pillion --share --restart {id}` \
+                 starts the session again.",
+                paths.sessions.join(id).display()
+            );
+            child.map_or(1, |child| code(child).unwrap_or(1))
+        }
+    }
+}
+
+/// How a session's process ended that has nothing more to say.
+fn code(child: &mut Child) -> Result<u8> {
+    let status = child
+        .wait()
+        .context("how the session's process ended is not known")?;
+    Ok(exit_code(status))
+}
+
+fn exit_code(status: ExitStatus) -> u8 {
+    pillion::source::ExitStatus::from(status).code()
+}
+
+fn unix_stream(stream: std::os::unix::net::UnixStream) -> Result<UnixStream> {
+    stream.set_nonblocking(true)?;
+    Ok(UnixStream::from_std(stream)?)
+}
+
+/// The only session; where there are several, the newest that has no terminal.
+async fn default_session(paths: &Paths) -> Result<SessionSummary> {
+    let mut free = None;
+    let mut live: Vec<_> = list(&paths.sessions)?
+        .into_iter()
+        .filter(|session| session.state == SessionState::Live)
+        .collect();
+    if live.len() > 1 {
+        live.sort_by_key(|session| session.meta.started_unix_ms);
+        for session in live {
+            let socket = paths.socket(&session.meta.id);
+            let done = control::command(&socket, verbs::Status {}.into()).await;
+            if let Ok(Reply::Status(status)) = done.map(|done| done.reply)
+                && status.terminal == TerminalStatus::Detached
+            {
+                free = Some(session);
+            }
+        }
+    }
+    match free {
+        Some(session) => Ok(session),
+        None => select::running(paths, None),
+    }
+}
