@@ -8,7 +8,9 @@ use pillion_store::HistoryRead;
 
 use crate::{
     clock::unix_ms,
-    hosting::{Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay},
+    hosting::{
+        GRACE, Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay,
+    },
     identity::contacts::Contacts,
 };
 
@@ -25,7 +27,8 @@ impl Hosting {
         while let Some(output) = self.host.poll() {
             match output {
                 HostOutput::Write { track, seq, bytes } => {
-                    let Some(program) = program.as_deref_mut() else {
+                    let program = self.terminals.program(track, program.as_deref_mut());
+                    let Some(program) = program else {
                         continue;
                     };
                     let typed = program.write_remote(seq, bytes);
@@ -36,18 +39,26 @@ impl Hosting {
                         self.tell(HostInput::Written { track, seq });
                     }
                 }
-                HostOutput::Answer { bytes, .. } => {
-                    if let Some(program) = program.as_deref_mut() {
+                HostOutput::Answer { track, bytes } => {
+                    let program = self.terminals.program(track, program.as_deref_mut());
+                    if let Some(program) = program {
                         program.answer(bytes);
                     }
                 }
-                HostOutput::Spawn { track, .. } => {
-                    let why = "not here yet".to_owned();
-                    self.tell(HostInput::SpawnFailed { track, why });
+                HostOutput::Spawn {
+                    track,
+                    command,
+                    size,
+                } => self.spawn(track, command, size),
+                HostOutput::Terminate { track } => {
+                    let program = self.terminals.program(track, program.as_deref_mut());
+                    if let Some(program) = program {
+                        program.terminate(GRACE);
+                    }
                 }
-                HostOutput::Terminate { .. }
-                | HostOutput::Show { .. }
-                | HostOutput::SessionEnded { .. } => {}
+                HostOutput::Show { track } => self.terminals.show(track),
+                // The loop has seen the last of them end.
+                HostOutput::SessionEnded { .. } => {}
                 HostOutput::LinkChanged(seed) => {
                     self.links.ticket(seed);
                     self.tell_devices();
