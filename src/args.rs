@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admit, allow, attach, audit, ban, code, config, device, export, grant, host, id, join, kick,
-    link, ls, people, refuse, revoke, rm, share, stop, team, ticket, who,
+    admit, allow, attach, audit, ban, close, code, config, device, export, grant, host, id, join,
+    kick, link, ls, new, people, refuse, revoke, rm, share, stop, team, ticket, who,
 };
 
 /// Share a live terminal straight from your machine.
@@ -119,6 +119,13 @@ pub enum Cmd {
 
     /// Decline a knock or a request to type.
     Refuse(refuse::RefuseArgs),
+
+    /// Open another terminal in a session, and print its number.
+    #[command(after_long_help = new::EXAMPLES)]
+    New(new::NewArgs),
+
+    /// End a terminal of a session; one that ended is no longer listed.
+    Close(close::CloseArgs),
 
     /// Remove someone and block their key and proven identities. The token they came with ends, too.
     Kick(kick::KickArgs),

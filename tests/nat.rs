@@ -27,7 +27,7 @@ use iroh::EndpointAddr;
 use patchbay::{Device, IpSupport, Lab, Nat, Router};
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, NetOptions, RelayCa, RelayChoice, ViewerNet, random_bytes};
-use pillion_proto::{PathKind, TrackId};
+use pillion_proto::PathKind;
 use pillion_session::{HostInput, HostOutput, Stream, ViewerInput, ViewerOutput};
 use relay::Relay;
 use tokio::sync::oneshot;
@@ -450,10 +450,7 @@ async fn share(
             bytes,
         } = net.next_input().await
         {
-            let stream = Stream::Track {
-                track: TrackId(0),
-                epoch,
-            };
+            let stream = Stream::Track { id: epoch };
             net.apply(HostOutput::Send {
                 conn,
                 stream,
@@ -574,7 +571,7 @@ impl Typist {
                 self.begins.get_or_insert(kind);
             }
             ViewerInput::Received {
-                stream: Stream::Track { epoch, .. },
+                stream: Stream::Track { id: epoch },
                 ..
             } => {
                 self.echoes += 1;

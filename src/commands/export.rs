@@ -3,11 +3,13 @@
 use std::{
     io::{BufWriter, Write},
     path::PathBuf,
+    str::FromStr,
 };
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use pillion::{
+    proto::TrackId,
     sessions::{
         control::{self, Request},
         export, select,
@@ -33,9 +35,36 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value_t = ExportFormat::Txt)]
     pub format: ExportFormat,
 
+    /// Only this terminal, by its number; for a recording the one the session began with, by default.
+    #[arg(long, value_name = "N|all", default_value = "all")]
+    pub terminal: ExportedTerminal,
+
     /// Write to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Which terminals `export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportedTerminal {
+    /// Every one.
+    All,
+    /// One.
+    One(TrackId),
+}
+
+impl FromStr for ExportedTerminal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ExportedTerminal, String> {
+        match (text, text.parse()) {
+            ("all", _) => Ok(ExportedTerminal::All),
+            (_, Ok(number)) => Ok(ExportedTerminal::One(TrackId(number))),
+            (_, Err(_)) => Err(
+                "give a terminal's number, as `pillion ls SESSION` lists them, or \"all\"".into(),
+            ),
+        }
+    }
 }
 
 /// What `export` writes.
@@ -57,15 +86,11 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
     match &args.output {
         Some(file) => {
             let mut out = NamedFile::create(file)?;
-            write(&reader, args.format, &mut BufWriter::new(&mut out))
+            write(&reader, args, &mut BufWriter::new(&mut out))
                 .with_context(|| format!("{} could not be written whole", file.display()))?;
             out.finish()?;
         }
-        None => write(
-            &reader,
-            args.format,
-            &mut BufWriter::new(std::io::stdout().lock()),
-        )?,
+        None => write(&reader, args, &mut BufWriter::new(std::io::stdout().lock()))?,
     }
     if let Some(damage) = reader.torn_tail() {
         pillion::say!("{damage}");
@@ -73,10 +98,14 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-fn write(reader: &SessionReader, format: ExportFormat, out: &mut impl Write) -> Result<()> {
-    match format {
-        ExportFormat::Txt => export::text(reader, out)?,
-        ExportFormat::Cast => export::cast(reader, out)?,
+fn write(reader: &SessionReader, args: &ExportArgs, out: &mut impl Write) -> Result<()> {
+    let only = match args.terminal {
+        ExportedTerminal::All => None,
+        ExportedTerminal::One(track) => Some(track),
+    };
+    match args.format {
+        ExportFormat::Txt => export::text(reader, only, out)?,
+        ExportFormat::Cast => export::cast(reader, only.unwrap_or_default(), out)?,
     }
     Ok(out.flush()?)
 }

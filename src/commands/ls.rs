@@ -6,6 +6,7 @@ use pillion::{
     clock,
     identity::devices::{Running, Seen, silence},
     people::plain_name,
+    proto::{TrackKind, TrackState},
     screen::clean::clean_title,
     session::{Reply, SessionStatus, TerminalStatus, verbs},
     sessions::control,
@@ -16,6 +17,10 @@ use pillion::{
 /// Flags of `ls`.
 #[derive(Debug, Args)]
 pub struct LsArgs {
+    /// The terminals of this session instead.
+    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "all_devices"])]
+    pub session: Option<String>,
+
     /// Ended sessions too.
     #[arg(long)]
     pub all: bool,
@@ -31,6 +36,9 @@ pub struct LsArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
+    if let Some(session) = &args.session {
+        return terminals(paths, session, args.json).await;
+    }
     let mut rows = Vec::new();
     for session in list(&paths.sessions)? {
         let status = match session.state {
@@ -53,6 +61,68 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
         table(&rows)?;
     }
     Ok(())
+}
+
+/// `pillion ls SESSION`.
+async fn terminals(paths: &Paths, session: &str, json: bool) -> Result<()> {
+    let done = super::ask(paths, Some(session), verbs::ListTracks {}).await?;
+    let Reply::ListTracks(tracks) = done.reply else {
+        return Ok(());
+    };
+    if json {
+        let tracks = tracks.iter().map(|track| {
+            serde_json::json!({
+                "terminal": track.id.0,
+                "kind": kind(track.kind),
+                "title": track.title,
+                "state": track_state(track.state),
+                "opener": track.opener_name,
+                "size": track.size,
+                "shown": track.shown,
+                "viewers": track.viewers,
+            })
+        });
+        pillion::output!("{}", serde_json::Value::Array(tracks.collect()))?;
+        return Ok(());
+    }
+    pillion::output!(
+        "{:>8}  {:<24} {:<20} {:<16} {:>7}",
+        "TERMINAL",
+        "TITLE",
+        "STATE",
+        "OPENED BY",
+        "VIEWERS"
+    )?;
+    for track in &tracks {
+        let shown = if track.shown { "*" } else { "" };
+        pillion::output!(
+            "{:>8}  {:<24} {:<20} {:<16} {:>7}",
+            format!("{}{shown}", track.id),
+            clean_title(&track.title, 24),
+            track_state(track.state),
+            plain_name(&track.opener_name),
+            track.viewers
+        )?;
+    }
+    Ok(())
+}
+
+fn kind(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Terminal => "terminal",
+        TrackKind::Log => "log",
+        TrackKind::State => "state",
+        TrackKind::Unknown(_) => "unknown",
+    }
+}
+
+fn track_state(state: TrackState) -> String {
+    match state {
+        TrackState::Live => "running".to_owned(),
+        TrackState::Exited(code) => format!("ended with {code}"),
+        TrackState::Killed(signal) => format!("ended by signal {signal}"),
+        TrackState::Unknown(_) => "unknown".to_owned(),
+    }
 }
 
 /// `pillion ls --all-devices`.

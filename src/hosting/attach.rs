@@ -317,6 +317,7 @@ impl Hosting {
             return;
         }
         program.terminate(GRACE);
+        self.terminals.terminate();
         // It still hears how the program ended.
         self.leaving = Some(holder);
     }

@@ -28,6 +28,7 @@ pub mod process;
 mod pty;
 mod session_dir;
 mod shutdown;
+mod terminals;
 mod trust_source;
 
 use std::{
@@ -64,12 +65,13 @@ use crate::{
         overlay::Overlay,
         pty::Program as RunningProgram,
         session_dir::SessionFiles,
+        terminals::Terminals,
         trust_source::TrustSource,
     },
     identity::teams,
     sessions::{
         control::{FromHolder, Left, Progress, Server, ToHolder, Wire},
-        recording::Run,
+        recording::Recorder,
     },
     settings::paths::{Paths, private_dir},
 };
@@ -78,7 +80,7 @@ pub use holder::{Held, Holding, hold, wait_for_foreground};
 pub use link::LinkConfig as LinkWanted;
 pub use options::{Options, Terminal};
 
-/// The one track of a terminal session.
+/// The program that the session begins with.
 const TERMINAL: TrackId = TrackId(0);
 
 /// How long a program is given to end by itself once we are told to.
@@ -104,7 +106,7 @@ pub struct Hosting {
     log: SessionLog,
     packer: Packer,
     /// Which part of the log is this run's.
-    run: Run,
+    recorder: Recorder,
     /// Where the run before listened.
     sockets: Vec<SocketAddr>,
     log_failed: bool,
@@ -134,6 +136,7 @@ pub struct Hosting {
     code: Option<oneshot::Receiver<Result<String, String>>>,
     requests: u64,
     ended: Option<ExitStatus>,
+    terminals: Terminals,
 }
 
 /// Where a session's first terminal comes from.
@@ -153,6 +156,7 @@ enum LoopEvent {
     Code(Result<String, String>),
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
+    Other(TrackId, SourceEvent),
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
@@ -188,7 +192,7 @@ impl Hosting {
         let SessionFiles {
             log,
             key,
-            run,
+            recorder,
             ledger,
             records,
             link,
@@ -225,6 +229,7 @@ impl Hosting {
                 software: software(),
                 read_only: options.read_only,
                 edit_ttl_ms: options.edit_ttl.as_millis() as u64,
+                program: options.command.clone(),
                 size,
                 has_tty,
                 ledger,
@@ -260,7 +265,7 @@ impl Hosting {
             net: None,
             log,
             packer: Packer::default(),
-            run,
+            recorder,
             sockets,
             log_failed: false,
             clients: Clients::serve(server, &id),
@@ -272,6 +277,7 @@ impl Hosting {
             code: None,
             requests: 0,
             ended: None,
+            terminals: Terminals::new(),
         })
     }
 
@@ -447,6 +453,7 @@ impl Hosting {
         while self.ended.is_none() {
             self.apply_outputs(Some(&mut program), local.overlay.as_mut())
                 .await;
+            self.show_next(&mut program, &mut local).await;
             if let Some(overlay) = &mut local.overlay {
                 overlay
                     .paint(self.clock.now(), &mut self.host, &mut program)
@@ -481,6 +488,7 @@ impl Hosting {
                     }
                 }
                 LoopEvent::Source(None) => self.ended = Some(program.status()),
+                LoopEvent::Other(track, event) => self.other_event(track, event),
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -518,7 +526,10 @@ impl Hosting {
                 }
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
-                LoopEvent::Signal => program.terminate(GRACE),
+                LoopEvent::Signal => {
+                    program.terminate(GRACE);
+                    self.terminals.terminate();
+                }
                 LoopEvent::Held(hold) => {
                     if let Some(overlay) = &mut local.overlay {
                         overlay.held(hold);
@@ -553,6 +564,7 @@ impl Hosting {
         let net = &mut self.net;
         let links = &mut self.links;
         let code = &mut self.code;
+        let others = &mut self.terminals;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -570,6 +582,7 @@ impl Hosting {
             trust = self.believed.news() => LoopEvent::Trust(trust),
             found = self.lists.next() => LoopEvent::KeyLists(found),
             event = program.next() => LoopEvent::Source(event),
+            (track, event) = others.next() => LoopEvent::Other(track, event),
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
@@ -593,20 +606,18 @@ impl Hosting {
         match event {
             SourceEvent::Output(bytes) => {
                 let more = program.more();
-                self.tell(HostInput::Output {
-                    track: TERMINAL,
-                    bytes,
-                    more,
-                });
+                let track = self.terminals.shown();
+                self.tell(HostInput::Output { track, bytes, more });
             }
             SourceEvent::Written { upto } => {
+                let track = self.terminals.shown();
                 for seq in program.written(upto) {
-                    self.tell(HostInput::Written { seq });
+                    self.tell(HostInput::Written { track, seq });
                 }
             }
             // Seen to before.
             SourceEvent::TtyGone => {}
-            SourceEvent::Exited(status) => self.ended = Some(status),
+            SourceEvent::Exited(status) => self.shown_exited(status),
         }
     }
 
@@ -614,10 +625,9 @@ impl Hosting {
     fn resize(&mut self, size: Size, program: &RunningProgram, overlay: Option<&mut Overlay>) {
         self.size = size;
         program.resize(size);
-        self.tell(HostInput::Resized {
-            track: TERMINAL,
-            size,
-        });
+        let track = self.terminals.shown();
+        self.tell(HostInput::Resized { track, size });
+        self.resize_others(size);
         if let Some(overlay) = overlay {
             overlay.resized();
         }
@@ -626,7 +636,8 @@ impl Hosting {
     /// Types what the person here typed.
     fn write_local(&mut self, program: &mut RunningProgram, bytes: bytes::Bytes) {
         if let Some(upto) = program.write_local(bytes).discarded {
-            self.tell(HostInput::Discarded { upto });
+            let track = self.terminals.shown();
+            self.tell(HostInput::Discarded { track, upto });
         }
     }
 

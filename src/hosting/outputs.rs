@@ -8,9 +8,10 @@ use pillion_store::HistoryRead;
 
 use crate::{
     clock::unix_ms,
-    hosting::{Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay},
+    hosting::{
+        GRACE, Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay,
+    },
     identity::contacts::Contacts,
-    sessions::recording,
 };
 
 /// How long viewers are given to hear that the session has ended.
@@ -25,31 +26,45 @@ impl Hosting {
     ) {
         while let Some(output) = self.host.poll() {
             match output {
-                HostOutput::Write { seq, bytes, .. } => {
-                    let Some(program) = program.as_deref_mut() else {
+                HostOutput::Write { track, seq, bytes } => {
+                    let program = self.terminals.program(track, program.as_deref_mut());
+                    let Some(program) = program else {
                         continue;
                     };
                     let typed = program.write_remote(seq, bytes);
                     if let Some(upto) = typed.discarded {
-                        self.tell(HostInput::Discarded { upto });
+                        self.tell(HostInput::Discarded { track, upto });
                     }
                     if typed.written {
-                        self.tell(HostInput::Written { seq });
+                        self.tell(HostInput::Written { track, seq });
                     }
                 }
-                HostOutput::Answer { bytes, .. } => {
-                    if let Some(program) = program.as_deref_mut() {
+                HostOutput::Answer { track, bytes } => {
+                    let program = self.terminals.program(track, program.as_deref_mut());
+                    if let Some(program) = program {
                         program.answer(bytes);
                     }
                 }
+                HostOutput::Spawn {
+                    track,
+                    command,
+                    size,
+                } => self.spawn(track, command, size),
+                HostOutput::Terminate { track } => {
+                    let program = self.terminals.program(track, program.as_deref_mut());
+                    if let Some(program) = program {
+                        program.terminate(GRACE);
+                    }
+                }
+                HostOutput::Show { track } => self.terminals.show(track),
+                // The loop has seen the last of them end.
+                HostOutput::SessionEnded { .. } => {}
                 HostOutput::LinkChanged(seed) => {
                     self.links.ticket(seed);
                     self.tell_devices();
                 }
                 HostOutput::Log(entry) => {
-                    if let Err(error) =
-                        recording::append(&mut self.log, self.run, &entry, unix_ms())
-                    {
+                    if let Err(error) = self.recorder.append(&mut self.log, &entry, unix_ms()) {
                         tracing::warn!(%error, "an entry was not logged");
                     }
                 }
@@ -117,7 +132,7 @@ impl Hosting {
 
     /// What of the log a job wants, if anything.
     fn history_read(&self, job: &HistoryJob) -> Option<HistoryRead> {
-        let track = self.run.track(job.track).ok()?;
+        let track = self.recorder.place(job.track)?;
         let read = || {
             self.log
                 .history_read(track, job.from.0, job.count, job.max_bytes)

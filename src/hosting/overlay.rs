@@ -12,7 +12,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_proto::TrackId;
 use pillion_screen::{
     Modes, Screen, Size,
     emit::{Resume, emit_left, emit_moved},
@@ -154,7 +153,7 @@ impl Overlay {
         // What the program goes on to print is not for this terminal.
         let hold = tokio::time::timeout(DRAWING, writer.hold(HoldMode::Skip)).await;
         if let Ok(hold) = hold {
-            host.capture(TrackId(0), &mut self.screen);
+            host.capture(host.shown(), &mut self.screen);
             self.bytes.clear();
             emit_left(&self.screen, &mut self.bytes);
             self.gate = Gate::Held(hold);
@@ -172,6 +171,11 @@ impl Overlay {
         self.behind_panel = None;
         self.wanted_since_us = None;
         self.unfit = false;
+    }
+
+    /// The terminal that is drawn on.
+    pub fn writer(&self) -> Option<TtyWriter> {
+        self.writer.clone()
     }
 
     /// Whether the terminal takes no output any more.
@@ -263,7 +267,7 @@ impl Overlay {
         let Some(writer) = self.writer.clone() else {
             return;
         };
-        self.anew |= self.primary_unknown && !host.is_alternate(TrackId(0));
+        self.anew |= self.primary_unknown && !host.is_alternate(host.shown());
         if self.anew {
             return self.paint_anew(now, host, program).await;
         }
@@ -301,9 +305,9 @@ impl Overlay {
             if !catch_up(now, host, program) {
                 return self.release().await;
             }
-            host.capture(TrackId(0), &mut self.screen);
-            if !host.at_ground(TrackId(0)) {
-                let between = host.between_sequences(TrackId(0));
+            host.capture(host.shown(), &mut self.screen);
+            if !host.at_ground(host.shown()) {
+                let between = host.between_sequences(host.shown());
                 if !(panel && late) {
                     self.unfit = true;
                     if self.behind_panel.is_some() {
@@ -376,13 +380,13 @@ impl Overlay {
         if !catch_up(now, host, program) {
             return;
         }
-        if !host.at_ground(TrackId(0)) && !late {
+        if !host.at_ground(host.shown()) && !late {
             // The terminal must not see the end of a sequence whose beginning it has not seen.
             hold.set_mode(HoldMode::Skip);
             self.unfit = true;
             return;
         }
-        host.capture(TrackId(0), &mut self.screen);
+        host.capture(host.shown(), &mut self.screen);
         self.bytes.clear();
         emit_moved(&self.screen, &host.resume(), &mut self.bytes);
         hold.keep(&self.bytes);
@@ -450,7 +454,7 @@ impl Overlay {
             if let Gate::Held(hold) | Gate::Drawn(hold) = &mut self.gate {
                 hold.discard_kept();
             }
-            host.capture(TrackId(0), &mut self.screen);
+            host.capture(host.shown(), &mut self.screen);
             self.ui
                 .paint(now, &self.screen, &host.resume(), &mut self.bytes);
         } else {
@@ -464,7 +468,7 @@ impl Overlay {
     /// Takes the notice away and lets the program's output through. The session must not have taken in
     /// any that the terminal has not.
     async fn yield_to_output(&mut self, now: Now, host: &Host) {
-        host.capture(TrackId(0), &mut self.screen);
+        host.capture(host.shown(), &mut self.screen);
         self.bytes.clear();
         self.ui
             .before_output(now, &self.screen, &host.resume(), &mut self.bytes);
@@ -503,7 +507,7 @@ fn catch_up(now: Now, host: &mut Host, program: &mut Program) -> bool {
         match event {
             SourceEvent::Output(bytes) => {
                 let input = HostInput::Output {
-                    track: TrackId(0),
+                    track: host.shown(),
                     bytes,
                     more: false,
                 };

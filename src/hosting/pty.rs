@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -90,6 +91,23 @@ impl Program {
             self.status = Some(*status);
         }
         event
+    }
+
+    /// [`Program::next`], for who waits for several.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceEvent>> {
+        if let Some(event) = self.next.take() {
+            return Poll::Ready(Some(event));
+        }
+        let event = self.source.poll_next(cx);
+        if let Poll::Ready(Some(SourceEvent::Exited(status))) = &event {
+            self.status = Some(*status);
+        }
+        event
+    }
+
+    /// Whether it has ended, as far as it was read.
+    pub fn has_ended(&self) -> bool {
+        self.status.is_some()
     }
 
     /// Takes what is there already, without waiting.

@@ -7,11 +7,11 @@ use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, Refusal, SecretKey};
 use pillion_session::{Records, SubscribedKeyList};
-use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, StoreError};
+use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, SessionReader, StoreError};
 
 use crate::{
     clock::unix_ms,
-    sessions::recording::{self, Run},
+    sessions::recording::{self, Recorder, Run},
 };
 
 /// The document of the session's secret key.
@@ -33,7 +33,7 @@ const MAX_SOCKETS: usize = 8;
 pub(super) struct SessionFiles {
     pub(super) log: SessionLog,
     pub(super) key: SecretKey,
-    pub(super) run: Run,
+    pub(super) recorder: Recorder,
     /// The ledger as it stands.
     pub(super) ledger: Ledger,
     /// Where the host keeps what it is told from here on.
@@ -58,8 +58,8 @@ impl SessionFiles {
         let (ledger_writer, _) = log.open_ledger()?;
         Ok(SessionFiles {
             records: SessionRecords::new(&log, ledger_writer),
+            recorder: Recorder::new(&log, Run::FIRST, &[]),
             log,
-            run: Run::FIRST,
             ledger: Ledger::new(key.public()),
             key,
             link: None,
@@ -75,6 +75,7 @@ impl SessionFiles {
     /// another session, and without its ledger anybody who was put out could come back.
     pub(super) fn again(sessions: &Path, id: &str, meta: SessionMeta) -> Result<SessionFiles> {
         let mut log = SessionLog::reopen(sessions, id)?;
+        let earlier = recording::tracks(&SessionReader::open(sessions, id)?);
         let key = seed(&log, KEY)?
             .map(|seed| SecretKey::from_bytes(&seed))
             .filter(|key| session_id(key) == id)
@@ -94,18 +95,13 @@ impl SessionFiles {
             runs,
             ..meta.clone()
         });
-        let run = run.with_context(|| {
-            format!(
-                "session {id} was started too often to be recorded once more; `pillion --share` starts a new one"
-            )
-        })?;
         log.begin_again(meta)?;
         recording::start_again(&mut log, run, unix_ms())?;
         Ok(SessionFiles {
             records: SessionRecords::new(&log, ledger_writer),
+            recorder: Recorder::new(&log, run, &earlier),
             log,
             key,
-            run,
             ledger,
             link,
             sockets,

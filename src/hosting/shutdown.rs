@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use pillion_proto::TrackState;
 use pillion_session::{HostInput, Stream};
 use pillion_source::ExitStatus;
 
 use crate::{
     clock::unix_ms,
-    hosting::{Hosting, RunningProgram, TERMINAL, overlay::Overlay},
+    hosting::{Hosting, RunningProgram, overlay::Overlay, terminals::state_of},
     sessions::control::ToHolder,
 };
 
@@ -37,15 +36,11 @@ impl Hosting {
         }
         let holder = holder.or_else(|| self.leaving.take());
         self.last_requests(&mut program).await;
-        let state = match status {
-            ExitStatus::Code(code) => TrackState::Exited(code),
-            ExitStatus::Signal(signal) => TrackState::Killed(signal),
-            ExitStatus::Unknown => TrackState::Exited(1),
-        };
-        self.tell(HostInput::Exited {
-            track: TERMINAL,
-            state,
-        });
+        let (track, state) = (self.terminals.shown(), state_of(status));
+        self.terminals.ended(track, status);
+        // What counts is how the program ended that the session began with.
+        let status = self.terminals.first().unwrap_or(status);
+        self.tell(HostInput::Exited { track, state });
         self.apply_outputs(Some(&mut program), None).await;
         if let Some(devices) = self.devices.take() {
             devices.end().await;

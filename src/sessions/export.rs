@@ -6,36 +6,107 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pillion_proto::TrackId;
-use pillion_screen::{Decoder, Line, Screen, Wrap, emit, history};
+use pillion_proto::{Entry, TrackId, TrackKind};
+use pillion_screen::{Decoder, Line, Screen, Wrap, clean::clean_title, emit, history};
 use pillion_store::{GapKind, SessionReader};
 
 use crate::{
     clock,
-    sessions::recording::{self, Run},
+    sessions::recording::{self, RecordedTrack, Run},
 };
 
 /// History lines read from the log at once.
 const LINES_AT_ONCE: u32 = 4096;
 /// Encoded bytes of history read from the log at once.
 const BYTES_AT_ONCE: usize = 1 << 20;
-/// The terminal's track.
-const TRACK: TrackId = TrackId(0);
 
-/// Writes all history lines, then those that left the screen but were not final yet, and then what was
-/// on the screen last, as plain text; of a session that was started again, one run after the other.
+/// Writes tracks as plain text, one after the other: of a terminal all history lines, then those that left the
+/// screen but were not final yet, and then what was on the screen last; of a log its entries. Only one of them
+/// if `only` names one. Of a session that was started again, one run after the other.
 ///
 /// # Errors
-/// The log cannot be read or `out` not written.
-pub fn text(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
+/// The log cannot be read or `out` not written, or it has no such track.
+pub fn text(reader: &SessionReader, only: Option<TrackId>, out: &mut impl Write) -> Result<()> {
     let again = recording::started_again(reader);
-    for run in Run::all(reader.meta()) {
-        if run != Run::FIRST {
+    let tracks = chosen(reader, only)?;
+    let mut run = Run::FIRST;
+    for (at, track) in tracks.iter().enumerate() {
+        if track.run != run {
+            run = track.run;
             writeln!(out, "[{}]", began(run, &again))?;
         }
-        run_text(reader, run, out)?;
+        let is_alone = tracks.iter().filter(|other| other.run == run).count() == 1;
+        if !is_alone || (only.is_none() && track.track != MAIN) {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            let title = clean_title(&track.title, MAX_TITLE);
+            writeln!(out, "[{} {}: {title}]", kind_name(track.kind), track.track)?;
+        }
+        match track.kind {
+            TrackKind::Terminal => terminal_text(reader, track, out)?,
+            TrackKind::Log => log_text(reader, track, out)?,
+            TrackKind::State | TrackKind::Unknown(_) => {
+                writeln!(
+                    out,
+                    "[this Pillion can't read it: it is older than the one that wrote it]"
+                )?;
+            }
+        }
     }
     Ok(())
+}
+
+/// The program that a run begins with.
+const MAIN: TrackId = TrackId(0);
+
+/// Longest title that is written, in characters.
+const MAX_TITLE: usize = 64;
+
+fn kind_name(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Terminal => "terminal",
+        TrackKind::Log => "log",
+        TrackKind::State | TrackKind::Unknown(_) => "track",
+    }
+}
+
+/// The tracks of every run, or the one that is named.
+fn chosen(reader: &SessionReader, only: Option<TrackId>) -> Result<Vec<RecordedTrack>> {
+    let mut tracks = recording::tracks(reader);
+    tracks.sort_by_key(|track| (track.run, track.track));
+    if let Some(only) = only {
+        let there: Vec<String> = tracks.iter().map(|one| one.track.to_string()).collect();
+        tracks.retain(|track| track.track == only);
+        if tracks.is_empty() {
+            anyhow::bail!(
+                "this session has no terminal {only}; it has {}",
+                there.join(", ")
+            );
+        }
+    }
+    Ok(tracks)
+}
+
+/// The entries of a log, one a line.
+fn log_text(reader: &SessionReader, track: &RecordedTrack, out: &mut impl Write) -> Result<()> {
+    let mut next = 0;
+    loop {
+        let chunks = reader.history_range(track.place(), next, LINES_AT_ONCE, BYTES_AT_ONCE)?;
+        let before = next;
+        for chunk in chunks {
+            for entry in Entry::decode_all(&chunk.bytes).context("a part of the log is damaged")? {
+                if entry.number >= next {
+                    next = entry.number + 1;
+                    out.write_all(&entry.json)?;
+                    out.write_all(b"\n")?;
+                }
+            }
+        }
+        if next == before {
+            return Ok(());
+        }
+    }
 }
 
 /// Says that a run began, and when if the log knows.
@@ -45,11 +116,14 @@ fn began(run: Run, again: &BTreeMap<Run, u64>) -> String {
     format!("the session was started again{at}")
 }
 
-fn run_text(reader: &SessionReader, run: Run, out: &mut impl Write) -> Result<()> {
-    let track = run.track(TRACK)?;
+fn terminal_text(
+    reader: &SessionReader,
+    track: &RecordedTrack,
+    out: &mut impl Write,
+) -> Result<()> {
     let mut next = 0;
     loop {
-        let chunks = reader.history_range(track, next, LINES_AT_ONCE, BYTES_AT_ONCE)?;
+        let chunks = reader.history_range(track.place(), next, LINES_AT_ONCE, BYTES_AT_ONCE)?;
         if chunks.is_empty() {
             break;
         }
@@ -68,7 +142,7 @@ fn run_text(reader: &SessionReader, run: Run, out: &mut impl Write) -> Result<()
             break;
         }
     }
-    let margin = margin(reader, run, next)?;
+    let margin = margin(reader, track, next)?;
     let mut goes_on = None;
     for line in margin.values() {
         missing(next, line.id.0, out)?;
@@ -76,7 +150,7 @@ fn run_text(reader: &SessionReader, run: Run, out: &mut impl Write) -> Result<()
         next = line.id.0 + 1;
         goes_on = line.continued.then_some(line.id.0);
     }
-    let Some(screen) = last_screen(reader, run)? else {
+    let Some(screen) = last_screen(reader, track)? else {
         return Ok(());
     };
     // The line the screen begins in may have begun above it.
@@ -90,9 +164,9 @@ fn run_text(reader: &SessionReader, run: Run, out: &mut impl Write) -> Result<()
 }
 
 /// The lines between the history's end, which is `from`, and the screen, as the log has them last.
-fn margin(reader: &SessionReader, run: Run, from: u64) -> Result<BTreeMap<u64, Line>> {
+fn margin(reader: &SessionReader, track: &RecordedTrack, from: u64) -> Result<BTreeMap<u64, Line>> {
     let mut lines = BTreeMap::new();
-    for stored in reader.frames(run.margin_track(TRACK)?, 0) {
+    for stored in reader.frames(track.margin_place(), 0) {
         let chunk = match stored {
             Ok(stored) => {
                 recording::margin(&stored).context("a part of the recording is damaged")?
@@ -166,16 +240,16 @@ fn last_lines(screen: &Screen, from: u64, out: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-fn last_screen(reader: &SessionReader, run: Run) -> Result<Option<Screen>> {
+fn last_screen(reader: &SessionReader, track: &RecordedTrack) -> Result<Option<Screen>> {
     let mut screen = None;
-    replay(reader, run, |_, now| {
+    replay(reader, track, |_, now| {
         screen = Some(now.clone());
         Ok(())
     })?;
     Ok(screen)
 }
 
-/// Writes an asciicast v3 recording: what `asciinema play` plays.
+/// Writes an asciicast v3 recording of one terminal: what `asciinema play` plays.
 ///
 /// The format is <https://docs.asciinema.org/manual/asciicast/v3/>: a header object, then one
 /// `[seconds since the event before, code, data]` a line; `o` is output, `r` a resize, `m` a marker,
@@ -183,14 +257,19 @@ fn last_screen(reader: &SessionReader, run: Run) -> Result<Option<Screen>> {
 ///
 /// # Errors
 /// The log cannot be read or `out` not written.
-pub fn cast(reader: &SessionReader, out: &mut impl Write) -> Result<()> {
+pub fn cast(reader: &SessionReader, terminal: TrackId, out: &mut impl Write) -> Result<()> {
     let meta = reader.meta();
     let again = recording::started_again(reader);
     let mut before: Option<Screen> = None;
     let mut last_ms = None;
-    for run in Run::all(meta) {
-        let mut is_first = true;
-        replay(reader, run, |at_ms, screen| {
+    for track in &chosen(reader, Some(terminal))? {
+        if track.kind != TrackKind::Terminal {
+            anyhow::bail!(
+                "{terminal} is no terminal, and only terminals can be played; export it as text"
+            );
+        }
+        let (run, mut is_first) = (track.run, true);
+        replay(reader, track, |at_ms, screen| {
             let mut bytes = Vec::new();
             match &before {
                 None => {
@@ -251,10 +330,10 @@ fn event(
 /// until the next snapshot: a state is shown whole or not at all.
 fn replay(
     reader: &SessionReader,
-    run: Run,
+    track: &RecordedTrack,
     mut each: impl FnMut(u64, &Screen) -> Result<()>,
 ) -> Result<()> {
-    let track = run.track(TRACK)?;
+    let track = track.place();
     let mut lost = lost_frames(reader, track)?.into_iter().peekable();
     let mut decoder = Decoder::new();
     // Nothing to build on yet.
@@ -287,7 +366,7 @@ fn replay(
 }
 
 /// Where frames of a track are missing: the first key of each gap, ascending.
-fn lost_frames(reader: &SessionReader, track: u16) -> Result<Vec<u64>> {
+fn lost_frames(reader: &SessionReader, track: u32) -> Result<Vec<u64>> {
     let mut lost = Vec::new();
     for gap in reader.gaps() {
         let gap = gap?;

@@ -1,60 +1,183 @@
 //! How a session's log entries are laid out in the store, which sees opaque bytes under ascending
 //! numbers.
 //!
-//! A session that is started again has a new terminal, whose lines and frames begin at nought. So each
-//! run has tracks of its own in the log; events are numbered through.
+//! A session that is started again has new tracks, whose numbers, lines and frames begin at nought. So each
+//! run has a table of its own of which track is where in the log; events are numbered through.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use pillion_proto::TrackId;
+use pillion_proto::{TrackId, TrackKind};
 use pillion_screen::{HistoryChunk, LineId};
 use pillion_session::LogEntry;
 use pillion_store::{AppendError, SessionLog, SessionMeta, SessionReader};
 
-/// Tracks a run may have, and runs a session may have: both are part of a track's number in the log,
-/// below the bit of [`Run::margin_track`].
-const MAX_TRACKS: u16 = 16;
-const MAX_RUNS: u16 = 1 << 11;
-
 /// One run of a session, from one start of its host to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Run(u16);
+pub struct Run(u32);
 
 impl Run {
     /// The run a session begins with.
     pub const FIRST: Run = Run(0);
 
-    /// The run that a session's description is of; `None` beyond the most there can be.
-    pub fn newest(meta: &SessionMeta) -> Option<Run> {
-        let number = u16::try_from(meta.runs.checked_sub(1)?).ok()?;
-        (number < MAX_RUNS).then_some(Run(number))
+    /// The run that a session's description is of.
+    pub fn newest(meta: &SessionMeta) -> Run {
+        Run(meta.runs.saturating_sub(1))
+    }
+}
+
+/// What the event of a new track is called.
+const TRACK: &str = "track";
+
+/// A track of some run, as the log's table has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedTrack {
+    /// Whose run.
+    pub run: Run,
+    /// Its number there.
+    pub track: TrackId,
+    /// Kind.
+    pub kind: TrackKind,
+    /// What it was called at first.
+    pub title: String,
+    /// Where its frames and its history are in the log.
+    place: u32,
+}
+
+impl RecordedTrack {
+    /// Where its frames and its history are in the log.
+    pub fn place(&self) -> u32 {
+        self.place
     }
 
-    /// Every run of a session so far, from the first.
-    pub fn all(meta: &SessionMeta) -> impl Iterator<Item = Run> + use<> {
-        let newest = Run::newest(meta).map_or(MAX_RUNS - 1, |run| run.0);
-        (0..=newest).map(Run)
+    /// Where the lines between its history and its screen are: beside it, as frames of their own.
+    pub fn margin_place(&self) -> u32 {
+        self.place + 1
     }
+}
 
-    /// Where a track of this run is in the log.
-    ///
-    /// # Errors
-    /// A track from 16 on, which no session has.
-    pub fn track(self, track: TrackId) -> Result<u16, RecordError> {
-        match track.0 < MAX_TRACKS {
-            true => Ok(self.0 * MAX_TRACKS + track.0),
-            false => Err(RecordError::Track(track.0)),
+/// The log's table of tracks: every track of every run, in the order in which they began. Entries that are
+/// damaged are left out.
+pub fn tracks(reader: &SessionReader) -> Vec<RecordedTrack> {
+    let events = reader.events(0).filter_map(Result::ok);
+    let tracks = events.filter_map(|event| {
+        let object: serde_json::Value = serde_json::from_slice(&event.bytes).ok()?;
+        if object["event"] != TRACK {
+            return None;
+        }
+        let number = |field: &str| u32::try_from(object[field].as_u64()?).ok();
+        Some(RecordedTrack {
+            run: Run(number("run")?.checked_sub(1)?),
+            track: TrackId(number("track")?),
+            kind: u8::try_from(number("kind")?).ok()?.into(),
+            title: object["title"].as_str().unwrap_or_default().to_owned(),
+            place: number("place").filter(|place| *place < u32::MAX)?,
+        })
+    });
+    tracks.collect()
+}
+
+/// Where the tracks of the run that is recorded are in the log: each run has a table of its own, because its
+/// tracks begin at nought again, and a place in the log is never used twice.
+#[derive(Debug)]
+pub struct Recorder {
+    run: Run,
+    places: BTreeMap<TrackId, u32>,
+    next: u32,
+}
+
+impl Recorder {
+    /// For a log's next run, behind what is in it. `earlier` is its table so far.
+    pub fn new(log: &SessionLog, run: Run, earlier: &[RecordedTrack]) -> Recorder {
+        let table = earlier.iter().map(|track| track.place.saturating_add(2));
+        let next = table.max().unwrap_or_default().max(log.next_track());
+        Recorder {
+            run,
+            places: BTreeMap::new(),
+            next,
         }
     }
 
-    /// Where the lines between the track's history and its screen are: beside it, as frames of their
-    /// own.
+    /// Where a track of this run is in the log; `None` for one that it knows nothing of.
+    pub fn place(&self, track: TrackId) -> Option<u32> {
+        self.places.get(&track).copied()
+    }
+
+    fn known(&self, track: TrackId) -> Result<u32, RecordError> {
+        self.place(track).ok_or(RecordError::Track(track))
+    }
+
+    /// Notes a new track, and its place.
+    fn begin(
+        &mut self,
+        log: &mut SessionLog,
+        track: TrackId,
+        kind: TrackKind,
+        title: &str,
+        unix_ms: u64,
+    ) -> Result<(), RecordError> {
+        let place = self.next;
+        self.next = place.checked_add(2).ok_or(RecordError::Full)?;
+        self.places.insert(track, place);
+        let event = serde_json::json!({
+            "event": TRACK, "run": self.run.0 + 1, "track": track.0, "kind": u8::from(kind),
+            "title": title, "place": place,
+        });
+        Ok(log.append_event(unix_ms, event.to_string().as_bytes())?)
+    }
+
+    /// Appends an entry. Whether a frame stands alone is told by its key: numbers are doubled, and odd for
+    /// those that do.
     ///
     /// # Errors
-    /// As for [`Run::track`].
-    pub fn margin_track(self, track: TrackId) -> Result<u16, RecordError> {
-        self.track(track).map(|track| track | 1 << 15)
+    /// Entries out of order or too large, or of a track that did not begin; never the disk, see
+    /// [`SessionLog::health`].
+    pub fn append(
+        &mut self,
+        log: &mut SessionLog,
+        entry: &LogEntry,
+        now_ms: u64,
+    ) -> Result<(), RecordError> {
+        match entry {
+            LogEntry::Track {
+                track,
+                kind,
+                title,
+                unix_ms,
+            } => self.begin(log, *track, *kind, title, *unix_ms)?,
+            LogEntry::Frame {
+                track,
+                number,
+                snapshot,
+                unix_ms,
+                raw,
+            } => {
+                let key = number.saturating_mul(2) | u64::from(*snapshot);
+                log.append_frame(self.known(*track)?, key, *unix_ms, raw)?;
+            }
+            LogEntry::History {
+                track,
+                first,
+                count,
+                bytes,
+            } => log.append_history(self.known(*track)?, first.0, *count, now_ms, bytes)?,
+            LogEntry::Margin {
+                track,
+                unix_ms,
+                first,
+                count,
+                bytes,
+            } => {
+                let place = self.known(*track)? + 1;
+                let mut body = Vec::with_capacity(MARGIN_HEAD + bytes.len());
+                body.extend_from_slice(&first.0.to_le_bytes());
+                body.extend_from_slice(&count.to_le_bytes());
+                body.extend_from_slice(bytes);
+                log.append_frame(place, log.next_frame(place), *unix_ms, &body)?;
+            }
+            LogEntry::Event { unix_ms, json } => log.append_event(*unix_ms, json.as_bytes())?,
+        }
+        Ok(())
     }
 }
 
@@ -78,7 +201,7 @@ pub fn started_again(reader: &SessionReader) -> BTreeMap<Run, u64> {
     let again = events.filter_map(|event| {
         let object: serde_json::Value = serde_json::from_slice(&event.bytes).ok()?;
         let number = object["run"].as_u64()?.checked_sub(1)?;
-        let run = Run(u16::try_from(number).ok()?);
+        let run = Run(u32::try_from(number).ok()?);
         (object["event"] == STARTED_AGAIN).then_some((run, event.at_ms))
     });
     again.collect()
@@ -90,9 +213,12 @@ pub enum RecordError {
     /// Out of order or too large.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// No session has so many tracks.
-    #[error("track {0} can't be recorded: a session has tracks 0 to 15")]
-    Track(u16),
+    /// Of a track that the log was not told of.
+    #[error("track {0} can't be recorded: the log does not know that it began")]
+    Track(TrackId),
+    /// A session that was started billions of times.
+    #[error("the log has no room for another track")]
+    Full,
 }
 
 /// A frame read back from a log.
@@ -104,53 +230,6 @@ pub struct RecordedFrame<'a> {
     pub snapshot: bool,
     /// The uncompressed body.
     pub raw: &'a [u8],
-}
-
-/// Appends an entry. Whether a frame stands alone is told by its key: numbers are doubled, and odd for
-/// those that do.
-///
-/// # Errors
-/// Entries out of order or too large; never the disk, see [`SessionLog::health`].
-pub fn append(
-    log: &mut SessionLog,
-    run: Run,
-    entry: &LogEntry,
-    now_ms: u64,
-) -> Result<(), RecordError> {
-    match entry {
-        LogEntry::Frame {
-            track,
-            number,
-            snapshot,
-            unix_ms,
-            raw,
-        } => {
-            let key = number.saturating_mul(2) | u64::from(*snapshot);
-            log.append_frame(run.track(*track)?, key, *unix_ms, raw)?;
-        }
-        LogEntry::History {
-            track,
-            first,
-            count,
-            bytes,
-        } => log.append_history(run.track(*track)?, first.0, *count, now_ms, bytes)?,
-        LogEntry::Margin {
-            track,
-            unix_ms,
-            first,
-            count,
-            bytes,
-        } => {
-            let track = run.margin_track(*track)?;
-            let mut body = Vec::with_capacity(MARGIN_HEAD + bytes.len());
-            body.extend_from_slice(&first.0.to_le_bytes());
-            body.extend_from_slice(&count.to_le_bytes());
-            body.extend_from_slice(bytes);
-            log.append_frame(track, log.next_frame(track), *unix_ms, &body)?;
-        }
-        LogEntry::Event { unix_ms, json } => log.append_event(*unix_ms, json.as_bytes())?,
-    }
-    Ok(())
 }
 
 /// Bytes of a margin before its lines: the first line's id, and how many there are.
@@ -180,7 +259,7 @@ pub fn frame(stored: &pillion_store::Frame) -> RecordedFrame<'_> {
 mod tests {
     use super::*;
 
-    fn meta(runs: u32) -> SessionMeta {
+    fn meta() -> SessionMeta {
         SessionMeta {
             id: "s".to_owned(),
             name: String::new(),
@@ -190,34 +269,97 @@ mod tests {
             rows: 24,
             host: String::new(),
             pid: 1,
-            runs,
+            runs: 1,
         }
     }
 
-    #[test]
-    fn no_two_tracks_of_any_runs_share_a_number() {
-        let mut numbers = std::collections::BTreeSet::new();
-        let runs: Vec<Run> = Run::all(&meta(2048)).collect();
-        assert_eq!(runs.len(), 2048);
-        for run in &runs {
-            for track in 0..MAX_TRACKS {
-                assert!(numbers.insert(run.track(TrackId(track)).unwrap()));
-                assert!(numbers.insert(run.margin_track(TrackId(track)).unwrap()));
-            }
-            assert!(run.track(TrackId(16)).is_err());
+    fn begins(track: u32, title: &str) -> LogEntry {
+        LogEntry::Track {
+            track: TrackId(track),
+            kind: TrackKind::Terminal,
+            title: title.to_owned(),
+            unix_ms: 1,
         }
-        // As they were before sessions could be started again.
-        assert_eq!(runs[0].track(TrackId(0)).unwrap(), 0);
-        assert_eq!(runs[0].margin_track(TrackId(0)).unwrap(), 1 << 15);
+    }
+
+    fn frame_of(track: u32, raw: &str) -> LogEntry {
+        LogEntry::Frame {
+            track: TrackId(track),
+            number: 1,
+            snapshot: true,
+            unix_ms: 1,
+            raw: Bytes::copy_from_slice(raw.as_bytes()),
+        }
+    }
+
+    /// What each track's frames hold, by run and track.
+    fn read(root: &std::path::Path) -> Vec<(u32, u32, String, String)> {
+        let reader = SessionReader::open(root, "s").unwrap();
+        let read = |of: &RecordedTrack| {
+            let frames = reader.frames(of.place(), 0).map(Result::unwrap);
+            let raw = frames.map(|stored| String::from_utf8(frame(&stored).raw.to_vec()).unwrap());
+            (of.run.0, of.track.0, of.title.clone(), raw.collect())
+        };
+        tracks(&reader).iter().map(read).collect()
     }
 
     #[test]
-    fn a_description_out_of_bounds_names_no_run() {
-        assert_eq!(Run::newest(&meta(1)), Some(Run(0)));
-        assert_eq!(Run::newest(&meta(2048)), Some(Run(2047)));
-        for runs in [0, 2049, u32::MAX] {
-            assert_eq!(Run::newest(&meta(runs)), None);
-            assert!(Run::all(&meta(runs)).count() <= 2048);
+    fn a_track_is_found_by_run_and_number() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("sessions");
+        let mut log = SessionLog::create(&root, meta()).unwrap();
+        let mut recorder = Recorder::new(&log, Run::FIRST, &[]);
+        let first = [
+            begins(0, "sh"),
+            frame_of(0, "first"),
+            begins(7, "top"),
+            frame_of(7, "seventh"),
+            // One of which nothing is recorded.
+            begins(9, "idle"),
+        ];
+        for entry in &first {
+            recorder.append(&mut log, entry, 1).unwrap();
+        }
+        let unknown = recorder.append(&mut log, &frame_of(8, "x"), 1);
+        assert!(matches!(unknown, Err(RecordError::Track(TrackId(8)))));
+        log.end(2, "done").unwrap();
+
+        let earlier = tracks(&SessionReader::open(&root, "s").unwrap());
+        let mut log = SessionLog::reopen(&root, "s").unwrap();
+        log.begin_again(meta()).unwrap();
+        let mut recorder = Recorder::new(&log, Run(1), &earlier);
+        for entry in [begins(0, "sh"), frame_of(0, "again")] {
+            recorder.append(&mut log, &entry, 1).unwrap();
+        }
+        log.end(3, "done").unwrap();
+        let text = |run, track, title: &str, raw: &str| (run, track, title.into(), raw.into());
+        assert_eq!(
+            read(&root),
+            [
+                text(0, 0, "sh", "first"),
+                text(0, 7, "top", "seventh"),
+                text(0, 9, "idle", ""),
+                text(1, 0, "sh", "again"),
+            ]
+        );
+    }
+
+    #[test]
+    fn thousands_of_tracks_are_told_apart() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("sessions");
+        let mut log = SessionLog::create(&root, meta()).unwrap();
+        let mut recorder = Recorder::new(&log, Run::FIRST, &[]);
+        for track in 0..3000 {
+            recorder.append(&mut log, &begins(track, ""), 1).unwrap();
+            let frame = frame_of(track, &track.to_string());
+            recorder.append(&mut log, &frame, 1).unwrap();
+        }
+        log.end(2, "done").unwrap();
+        let read = read(&root);
+        assert_eq!(read.len(), 3000);
+        for (_, track, _, raw) in read {
+            assert_eq!(raw, track.to_string());
         }
     }
 }

@@ -529,7 +529,8 @@ impl ViewerLoop {
                 _ => continue,
             };
             match event {
-                ViewerEvent::Changed => {}
+                // Logs are not shown in a terminal yet.
+                ViewerEvent::Changed | ViewerEvent::Entries(_) => {}
                 ViewerEvent::Said(text) => news.said.push(text),
                 ViewerEvent::Answered(answer) => news.said.extend(words::answered(&answer)),
                 ViewerEvent::History(lines) => news.history.push(lines),

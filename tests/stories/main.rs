@@ -24,6 +24,7 @@ mod processes;
 mod queries;
 mod same_screen;
 mod story;
+mod terminals;
 mod typing;
 mod untrusted;
 mod who;

@@ -21,16 +21,12 @@ use iroh::{
 };
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, NetOptions, RelayChoice, ViewerNet, random_bytes};
-use pillion_proto::TrackId;
 use pillion_session::{HostInput, HostOutput, Stream, ViewerInput, ViewerOutput};
 
 const ROUNDS: usize = 20_000;
 const JOINS: usize = 50;
 const KEY: [u8; 20] = [b'k'; 20];
-const TRACK: Stream = Stream::Track {
-    track: TrackId(0),
-    epoch: 0,
-};
+const TRACK: Stream = Stream::Track { id: 0 };
 const INPUT: Stream = Stream::Input { epoch: 0 };
 const BARE_ALPN: &[u8] = b"bare";
 

@@ -30,10 +30,7 @@ use pillion_session::{
 use pipe::Pipe;
 
 const CONTROL: Stream = Stream::Control;
-const TRACK: Stream = Stream::Track {
-    track: TrackId(0),
-    epoch: 0,
-};
+const TRACK: Stream = Stream::Track { id: 0 };
 
 /// One end of a connection, as a driver has it.
 struct End {
@@ -298,6 +295,7 @@ impl Session {
                 software: "test".to_owned(),
                 read_only: false,
                 edit_ttl_ms: 1_000_000,
+                program: "sh".into(),
                 size: Size::clamped(80, 24),
                 has_tty: true,
                 ledger: Ledger::new(key(1).public()),
@@ -385,9 +383,10 @@ impl Session {
                         self.host.handle(self.now, signed);
                     }
                     HostOutput::Send { stream, bytes, .. } => self.at_host.send(stream, bytes),
-                    HostOutput::Write { seq, bytes, .. } => {
+                    HostOutput::Write { track, seq, bytes } => {
                         self.typed.extend(bytes);
-                        self.host.handle(self.now, HostInput::Written { seq });
+                        self.host
+                            .handle(self.now, HostInput::Written { track, seq });
                     }
                     _ => {}
                 }

@@ -15,14 +15,11 @@ use iroh::{
 };
 use pillion_caps::Binding;
 use pillion_net::{NetOptions, RelayChoice, ViewerNet, limits};
-use pillion_proto::{ALPN, PathKind, StreamKind, TrackId};
+use pillion_proto::{ALPN, PathKind, StreamKind};
 use pillion_session::{HostInput, HostOutput, Stream, ViewerInput, ViewerOutput};
 
 const INPUT: Stream = Stream::Input { epoch: 0 };
-const TRACK: Stream = Stream::Track {
-    track: TrackId(0),
-    epoch: 0,
-};
+const TRACK: Stream = Stream::Track { id: 0 };
 
 #[tokio::test]
 async fn both_ends_know_each_other_and_hold_the_same_exported_key() {
@@ -58,14 +55,7 @@ async fn every_kind_of_stream_carries_bytes_under_its_name() {
         b"hello"
     );
     host.apply(to_viewer(conn, Stream::Control, "welcome"));
-    host.apply(to_viewer(
-        conn,
-        Stream::Track {
-            track: TrackId(3),
-            epoch: 5,
-        },
-        "snapshot",
-    ));
+    host.apply(to_viewer(conn, Stream::Track { id: 5 }, "snapshot"));
     let mut seen = Vec::new();
     host_hears(&mut host, "the other streams", |input| {
         if let HostInput::Received { stream, bytes, .. } = input {
@@ -153,24 +143,13 @@ async fn a_replaced_track_stream_ends_and_the_next_one_begins() {
         conn,
         stream: TRACK,
     });
-    host.apply(to_viewer(
-        conn,
-        Stream::Track {
-            track: TrackId(0),
-            epoch: 9,
-        },
-        "new",
-    ));
+    host.apply(to_viewer(conn, Stream::Track { id: 9 }, "new"));
     let (mut ended, mut new) = (false, Vec::new());
     viewer_hears(&mut viewer, "the new epoch", |input| {
         match input {
             ViewerInput::StreamEnded { stream: TRACK } => ended = true,
             ViewerInput::Received {
-                stream:
-                    Stream::Track {
-                        track: TrackId(0),
-                        epoch: 1,
-                    },
+                stream: Stream::Track { id: 1 },
                 bytes,
             } => new.extend(bytes),
             _ => {}
@@ -192,14 +171,7 @@ async fn a_stream_the_viewer_gives_up_ends_at_both_sides() {
     let sending = async {
         for _ in 0..100 {
             host.apply(to_viewer(conn, TRACK, vec![0; 1000]));
-            host.apply(to_viewer(
-                conn,
-                Stream::Track {
-                    track: TrackId(0),
-                    epoch: 1,
-                },
-                ".",
-            ));
+            host.apply(to_viewer(conn, Stream::Track { id: 1 }, "."));
             tokio::select! { _ = host.next_input() => {} _ = tokio::task::yield_now() => {} }
         }
     };
@@ -207,7 +179,7 @@ async fn a_stream_the_viewer_gives_up_ends_at_both_sides() {
     let listening = viewer_hears(&mut viewer, "the new stream", |input| {
         match input {
             ViewerInput::Received {
-                stream: Stream::Track { epoch: 1, .. },
+                stream: Stream::Track { id: 1 },
                 bytes,
             } => dots += bytes.len(),
             ViewerInput::Received { stream, .. } => panic!("{stream:?} was given up"),

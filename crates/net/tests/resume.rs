@@ -20,10 +20,7 @@ use pillion_session::{
     Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
-const TRACK: Stream = Stream::Track {
-    track: TrackId(0),
-    epoch: 0,
-};
+const TRACK: Stream = Stream::Track { id: 0 };
 
 /// What is said in a first flight: three packets.
 const FIRST_WORDS: &[u8] = &[b'r'; 3000];
@@ -283,6 +280,8 @@ impl Session {
             software: "test".into(),
             read_only: false,
             edit_ttl_ms: 3_600_000,
+
+            program: "sh".into(),
             size: (120, 40).try_into().unwrap(),
             has_tty: true,
             ledger,

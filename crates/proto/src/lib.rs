@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! control  viewer ⇄ host   hello, roster, rights, requests, acknowledgements   one per connection
-//! input    viewer → host   numbered keystrokes                                 one per connection
-//! track    host → viewer   a snapshot, then frames                             one per track and epoch
+//! input    viewer → host   numbered intents                                     one per connection
+//! track    host → viewer   a snapshot, then frames                             one per track looked at
 //! history  viewer ⇄ host   one request, one reply                              as many as are asked
 //! ```
 //!
@@ -36,11 +36,12 @@ pub use link::{
 pub use pillion_caps::{AccessMode, Right, Rights, UnknownAccessMode};
 
 pub use message::{
-    Accepted, Ack, CommandAnswer, CommandRequest, Dropped, Ended, FrameMsg, FromHost, FromViewer,
-    GrantProof, GrantPush, Hello, HistoryReply, HistoryRequest, InputStream, Intent, IntentMsg,
-    JoinId, KnockInfo, Knocks, Notice, ParticipantId, ParticipantInfo, PathKind, Ping,
-    ProtocolError, Refused, RefusedCode, RequestAnswer, Resume, RightChanged, RosterChange,
-    SnapshotMsg, StreamKind, TrackId, TrackInfo, TrackMsg, TrackState, Waiting, Welcome,
+    Accepted, Ack, Activity, CommandAnswer, CommandRequest, Dropped, Ended, Entry, FrameMsg,
+    FromHost, FromViewer, GrantProof, GrantPush, Hello, HistoryReply, HistoryRequest, HostShows,
+    InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks, LogState, Notice, ParticipantId,
+    ParticipantInfo, PathKind, Ping, ProtocolError, Refused, RefusedCode, RequestAnswer, Resume,
+    RightChanged, RosterChange, SnapshotMsg, StreamKind, Subscribe, TrackId, TrackInfo, TrackKind,
+    TrackMsg, TrackState, TracksChange, Waiting, Welcome,
 };
 pub use text::Text;
 pub use ticket::{GrantToken, Ticket, TicketError, link_for_endpoint};

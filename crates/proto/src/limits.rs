@@ -58,8 +58,29 @@ pub const MAX_PADDING: usize = 4096;
 /// Most participants named in one roster message; a larger roster comes in several.
 pub const MAX_ROSTER_PART: usize = 256;
 
-/// Most tracks of a session.
+/// Most tracks that are live at once in a session.
 pub const MAX_TRACKS: usize = 64;
+
+/// Most tracks named in one message: those that are live, and those that ended a moment ago.
+pub const MAX_TRACKS_PART: usize = 128;
+
+/// Most tracks a viewer looks at at once.
+pub const MAX_SUBSCRIPTIONS: usize = 16;
+
+/// Longest entry of a log track, in bytes of JSON.
+pub const MAX_ENTRY: usize = 16 * 1024;
+
+/// Longest key of such an entry, in characters.
+pub const MAX_ENTRY_KEY: usize = 64;
+
+/// Most entries that a log track's state holds: the newest of each key, and of those without one.
+pub const MAX_FOLDED: usize = 512;
+
+/// Most of them without a key: what was said last.
+pub const MAX_FOLDED_TAIL: usize = 64;
+
+/// Most bytes of their JSON and keys together: what somebody who comes is sent.
+pub const MAX_FOLDED_BYTES: usize = 256 * 1024;
 
 /// Most addresses a ticket may carry.
 pub const MAX_TICKET_ADDRS: usize = 16;

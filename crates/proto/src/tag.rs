@@ -22,6 +22,8 @@ pub mod viewer {
     pub const RESUME: u8 = 8;
     /// [`CommandRequest`](crate::CommandRequest), version 1.
     pub const COMMAND: u8 = 9;
+    /// [`Subscribe`](crate::Subscribe), version 1.
+    pub const SUBSCRIBE: u8 = 10;
 }
 
 /// Control stream, host → viewer.
@@ -44,8 +46,8 @@ pub mod host {
     pub const ENDED: u8 = 71;
     /// [`Dropped`](crate::Dropped), version 1.
     pub const DROPPED: u8 = 72;
-    /// [`TrackInfo`](crate::TrackInfo), version 1.
-    pub const TRACK: u8 = 73;
+    /// [`TracksChange`](crate::TracksChange), version 1.
+    pub const TRACKS: u8 = 73;
     /// [`GrantPush`](crate::GrantPush), version 1.
     pub const GRANT: u8 = 74;
     /// [`Notice`](crate::Notice), version 1.
@@ -56,6 +58,10 @@ pub mod host {
     pub const COMMAND_ANSWER: u8 = 77;
     /// [`Knocks`](crate::Knocks), to those who manage, version 1.
     pub const KNOCKS: u8 = 78;
+    /// [`HostShows`](crate::HostShows), version 1.
+    pub const SHOWS: u8 = 79;
+    /// [`Activity`](crate::Activity), version 1.
+    pub const ACTIVITY: u8 = 80;
 }
 
 /// Input stream, viewer → host.

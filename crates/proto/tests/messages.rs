@@ -69,9 +69,14 @@ fn samples() -> Vec<(&'static str, Any)> {
         silent: false,
     };
     let track = TrackInfo {
-        id: TrackId(0),
-        name: Text::cut("sh"),
+        id: TrackId(300),
+        kind: TrackKind::Terminal,
+        title: Text::cut("sh"),
         state: TrackState::Exited(-1),
+        opener: ParticipantId(2),
+        cols: 80,
+        rows: 24,
+        visible_from: 9,
     };
     let right = RightChanged {
         right: Rights::EDIT,
@@ -100,6 +105,10 @@ fn samples() -> Vec<(&'static str, Any)> {
                 grants: vec![proof.clone()],
                 read_only: true,
                 claims: vec![Bytes::from_static(b"claim"), Bytes::new()],
+                subscribe: Subscribe {
+                    follow: false,
+                    tracks: vec![TrackId(300), TrackId(1)],
+                },
             })),
         ),
         (
@@ -123,8 +132,10 @@ fn samples() -> Vec<(&'static str, Any)> {
                     newest: Version(300),
                 },
                 padding: Bytes::from_static(&[0; 3]),
+                track: Some(TrackId(2)),
             }),
         ),
+        ("subscribe", FromViewer::Subscribe(Subscribe::FOLLOW)),
         (
             "command",
             FromViewer::Command(CommandRequest {
@@ -150,6 +161,7 @@ fn samples() -> Vec<(&'static str, Any)> {
                 read_only: false,
                 accepted: 5,
                 tracks: vec![track.clone()],
+                shows: TrackId(1),
             })),
         ),
         (
@@ -176,6 +188,7 @@ fn samples() -> Vec<(&'static str, Any)> {
             FromHost::Accepted(Accepted {
                 upto: 3,
                 host_seq: 400,
+                track: Some(TrackId(1)),
             }),
         ),
         ("pong", FromHost::Pong(Ping { nonce: 128 })),
@@ -191,9 +204,28 @@ fn samples() -> Vec<(&'static str, Any)> {
             FromHost::Dropped(Dropped {
                 upto: 9,
                 text: text.clone(),
+                track: None,
             }),
         ),
-        ("track_info", FromHost::Track(track)),
+        (
+            "tracks",
+            FromHost::Tracks(TracksChange {
+                changed: vec![track],
+                gone: vec![TrackId(1)],
+            }),
+        ),
+        (
+            "shows",
+            FromHost::Shows(HostShows {
+                track: TrackId(300),
+            }),
+        ),
+        (
+            "activity",
+            FromHost::Activity(Activity {
+                tracks: vec![TrackId(1), TrackId(2)],
+            }),
+        ),
         (
             "grant",
             FromHost::Grant(GrantPush {
@@ -240,7 +272,56 @@ fn samples() -> Vec<(&'static str, Any)> {
             bytes: Bytes::from_static(b"ls\r"),
         },
     };
+    let intent = |id, what| {
+        Any::Input(IntentMsg {
+            id,
+            waited_ms: 0,
+            edit_epoch: 1,
+            what,
+        })
+    };
+    let entry = Entry {
+        number: 7,
+        key: Text::cut("plan"),
+        json: Bytes::from_static(b"{}"),
+    };
+    let state = LogState {
+        next: 8,
+        entries: vec![entry.clone()],
+    };
+    let mut entries = BytesMut::new();
+    entry.encode(&mut entries);
     let streams = [
+        (
+            "intent_open",
+            intent(
+                2,
+                Intent::Open {
+                    title: Text::cut("logs"),
+                },
+            ),
+        ),
+        (
+            "intent_close",
+            intent(3, Intent::Close { track: TrackId(2) }),
+        ),
+        (
+            "log_snapshot",
+            Any::Track(TrackMsg::Snapshot(SnapshotMsg {
+                number: 200,
+                echoed: 0,
+                payload: state.encode(),
+            })),
+        ),
+        (
+            "log_frame",
+            Any::Track(TrackMsg::Frame(FrameMsg {
+                number: 201,
+                echoed: 0,
+                reset: false,
+                payload: entries.freeze(),
+            })),
+        ),
         (
             "input_open",
             Any::InputStream(InputStream {
@@ -253,6 +334,7 @@ fn samples() -> Vec<(&'static str, Any)> {
             Any::Track(TrackMsg::Open {
                 track: TrackId(0),
                 epoch: 3,
+                kind: TrackKind::Log,
             }),
         ),
         (
@@ -368,13 +450,21 @@ fn an_intent_of_a_newer_version_keeps_its_number() {
 }
 
 #[test]
-fn a_state_or_a_mode_of_a_newer_version_reaches_the_viewer_as_unknown() {
+fn a_state_a_kind_or_a_mode_of_a_newer_version_reaches_the_viewer_as_unknown() {
     let info = TrackInfo {
         id: TrackId(1),
-        name: Text::cut("x"),
+        kind: TrackKind::Unknown(200),
+        title: Text::cut("x"),
         state: TrackState::Unknown(9),
+        opener: ParticipantId(0),
+        cols: 0,
+        rows: 0,
+        visible_from: 0,
     };
-    let any = Any::Host(FromHost::Track(info));
+    let any = Any::Host(FromHost::Tracks(TracksChange {
+        changed: vec![info],
+        gone: vec![],
+    }));
     assert_eq!(any.decode_like(&any.encode()), Ok(Some(any)));
     let read = FromHost::decode(tag::host::KNOCKS, &[77, 0]);
     let knocks = Knocks {
@@ -427,6 +517,18 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
         Any::Viewer(FromViewer::Resume(Resume {
             versions: VersionRange::OURS,
             padding: long(limits::MAX_PADDING + 1),
+            track: None,
+        })),
+        Any::Viewer(FromViewer::Subscribe(Subscribe {
+            follow: true,
+            tracks: vec![TrackId(1); limits::MAX_SUBSCRIPTIONS + 1],
+        })),
+        Any::Host(FromHost::Activity(Activity {
+            tracks: vec![TrackId(1); limits::MAX_TRACKS_PART + 1],
+        })),
+        Any::Host(FromHost::Tracks(TracksChange {
+            changed: vec![],
+            gone: vec![TrackId(1); limits::MAX_TRACKS_PART + 1],
         })),
         Any::Host(FromHost::Grant(GrantPush {
             grant: long(limits::MAX_GRANT + 1),
@@ -502,6 +604,46 @@ fn text_over_its_bound_is_cut_when_made_and_refused_when_read() {
     encode_message(&mut out, tag::host::NOTICE, &long);
     let notice = samples().pop().unwrap().1;
     assert!(notice.decode_like(&out).is_err());
+}
+
+fn entry(number: u64, length: usize) -> Entry {
+    Entry {
+        number,
+        key: Text::cut("k"),
+        json: Bytes::from(vec![b'x'; length]),
+    }
+}
+
+#[test]
+fn entries_of_a_log_are_bounded_and_in_order() {
+    let read = |entries: &[Entry]| {
+        let mut out = BytesMut::new();
+        for entry in entries {
+            entry.encode(&mut out);
+        }
+        Entry::decode_all(&out)
+    };
+    let good = [entry(1, 3), entry(7, limits::MAX_ENTRY)];
+    assert_eq!(read(&good), Ok(good.to_vec()));
+    assert!(read(&[entry(1, limits::MAX_ENTRY + 1)]).is_err());
+    assert!(read(&[entry(7, 1), entry(7, 1)]).is_err());
+    assert!(read(&[entry(7, 1), entry(1, 1)]).is_err());
+    let mut out = BytesMut::new();
+    entry(7, 3).encode(&mut out);
+    for end in 1..out.len() {
+        assert!(Entry::decode_all(&out[..end]).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn the_state_of_a_log_is_bounded_and_holds_nothing_to_come() {
+    let state = |next, entries: Vec<Entry>| LogState { next, entries };
+    let good = state(8, vec![entry(1, 3), entry(7, 0)]);
+    assert_eq!(LogState::decode(&good.encode()), Ok(good.clone()));
+    assert!(LogState::decode(&state(7, good.entries).encode()).is_err());
+    let many = (0..=limits::MAX_FOLDED as u64).map(|number| entry(number, 0));
+    assert!(LogState::decode(&state(1000, many.collect()).encode()).is_err());
+    assert!(LogState::decode(&[0; 7]).is_err());
 }
 
 fn postcard_string(text: &str) -> Vec<u8> {
@@ -587,5 +729,7 @@ proptest! {
         let _ = TrackMsg::decode(tag, &payload);
         let _ = HistoryRequest::decode(tag, &payload);
         let _ = HistoryReply::decode(tag, &payload);
+        let _ = Entry::decode_all(&payload);
+        let _ = LogState::decode(&payload);
     }
 }

@@ -67,7 +67,7 @@ impl Pen {
 }
 
 /// What the program running in a terminal has set up there and a [`Screen`] does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resume {
     /// How the program draws next.
     pub pen: Style,

@@ -42,6 +42,8 @@ impl Session {
             software: "bench".into(),
             read_only: false,
             edit_ttl_ms: 3_600_000,
+
+            program: "sh".into(),
             size: Size::clamped(80, 24),
             has_tty: true,
             ledger: Ledger::new(secret(0).public()),
@@ -133,8 +135,8 @@ impl Session {
                         let viewer = &mut self.viewers[conn.0 as usize];
                         viewer.handle(now, ViewerInput::Received { stream, bytes });
                     }
-                    HostOutput::Write { seq, .. } => {
-                        self.host.handle(now, HostInput::Written { seq });
+                    HostOutput::Write { track, seq, .. } => {
+                        self.host.handle(now, HostInput::Written { track, seq });
                     }
                     _ => {}
                 }

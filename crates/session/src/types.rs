@@ -1,7 +1,5 @@
 //! What host and viewer share.
 
-use pillion_proto::TrackId;
-
 /// The time as the driver sees it when it calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Now {
@@ -37,12 +35,11 @@ pub enum Stream {
         /// Counts the input streams of a connection, from 0.
         epoch: u32,
     },
-    /// One stream of a track, host to viewer; a new epoch replaces the one before.
+    /// One stream of a track, host to viewer. Which track it is of is said in its first message.
     Track {
-        /// The track.
-        track: TrackId,
-        /// Counts the streams of this track on this connection, from 0.
-        epoch: u32,
+        /// Numbered by the host on its side, and by the driver on the viewer's: each counts a connection's
+        /// track streams in the order in which they begin.
+        id: u32,
     },
     /// One history request and its reply.
     History {

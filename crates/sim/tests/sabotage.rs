@@ -153,3 +153,39 @@ fn a_token_that_outlives_a_kick_is_noticed() {
         &["which was taken away", "is told", "without the right to"],
     );
 }
+
+#[test]
+fn an_input_in_another_terminal_is_noticed() {
+    is_noticed(Sabotage::WriteElsewhere, &["goes to track"]);
+}
+
+#[test]
+fn an_input_for_a_program_that_ended_is_noticed() {
+    is_noticed(
+        Sabotage::WriteToEnded,
+        &["goes to track", "is no live terminal"],
+    );
+}
+
+#[test]
+fn a_number_that_is_used_again_is_noticed() {
+    is_noticed(Sabotage::ReuseNumber, &["is used again"]);
+}
+
+#[test]
+fn a_frame_for_somebody_who_does_not_look_is_noticed() {
+    is_noticed(Sabotage::ShowUnasked, &["does not look at it"]);
+}
+
+#[test]
+fn an_entry_of_a_log_that_is_lost_is_noticed() {
+    is_noticed(Sabotage::LoseEntry, &["something else of a log"]);
+}
+
+#[test]
+fn a_terminal_opened_without_the_right_is_noticed() {
+    is_noticed(
+        Sabotage::OpenWithoutRight,
+        &["opens a terminal without the right to"],
+    );
+}

@@ -76,6 +76,8 @@ impl Room {
             software: "test".into(),
             read_only: false,
             edit_ttl_ms: 3_600_000,
+
+            program: "sh".into(),
             size: Size::clamped(80, 24),
             has_tty: true,
             ledger: Ledger::new(secret(1).public()),
@@ -275,7 +277,13 @@ impl Room {
             }
             HostOutput::Write { seq, bytes, .. } => {
                 self.typed.extend_from_slice(&bytes);
-                self.host.handle(self.now, HostInput::Written { seq });
+                self.host.handle(
+                    self.now,
+                    HostInput::Written {
+                        track: TERMINAL,
+                        seq,
+                    },
+                );
             }
             HostOutput::Log(LogEntry::Frame { raw, .. }) => self.frames.push(raw),
             HostOutput::ReadHistory(job) => {

@@ -77,6 +77,19 @@ pub enum StoreError {
         /// The newest format known here.
         known: u32,
     },
+    /// Written by an earlier version of Pillion, before there was one to keep reading.
+    #[error(
+        "{path} has format {found}, and this Pillion reads format {known}; nothing in it was changed, and the \
+         Pillion that wrote it still reads it"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The format it states.
+        found: u32,
+        /// The format known here.
+        known: u32,
+    },
     /// A document's name is not 1–64 characters out of `a-z`, `0-9` and `-`.
     #[error("a document's name has 1 to 64 characters out of a-z, 0-9 and -")]
     BadDocumentName,
@@ -144,7 +157,7 @@ pub enum AppendError {
     #[error("record {key} of track {track} came after {next} was due: numbers only go up")]
     OutOfOrder {
         /// The track.
-        track: u16,
+        track: u32,
         /// The number that came.
         key: u64,
         /// The lowest number that would have been right.

@@ -32,10 +32,10 @@ const ROOM: u64 = 1 << 30;
 const CACHE_BYTES: usize = 2 << 20;
 
 /// Kind, track, key.
-type Key = (u8, u16, u64);
-const RECORDS: TableDefinition<Key, (u32, u64)> = TableDefinition::new("records-1");
+type Key = (u8, u32, u64);
+const RECORDS: TableDefinition<Key, (u32, u64)> = TableDefinition::new("records-2");
 /// Kind and track to the first key not yet used.
-const NEXT: TableDefinition<(u8, u16), u64> = TableDefinition::new("next-1");
+const NEXT: TableDefinition<(u8, u32), u64> = TableDefinition::new("next-2");
 /// How far into the log the tables go.
 const COVERED: TableDefinition<(), (u32, u64)> = TableDefinition::new("covered-1");
 
@@ -57,7 +57,7 @@ pub(crate) struct Entry {
 #[derive(Clone)]
 pub(crate) struct Batch {
     entries: Arc<BTreeMap<Key, Position>>,
-    next: Vec<((u8, u16), u64)>,
+    next: Vec<((u8, u32), u64)>,
     covered: Position,
     number: u64,
 }
@@ -70,8 +70,8 @@ pub(crate) struct Index {
     /// Handed to the file, perhaps not committed yet.
     committing: Arc<BTreeMap<Key, Position>>,
     batches: u64,
-    next: BTreeMap<(u8, u16), u64>,
-    latest: BTreeMap<(u8, u16), Position>,
+    next: BTreeMap<(u8, u32), u64>,
+    latest: BTreeMap<(u8, u32), Position>,
     spacing: u64,
     covered: Position,
 }
@@ -98,7 +98,7 @@ impl Index {
             let read = db.begin_read()?;
             let next = read
                 .open_table(NEXT)?
-                .range::<(u8, u16)>(..)?
+                .range::<(u8, u32)>(..)?
                 .map(|row| row.map(|(k, v)| (k.value(), v.value())))
                 .collect::<Result<BTreeMap<_, _>, _>>()?;
             let covered = read.open_table(COVERED)?.get(())?.map(|v| v.value());
@@ -149,17 +149,17 @@ impl Index {
     }
 
     /// The first key after those entered.
-    pub fn next_key(&self, kind: u8, track: u16) -> u64 {
+    pub fn next_key(&self, kind: u8, track: u32) -> u64 {
         self.next.get(&(kind, track)).copied().unwrap_or(0)
     }
 
     /// The kinds and tracks in the log, each with the first key after those entered.
-    pub fn groups(&self) -> impl Iterator<Item = ((u8, u16), u64)> {
+    pub fn groups(&self) -> impl Iterator<Item = ((u8, u32), u64)> {
         self.next.iter().map(|(group, next)| (*group, *next))
     }
 
     /// The entry of the greatest key that is at most `key`.
-    pub fn floor(&self, kind: u8, track: u16, key: u64) -> Option<Entry> {
+    pub fn floor(&self, kind: u8, track: u32, key: u64) -> Option<Entry> {
         let range = (kind, track, 0)..=(kind, track, key);
         let held = [&self.fresh, &*self.committing].map(|map| map.range(range.clone()).next_back());
         // Keys rise, so that whatever is in memory lies behind what is in the file.
@@ -171,7 +171,7 @@ impl Index {
     }
 
     /// The entry of the smallest key that is at least `key`.
-    pub fn ceiling(&self, kind: u8, track: u16, key: u64) -> Option<Entry> {
+    pub fn ceiling(&self, kind: u8, track: u32, key: u64) -> Option<Entry> {
         let range = (kind, track, key)..=(kind, track, u64::MAX);
         self.file.first_of(range.clone(), false).or_else(|| {
             [&self.fresh, &*self.committing]
@@ -185,7 +185,7 @@ impl Index {
     /// What of this index finds the records of one kind and track with keys in `keys`: for another
     /// thread, while this one goes on. It shares the file, and has of what is in memory no more than it
     /// needs.
-    pub fn part(&self, kind: u8, track: u16, keys: RangeInclusive<u64>) -> Index {
+    pub fn part(&self, kind: u8, track: u32, keys: RangeInclusive<u64>) -> Index {
         let key_of = |entry: Option<(&Key, &Position)>| entry.map(|(key, _)| key.2);
         let before = (kind, track, 0)..=(kind, track, *keys.start());
         let behind = (kind, track, *keys.end())..=(kind, track, u64::MAX);

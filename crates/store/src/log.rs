@@ -79,12 +79,12 @@ pub struct SessionLog {
     index: Index,
     worker: Worker,
     encoder: Encoder,
-    blocks: BTreeMap<u16, OpenBlock>,
+    blocks: BTreeMap<u32, OpenBlock>,
     open_bytes: usize,
     /// Whole records to be written, and where in it each one is.
     buffer: Vec<u8>,
     /// The first key after those appended, by kind and track.
-    next: BTreeMap<(u8, u16), u64>,
+    next: BTreeMap<(u8, u32), u64>,
     /// When the oldest byte not written was appended.
     dirty_since: Option<Instant>,
     synced_at: Instant,
@@ -97,7 +97,7 @@ struct Trouble {
     error: io::Error,
     retry_at: Instant,
     /// By kind and track: the first key lost and the first one after those lost.
-    lost: BTreeMap<(u8, u16), (u64, u64)>,
+    lost: BTreeMap<(u8, u32), (u64, u64)>,
 }
 
 impl SessionLog {
@@ -206,7 +206,7 @@ impl SessionLog {
     /// Only for a record that can't be right; a disk that refuses shows in [`health`](Self::health).
     pub fn append_frame(
         &mut self,
-        track: u16,
+        track: u32,
         number: u64,
         at_ms: u64,
         bytes: &[u8],
@@ -226,7 +226,7 @@ impl SessionLog {
     fn append(
         &mut self,
         kind: u8,
-        track: u16,
+        track: u32,
         key: u64,
         at_ms: u64,
         bytes: &[u8],
@@ -256,7 +256,7 @@ impl SessionLog {
     /// Only for a chunk that can't be right; a disk that refuses shows in [`health`](Self::health).
     pub fn append_history(
         &mut self,
-        track: u16,
+        track: u32,
         first: u64,
         count: u32,
         at_ms: u64,
@@ -298,7 +298,7 @@ impl SessionLog {
         Ok(())
     }
 
-    fn check_order(&self, kind: u8, track: u16, key: u64, count: u32) -> Result<u64, AppendError> {
+    fn check_order(&self, kind: u8, track: u32, key: u64, count: u32) -> Result<u64, AppendError> {
         let next = self.next_key(kind, track);
         if key < next {
             return Err(AppendError::OutOfOrder { track, key, next });
@@ -307,22 +307,32 @@ impl SessionLog {
             .ok_or(AppendError::BadRange { first: key, count })
     }
 
-    fn next_key(&self, kind: u8, track: u16) -> u64 {
+    fn next_key(&self, kind: u8, track: u32) -> u64 {
         self.next.get(&(kind, track)).copied().unwrap_or(0)
     }
 
+    /// The first number above those of all tracks that have anything here.
+    pub fn next_track(&self) -> u32 {
+        let tracks = self
+            .next
+            .keys()
+            .filter(|(of, _)| *of != kind::EVENT && *of != kind::GAP);
+        let last = tracks.map(|(_, track)| *track).max();
+        last.map_or(0, |last| last.saturating_add(1))
+    }
+
     /// The lowest frame number the track can take.
-    pub fn next_frame(&self, track: u16) -> u64 {
+    pub fn next_frame(&self, track: u32) -> u64 {
         self.next_key(kind::FRAME, track)
     }
 
     /// The lowest line id the track's history can take.
-    pub fn next_line(&self, track: u16) -> u64 {
+    pub fn next_line(&self, track: u32) -> u64 {
         self.next_key(kind::HISTORY, track)
     }
 
     /// Whether a record has to be dropped because the disk is full and so is what may be held.
-    fn loses(&mut self, kind: u8, track: u16, key: u64, end: u64, size: usize) -> bool {
+    fn loses(&mut self, kind: u8, track: u32, key: u64, end: u64, size: usize) -> bool {
         let held = self.buffer.len() + self.open_bytes;
         let Some(trouble) = &mut self.trouble else {
             return false;
@@ -425,7 +435,7 @@ impl SessionLog {
         self.buffer.capacity() + blocks + self.encoder.held_bytes() + self.index.held() * ENTRY
     }
 
-    fn close_block(&mut self, track: u16) {
+    fn close_block(&mut self, track: u32) {
         let Some(block) = self.blocks.get_mut(&track) else {
             return;
         };
@@ -568,7 +578,7 @@ impl SessionLog {
     /// begin before line `from + max_lines`; there is one if there is any.
     pub fn history_read(
         &self,
-        track: u16,
+        track: u32,
         from: u64,
         max_lines: u32,
         max_bytes: usize,
@@ -598,7 +608,7 @@ impl SessionLog {
     }
 
     /// The track's frames from number `from` on.
-    pub fn frames(&self, track: u16, from: u64) -> impl Iterator<Item = Result<Frame, ReadError>> {
+    pub fn frames(&self, track: u32, from: u64) -> impl Iterator<Item = Result<Frame, ReadError>> {
         self.view().frames(track, from)
     }
 

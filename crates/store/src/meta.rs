@@ -11,7 +11,7 @@ pub const MAX_ID: usize = 64;
 pub(crate) const META_FILE: &str = "meta.json";
 pub(crate) const END_FILE: &str = "end.json";
 /// Format of both files; raised when an older Pillion would misread them.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// A command line of a megabyte is no session's description.
 const MAX_META_BYTES: u64 = 64 << 10;
 /// Longest text kept for any one field; longer ones are cut.
@@ -137,6 +137,13 @@ fn read<T: for<'de> Deserialize<'de>>(dir: &Dir, name: &str) -> Result<Option<T>
     let JustVersion { version } = serde_json::from_slice(&bytes).map_err(bad)?;
     if version > VERSION {
         return Err(StoreError::Newer {
+            path: dir.path().join(name),
+            found: version,
+            known: VERSION,
+        });
+    }
+    if version < VERSION {
+        return Err(StoreError::Older {
             path: dir.path().join(name),
             found: version,
             known: VERSION,

@@ -65,7 +65,7 @@ pub struct Gap {
     /// What is missing.
     pub kind: GapKind,
     /// The track it is missing from (0 for events).
-    pub track: u16,
+    pub track: u32,
     /// The first number or line id that is missing.
     pub first: u64,
     /// How many are missing, at most: numbers that were never used in this range count too.
@@ -113,7 +113,7 @@ pub(crate) struct View<'a> {
     /// `None` while the index is being built.
     pub index: Option<&'a Index>,
     pub tail: Option<Tail<'a>>,
-    pub blocks: Option<&'a BTreeMap<u16, OpenBlock>>,
+    pub blocks: Option<&'a BTreeMap<u32, OpenBlock>>,
 }
 
 impl<'a> View<'a> {
@@ -137,7 +137,7 @@ impl<'a> View<'a> {
 
     pub fn frames(
         self,
-        track: u16,
+        track: u32,
         from: u64,
     ) -> impl Iterator<Item = Result<Frame, ReadError>> + 'a {
         Records::new(self, kind::FRAME, track, from).map(|record| {
@@ -171,7 +171,7 @@ impl<'a> View<'a> {
     /// See [`SessionReader::history_range`](crate::SessionReader::history_range).
     pub fn history_range(
         self,
-        track: u16,
+        track: u32,
         from: u64,
         max_lines: u32,
         max_bytes: usize,
@@ -209,8 +209,8 @@ pub struct HistoryRead {
     /// Where the log's files ended, and the whole records that were to follow.
     pub(crate) end: Position,
     pub(crate) unwritten: Vec<u8>,
-    pub(crate) blocks: BTreeMap<u16, OpenBlock>,
-    pub(crate) track: u16,
+    pub(crate) blocks: BTreeMap<u32, OpenBlock>,
+    pub(crate) track: u32,
     pub(crate) from: u64,
     pub(crate) max_lines: u32,
     pub(crate) max_bytes: usize,
@@ -293,7 +293,7 @@ impl Gathered {
 struct Records<'a> {
     walker: Walker<'a>,
     kind: u8,
-    track: u16,
+    track: u32,
     /// The key wanted next.
     from: u64,
     /// Up to here, the records wanted are certain to be met by walking on.
@@ -303,7 +303,7 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(view: View<'a>, kind: u8, track: u16, from: u64) -> Records<'a> {
+    fn new(view: View<'a>, kind: u8, track: u32, from: u64) -> Records<'a> {
         let mut records = Records {
             walker: Walker::new(view, view.start()),
             kind,
@@ -580,6 +580,12 @@ impl<'a> SegmentBytes<'a> {
                 known: u32::from(record::VERSION),
             }
             .into()),
+            SegmentStart::Older(version) => Err(StoreError::Older {
+                path,
+                found: u32::from(version),
+                known: u32::from(record::VERSION),
+            }
+            .into()),
             SegmentStart::Bad if segment.size() == 0 => Ok(segment),
             SegmentStart::Bad => Err(Damage {
                 segment: number,
@@ -705,7 +711,7 @@ mod tests {
     fn stamp() -> impl Strategy<Value = Stamp> {
         let key = prop_oneof![0..20_u64, Just(u64::MAX - 1), Just(u64::MAX)];
         let count = prop_oneof![Just(0), Just(1), 1..20_u32, Just(u32::MAX)];
-        (0..6_u8, 0..3_u16, key, count).prop_map(|(kind, track, key, count)| Stamp {
+        (0..6_u8, 0..3_u32, key, count).prop_map(|(kind, track, key, count)| Stamp {
             kind,
             track,
             key,

@@ -1,24 +1,26 @@
-//! The segment format, version 1. All numbers are little-endian.
+//! The segment format, version 2. All numbers are little-endian.
 //!
 //! ```text
 //! segment   magic "pillseg\n" (8) · version u16 · zero u16 · segment number u32 · records…
-//! record     0 header checksum  u32   CRC-32 of bytes 4..40
+//! record     0 header checksum  u32   CRC-32 of bytes 4..44
 //!            4 stored length    u32   bytes of payload in the file
 //!            8 payload checksum u32   CRC-32 of those bytes
 //!           12 kind             u8    1 frame, 2 history block, 3 event, 4 gap; never reused
 //!           13 flags            u8    bit 0: the payload is a zstd frame
-//!           14 track            u16   0 for events and gaps
-//!           16 key              u64   frame number, first line id, running number of event or gap
-//!           24 count            u32   lines in a history block, else 1
-//!           28 raw length       u32   bytes of payload once decompressed
-//!           32 time             u64   milliseconds since 1970
-//!           40 payload
+//!           14 zero             u16
+//!           16 track            u32   0 for events and gaps
+//!           20 key              u64   frame number, first line id, running number of event or gap
+//!           28 count            u32   lines in a history block, else 1
+//!           32 raw length       u32   bytes of payload once decompressed
+//!           36 time             u64   milliseconds since 1970
+//!           44 payload
 //! history block payload   { lines u32 · length u32 · bytes }…   chunks with consecutive line ids
-//! gap payload             kind u8 · track u16 · first u64 · count u64
+//! gap payload             kind u8 · track u32 · first u64 · count u64
 //! ```
 //!
 //! The header has a checksum of its own so that an index is rebuilt from headers alone. Kinds not
-//! known are skipped, so later versions may add some; anything else needs a new version.
+//! known are skipped, so later versions may add some; anything else needs a new version. Version 1, which had
+//! room for 65,536 tracks in all, was never released and is not read.
 
 use std::io;
 
@@ -28,9 +30,9 @@ use zstd::bulk::{Compressor, Decompressor};
 /// every cell styled differently stays below.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 pub(crate) const SEGMENT_HEADER: u64 = 16;
-pub(crate) const RECORD_HEADER: usize = 40;
+pub(crate) const RECORD_HEADER: usize = 44;
 const MAGIC: &[u8; 8] = b"pillseg\n";
 const FLAG_ZSTD: u8 = 1;
 
@@ -52,7 +54,7 @@ pub(crate) mod kind {
 pub(crate) struct Header {
     pub kind: u8,
     pub flags: u8,
-    pub track: u16,
+    pub track: u32,
     pub key: u64,
     pub count: u32,
     pub at_ms: u64,
@@ -65,7 +67,7 @@ pub(crate) struct Header {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
     pub kind: u8,
-    pub track: u16,
+    pub track: u32,
     pub key: u64,
     pub count: u32,
     pub at_ms: u64,
@@ -87,11 +89,11 @@ impl Header {
         out[8..12].copy_from_slice(&self.payload_crc.to_le_bytes());
         out[12] = self.kind;
         out[13] = self.flags;
-        out[14..16].copy_from_slice(&self.track.to_le_bytes());
-        out[16..24].copy_from_slice(&self.key.to_le_bytes());
-        out[24..28].copy_from_slice(&self.count.to_le_bytes());
-        out[28..32].copy_from_slice(&self.raw.to_le_bytes());
-        out[32..40].copy_from_slice(&self.at_ms.to_le_bytes());
+        out[16..20].copy_from_slice(&self.track.to_le_bytes());
+        out[20..28].copy_from_slice(&self.key.to_le_bytes());
+        out[28..32].copy_from_slice(&self.count.to_le_bytes());
+        out[32..36].copy_from_slice(&self.raw.to_le_bytes());
+        out[36..44].copy_from_slice(&self.at_ms.to_le_bytes());
         let crc = crc32fast::hash(&out[4..]);
         out[..4].copy_from_slice(&crc.to_le_bytes());
         out
@@ -108,7 +110,7 @@ impl Header {
             payload_crc: take.u32()?,
             kind: take.u8()?,
             flags: take.u8()?,
-            track: take.u16()?,
+            track: take.u16().and_then(|_| take.u32())?,
             key: take.u64()?,
             count: take.u32()?,
             raw: take.u32()?,
@@ -210,6 +212,7 @@ pub(crate) fn segment_header(number: u32) -> [u8; SEGMENT_HEADER as usize] {
 pub(crate) enum SegmentStart {
     Good,
     Newer(u16),
+    Older(u16),
     Bad,
 }
 
@@ -221,6 +224,9 @@ pub(crate) fn read_segment_header(bytes: &[u8], number: u32) -> SegmentStart {
     match read() {
         Some((VERSION, 0, found)) if found == number => SegmentStart::Good,
         Some((version, ..)) if version > VERSION => SegmentStart::Newer(version),
+        Some((version @ 1.., 0, found)) if version < VERSION && found == number => {
+            SegmentStart::Older(version)
+        }
         _ => SegmentStart::Bad,
     }
 }
@@ -255,7 +261,7 @@ pub(crate) fn chunks(first: u64, payload: &[u8]) -> impl Iterator<Item = (u64, u
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GapPayload {
     pub kind: u8,
-    pub track: u16,
+    pub track: u32,
     pub first: u64,
     pub count: u64,
 }
@@ -273,7 +279,7 @@ impl GapPayload {
         let mut take = Take(bytes);
         Some(GapPayload {
             kind: take.u8()?,
-            track: take.u16()?,
+            track: take.u32()?,
             first: take.u64()?,
             count: take.u64()?,
         })
@@ -336,10 +342,10 @@ mod tests {
     /// These bytes are on people's disks: a change here needs a new version.
     #[test]
     fn the_format_is_what_it_was() {
-        assert_eq!(hex(&segment_header(7)), "70696c6c7365670a0100000007000000");
+        assert_eq!(hex(&segment_header(7)), "70696c6c7365670a0200000007000000");
         assert_eq!(
             hex(&record(STAMP, b"frame")),
-            "5f0cafe205000000cd3cf8b5010002010605040300000000\
+            "bccee20005000000cd3cf8b501000000020100000605040300000000\
              0100000005000000001efd7a9a0100006672616d65"
         );
         let mut block = Vec::new();
@@ -352,7 +358,10 @@ mod tests {
             first: 10,
             count: 5,
         };
-        assert_eq!(hex(&gap.encode()), "0203000a000000000000000500000000000000");
+        assert_eq!(
+            hex(&gap.encode()),
+            "02030000000a000000000000000500000000000000"
+        );
         assert_eq!(GapPayload::decode(&gap.encode()), Some(gap));
     }
 
@@ -438,7 +447,13 @@ mod tests {
         assert_eq!(read_segment_header(&good, 8), SegmentStart::Bad);
         assert_eq!(read_segment_header(&good[..15], 7), SegmentStart::Bad);
         let mut newer = good;
-        newer[8] = 2;
-        assert_eq!(read_segment_header(&newer, 7), SegmentStart::Newer(2));
+        newer[8] = 3;
+        assert_eq!(read_segment_header(&newer, 7), SegmentStart::Newer(3));
+        let mut older = good;
+        older[8] = 1;
+        assert_eq!(read_segment_header(&older, 7), SegmentStart::Older(1));
+        assert_eq!(read_segment_header(&older, 8), SegmentStart::Bad);
+        older[8] = 0;
+        assert_eq!(read_segment_header(&older, 7), SegmentStart::Bad);
     }
 }

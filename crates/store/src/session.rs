@@ -326,9 +326,9 @@ impl SessionReader {
     }
 
     /// The tracks that have frames or history, rising.
-    pub fn tracks(&self) -> Vec<u16> {
+    pub fn tracks(&self) -> Vec<u32> {
         use crate::record::kind;
-        let mut tracks: Vec<u16> = self
+        let mut tracks: Vec<u32> = self
             .index
             .groups()
             .filter(|((kind, _), _)| matches!(*kind, kind::FRAME | kind::HISTORY))
@@ -340,7 +340,7 @@ impl SessionReader {
     }
 
     /// The first line id after the track's history; 0 if it has none.
-    pub fn next_line(&self, track: u16) -> u64 {
+    pub fn next_line(&self, track: u32) -> u64 {
         self.index.next_key(crate::record::kind::HISTORY, track)
     }
 
@@ -355,7 +355,7 @@ impl SessionReader {
     /// The log's files can't be read.
     pub fn history_range(
         &self,
-        track: u16,
+        track: u32,
         from: u64,
         max_lines: u32,
         max_bytes: usize,
@@ -364,7 +364,7 @@ impl SessionReader {
     }
 
     /// The track's frames from number `from` on.
-    pub fn frames(&self, track: u16, from: u64) -> impl Iterator<Item = Result<Frame, ReadError>> {
+    pub fn frames(&self, track: u32, from: u64) -> impl Iterator<Item = Result<Frame, ReadError>> {
         self.view().frames(track, from)
     }
 

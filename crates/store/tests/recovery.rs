@@ -202,11 +202,72 @@ fn a_damaged_log_reads_as_a_prefix_and_never_as_garbage() {
             match SessionReader::open(&root, "s") {
                 Ok(reader) => prop_assert!(content(&reader).is_prefix_of(&whole)),
                 // The version's two bytes were hit.
-                Err(e) => prop_assert!(matches!(e, StoreError::Newer { .. }), "{e}"),
+                Err(e) => prop_assert!(
+                    matches!(e, StoreError::Newer { .. } | StoreError::Older { .. }),
+                    "{e}"
+                ),
             }
             Ok(())
         })
         .unwrap();
+}
+
+/// Every file of a session, with what is in it.
+fn files(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(root.join("s"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_log_of_the_format_before_is_refused_and_left_as_it_is() {
+    let (_temp, root) = root();
+    let mut log = SessionLog::create(&root, meta("s")).unwrap();
+    log.append_event(1, b"an event").unwrap();
+    log.end(2, "done").unwrap();
+    let good = files(&root);
+    let meta = root.join("s/meta.json");
+    let described = std::fs::read_to_string(&meta).unwrap();
+    assert!(described.contains("\"version\":2"), "{described}");
+
+    // By its description, and by a segment alone.
+    let older = described.replace("\"version\":2", "\"version\":1");
+    let mut segment_of_before = std::fs::read(segment(&root, 1)).unwrap();
+    segment_of_before[8] = 1;
+    for (path, bytes) in [
+        (meta, older.into_bytes()),
+        (segment(&root, 1), segment_of_before),
+    ] {
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let before = files(&root);
+        for error in [
+            SessionReader::open(&root, "s").err(),
+            SessionLog::reopen(&root, "s").err(),
+        ] {
+            let error = error.expect("a log of the format before was opened");
+            assert!(
+                matches!(
+                    error,
+                    StoreError::Older {
+                        found: 1,
+                        known: 2,
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+            assert!(error.to_string().contains("nothing in it was changed"));
+        }
+        assert_eq!(files(&root), before);
+        std::fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(files(&root), good);
+    assert!(SessionReader::open(&root, "s").is_ok());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use futures_util::future::{join_all, select};
 use pillion_caps::Binding;
-use pillion_proto::{PathKind, StreamKind, TrackId};
+use pillion_proto::{PathKind, StreamKind};
 use pillion_session::{ConnId, Stream};
 
 use super::{
@@ -382,8 +382,7 @@ impl<C: Carrier> PeerConnection<C> {
             (Role::Viewer, StreamKind::Track, false) => {
                 self.tracks = self.tracks.checked_add(1)?;
                 Some(Stream::Track {
-                    track: TrackId(0),
-                    epoch: self.tracks - 1,
+                    id: self.tracks - 1,
                 })
             }
             _ => None,

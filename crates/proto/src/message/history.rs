@@ -11,7 +11,7 @@ use crate::{limits::MAX_HISTORY_LINES, tag};
 pub struct HistoryRequest {
     /// Which track.
     pub track: TrackId,
-    /// First line wanted.
+    /// First line wanted, or first entry of a log.
     pub from: u64,
     /// How many, at most [`MAX_HISTORY_LINES`].
     pub count: u32,
@@ -26,7 +26,7 @@ pub struct HistoryReply {
     pub count: u32,
     /// Lines below this are final; others may still change and are asked for again.
     pub settled: u64,
-    /// Compressed `pillion_screen::history` records.
+    /// Compressed `pillion_screen::history` records; of a log its [`Entry`](crate::Entry)s.
     pub payload: Bytes,
 }
 

@@ -12,7 +12,8 @@ use crate::{
     framer::encode_message,
     growing,
     limits::{
-        MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE, MAX_TRACKS,
+        MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE,
+        MAX_TRACKS_PART,
     },
     tag,
     text::Text,
@@ -44,9 +45,11 @@ pub struct Welcome {
     /// Newest input of this join instance the host has taken in, whatever became of it: what is
     /// above is numbered from here and sent again, and nothing else is.
     pub accepted: u64,
-    /// The tracks.
+    /// The tracks, at most [`MAX_TRACKS_PART`].
     #[serde(with = "growing::list")]
     pub tracks: Vec<TrackInfo>,
+    /// The track that the host's own terminal shows.
+    pub shows: TrackId,
 }
 
 /// Why a join was refused. Codes are for programs; the text is for people.
@@ -141,13 +144,16 @@ pub struct RequestAnswer {
     pub text: Text<MAX_SENTENCE>,
 }
 
-/// Inputs of this join instance up to a number were written to the source.
+/// Intents of this join instance for one track were done up to a number: what they held was written to the
+/// source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// The viewer's own number.
     pub upto: u64,
-    /// The same moment in the host-wide count that frames carry as `echoed`.
+    /// The same moment in the count that the track's frames carry as `echoed`.
     pub host_seq: u64,
+    /// Which track's; `None` for intents that are for no track.
+    pub track: Option<TrackId>,
 }
 
 /// Sharing ended.
@@ -159,13 +165,15 @@ pub struct Ended {
     pub at_unix_ms: u64,
 }
 
-/// Inputs that were not written, and never will be.
+/// Intents for one track that were not done, and never will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// The newest number dropped; the oldest is one above the last accepted.
+    /// The newest number dropped; the oldest is the track's next above the last accepted.
     pub upto: u64,
     /// For people.
     pub text: Text<MAX_SENTENCE>,
+    /// Which track's; `None` for intents that are for no track.
+    pub track: Option<TrackId>,
 }
 
 /// How a track stands.
@@ -212,15 +220,86 @@ impl From<TrackState> for TravellingState {
     }
 }
 
+/// What a track is a stream of. It travels by number; a viewer lists a track of a kind that it doesn't know
+/// and skips what is on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
+pub enum TrackKind {
+    /// A screen and the lines above it.
+    Terminal,
+    /// Numbered [`Entry`](crate::Entry)s, which fold into a state.
+    Log,
+    /// A small map that changes. Nothing makes one yet.
+    State,
+    /// A kind of a newer version.
+    Unknown(u8),
+}
+
+impl From<u8> for TrackKind {
+    fn from(number: u8) -> TrackKind {
+        match number {
+            0 => TrackKind::Terminal,
+            1 => TrackKind::Log,
+            2 => TrackKind::State,
+            other => TrackKind::Unknown(other),
+        }
+    }
+}
+
+impl From<TrackKind> for u8 {
+    fn from(kind: TrackKind) -> u8 {
+        match kind {
+            TrackKind::Terminal => 0,
+            TrackKind::Log => 1,
+            TrackKind::State => 2,
+            TrackKind::Unknown(number) => number,
+        }
+    }
+}
+
 /// A track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackInfo {
     /// Number.
     pub id: TrackId,
-    /// Name; unverified.
-    pub name: Text<MAX_NAME>,
+    /// Kind.
+    pub kind: TrackKind,
+    /// What it is called; unverified.
+    pub title: Text<MAX_NAME>,
     /// State.
     pub state: TrackState,
+    /// Who opened it.
+    pub opener: ParticipantId,
+    /// A terminal's columns; 0 for any other kind.
+    pub cols: u16,
+    /// A terminal's rows.
+    pub rows: u16,
+    /// The first line, or entry, that viewers may read.
+    pub visible_from: u64,
+}
+
+/// Tracks that are new, changed or gone. Several changes of one track come as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracksChange {
+    /// New or changed, at most [`MAX_TRACKS_PART`].
+    #[serde(with = "growing::list")]
+    pub changed: Vec<TrackInfo>,
+    /// No longer there to look at, or never there: also the answer to who looks at one that is not.
+    pub gone: Vec<TrackId>,
+}
+
+/// The host's own terminal shows another track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostShows {
+    /// Which.
+    pub track: TrackId,
+}
+
+/// Something happened on tracks that the viewer doesn't look at, once or often; told once a second at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// Which, at most [`MAX_TRACKS_PART`].
+    pub tracks: Vec<TrackId>,
 }
 
 /// A grant for the viewer to keep and present when it reconnects.
@@ -305,8 +384,12 @@ pub enum FromHost {
     Ended(Ended),
     /// Input was not written.
     Dropped(Dropped),
-    /// A track began or changed.
-    Track(TrackInfo),
+    /// Tracks began, changed or are gone.
+    Tracks(TracksChange),
+    /// What the host looks at.
+    Shows(HostShows),
+    /// Where something happens.
+    Activity(Activity),
     /// A grant to keep.
     Grant(GrantPush),
     /// A sentence.
@@ -334,7 +417,9 @@ impl FromHost {
             FromHost::Pong(ping) => put(out, tag::host::PONG, ping),
             FromHost::Ended(ended) => put(out, tag::host::ENDED, ended),
             FromHost::Dropped(dropped) => put(out, tag::host::DROPPED, dropped),
-            FromHost::Track(track) => put(out, tag::host::TRACK, track),
+            FromHost::Tracks(change) => put(out, tag::host::TRACKS, change),
+            FromHost::Shows(shows) => put(out, tag::host::SHOWS, shows),
+            FromHost::Activity(activity) => put(out, tag::host::ACTIVITY, activity),
             FromHost::Grant(grant) => put(out, tag::host::GRANT, grant),
             FromHost::Notice(notice) => put(out, tag::host::NOTICE, notice),
             FromHost::Waiting(waiting) => put(out, tag::host::WAITING, waiting),
@@ -353,7 +438,7 @@ impl FromHost {
             tag::host::WELCOME => {
                 let welcome: Welcome = get(payload, "a welcome")?;
                 bounded(
-                    welcome.tracks.len() <= MAX_TRACKS,
+                    welcome.tracks.len() <= MAX_TRACKS_PART,
                     "a welcome with too many tracks",
                 )?;
                 FromHost::Welcome(Box::new(welcome))
@@ -373,7 +458,23 @@ impl FromHost {
             tag::host::PONG => FromHost::Pong(get(payload, "a pong")?),
             tag::host::ENDED => FromHost::Ended(get(payload, "an ending")?),
             tag::host::DROPPED => FromHost::Dropped(get(payload, "a drop")?),
-            tag::host::TRACK => FromHost::Track(get(payload, "a track")?),
+            tag::host::TRACKS => {
+                let change: TracksChange = get(payload, "a change of tracks")?;
+                bounded(
+                    change.changed.len() <= MAX_TRACKS_PART && change.gone.len() <= MAX_TRACKS_PART,
+                    "a message with too many tracks",
+                )?;
+                FromHost::Tracks(change)
+            }
+            tag::host::SHOWS => FromHost::Shows(get(payload, "what the host looks at")?),
+            tag::host::ACTIVITY => {
+                let activity: Activity = get(payload, "where something happens")?;
+                bounded(
+                    activity.tracks.len() <= MAX_TRACKS_PART,
+                    "a message with too many tracks",
+                )?;
+                FromHost::Activity(activity)
+            }
             tag::host::GRANT => {
                 let push: GrantPush = get(payload, "a grant")?;
                 bounded(push.grant.len() <= MAX_GRANT, "an oversized grant")?;

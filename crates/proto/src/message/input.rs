@@ -4,7 +4,11 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::{JoinId, ProtocolError, TrackId, body, bounded, get, put};
-use crate::{limits::MAX_INPUT, tag};
+use crate::{
+    limits::{MAX_INPUT, MAX_NAME},
+    tag,
+    text::Text,
+};
 
 /// The first message of an input stream: which join instance its numbers count in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,12 +42,34 @@ pub enum Intent {
         /// The bytes, at most [`MAX_INPUT`].
         bytes: Bytes,
     },
+    /// Another terminal, with the program that the host's own terminals have.
+    Open {
+        /// What to call it; empty for what its program says.
+        title: Text<MAX_NAME>,
+    },
+    /// The end of a track.
+    Close {
+        /// Which.
+        track: TrackId,
+    },
     /// An intent of a newer version.
     Unknown(u16),
 }
 
-/// The number of [`Intent::Keys`]. A number is never reused.
+impl Intent {
+    /// The track it is for, by which its acceptance is counted.
+    pub fn track(&self) -> Option<TrackId> {
+        match self {
+            Intent::Keys { track, .. } => Some(*track),
+            Intent::Open { .. } | Intent::Close { .. } | Intent::Unknown(_) => None,
+        }
+    }
+}
+
+/// The numbers of the intents. A number is never reused.
 const KEYS: u16 = 1;
+const OPEN: u16 = 2;
+const CLOSE: u16 = 3;
 
 /// An [`IntentMsg`] as it travels.
 #[derive(Serialize, Deserialize)]
@@ -59,6 +85,16 @@ struct Travelling {
 struct Keys {
     track: TrackId,
     bytes: Bytes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Open {
+    title: Text<MAX_NAME>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Close {
+    track: TrackId,
 }
 
 impl InputStream {
@@ -88,6 +124,11 @@ impl IntentMsg {
                 let (track, bytes) = (*track, bytes.clone());
                 (KEYS, body(&Keys { track, bytes }))
             }
+            Intent::Open { title } => {
+                let title = title.clone();
+                (OPEN, body(&Open { title }))
+            }
+            Intent::Close { track } => (CLOSE, body(&Close { track: *track })),
             Intent::Unknown(kind) => (*kind, Bytes::new()),
         };
         let IntentMsg {
@@ -126,6 +167,14 @@ impl IntentMsg {
                 let Keys { track, bytes } = get(&what, "keys to type")?;
                 bounded(bytes.len() <= MAX_INPUT, "an oversized input")?;
                 Intent::Keys { track, bytes }
+            }
+            OPEN => {
+                let Open { title } = get(&what, "a terminal to open")?;
+                Intent::Open { title }
+            }
+            CLOSE => {
+                let Close { track } = get(&what, "a track to close")?;
+                Intent::Close { track }
             }
             kind => Intent::Unknown(kind),
         };

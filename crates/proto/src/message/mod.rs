@@ -1,6 +1,7 @@
 //! The messages, one type each, and how each side reads what the other says. What several streams
 //! share stands here; each stream has its file.
 
+mod entry;
 mod history;
 mod host;
 mod input;
@@ -16,6 +17,7 @@ use crate::{
     growing,
 };
 
+pub use entry::*;
 pub use history::*;
 pub use host::*;
 pub use input::*;
@@ -53,7 +55,7 @@ pub enum StreamKind {
     Control = 1,
     /// Viewer to host.
     Input = 2,
-    /// Host to viewer, one per track and epoch.
+    /// Host to viewer: one track that the viewer looks at, until another stream replaces it.
     Track = 3,
     /// Both ways, opened by the viewer, one per request.
     History = 4,
@@ -84,11 +86,18 @@ pub struct JoinId(pub [u8; 16]);
 )]
 pub struct ParticipantId(pub u32);
 
-/// A track's number in a session. A terminal session's terminal is track 0.
+/// A track's number in a session, never reused in a run of it. The program that a session begins with is
+/// track 0.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-pub struct TrackId(pub u16);
+pub struct TrackId(pub u32);
+
+impl std::fmt::Display for TrackId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// For `#[serde(with)]`: who may come in, `None` for a mode of a newer version.
 mod access_mode {

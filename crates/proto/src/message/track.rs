@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::{ProtocolError, TrackId, get, put, put_with_bytes};
+use super::{ProtocolError, TrackId, TrackKind, get, put, put_with_bytes};
 use crate::{framer::encode_message, tag};
 
 /// What is said on a track stream.
@@ -13,8 +13,10 @@ pub enum TrackMsg {
     Open {
         /// The track.
         track: TrackId,
-        /// Counts the streams of this track on this connection.
+        /// Counts the track streams of this connection; of two of one track the higher one counts.
         epoch: u32,
+        /// What the track is a stream of, and so how snapshots and frames are read.
+        kind: TrackKind,
     },
     /// The state at a frame, standing alone.
     Snapshot(SnapshotMsg),
@@ -28,6 +30,7 @@ pub enum TrackMsg {
 struct Opening {
     track: TrackId,
     epoch: u32,
+    kind: TrackKind,
 }
 
 /// The whole state after frame `number`.
@@ -35,9 +38,9 @@ struct Opening {
 pub struct SnapshotMsg {
     /// The frame whose state this is.
     pub number: u64,
-    /// Host-wide input count whose effects are in it.
+    /// The track's count of inputs whose effects are in it.
     pub echoed: u64,
-    /// `pillion_screen::Decoder::snapshot` reads it.
+    /// A terminal's is read by `pillion_screen::Decoder::snapshot`, a log's is a [`LogState`](crate::LogState).
     pub payload: Bytes,
 }
 
@@ -46,11 +49,12 @@ pub struct SnapshotMsg {
 pub struct FrameMsg {
     /// One above the frame before.
     pub number: u64,
-    /// Host-wide input count whose effects are in it.
+    /// The track's count of inputs whose effects are in it.
     pub echoed: u64,
     /// The compression context starts again with this frame.
     pub reset: bool,
-    /// `pillion_screen::Decoder::frame` reads it. Empty when only `echoed` moved.
+    /// A terminal's is read by `pillion_screen::Decoder::frame`, a log's is [`Entry`](crate::Entry)s. Empty
+    /// when only `echoed` moved.
     pub payload: Bytes,
 }
 
@@ -58,9 +62,9 @@ impl TrackMsg {
     /// Appends the message to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            TrackMsg::Open { track, epoch } => {
-                let (track, epoch) = (*track, *epoch);
-                put(out, tag::track::OPEN, &Opening { track, epoch });
+            TrackMsg::Open { track, epoch, kind } => {
+                let (track, epoch, kind) = (*track, *epoch, *kind);
+                put(out, tag::track::OPEN, &Opening { track, epoch, kind });
             }
             TrackMsg::Snapshot(SnapshotMsg {
                 number,
@@ -88,8 +92,8 @@ impl TrackMsg {
     pub fn decode(tag: u8, payload: &[u8]) -> Result<TrackMsg, ProtocolError> {
         Ok(match tag {
             tag::track::OPEN => {
-                let Opening { track, epoch } = get(payload, "a track's opening")?;
-                TrackMsg::Open { track, epoch }
+                let Opening { track, epoch, kind } = get(payload, "a track's opening")?;
+                TrackMsg::Open { track, epoch, kind }
             }
             tag::track::SNAPSHOT => TrackMsg::Snapshot(get(payload, "a snapshot")?),
             tag::track::FRAME => TrackMsg::Frame(get(payload, "a frame")?),

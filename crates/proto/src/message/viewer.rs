@@ -9,7 +9,7 @@ use crate::{
     growing,
     limits::{
         MAX_CLAIM, MAX_CLAIMS_IN_HELLO, MAX_GRANT, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_PADDING,
-        MAX_SOFTWARE,
+        MAX_SOFTWARE, MAX_SUBSCRIPTIONS,
     },
     tag,
     text::Text,
@@ -43,6 +43,34 @@ pub struct Hello {
     /// [`MAX_CLAIMS_IN_HELLO`], each at most [`MAX_CLAIM`] bytes, and each bound to `identity`, which
     /// alone is proved here; what a claim holds is for its verifier.
     pub claims: Vec<Bytes>,
+    /// What the viewer looks at from the welcome on.
+    #[serde(with = "growing::one")]
+    pub subscribe: Subscribe,
+}
+
+/// What a viewer looks at from now on: the whole of it each time, so that saying it twice is harmless. The
+/// frames of these tracks are sent; of the others only title, state and activity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// What the host's own terminal shows, whatever that is at any time.
+    pub follow: bool,
+    /// These, at most [`MAX_SUBSCRIPTIONS`]; one that is not there is answered as gone.
+    pub tracks: Vec<TrackId>,
+}
+
+impl Subscribe {
+    /// To what the host looks at.
+    pub const FOLLOW: Subscribe = Subscribe {
+        follow: true,
+        tracks: Vec::new(),
+    };
+
+    fn is_bounded(&self) -> Result<(), ProtocolError> {
+        bounded(
+            self.tracks.len() <= MAX_SUBSCRIPTIONS,
+            "a subscription to too many tracks",
+        )
+    }
 }
 
 /// What a returning viewer says in early data (TLS 1.3 0-RTT), before the connection's keying material
@@ -57,6 +85,8 @@ pub struct Resume {
     /// host may send three times as many bytes as came from there (RFC 9000, 8.1): this makes room for
     /// the screen.
     pub padding: Bytes,
+    /// The track to show; what the host looks at when `None`, or when it is not there.
+    pub track: Option<TrackId>,
 }
 
 /// A grant and the proof that its holder is on this connection.
@@ -127,6 +157,8 @@ pub enum FromViewer {
     Resume(Resume),
     /// Something only who manages may ask for.
     Command(CommandRequest),
+    /// What the viewer looks at.
+    Subscribe(Subscribe),
     /// A message from a newer version: skipped.
     Unknown(u8),
 }
@@ -150,6 +182,7 @@ impl FromViewer {
             }
             FromViewer::Resume(resume) => put(out, tag::viewer::RESUME, resume),
             FromViewer::Command(request) => put(out, tag::viewer::COMMAND, request),
+            FromViewer::Subscribe(subscribe) => put(out, tag::viewer::SUBSCRIBE, subscribe),
             FromViewer::Unknown(tag) => encode_message(out, *tag, &[]),
         }
     }
@@ -179,6 +212,7 @@ impl FromViewer {
                 for claim in &hello.claims {
                     bounded(claim.len() <= MAX_CLAIM, "a hello with an oversized claim")?;
                 }
+                hello.subscribe.is_bounded()?;
                 FromViewer::Hello(Box::new(hello))
             }
             tag::viewer::ACK => FromViewer::Ack(get(payload, "an acknowledgement")?),
@@ -203,6 +237,11 @@ impl FromViewer {
                 FromViewer::Resume(resume)
             }
             tag::viewer::COMMAND => FromViewer::Command(get(payload, "a request to manage")?),
+            tag::viewer::SUBSCRIBE => {
+                let subscribe: Subscribe = get(payload, "a subscription")?;
+                subscribe.is_bounded()?;
+                FromViewer::Subscribe(subscribe)
+            }
             other => FromViewer::Unknown(other),
         })
     }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
 use pillion_people::{Issuer, Removals, SshKey, Trust};
-use pillion_proto::{AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackState};
+use pillion_proto::{
+    AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackKind, TrackState,
+};
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 use serde::{Deserialize, Serialize};
@@ -36,7 +38,9 @@ pub struct HostConfig {
     pub read_only: bool,
     /// How long an edit grant lasts unless said otherwise, in milliseconds (8 h by default).
     pub edit_ttl_ms: u64,
-    /// The terminal's size at the start.
+    /// The program that the session begins with, as its terminal is called until it says something.
+    pub program: String,
+    /// Its terminal's size at the start.
     pub size: Size,
     /// Whether a terminal of the host's is attached: it answers the program's queries then, and can
     /// confirm commands that widen rights.
@@ -79,25 +83,57 @@ pub enum HostInput {
         /// Whether more output is waiting behind it.
         more: bool,
     },
-    /// Input with this host-wide number was written to the program.
+    /// Input with this number was written to a track's program.
     Written {
+        /// The track.
+        track: TrackId,
         /// The number from [`HostOutput::Write`].
         seq: u64,
     },
     /// Input up to this number that was not written never will be: something that ends or stops the program
     /// (Ctrl-C) was typed behind it, and a terminal throws away what was not read then.
     Discarded {
+        /// The track.
+        track: TrackId,
         /// The number from [`HostOutput::Write`].
         upto: u64,
     },
-    /// The program ended.
+    /// The answer to [`HostOutput::Spawn`]: the program runs.
+    Spawned {
+        /// The track.
+        track: TrackId,
+    },
+    /// The other answer: it does not.
+    SpawnFailed {
+        /// The track, which never was.
+        track: TrackId,
+        /// For people.
+        why: String,
+    },
+    /// Something begins that says entries: a log track. [`HostOutput::Done`] has its number.
+    OpenLog {
+        /// Comes back.
+        request: u64,
+        /// What to call it.
+        title: String,
+    },
+    /// A log track's source says something.
+    Entry {
+        /// The track.
+        track: TrackId,
+        /// What it says something about, in place of what was said before; empty for nothing.
+        key: String,
+        /// JSON, at most [`MAX_ENTRY`](pillion_proto::limits::MAX_ENTRY) bytes.
+        json: Bytes,
+    },
+    /// A track's program ended, or a log track's source.
     Exited {
         /// The track.
         track: TrackId,
         /// How.
         state: TrackState,
     },
-    /// The host's terminal changed size.
+    /// A terminal changed size.
     Resized {
         /// The track.
         track: TrackId,
@@ -374,6 +410,15 @@ pub enum HostNotice {
         /// Why not, cleaned.
         why: String,
     },
+    /// A viewer opened a terminal.
+    TerminalOpened {
+        /// Who.
+        id: ParticipantId,
+        /// Name, cleaned.
+        name: String,
+        /// Its number.
+        track: TrackId,
+    },
     /// A team took back the membership of somebody who was here.
     MembershipEnded {
         /// Name, cleaned.
@@ -405,6 +450,17 @@ pub enum Change {
 /// What goes into the session's log. Opaque to the store but for the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogEntry {
+    /// A track begins: everything else of it comes after.
+    Track {
+        /// Track.
+        track: TrackId,
+        /// Kind.
+        kind: TrackKind,
+        /// What it was called when it was opened, or else its program.
+        title: String,
+        /// When.
+        unix_ms: u64,
+    },
     /// A frame's uncompressed body; `snapshot` ones stand alone.
     Frame {
         /// Track.
@@ -418,15 +474,15 @@ pub enum LogEntry {
         /// The body.
         raw: Bytes,
     },
-    /// Lines that became final.
+    /// Lines that became final, or entries of a log track.
     History {
         /// Track.
         track: TrackId,
-        /// Line of the first record.
+        /// Line of the first record, or the first entry's number.
         first: LineId,
         /// Records.
         count: u32,
-        /// Encoded lines.
+        /// Encoded lines, or [`Entry`](pillion_proto::Entry)s.
         bytes: Bytes,
     },
     /// Lines that left the screen and may still change; it takes the place of what the log has of
@@ -502,12 +558,37 @@ pub enum HostOutput {
         /// For people.
         reason: String,
     },
-    /// Write authorised input to the program, in order, and say [`HostInput::Written`] when done. How much
+    /// Start this program on a terminal of this size, and say [`HostInput::Spawned`] or
+    /// [`HostInput::SpawnFailed`].
+    Spawn {
+        /// The track that its output is of.
+        track: TrackId,
+        /// The command; empty for what the host's terminals run.
+        command: Vec<String>,
+        /// The size.
+        size: Size,
+    },
+    /// End this track's program as closing a terminal does; [`HostInput::Exited`] says when it has.
+    Terminate {
+        /// The track.
+        track: TrackId,
+    },
+    /// Show this terminal on the host's own from now on.
+    Show {
+        /// The track.
+        track: TrackId,
+    },
+    /// The session's last program ended: nothing more will come of it.
+    SessionEnded {
+        /// How the program ended that the session began with.
+        state: TrackState,
+    },
+    /// Write authorised input to a track's program, in order, and say [`HostInput::Written`] when done. How much
     /// may wait for that is bounded here, so it is never dropped; [`HostInput::Discarded`] is the exception.
     Write {
         /// Track.
         track: TrackId,
-        /// Host-wide number.
+        /// Counts the inputs of the track.
         seq: u64,
         /// The bytes.
         bytes: Bytes,

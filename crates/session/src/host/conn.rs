@@ -1,12 +1,12 @@
 //! Connections: those that have not said who they are, and those of viewers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{Binding, PeerEndpoint, PublicKey};
 use pillion_proto::{
-    Ack, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, ProtocolError,
-    Refused, RefusedCode, TrackMsg,
+    Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, Refused, Subscribe,
+    TrackId,
 };
 
 use pillion_share::{Lineage, Network};
@@ -22,11 +22,10 @@ use crate::host::{
     door::admission::AdmittedBy,
     door::early_data::ProofsUsed,
     door::knocks::PendingAdmittance,
+    fault::PeerError,
     rate::Bucket,
     tracks::history::Requests,
     tracks::input::InputReader,
-    tracks::lane::{CHECK_EVERY_US, Lane, LaneStatus},
-    tracks::track::TERMINAL,
 };
 
 /// Longest message a viewer has reason to send on its control stream, in bytes: a hello with four
@@ -54,7 +53,7 @@ pub(in crate::host) struct Conn {
     framer: Framer,
     messages: Bucket,
     /// When it was last heard, or its path changed.
-    heard_at_us: u64,
+    pub(in crate::host) heard_at_us: u64,
     /// When it last said something itself.
     said_at_us: u64,
     pub(in crate::host) path: PathKind,
@@ -105,7 +104,11 @@ pub(in crate::host) struct Member {
     pub(in crate::host) entry: AdmittedBy,
     /// What it showed.
     pub(in crate::host) pass: ProofsUsed,
-    pub(in crate::host) lane: Lane,
+    /// What it wants to look at, and what it is shown.
+    pub(in crate::host) subscribe: Subscribe,
+    pub(in crate::host) looks_at: BTreeSet<TrackId>,
+    /// Track streams opened so far.
+    pub(in crate::host) track_streams: u32,
     pub(in crate::host) input: InputReader,
     pub(in crate::host) requests: Requests,
 }
@@ -151,38 +154,6 @@ impl Conn {
 
     pub(in crate::host) fn become_member(&mut self, member: Member) {
         self.member = Some(Box::new(member));
-    }
-}
-
-/// Why a connection is closed by the host.
-#[derive(Debug)]
-pub(in crate::host) struct PeerError {
-    pub(in crate::host) code: RefusedCode,
-    pub(in crate::host) text: String,
-}
-
-impl PeerError {
-    pub(in crate::host) fn new(code: RefusedCode, text: impl Into<String>) -> PeerError {
-        PeerError {
-            code,
-            text: text.into(),
-        }
-    }
-
-    pub(in crate::host) fn protocol(what: &'static str) -> PeerError {
-        ProtocolError::Malformed(what).into()
-    }
-
-    pub(in crate::host) fn flood() -> PeerError {
-        let text = "you were disconnected: your viewer sent more messages than any viewer needs; \
-                    join again, and upgrade pillion on your side if it happens again";
-        PeerError::new(RefusedCode::PROTOCOL, text)
-    }
-}
-
-impl From<ProtocolError> for PeerError {
-    fn from(error: ProtocolError) -> PeerError {
-        PeerError::new(RefusedCode::PROTOCOL, error.to_string())
     }
 }
 
@@ -330,37 +301,9 @@ impl Host {
             FromViewer::Ping(Ping { nonce }) => self.send(conn, &FromHost::Pong(Ping { nonce })),
             FromViewer::Leave => self.close(conn, 0, "left"),
             FromViewer::Command(request) => self.on_remote_command(conn, request)?,
-            FromViewer::NeedSnapshot(track) => {
-                let now = self.now.mono_us;
-                if track == TERMINAL
-                    && self
-                        .member(conn)
-                        .is_some_and(|member| member.lane.may_resend_snapshot(now))
-                {
-                    self.restart_lane(conn);
-                }
-            }
+            FromViewer::NeedSnapshot(track) => self.on_need_snapshot(conn, track),
+            FromViewer::Subscribe(subscribe) => self.on_subscribe(conn, subscribe)?,
             FromViewer::Unknown(_) => {}
-        }
-        Ok(())
-    }
-
-    fn on_ack(&mut self, conn: ConnId, ack: &Ack) -> Result<(), PeerError> {
-        if ack.track != TERMINAL {
-            return Err(PeerError::protocol(
-                "an acknowledgement of a track that is not there",
-            ));
-        }
-        let now = self.now.mono_us;
-        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
-            return Ok(());
-        };
-        member
-            .lane
-            .acknowledge(ack, now, &self.track.sent)
-            .map_err(|_| PeerError::protocol("an acknowledgement of what was not sent"))?;
-        if member.lane.has_caught_up(&self.track.sent) {
-            self.behind.insert(conn);
         }
         Ok(())
     }
@@ -409,139 +352,6 @@ impl Host {
         }
     }
 
-    /// Passes a frame on to every viewer that keeps up.
-    pub(in crate::host) fn deliver(&mut self, bytes: Bytes) {
-        let (now, number) = (self.now.mono_us, self.track.number);
-        let mut sent = false;
-        for (conn, state) in &mut self.conns {
-            let Some(member) = state.member.as_deref_mut() else {
-                continue;
-            };
-            if member.lane.offer(number, now, &self.track.sent) {
-                sent = true;
-                let stream = Stream::Track {
-                    track: TERMINAL,
-                    epoch: member.lane.epoch,
-                };
-                self.out.push_back(HostOutput::Send {
-                    conn: *conn,
-                    stream,
-                    bytes: bytes.clone(),
-                });
-            }
-        }
-        if sent {
-            self.check_lanes_soon();
-        }
-    }
-
-    fn check_lanes_soon(&mut self) {
-        if self.check_lanes_at_us.is_none() {
-            let at = self.now.mono_us.saturating_add(CHECK_EVERY_US);
-            self.check_lanes_at_us = Some(at);
-            self.arm(at);
-        }
-    }
-
-    /// Looks for streams that bring nothing any more.
-    pub(in crate::host) fn check_lanes(&mut self) {
-        let now = self.now.mono_us;
-        match self.check_lanes_at_us {
-            Some(at) if now >= at => self.check_lanes_at_us = None,
-            Some(at) => return self.arm(at),
-            None => return,
-        }
-        let (mut waiting, mut stuck) = (false, Vec::new());
-        for (conn, state) in &mut self.conns {
-            let (heard, rtt) = (state.heard_at_us, state.rtt_us);
-            let Some(member) = state.member.as_deref_mut() else {
-                continue;
-            };
-            match member.lane.check(now, heard, rtt, &self.track.sent) {
-                LaneStatus::Idle => {}
-                LaneStatus::Waiting => waiting = true,
-                LaneStatus::Stuck => stuck.push(*conn),
-            }
-        }
-        for conn in stuck {
-            self.restart_lane(conn);
-        }
-        if waiting {
-            self.check_lanes_soon();
-        }
-    }
-
-    /// Gives a viewer's track stream up and starts a new one with the state of now.
-    fn restart_lane(&mut self, conn: ConnId) {
-        let Some(member) = self.member_mut(conn) else {
-            return;
-        };
-        let old = Stream::Track {
-            track: TERMINAL,
-            epoch: member.lane.epoch,
-        };
-        let epoch = member.lane.next_epoch();
-        self.out.push_back(HostOutput::Reset { conn, stream: old });
-        self.open_lane(conn, epoch);
-    }
-
-    /// Opens a viewer's track stream with the state of now.
-    pub(in crate::host) fn open_lane(&mut self, conn: ConnId, epoch: u32) {
-        let mut out = BytesMut::new();
-        TrackMsg::Open {
-            track: TERMINAL,
-            epoch,
-        }
-        .encode(&mut out);
-        self.send_bytes(
-            conn,
-            Stream::Track {
-                track: TERMINAL,
-                epoch,
-            },
-            out.freeze(),
-        );
-        self.send_snapshot(conn);
-    }
-
-    fn send_snapshot(&mut self, conn: ConnId) {
-        let (number, bytes) = self.snapshot_of_now();
-        let now = self.now.mono_us;
-        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
-            return;
-        };
-        member
-            .lane
-            .snapshot_sent(number, bytes.len(), now, &self.track.sent);
-        let stream = Stream::Track {
-            track: TERMINAL,
-            epoch: member.lane.epoch,
-        };
-        self.send_bytes(conn, stream, bytes);
-        self.check_lanes_soon();
-    }
-
-    /// Shows the state of now to those who were skipped and have caught up, all together and not
-    /// too often: each time makes the next frame start the compression again for everybody.
-    pub(in crate::host) fn catch_up(&mut self) {
-        if self.behind.is_empty() {
-            return;
-        }
-        let now = self.now.mono_us;
-        if now < self.catch_up_at_us {
-            return self.arm(self.catch_up_at_us);
-        }
-        self.catch_up_at_us = now.saturating_add(super::CATCH_UP_EVERY_US);
-        for conn in std::mem::take(&mut self.behind) {
-            if self
-                .member(conn)
-                .is_some_and(|member| member.lane.has_caught_up(&self.track.sent))
-            {
-                self.send_snapshot(conn);
-            }
-        }
-    }
-
     /// Tells a peer why, and closes.
     pub(in crate::host) fn refuse(&mut self, conn: ConnId, fault: &PeerError) {
         let text = sentence(&fault.text);
@@ -576,12 +386,12 @@ impl Host {
         let Some(state) = self.conns.remove(&conn) else {
             return;
         };
-        self.behind.remove(&conn);
         self.history.left(conn);
         if let Some(kept) = &state.knock {
             self.knock_left(conn, kept.id);
         }
         let Some(member) = state.member else { return };
+        self.look_away(conn, &member.looks_at);
         self.members -= 1;
         if self.live_joins.get(&member.join) == Some(&conn) {
             self.live_joins.remove(&member.join);

@@ -3,19 +3,20 @@
 //! [`Host`] is one value without IO. Each folder is one of its concerns, each file one part of it: `door`
 //! who comes in, `people` who is here and who may do what, `tracks` what the program shows and takes, and
 //! `commands` what is asked for, what needs a yes, and what the log says of it. Below them stand `api` what
-//! goes in and comes out, `conn` who is connected and what goes to whom, `principal` on whose authority
-//! something is done, and `rate` how often.
+//! goes in and comes out, `conn` who is connected, `fault` why a connection is ended, `principal` on whose
+//! authority something is done, and `rate` how often.
 
 mod api;
 pub mod commands;
 mod conn;
 mod door;
+mod fault;
 mod people;
 mod principal;
 mod rate;
 mod tracks;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use iroh_base::EndpointAddr;
 use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
@@ -37,9 +38,6 @@ use crate::{
     host::commands::verbs::{CommandError, Done},
     types::{ConnId, Now},
 };
-
-/// Between two times that viewers who fell behind are shown the state of now, in microseconds.
-const CATCH_UP_EVERY_US: u64 = 50_000;
 
 /// How often grants are compared with the wall clock at least, in microseconds: it may jump.
 const LOOK_AT_CLOCK_US: u64 = 30_000_000;
@@ -74,14 +72,10 @@ pub struct Host {
     known: door::early_data::ReturningEndpoints,
     comings: door::comings::Comings,
     visits: door::visits::Visits,
-    /// Viewers that were skipped and have caught up.
-    behind: BTreeSet<ConnId>,
-    catch_up_at_us: u64,
-    check_lanes_at_us: Option<u64>,
     /// When somebody may have become silent; never too late.
     silence_at_us: u64,
     inputs: tracks::input::Inputs,
-    track: tracks::track::Track,
+    tracks: tracks::Tracks,
     history: tracks::history::History,
     confirms: commands::confirm::Confirms,
     /// Who may come in unless the ledger says otherwise.
@@ -116,6 +110,14 @@ impl Host {
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
             .expect("a key made from a secret is one that iroh takes");
+        let main = tracks::track::Track::terminal(
+            tracks::MAIN,
+            "",
+            &config.program,
+            people::roster::HOST,
+            config.size,
+            now.mono_us,
+        );
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
         let mut host = Host {
             names: Names {
@@ -137,7 +139,7 @@ impl Host {
             lost_tty: false,
             now,
             rng: ChaCha20Rng::from_seed(config.seed),
-            out: VecDeque::new(),
+            out: VecDeque::from([main.beginning(now.unix_ms)]),
             timer_us: u64::MAX,
             expiry_at_us: None,
             sharing: commands::sharing::Sharing::new(
@@ -153,12 +155,9 @@ impl Host {
             known: door::early_data::ReturningEndpoints::new(),
             comings: door::comings::Comings::new(now.mono_us),
             visits: door::visits::Visits::new(now.mono_us),
-            behind: BTreeSet::new(),
-            catch_up_at_us: 0,
-            check_lanes_at_us: None,
             silence_at_us: u64::MAX,
             inputs: tracks::input::Inputs::new(),
-            track: tracks::track::Track::new(config.size, now.mono_us),
+            tracks: tracks::Tracks::new(main, config.size, now.mono_us),
             history: tracks::history::History::new(now.mono_us),
             confirms: commands::confirm::Confirms::new(remote_input),
             allow: config.allow,
@@ -180,8 +179,12 @@ impl Host {
         };
         match input {
             HostInput::Output { track, bytes, more } => self.on_output(track, &bytes, more),
-            HostInput::Written { seq } => self.on_written(seq),
-            HostInput::Discarded { upto } => self.on_discarded(upto),
+            HostInput::Written { track, seq } => self.on_written(track, seq),
+            HostInput::Discarded { track, upto } => self.on_discarded(track, upto),
+            HostInput::Spawned { track } => self.on_spawned(track),
+            HostInput::SpawnFailed { track, why } => self.on_spawn_failed(track, &why),
+            HostInput::OpenLog { request, title } => self.open_log(request, &title),
+            HostInput::Entry { track, key, json } => self.on_entry(track, &key, json),
             HostInput::Exited { track, state } => self.on_exited(track, state),
             HostInput::Resized { track, size } => self.on_resized(track, size),
             HostInput::Tty(news) => self.on_tty(news),
@@ -223,10 +226,12 @@ impl Host {
             HostInput::Tick => {}
         }
         self.run_due();
-        let framed = self.frame_if_due();
+        let framed = self.frames_if_due();
         self.tell_written_if_due(framed);
         self.catch_up();
         self.tell_roster();
+        self.tell_tracks();
+        self.tell_activity();
         self.tell_knocks();
         self.step_history();
         self.tell_shortfall();
@@ -268,7 +273,7 @@ impl Host {
         self.expire_visits();
         self.check_lanes();
         self.note_silence();
-        self.log_margin_put_off();
+        self.log_margins_put_off();
         self.write_owed();
     }
 

@@ -519,6 +519,7 @@ fn a_resumption_shows_nothing_to_who_would_have_to_knock() {
     let resume = FromViewer::Resume(Resume {
         versions: VersionRange::OURS,
         padding: Bytes::new(),
+        track: None,
     });
     let shown = |world: &mut World| {
         let conn = world.early_stranger(peer);

@@ -73,6 +73,7 @@ pub(super) struct Seat {
     pub(super) track_bytes: usize,
     /// Bytes of history passed to the viewer.
     pub(super) history_bytes: usize,
+    control_messages: usize,
     /// Streams the host ended, whose bytes may still be on their way.
     finished: Vec<Stream>,
 }
@@ -95,7 +96,16 @@ pub(super) struct Program {
 pub(super) struct World {
     pub(super) now: Now,
     pub(super) host: Host,
+    /// The program that the session begins with.
     pub(super) program: Program,
+    /// Those of the other terminals.
+    pub(super) others: BTreeMap<TrackId, Program>,
+    /// Terminals whose programs are still being started.
+    pub(super) spawning: Vec<TrackId>,
+    /// What the host's own terminal was told to show.
+    pub(super) shows: Vec<TrackId>,
+    /// How the session ended.
+    pub(super) ended: Option<TrackState>,
     pub(super) seats: Vec<Seat>,
     pub(super) log: Vec<LogEntry>,
     pub(super) disk: Disk,
@@ -192,6 +202,7 @@ pub(super) fn config() -> HostConfig {
         software: "pillion test".into(),
         read_only: false,
         edit_ttl_ms: 8 * 3_600_000,
+        program: "sh".into(),
         size: Size::clamped(80, 24),
         has_tty: true,
         ledger: replayed(&[]),
@@ -233,6 +244,10 @@ impl World {
                 echoes: true,
                 ..Program::default()
             },
+            others: BTreeMap::new(),
+            spawning: Vec::new(),
+            shows: Vec::new(),
+            ended: None,
             seats: Vec::new(),
             log: Vec::new(),
             disk,
@@ -356,6 +371,7 @@ impl World {
             damaged: false,
             track_bytes: 0,
             history_bytes: 0,
+            control_messages: 0,
             finished: Vec::new(),
         });
         self.settle();
@@ -462,13 +478,14 @@ impl World {
     }
 
     /// A command given at the host's own terminal.
-    pub(super) fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
+    pub(super) fn command(&mut self, command: impl Into<Command>) -> Result<Reply, CommandError> {
         let request = self.ask(Actor::Tty, command);
         self.done.remove(&request).expect("answered at once")
     }
 
     /// A command whose answer may take time; its number.
-    pub(super) fn ask(&mut self, by: Actor, command: Command) -> u64 {
+    pub(super) fn ask(&mut self, by: Actor, command: impl Into<Command>) -> u64 {
+        let command = command.into();
         self.requests += 1;
         let request = self.requests;
         self.host(HostInput::Command {
@@ -605,19 +622,19 @@ impl World {
                 bytes = damaged.into();
             }
             let stream = match stream {
-                Stream::Track { epoch, .. } => {
+                Stream::Track { id } => {
                     seat.track_bytes += bytes.len();
-                    let handle = seat.handle_of(epoch);
-                    Stream::Track {
-                        track: TERMINAL,
-                        epoch: handle,
-                    }
+                    let id = seat.handle_of(id);
+                    Stream::Track { id }
                 }
                 Stream::History { .. } => {
                     seat.history_bytes += bytes.len();
                     stream
                 }
-                other => other,
+                other => {
+                    seat.control_messages += 1;
+                    other
+                }
             };
             seat.viewer
                 .handle(now, ViewerInput::Received { stream, bytes });
@@ -754,9 +771,8 @@ impl World {
                     seat.to_viewer.retain(|(other, _)| *other != stream);
                     seat.finished.retain(|other| *other != stream);
                     let stream = match stream {
-                        Stream::Track { track, epoch } => Stream::Track {
-                            track,
-                            epoch: seat.handle_of(epoch),
+                        Stream::Track { id } => Stream::Track {
+                            id: seat.handle_of(id),
                         },
                         other => other,
                     };
@@ -786,12 +802,15 @@ impl World {
                 }
             }
             HostOutput::Write { seq, bytes, track } => {
-                self.program.input.extend_from_slice(&bytes);
-                if self.program.deaf {
-                    self.program.unconfirmed.push_back(seq);
+                let program = self.program_of(track);
+                program.input.extend_from_slice(&bytes);
+                let echoes = program.echoes;
+                if program.deaf {
+                    program.unconfirmed.push_back(seq);
                 } else {
-                    self.host.handle(self.now, HostInput::Written { seq });
-                    if self.program.echoes {
+                    self.host
+                        .handle(self.now, HostInput::Written { track, seq });
+                    if echoes {
                         self.host.handle(
                             self.now,
                             HostInput::Output {
@@ -803,7 +822,32 @@ impl World {
                     }
                 }
             }
-            HostOutput::Answer { bytes, .. } => self.program.answers.extend_from_slice(&bytes),
+            HostOutput::Answer { track, bytes } => {
+                self.program_of(track).answers.extend_from_slice(&bytes);
+            }
+            HostOutput::Spawn { track, command, .. } => match command.first() {
+                Some(word) if word == "fails" => {
+                    let why = "no such file".to_owned();
+                    self.host
+                        .handle(self.now, HostInput::SpawnFailed { track, why });
+                }
+                Some(word) if word == "later" => self.spawning.push(track),
+                _ => {
+                    let program = Program {
+                        echoes: true,
+                        ..Program::default()
+                    };
+                    self.others.insert(track, program);
+                    self.host.handle(self.now, HostInput::Spawned { track });
+                }
+            },
+            HostOutput::Terminate { track } => {
+                let state = TrackState::Killed(1);
+                self.host
+                    .handle(self.now, HostInput::Exited { track, state });
+            }
+            HostOutput::Show { track } => self.shows.push(track),
+            HostOutput::SessionEnded { state } => self.ended = Some(state),
             HostOutput::LinkChanged(_) => {}
             HostOutput::UseService { service, link } => self.published.push((service, link)),
             HostOutput::EndLink => self.published.clear(),
@@ -829,27 +873,102 @@ impl World {
     pub(super) fn program_reads(&mut self) {
         self.program.deaf = false;
         while let Some(seq) = self.program.unconfirmed.pop_front() {
-            self.host(HostInput::Written { seq });
+            let track = TERMINAL;
+            self.host(HostInput::Written { track, seq });
         }
+    }
+
+    /// The program of a track.
+    pub(super) fn program_of(&mut self, track: TrackId) -> &mut Program {
+        match track {
+            TERMINAL => &mut self.program,
+            other => self.others.entry(other).or_default(),
+        }
+    }
+
+    /// Opens another terminal at the host.
+    pub(super) fn opens(&mut self, title: &str) -> TrackId {
+        let (title, command) = (title.to_owned(), Vec::new());
+        match self.command(verbs::OpenTerminal { title, command }) {
+            Ok(Reply::OpenTerminal(track)) => track,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Opens a log track.
+    pub(super) fn opens_log(&mut self, title: &str) -> TrackId {
+        self.requests += 1;
+        let (request, title) = (self.requests, title.to_owned());
+        self.host(HostInput::OpenLog { request, title });
+        match self.done.remove(&request) {
+            Some(Ok(Reply::OpenTerminal(track))) => track,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A log track's source says something.
+    pub(super) fn says(&mut self, track: TrackId, key: &str, json: &str) {
+        let (key, json) = (key.to_owned(), Bytes::copy_from_slice(json.as_bytes()));
+        self.host(HostInput::Entry { track, key, json });
+    }
+
+    /// A track's program writes.
+    pub(super) fn prints_on(&mut self, track: TrackId, text: &str) {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        self.host(HostInput::Output {
+            track,
+            bytes,
+            more: false,
+        });
+    }
+
+    /// A track's program ends.
+    pub(super) fn exits_on(&mut self, track: TrackId, code: i32) {
+        let state = TrackState::Exited(code);
+        self.host(HostInput::Exited { track, state });
+    }
+
+    /// How often the host wakes in so long without anything to do.
+    pub(super) fn wakes_of_host(&mut self, ms: u64) -> usize {
+        let end = self.now.mono_us + ms * 1000;
+        let mut woken = 0;
+        while let Some(at) = self.host.wake_at()
+            && at < end
+        {
+            self.now.mono_us = at.max(self.now.mono_us + 1);
+            self.host(HostInput::Tick);
+            woken += 1;
+        }
+        woken
+    }
+
+    /// Messages on the control stream passed to a viewer so far.
+    pub(super) fn control_messages(&self, seat: usize) -> usize {
+        self.seats[seat].control_messages
+    }
+
+    /// A viewer looks at tracks.
+    pub(super) fn looks(&mut self, seat: usize, tracks: &[TrackId]) {
+        self.viewer(seat, ViewerInput::Look(tracks.to_vec()));
     }
 
     /// Makes a reply of history.
     pub(super) fn pack(&mut self, job: &HistoryJob) {
         self.packed.push((job.from, job.count));
-        let packed = job.pack(self.stored(job.from, job.count));
+        let packed = job.pack(self.stored(job.track, job.from, job.count));
         self.host.handle(self.now, HostInput::History(packed));
     }
 
     /// Whole chunks of the log that overlap a range, as the store gives them.
-    fn stored(&self, from: LineId, count: u32) -> Vec<(LineId, u32, Bytes)> {
+    fn stored(&self, of: TrackId, from: LineId, count: u32) -> Vec<(LineId, u32, Bytes)> {
         let end = from.0 + u64::from(count);
         let chunks = self.log.iter().filter_map(|entry| match entry {
             LogEntry::History {
+                track,
                 first,
                 count,
                 bytes,
-                ..
-            } => Some((*first, *count, bytes.clone())),
+            } if *track == of => Some((*first, *count, bytes.clone())),
             _ => None,
         });
         chunks
@@ -894,13 +1013,14 @@ impl World {
 
     /// The host-wide count of inputs whose effects are in the newest frame.
     pub(super) fn echoed(&self) -> u64 {
-        self.host.echoed_for_tests()
+        self.host.echoed_for_tests(TERMINAL)
     }
 
     /// What the host's terminal shows, as a viewer that was never behind would see it.
     pub(super) fn assert_same_screen(&mut self, seat: usize) {
-        let host = self.host.screen_for_tests();
-        let viewer = self.seats[seat].viewer.view().screen.as_ref();
+        let view = self.seats[seat].viewer.view();
+        let host = self.host.screen_for_tests(view.track.0);
+        let viewer = view.screen.as_ref();
         assert_eq!(viewer.map(|screen| screen.text()), Some(host.text()));
         assert_eq!(viewer, Some(host));
     }

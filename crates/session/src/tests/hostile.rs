@@ -13,10 +13,7 @@ fn streams() -> [Stream; 4] {
     [
         Stream::Control,
         Stream::Input { epoch: 0 },
-        Stream::Track {
-            track: TERMINAL,
-            epoch: 0,
-        },
+        Stream::Track { id: 0 },
         Stream::History { id: 0 },
     ]
 }
@@ -177,7 +174,7 @@ proptest! {
         }
         for (stream, bytes) in garbage {
             let stream = match streams()[stream] {
-                Stream::Track { track, .. } if cut => Stream::Track { track, epoch: 9 },
+                Stream::Track { .. } if cut => Stream::Track { id: 9 },
                 other => other,
             };
             let input = ViewerInput::Received { stream, bytes: bytes.into() };
@@ -195,7 +192,7 @@ proptest! {
         let mut world = World::shared();
         let anna = world.join(10, "anna");
         let mut out = BytesMut::new();
-        TrackMsg::Open { track: TERMINAL, epoch: 9 }.encode(&mut out);
+        TrackMsg::Open { track: TERMINAL, epoch: 9, kind: pillion_proto::TrackKind::Terminal }.encode(&mut out);
         for (snapshot, number, reset, payload) in messages {
             let (number, echoed, payload) = (number, 0, payload.into());
             match snapshot {
@@ -203,7 +200,7 @@ proptest! {
                 false => TrackMsg::Frame(FrameMsg { number, echoed, reset, payload }).encode(&mut out),
             }
         }
-        let stream = Stream::Track { track: TERMINAL, epoch: 9 };
+        let stream = Stream::Track { id: 9 };
         world.seats[anna].viewer.handle(world.now, ViewerInput::Received { stream, bytes: out.freeze() });
         let mut asked = 0;
         while let Some(output) = world.seats[anna].viewer.poll() {

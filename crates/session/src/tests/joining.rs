@@ -97,7 +97,7 @@ fn an_honest_hello_is_welcomed_with_roster_and_screen_in_one_flight() {
         matches!(&said[..2], [FromHost::Welcome(_), FromHost::Roster(_)]),
         "{said:?}"
     );
-    let on_track = |stream: &Stream| matches!(stream, Stream::Track { epoch: 0, .. });
+    let on_track = |stream: &Stream| matches!(stream, Stream::Track { id: 0 });
     assert_eq!(
         world.strangers[&conn]
             .iter()

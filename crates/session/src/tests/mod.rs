@@ -18,6 +18,7 @@ mod shares;
 mod signing;
 mod story;
 mod taken_back;
+mod tracks;
 mod typing;
 mod unproved;
 mod watching;

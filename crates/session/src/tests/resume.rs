@@ -18,6 +18,7 @@ pub(super) fn resume() -> FromViewer {
     FromViewer::Resume(Resume {
         versions: VersionRange::OURS,
         padding: Bytes::new(),
+        track: None,
     })
 }
 
@@ -171,10 +172,7 @@ fn a_damaged_picture_is_not_asked_for_again_before_the_hello() {
     world.assert_same_screen(anna);
 }
 
-const TRACK: Stream = Stream::Track {
-    track: TERMINAL,
-    epoch: 0,
-};
+const TRACK: Stream = Stream::Track { id: 0 };
 
 #[test]
 fn a_welcome_that_nobody_asked_for_opens_nothing() {
@@ -211,7 +209,8 @@ fn one_picture_is_shown_and_nothing_after_it() {
             [
                 TrackMsg::Open {
                     track: TERMINAL,
-                    epoch: 0
+                    epoch: 0,
+                    kind: pillion_proto::TrackKind::Terminal,
                 },
                 TrackMsg::Snapshot(_)
             ]
@@ -279,6 +278,7 @@ fn another_version_is_shown_nothing() {
             newest: Version(901),
         },
         padding: Bytes::new(),
+        track: None,
     };
     say(&mut world, conn, &FromViewer::Resume(newer));
     assert!(world.strangers[&conn].is_empty());

@@ -230,7 +230,10 @@ fn what_an_interrupt_threw_away_is_not_said_to_be_typed() {
     world.types(bert, "another");
     let upto = *world.program.unconfirmed.back().unwrap();
     world.types(bert, "\x03");
-    world.host(HostInput::Discarded { upto });
+    world.host(HostInput::Discarded {
+        track: TERMINAL,
+        upto,
+    });
     world.program.unconfirmed.retain(|seq| *seq > upto);
     world.tick();
     for seat in [anna, bert] {

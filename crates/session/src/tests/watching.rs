@@ -175,10 +175,7 @@ fn a_stream_on_which_nothing_arrives_is_replaced() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
     world.path(anna, 1000);
-    world.seats[anna].stalled = vec![Stream::Track {
-        track: TERMINAL,
-        epoch: 0,
-    }];
+    world.seats[anna].stalled = vec![Stream::Track { id: 0 }];
     world.prints("lost on the way");
     assert_eq!(world.seats[anna].text(), "");
     // The viewer's signs of life still come through.
@@ -206,13 +203,7 @@ fn silence_is_said_and_then_a_new_connection_is_made() {
     assert_eq!(world.seats[anna].conn, old);
 
     world.seats[anna].silent = true;
-    world.seats[anna].stalled = vec![
-        Stream::Control,
-        Stream::Track {
-            track: TERMINAL,
-            epoch: 0,
-        },
-    ];
+    world.seats[anna].stalled = vec![Stream::Control, Stream::Track { id: 0 }];
     world.advance_ms(4100);
     world.seats[anna].silent = false;
     world.advance_ms(6000);
@@ -329,7 +320,10 @@ fn every_frame_in_the_log_leads_to_the_screen_as_it_is() {
             decoder.apply_raw(raw).unwrap();
         }
     }
-    assert_eq!(decoder.screen(), Some(world.host.screen_for_tests()));
+    assert_eq!(
+        decoder.screen(),
+        Some(world.host.screen_for_tests(TERMINAL))
+    );
 }
 
 #[test]

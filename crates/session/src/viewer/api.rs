@@ -1,9 +1,12 @@
 //! What goes into a [`Viewer`](super::Viewer), what comes out of it, and what it shows.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use pillion_caps::{Binding, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
 use pillion_proto::{
-    JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackState,
+    Entry, JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackInfo,
+    TrackState,
 };
 use pillion_screen::{LineId, Screen, history::Line};
 
@@ -101,7 +104,26 @@ pub enum ViewerInput {
     Keys(Bytes),
     /// The person asks for edit.
     RequestEdit,
-    /// The person wants these lines.
+    /// The person wants to look at these tracks, of which the first is shown; at what the host looks at, if at
+    /// none.
+    Look(Vec<TrackId>),
+    /// The person wants another terminal.
+    OpenTerminal {
+        /// What to call it; empty for what its program says.
+        title: String,
+    },
+    /// The person, who opened this track, wants it closed.
+    CloseTrack(TrackId),
+    /// Somebody wants these entries of a log track.
+    WantEntries {
+        /// The track.
+        track: TrackId,
+        /// First entry.
+        from: u64,
+        /// How many.
+        count: u32,
+    },
+    /// The person wants these lines of the terminal that is shown.
     WantHistory {
         /// First line.
         from: LineId,
@@ -172,8 +194,10 @@ pub enum ViewerEvent {
     /// What came of a command, or why it was not carried out, as the host says. Either is `None` where the host's
     /// version says something that is not known here.
     Answered(Box<Result<Option<Done>, Option<CommandError>>>),
-    /// Lines that were asked for.
+    /// Lines that were asked for, of the terminal that is shown.
     History(HistoryLines),
+    /// Entries that were asked for.
+    Entries(LogEntries),
     /// It is over, for good: restore the terminal, print this, exit.
     Ended {
         /// For people.
@@ -192,6 +216,17 @@ pub struct HistoryLines {
     pub lines: Vec<Line>,
     /// Lines below this are final and may be kept.
     pub settled: LineId,
+}
+
+/// Entries of a log, as the host has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntries {
+    /// The track.
+    pub track: TrackId,
+    /// The first entry that was asked for.
+    pub asked: u64,
+    /// The entries, from `asked` or the oldest one there is on.
+    pub entries: Vec<Entry>,
 }
 
 /// Where a viewer stands.
@@ -231,7 +266,7 @@ pub enum Phase {
 pub struct View {
     /// Where the viewer stands.
     pub phase: Phase,
-    /// The terminal as of the newest frame.
+    /// The terminal that is shown, as of its newest frame.
     pub screen: Option<Screen>,
     /// That frame's number.
     pub frame: u64,
@@ -240,8 +275,16 @@ pub struct View {
     /// For each of the screen's rows, the version that changed it last. A row not listed may have
     /// changed at any time.
     pub row_versions: Vec<u64>,
-    /// The track's state.
+    /// The track that is shown, and its state.
     pub track: (TrackId, TrackState),
+    /// Every track, by number; titles as they came (clean them when drawing).
+    pub tracks: Vec<TrackInfo>,
+    /// Tracks where something happened since they were looked at.
+    pub active: BTreeSet<TrackId>,
+    /// What the host's own terminal shows.
+    pub host_shows: TrackId,
+    /// This viewer shows what the host looks at.
+    pub follows: bool,
     /// Session name, cleaned; unverified.
     pub session_name: String,
     /// Host name, cleaned; unverified.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::BytesMut;
 use pillion_proto::{
-    Framer, HistoryReply, HistoryRequest, ProtocolError,
+    Entry, Framer, HistoryReply, HistoryRequest, ProtocolError, TrackId,
     limits::{MAX_HISTORY_LINES, MAX_HISTORY_MESSAGE},
 };
 use pillion_screen::{LineId, transfer};
 
 use crate::types::Stream;
 
-use super::{HistoryLines, TERMINAL, Viewer, ViewerEvent, ViewerOutput};
+use super::{HistoryLines, LogEntries, Viewer, ViewerEvent, ViewerOutput};
 
 /// Requests on their way at once; a host takes four.
 const MAX_ASKED: usize = 3;
@@ -32,9 +32,11 @@ const MAX_RETRY_US: u64 = 4_000_000;
 const EVERY_US: u64 = 160_000;
 const BURST: u64 = 20;
 
-/// A range of lines that is wanted.
+/// A range of a track's lines, or of its entries, that is wanted.
 #[derive(Clone, Copy)]
 struct LineRange {
+    track: TrackId,
+    is_log: bool,
     from: LineId,
     count: u32,
     tries: u32,
@@ -88,10 +90,21 @@ impl HistoryFetcher {
 }
 
 impl Viewer {
-    /// The person wants to see these lines.
+    /// The person wants to see these lines of the terminal that is shown.
     pub(super) fn want_history(&mut self, from: LineId, count: u32) {
+        self.want(self.view.track.0, false, from, count);
+    }
+
+    /// Somebody wants these entries of a log.
+    pub(super) fn want_entries(&mut self, track: TrackId, from: u64, count: u32) {
+        self.want(track, true, LineId(from), count);
+    }
+
+    fn want(&mut self, track: TrackId, is_log: bool, from: LineId, count: u32) {
         let count = count.min(MAX_HISTORY_LINES);
         self.asking.waiting.push_back(LineRange {
+            track,
+            is_log,
             from,
             count,
             tries: 0,
@@ -118,7 +131,7 @@ impl Viewer {
                 .insert(id, (wanted, Framer::new(MAX_HISTORY_MESSAGE)));
             let mut out = BytesMut::new();
             HistoryRequest {
-                track: TERMINAL,
+                track: wanted.track,
                 from: wanted.from.0,
                 count: wanted.count,
             }
@@ -145,6 +158,19 @@ impl Viewer {
             self.say(
                 "some history can't be shown: the host sent more than was asked for".to_owned(),
             );
+            return Ok(());
+        }
+        if wanted.is_log {
+            let entries = Entry::decode_all(&reply.payload)?;
+            self.event(ViewerEvent::Entries(LogEntries {
+                track: wanted.track,
+                asked: wanted.from.0,
+                entries,
+            }));
+            return Ok(());
+        }
+        // Another terminal is shown by now.
+        if wanted.track != self.view.track.0 {
             return Ok(());
         }
         match transfer::unpack(LineId(reply.first), reply.count, &reply.payload) {

@@ -1,16 +1,16 @@
 //! What the person types: numbered, sent, and kept until the host has it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    InputStream, Intent, IntentMsg, Right,
+    InputStream, Intent, IntentMsg, Right, TrackId, TrackState,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
 use crate::types::Stream;
 
-use super::{Phase, TERMINAL, Viewer, ViewerOutput};
+use super::{Phase, Viewer, ViewerOutput};
 
 /// Bytes that may wait here until the program has read what was typed before, before no more is taken from the
 /// terminal ([`Viewer::takes_keys`]): a large paste still leaves the prefix key behind it within reach.
@@ -22,6 +22,9 @@ const MAX_PENDING: usize = 8192;
 /// Room that is left for what was read from the terminal already, in bytes and in inputs.
 const MARGIN_BYTES: usize = 64 * 1024;
 const MARGIN: usize = 64;
+
+/// Places that anything may wait for at once: more than a session has live tracks.
+const MAX_PLACES: usize = 128;
 
 /// What waited longer for a connection is not typed any more, in microseconds: the screen has moved
 /// on.
@@ -37,29 +40,58 @@ const HEARD_WITHIN_US: u64 = 1_500_000;
 /// The same hint is given at most so often, in microseconds.
 const HINT_EVERY_US: u64 = 5_000_000;
 
-/// One input that the host has not confirmed.
+/// What an intent is for: a track, or none. The host confirms by it, so that a program that doesn't read holds up
+/// nobody who types elsewhere.
+type Place = Option<TrackId>;
+
+/// One intent that the host has not confirmed.
 struct Pending {
+    /// Its number, once it was sent on this connection.
     id: u64,
-    bytes: Bytes,
-    /// What the host called the stretch of holding the right it was typed in.
+    what: Intent,
+    /// What the host called the stretch of holding the right it was made in.
     edit_epoch: u32,
-    typed_at_us: u64,
+    made_at_us: u64,
+    /// Sent on this stream.
     sent: bool,
 }
 
-/// Everything typed that is not yet in the program.
+impl Pending {
+    fn bytes(&self) -> usize {
+        match &self.what {
+            Intent::Keys { bytes, .. } => bytes.len(),
+            Intent::Open { title } => title.as_str().len(),
+            Intent::Close { .. } | Intent::Unknown(_) => 0,
+        }
+    }
+}
+
+/// What waits for one place.
+#[derive(Default)]
+struct Waiting {
+    /// Not sent on this connection, and without numbers.
+    unsent: VecDeque<Pending>,
+    /// Everything that is not confirmed, sent or not.
+    count: usize,
+    bytes: usize,
+    /// What of it was sent on this connection: as much as may be on its way.
+    sent_bytes: usize,
+}
+
+/// Everything typed that is not yet in a program, and what else is asked for.
 pub(super) struct InputSender {
     epoch: u32,
     opened: bool,
     next_id: u64,
     /// What the host calls this stretch of holding the right to type.
     edit_epoch: u32,
-    /// Newest input that the person was told is lost.
-    dropped: u64,
-    pending: VecDeque<Pending>,
-    bytes: usize,
-    /// How much of that was sent on this connection: as much as may be on its way.
-    sent_bytes: usize,
+    /// Newest intent that the person was told is lost.
+    dropped: BTreeMap<Place, u64>,
+    /// Newest that the host confirmed.
+    confirmed: u64,
+    /// Sent on this connection and not confirmed, by number.
+    sent: VecDeque<Pending>,
+    waiting: BTreeMap<Place, Waiting>,
     /// Since when the host has let us in on this connection.
     in_since_us: Option<u64>,
     /// When it was last heard on the one before.
@@ -77,10 +109,10 @@ impl InputSender {
             opened: false,
             next_id: 1,
             edit_epoch: 0,
-            dropped: 0,
-            pending: VecDeque::new(),
-            bytes: 0,
-            sent_bytes: 0,
+            dropped: BTreeMap::new(),
+            confirmed: 0,
+            sent: VecDeque::new(),
+            waiting: BTreeMap::new(),
             in_since_us: None,
             cut_at_us: 0,
             progress_at_us: 0,
@@ -101,56 +133,136 @@ impl InputSender {
     }
 
     fn send_all_again(&mut self) {
-        self.sent_bytes = 0;
-        for pending in &mut self.pending {
+        for pending in &mut self.sent {
             pending.sent = false;
         }
+    }
+
+    /// How many intents the host has not confirmed.
+    fn count(&self) -> usize {
+        self.waiting.values().map(|waiting| waiting.count).sum()
     }
 
     /// How long an input waited for a connection. What waits for the program doesn't count: it is typed when
     /// that reads, as into any terminal.
     fn waited_us(&self, pending: &Pending) -> u64 {
-        let began = pending.typed_at_us.max(self.cut_at_us);
+        let began = pending.made_at_us.max(self.cut_at_us);
         let in_since = self.in_since_us.unwrap_or_default();
         in_since.saturating_sub(began)
     }
 
     /// When sent input counts as stuck.
     pub(super) fn stuck_at_us(&self, rtt_us: u32) -> Option<u64> {
-        self.pending.front().filter(|pending| pending.sent)?;
+        self.sent.front().filter(|pending| pending.sent)?;
         let patience = STUCK_US.max(4 * u64::from(rtt_us)) << self.tries.min(4);
         Some(self.progress_at_us.saturating_add(patience))
     }
 
-    fn forget_upto(&mut self, upto: u64, now_us: u64) {
-        while let Some(front) = self.pending.front()
-            && front.id <= upto
-        {
-            self.bytes -= front.bytes.len();
-            if front.sent {
-                self.sent_bytes -= front.bytes.len();
+    /// The host confirmed what is for this place up to a number.
+    fn forget_upto(&mut self, place: Place, upto: u64, now_us: u64) {
+        self.confirmed = self.confirmed.max(upto);
+        self.forget(now_us, |pending| {
+            pending.id <= upto && pending.what.track() == place
+        });
+    }
+
+    /// Lets go of what was sent and is meant.
+    fn forget(&mut self, now_us: u64, is_meant: impl Fn(&Pending) -> bool) {
+        let before = self.sent.len();
+        let waiting = &mut self.waiting;
+        self.sent.retain(|pending| {
+            if !is_meant(pending) {
+                return true;
             }
-            self.pending.pop_front();
+            let place = pending.what.track();
+            if let Some(one) = waiting.get_mut(&place) {
+                one.count -= 1;
+                one.bytes -= pending.bytes();
+                one.sent_bytes -= pending.bytes();
+                if one.count == 0 {
+                    waiting.remove(&place);
+                }
+            }
+            false
+        });
+        if self.sent.len() < before {
             self.progress_at_us = now_us;
             self.tries = 0;
         }
     }
 
+    /// Puts an intent behind what waits for the same place.
+    fn push(&mut self, what: Intent, now_us: u64) {
+        let pending = Pending {
+            id: 0,
+            what,
+            edit_epoch: self.edit_epoch,
+            made_at_us: now_us,
+            sent: false,
+        };
+        let waiting = self.waiting.entry(pending.what.track()).or_default();
+        waiting.count += 1;
+        waiting.bytes += pending.bytes();
+        waiting.unsent.push_back(pending);
+    }
+
+    /// Whether so much more may wait for a place.
+    fn has_room(&self, place: Place, bytes: usize, count: usize) -> bool {
+        let waiting = self.waiting.get(&place);
+        let (has_bytes, has) = waiting.map_or((0, 0), |waiting| (waiting.bytes, waiting.count));
+        has_bytes + bytes <= MAX_PENDING_BYTES + MARGIN_BYTES
+            && has + count <= MAX_PENDING + MARGIN
+            && self.waiting.len() <= MAX_PLACES
+    }
+
     /// Goes on where the host is, which has taken in the inputs up to `known`. Nothing that is left
-    /// was sent on this connection, so it is numbered again, without what `is_lost`; whether there
+    /// was sent on this connection, so it gets new numbers, without what `is_lost`; whether there
     /// was any of that.
-    fn go_on_from(&mut self, known: u64, is_lost: impl Fn(&Pending) -> bool) -> bool {
-        let before = self.pending.len();
-        self.pending.retain(|pending| !is_lost(pending));
-        let lost = before > self.pending.len();
+    fn go_on_from(&mut self, known: u64, is_lost: impl Fn(&InputSender, &Pending) -> bool) -> bool {
+        let mut all: Vec<Pending> = self.sent.drain(..).collect();
+        let waiting = std::mem::take(&mut self.waiting);
+        all.extend(waiting.into_values().flat_map(|waiting| waiting.unsent));
+        let before = all.len();
+        all.retain(|pending| !is_lost(self, pending));
+        let lost = before > all.len();
         self.next_id = known.saturating_add(1);
-        self.bytes = 0;
-        for pending in &mut self.pending {
-            pending.id = self.next_id;
-            self.next_id = self.next_id.saturating_add(1);
-            self.bytes += pending.bytes.len();
+        self.confirmed = known;
+        for mut pending in all {
+            pending.sent = false;
+            let waiting = self.waiting.entry(pending.what.track()).or_default();
+            waiting.count += 1;
+            waiting.bytes += pending.bytes();
+            waiting.unsent.push_back(pending);
         }
         lost
+    }
+
+    /// Appends an intent that was numbered to what is sent.
+    fn encode(&mut self, at: usize, out: &mut BytesMut) {
+        let waited = self.waited_us(&self.sent[at]) / 1000;
+        let pending = &mut self.sent[at];
+        pending.sent = true;
+        IntentMsg {
+            id: pending.id,
+            waited_ms: u32::try_from(waited).unwrap_or(u32::MAX),
+            edit_epoch: pending.edit_epoch,
+            what: pending.what.clone(),
+        }
+        .encode(out);
+    }
+
+    /// Takes what may be sent next, and gives it a number.
+    fn take_next(&mut self) -> Option<Pending> {
+        let fits = |(_, waiting): &(&Place, &mut Waiting)| {
+            let next = waiting.unsent.front();
+            next.is_some_and(|next| waiting.sent_bytes + next.bytes() <= MAX_UNCONFIRMED_INPUT)
+        };
+        let (_, waiting) = self.waiting.iter_mut().find(fits)?;
+        let mut pending = waiting.unsent.pop_front()?;
+        waiting.sent_bytes += pending.bytes();
+        pending.id = self.next_id;
+        self.next_id = self.next_id.saturating_add(1);
+        Some(pending)
     }
 }
 
@@ -179,29 +291,76 @@ impl Viewer {
                 () => "you may watch, not type: ask the host for edit",
             });
         }
+        let track = self.types_into();
+        if self.state_of(track) != TrackState::Live {
+            return self.hint("this program has ended: what you type goes nowhere");
+        }
         let count = bytes.len().div_ceil(MAX_INPUT);
-        let full = self.typing.bytes + bytes.len() > MAX_PENDING_BYTES + MARGIN_BYTES
-            || self.typing.pending.len() + count > MAX_PENDING + MARGIN;
-        if full {
+        if !self.typing.has_room(Some(track), bytes.len(), count) {
             return self
                 .say("not typed: too much is still on its way to the host; try again in a moment");
         }
         let mut rest = bytes.clone();
         while !rest.is_empty() {
             let bytes = rest.split_to(rest.len().min(MAX_INPUT));
-            let typing = &mut self.typing;
-            typing.bytes += bytes.len();
-            let (id, typed_at_us) = (typing.next_id, self.now.mono_us);
-            typing.next_id += 1;
-            typing.pending.push_back(Pending {
-                id,
-                bytes,
-                edit_epoch: typing.edit_epoch,
-                typed_at_us,
-                sent: false,
-            });
+            self.typing
+                .push(Intent::Keys { track, bytes }, self.now.mono_us);
         }
         self.send_typed();
+        self.count_unconfirmed();
+    }
+
+    /// The track that keys go to: the one that was chosen, or else the one that is shown, whatever the host
+    /// looks at by now.
+    fn types_into(&self) -> TrackId {
+        let chosen = self.receivers.chosen().first();
+        chosen.copied().unwrap_or(self.view.track.0)
+    }
+
+    fn state_of(&self, track: TrackId) -> TrackState {
+        let info = self.view.tracks.iter().find(|info| info.id == track);
+        info.map_or(TrackState::Live, |info| info.state)
+    }
+
+    /// The person wants a terminal opened, or one closed.
+    pub(super) fn on_request(&mut self, what: Intent) {
+        match () {
+            () if self.config.read_only => {
+                self.hint("you joined with --read-only: join again without it to open terminals");
+            }
+            () if !self.view.right.has(Right::Open) => {
+                self.hint(
+                    "you may not open or close terminals: ask the host for the right to open",
+                );
+            }
+            () if !self.typing.has_room(None, 0, 1) => {
+                self.say(
+                    "not done: too much is still on its way to the host; try again in a moment",
+                );
+            }
+            () => {
+                self.typing.push(what, self.now.mono_us);
+                self.send_typed();
+                self.count_unconfirmed();
+            }
+        }
+    }
+
+    /// A track is gone: nothing for it is sent any more.
+    pub(super) fn forget_input_for(&mut self, track: TrackId) {
+        let now = self.now.mono_us;
+        let place = Some(track);
+        if let Some(waiting) = self.typing.waiting.get_mut(&place) {
+            let unsent = std::mem::take(&mut waiting.unsent);
+            waiting.count -= unsent.len();
+            waiting.bytes -= unsent.iter().map(Pending::bytes).sum::<usize>();
+            if waiting.count == 0 {
+                self.typing.waiting.remove(&place);
+            }
+        }
+        self.typing
+            .forget(now, |pending| pending.what.track() == place);
+        self.typing.dropped.remove(&place);
         self.count_unconfirmed();
     }
 
@@ -218,51 +377,47 @@ impl Viewer {
     /// typed then waits in the terminal, and nothing is lost. Without a connection there is nothing to wait
     /// for; the person must be able to leave then.
     pub fn takes_keys(&self) -> bool {
-        let typing = &self.typing;
-        !self.is_in() || typing.bytes < MAX_PENDING_BYTES && typing.pending.len() < MAX_PENDING
+        let waiting = self.typing.waiting.get(&Some(self.types_into()));
+        !self.is_in()
+            || waiting.is_none_or(|waiting| {
+                waiting.bytes < MAX_PENDING_BYTES && waiting.count < MAX_PENDING
+            })
     }
 
     /// Sends what was not sent on this connection, as much as may be on its way.
     pub(super) fn send_typed(&mut self) {
-        let typing = &self.typing;
-        let first = typing.pending.partition_point(|pending| pending.sent);
-        let fits =
-            |pending: &Pending| typing.sent_bytes + pending.bytes.len() <= MAX_UNCONFIRMED_INPUT;
-        let is_waiting = typing.pending.get(first).is_some_and(fits);
-        if !is_waiting || !self.may_type() || !self.is_in() || self.view.phase == Phase::Ended {
+        let has_right = self.may_type() || self.view.right.has(Right::Open);
+        let may_send = has_right && !self.config.read_only && self.is_in();
+        if !may_send || self.view.phase == Phase::Ended {
             return;
         }
         let now = self.now.mono_us;
         let typing = &mut self.typing;
         let mut out = BytesMut::new();
+        if typing.sent.front().is_none_or(|front| !front.sent) {
+            typing.progress_at_us = now;
+        }
+        // Those that were sent on a stream before this one come first: numbers have no gaps.
+        let again = typing.sent.partition_point(|pending| pending.sent);
+        for at in again..typing.sent.len() {
+            typing.encode(at, &mut out);
+        }
+        while let Some(pending) = typing.take_next() {
+            typing.sent.push_back(pending);
+            typing.encode(typing.sent.len() - 1, &mut out);
+        }
+        if out.is_empty() {
+            return;
+        }
+        let mut opening = BytesMut::new();
         if !typing.opened {
             typing.opened = true;
             InputStream {
                 join: self.config.join,
             }
-            .encode(&mut out);
-        }
-        if first == 0 {
-            typing.progress_at_us = now;
-        }
-        for at in first..typing.pending.len() {
-            let waited = typing.waited_us(&typing.pending[at]) / 1000;
-            let pending = &mut typing.pending[at];
-            if typing.sent_bytes + pending.bytes.len() > MAX_UNCONFIRMED_INPUT {
-                break;
-            }
-            typing.sent_bytes += pending.bytes.len();
-            pending.sent = true;
-            IntentMsg {
-                id: pending.id,
-                waited_ms: u32::try_from(waited).unwrap_or(u32::MAX),
-                edit_epoch: pending.edit_epoch,
-                what: Intent::Keys {
-                    track: TERMINAL,
-                    bytes: pending.bytes.clone(),
-                },
-            }
-            .encode(&mut out);
+            .encode(&mut opening);
+            opening.unsplit(out);
+            out = opening;
         }
         let stream = Stream::Input {
             epoch: typing.epoch,
@@ -279,22 +434,25 @@ impl Viewer {
     /// another right is given up, the rest is sent again.
     pub(super) fn resume_typing(&mut self, known: u64) {
         let (now, may_type) = (self.now.mono_us, self.may_type());
+        let may_open = self.view.right.has(Right::Open) && !self.config.read_only;
         let typing = &mut self.typing;
-        let first = typing
-            .pending
-            .front()
-            .map_or(typing.next_id, |pending| pending.id);
         // A host that knows less than it confirmed, or more than it was sent, runs another program.
-        let is_other = known.saturating_add(1) < first || known >= typing.next_id;
+        let is_other = known < typing.confirmed || known >= typing.next_id;
         if !is_other {
-            typing.forget_upto(known, now);
+            typing.forget(now, |pending| pending.id <= known);
         }
-        typing.dropped = typing.dropped.min(known);
+        typing
+            .dropped
+            .values_mut()
+            .for_each(|upto| *upto = known.min(*upto));
         typing.in_since_us = Some(now);
-        let (edit_epoch, cut_at_us) = (typing.edit_epoch, typing.cut_at_us);
-        let lost = typing.go_on_from(known, |pending| {
-            let waited = now.saturating_sub(pending.typed_at_us.max(cut_at_us));
-            is_other || !may_type || pending.edit_epoch != edit_epoch || waited > MAX_WAIT_US
+        let lost = typing.go_on_from(known, |typing, pending| {
+            let waited = now.saturating_sub(pending.made_at_us.max(typing.cut_at_us));
+            let may = match pending.what {
+                Intent::Keys { .. } => may_type,
+                _ => may_open,
+            };
+            is_other || !may || pending.edit_epoch != typing.edit_epoch || waited > MAX_WAIT_US
         });
         if lost {
             self.say("what you typed while the connection was gone was not typed on the host");
@@ -303,27 +461,31 @@ impl Viewer {
         self.count_unconfirmed();
     }
 
-    pub(super) fn on_accepted(&mut self, upto: u64) {
+    pub(super) fn on_accepted(&mut self, track: Option<TrackId>, upto: u64) {
         let upto = upto.min(self.typing.next_id - 1);
-        self.typing.forget_upto(upto, self.now.mono_us);
+        self.typing.forget_upto(track, upto, self.now.mono_us);
         self.send_typed();
         self.count_unconfirmed();
     }
 
-    pub(super) fn on_dropped(&mut self, upto: u64, text: &str) {
+    pub(super) fn on_dropped(&mut self, track: Option<TrackId>, upto: u64, text: &str) {
         let known = upto.min(self.typing.next_id - 1);
-        self.typing.forget_upto(known, self.now.mono_us);
+        self.typing.forget_upto(track, known, self.now.mono_us);
         self.send_typed();
         self.count_unconfirmed();
         // A host repeats itself to who comes back.
-        if upto > self.typing.dropped {
-            self.typing.dropped = upto;
+        let dropped = self.typing.dropped.get(&track).copied().unwrap_or_default();
+        if upto > dropped {
+            if self.typing.dropped.len() > MAX_PLACES {
+                self.typing.dropped.pop_first();
+            }
+            self.typing.dropped.insert(track, upto);
             self.say(text);
         }
     }
 
     fn count_unconfirmed(&mut self) {
-        let count = self.typing.pending.len();
+        let count = self.typing.count();
         self.changed |= self.view.unconfirmed != count;
         self.view.unconfirmed = count;
     }
@@ -341,10 +503,10 @@ impl Viewer {
         }
         let heard_at = self.link.as_ref().map_or(0, |link| link.heard_at_us);
         // Without the right nothing could be sent on the new stream, and numbers have no gaps.
-        let may_type = self.may_type();
+        let may_send = self.may_type() || self.view.right.has(Right::Open);
         let typing = &mut self.typing;
         typing.progress_at_us = now;
-        if !may_type || now.saturating_sub(heard_at) > HEARD_WITHIN_US {
+        if !may_send || now.saturating_sub(heard_at) > HEARD_WITHIN_US {
             return;
         }
         typing.tries = typing.tries.saturating_add(1);

@@ -28,11 +28,12 @@ impl Viewer {
     /// What is asked before anything can be proved. Nothing in it is this viewer's own.
     pub(super) fn resume(&self) -> Resume {
         // As much as the screen weighed last, and a third more: the host may answer threefold.
-        let screen = self.watching.snapshot_bytes() / 3 * 4;
+        let screen = self.receivers.snapshot_bytes() / 3 * 4;
         let padding = screen.saturating_sub(SHOWN_WITHOUT_PADDING).div_ceil(3);
         Resume {
             versions: VersionRange::OURS,
             padding: vec![0; padding.min(MAX_PADDING)].into(),
+            track: self.receivers.chosen().first().copied(),
         }
     }
 
@@ -95,7 +96,7 @@ impl Viewer {
 
     /// `None` if there are too few proofs.
     fn signed_hello(
-        &self,
+        &mut self,
         unsigned: UnsignedHello,
         proofs: &mut impl Iterator<Item = Proof>,
     ) -> Option<Hello> {
@@ -109,6 +110,7 @@ impl Viewer {
             });
         }
         let link = unsigned.link;
+        let subscribe = self.receivers.subscription();
         Some(Hello {
             versions: VersionRange::OURS,
             software: Text::cut(&self.config.software),
@@ -120,6 +122,7 @@ impl Viewer {
             grants,
             read_only: self.config.read_only,
             claims: unsigned.claims,
+            subscribe,
         })
     }
 
@@ -169,13 +172,11 @@ impl Viewer {
         self.view.you = Some(welcome.you);
         self.view.roster.clear();
         self.view.read_only = welcome.read_only;
-        for info in &welcome.tracks {
-            self.on_track_info(info);
-        }
+        self.on_first_tracks(welcome.tracks, welcome.shows);
         let was_asking = self.view.asking;
         self.set_right(&welcome.right);
         self.changed = true;
-        if !self.watching.is_fresh() {
+        if !self.receivers.is_fresh() {
             self.set_phase(Phase::Live);
         }
         self.resume_typing(welcome.accepted);

@@ -1,8 +1,7 @@
 //! The viewer: what it sees, and the only way back to the source.
 //!
-//! [`Viewer`] is one value without IO: `watching` turns the track's streams into a screen,
-//! `typing` numbers what the person types and sends it until the host has it, `asking` fetches
-//! history. This file is the connection: coming in, staying, coming back.
+//! [`Viewer`] is one value without IO: `track` turns the tracks' streams into what is shown, `input`
+//! numbers what the person types and sends it until the host has it, `history` fetches lines. This file is the connection: coming in, staying, coming back.
 
 mod api;
 mod history;
@@ -10,17 +9,17 @@ mod input;
 mod joining;
 mod track;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{SecretKey, UnixMillis};
 use pillion_proto::{
-    CommandAnswer, CommandRequest, Ended, Framer, FromHost, FromViewer, PathKind, Ping,
-    ProtocolError, Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, TrackId,
-    TrackInfo, TrackState, Waiting,
-    limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO},
+    CommandAnswer, CommandRequest, Ended, Framer, FromHost, FromViewer, Intent, LogState, PathKind,
+    Ping, ProtocolError, Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, Text,
+    TrackId, TrackState, Waiting,
+    limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO, MAX_NAME},
 };
-use pillion_screen::clean::clean_name;
+use pillion_screen::{Screen, clean::clean_name};
 
 pub use api::*;
 
@@ -33,10 +32,7 @@ use crate::{
 use history::HistoryFetcher;
 use input::InputSender;
 use joining::UnsignedHello;
-use track::TrackReceiver;
-
-/// A terminal session's only track.
-const TERMINAL: TrackId = TrackId(0);
+use track::Receivers;
 
 /// Waits before the first, second, … try to reach the host, in microseconds; then the last one
 /// again and again, until the person leaves.
@@ -84,7 +80,7 @@ pub struct Viewer {
     commands: u32,
     /// Requests to sign so far: the number of the newest.
     sign_requests: u64,
-    watching: TrackReceiver,
+    receivers: Receivers,
     typing: InputSender,
     asking: HistoryFetcher,
 }
@@ -150,7 +146,11 @@ impl Viewer {
                 frame: 0,
                 version: 0,
                 row_versions: Vec::new(),
-                track: (TERMINAL, TrackState::Live),
+                track: (TrackId::default(), TrackState::Live),
+                tracks: Vec::new(),
+                active: BTreeSet::new(),
+                host_shows: TrackId::default(),
+                follows: true,
                 session_name: String::new(),
                 host_name: String::new(),
                 identity: config.identity,
@@ -177,7 +177,7 @@ impl Viewer {
             was_in: false,
             commands: 0,
             sign_requests: 0,
-            watching: TrackReceiver::new(),
+            receivers: Receivers::new(),
             typing: InputSender::new(),
             asking: HistoryFetcher::new(),
             config,
@@ -216,6 +216,14 @@ impl Viewer {
             ViewerInput::Claims(claims) => self.config.claims = claims,
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
             ViewerInput::RequestEdit => self.on_request_edit(),
+            ViewerInput::Look(tracks) => self.on_look(&tracks),
+            ViewerInput::OpenTerminal { title } => self.on_request(Intent::Open {
+                title: Text::cut(&clean_name(&title, MAX_NAME)),
+            }),
+            ViewerInput::CloseTrack(track) => self.on_request(Intent::Close { track }),
+            ViewerInput::WantEntries { track, from, count } => {
+                self.want_entries(track, from, count);
+            }
             ViewerInput::WantHistory { from, count } => self.want_history(from, count),
             ViewerInput::Command(command) => self.on_command(&command),
             ViewerInput::Leave => self.on_leave(),
@@ -255,7 +263,7 @@ impl Viewer {
         };
         let times = [
             Some(silent_at_us),
-            self.watching.ask_at_us(),
+            self.receivers.ask_at_us(),
             self.typing.stuck_at_us(self.view.rtt_us),
             self.asking.retry_at_us(),
         ];
@@ -265,6 +273,16 @@ impl Viewer {
     /// What to show.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// The screen of a terminal among those that were chosen to be looked at.
+    pub fn screen(&self, track: TrackId) -> Option<&Screen> {
+        self.receivers.screen(track)
+    }
+
+    /// The state of a log among those that were chosen to be looked at.
+    pub fn log(&self, track: TrackId) -> Option<&LogState> {
+        self.receivers.log(track)
     }
 
     fn event(&mut self, event: ViewerEvent) {
@@ -397,7 +415,7 @@ impl Viewer {
     fn lose_link(&mut self) {
         let link = self.link.take();
         let heard_at_us = link.map_or(self.now.mono_us, |link| link.heard_at_us);
-        self.watching.disconnected();
+        self.receivers.disconnected();
         self.typing.disconnected(heard_at_us);
         self.asking.disconnected();
     }
@@ -422,7 +440,7 @@ impl Viewer {
         }
         let outcome = match stream {
             Stream::Control => self.on_control(bytes),
-            Stream::Track { epoch, .. } => self.on_track(epoch, bytes),
+            Stream::Track { id } => self.on_track(id, bytes),
             Stream::History { id } => self.on_history(id, bytes),
             Stream::Input { .. } => Ok(()),
         };
@@ -477,10 +495,14 @@ impl Viewer {
                 self.changed = true;
                 self.say(shown(&answer.text));
             }
-            FromHost::Accepted(accepted) => self.on_accepted(accepted.upto),
-            FromHost::Dropped(dropped) => self.on_dropped(dropped.upto, &shown(&dropped.text)),
+            FromHost::Accepted(accepted) => self.on_accepted(accepted.track, accepted.upto),
+            FromHost::Dropped(dropped) => {
+                self.on_dropped(dropped.track, dropped.upto, &shown(&dropped.text));
+            }
             FromHost::Pong(pong) => self.on_pong(pong),
-            FromHost::Track(info) => self.on_track_info(&info),
+            FromHost::Tracks(change) => self.on_tracks(change),
+            FromHost::Shows(shows) => self.on_host_shows(shows.track),
+            FromHost::Activity(activity) => self.on_activity(&activity.tracks),
             FromHost::Grant(push) => self.keep_grant(push.grant),
             FromHost::Notice(notice) => self.say(shown(&notice.text)),
             FromHost::CommandAnswer(answer) => self.on_answer(&answer),
@@ -539,13 +561,6 @@ impl Viewer {
                 self.view.rtt_us = took;
             }
             self.view.lag_us = took.saturating_sub(self.view.rtt_us);
-            self.changed = true;
-        }
-    }
-
-    fn on_track_info(&mut self, info: &TrackInfo) {
-        if info.id == TERMINAL {
-            self.view.track = (info.id, info.state);
             self.changed = true;
         }
     }
@@ -639,7 +654,7 @@ impl Viewer {
 
     fn on_stream_ended(&mut self, stream: Stream) {
         match stream {
-            Stream::Track { epoch, .. } => self.watching.stream_ended(epoch),
+            Stream::Track { id } => self.receivers.stream_ended(id),
             Stream::History { id } => self.asking.stream_ended(id, self.now.mono_us),
             Stream::Control | Stream::Input { .. } => {}
         }

@@ -1,33 +1,44 @@
-//! From the track's streams to a screen.
+//! From the tracks' streams to what is shown.
 
 use std::collections::BTreeMap;
 
 use pillion_proto::{
-    Ack, FrameMsg, Framer, FromViewer, ProtocolError, SnapshotMsg, TrackMsg,
-    limits::MAX_TRACK_MESSAGE,
+    Ack, Entry, FrameMsg, Framer, FromViewer, LogState, ProtocolError, SnapshotMsg, Subscribe,
+    TrackId, TrackInfo, TrackKind, TrackMsg, TrackState, TracksChange,
+    limits::{MAX_SUBSCRIPTIONS, MAX_TRACK_MESSAGE, MAX_TRACKS_PART},
 };
 use pillion_screen::{Damage, Decoder, Screen};
 
-use super::{Phase, TERMINAL, View, Viewer};
+use super::{Phase, View, Viewer};
 
-/// Track streams looked at at once: the one in use, one that replaces it, and one more on its way.
-const MAX_STREAMS: usize = 3;
+/// Track streams looked at at once, beside two for each track that was chosen: the one in use, one that
+/// replaces it, and one more on its way.
+const MORE_STREAMS: usize = 3;
 
 /// A snapshot is asked for at most so often, in microseconds.
 const ASK_EVERY_US: u64 = 500_000;
 
-/// One stream of the terminal's track.
+/// One stream of a track.
 struct TrackStream {
     framer: Framer,
-    /// Which epoch it says it is; `None` before it said so.
-    epoch: Option<u32>,
+    /// Which track and epoch it says it is; `None` before it said so.
+    opened: Option<(TrackId, u32)>,
 }
 
-/// What is on the screen, and where it comes from.
-pub(super) struct TrackReceiver {
-    decoder: Decoder,
-    /// By the driver's count.
-    streams: BTreeMap<u32, TrackStream>,
+/// What is received of a track.
+enum Content {
+    Terminal(Box<Decoder>),
+    Log(LogState),
+}
+
+/// What came can't be built upon.
+struct OutOfStep;
+
+/// The newest state of one track, and how it is kept up with.
+struct TrackReceiver {
+    content: Content,
+    /// Number of the newest frame.
+    frame: u64,
     /// Newest epoch seen on this connection.
     epoch: Option<u32>,
     /// Frames can be applied; otherwise only a snapshot helps.
@@ -38,37 +49,28 @@ pub(super) struct TrackReceiver {
     asked_at_us: Option<u64>,
     /// The newest frame shown that the host was not told of.
     unacknowledged: Option<u64>,
-    /// What the newest snapshot weighed, in bytes, on whichever connection.
-    snapshot_bytes: usize,
 }
 
 impl TrackReceiver {
-    pub(super) fn new() -> TrackReceiver {
-        TrackReceiver {
-            decoder: Decoder::new(),
-            streams: BTreeMap::new(),
+    /// `None` for a kind of track that is not known here.
+    fn new(kind: TrackKind) -> Option<TrackReceiver> {
+        let content = match kind {
+            TrackKind::Terminal => Content::Terminal(Box::new(Decoder::new())),
+            TrackKind::Log => Content::Log(LogState::default()),
+            TrackKind::State | TrackKind::Unknown(_) => return None,
+        };
+        Some(TrackReceiver {
+            content,
+            frame: 0,
             epoch: None,
             in_step: false,
             fresh: true,
             asked_at_us: None,
             unacknowledged: None,
-            snapshot_bytes: 0,
-        }
+        })
     }
 
-    /// Whether nothing was shown on this connection yet.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.fresh
-    }
-
-    /// What the newest snapshot weighed, in bytes.
-    pub(super) fn snapshot_bytes(&self) -> usize {
-        self.snapshot_bytes
-    }
-
-    /// The connection is gone; the screen stays as it was.
-    pub(super) fn disconnected(&mut self) {
-        self.streams.clear();
+    fn disconnected(&mut self) {
         self.epoch = None;
         self.in_step = false;
         self.fresh = true;
@@ -76,151 +78,466 @@ impl TrackReceiver {
         self.unacknowledged = None;
     }
 
-    pub(super) fn stream_ended(&mut self, handle: u32) {
-        self.streams.remove(&handle);
+    fn screen(&self) -> Option<&Screen> {
+        match &self.content {
+            Content::Terminal(decoder) => decoder.screen(),
+            Content::Log(_) => None,
+        }
+    }
+
+    /// Takes a snapshot; whether it is news.
+    fn take_snapshot(&mut self, snapshot: &SnapshotMsg) -> Result<bool, OutOfStep> {
+        if !self.fresh && self.in_step && snapshot.number < self.frame {
+            return Ok(false);
+        }
+        match &mut self.content {
+            Content::Terminal(decoder) => {
+                let read = decoder.snapshot(&snapshot.payload);
+                read.map_err(|_| OutOfStep)?;
+            }
+            Content::Log(state) => {
+                *state = LogState::decode(&snapshot.payload).map_err(|_| OutOfStep)?;
+            }
+        }
+        self.in_step = true;
+        self.fresh = false;
+        self.asked_at_us = None;
+        self.frame = snapshot.number;
+        self.unacknowledged = Some(snapshot.number);
+        Ok(true)
+    }
+
+    /// Takes a frame, if it is the next: what changed by it, which is nothing if it only says what was echoed.
+    fn take_frame(&mut self, frame: &FrameMsg) -> Result<Option<Damage>, OutOfStep> {
+        if !self.in_step || frame.number <= self.frame {
+            return Ok(None);
+        }
+        if frame.number != self.frame + 1 {
+            return Err(OutOfStep);
+        }
+        let mut changed = None;
+        if !frame.payload.is_empty() {
+            changed = Some(match &mut self.content {
+                Content::Terminal(decoder) => {
+                    let read = decoder.frame(&frame.payload, frame.reset);
+                    read.map_err(|_| OutOfStep)?
+                }
+                Content::Log(state) => {
+                    let entries = Entry::decode_all(&frame.payload).map_err(|_| OutOfStep)?;
+                    fold(state, entries)?;
+                    Damage::default()
+                }
+            });
+        }
+        self.frame = frame.number;
+        self.unacknowledged = Some(frame.number);
+        Ok(changed)
+    }
+}
+
+/// Adds entries to a state.
+fn fold(state: &mut LogState, entries: Vec<Entry>) -> Result<(), OutOfStep> {
+    for entry in entries {
+        if entry.number != state.next {
+            return Err(OutOfStep);
+        }
+        state.apply(entry);
+    }
+    Ok(())
+}
+
+/// What is received of each track that is looked at, and where it comes from.
+pub(super) struct Receivers {
+    tracks: BTreeMap<TrackId, TrackReceiver>,
+    /// By the driver's count.
+    streams: BTreeMap<u32, TrackStream>,
+    /// What the person chose to look at; empty to look at what the host looks at.
+    chosen: Vec<TrackId>,
+    /// The same as the host was told on this connection.
+    told: Vec<TrackId>,
+    /// What the host looks at, as it was told on this connection.
+    host_shows: Option<TrackId>,
+    /// What the newest snapshot weighed, in bytes, on whichever connection.
+    snapshot_bytes: usize,
+}
+
+impl Receivers {
+    pub(super) fn new() -> Receivers {
+        Receivers {
+            tracks: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            chosen: Vec::new(),
+            told: Vec::new(),
+            host_shows: None,
+            snapshot_bytes: 0,
+        }
+    }
+
+    /// What the person chose to look at.
+    pub(super) fn chosen(&self) -> &[TrackId] {
+        &self.chosen
+    }
+
+    /// The same, as the host is told now.
+    pub(super) fn subscription(&mut self) -> Subscribe {
+        self.told.clone_from(&self.chosen);
+        Subscribe {
+            follow: self.chosen.is_empty(),
+            tracks: self.chosen.clone(),
+        }
+    }
+
+    /// What is to be shown, when that is known.
+    fn wanted(&self) -> Option<TrackId> {
+        self.chosen.first().copied().or(self.host_shows)
+    }
+
+    /// Whether nothing was shown on this connection yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.tracks.values().all(|track| track.fresh)
+    }
+
+    /// What the newest snapshot weighed, in bytes.
+    pub(super) fn snapshot_bytes(&self) -> usize {
+        self.snapshot_bytes
+    }
+
+    /// The connection is gone; what is shown stays as it was.
+    pub(super) fn disconnected(&mut self) {
+        self.streams.clear();
+        self.host_shows = None;
+        for track in self.tracks.values_mut() {
+            track.disconnected();
+        }
+    }
+
+    pub(super) fn stream_ended(&mut self, id: u32) {
+        self.streams.remove(&id);
     }
 
     /// When a snapshot is asked for (again).
     pub(super) fn ask_at_us(&self) -> Option<u64> {
-        self.asked_at_us.map(|at| at.saturating_add(ASK_EVERY_US))
+        let asked = self.tracks.values().filter_map(|track| track.asked_at_us);
+        asked.min().map(|at| at.saturating_add(ASK_EVERY_US))
     }
 
-    /// The stream with the driver's number `handle`, made when it is new. Older ones make room.
-    fn stream(&mut self, handle: u32) -> Option<&mut TrackStream> {
-        if !self.streams.contains_key(&handle) {
-            if self.streams.len() >= MAX_STREAMS {
+    /// The state of a log track that is looked at.
+    pub(super) fn log(&self, track: TrackId) -> Option<&LogState> {
+        match &self.tracks.get(&track)?.content {
+            Content::Log(state) => Some(state),
+            Content::Terminal(_) => None,
+        }
+    }
+
+    /// The screen of a terminal that is looked at.
+    pub(super) fn screen(&self, track: TrackId) -> Option<&Screen> {
+        self.tracks.get(&track)?.screen()
+    }
+
+    /// The stream with the driver's number `id`, made when it is new. Older ones make room.
+    fn stream(&mut self, id: u32) -> Option<&mut TrackStream> {
+        if !self.streams.contains_key(&id) {
+            if self.streams.len() >= MORE_STREAMS + 2 * self.chosen.len() {
                 let oldest = *self.streams.keys().next()?;
-                if handle < oldest {
+                if id < oldest {
                     return None;
                 }
                 self.streams.remove(&oldest);
             }
             let framer = Framer::new(MAX_TRACK_MESSAGE);
-            self.streams.insert(
-                handle,
-                TrackStream {
-                    framer,
-                    epoch: None,
-                },
-            );
+            let opened = None;
+            self.streams.insert(id, TrackStream { framer, opened });
         }
-        self.streams.get_mut(&handle)
+        self.streams.get_mut(&id)
     }
 
-    /// Notes which epoch a stream is; older ones are let go.
-    fn opened(&mut self, handle: u32, epoch: u32) {
-        if let Some(stream) = self.streams.get_mut(&handle) {
-            stream.epoch = Some(epoch);
+    /// A stream says which track and epoch it is; older ones of the track are let go. Whether it is looked at,
+    /// and of a kind that is known here.
+    fn opened(&mut self, id: u32, track: TrackId, epoch: u32, kind: TrackKind) -> bool {
+        if !self.chosen.is_empty() && !self.chosen.contains(&track) {
+            return false;
         }
-        if self.epoch.is_none_or(|newest| epoch > newest) {
-            self.epoch = Some(epoch);
-            self.in_step = false;
-            self.streams
-                .retain(|_, stream| stream.epoch.is_none_or(|other| other >= epoch));
+        if !self.tracks.contains_key(&track) {
+            // No host shows so many that were not chosen.
+            if self.tracks.len() > MAX_SUBSCRIPTIONS + 1 {
+                return false;
+            }
+            let receiver = TrackReceiver::new(kind);
+            self.tracks.extend(receiver.map(|new| (track, new)));
         }
+        let Some(receiver) = self.tracks.get_mut(&track) else {
+            return false;
+        };
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.opened = Some((track, epoch));
+        }
+        if receiver.epoch.is_none_or(|newest| epoch > newest) {
+            receiver.epoch = Some(epoch);
+            receiver.in_step = false;
+            self.streams.retain(|_, stream| {
+                stream
+                    .opened
+                    .is_none_or(|(other, old)| other != track || old >= epoch)
+            });
+        }
+        true
+    }
+
+    /// Lets go of tracks that are not looked at any more.
+    fn forget_unwanted(&mut self, shown: TrackId) {
+        let (chosen, wanted) = (&self.chosen, self.wanted());
+        self.tracks
+            .retain(|id, _| *id == shown || Some(*id) == wanted || chosen.contains(id));
     }
 }
 
 impl Viewer {
+    /// The person wants to look at these tracks, of which the first is shown; at what the host looks at, if at
+    /// none.
+    pub(super) fn on_look(&mut self, tracks: &[TrackId]) {
+        let mut chosen: Vec<TrackId> = Vec::new();
+        for track in tracks.iter().take(MAX_SUBSCRIPTIONS) {
+            if !chosen.contains(track) {
+                chosen.push(*track);
+            }
+        }
+        if chosen == self.receivers.chosen {
+            return;
+        }
+        self.receivers.chosen = chosen;
+        self.view.follows = self.receivers.chosen.is_empty();
+        self.changed = true;
+        self.subscribe();
+        self.show_wanted();
+    }
+
+    /// Tells the host what is looked at, unless it was told already. The hello says it first.
+    pub(super) fn subscribe(&mut self) {
+        if self.is_in() && self.receivers.told != self.receivers.chosen {
+            let subscription = self.receivers.subscription();
+            self.send(&FromViewer::Subscribe(subscription));
+        }
+    }
+
+    /// What the host looks at.
+    pub(super) fn on_host_shows(&mut self, track: TrackId) {
+        self.receivers.host_shows = Some(track);
+        self.view.host_shows = track;
+        self.changed = true;
+        self.show_wanted();
+    }
+
+    /// Shows another track, once there is something of it to show.
+    fn show_wanted(&mut self) {
+        if let Some(track) = self.receivers.wanted() {
+            self.view.active.remove(&track);
+            let receiver = self.receivers.tracks.get(&track);
+            let is_there = receiver.is_some_and(|receiver| receiver.in_step);
+            if is_there && self.view.track.0 != track {
+                self.show(track, None);
+            }
+        }
+        self.receivers.forget_unwanted(self.view.track.0);
+    }
+
+    /// Brings what is shown up to what was received of a track.
+    fn show(&mut self, track: TrackId, damage: Option<&Damage>) {
+        let Some(receiver) = self.receivers.tracks.get(&track) else {
+            return;
+        };
+        self.view.frame = receiver.frame;
+        self.changed = true;
+        if self.view.track.0 == track {
+            return copy_screen(&mut self.view, receiver.screen(), damage);
+        }
+        self.view.track = (track, TrackState::Live);
+        self.view.screen = None;
+        self.view.version += 1;
+        self.view.row_versions.clear();
+        copy_screen(&mut self.view, receiver.screen(), None);
+        self.note_state();
+    }
+
+    /// Notes how the track stands that is shown.
+    fn note_state(&mut self) {
+        let shown = self.view.track.0;
+        let info = self.view.tracks.iter().find(|info| info.id == shown);
+        if let Some(info) = info {
+            self.view.track.1 = info.state;
+        }
+    }
+
+    /// The tracks, as the welcome has them.
+    pub(super) fn on_first_tracks(&mut self, tracks: Vec<TrackInfo>, shows: TrackId) {
+        let is_there = |id: &TrackId| tracks.iter().any(|info| info.id == *id);
+        let chosen = self.receivers.chosen.iter();
+        let gone = chosen.filter(|id| !is_there(id)).copied().collect();
+        self.view.tracks.clear();
+        self.view.active.clear();
+        self.on_host_shows(shows);
+        self.on_tracks(TracksChange {
+            changed: tracks,
+            gone,
+        });
+        // Something else may have been chosen while the hello was on its way.
+        self.subscribe();
+    }
+
+    /// Tracks are new, changed or gone.
+    pub(super) fn on_tracks(&mut self, change: TracksChange) {
+        let tracks = &mut self.view.tracks;
+        for info in change.changed {
+            match tracks.binary_search_by_key(&info.id, |known| known.id) {
+                Ok(at) => tracks[at] = info,
+                Err(at) if tracks.len() < MAX_TRACKS_PART => tracks.insert(at, info),
+                Err(_) => {}
+            }
+        }
+        tracks.retain(|known| !change.gone.contains(&known.id));
+        self.changed = true;
+        self.note_state();
+        for id in &change.gone {
+            self.view.active.remove(id);
+            self.forget_input_for(*id);
+        }
+        let mut left = self.receivers.chosen.clone();
+        left.retain(|id| !change.gone.contains(id));
+        if left.len() < self.receivers.chosen.len() {
+            if left.is_empty() {
+                self.say("what you looked at is there no longer: you see what the host looks at");
+            }
+            self.on_look(&left);
+        }
+    }
+
+    /// Something happened where this viewer doesn't look.
+    pub(super) fn on_activity(&mut self, tracks: &[TrackId]) {
+        let known = &self.view.tracks;
+        let is_known = |id: &&TrackId| known.iter().any(|info| info.id == **id);
+        let active: Vec<TrackId> = tracks.iter().filter(is_known).copied().collect();
+        self.changed |= !active.is_empty();
+        self.view.active.extend(active);
+    }
+
     /// Bytes came on a track stream.
-    pub(super) fn on_track(&mut self, handle: u32, bytes: &[u8]) -> Result<(), ProtocolError> {
-        match self.watching.stream(handle) {
+    pub(super) fn on_track(&mut self, id: u32, bytes: &[u8]) -> Result<(), ProtocolError> {
+        match self.receivers.stream(id) {
             Some(stream) => stream.framer.push(bytes),
             None => return Ok(()),
         }
-        while let Some(stream) = self.watching.streams.get_mut(&handle) {
+        while let Some(stream) = self.receivers.streams.get_mut(&id) {
             let Some((tag, payload)) = stream.framer.next_message()? else {
                 break;
             };
-            let epoch = stream.epoch;
-            match (TrackMsg::decode(tag, &payload)?, epoch) {
-                (TrackMsg::Open { track, epoch }, None) if track == TERMINAL => {
-                    self.watching.opened(handle, epoch);
+            let opened = stream.opened;
+            match (TrackMsg::decode(tag, &payload)?, opened) {
+                (TrackMsg::Open { track, epoch, kind }, None) => {
+                    // One that is looked at no longer, or of a kind this version knows nothing of.
+                    if !self.receivers.opened(id, track, epoch, kind) {
+                        self.receivers.stream_ended(id);
+                    }
                 }
-                // A track this version knows nothing of.
-                (TrackMsg::Open { .. }, None) => self.watching.stream_ended(handle),
                 (TrackMsg::Unknown(_), _) => {}
                 (_, None) => return Err(ProtocolError::Malformed("a track without its opening")),
                 (TrackMsg::Open { .. }, _) => {
                     return Err(ProtocolError::Malformed("a track opened twice"));
                 }
-                _ if epoch != self.watching.epoch => {}
-                (TrackMsg::Snapshot(snapshot), _) => self.show_snapshot(&snapshot),
-                (TrackMsg::Frame(frame), _) => self.show_frame(&frame),
+                (TrackMsg::Snapshot(snapshot), Some((track, epoch))) => {
+                    self.on_snapshot(track, epoch, &snapshot);
+                }
+                (TrackMsg::Frame(frame), Some((track, epoch))) => {
+                    self.on_frame(track, epoch, &frame);
+                }
             }
         }
         Ok(())
     }
 
-    fn show_snapshot(&mut self, snapshot: &SnapshotMsg) {
-        let watching = &mut self.watching;
-        if !watching.fresh && watching.in_step && snapshot.number < self.view.frame {
+    /// What receives a stream's track, unless a newer stream took its place.
+    fn receiver(&mut self, id: TrackId, epoch: u32) -> Option<&mut TrackReceiver> {
+        let track = self.receivers.tracks.get_mut(&id)?;
+        (track.epoch == Some(epoch)).then_some(track)
+    }
+
+    fn on_snapshot(&mut self, id: TrackId, epoch: u32, snapshot: &SnapshotMsg) {
+        let Some(track) = self.receiver(id, epoch) else {
             return;
+        };
+        match track.take_snapshot(snapshot) {
+            Err(OutOfStep) => return self.desync(id),
+            Ok(false) => return,
+            Ok(true) => {}
         }
-        if watching.decoder.snapshot(&snapshot.payload).is_err() {
-            return self.desync();
+        self.receivers.snapshot_bytes = snapshot.payload.len();
+        self.changed = true;
+        if self.receivers.wanted().is_none_or(|wanted| wanted == id) {
+            let is_other = self.view.track.0 != id;
+            self.show(id, None);
+            if is_other {
+                self.receivers.forget_unwanted(id);
+            }
         }
-        watching.snapshot_bytes = snapshot.payload.len();
-        watching.in_step = true;
-        watching.fresh = false;
-        watching.asked_at_us = None;
-        copy_screen(&mut self.view, watching.decoder.screen(), None);
-        self.shown(snapshot.number);
         // What is shown before the welcome is seen, and not lived in.
         if self.is_in() {
             self.set_phase(Phase::Live);
         }
     }
 
-    fn show_frame(&mut self, frame: &FrameMsg) {
-        let watching = &mut self.watching;
-        if !watching.in_step || frame.number <= self.view.frame {
+    fn on_frame(&mut self, id: TrackId, epoch: u32, frame: &FrameMsg) {
+        let Some(track) = self.receiver(id, epoch) else {
+            return;
+        };
+        let Ok(damage) = track.take_frame(frame) else {
+            return self.desync(id);
+        };
+        let number = track.frame;
+        self.changed = true;
+        if self.view.track.0 != id {
             return;
         }
-        if frame.number != self.view.frame + 1 {
-            return self.desync();
+        match damage {
+            Some(damage) => self.show(id, Some(&damage)),
+            None => self.view.frame = number,
         }
-        if !frame.payload.is_empty() {
-            match watching.decoder.frame(&frame.payload, frame.reset) {
-                Ok(damage) => {
-                    copy_screen(&mut self.view, watching.decoder.screen(), Some(&damage));
-                }
-                Err(_) => return self.desync(),
-            }
-        }
-        self.shown(frame.number);
-    }
-
-    fn shown(&mut self, number: u64) {
-        self.view.frame = number;
-        self.watching.unacknowledged = Some(number);
-        self.changed = true;
     }
 
     /// What comes can't be built upon any more.
-    fn desync(&mut self) {
-        self.watching.in_step = false;
-        if self.watching.asked_at_us.is_none() {
-            self.need_snapshot();
+    fn desync(&mut self, id: TrackId) {
+        let Some(track) = self.receivers.tracks.get_mut(&id) else {
+            return;
+        };
+        track.in_step = false;
+        if track.asked_at_us.is_none() {
+            self.need_snapshot(id);
         }
     }
 
-    fn need_snapshot(&mut self) {
-        self.watching.asked_at_us = Some(self.now.mono_us);
+    fn need_snapshot(&mut self, id: TrackId) {
+        let now = self.now.mono_us;
+        if let Some(track) = self.receivers.tracks.get_mut(&id) {
+            track.asked_at_us = Some(now);
+        }
         // Before the hello nothing is asked for: its answer brings a snapshot anyway.
         if self.link.as_ref().is_some_and(|link| link.proved) {
-            self.send(&FromViewer::NeedSnapshot(TERMINAL));
+            self.send(&FromViewer::NeedSnapshot(id));
         }
     }
 
-    /// Asks again for a snapshot that did not come.
+    /// Asks again for snapshots that did not come.
     pub(super) fn ask_for_snapshot(&mut self) {
-        if self
-            .watching
-            .ask_at_us()
-            .is_some_and(|at| self.now.mono_us >= at)
-        {
-            self.need_snapshot();
+        let now = self.now.mono_us;
+        if self.receivers.ask_at_us().is_none_or(|at| now < at) {
+            return;
+        }
+        let is_due = |track: &TrackReceiver| {
+            let asked = track.asked_at_us;
+            asked.is_some_and(|at| now >= at.saturating_add(ASK_EVERY_US))
+        };
+        let tracks = self.receivers.tracks.iter();
+        let due = tracks.filter(|(_, track)| is_due(track));
+        let due: Vec<TrackId> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            self.need_snapshot(id);
         }
     }
 
@@ -229,14 +546,16 @@ impl Viewer {
         if !self.is_in() {
             return;
         }
-        if let (Some(frame), Some(epoch)) =
-            (self.watching.unacknowledged.take(), self.watching.epoch)
-        {
-            self.send(&FromViewer::Ack(Ack {
-                track: TERMINAL,
-                epoch,
-                frame,
-            }));
+        let ack = |(id, track): (&TrackId, &mut TrackReceiver)| {
+            Some(Ack {
+                track: *id,
+                epoch: track.epoch?,
+                frame: track.unacknowledged.take()?,
+            })
+        };
+        let acks: Vec<Ack> = self.receivers.tracks.iter_mut().filter_map(ack).collect();
+        for ack in acks {
+            self.send(&FromViewer::Ack(ack));
         }
     }
 }

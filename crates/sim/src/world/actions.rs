@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, GrantId, PublicKey, SecretKey, Terms, UnixMillis};
 use pillion_people::{Name, SubjectRef};
-use pillion_proto::{ParticipantId, Rights, TrackState};
+use pillion_proto::{ParticipantId, Rights, TrackKind, TrackState};
 use pillion_screen::LineId;
 use pillion_session::{Actor, Command, HostInput, Phase, Target, TtyNews, ViewerInput, verbs};
 
@@ -46,9 +46,13 @@ enum Act {
     Loop,
     Door,
     Manage,
+    Open,
+    Close,
+    Entries,
+    Look,
 }
 
-const WEIGHTS: [(u64, Act); 23] = [
+const WEIGHTS: [(u64, Act); 27] = [
     (200, Act::Program),
     (60, Act::Join),
     (200, Act::Type),
@@ -72,6 +76,10 @@ const WEIGHTS: [(u64, Act); 23] = [
     (3, Act::Loop),
     (12, Act::Door),
     (20, Act::Manage),
+    (12, Act::Open),
+    (8, Act::Close),
+    (25, Act::Entries),
+    (40, Act::Look),
 ];
 
 impl World {
@@ -97,9 +105,16 @@ impl World {
         match act {
             Act::Program => {
                 let life = self.lives;
-                let Some(side) = &mut self.host else { return };
+                let Some(track) = self.some_terminal() else {
+                    return;
+                };
+                let side = self
+                    .host
+                    .as_mut()
+                    .and_then(|side| side.tracks.get_mut(&track));
+                let Some(side) = side else { return };
                 side.program.act(&mut self.dice);
-                self.after(0, Event::Output { life });
+                self.after(0, Event::Output { life, track });
             }
             Act::Join => self.join(),
             Act::Type => {
@@ -134,7 +149,9 @@ impl World {
             }
             Act::Deaf => {
                 let until = self.now_us + self.dice.range(100_000, 5_000_000);
-                if let Some(side) = &mut self.host {
+                if let Some(track) = self.some_terminal()
+                    && let Some(side) = self.track(track)
+                {
                     side.program.deaf_until_us = until;
                 }
             }
@@ -150,18 +167,17 @@ impl World {
             }
             Act::Crash => self.crash(),
             Act::Exit => {
-                let Some(side) = &mut self.host else { return };
-                side.state = TrackState::Exited(0);
-                self.tell_host(HostInput::Exited {
-                    track: TERMINAL,
-                    state: TrackState::Exited(0),
-                });
+                self.exits(TERMINAL, TrackState::Exited(0));
                 // Its owner starts another one some time.
                 let after = self.dice.range(100_000, 3_000_000);
                 self.after(after, Event::Revive);
             }
             Act::Door => self.some_door_command(),
             Act::Manage => self.some_managing(),
+            Act::Open => self.some_opening(),
+            Act::Close => self.some_closing(),
+            Act::Entries => self.some_entries(),
+            Act::Look => self.some_look(),
             Act::Hostile => self.be_hostile(),
             Act::Loop => self.begin_loop(),
             Act::Storm => {
@@ -258,14 +274,14 @@ impl World {
         Some((grant.to_bytes().into(), Some(link)))
     }
 
-    fn some_seat(&mut self) -> Option<usize> {
+    pub(super) fn some_seat(&mut self) -> Option<usize> {
         let here: Vec<usize> = (0..self.seats.len())
             .filter(|seat| self.seats[*seat].ended.is_none())
             .collect();
         (!here.is_empty()).then(|| *self.dice.pick(&here))
     }
 
-    fn tell_somebody(&mut self, input: ViewerInput) {
+    pub(super) fn tell_somebody(&mut self, input: ViewerInput) {
         if let Some(seat) = self.some_seat() {
             self.tell_viewer(seat, input);
         }
@@ -294,6 +310,7 @@ impl World {
             text.push_str(&token(seat, typed.len()));
             typed.push(Typed {
                 at_us: self.now_us,
+                track: None,
                 written: None,
             });
         }
@@ -439,14 +456,23 @@ impl World {
     pub(super) fn note_sharing(&mut self, command: &Command) {
         let shared = self.model.shared;
         let Some(side) = &mut self.host else { return };
-        if matches!(command, Command::Share(verbs::Share { from_start: false }))
-            && !shared
-            && side.state == TrackState::Live
+        let begins = matches!(command, Command::Share(verbs::Share { from_start: false }));
+        if !begins || shared || side.over {
+            return;
+        }
+        let mut problem = None;
+        for track in side
+            .tracks
+            .values_mut()
+            .filter(|track| track.kind == TrackKind::Terminal)
         {
-            side.visible_from = side.reference.top_line();
-            let top = side.visible_from;
-            side.reference.hide_before(top);
-            self.collect_lines();
+            track.visible_from = track.reference.top_line();
+            let top = track.visible_from;
+            track.reference.hide_before(top);
+            problem = problem.or(track.collect_lines().err());
+        }
+        if let Some(problem) = problem {
+            self.fail(problem);
         }
     }
 

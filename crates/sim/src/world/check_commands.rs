@@ -233,6 +233,8 @@ impl World {
         match command {
             Command::Who(verbs::Who {})
             | Command::Status(verbs::Status {})
+            | Command::ListTracks(verbs::ListTracks {})
+            | Command::ShowTrack(verbs::ShowTrack { .. })
             | Command::Ticket(verbs::Ticket { new: false })
             | Command::AccessList(verbs::AccessList {}) => (false, false),
             Command::Share(verbs::Share { .. }) => (!self.model.shared, !self.model.shared),
@@ -253,7 +255,9 @@ impl World {
             | Command::TurnAway(verbs::TurnAway { .. })
             | Command::Ban(verbs::Ban { .. })
             | Command::EndLink(verbs::EndLink {})
-            | Command::Code(verbs::Code {}) => (false, true),
+            | Command::Code(verbs::Code {})
+            | Command::OpenTerminal(verbs::OpenTerminal { .. })
+            | Command::CloseTrack(verbs::CloseTrack { .. }) => (false, true),
             Command::Attach(attach) => (attach.takes_over, attach.takes_over),
             Command::Unknown(..) => (false, false),
         }

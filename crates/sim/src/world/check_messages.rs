@@ -172,9 +172,13 @@ impl World {
             FromHost::Welcome(welcome) => {
                 if let (Some(who), Some(side)) = (who, &mut self.host) {
                     let known = *side.numbers.entry(welcome.you).or_insert(who);
-                    let from = side.visible_from.0;
+                    let from = side
+                        .tracks
+                        .iter()
+                        .map(|(id, track)| (*id, track.visible_from.0));
                     if let Some(state) = self.conns.get_mut(&conn.0) {
-                        state.watch.welcomed = Some((welcome.you, from));
+                        state.watch.readable_from = from.collect();
+                        state.watch.welcomed = Some(welcome.you);
                     }
                     self.require(known == who, || format!("{:?} is two people", welcome.you));
                 }
@@ -182,7 +186,9 @@ impl World {
             }
             FromHost::Refused(refused) => self.check_refused(conn, seat, who, refused),
             FromHost::Right(right) => self.check_right(seat, who, right),
-            FromHost::Accepted(accepted) => self.check_accepted(seat, accepted.upto),
+            FromHost::Accepted(accepted) if accepted.track.is_some() => {
+                self.check_accepted(seat, accepted.upto);
+            }
             FromHost::Dropped(dropped) => {
                 self.tally.dropped += 1;
                 let written = self.is_written(seat, dropped.upto);

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{Audience, Grant, LedgerEvent, PublicKey, Rights, Subject, Terms, UnixMillis};
-use pillion_proto::TrackMsg;
+use pillion_proto::{TrackKind, TrackMsg};
 use pillion_session::{ConnId, HostOutput, Stream};
 
 use super::{Sabotage, TERMINAL, World, hosting::Record, invariants::token};
@@ -32,10 +32,15 @@ impl World {
         };
         let (track, epoch) = (TERMINAL, 0);
         let mut bytes = BytesMut::new();
-        TrackMsg::Open { track, epoch }.encode(&mut bytes);
+        TrackMsg::Open {
+            track,
+            epoch,
+            kind: TrackKind::Terminal,
+        }
+        .encode(&mut bytes);
         let send = HostOutput::Send {
             conn,
-            stream: Stream::Track { track, epoch },
+            stream: Stream::Track { id: epoch },
             bytes: bytes.freeze(),
         };
         self.observe(None, &[], &[send]);

@@ -79,7 +79,7 @@ impl World {
                 .encode(&mut out);
             }
             (_, 0) => FromViewer::RequestEdit.encode(&mut out),
-            (_, 1) => FromViewer::NeedSnapshot(TrackId(self.dice.below(2) as u16)).encode(&mut out),
+            (_, 1) => FromViewer::NeedSnapshot(TrackId(self.dice.below(2) as u32)).encode(&mut out),
             (_, 2) => {
                 let (epoch, frame) = (self.dice.below(3) as u32, self.dice.below(100));
                 FromViewer::Ack(Ack {
@@ -93,6 +93,7 @@ impl World {
             (_, 4) => FromViewer::Resume(Resume {
                 versions: VersionRange::OURS,
                 padding: Bytes::new(),
+                track: None,
             })
             .encode(&mut out),
             (_, 5) => {

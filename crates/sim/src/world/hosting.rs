@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, SecretKey, UnixMillis};
-use pillion_proto::{ParticipantId, TrackState};
-use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
+use pillion_proto::{ParticipantId, TrackId, TrackKind, TrackState};
+use pillion_screen::{HistoryChunk, Screen, Size};
 use pillion_session::{
     Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
     LogEntry, Now, Records, Stream, SubscribedKeyList, host::Question, verbs,
@@ -18,6 +18,7 @@ use pillion_session::{
 use super::{
     Event, Human, Sabotage, TERMINAL, World,
     trace::{describe, describe_output},
+    tracks::TrackSide,
 };
 use crate::program::Program;
 
@@ -106,20 +107,15 @@ pub(super) struct HostSide {
     waits_for_disk: bool,
     /// Somebody else could type in an earlier run, as its ledger tells.
     pub(super) edited_before: bool,
-    pub(super) program: Program,
-    pub(super) state: TrackState,
-    /// An emulator that is fed the same, and the lines it settled.
-    pub(super) reference: Terminal,
-    pub(super) lines: BTreeMap<u64, Line>,
-    /// Sharing began here.
-    pub(super) visible_from: LineId,
-    logged: Vec<HistoryChunk>,
-    /// Follows the log's frames.
-    pub(super) shadow: Decoder,
-    /// Newest frame made, and when the last ones were.
-    pub(super) frame: u64,
-    pub(super) frame_times: VecDeque<(u64, u64)>,
-    pub(super) echoed: u64,
+    /// Every track of this life, those that ended too.
+    pub(super) tracks: BTreeMap<TrackId, TrackSide>,
+    /// Numbers that the host gave to tracks.
+    pub(super) began: BTreeSet<TrackId>,
+    /// What the host's own terminal shows.
+    pub(super) shown: TrackId,
+    /// The session's last program ended.
+    pub(super) over: bool,
+    pub(super) opening_logs: BTreeSet<u64>,
     /// Ledger entries asked to be written so far.
     pub(super) entries: u64,
     pub(super) asked: BTreeMap<u64, Asked>,
@@ -127,11 +123,6 @@ pub(super) struct HostSide {
     pub(super) questions: BTreeSet<u64>,
     requests: u64,
     pub(super) listening: bool,
-    /// Inputs in the program's hands: newest number, and when each of the last ones was.
-    pub(super) written: u64,
-    pub(super) written_at: VecDeque<(u64, u64)>,
-    program_reads_at_us: u64,
-    pub(super) answered: u64,
     pub(super) requests_open: BTreeSet<ParticipantId>,
     /// Who knocks, as the person at the host was told.
     pub(super) knocks: BTreeSet<ParticipantId>,
@@ -182,6 +173,7 @@ impl World {
             software: "pillion sim".into(),
             read_only: self.model.read_only,
             edit_ttl_ms: 8 * 3_600_000,
+            program: "sh".into(),
             size,
             has_tty,
             ledger,
@@ -196,11 +188,16 @@ impl World {
             relay_token: None,
         };
         let mut host = Host::new(config, now);
-        if let Some(HostOutput::Sign { request, input }) = host.poll() {
-            host.handle(
-                now,
-                HostInput::signed_with(&self.host_identity, request, &input),
-            );
+        let program = Program::new(&mut self.dice);
+        let mut first = Vec::new();
+        while let Some(output) = host.poll() {
+            match output {
+                HostOutput::Sign { request, input } => host.handle(
+                    now,
+                    HostInput::signed_with(&self.host_identity, request, &input),
+                ),
+                output => first.push(output),
+            }
         }
         self.host = Some(HostSide {
             host,
@@ -210,29 +207,23 @@ impl World {
             always_headless: !has_tty,
             armed: None,
             handled_at_us: self.now_us,
-            queue: VecDeque::new(),
+            queue: first.into_iter().map(Task::Do).collect(),
             waits_for_disk: false,
             edited_before,
-            program: Program::new(&mut self.dice),
-            state: TrackState::Live,
-            reference: Terminal::new(size),
-            lines: BTreeMap::new(),
-            visible_from: LineId(0),
-            logged: Vec::new(),
-            shadow: Decoder::new(),
+            tracks: BTreeMap::from([(
+                TERMINAL,
+                TrackSide::new(TrackKind::Terminal, program, size),
+            )]),
+            began: BTreeSet::new(),
+            shown: TERMINAL,
+            over: false,
+            opening_logs: BTreeSet::new(),
             visits: BTreeMap::new(),
-            frame: 0,
-            frame_times: VecDeque::new(),
-            echoed: 0,
             entries: self.ledger.len() as u64,
             asked: BTreeMap::new(),
             questions: BTreeSet::new(),
             requests: 0,
             listening: false,
-            written: 0,
-            written_at: VecDeque::new(),
-            program_reads_at_us: 0,
-            answered: 0,
             requests_open: BTreeSet::new(),
             knocks: BTreeSet::new(),
             numbers: BTreeMap::new(),
@@ -304,11 +295,21 @@ impl World {
         let unix_ms = now.unix_ms;
         self.model.clock(unix_ms);
         self.before_host(&input);
-        if let (HostInput::Written { seq }, Some(side)) = (&input, &mut self.host) {
-            side.written = side.written.max(*seq);
-            side.written_at.push_back((*seq, self.now_us));
-            if side.written_at.len() > 256 {
-                side.written_at.pop_front();
+        let now_us = self.now_us;
+        if let HostInput::Written { track, seq } = &input
+            && let Some(track) = self.track(*track)
+        {
+            track.written = track.written.max(*seq);
+            while track
+                .unread
+                .front()
+                .is_some_and(|(unread, _)| unread <= seq)
+            {
+                track.unread.pop_front();
+            }
+            track.written_at.push_back((*seq, now_us));
+            if track.written_at.len() > 256 {
+                track.written_at.pop_front();
             }
         }
         let from = match &input {
@@ -323,6 +324,9 @@ impl World {
         let mut fresh = Vec::new();
         while let Some(output) = side.host.poll() {
             fresh.push(output);
+        }
+        for output in &mut fresh {
+            self.sabotage_tracks(output);
         }
         if let Some(what) = what
             && (what != "tick" || !fresh.is_empty() || !records.is_empty())
@@ -365,8 +369,7 @@ impl World {
         let (widens, changes) = self.reach(&command);
         let remote_input = self.remote_input;
         let Some(side) = &mut self.host else { return };
-        side.requests += 1;
-        let request = side.requests;
+        let request = side.next_request();
         side.asked.insert(
             request,
             Asked {
@@ -447,9 +450,9 @@ impl World {
                     self.observe(None, &[], std::slice::from_ref(&late));
                 }
             }
-            HostOutput::Write { seq, bytes, .. } => self.write(seq, &bytes),
-            HostOutput::Answer { bytes, .. } => {
-                if let Some(side) = &mut self.host {
+            HostOutput::Write { track, seq, bytes } => self.write(track, seq, &bytes),
+            HostOutput::Answer { track, bytes } => {
+                if let Some(side) = self.track(track) {
                     let ends = bytes.iter().filter(|byte| b"cnR".contains(byte));
                     side.answered += ends.count() as u64;
                 }
@@ -464,6 +467,15 @@ impl World {
             HostOutput::Notice(notice) => self.notice(&notice),
             HostOutput::Done { .. } => {}
             HostOutput::FetchKeys { .. } | HostOutput::FetchLists { .. } => {}
+            HostOutput::Spawn { track, size, .. } => self.spawn(track, size),
+            HostOutput::Terminate { track } => self.terminate(track),
+            // Looked at when it comes.
+            HostOutput::Show { .. } => {}
+            HostOutput::SessionEnded { .. } => {
+                if let Some(side) = &mut self.host {
+                    side.over = true;
+                }
+            }
             HostOutput::Listen => self.set_listening(true),
             HostOutput::StopListening => self.set_listening(false),
         }
@@ -548,35 +560,49 @@ impl World {
         self.do_outputs();
     }
 
-    fn write(&mut self, seq: u64, bytes: &Bytes) {
-        self.check_written(bytes);
+    fn write(&mut self, track: TrackId, seq: u64, bytes: &Bytes) {
+        self.check_written(track, bytes);
         if self.strikes(Sabotage::RepeatInput) && !std::mem::replace(&mut self.sabotaged, true) {
-            self.check_written(bytes);
+            self.check_written(track, bytes);
         }
-        let Some(side) = &mut self.host else { return };
+        let now_us = self.now_us;
+        let Some(side) = self.track(track) else {
+            return;
+        };
+        side.unread.push_back((seq, bytes.clone()));
         side.program.typed(bytes);
         let free = side
             .program
             .deaf_until_us
-            .max(self.now_us)
+            .max(now_us)
             .max(side.program_reads_at_us);
         let done = free + side.program.write_delay_us;
         side.program_reads_at_us = done;
         let life = self.lives;
-        let input = Box::new(HostInput::Written { seq });
+        let input = Box::new(HostInput::Written { track, seq });
         self.after(done - self.now_us, Event::Host { life, input });
-        self.after(200, Event::Output { life });
+        self.after(200, Event::Output { life, track });
     }
 
     pub(super) fn log(&mut self, entry: LogEntry) {
         let second = self.now_us / 1_000_000;
-        let Some(side) = &mut self.host else { return };
+        let now_us = self.now_us;
         match entry {
-            LogEntry::Frame { number, raw, .. } => {
+            // Looked at when it comes.
+            LogEntry::Track { .. } => {}
+            LogEntry::Frame {
+                track: id,
+                number,
+                raw,
+                ..
+            } => {
                 self.tally.frames += 1;
-                side.frame_times.push_back((number, self.now_us));
+                let Some(side) = self.track(id) else {
+                    return self.fail(format!("the log gets a frame of track {id}, which is none"));
+                };
+                side.frame_times.push_back((number, now_us));
                 let problem = side.shadow.apply_raw(&raw).err();
-                let frames = self.frames_per_second.entry(second).or_default();
+                let frames = self.frames_per_second.entry((second, id)).or_default();
                 *frames += 1;
                 let frames = *frames;
                 self.require(problem.is_none(), || {
@@ -587,11 +613,14 @@ impl World {
                 });
             }
             LogEntry::History {
+                track: id,
                 first,
                 count,
                 bytes,
-                ..
             } => {
+                let Some(side) = self.track(id) else {
+                    return self.fail(format!("the log gets lines of track {id}, which is none"));
+                };
                 let next = side
                     .logged
                     .last()
@@ -612,7 +641,9 @@ impl World {
 
     /// Reads the log and makes a reply, which takes its time.
     fn pack(&mut self, job: &HistoryJob) {
-        let Some(side) = &self.host else { return };
+        let Some(side) = self.track(job.track) else {
+            return;
+        };
         let (from, end) = (job.from.0, job.from.0 + u64::from(job.count));
         let (mut chunks, mut size) = (Vec::new(), 0);
         for chunk in &side.logged {
@@ -684,13 +715,16 @@ impl World {
                 self.require(was, || format!("a knock of {id:?} is gone that never was"));
             }
             HostNotice::Joined { .. } | HostNotice::Left { .. } | HostNotice::Visits { .. } => {}
+            HostNotice::TerminalOpened { .. } => {}
             unexpected => self.fail(format!("the host says: {unexpected:?}")),
         }
     }
 
     /// The program's output is read and given to the host.
-    pub(super) fn program_writes(&mut self) {
-        let Some(side) = &mut self.host else { return };
+    pub(super) fn program_writes(&mut self, track: TrackId) {
+        let Some(side) = self.track(track) else {
+            return;
+        };
         if side.state != TrackState::Live {
             return;
         }
@@ -698,63 +732,51 @@ impl World {
             return;
         };
         side.reference.feed(&bytes);
-        self.tell_host(HostInput::Output {
-            track: TERMINAL,
-            bytes,
-            more,
-        });
-        self.collect_lines();
+        self.tell_host(HostInput::Output { track, bytes, more });
+        self.collect_lines(track);
         if more {
             let life = self.lives;
             let after = self.dice.range(1, 400);
-            self.after(after, Event::Output { life });
+            self.after(after, Event::Output { life, track });
         }
     }
 
     pub(super) fn resize(&mut self) {
         let size = self.some_size();
-        let Some(side) = &mut self.host else { return };
-        if side.state == TrackState::Live {
+        let Some(track) = self.some_terminal() else {
+            return;
+        };
+        let Some(side) = self.track(track) else {
+            return;
+        };
+        if side.reference.size() != size {
             side.reference.resize(size);
-            self.tell_host(HostInput::Resized {
-                track: TERMINAL,
-                size,
-            });
-            self.collect_lines();
+            self.tell_host(HostInput::Resized { track, size });
+            self.collect_lines(track);
         }
     }
 
-    pub(super) fn collect_lines(&mut self) {
-        let Some(side) = &mut self.host else { return };
-        while let Some(chunk) = side.reference.take_history() {
-            match chunk.lines() {
-                Ok(lines) => side
-                    .lines
-                    .extend(lines.into_iter().map(|line| (line.id.0, line))),
-                Err(error) => return self.fail(format!("history: {error}")),
-            }
+    pub(super) fn collect_lines(&mut self, track: TrackId) {
+        let Some(side) = self.track(track) else {
+            return;
+        };
+        if let Err(problem) = side.collect_lines() {
+            self.fail(problem);
         }
     }
 }
 
 impl HostSide {
-    /// The host's screen, as viewers should see it.
-    pub(super) fn screen(&self) -> Screen {
+    /// A terminal's screen as the host has it, as viewers should see it.
+    pub(super) fn screen(&self, track: TrackId) -> Screen {
         let mut screen = Screen::blank(Size::clamped(1, 1));
-        self.host.capture(TERMINAL, &mut screen);
+        self.host.capture(track, &mut screen);
         as_told(screen)
     }
 
-    /// The same of the emulator that was fed the same.
-    pub(super) fn reference_screen(&self) -> Screen {
-        let mut screen = Screen::blank(Size::clamped(1, 1));
-        self.reference.capture(&mut screen);
-        as_told(screen)
-    }
-
-    /// The first line that may be read.
-    pub(super) fn reference_oldest(&self) -> u64 {
-        self.visible_from.0
+    pub(super) fn next_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
     }
 
     /// The driver waits for the disk.
@@ -765,7 +787,7 @@ impl HostSide {
 
 /// Lines that were hidden can come back onto a screen that grows: then no more than what is above
 /// it is hidden, and viewers are told so.
-fn as_told(mut screen: Screen) -> Screen {
+pub(super) fn as_told(mut screen: Screen) -> Screen {
     screen.lines.oldest = screen.lines.oldest.min(screen.lines.top);
     screen
 }

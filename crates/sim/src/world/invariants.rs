@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{Framer, FromHost, FromViewer, Right, Rights, TrackMsg, TrackState};
+use pillion_proto::{Framer, FromHost, FromViewer, Right, Rights, TrackId, TrackMsg};
 use pillion_session::{ConnId, HistoryLines, HostInput, HostOutput, Phase, Stream};
 
 use super::{Sabotage, World, hosting::Record};
@@ -90,12 +90,16 @@ impl World {
                     {
                         side.visits.entry(key).or_default().hellos.push(self.now_us);
                     }
+                    watch.subscribe.clone_from(&hello.subscribe);
                     watch.hello = Some(*hello);
                 }
-                Ok(FromViewer::Ack(ack)) if ack.epoch == watch.epoch => {
-                    watch
-                        .unacknowledged
-                        .retain(|(number, _)| *number > ack.frame);
+                Ok(FromViewer::Subscribe(subscribe)) => watch.subscribe = subscribe,
+                Ok(FromViewer::Ack(ack)) => {
+                    if let Some((epoch, unacknowledged)) = watch.tracks.get_mut(&ack.track)
+                        && *epoch == ack.epoch
+                    {
+                        unacknowledged.retain(|(number, _)| *number > ack.frame);
+                    }
                 }
                 _ => {}
             }
@@ -149,6 +153,10 @@ impl World {
         self.check_terminal(fresh);
         for output in fresh {
             if let HostOutput::Done { request, result } = output {
+                // Nobody is asked whether a log may begin.
+                if (self.host.as_mut()).is_some_and(|side| side.opening_logs.remove(request)) {
+                    continue;
+                }
                 let asked = self
                     .host
                     .as_mut()
@@ -220,7 +228,7 @@ impl World {
                     self.require(!closed, || {
                         format!("{stream:?} of {conn:?} is written to after its end")
                     });
-                    if let Stream::Track { epoch, .. } = stream {
+                    if let Stream::Track { id: epoch } = stream {
                         self.check_track(*conn, *epoch, bytes);
                     } else if *stream != Stream::Control {
                         let state = self.conns.get(&conn.0);
@@ -234,9 +242,21 @@ impl World {
                     let new = self.closed.insert(*conn);
                     self.require(new, || format!("{conn:?} is closed twice"));
                 }
-                HostOutput::Write { bytes, .. } => {
+                HostOutput::Write { track, bytes, .. } => {
                     self.check_write(from, bytes);
+                    self.check_place(*track, &tokens(bytes).unwrap_or_default());
                     self.remote_input = true;
+                }
+                HostOutput::Spawn { .. } => self.check_opening(from),
+                HostOutput::Log(entry) => self.check_beginning(entry),
+                HostOutput::Show { track } => {
+                    if let Some(side) = &mut self.host {
+                        side.shown = *track;
+                    }
+                    let now_us = self.now_us;
+                    for seat in &mut self.seats {
+                        seat.fair_since_us = seat.fair_since_us.map(|_| now_us);
+                    }
                 }
                 _ => {}
             }
@@ -271,30 +291,52 @@ impl World {
                 self.require(opens, || format!("{conn:?} is shown frames and is not in"));
             }
         }
+        let messages = track_messages(bytes);
+        let state = self.conns.get(&conn.0);
+        let opened = messages.first().and_then(|message| match message {
+            TrackMsg::Open { track, .. } => Some(*track),
+            _ => state.and_then(|state| state.watch.streams.get(&epoch).copied()),
+        });
+        let Some(track) = opened else {
+            return self.fail(format!(
+                "{conn:?} is sent stream {epoch}, which is of no track"
+            ));
+        };
+        let unasked = match self.strikes(Sabotage::ShowUnasked) {
+            true => TrackId(u32::MAX),
+            false => track,
+        };
+        self.check_subscribed(conn, unasked);
         let (Some(side), Some(state)) = (&mut self.host, self.conns.get_mut(&conn.0)) else {
             return;
         };
         side.biggest = side.biggest.max(size);
+        let biggest = side.biggest;
+        let Some(side) = side.tracks.get_mut(&track) else {
+            return self.fail(format!("{conn:?} is sent track {track}, which is none"));
+        };
         let watch = &mut state.watch;
         let mut problem = None;
-        for message in track_messages(bytes) {
+        for message in messages {
+            let (newest, unacknowledged) = watch.tracks.entry(track).or_default();
             let (number, echoed) = match message {
                 TrackMsg::Open { epoch: opened, .. } => {
                     if opened != epoch {
                         problem = Some(format!("stream {epoch} says it is {opened}"));
                     }
-                    watch.epoch = epoch;
-                    watch.unacknowledged.clear();
+                    watch.streams.insert(epoch, track);
+                    *newest = epoch;
+                    unacknowledged.clear();
                     continue;
                 }
                 TrackMsg::Snapshot(snapshot) => (snapshot.number, snapshot.echoed),
                 TrackMsg::Frame(frame) => (frame.number, frame.echoed),
                 TrackMsg::Unknown(_) => continue,
             };
-            if epoch != watch.epoch {
-                problem = Some(format!("stream {epoch} goes on after {}", watch.epoch));
+            if epoch != *newest {
+                problem = Some(format!("stream {epoch} goes on after {newest}"));
             }
-            watch.unacknowledged.push_back((number, size));
+            unacknowledged.push_back((number, size));
             side.frame = side.frame.max(number);
             side.echoed = side.echoed.max(echoed);
             // Echoed no sooner than 50 ms after the write, as mosh does.
@@ -306,13 +348,15 @@ impl World {
                 problem = Some(format!("input {seq} is said to be echoed too soon"));
             }
         }
-        let unacknowledged: usize = watch.unacknowledged.iter().map(|(_, size)| size).sum();
-        let bound = MAX_UNACKNOWLEDGED + 3 * side.biggest;
+        let unacknowledged = watch.tracks.get(&track);
+        let unacknowledged = unacknowledged.into_iter().flat_map(|(_, frames)| frames);
+        let unacknowledged: usize = unacknowledged.map(|(_, size)| size).sum();
+        let bound = MAX_UNACKNOWLEDGED + 3 * biggest;
         if unacknowledged > bound {
             problem = Some(format!("{unacknowledged} bytes are unacknowledged"));
         }
         let waiting = state.to_viewer.waiting();
-        if waiting > 2 * bound {
+        if waiting > 2 * bound * watch.tracks.len().max(1) {
             problem = Some(format!("{waiting} bytes wait to be sent"));
         }
         if let Some(problem) = problem {
@@ -366,19 +410,19 @@ impl World {
     }
 
     /// The program gets an input: once, and in order.
-    pub(super) fn check_written(&mut self, bytes: &Bytes) {
+    pub(super) fn check_written(&mut self, track: TrackId, bytes: &Bytes) {
         let life = self.lives;
         for (index, count) in tokens(bytes).unwrap_or_default() {
             let Some(seat) = self.seats.get_mut(index) else {
                 continue;
             };
-            let newest = seat.newest_written;
+            let newest = seat.newest_written.get(&track).copied();
             let Some(typed) = seat.typed.get_mut(count) else {
                 continue;
             };
             let twice = typed.written == Some(life);
             typed.written = Some(life);
-            seat.newest_written = Some(count);
+            seat.newest_written.insert(track, count);
             self.require(!twice, || {
                 format!("what viewer {index} typed is written twice: {count}")
             });
@@ -391,13 +435,19 @@ impl World {
 
     /// Lines a viewer reads are the program's, and none of them from before sharing began.
     pub(super) fn check_history(&mut self, index: usize, read: HistoryLines) {
-        let Some(side) = &self.host else { return };
+        let track = self.seats[index].viewer.view().track.0;
+        let side = self.host.as_ref().and_then(|side| side.tracks.get(&track));
+        let Some(side) = side else { return };
         let conn = self.seats[index].conn.and_then(|id| self.conns.get(&id));
         // What a host that died had sent can still arrive.
-        let conn = conn.filter(|conn| conn.life == self.lives);
-        let Some((_, from)) = conn.and_then(|conn| conn.watch.welcomed) else {
-            return;
-        };
+        let conn = conn.filter(|conn| conn.life == self.lives && conn.watch.welcomed.is_some());
+        let Some(conn) = conn else { return };
+        let from = conn
+            .watch
+            .readable_from
+            .get(&track)
+            .copied()
+            .unwrap_or_default();
         let from = match self.sabotage {
             Sabotage::ShowHidden => from + 50,
             _ => from,
@@ -439,13 +489,13 @@ impl World {
         let lateness_us = self.lateness_us;
         let mut problem = None;
         let Some(side) = &mut self.host else { return };
-        while side
-            .frame_times
-            .front()
-            .is_some_and(|(_, at)| at + 5_000_000 < now_us)
-        {
-            side.frame_times.pop_front();
+        for track in side.tracks.values_mut() {
+            let times = &mut track.frame_times;
+            while times.front().is_some_and(|(_, at)| at + 5_000_000 < now_us) {
+                times.pop_front();
+            }
         }
+        let Some(side) = &self.host else { return };
         for (index, seat) in self.seats.iter().enumerate() {
             let conn = seat.conn.and_then(|id| Some((id, self.conns.get(&id)?)));
             let Some((id, _)) =
@@ -459,10 +509,14 @@ impl World {
             else {
                 continue;
             };
-            let shown = seat.viewer.view().frame;
-            let missing = side
-                .frame_times
-                .iter()
+            let (shown, looked_at) = (seat.viewer.view().frame, seat.viewer.view().track.0);
+            // One that looks at something else is shown that first.
+            if self.wanted(index) != Some(looked_at) {
+                continue;
+            }
+            let missing = side.tracks.get(&looked_at).into_iter();
+            let missing = missing
+                .flat_map(|track| &track.frame_times)
                 .find(|(number, at)| *number > shown && *at >= since + 1_000_000);
             let bound = PROMPT_US + 6 * seat.weather.latency_us + 4 * lateness_us;
             self.tally.prompt += 1;
@@ -485,41 +539,48 @@ impl World {
         let Some(side) = &self.host else { return };
         let idle = next_us.saturating_sub(side.handled_at_us) > IDLE_US + self.lateness_us;
         let checked = self.idle_checked_us == side.handled_at_us;
-        if !idle
-            || checked
-            || !self.model.shared
-            || side.state != TrackState::Live
-            || side.is_waiting()
-        {
+        if !idle || checked || !self.model.shared || side.over || side.is_waiting() {
             return;
         }
         self.idle_checked_us = side.handled_at_us;
         self.tally.idle += 1;
-        let now = side.screen();
-        let shown = side.shadow.screen();
-        let missing = match shown {
-            Some(shown) if *shown == now => None,
-            Some(shown) => Some(super::quiescence::difference(shown, &now)),
-            None => Some("nothing".to_owned()),
-        };
-        let (echoed, written) = (side.echoed, side.written);
-        let watched = self.conns.iter().any(|(id, conn)| {
-            conn.watch.welcomed.is_some() && conn.host_open && !self.closed.contains(&ConnId(*id))
-        });
         let since = side.handled_at_us;
-        if let Some(missing) = missing {
-            self.fail(format!(
-                "the host sleeps since {since} µs, and its newest frame shows: {missing}"
-            ));
+        let looks_at = |track: TrackId| {
+            self.conns.iter().any(|(id, conn)| {
+                let looks = conn.watch.tracks.contains_key(&track)
+                    && (conn.watch.subscribe.tracks.contains(&track)
+                        || (conn.watch.subscribe.follow && track == side.shown));
+                let is_in = conn.watch.welcomed.is_some() && conn.host_open;
+                is_in && looks && !self.closed.contains(&ConnId(*id))
+            })
+        };
+        let mut problem = None;
+        for (id, track) in &side.tracks {
+            // One that ended some time ago can't be looked at any more.
+            if !track.is_live_terminal() {
+                continue;
+            }
+            let now = side.screen(*id);
+            let missing = match track.shadow.screen() {
+                Some(shown) if *shown == now => None,
+                Some(shown) => Some(super::quiescence::difference(shown, &now)),
+                None => Some("nothing".to_owned()),
+            };
+            if let Some(missing) = missing {
+                problem = Some(format!(
+                    "the host sleeps since {since} µs, and the newest frame of track {id} shows: {missing}"
+                ));
+            }
+            let (echoed, written) = (track.echoed, track.written);
+            let late = track.written_at.back().is_some_and(|(_, at)| *at > since);
+            if looks_at(*id) && echoed < written && !late {
+                problem = Some(format!(
+                    "the host sleeps, and input {written} of track {id} is not said to be echoed ({echoed})"
+                ));
+            }
         }
-        let told = !watched || echoed >= written || side_written_late(self.host.as_ref(), since);
-        self.require(told, || {
-            format!("the host sleeps, and input {written} is not said to be echoed ({echoed})")
-        });
+        if let Some(problem) = problem {
+            self.fail(problem);
+        }
     }
-}
-
-/// Whether the last input was written only after the host was last called.
-fn side_written_late(side: Option<&super::hosting::HostSide>, since_us: u64) -> bool {
-    side.is_none_or(|side| side.written_at.back().is_some_and(|(_, at)| *at > since_us))
 }

@@ -14,6 +14,7 @@ mod quiescence;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod tracks;
 mod viewing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey, Subject, UnixMillis};
 use pillion_people::{Claim, Serial, TeamKey};
-use pillion_proto::{ParticipantId, TrackId};
+use pillion_proto::{ParticipantId, TrackId, TrackState};
+use pillion_screen::Size;
 use pillion_session::{ConnId, HostInput, Now, Stream};
 
 use crate::{link::Packet, model::Model, rng::Dice};
@@ -30,7 +32,7 @@ use hosting::HostSide;
 use network::Conn;
 use viewing::Seat;
 
-/// A terminal session's only track.
+/// The program that a session begins with.
 const TERMINAL: TrackId = TrackId(0);
 
 /// 1 May 2026, where the clocks begin, in milliseconds since the Unix epoch.
@@ -81,6 +83,18 @@ pub enum Sabotage {
     LetInAlways,
     /// Each coming and going is an entry of the log.
     LogEachVisit,
+    /// An input goes to another terminal than the one it was typed for.
+    WriteElsewhere,
+    /// An input goes to a program that ended.
+    WriteToEnded,
+    /// A track gets the number of another one.
+    ReuseNumber,
+    /// A frame goes to somebody who does not look at its track.
+    ShowUnasked,
+    /// An entry of a log does not come through.
+    LoseEntry,
+    /// A terminal is opened for somebody who may not.
+    OpenWithoutRight,
     /// A token that somebody came with, and that ended with what was taken from them, is good again after a
     /// crash: what ended it is not on disk.
     KeepToken,
@@ -130,6 +144,12 @@ pub struct Tally {
     pub questions: u64,
     /// Viewers that were put off because they came too often.
     pub put_off: u64,
+    /// Tracks that began.
+    pub tracks: u64,
+    /// Screens compared at rest of tracks that the session did not begin with.
+    pub others: u64,
+    /// Logs compared at rest.
+    pub logs: u64,
 }
 
 /// What is going to happen.
@@ -186,6 +206,18 @@ enum Event {
     },
     Output {
         life: u64,
+        track: TrackId,
+    },
+    /// A terminal's program runs, or could not be started.
+    Spawned {
+        life: u64,
+        track: TrackId,
+        size: Option<Size>,
+    },
+    /// A track's program ends.
+    Exits {
+        life: u64,
+        track: TrackId,
     },
     Human {
         life: u64,
@@ -251,7 +283,7 @@ pub struct World {
     /// Ticks are late by at most this, in microseconds.
     lateness_us: u64,
     ticks: BTreeMap<u64, u32>,
-    frames_per_second: BTreeMap<u64, u32>,
+    frames_per_second: BTreeMap<(u64, TrackId), u32>,
     failure: Option<String>,
     trace: Option<Vec<String>>,
     tally: Tally,
@@ -514,7 +546,12 @@ impl World {
                 }
                 *self.ticks.entry(second).or_default() += 1;
                 let ticks = self.ticks[&second];
-                self.require(ticks <= invariants::MAX_HOST_TICKS, || {
+                let tracks = self
+                    .host
+                    .as_ref()
+                    .map_or(1, |side| side.tracks.len() as u32);
+                let most = invariants::MAX_HOST_TICKS + 120 * (tracks - 1).min(5);
+                self.require(ticks <= most, || {
                     format!("{ticks} wake-ups of the host in a second")
                 });
                 self.tell_host(HostInput::Tick);
@@ -561,7 +598,13 @@ impl World {
             Event::Gone { conn, host } => self.gone(conn, host),
             Event::Host { life, input } if life == self.lives => self.tell_host(*input),
             Event::LedgerWritten { life } if life == self.lives => self.ledger_written(),
-            Event::Output { life } if life == self.lives => self.program_writes(),
+            Event::Output { life, track } if life == self.lives => self.program_writes(track),
+            Event::Spawned { life, track, size } if life == self.lives => {
+                self.spawned(track, size);
+            }
+            Event::Exits { life, track } if life == self.lives => {
+                self.exits(track, TrackState::Killed(1));
+            }
             Event::Human { life, act } if life == self.lives => self.human(act),
             Event::Revive => self.revive(),
             Event::Act => self.act(),
@@ -569,6 +612,8 @@ impl World {
             Event::Host { .. }
             | Event::LedgerWritten { .. }
             | Event::Output { .. }
+            | Event::Spawned { .. }
+            | Event::Exits { .. }
             | Event::Human { .. } => {}
         }
     }

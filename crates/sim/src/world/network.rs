@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pillion_caps::{Binding, PeerEndpoint};
-use pillion_proto::{Framer, Hello, ParticipantId, PathKind, TrackId};
+use pillion_proto::{Framer, Hello, ParticipantId, PathKind, Subscribe, TrackId};
 use pillion_session::{ConnId, Connected, HostInput, Network, Stream, ViewerInput};
 
 use crate::{
@@ -81,13 +81,17 @@ pub(super) struct ConnWatch {
     pub(super) from_viewer: Framer,
     pub(super) from_host: Framer,
     pub(super) hello: Option<Hello>,
-    pub(super) welcomed: Option<(ParticipantId, u64)>,
+    pub(super) welcomed: Option<ParticipantId>,
     pub(super) shown_early: bool,
     /// Was told to wait at the door.
     pub(super) waited: bool,
-    /// Bytes of the newest track stream that are not acknowledged, by frame.
-    pub(super) epoch: u32,
-    pub(super) unacknowledged: VecDeque<(u64, usize)>,
+    /// What it wants to look at.
+    pub(super) subscribe: Subscribe,
+    /// Which track its streams are of, and where each track's lines may be read from.
+    pub(super) streams: BTreeMap<u32, TrackId>,
+    pub(super) readable_from: BTreeMap<TrackId, u64>,
+    /// The newest stream of each track, and its bytes that are not acknowledged, by frame.
+    pub(super) tracks: BTreeMap<TrackId, (u32, VecDeque<(u64, usize)>)>,
     /// Streams the host gave up: nothing of them may be put on the line any more.
     pub(super) given_up: BTreeSet<Stream>,
 }
@@ -225,8 +229,10 @@ impl World {
                 welcomed: None,
                 shown_early: false,
                 waited: false,
-                epoch: 0,
-                unacknowledged: VecDeque::new(),
+                subscribe: Subscribe::FOLLOW,
+                streams: BTreeMap::new(),
+                readable_from: BTreeMap::new(),
+                tracks: BTreeMap::new(),
                 given_up: BTreeSet::new(),
             },
         };
@@ -501,13 +507,10 @@ impl World {
         };
         let seat = conn.seat;
         let stream = match stream {
-            Stream::Track { epoch, .. } => {
+            Stream::Track { id: epoch } => {
                 let next = conn.track_names.len() as u32;
                 let epoch = *conn.track_names.entry(epoch).or_insert(next);
-                Stream::Track {
-                    track: TrackId(0),
-                    epoch,
-                }
+                Stream::Track { id: epoch }
             }
             Stream::History { id } => {
                 let name = conn.history_names.iter().find(|(_, host)| **host == id);

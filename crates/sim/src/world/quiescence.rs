@@ -1,11 +1,13 @@
 //! Rest: the network is healed, the program quiet, time runs on until nothing is due. Then
 //! everybody must see the same, and be told the truth.
 
-use pillion_proto::{ParticipantInfo, Rights, TrackState};
+use std::collections::BTreeMap;
+
+use pillion_proto::{ParticipantInfo, Rights, TrackKind};
 use pillion_screen::{LineId, Screen};
 use pillion_session::{Actor, Command, ConnId, Phase, ViewerInput, verbs};
 
-use super::{Event, World};
+use super::{Event, World, tracks::TrackSide};
 use crate::link::Weather;
 
 /// Long enough for connections to be given up and made again, stalls to pass and clocks to be
@@ -34,11 +36,7 @@ impl World {
         }
         self.quiet_program();
         self.run_until(self.now_us + 5_000_000)?;
-        if self
-            .host
-            .as_ref()
-            .is_some_and(|side| side.state != TrackState::Live)
-        {
+        if self.host.as_ref().is_some_and(|side| side.over) {
             self.crash();
             self.run_until(self.now_us + 4_000_000)?;
         }
@@ -57,24 +55,40 @@ impl World {
     fn quiet_program(&mut self) {
         let life = self.lives;
         let Some(side) = &mut self.host else { return };
-        side.program.deaf_until_us = 0;
-        side.program.settle(&mut self.dice);
-        self.after(0, Event::Output { life });
+        let mut live = Vec::new();
+        for (id, track) in side
+            .tracks
+            .iter_mut()
+            .filter(|(_, track)| track.is_live_terminal())
+        {
+            track.program.deaf_until_us = 0;
+            track.program.settle(&mut self.dice);
+            live.push(*id);
+        }
+        for track in live {
+            self.after(0, Event::Output { life, track });
+        }
     }
 
     fn check_rest(&mut self) -> Result<(), String> {
         let Some(side) = &self.host else {
             return Err("the host never came back".into());
         };
-        let (screen, reference) = (side.screen(), side.reference_screen());
-        if screen != reference {
-            return Err(format!(
-                "the host's emulator went astray: {}",
-                difference(&screen, &reference)
-            ));
+        for (id, track) in side
+            .tracks
+            .iter()
+            .filter(|(_, track)| track.is_live_terminal())
+        {
+            let (screen, reference) = (side.screen(*id), track.reference_screen());
+            if screen != reference {
+                return Err(format!(
+                    "the host's emulator of track {id} went astray: {}",
+                    difference(&screen, &reference)
+                ));
+            }
         }
         self.check_numbers()?;
-        let frame = side.frame;
+        self.tally.tracks += side.tracks.len() as u64;
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
             if seat.ended.is_some() || self.people[seat.person].hostile {
@@ -92,6 +106,43 @@ impl World {
             if view.phase != Phase::Live {
                 return Err(format!("viewer {index} is still {:?}", view.phase));
             }
+            let looked_at = view.track.0;
+            let (wanted, Some(side)) = (self.wanted(index), &self.host) else {
+                continue;
+            };
+            if wanted != Some(looked_at) {
+                return Err(format!(
+                    "viewer {index} shows track {looked_at}, and wants {wanted:?}"
+                ));
+            }
+            let Some(track) = side.tracks.get(&looked_at) else {
+                return Err(format!(
+                    "viewer {index} shows track {looked_at}, which is none"
+                ));
+            };
+            if view.track.1 != track.state {
+                return Err(format!(
+                    "viewer {index} believes that it stands {:?}",
+                    view.track
+                ));
+            }
+            let frame = track.frame;
+            if track.kind == TrackKind::Log {
+                let shown = seat.viewer.log(looked_at);
+                if shown != Some(&track.log) {
+                    let next = shown.map(|shown| (shown.next, shown.entries.len()));
+                    return Err(format!(
+                        "viewer {index} shows something else of a log: {next:?}, it has {} {}",
+                        track.log.next,
+                        track.log.entries.len()
+                    ));
+                }
+                self.tally.logs += 1;
+                self.check_seat(index)?;
+                continue;
+            }
+            let screen = side.screen(looked_at);
+            self.tally.others += u64::from(looked_at != super::TERMINAL);
             let Some(shown) = &view.screen else {
                 return Err(format!("viewer {index} shows nothing"));
             };
@@ -183,36 +234,47 @@ impl World {
         let Some(side) = &self.host else {
             return Ok(());
         };
-        let mut last = 0;
-        for line in side.lines.values() {
-            let text = line.text();
-            let number = text
-                .strip_prefix('#')
-                .and_then(|text| text.get(..8))
-                .and_then(|text| text.parse::<u64>().ok());
-            if let Some(number) = number {
-                if number <= last {
-                    return Err(format!(
-                        "line {number} stands behind line {last} in history"
-                    ));
-                }
-                last = number;
-            }
+        for track in side.tracks.values() {
+            check_numbers_of(track)?;
         }
         Ok(())
     }
+}
 
+/// The same of one track.
+fn check_numbers_of(side: &TrackSide) -> Result<(), String> {
+    let mut last = 0;
+    for line in side.lines.values() {
+        let text = line.text();
+        let number = text
+            .strip_prefix('#')
+            .and_then(|text| text.get(..8))
+            .and_then(|text| text.parse::<u64>().ok());
+        if let Some(number) = number {
+            if number <= last {
+                return Err(format!(
+                    "line {number} stands behind line {last} in history"
+                ));
+            }
+            last = number;
+        }
+    }
+    Ok(())
+}
+
+impl World {
     /// At rest everything works: who may type types, who may not does not, all can read.
     fn probe(&mut self) -> Result<(), String> {
         let unix_ms = self.host_unix_ms();
         let live: Vec<usize> = (0..self.seats.len())
             .filter(|seat| self.is_live(*seat) && !self.people[self.seats[*seat].person].hostile)
+            .filter(|seat| self.types_into_a_live_terminal(*seat))
             .collect();
-        let settled = self.host.as_ref().map_or(0, |side| side.lines.len() as u64);
-        let top = self
-            .host
-            .as_ref()
-            .map_or(0, |side| side.reference.top_line().0);
+        let mut settled = BTreeMap::new();
+        for (id, track) in self.host.iter().flat_map(|side| &side.tracks) {
+            let top = track.reference.top_line().0;
+            settled.insert(*id, (track.lines.len() as u64, top));
+        }
         let mut expected = Vec::new();
         for &index in &live {
             let who = self.people[self.seats[index].person].secret.public();
@@ -237,7 +299,12 @@ impl World {
                 .typed
                 .last()
                 .is_some_and(|typed| typed.written == Some(life));
-            let Some(side) = &self.host else { continue };
+            let looked_at = seat.viewer.view().track.0;
+            let side = self
+                .host
+                .as_ref()
+                .and_then(|side| side.tracks.get(&looked_at));
+            let Some(side) = side else { continue };
             // A right may have ended between the two.
             let ended = self
                 .model
@@ -262,7 +329,8 @@ impl World {
                 continue;
             };
             let first = read.lines.first().map(|line| line.id.0);
-            let oldest = side.reference_oldest();
+            let oldest = side.visible_from.0;
+            let (settled, top) = settled.get(&looked_at).copied().unwrap_or_default();
             let is_any = oldest < top;
             if is_any && first != Some(oldest) {
                 return Err(format!(
@@ -281,18 +349,31 @@ impl World {
         self.check_answers()
     }
 
+    fn types_into_a_live_terminal(&self, seat: usize) -> bool {
+        let looked_at = self.seats[seat].viewer.view().track.0;
+        let side = self.host.as_ref();
+        side.and_then(|side| side.tracks.get(&looked_at))
+            .is_some_and(TrackSide::is_live_terminal)
+    }
+
     /// Every query was answered once, when there was no terminal of the host's to do it.
     fn check_answers(&self) -> Result<(), String> {
         let Some(side) = &self.host else {
             return Ok(());
         };
-        match side.always_headless && side.answered != side.program.queries {
-            true => Err(format!(
-                "{} queries got {} answers",
-                side.program.queries, side.answered
-            )),
-            false => Ok(()),
+        let live = side
+            .tracks
+            .values()
+            .filter(|track| track.is_live_terminal());
+        for track in live.filter(|_| side.always_headless) {
+            if track.answered != track.program.queries {
+                return Err(format!(
+                    "{} queries got {} answers",
+                    track.program.queries, track.answered
+                ));
+            }
         }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use pillion_proto::{AccessMode, Rights};
 use pillion_session::{Actor, Command, Target, verbs};
 
-use super::{Event, Sabotage, World};
+use super::{Event, Sabotage, TERMINAL, World};
 
 /// Worlds each of these is played in: in which of them chance brings it about is nobody's affair.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=25;
@@ -37,9 +37,19 @@ fn prints(world: &mut World, for_us: u64) -> Result<(), String> {
         }
         let life = world.lives;
         let side = world.host.as_mut().unwrap();
-        side.program.act(&mut world.dice);
+        side.tracks
+            .get_mut(&TERMINAL)
+            .unwrap()
+            .program
+            .act(&mut world.dice);
         let target = Target::from(*side.numbers.values().next().unwrap());
-        world.after(0, Event::Output { life });
+        world.after(
+            0,
+            Event::Output {
+                life,
+                track: TERMINAL,
+            },
+        );
         if step.is_multiple_of(6) && world.model.made_for(me) < 12 {
             has = !has;
             let command = match has {
@@ -71,8 +81,18 @@ fn cut_a_frame_off(world: &mut World, for_us: u64) {
     while world.tally.frames == frames {
         let life = world.lives;
         let side = world.host.as_mut().unwrap();
-        side.program.act(&mut world.dice);
-        world.after(0, Event::Output { life });
+        side.tracks
+            .get_mut(&TERMINAL)
+            .unwrap()
+            .program
+            .act(&mut world.dice);
+        world.after(
+            0,
+            Event::Output {
+                life,
+                track: TERMINAL,
+            },
+        );
         world.run_until(world.now_us + 50).unwrap();
     }
     world.cut(0, for_us);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{Framer, Hello, Intent, IntentMsg, JoinId};
+use pillion_proto::{Framer, Hello, Intent, IntentMsg, JoinId, TrackId};
 use pillion_session::{
     Now, Phase, Stream, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
@@ -17,6 +17,8 @@ use super::{EPOCH_MS, World};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Typed {
     pub(super) at_us: u64,
+    /// Where to, once it was sent.
+    pub(super) track: Option<TrackId>,
     /// It reached the program, in this life of the host.
     pub(super) written: Option<u64>,
 }
@@ -45,8 +47,10 @@ pub(super) struct Seat {
     pub(super) ticks: (u64, u32),
     pub(super) ended: Option<(String, bool)>,
     pub(super) typed: Vec<Typed>,
-    /// Newest thing of it that reached the program of this life.
-    pub(super) newest_written: Option<usize>,
+    /// Newest thing of it that reached each program of this life.
+    pub(super) newest_written: BTreeMap<TrackId, usize>,
+    /// What it was told to look at; nothing to follow the host.
+    pub(super) chosen: Vec<TrackId>,
     /// Inputs as they left, by number: the first and last thing typed in each.
     pub(super) inputs: BTreeMap<u64, (usize, usize)>,
     pub(super) input_framers: BTreeMap<u32, Framer>,
@@ -56,7 +60,7 @@ pub(super) struct Seat {
 impl Seat {
     /// The host runs another program: what reached the old one is nothing to the new one.
     pub(super) fn new_program(&mut self) {
-        self.newest_written = None;
+        self.newest_written.clear();
         self.inputs.clear();
     }
 }
@@ -118,7 +122,8 @@ impl World {
             ticks: (0, 0),
             ended: None,
             typed: Vec::new(),
-            newest_written: None,
+            newest_written: BTreeMap::new(),
+            chosen: Vec::new(),
             inputs: BTreeMap::new(),
             input_framers: BTreeMap::new(),
             history: VecDeque::new(),
@@ -209,7 +214,10 @@ impl World {
             }
             ViewerOutput::Event(ViewerEvent::History(lines)) => self.check_history(index, lines),
             ViewerOutput::Event(
-                ViewerEvent::Said(_) | ViewerEvent::Answered(_) | ViewerEvent::Changed,
+                ViewerEvent::Said(_)
+                | ViewerEvent::Answered(_)
+                | ViewerEvent::Changed
+                | ViewerEvent::Entries(_),
             ) => {}
         }
     }
@@ -242,9 +250,17 @@ impl World {
         let mut problem = None;
         while let Ok(Some((tag, payload))) = framer.next_message() {
             if let Ok(Some(intent)) = IntentMsg::decode(tag, &payload)
-                && let Intent::Keys { bytes, .. } = &intent.what
+                && let Intent::Keys { track, bytes } = &intent.what
             {
                 let tokens = super::invariants::tokens(bytes);
+                for (_, count) in tokens.iter().flatten().filter(|token| token.0 == index) {
+                    if let Some(typed) = seat.typed.get_mut(*count) {
+                        let before = *typed.track.get_or_insert(*track);
+                        if before != *track {
+                            problem = Some(bytes.clone());
+                        }
+                    }
+                }
                 let own = |token: &(usize, usize)| token.0 == index;
                 match (tokens.as_deref(), tokens.iter().flatten().all(own)) {
                     (Some([first, .., last]), true) => {

@@ -100,7 +100,10 @@ fn a_full_disk_costs_only_what_is_too_much_to_hold() {
         panic!("a full disk went unnoticed");
     };
     assert!(error.contains("space"), "{error}");
-    assert_eq!((held_bytes, lost), (3 * 440, vec![]));
+    assert_eq!(
+        (held_bytes, lost),
+        (3 * (400 + crate::record::RECORD_HEADER), vec![])
+    );
     assert_eq!(frame_numbers(&log), [0, 1, 2], "what is held is readable");
 
     // More than may be held.

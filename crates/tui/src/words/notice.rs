@@ -31,6 +31,9 @@ pub fn notice(notice: &HostNotice) -> Option<String> {
             "Your identity key did not sign that this session is yours ({why}), and without that nobody can be let \
              in: see to what holds the key, then run pillion share."
         ),
+        HostNotice::TerminalOpened { name, track, .. } => {
+            format!("“{name}” opened terminal {track}.")
+        }
         HostNotice::MembershipEnded { name } => {
             format!("“{name}” is out of their team, which took the membership back.")
         }

@@ -153,6 +153,30 @@ pub fn refusal(error: &CommandError) -> String {
         CommandError::NotKnownHere => {
             "that is not known here: the host's pillion is older than yours"
         }
+        CommandError::NoSuchTrack(track) => {
+            return format!("the session has no terminal {track}; `pillion ls SESSION` lists them");
+        }
+        CommandError::NotATerminal(track) => return format!("{track} is not a terminal"),
+        CommandError::Shown(track) => {
+            return format!(
+                "your terminal shows {track}, and there is no other one to show; open one first (`pillion new`)"
+            );
+        }
+        CommandError::TooManyTracks { max } => {
+            return format!(
+                "{max} terminals are open, which is all that can be; close one first (`pillion close NUMBER`)"
+            );
+        }
+        CommandError::CommandTooLong => {
+            "that command is longer than a command line can be; put it into a script and run that"
+        }
+        CommandError::NotStarted(why) => return format!("no terminal was opened: {why}"),
+        CommandError::NotTheirs(track) => {
+            return format!("only the one who opened {track}, or the host, closes it");
+        }
+        CommandError::SessionEnded => {
+            "the session has ended: no program runs in it; `pillion` starts another one"
+        }
     };
     text.to_owned()
 }

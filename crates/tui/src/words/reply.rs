@@ -4,7 +4,10 @@ use pillion_proto::{AccessMode, limits::MAX_SENTENCE};
 use pillion_screen::clean::clean_title;
 use pillion_session::{
     CommandError, Done, EndedLinks, Reply,
-    verbs::{AccessModeSet, Allowed, Banned, Granted, Kicked, Revoked, ServiceUsed, TurnedAway},
+    verbs::{
+        AccessModeSet, Allowed, Banned, Granted, Kicked, Revoked, ServiceUsed, TrackClosed,
+        TurnedAway,
+    },
     words::{acts, span},
 };
 
@@ -72,8 +75,19 @@ pub fn reply(reply: &Reply) -> Option<String> {
             "The link has ended. The ticket still works, and viewers who are here stay.".to_owned()
         }
         Reply::Code(()) => "A spoken code is made, for one person and ten minutes.".to_owned(),
+        Reply::OpenTerminal(track) => format!("Opened terminal {track}."),
+        Reply::CloseTrack(TrackClosed {
+            track,
+            title,
+            had_ended: false,
+        }) => format!("Closed {track} ({title})."),
+        Reply::CloseTrack(TrackClosed { track, title, .. }) => {
+            format!("{track} ({title}) had ended, and is no longer listed.")
+        }
         Reply::Who(_)
         | Reply::Status(_)
+        | Reply::ShowTrack(())
+        | Reply::ListTracks(_)
         | Reply::Share(_)
         | Reply::Ticket(_)
         | Reply::GrantLink(_)

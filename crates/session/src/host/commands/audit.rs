@@ -14,7 +14,7 @@ use crate::host::{
     Host,
     api::Actor,
     commands::verbs::{Command, CommandError, Done, Ticket},
-    conn::PeerError,
+    fault::PeerError,
     people::rights::EditRight,
     principal::Principal,
 };
@@ -170,8 +170,11 @@ impl Host {
 
     /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
     pub(in crate::host) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
-        if let Command::Who(_) | Command::Status(_) | Command::Ticket(Ticket { new: false }) =
-            command
+        if let Command::Who(_)
+        | Command::Status(_)
+        | Command::ListTracks(_)
+        | Command::ShowTrack(_)
+        | Command::Ticket(Ticket { new: false }) = command
         {
             return;
         }

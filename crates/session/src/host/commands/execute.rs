@@ -11,7 +11,7 @@ use crate::host::{
     Host,
     api::Actor,
     commands::verbs::{Command, CommandError, Done, EndedLinks, Token},
-    conn::PeerError,
+    fault::PeerError,
     people::standing::ChangeReason,
     principal::Principal,
 };
@@ -32,6 +32,14 @@ impl Host {
     /// Does what was asked for, now that nobody else need say so.
     pub(in crate::host) fn carry_out(&mut self, request: u64, by: &Principal, command: Command) {
         self.act(request);
+        // It is answered when its program runs.
+        let command = match command {
+            Command::OpenTerminal(open) => {
+                self.open_terminal(request, open);
+                return self.rest();
+            }
+            command => command,
+        };
         match command.run(self, by) {
             Ok(Some(reply)) => {
                 let done = self.with_shortfall(reply);

@@ -8,7 +8,7 @@ use crate::{
     host::{
         Host,
         commands::verbs::{Command, CommandError, Done},
-        conn::PeerError,
+        fault::PeerError,
         principal::Principal,
     },
     types::ConnId,

@@ -2,8 +2,7 @@
 
 use iroh_base::EndpointAddr;
 use pillion_caps::{Refusal, SecretKey};
-use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket, TrackState};
-use pillion_screen::LineId;
+use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket};
 
 use crate::words::sentence;
 
@@ -14,9 +13,8 @@ use crate::host::{
         execute::refused,
         verbs::{CommandError, Done, Reply},
     },
-    conn::PeerError,
+    fault::PeerError,
     people::standing::ChangeReason,
-    tracks::track::TERMINAL,
 };
 
 /// How long a ticket waits for the first address of an endpoint that just began to listen, in
@@ -28,8 +26,6 @@ pub(in crate::host) struct Sharing {
     pub(in crate::host) on: bool,
     /// The key whose holders may join.
     pub(in crate::host) link: Option<SecretKey>,
-    /// First line viewers may read.
-    pub(in crate::host) visible_from: LineId,
     addr: EndpointAddr,
     relay_token: Option<RelayToken>,
     /// Who waits for a ticket, and until when it may take.
@@ -46,7 +42,6 @@ impl Sharing {
         Sharing {
             on: false,
             link,
-            visible_from: LineId(0),
             addr,
             relay_token,
             waiting: Vec::new(),
@@ -62,18 +57,24 @@ impl Host {
         self.check_running()?;
         if !self.sharing.on {
             self.open_records()?;
-            if !from_start {
-                let top = self.track.term.top_line();
-                self.sharing.visible_from = top;
-                self.track.term.hide_before(top);
-                self.log_history();
+            let tracks = self.tracks.ids();
+            for id in &tracks {
+                if let Some(track) = self.tracks.get_mut(*id) {
+                    if !from_start {
+                        track.hide_so_far();
+                    }
+                    track.begin_log();
+                }
+                self.log_history(*id);
             }
             self.sharing.on = true;
-            self.track.begin_log();
             self.out.push_back(HostOutput::Listen);
-            let from = self.sharing.visible_from.0;
+            let shown = self.tracks.shown_track();
+            let from = shown.map_or(0, |track| track.visible_from.0);
             self.log_event(serde_json::json!({ "event": "shared", "from_line": from }));
-            self.frame();
+            for id in tracks {
+                self.frame(id);
+            }
         }
         Ok(())
     }
@@ -91,9 +92,9 @@ impl Host {
     }
 
     pub(in crate::host) fn check_running(&self) -> Result<(), CommandError> {
-        match self.track.state {
-            TrackState::Live => Ok(()),
-            _ => Err(CommandError::ProgramEnded),
+        match self.tracks.any_live() {
+            true => Ok(()),
+            false => Err(CommandError::ProgramEnded),
         }
     }
 
@@ -102,7 +103,9 @@ impl Host {
     pub(in crate::host) fn stop(&mut self) -> Result<(), CommandError> {
         self.check_shared()?;
         let text = format!("{} stopped sharing", self.names.host);
-        self.log_margin();
+        for id in self.tracks.ids() {
+            self.log_margin(id);
+        }
         self.end_sharing(&text);
         // A host that starts again must not open to earlier tickets. What of this can't be written is
         // said with the answer.
@@ -114,7 +117,7 @@ impl Host {
     }
 
     /// Tells everybody that it is over, and closes.
-    fn end_sharing(&mut self, text: &str) {
+    pub(in crate::host) fn end_sharing(&mut self, text: &str) {
         let now = self.now;
         self.sharing.on = false;
         self.sharing.link = None;
@@ -140,32 +143,6 @@ impl Host {
         self.out.push_back(HostOutput::StopListening);
         for request in std::mem::take(&mut self.sharing.waiting) {
             self.done(request, Err(CommandError::SharingEnded));
-        }
-    }
-
-    /// The program ended: its last words are shown, then everybody is told.
-    pub(in crate::host) fn on_exited(&mut self, track: pillion_proto::TrackId, state: TrackState) {
-        if track != TERMINAL || self.track.state != TrackState::Live || state == TrackState::Live {
-            return;
-        }
-        self.track.state = state;
-        self.drop_unwritten();
-        let text = match state {
-            TrackState::Killed(_) | TrackState::Exited(_) if self.lost_tty => {
-                "the host's terminal was closed, which ended the program".to_owned()
-            }
-            TrackState::Killed(signal) => format!("the program was ended by signal {signal}"),
-            TrackState::Exited(code) => format!("the program ended with code {code}"),
-            TrackState::Live | TrackState::Unknown(_) => return,
-        };
-        if self.sharing.on {
-            self.frame();
-            self.log_margin();
-            let info = self.track.info();
-            self.broadcast(&[FromHost::Track(info)]);
-            self.end_sharing(&text);
-        } else {
-            self.log_event(serde_json::json!({ "event": "ended", "why": text }));
         }
     }
 

@@ -10,7 +10,8 @@ use pillion_screen::clean::clean_name;
 use crate::host::{
     Host,
     api::{HostNotice, HostOutput},
-    conn::{PeerError, PendingOn},
+    conn::PendingOn,
+    fault::PeerError,
 };
 
 /// How it stands with the certificate.

@@ -7,7 +7,7 @@
 use pillion_caps::{PeerEndpoint, Proof, ProofContext, PublicKey, Refusal, Role, SecretKey};
 use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
 
-use crate::host::{Host, api::HostNotice, conn::PeerError, door::admission::AdmittedBy};
+use crate::host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::PeerError};
 
 /// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
 const COME_WITHIN_US: u64 = 10 * 60 * 1_000_000;

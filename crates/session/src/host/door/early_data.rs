@@ -8,18 +8,18 @@
 
 use std::collections::BTreeMap;
 
-use bytes::BytesMut;
 use pillion_caps::{GrantId, PeerEndpoint, PublicKey, Subject, UnixMillis};
-use pillion_proto::{JoinId, Resume, TrackMsg};
+use pillion_proto::{JoinId, Resume, TrackId};
 
 use crate::types::{ConnId, Stream};
 
 use crate::host::{
     Host,
     api::HostOutput,
-    conn::{Early, PeerError},
+    conn::Early,
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
-    tracks::track::TERMINAL,
+    fault::PeerError,
+    tracks::{fanout::opening, track::Track},
 };
 
 /// Endpoints remembered, some 200 bytes each. The longest unused is forgotten first and comes back in
@@ -99,7 +99,7 @@ impl Host {
         if let (true, PeerEndpoint::Proved(endpoint)) = (is_early, state.peer)
             && self.may_return(&endpoint, resume)
         {
-            self.show_once(conn);
+            self.show_once(conn, resume.track);
         }
         Ok(())
     }
@@ -158,18 +158,18 @@ impl Host {
     }
 
     /// Sends the screen of now and nothing after it.
-    fn show_once(&mut self, conn: ConnId) {
-        let Some(snapshot) = self.newest_snapshot() else {
+    fn show_once(&mut self, conn: ConnId, wanted: Option<TrackId>) {
+        let is_there = |id: &TrackId| self.tracks.get(*id).is_some();
+        let track = wanted.filter(is_there).unwrap_or(self.tracks.shown());
+        let kind = self.tracks.get(track).map(Track::kind);
+        let (Some(kind), Some(snapshot)) = (kind, self.newest_snapshot(track)) else {
             return;
         };
         if let Some(state) = self.conns.get_mut(&conn) {
             state.early = Early::Shown;
         }
-        let (track, epoch) = (TERMINAL, 0);
-        let stream = Stream::Track { track, epoch };
-        let mut out = BytesMut::new();
-        TrackMsg::Open { track, epoch }.encode(&mut out);
-        self.send_bytes(conn, stream, out.freeze());
+        let stream = Stream::Track { id: 0 };
+        self.send_bytes(conn, stream, opening(track, 0, kind));
         self.send_bytes(conn, stream, snapshot);
         self.out.push_back(HostOutput::Finish { conn, stream });
     }

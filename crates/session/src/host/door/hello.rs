@@ -1,5 +1,7 @@
 //! Coming in: what a stranger must show, in which order, and what it gets in one flight.
 
+use std::collections::BTreeSet;
+
 use pillion_caps::{
     Audience, Binding, Grant, GrantId, PeerEndpoint, Proof, ProofContext, PublicKey, Refusal,
     UnixMillis, VerifiedIdentity,
@@ -20,14 +22,14 @@ use crate::{
 use crate::host::{
     Host,
     api::{HostNotice, HostOutput},
-    conn::{Conn, Early, Member, PeerError, PendingOn},
+    conn::{Conn, Early, Member, PendingOn},
     door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
     door::certificate::Certificate,
     door::early_data::ProofsUsed,
+    fault::PeerError,
     people::roster::Person,
     tracks::history::Requests,
     tracks::input::InputReader,
-    tracks::lane::Lane,
 };
 
 /// How long a connection may take to say who it is, in microseconds.
@@ -425,7 +427,7 @@ impl Host {
             return;
         };
         // What was shown before has a stream of its own, and nobody acknowledges it.
-        let epoch = u32::from(state.early == Early::Shown);
+        let track_streams = u32::from(state.early == Early::Shown);
         let peer = state.peer;
         if let PeerEndpoint::Proved(endpoint) = peer {
             self.known.note(endpoint, join, pass.clone());
@@ -437,7 +439,9 @@ impl Host {
             read_only: hello.read_only,
             entry,
             pass,
-            lane: Lane::new(epoch, now.mono_us),
+            subscribe: hello.subscribe.clone(),
+            looks_at: BTreeSet::new(),
+            track_streams,
             input: InputReader::new(),
             requests: Requests::new(),
         });
@@ -464,13 +468,14 @@ impl Host {
             },
             read_only: self.read_only,
             accepted: self.inputs.seen(&join),
-            tracks: vec![self.track.info()],
+            tracks: self.track_infos(),
+            shows: self.tracks.shown(),
         };
         self.send(conn, &FromHost::Welcome(Box::new(welcome)));
         for part in self.roster.whole() {
             self.send(conn, &FromHost::Roster(part));
         }
-        self.open_lane(conn, epoch);
+        self.look(conn);
         self.tell_dropped_again(conn);
 
         if is_first && self.logs_visit(&key, id, true) {

@@ -28,9 +28,9 @@ use crate::host::{
         execute::refused,
         verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
     },
-    conn::PeerError,
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
     door::hello::Admittance,
+    fault::PeerError,
     people::standing::ChangeReason,
     principal::Principal,
 };

@@ -11,8 +11,9 @@ use crate::types::ConnId;
 use crate::host::{
     Host,
     api::HostNotice,
-    conn::{Conn, PeerError},
+    conn::Conn,
     door::admission::{Admission, AdmittedBy, subjects_of},
+    fault::PeerError,
     people::standing::ChangeReason,
 };
 

@@ -12,7 +12,7 @@ use pillion_proto::RefusedCode;
 use pillion_share::{Limits, Lineage, Network, Shares, Verdict};
 
 use crate::{
-    host::{Host, conn::PeerError},
+    host::{Host, fault::PeerError},
     types::ConnId,
 };
 

@@ -47,6 +47,19 @@ pub(in crate::host) struct ManageRight {
     until: UnixMillis,
 }
 
+/// Permission to open a track, or to end one that its holder opened, at the moment it was made.
+#[derive(Debug)]
+pub(in crate::host) struct OpenRight {
+    grant: GrantId,
+}
+
+impl OpenRight {
+    /// The grant it follows from, for attribution.
+    pub(in crate::host) fn grant(&self) -> GrantId {
+        self.grant
+    }
+}
+
 impl ManageRight {
     /// The grant it follows from, for attribution.
     pub(in crate::host) fn grant(&self) -> GrantId {
@@ -136,6 +149,12 @@ impl Grants {
     pub(in crate::host) fn edit(&self, who: &PublicKey, now: UnixMillis) -> Option<EditRight> {
         let grant = self.lasting(who, Right::Type, now)?;
         Some(EditRight { grant: grant.id() })
+    }
+
+    /// The right to open tracks now; `None` without one.
+    pub(in crate::host) fn open(&self, who: &PublicKey, now: UnixMillis) -> Option<OpenRight> {
+        let grant = self.lasting(who, Right::Open, now)?;
+        Some(OpenRight { grant: grant.id() })
     }
 
     /// The right to manage now; `None` without one.

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use pillion_caps::PublicKey;
-use pillion_proto::{Framer, HistoryRequest, limits::MAX_HISTORY_LINES};
+use pillion_proto::{Framer, HistoryRequest, TrackId, limits::MAX_HISTORY_LINES};
 use pillion_screen::LineId;
 
 use crate::types::{ConnId, Stream};
@@ -22,11 +22,11 @@ use crate::types::{ConnId, Stream};
 use crate::host::{
     Host,
     api::HostOutput,
-    conn::PeerError,
+    fault::PeerError,
     rate::Bucket,
+    tracks::Readable,
     tracks::fair::FairQueue,
     tracks::pack::{Gathered, HistoryJob, MAX_REPLY, PackedHistory},
-    tracks::track::TERMINAL,
 };
 
 /// Requests of one connection that may be under way.
@@ -89,8 +89,8 @@ impl Requests {
 /// One request's stream.
 type StreamId = (ConnId, u64);
 
-/// Lines from the first on, so many.
-type Range = (LineId, u32);
+/// Lines of a track, or its entries, from the first on, so many.
+type Range = (TrackId, LineId, u32);
 
 /// All history that is wanted, made or on its way.
 pub(in crate::host) struct History {
@@ -251,12 +251,7 @@ impl Host {
             // Anybody who scrolls fast is put off, not out.
             return self.put_off((conn, id), 1);
         }
-        // A track that is not there has no lines.
-        let count = match request.track == TERMINAL {
-            true => request.count,
-            false => 0,
-        };
-        let range = (LineId(request.from), count);
+        let range = (request.track, LineId(request.from), request.count);
         self.history.waiting.push(whose, ((conn, id), range));
         self.step_history_in(STEP_US);
         Ok(())
@@ -318,9 +313,15 @@ impl Host {
         let Some((who, (stream, wanted))) = self.history.next() else {
             return false;
         };
-        let range = self.visible(wanted);
-        let (from, count) = range;
-        let settled = self.track.settled;
+        // A track that is not there has no lines.
+        let Some(readable) = self.tracks.readable(wanted.0) else {
+            let nothing = Gathered::new(wanted.1, 0, 0).message(LineId(0));
+            self.hand_over(who, stream, nothing);
+            return true;
+        };
+        let range = visible(readable, wanted);
+        let (_, from, count) = range;
+        let settled = readable.settled;
         let is_final = from.0.saturating_add(u64::from(count)) <= settled.0;
         if count == 0 {
             let nothing = Gathered::new(from, 0, 0).message(settled);
@@ -336,14 +337,20 @@ impl Host {
             job.for_whom.push((who, stream));
         } else {
             self.history.waiting.charge(&who, READ_WEIGHT);
-            self.begin_job(range, is_final, (who, stream));
+            self.begin_job(range, readable, is_final, (who, stream));
         }
         true
     }
 
-    fn begin_job(&mut self, range: Range, is_final: bool, whose: (PublicKey, StreamId)) {
-        let (from, wanted) = range;
-        let settled = self.track.settled;
+    fn begin_job(
+        &mut self,
+        range: Range,
+        readable: Readable,
+        is_final: bool,
+        whose: (PublicKey, StreamId),
+    ) {
+        let (track, from, wanted) = range;
+        let settled = readable.settled;
         self.history.numbers += 1;
         let number = self.history.numbers;
         let job = Job {
@@ -359,29 +366,33 @@ impl Host {
         self.out
             .push_back(HostOutput::ReadHistory(Box::new(HistoryJob {
                 number,
-                track: TERMINAL,
+                track,
+                kind: readable.kind,
                 from,
                 count: stored,
                 max_bytes,
                 wanted,
                 settled,
-                margin: self.margin_of(from, wanted, max_bytes),
+                margin: self.margin_of(range, settled, max_bytes),
             })));
     }
 
     /// The lines of a range that may still change, in pieces, as many as a reply has room for.
     fn margin_of(
         &self,
-        from: LineId,
-        count: u32,
+        (track, from, count): Range,
+        settled: LineId,
         max_bytes: usize,
     ) -> Vec<pillion_screen::HistoryChunk> {
+        let Some(term) = self.tracks.term(track) else {
+            return Vec::new();
+        };
         let end = from.0.saturating_add(u64::from(count));
-        let mut next = from.0.max(self.track.settled.0);
+        let mut next = from.0.max(settled.0);
         let (mut pieces, mut bytes) = (Vec::new(), 0);
         while next < end && bytes < max_bytes {
             let left = u32::try_from(end - next).unwrap_or(u32::MAX);
-            let piece = self.track.term.margin(LineId(next), left);
+            let piece = term.margin(LineId(next), left);
             if piece.count == 0 {
                 break;
             }
@@ -392,18 +403,6 @@ impl Host {
         pieces
     }
 
-    /// The part of a range that may be seen: the one place where sharing's beginning is enforced
-    /// on requests.
-    fn visible(&self, (from, count): Range) -> Range {
-        let count = u64::from(count.min(MAX_HISTORY_LINES));
-        // The beginning of the screen's first line may be above the screen.
-        let above = self.track.term.top_line().0.saturating_add(1);
-        let end = from.0.saturating_add(count).min(above);
-        let first = from.max(self.sharing.visible_from);
-        let left = end.saturating_sub(first.0);
-        (first, u32::try_from(left).unwrap_or(MAX_HISTORY_LINES))
-    }
-
     /// A reply was made.
     pub(in crate::host) fn on_history(&mut self, packed: PackedHistory) {
         let PackedHistory { number, bytes } = packed;
@@ -412,7 +411,9 @@ impl Host {
         };
         self.step_history_in(STEP_US);
         // Sharing may have ended and begun again while it was made.
-        if job.range.0 < self.sharing.visible_from {
+        let (track, from, _) = job.range;
+        let readable = self.tracks.readable(track);
+        if readable.is_some_and(|readable| from < readable.from) {
             for (who, stream) in job.for_whom {
                 self.history.waiting.push(who, (stream, job.range));
             }
@@ -522,4 +523,18 @@ impl Host {
             }
         }
     }
+}
+
+/// The part of a range that may be seen: the one place where sharing's beginning is enforced
+/// on requests.
+fn visible(readable: Readable, (track, from, count): Range) -> Range {
+    let count = u64::from(count.min(MAX_HISTORY_LINES));
+    let end = from.0.saturating_add(count).min(readable.end.0);
+    let first = from.max(readable.from);
+    let left = end.saturating_sub(first.0);
+    (
+        track,
+        first,
+        u32::try_from(left).unwrap_or(MAX_HISTORY_LINES),
+    )
 }

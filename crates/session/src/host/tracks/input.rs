@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_proto::{
-    Accepted, Dropped, FromHost, InputStream, Intent, IntentMsg, JoinId, TrackId, TrackState,
-    limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
+    Accepted, Dropped, FromHost, InputStream, Intent, IntentMsg, JoinId, Text, TrackId, TrackKind,
+    TrackState,
+    limits::{MAX_INPUT, MAX_NAME, MAX_UNCONFIRMED_INPUT},
 };
 
 use crate::{types::ConnId, words::sentence};
@@ -14,9 +15,10 @@ use crate::{types::ConnId, words::sentence};
 use crate::host::{
     Host,
     api::HostOutput,
-    conn::{Conn, PeerError},
-    people::rights::EditRight,
-    tracks::track::TERMINAL,
+    commands::verbs::CommandError,
+    conn::Conn,
+    fault::PeerError,
+    people::rights::{EditRight, OpenRight},
 };
 
 /// Join instances whose input numbers are remembered, those connected not counted. Only editors have
@@ -43,6 +45,9 @@ const ECHO_GRAIN_US: u64 = 2_000;
 /// microseconds.
 const ACCEPT_WITHIN_US: u64 = 10_000;
 
+/// What an intent that is for no track costs of what a viewer may send: it may start a program.
+const REQUEST_COST: u64 = 20;
+
 /// What waited longer at the viewer is dropped rather than typed into a screen that has moved on,
 /// in milliseconds.
 const MAX_WAITED_MS: u32 = 5_000;
@@ -50,21 +55,33 @@ const MAX_WAITED_MS: u32 = 5_000;
 /// One run of one identity's viewer.
 type Join = (PublicKey, JoinId);
 
+/// What intents are for: a track, or none of them. What became of them is counted by it, because a program that
+/// doesn't read holds up nobody who types elsewhere.
+type Place = Option<TrackId>;
+
 /// What became of the inputs of one run.
 #[derive(Debug, Default)]
 struct Record {
-    /// Newest number taken in, written or dropped.
+    /// Newest number taken in, done or dropped.
     seen: u64,
+    /// Inputs given to programs and not yet written.
+    unwritten: usize,
+    unwritten_bytes: usize,
+    places: BTreeMap<Place, Progress>,
+    used: u64,
+}
+
+/// The same for one place.
+#[derive(Debug, Default)]
+struct Progress {
     /// Newest number written.
     written: u64,
-    /// Inputs given to the program and not yet written.
     unwritten: usize,
     unwritten_bytes: usize,
     /// Dropped up to here, to be said once what came before is written.
     dropped: Option<(u64, &'static str)>,
     /// What was last said of that; the connection may have ended before it arrived.
     last_report: Option<(u64, &'static str)>,
-    used: u64,
 }
 
 /// An input on its way into the program.
@@ -75,59 +92,23 @@ struct Writing {
     bytes: usize,
 }
 
-/// What became of one input.
-enum Disposition {
-    /// Known already.
-    Repeated,
-    Write {
-        right: EditRight,
-        track: TrackId,
-        bytes: Bytes,
-    },
-    Dropped(&'static str),
-    /// No viewer sends that much before it is confirmed.
-    TooMuch,
-}
-
-/// All input of the program's life.
-pub(in crate::host) struct Inputs {
+/// The input of one track, counted.
+pub(in crate::host) struct Sequence {
     seq: u64,
-    records: BTreeMap<Join, Record>,
-    uses: u64,
     writing: VecDeque<Writing>,
-    unwritten_bytes: usize,
     /// Newest seq of each moment something was written, while it is not echoed.
     written: VecDeque<(u64, u64)>,
     echoed: u64,
-    /// What was written of each run and not yet said: the newest input's number, and its seq.
-    unreported: BTreeMap<Join, (u64, u64)>,
-    /// When it is said at the latest.
-    tell_at_us: Option<u64>,
 }
 
-impl Inputs {
-    pub(in crate::host) fn new() -> Inputs {
-        Inputs {
+impl Sequence {
+    pub(in crate::host) fn new() -> Sequence {
+        Sequence {
             seq: 0,
-            records: BTreeMap::new(),
-            uses: 0,
             writing: VecDeque::new(),
-            unwritten_bytes: 0,
             written: VecDeque::new(),
             echoed: 0,
-            unreported: BTreeMap::new(),
-            tell_at_us: None,
         }
-    }
-
-    /// Newest input of a run that was taken in: what a returning viewer need not send again.
-    pub(in crate::host) fn seen(&self, join: &Join) -> u64 {
-        self.records.get(join).map_or(0, |record| record.seen)
-    }
-
-    /// Newest input of a run that was written.
-    fn accepted(&self, join: &Join) -> u64 {
-        self.records.get(join).map_or(0, |record| record.written)
     }
 
     /// The count a frame made now carries.
@@ -148,17 +129,82 @@ impl Inputs {
             .map(|(_, at)| at.saturating_add(ECHO_AFTER_US))
     }
 
+    fn note_written(&mut self, seq: u64, now_us: u64) {
+        let at = now_us.next_multiple_of(ECHO_GRAIN_US);
+        match self.written.back_mut() {
+            Some(back) if back.1 == at => back.0 = seq,
+            _ => self.written.push_back((seq, at)),
+        }
+    }
+
+    /// The oldest input on its way, if it is one of those up to `seq`.
+    fn pop_upto(&mut self, seq: u64) -> Option<Writing> {
+        let is_meant = self.writing.front().is_some_and(|front| front.seq <= seq);
+        is_meant.then(|| self.writing.pop_front()).flatten()
+    }
+}
+
+/// What becomes of one intent.
+enum Disposition {
+    /// Known already.
+    Repeated,
+    Write {
+        right: EditRight,
+        track: TrackId,
+        bytes: Bytes,
+    },
+    Open {
+        right: OpenRight,
+        title: Text<MAX_NAME>,
+    },
+    Close {
+        right: OpenRight,
+        track: TrackId,
+    },
+    Dropped(&'static str),
+    /// No viewer sends that much before it is confirmed.
+    TooMuch,
+}
+
+/// All input of the session's life.
+pub(in crate::host) struct Inputs {
+    records: BTreeMap<Join, Record>,
+    uses: u64,
+    unwritten_bytes: usize,
+    /// What was written of each run and not yet said: the newest input's number, and its seq.
+    unreported: BTreeMap<(Join, Place), (u64, u64)>,
+    /// When it is said at the latest.
+    tell_at_us: Option<u64>,
+}
+
+impl Inputs {
+    pub(in crate::host) fn new() -> Inputs {
+        Inputs {
+            records: BTreeMap::new(),
+            uses: 0,
+            unwritten_bytes: 0,
+            unreported: BTreeMap::new(),
+            tell_at_us: None,
+        }
+    }
+
+    /// Newest input of a run that was taken in: what a returning viewer need not send again.
+    pub(in crate::host) fn seen(&self, join: &Join) -> u64 {
+        self.records.get(join).map_or(0, |record| record.seen)
+    }
+
     /// Why keys for which everything else is right are not written: it may be too much to wait.
-    fn overflow(&self, join: &Join, bytes: usize) -> Option<Disposition> {
+    fn overflow(&self, join: &Join, track: TrackId, bytes: usize) -> Option<Disposition> {
         let (key, _) = join;
         let runs = self
             .records
             .range((*key, JoinId([0; 16]))..=(*key, JoinId([u8::MAX; 16])));
         let of_one: usize = runs.map(|(_, record)| record.unwritten_bytes).sum();
         let of_run = self.records.get(join);
-        let of_run = of_run.map_or(0, |record| record.unwritten_bytes);
+        let of_track = of_run.and_then(|record| record.places.get(&Some(track)));
+        let of_track = of_track.map_or(0, |progress| progress.unwritten_bytes);
         match () {
-            () if of_run + bytes > MAX_UNCONFIRMED_INPUT => Some(Disposition::TooMuch),
+            () if of_track + bytes > MAX_UNCONFIRMED_INPUT => Some(Disposition::TooMuch),
             () if of_one + bytes > MAX_UNWRITTEN_OF_ONE
                 || self.unwritten_bytes + bytes > MAX_UNWRITTEN =>
             {
@@ -168,11 +214,19 @@ impl Inputs {
         }
     }
 
-    fn note_written(&mut self, seq: u64, now_us: u64) {
-        let at = now_us.next_multiple_of(ECHO_GRAIN_US);
-        match self.written.back_mut() {
-            Some(back) if back.1 == at => back.0 = seq,
-            _ => self.written.push_back((seq, at)),
+    /// One input less is on its way to a program.
+    fn settle(&mut self, done: &Writing, track: TrackId, written: bool) {
+        self.unwritten_bytes -= done.bytes;
+        let Some(record) = self.records.get_mut(&done.join) else {
+            return;
+        };
+        record.unwritten = record.unwritten.saturating_sub(1);
+        record.unwritten_bytes = record.unwritten_bytes.saturating_sub(done.bytes);
+        let progress = record.places.entry(Some(track)).or_default();
+        progress.unwritten = progress.unwritten.saturating_sub(1);
+        progress.unwritten_bytes = progress.unwritten_bytes.saturating_sub(done.bytes);
+        if written {
+            progress.written = done.id;
         }
     }
 
@@ -248,9 +302,9 @@ impl Host {
         let Some(member) = self.member(conn) else {
             return Ok(());
         };
-        let (join, id) = (member.join, intent.id);
+        let (join, who, id, place) = (member.join, member.id, intent.id, intent.what.track());
         if let Some(why) = self.standing_refusal(conn) {
-            return self.refuse_input(conn, id, why);
+            return self.refuse_input(conn, place, id, why);
         }
         let known = self.inputs.seen(&join).max(member.input.refused_upto);
         let fate = match () {
@@ -261,7 +315,7 @@ impl Host {
             () => self.authorize_input(conn, intent),
         };
         match fate {
-            Disposition::Repeated => self.tell_accepted(join, known),
+            Disposition::Repeated => self.tell_accepted(join, place),
             Disposition::Write {
                 right,
                 track,
@@ -271,7 +325,18 @@ impl Host {
                 record.seen = id;
                 record.unwritten += 1;
                 record.unwritten_bytes += bytes.len();
+                let progress = record.places.entry(place).or_default();
+                progress.unwritten += 1;
+                progress.unwritten_bytes += bytes.len();
                 self.write(right, join, id, track, bytes);
+            }
+            Disposition::Open { right, title } => {
+                let done = self.open_for_viewer(&right, conn, who, title.as_str());
+                self.settle_request(conn, join, id, done)?;
+            }
+            Disposition::Close { right, track } => {
+                let done = self.close_for_viewer(&right, who, track);
+                self.settle_request(conn, join, id, done)?;
             }
             Disposition::Dropped(why) => {
                 if !self.charge(conn, 1) {
@@ -279,13 +344,40 @@ impl Host {
                 }
                 let record = self.record_of(join);
                 record.seen = id;
-                record.dropped = Some((id, why));
+                record.places.entry(place).or_default().dropped = Some((id, why));
             }
             Disposition::TooMuch => {
                 return Err(PeerError::protocol(
                     "more input than may wait to be confirmed",
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// An intent that is for no track was done, or not.
+    fn settle_request(
+        &mut self,
+        conn: ConnId,
+        join: Join,
+        id: u64,
+        done: Result<(), CommandError>,
+    ) -> Result<(), PeerError> {
+        if !self.charge(conn, REQUEST_COST) {
+            return Err(PeerError::flood());
+        }
+        // What was dropped before it is said first.
+        self.tell_dropped(conn);
+        let record = self.record_of(join);
+        record.seen = id;
+        let progress = record.places.entry(None).or_default();
+        match done {
+            Ok(()) => {
+                progress.written = id;
+                self.inputs.unreported.insert((join, None), (id, 0));
+                self.tell_written(join, None);
+            }
+            Err(error) => self.tell_lost(conn, None, id, refused_opening(&error)),
         }
         Ok(())
     }
@@ -305,12 +397,18 @@ impl Host {
         }
     }
 
-    fn refuse_input(&mut self, conn: ConnId, id: u64, why: &'static str) -> Result<(), PeerError> {
+    fn refuse_input(
+        &mut self,
+        conn: ConnId,
+        place: Place,
+        id: u64,
+        why: &'static str,
+    ) -> Result<(), PeerError> {
         if !self.charge(conn, 1) {
             return Err(PeerError::flood());
         }
         if let Some(member) = self.member_mut(conn) {
-            member.input.refused = Some((id, why));
+            member.input.refused.insert(place, (id, why));
             member.input.refused_upto = member.input.refused_upto.max(id);
         }
         Ok(())
@@ -321,78 +419,98 @@ impl Host {
         let Some(member) = self.member(conn) else {
             return Disposition::Repeated;
         };
-        let (track, bytes) = match intent.what {
-            Intent::Keys { track, bytes } => (track, bytes),
+        let (who, now) = (&member.join.0, UnixMillis(self.now.unix_ms));
+        let epoch = self.roster.get(member.id).map(|person| person.edit_epoch);
+        let stale = match () {
+            () if !self.sharing.on => Some("the session is not shared any more"),
+            () if Some(intent.edit_epoch) != epoch => {
+                Some("your right to type was taken away since you typed it")
+            }
+            () if intent.waited_ms > MAX_WAITED_MS => {
+                Some("it had waited too long for the connection")
+            }
+            () => None,
+        };
+        match intent.what {
+            Intent::Keys { track, bytes } => {
+                let Some(right) = self.rights.edit(who, now) else {
+                    return Disposition::Dropped("you may watch, not type: ask for edit first");
+                };
+                if let Some(why) = stale {
+                    return Disposition::Dropped(why);
+                }
+                match self.tracks.get(track) {
+                    None => Disposition::Dropped("there is no such terminal any more"),
+                    Some(track) if track.kind() != TrackKind::Terminal => {
+                        Disposition::Dropped("there is no terminal to type into")
+                    }
+                    Some(track) if track.state != TrackState::Live => {
+                        Disposition::Dropped("the program has ended")
+                    }
+                    Some(_) if bytes.is_empty() => Disposition::Dropped("there was nothing in it"),
+                    Some(_) => match self.inputs.overflow(&member.join, track, bytes.len()) {
+                        Some(fate) => fate,
+                        None => Disposition::Write {
+                            right,
+                            track,
+                            bytes,
+                        },
+                    },
+                }
+            }
+            Intent::Open { .. } | Intent::Close { .. } => {
+                let Some(right) = self.rights.open(who, now) else {
+                    return Disposition::Dropped(
+                        "you may not open or close terminals: ask the host for the right to open",
+                    );
+                };
+                match (stale, intent.what) {
+                    (Some(why), _) => Disposition::Dropped(why),
+                    (None, Intent::Close { track }) => Disposition::Close { right, track },
+                    (None, Intent::Open { title }) => Disposition::Open { right, title },
+                    (None, _) => Disposition::Repeated,
+                }
+            }
             Intent::Unknown(_) => {
-                return Disposition::Dropped(
-                    "it is not known here: the host's pillion is older than yours",
-                );
+                Disposition::Dropped("it is not known here: the host's pillion is older than yours")
             }
-        };
-        let Some(right) = self
-            .rights
-            .edit(&member.join.0, UnixMillis(self.now.unix_ms))
-        else {
-            return Disposition::Dropped("you may watch, not type: ask for edit first");
-        };
-        match () {
-            () if !self.sharing.on => Disposition::Dropped("the session is not shared any more"),
-            () if track != TERMINAL => Disposition::Dropped("there is no such track to type into"),
-            () if self.track.state != TrackState::Live => {
-                Disposition::Dropped("the program has ended")
-            }
-            () if Some(intent.edit_epoch)
-                != self.roster.get(member.id).map(|person| person.edit_epoch) =>
-            {
-                Disposition::Dropped("your right to type was taken away since you typed it")
-            }
-            () if intent.waited_ms > MAX_WAITED_MS || bytes.is_empty() => {
-                Disposition::Dropped("it had waited too long for the connection")
-            }
-            () => match self.inputs.overflow(&member.join, bytes.len()) {
-                Some(fate) => fate,
-                None => Disposition::Write {
-                    right,
-                    track,
-                    bytes,
-                },
-            },
         }
     }
 
     /// Writes one input. There is no other way to the program, and none without the right.
     fn write(&mut self, right: EditRight, join: Join, id: u64, track: TrackId, bytes: Bytes) {
-        self.inputs.seq += 1;
-        let seq = self.inputs.seq;
-        self.inputs.unwritten_bytes += bytes.len();
-        self.inputs.writing.push_back(Writing {
+        let Some(input) = self.tracks.get_mut(track).map(|track| &mut track.input) else {
+            return;
+        };
+        input.seq += 1;
+        let seq = input.seq;
+        input.writing.push_back(Writing {
             seq,
             join,
             id,
             bytes: bytes.len(),
         });
+        self.inputs.unwritten_bytes += bytes.len();
         self.attribute(&right, &join.0, bytes.len());
         self.confirms.note_remote_input();
         self.out.push_back(HostOutput::Write { track, seq, bytes });
     }
 
-    /// Everything up to `seq` is in the program's hands.
-    pub(in crate::host) fn on_written(&mut self, seq: u64) {
-        self.track.keyed(self.now.mono_us);
-        while let Some(front) = self.inputs.writing.front()
-            && front.seq <= seq
-            && let Some(done) = self.inputs.writing.pop_front()
-        {
-            self.inputs.unwritten_bytes -= done.bytes;
-            self.inputs.note_written(done.seq, self.now.mono_us);
-            if let Some(record) = self.inputs.records.get_mut(&done.join) {
-                record.written = done.id;
-                record.settle(done.bytes);
-            }
+    /// Everything up to `seq` is in the hands of a track's program.
+    pub(in crate::host) fn on_written(&mut self, id: TrackId, seq: u64) {
+        let now = self.now.mono_us;
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        track.keyed(now);
+        while let Some(done) = track.input.pop_upto(seq) {
+            track.input.note_written(done.seq, now);
+            self.inputs.settle(&done, id, true);
             self.inputs
                 .unreported
-                .insert(done.join, (done.id, done.seq));
+                .insert((done.join, Some(id)), (done.id, done.seq));
         }
+        self.tracks.stir(id);
         if !self.inputs.unreported.is_empty() {
             let at = self.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
             let at = *self.inputs.tell_at_us.get_or_insert(at);
@@ -402,26 +520,44 @@ impl Host {
 
     /// What was not written up to `seq` never will be. Nothing else is in between, so their viewers are told
     /// at once, in the order of what became of it.
-    pub(in crate::host) fn on_discarded(&mut self, seq: u64) {
-        let mut lost = BTreeMap::new();
-        while let Some(front) = self.inputs.writing.front()
-            && front.seq <= seq
-            && let Some(gone) = self.inputs.writing.pop_front()
-        {
-            self.inputs.unwritten_bytes -= gone.bytes;
-            if let Some(record) = self.inputs.records.get_mut(&gone.join) {
-                record.settle(gone.bytes);
+    pub(in crate::host) fn on_discarded(&mut self, id: TrackId, seq: u64) {
+        self.lose_unwritten(id, seq, "the program was interrupted before it read it");
+    }
+
+    /// The program is gone: what it did not read never will be.
+    pub(in crate::host) fn drop_unwritten(&mut self, id: TrackId, why: &'static str) {
+        self.lose_unwritten(id, u64::MAX, why);
+        // Nothing more is counted for it.
+        let mut untold = Vec::new();
+        for (join, record) in &mut self.inputs.records {
+            let progress = record.places.remove(&Some(id));
+            untold.extend(progress.and_then(|progress| Some((*join, progress.dropped?))));
+        }
+        for (join, (number, why)) in untold {
+            if let Some(conn) = self.conn_of(&join) {
+                self.tell_lost(conn, Some(id), number, why);
             }
+        }
+    }
+
+    fn lose_unwritten(&mut self, id: TrackId, seq: u64, why: &'static str) {
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        let mut lost = BTreeMap::new();
+        while let Some(gone) = track.input.pop_upto(seq) {
+            self.inputs.settle(&gone, id, false);
             lost.insert(gone.join, gone.id);
         }
-        for (join, id) in lost {
-            let why = "the program was interrupted before it read it";
-            if let Some(record) = self.inputs.records.get_mut(&join) {
-                record.last_report = Some((id, why));
+        for (join, number) in lost {
+            let record = self.inputs.records.get_mut(&join);
+            let progress = record.and_then(|record| record.places.get_mut(&Some(id)));
+            if let Some(progress) = progress {
+                progress.last_report = Some((number, why));
             }
-            self.tell_written(join);
+            self.tell_written(join, Some(id));
             if let Some(conn) = self.conn_of(&join) {
-                self.tell_lost(conn, id, why);
+                self.tell_lost(conn, Some(id), number, why);
             }
         }
     }
@@ -435,32 +571,47 @@ impl Host {
             return self.arm(at);
         }
         self.inputs.tell_at_us = None;
-        let joins: Vec<Join> = self.inputs.unreported.keys().copied().collect();
-        for join in joins {
-            self.tell_written(join);
+        let written: Vec<(Join, Place)> = self.inputs.unreported.keys().copied().collect();
+        for (join, place) in written {
+            self.tell_written(join, place);
             if let Some(conn) = self.conn_of(&join) {
                 self.tell_dropped(conn);
             }
         }
     }
 
-    fn tell_written(&mut self, join: Join) {
-        let Some((upto, host_seq)) = self.inputs.unreported.remove(&join) else {
+    fn tell_written(&mut self, join: Join, track: Place) {
+        let Some((upto, host_seq)) = self.inputs.unreported.remove(&(join, track)) else {
             return;
         };
         if let Some(conn) = self.conn_of(&join) {
-            self.send(conn, &FromHost::Accepted(Accepted { upto, host_seq }));
+            let accepted = Accepted {
+                upto,
+                host_seq,
+                track,
+            };
+            self.send(conn, &FromHost::Accepted(accepted));
         }
     }
 
-    /// Says again what a viewer that repeats itself missed.
-    fn tell_accepted(&mut self, join: Join, known: u64) {
-        let upto = self.inputs.accepted(&join);
-        if upto == known
-            && let Some(conn) = self.conn_of(&join)
-        {
-            let host_seq = self.inputs.seq;
-            self.send(conn, &FromHost::Accepted(Accepted { upto, host_seq }));
+    /// Says again what a viewer that repeats itself missed, unless something is still on its way.
+    fn tell_accepted(&mut self, join: Join, track: Place) {
+        let record = self.inputs.records.get(&join);
+        let Some(progress) = record.and_then(|record| record.places.get(&track)) else {
+            return;
+        };
+        let dropped = progress.dropped.or(progress.last_report);
+        let is_written =
+            progress.unwritten == 0 && dropped.is_none_or(|(number, _)| number < progress.written);
+        let upto = progress.written;
+        if is_written && let Some(conn) = self.conn_of(&join) {
+            let input = track.and_then(|track| self.tracks.get(track));
+            let accepted = Accepted {
+                upto,
+                host_seq: input.map_or(0, |track| track.input.seq),
+                track,
+            };
+            self.send(conn, &FromHost::Accepted(accepted));
         }
     }
 
@@ -469,31 +620,48 @@ impl Host {
         let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
             return;
         };
-        let record = self.inputs.records.get_mut(&member.join);
-        let settled = record.filter(|record| record.unwritten == 0);
-        let dropped = settled.and_then(|record| {
-            record.last_report = record.dropped.or(record.last_report);
-            record.dropped.take()
-        });
         let join = member.join;
-        if let Some((upto, why)) = dropped.or_else(|| member.input.refused.take()) {
+        let mut dropped = std::mem::take(&mut member.input.refused);
+        if let Some(record) = self.inputs.records.get_mut(&join) {
+            for (place, progress) in &mut record.places {
+                if progress.unwritten == 0
+                    && let Some(one) = progress.dropped.take()
+                {
+                    progress.last_report = Some(one);
+                    dropped.insert(*place, one);
+                }
+            }
+            let tracks = &self.tracks;
+            record.places.retain(|place, progress| {
+                let is_there = place.is_none_or(|track| tracks.get(track).is_some());
+                is_there || progress.unwritten > 0 || progress.dropped.is_some()
+            });
+        }
+        for (place, (upto, why)) in dropped {
             // What came before it was written.
-            self.tell_written(join);
-            self.tell_lost(conn, upto, why);
+            self.tell_written(join, place);
+            self.tell_lost(conn, place, upto, why);
         }
     }
 
-    fn tell_lost(&mut self, conn: ConnId, upto: u64, why: &str) {
-        let text = sentence(&format!("not typed: {why}"));
-        self.send(conn, &FromHost::Dropped(Dropped { upto, text }));
+    fn tell_lost(&mut self, conn: ConnId, track: Place, upto: u64, why: &str) {
+        let what = match track {
+            Some(_) => "not typed",
+            None => "not done",
+        };
+        let text = sentence(&format!("{what}: {why}"));
+        self.send(conn, &FromHost::Dropped(Dropped { upto, text, track }));
     }
 
     /// Tells a viewer that came back what it may have missed; it knows what it was told.
     pub(in crate::host) fn tell_dropped_again(&mut self, conn: ConnId) {
         let join = self.member(conn).map(|member| member.join);
         let record = join.and_then(|join| self.inputs.records.get_mut(&join));
-        if let Some(record) = record {
-            record.dropped = record.dropped.or(record.last_report);
+        for progress in record
+            .into_iter()
+            .flat_map(|record| record.places.values_mut())
+        {
+            progress.dropped = progress.dropped.or(progress.last_report);
         }
         self.tell_dropped(conn);
     }
@@ -502,22 +670,17 @@ impl Host {
         let live = &self.live_joins;
         self.inputs.record(join, |join| live.contains_key(join))
     }
-
-    /// The program is gone: what it did not read never will be.
-    pub(in crate::host) fn drop_unwritten(&mut self) {
-        self.inputs.writing.clear();
-        self.inputs.unwritten_bytes = 0;
-        for record in self.inputs.records.values_mut() {
-            (record.unwritten, record.unwritten_bytes) = (0, 0);
-        }
-    }
 }
 
-impl Record {
-    /// One input less is on its way to the program.
-    fn settle(&mut self, bytes: usize) {
-        self.unwritten = self.unwritten.saturating_sub(1);
-        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
+/// Why a viewer's terminal is not opened or closed, for people.
+fn refused_opening(error: &CommandError) -> &'static str {
+    match error {
+        CommandError::TooManyTracks { .. } => {
+            "there are as many terminals as a session may have at once"
+        }
+        CommandError::NoSuchTrack(_) => "there is no such terminal any more",
+        CommandError::NotTheirs(_) => "only who opened it, or the host, closes it",
+        _ => "the session has ended",
     }
 }
 
@@ -527,7 +690,7 @@ pub(in crate::host) struct InputReader {
     framer: pillion_proto::Framer,
     opened: bool,
     /// Newest input of a viewer that may not type at all, not yet told.
-    refused: Option<(u64, &'static str)>,
+    refused: BTreeMap<Place, (u64, &'static str)>,
     /// The same, told or not: its numbers go on from there if it may type one day.
     refused_upto: u64,
 }
@@ -539,7 +702,7 @@ impl InputReader {
             epoch: 0,
             framer,
             opened: false,
-            refused: None,
+            refused: BTreeMap::new(),
             refused_upto: 0,
         }
     }
@@ -547,7 +710,7 @@ impl InputReader {
     fn renew(&mut self, epoch: u32) {
         *self = InputReader {
             epoch,
-            refused: self.refused,
+            refused: std::mem::take(&mut self.refused),
             refused_upto: self.refused_upto,
             ..InputReader::new()
         };

@@ -49,7 +49,7 @@ pub(in crate::host) struct Sent {
 impl Sent {
     pub(in crate::host) fn new() -> Sent {
         Sent {
-            frames: VecDeque::with_capacity(REMEMBERED),
+            frames: VecDeque::new(),
             first: 1,
             before: 0,
             total: 0,
@@ -174,13 +174,12 @@ impl Lane {
         self.live = true;
     }
 
-    /// Gives the current stream up: what was on it counts no more.
-    pub(in crate::host) fn next_epoch(&mut self) -> u32 {
-        self.epoch = self.epoch.saturating_add(1);
+    /// Gives the current stream up for a new one: what was on it counts no more.
+    pub(in crate::host) fn begin_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
         self.sent = self.acked;
         self.snapshot_shown = true;
         self.live = false;
-        self.epoch
     }
 
     /// Whether frame `number`, just put into `sent`, is to be passed on.
@@ -411,7 +410,7 @@ mod tests {
             lane.check(1_020_000, 30_000, None, &sent),
             LaneStatus::Stuck
         );
-        lane.next_epoch();
+        lane.begin_epoch(1);
         assert_eq!(lane.check(1_020_000, 30_000, None, &sent), LaneStatus::Idle);
         lane.snapshot_sent(1, 100, 1_020_000, &sent);
         assert_eq!(

@@ -2,7 +2,7 @@
 //! costly part of an answer, and needs nothing of the host's, so the driver does it on another thread.
 
 use bytes::{Bytes, BytesMut};
-use pillion_proto::{HistoryReply, TrackId};
+use pillion_proto::{Entry, HistoryReply, TrackId, TrackKind};
 use pillion_screen::{HistoryChunk, LineId, transfer};
 
 /// Uncompressed history in one reply, in bytes; a viewer asks again for more.
@@ -15,6 +15,7 @@ pub struct HistoryJob {
     pub(in crate::host) number: u64,
     /// The track.
     pub track: TrackId,
+    pub(in crate::host) kind: TrackKind,
     /// First line wanted of the log.
     pub from: LineId,
     /// At most so many records; there may be none.
@@ -39,6 +40,12 @@ impl HistoryJob {
     /// Puts the reply together from what the log has: consecutive chunks, possibly none, each as its first
     /// line, its records and their encoded lines.
     pub fn pack(&self, chunks: Vec<(LineId, u32, Bytes)>) -> PackedHistory {
+        if self.kind != TrackKind::Terminal {
+            return PackedHistory {
+                number: self.number,
+                bytes: self.pack_entries(&chunks),
+            };
+        }
         let mut reply = Gathered::new(self.from, self.wanted, self.max_bytes);
         for (first, count, bytes) in chunks {
             reply.add(&HistoryChunk {
@@ -57,6 +64,39 @@ impl HistoryJob {
             number: self.number,
             bytes: reply.message(self.settled),
         }
+    }
+}
+
+impl HistoryJob {
+    /// The same for a track of entries, which never change.
+    fn pack_entries(&self, chunks: &[(LineId, u32, Bytes)]) -> Bytes {
+        let end = self.from.0.saturating_add(u64::from(self.wanted));
+        let mut payload = BytesMut::new();
+        let (mut first, mut count) = (self.from.0, 0_u32);
+        for (_, _, bytes) in chunks {
+            // What the log gave back damaged is as good as lost.
+            for entry in Entry::decode_all(bytes).unwrap_or_default() {
+                let next = first.saturating_add(u64::from(count));
+                let follows = entry.number == next || (count == 0 && entry.number > next);
+                if !follows || entry.number >= end || payload.len() >= self.max_bytes {
+                    continue;
+                }
+                if count == 0 {
+                    first = entry.number;
+                }
+                count += 1;
+                entry.encode(&mut payload);
+            }
+        }
+        let mut out = BytesMut::new();
+        HistoryReply {
+            first,
+            count,
+            settled: self.settled.0,
+            payload: payload.freeze(),
+        }
+        .encode(&mut out);
+        out.freeze()
     }
 }
 

@@ -1,18 +1,27 @@
-//! The terminal's track: output in, numbered frames out, at the pace a person can see.
+//! A track: what its program says goes in, numbered frames come out, at the pace a person can see.
+
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use pillion_proto::{FrameMsg, SnapshotMsg, Text, TrackId, TrackInfo, TrackMsg, TrackState};
-use pillion_screen::{Encoder, LineId, Size, Terminal};
+use pillion_proto::{
+    FrameMsg, ParticipantId, SnapshotMsg, Text, TrackId, TrackInfo, TrackKind, TrackMsg,
+    TrackState, limits::MAX_NAME,
+};
+use pillion_screen::{Encoder, LineId, Size, Terminal, clean::clean_name};
+
+use crate::types::ConnId;
 
 use crate::host::{
     Host,
     api::{HostOutput, LogEntry},
     rate::Bucket,
-    tracks::lane::Sent,
+    tracks::{
+        Readable,
+        input::Sequence,
+        lane::{Lane, Sent},
+        log::LogTrack,
+    },
 };
-
-/// A terminal session's only track.
-pub(in crate::host) const TERMINAL: TrackId = TrackId(0);
 
 /// Between two frames while more output is waiting, in microseconds: above 60 frames a second.
 const FLOOD_EVERY_US: u64 = 12_000;
@@ -44,16 +53,46 @@ const LOG_MARGIN_EVERY_US: u64 = 20_000;
 const LOG_SNAPSHOT_EVERY_US: u64 = 60_000_000;
 const LOG_SNAPSHOT_BYTES: usize = 4 * 1024 * 1024;
 
-/// The terminal, its encoder, and what decides when the next frame comes.
-pub(in crate::host) struct Track {
+/// What a track is a stream of.
+pub(in crate::host) enum Body {
+    Terminal(Box<TerminalTrack>),
+    Log(LogTrack),
+}
+
+/// A terminal, and what its frames are made with.
+pub(in crate::host) struct TerminalTrack {
     pub(in crate::host) term: Terminal,
     encoder: Encoder,
+    /// More output is waiting behind what was fed.
+    more: bool,
+    /// Since when the output ends where no frame should be made.
+    unfit_since_us: Option<u64>,
+    logged_snapshot_at_us: Option<u64>,
+    logged_bytes: usize,
+    margin: Margin,
+}
+
+/// One stream of state, who looks at it, and what decides when its next frame comes.
+pub(in crate::host) struct Track {
+    pub(in crate::host) id: TrackId,
+    pub(in crate::host) body: Body,
+    /// What it is called; empty for what its program says, or else the program.
+    title: String,
+    program: String,
+    /// What the program said of itself, as of the newest frame.
+    said: String,
+    pub(in crate::host) opener: ParticipantId,
+    pub(in crate::host) state: TrackState,
+    /// First line, or entry, that viewers may read.
+    pub(in crate::host) visible_from: LineId,
     /// Number of the newest frame.
     pub(in crate::host) number: u64,
-    /// Host-wide input count whose effects are in the newest frame.
+    /// The count of inputs whose effects are in the newest frame.
     pub(in crate::host) echoed: u64,
-    pub(in crate::host) state: TrackState,
+    pub(in crate::host) input: Sequence,
     pub(in crate::host) sent: Sent,
+    /// Those who look at it.
+    pub(in crate::host) lanes: BTreeMap<ConnId, Lane>,
     /// Somebody was given a snapshot: the next frame starts the compression again.
     reset: bool,
     /// The newest snapshot as a message, while no frame came after it.
@@ -64,13 +103,6 @@ pub(in crate::host) struct Track {
     framed_at_us: Option<u64>,
     /// Until then a viewer waits for what a key brings.
     answer_until_us: u64,
-    /// More output is waiting behind what was fed.
-    more: bool,
-    /// Since when the output ends where no frame should be made.
-    unfit_since_us: Option<u64>,
-    logged_snapshot_at_us: Option<u64>,
-    logged_bytes: usize,
-    margin: Margin,
 }
 
 /// How far the log knows the lines between history and screen.
@@ -81,30 +113,103 @@ struct Margin {
     /// They were wrapped again, or came back onto the screen: the log gets all of them again.
     stale: bool,
     logged_at_us: Option<u64>,
-    /// When they are looked at again.
-    due_us: Option<u64>,
+}
+
+/// A frame's contents.
+struct Encoded {
+    wire: Bytes,
+    reset: bool,
+    /// As the log has it, where it is the frames that the log has.
+    raw: Option<Bytes>,
+}
+
+impl TerminalTrack {
+    fn encode(&mut self, reset: bool) -> Option<Encoded> {
+        let encoded = self.encoder.encode(&mut self.term, reset)?;
+        Some(Encoded {
+            wire: encoded.wire,
+            reset: encoded.reset,
+            raw: Some(encoded.raw),
+        })
+    }
+
+    /// Until when what was written is no picture.
+    fn fit_at_us(&self) -> u64 {
+        self.unfit_since_us
+            .map_or(0, |since| match self.term.in_sync_update() {
+                true => since.saturating_add(SYNC_US),
+                false => since.saturating_add(FLOOD_EVERY_US),
+            })
+    }
 }
 
 impl Track {
-    pub(in crate::host) fn new(size: Size, now_us: u64) -> Track {
-        Track {
+    /// A terminal of this size, of a program that was just started.
+    pub(in crate::host) fn terminal(
+        id: TrackId,
+        title: &str,
+        program: &str,
+        opener: ParticipantId,
+        size: Size,
+        now_us: u64,
+    ) -> Track {
+        let body = Body::Terminal(Box::new(TerminalTrack {
             term: Terminal::new(size),
             encoder: Encoder::new(),
+            more: false,
+            unfit_since_us: None,
+            logged_snapshot_at_us: None,
+            logged_bytes: 0,
+            margin: Margin::default(),
+        }));
+        Track::new(id, body, title, program, opener, now_us)
+    }
+
+    /// A log without entries.
+    pub(in crate::host) fn log(
+        id: TrackId,
+        title: &str,
+        opener: ParticipantId,
+        now_us: u64,
+    ) -> Track {
+        Track::new(id, Body::Log(LogTrack::new()), title, "log", opener, now_us)
+    }
+
+    fn new(
+        id: TrackId,
+        body: Body,
+        title: &str,
+        program: &str,
+        opener: ParticipantId,
+        now_us: u64,
+    ) -> Track {
+        Track {
+            id,
+            body,
+            title: clean_name(title, MAX_NAME),
+            program: clean_name(program, MAX_NAME),
+            said: String::new(),
+            opener,
+            state: TrackState::Live,
+            visible_from: LineId(0),
             number: 0,
             echoed: 0,
-            state: TrackState::Live,
+            input: Sequence::new(),
             sent: Sent::new(),
+            lanes: BTreeMap::new(),
             reset: false,
             snapshot: None,
             settled: LineId(0),
             bucket: Bucket::new(now_us, FRAMES_PER_SECOND, FRAME_BURST + ANSWER_FRAMES),
             framed_at_us: None,
             answer_until_us: 0,
-            more: false,
-            unfit_since_us: None,
-            logged_snapshot_at_us: None,
-            logged_bytes: 0,
-            margin: Margin::default(),
+        }
+    }
+
+    pub(in crate::host) fn kind(&self) -> TrackKind {
+        match &self.body {
+            Body::Terminal(_) => TrackKind::Terminal,
+            Body::Log(_) => TrackKind::Log,
         }
     }
 
@@ -113,34 +218,137 @@ impl Track {
         self.answer_until_us = now_us.saturating_add(ANSWER_WITHIN_US);
     }
 
-    /// What viewers are told about the track.
-    pub(in crate::host) fn info(&self) -> TrackInfo {
-        TrackInfo {
-            id: TERMINAL,
-            name: Text::cut("terminal"),
-            state: self.state,
+    /// What it is called: what was said when it was opened, or else what its program says, or is.
+    pub(in crate::host) fn title(&self) -> String {
+        match (&self.body, self.title.is_empty()) {
+            (Body::Terminal(terminal), true) => {
+                let said = clean_name(&terminal.encoder.screen().title, MAX_NAME);
+                if said.is_empty() {
+                    self.program.clone()
+                } else {
+                    said
+                }
+            }
+            (Body::Log(_), true) => self.program.clone(),
+            (_, false) => self.title.clone(),
         }
     }
 
-    /// The log starts a new stretch: its next frame stands alone.
+    /// Notes what the program says of itself now; whether the title is another one by it.
+    fn retitled(&mut self) -> bool {
+        let Body::Terminal(terminal) = &self.body else {
+            return false;
+        };
+        let said = &terminal.encoder.screen().title;
+        if *said == self.said {
+            return false;
+        }
+        self.said.clone_from(said);
+        self.title.is_empty()
+    }
+
+    pub(in crate::host) fn size(&self) -> (u16, u16) {
+        match &self.body {
+            Body::Terminal(terminal) => {
+                let size = terminal.term.size();
+                (size.cols(), size.rows())
+            }
+            Body::Log(_) => (0, 0),
+        }
+    }
+
+    /// What viewers are told about the track.
+    pub(in crate::host) fn info(&self) -> TrackInfo {
+        let (cols, rows) = self.size();
+        TrackInfo {
+            id: self.id,
+            kind: self.kind(),
+            title: Text::cut(&self.title()),
+            state: self.state,
+            opener: self.opener,
+            cols,
+            rows,
+            visible_from: self.visible_from.0,
+        }
+    }
+
+    /// What the session's log is told of it first.
+    pub(in crate::host) fn beginning(&self, unix_ms: u64) -> HostOutput {
+        HostOutput::Log(LogEntry::Track {
+            track: self.id,
+            kind: self.kind(),
+            title: self.title(),
+            unix_ms,
+        })
+    }
+
+    /// What may be read of its history.
+    pub(in crate::host) fn readable(&self) -> Readable {
+        let end = match &self.body {
+            // The beginning of the screen's first line may be above the screen.
+            Body::Terminal(terminal) => LineId(terminal.term.top_line().0.saturating_add(1)),
+            Body::Log(log) => LineId(log.next()),
+        };
+        Readable {
+            kind: self.kind(),
+            from: self.visible_from,
+            end,
+            settled: self.settled,
+        }
+    }
+
+    /// What is there now is the first that viewers may read.
+    pub(in crate::host) fn hide_so_far(&mut self) {
+        match &mut self.body {
+            Body::Terminal(terminal) => {
+                let top = terminal.term.top_line();
+                self.visible_from = top;
+                terminal.term.hide_before(top);
+            }
+            // The state of now is what a log shows, and it may be of any age.
+            Body::Log(_) => {}
+        }
+    }
+
+    /// The session's log starts a new stretch: its next frame stands alone.
     pub(in crate::host) fn begin_log(&mut self) {
-        self.logged_snapshot_at_us = None;
+        if let Body::Terminal(terminal) = &mut self.body {
+            terminal.logged_snapshot_at_us = None;
+        }
+    }
+
+    /// Whether there is something that no frame has.
+    pub(in crate::host) fn dirty(&self) -> bool {
+        match &self.body {
+            Body::Terminal(terminal) => terminal.term.dirty(),
+            Body::Log(log) => log.dirty(),
+        }
+    }
+
+    fn encode(&mut self) -> Option<Encoded> {
+        match &mut self.body {
+            Body::Terminal(terminal) => terminal.encode(self.reset),
+            Body::Log(log) => Some(Encoded {
+                wire: log.take_pending(),
+                reset: false,
+                raw: None,
+            }),
+        }
     }
 
     /// When the next frame may be made.
-    fn due_at_us(&mut self, now_us: u64, watched: bool) -> u64 {
-        let since_unfit = self
-            .unfit_since_us
-            .map_or(0, |since| match self.term.in_sync_update() {
-                true => since.saturating_add(SYNC_US),
-                false => since.saturating_add(FLOOD_EVERY_US),
-            });
-        let every = match (watched, self.more) {
+    fn due_at_us(&mut self, now_us: u64) -> u64 {
+        let watched = !self.lanes.is_empty();
+        let (fit_at_us, more) = match &self.body {
+            Body::Terminal(terminal) => (terminal.fit_at_us(), terminal.more),
+            Body::Log(_) => (0, false),
+        };
+        let every = match (watched, more) {
             (false, _) => UNWATCHED_EVERY_US,
             (true, true) => FLOOD_EVERY_US,
             (true, false) => 0,
         };
-        let is_answer = watched && !self.more && now_us < self.answer_until_us;
+        let is_answer = watched && !more && now_us < self.answer_until_us;
         let allowed = self.bucket.ready_at(now_us, ANSWER_FRAMES + 1);
         let paced = self.framed_at_us.map_or(0, |at| {
             let usual = at.saturating_add(every).max(allowed);
@@ -152,7 +360,7 @@ impl Track {
                 false => usual,
             }
         });
-        since_unfit.max(paced)
+        fit_at_us.max(paced)
     }
 
     /// The snapshot of the newest frame, as a message.
@@ -163,7 +371,10 @@ impl Track {
             return bytes.clone();
         }
         let mut out = BytesMut::new();
-        let payload = self.encoder.snapshot().wire;
+        let payload = match &mut self.body {
+            Body::Terminal(terminal) => terminal.encoder.snapshot().wire,
+            Body::Log(log) => log.snapshot(),
+        };
         let (number, echoed) = (self.number, self.echoed);
         TrackMsg::Snapshot(SnapshotMsg {
             number,
@@ -179,35 +390,69 @@ impl Track {
 
 impl Host {
     /// The program wrote.
-    pub(in crate::host) fn on_output(&mut self, track: TrackId, bytes: &[u8], more: bool) {
-        if track != TERMINAL {
+    pub(in crate::host) fn on_output(&mut self, id: TrackId, bytes: &[u8], more: bool) {
+        let now = self.now.mono_us;
+        let answers = !(self.has_tty && id == self.tracks.shown());
+        let Some(track) = self.tracks.get_mut(id) else {
             return;
-        }
-        let term = &mut self.track.term;
+        };
+        let Body::Terminal(terminal) = &mut track.body else {
+            return;
+        };
+        let term = &mut terminal.term;
         term.feed(bytes);
-        self.track.more = more;
+        terminal.more = more;
         match term.at_ground() {
-            true => self.track.unfit_since_us = None,
+            true => terminal.unfit_since_us = None,
             false => {
-                self.track.unfit_since_us.get_or_insert(self.now.mono_us);
+                terminal.unfit_since_us.get_or_insert(now);
             }
         }
         let replies = term.take_replies();
-        if !replies.is_empty() && !self.has_tty {
+        if !replies.is_empty() && answers {
             self.out.push_back(HostOutput::Answer {
-                track,
+                track: id,
                 bytes: replies.into(),
             });
         }
-        self.log_history();
+        self.tracks.stir(id);
+        self.log_history(id);
     }
 
-    /// Gives the log the lines that became final.
-    pub(in crate::host) fn log_history(&mut self) {
-        while let Some(chunk) = self.track.term.take_history() {
-            self.track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
+    /// A log track's source said something.
+    pub(in crate::host) fn on_entry(&mut self, id: TrackId, key: &str, json: Bytes) {
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        let Body::Log(log) = &mut track.body else {
+            return;
+        };
+        if track.state != TrackState::Live {
+            return;
+        }
+        let (number, bytes) = log.append(key, json);
+        track.settled = LineId(log.next());
+        self.out.push_back(HostOutput::Log(LogEntry::History {
+            track: id,
+            first: LineId(number),
+            count: 1,
+            bytes,
+        }));
+        self.tracks.stir(id);
+    }
+
+    /// Gives the log the lines of a terminal that became final.
+    pub(in crate::host) fn log_history(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        let Body::Terminal(terminal) = &mut track.body else {
+            return;
+        };
+        while let Some(chunk) = terminal.term.take_history() {
+            track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
             self.out.push_back(HostOutput::Log(LogEntry::History {
-                track: TERMINAL,
+                track: id,
                 first: chunk.first,
                 count: chunk.count,
                 bytes: chunk.bytes,
@@ -216,45 +461,68 @@ impl Host {
     }
 
     /// The window changed.
-    pub(in crate::host) fn on_resized(&mut self, track: TrackId, size: Size) {
-        if track == TERMINAL && self.track.state == TrackState::Live {
-            self.track.term.resize(size);
-            self.track.margin.stale = true;
-            self.log_history();
+    pub(in crate::host) fn on_resized(&mut self, id: TrackId, size: Size) {
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        if let (Body::Terminal(terminal), TrackState::Live) = (&mut track.body, track.state)
+            && terminal.term.size() != size
+        {
+            terminal.term.resize(size);
+            terminal.margin.stale = true;
+            self.tracks.stir(id);
+            self.track_changed(id);
+            self.log_history(id);
         }
     }
 
-    /// Makes a frame if something changed and its time has come; whether it did.
-    pub(in crate::host) fn frame_if_due(&mut self) -> bool {
-        if !self.sharing.on {
+    /// Makes a frame of each track where something changed and whose time has come; whether there was any.
+    pub(in crate::host) fn frames_if_due(&mut self) -> bool {
+        if self.tracks.stirred.is_empty() {
             return false;
         }
-        let now = self.now.mono_us;
-        let watched = self.members > 0;
-        let echoed = self.inputs.echoed(now);
-        if watched && let Some(at) = self.inputs.echo_at_us() {
+        let mut stirred = std::mem::take(&mut self.tracks.stirred);
+        let mut framed = false;
+        stirred.retain(|id| self.frame_if_due(*id, &mut framed));
+        self.tracks.stirred.append(&mut stirred);
+        framed
+    }
+
+    /// Makes a frame if something changed and its time has come; whether there is anything to come back for.
+    fn frame_if_due(&mut self, id: TrackId, framed: &mut bool) -> bool {
+        let (now, shared) = (self.now.mono_us, self.sharing.on);
+        let Some(track) = self.tracks.get_mut(id).filter(|_| shared) else {
+            return false;
+        };
+        let watched = !track.lanes.is_empty();
+        let echoed = track.input.echoed(now);
+        let echo_at_us = track.input.echo_at_us().filter(|_| watched);
+        let is_old = !track.dirty() && (echoed <= track.echoed || !watched);
+        let due = track.due_at_us(now);
+        if let Some(at) = echo_at_us {
             self.arm(at);
         }
-        let dirty = self.track.term.dirty();
-        if !dirty && (echoed <= self.track.echoed || !watched) {
-            return false;
+        if is_old {
+            return echo_at_us.is_some();
         }
-        let due = self.track.due_at_us(now, watched);
         if now < due {
             self.arm(due);
-            return false;
+            return true;
         }
-        self.frame();
-        true
+        self.frame(id);
+        *framed = true;
+        echo_at_us.is_some()
     }
 
     /// Makes a frame of what changed, now.
-    pub(in crate::host) fn frame(&mut self) {
-        let now = self.now.mono_us;
-        let track = &mut self.track;
-        let echoed = self.inputs.echoed(now).max(track.echoed);
-        let encoded = match track.term.dirty() || track.number == 0 {
-            true => track.encoder.encode(&mut track.term, track.reset),
+    pub(in crate::host) fn frame(&mut self, id: TrackId) {
+        let (now, members) = (self.now.mono_us, self.members);
+        let Some(track) = self.tracks.all.get_mut(&id) else {
+            return;
+        };
+        let echoed = track.input.echoed(now).max(track.echoed);
+        let encoded = match track.dirty() || track.number == 0 {
+            true => track.encode(),
             false => None,
         };
         if encoded.is_none() && echoed == track.echoed {
@@ -264,8 +532,10 @@ impl Host {
         track.echoed = echoed;
         track.framed_at_us = Some(now);
         track.bucket.take(now, 1);
-        if track.unfit_since_us.is_some() {
-            track.unfit_since_us = Some(now);
+        if let Body::Terminal(terminal) = &mut track.body
+            && terminal.unfit_since_us.is_some()
+        {
+            terminal.unfit_since_us = Some(now);
         }
         let mut message = FrameMsg {
             number: track.number,
@@ -273,7 +543,7 @@ impl Host {
             reset: false,
             payload: Bytes::new(),
         };
-        let raw = encoded.map(|encoded| {
+        let raw = encoded.and_then(|encoded| {
             track.reset = false;
             message.reset = encoded.reset;
             message.payload = encoded.wire;
@@ -281,74 +551,101 @@ impl Host {
         });
         let mut out = BytesMut::with_capacity(message.payload.len() + 32);
         TrackMsg::Frame(message).encode(&mut out);
-        self.track.sent.push(out.len(), now);
-        self.deliver(out.freeze());
+        track.sent.push(out.len(), now);
+        let (is_seen, retitled) = (track.lanes.len() >= members, track.retitled());
+        self.deliver(id, &out.freeze());
+        if !is_seen {
+            self.note_activity(id);
+        }
+        if retitled {
+            self.track_changed(id);
+        }
         if let Some(raw) = raw {
-            self.log_frame(raw);
+            self.log_frame(id, raw);
         }
     }
 
-    fn log_frame(&mut self, raw: Bytes) {
+    fn log_frame(&mut self, id: TrackId, raw: Bytes) {
         let now = self.now;
-        let track = &mut self.track;
-        let alone = track.logged_bytes >= LOG_SNAPSHOT_BYTES
-            || track
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        let Body::Terminal(terminal) = &mut track.body else {
+            return;
+        };
+        let alone = terminal.logged_bytes >= LOG_SNAPSHOT_BYTES
+            || terminal
                 .logged_snapshot_at_us
                 .is_none_or(|at| now.mono_us.saturating_sub(at) >= LOG_SNAPSHOT_EVERY_US);
         let raw = if alone {
-            track.logged_snapshot_at_us = Some(now.mono_us);
-            track.logged_bytes = 0;
+            terminal.logged_snapshot_at_us = Some(now.mono_us);
+            terminal.logged_bytes = 0;
             // Who reads the log from here has not seen the looks that earlier frames named.
             track.reset = true;
-            track.encoder.snapshot().raw
+            terminal.encoder.snapshot().raw
         } else {
             raw
         };
-        track.logged_bytes += raw.len();
+        terminal.logged_bytes += raw.len();
+        let number = track.number;
         self.out.push_back(HostOutput::Log(LogEntry::Frame {
-            track: TERMINAL,
-            number: track.number,
+            track: id,
+            number,
             snapshot: alone,
             unix_ms: now.unix_ms,
             raw,
         }));
-        self.log_margin_if_due();
+        self.log_margin_if_due(id);
     }
 
     /// Gives the log the lines that left the screen and may still change, if it is time.
-    pub(in crate::host) fn log_margin_if_due(&mut self) {
+    fn log_margin_if_due(&mut self, id: TrackId) {
         let now = self.now.mono_us;
-        let margin = &mut self.track.margin;
-        let due = margin
+        let Some(track) = self.tracks.all.get_mut(&id) else {
+            return;
+        };
+        let Body::Terminal(terminal) = &mut track.body else {
+            return;
+        };
+        let due = terminal
+            .margin
             .logged_at_us
             .map_or(0, |at| at.saturating_add(LOG_MARGIN_EVERY_US));
         if now < due {
-            margin.due_us = Some(due);
+            self.tracks.margins.insert(id);
             self.arm(due);
         } else {
-            self.log_margin();
+            self.log_margin(id);
         }
     }
 
-    /// Looks again at the lines between history and screen if that was put off.
-    pub(in crate::host) fn log_margin_put_off(&mut self) {
-        if self.track.margin.due_us.is_some() && self.sharing.on {
-            self.log_margin_if_due();
+    /// Looks again at the lines between history and screen where that was put off.
+    pub(in crate::host) fn log_margins_put_off(&mut self) {
+        if self.sharing.on {
+            for id in std::mem::take(&mut self.tracks.margins) {
+                self.log_margin_if_due(id);
+            }
         }
     }
 
     /// Gives the log the lines that left the screen and may still change: what was printed outlives a
     /// crash, and they become final only hundreds of lines later.
-    pub(in crate::host) fn log_margin(&mut self) {
-        let (now, track) = (self.now, &mut self.track);
-        let span = track.term.span();
+    pub(in crate::host) fn log_margin(&mut self, id: TrackId) {
+        let now = self.now;
+        self.tracks.margins.remove(&id);
+        let Some(track) = self.tracks.all.get_mut(&id) else {
+            return;
+        };
+        let Body::Terminal(terminal) = &mut track.body else {
+            return;
+        };
+        let span = terminal.term.span();
         let before = std::mem::replace(
-            &mut track.margin,
+            &mut terminal.margin,
             Margin {
                 upto: (span.top, span.top_offset),
                 stale: false,
                 logged_at_us: Some(now.mono_us),
-                due_us: None,
             },
         );
         if !before.stale && before.upto == (span.top, span.top_offset) {
@@ -360,14 +657,14 @@ impl Host {
         };
         let mut any = !before.stale;
         loop {
-            let chunk = track.term.margin(from, u32::MAX);
+            let chunk = terminal.term.margin(from, u32::MAX);
             if chunk.count == 0 && any {
                 return;
             }
             any = true;
             from = LineId(chunk.first.0 + u64::from(chunk.count));
             self.out.push_back(HostOutput::Log(LogEntry::Margin {
-                track: TERMINAL,
+                track: id,
                 unix_ms: now.unix_ms,
                 first: chunk.first,
                 count: chunk.count,
@@ -379,30 +676,60 @@ impl Host {
         }
     }
 
-    /// A snapshot of now, for somebody who needs one: the number of its frame, and the message.
-    pub(in crate::host) fn snapshot_of_now(&mut self) -> (u64, Bytes) {
-        if self.track.number == 0 || self.track.term.dirty() {
-            self.frame();
+    /// The lines above the screen of a track that ended change no more: gives them to the log as final, and
+    /// says where they end.
+    pub(in crate::host) fn settle_margin(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.all.get_mut(&id) else {
+            return;
+        };
+        let Body::Terminal(terminal) = &mut track.body else {
+            return;
+        };
+        loop {
+            let chunk = terminal.term.margin(track.settled, u32::MAX);
+            if chunk.count == 0 || chunk.first != track.settled {
+                return;
+            }
+            track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
+            self.out.push_back(HostOutput::Log(LogEntry::History {
+                track: id,
+                first: chunk.first,
+                count: chunk.count,
+                bytes: chunk.bytes,
+            }));
         }
-        self.track.reset = true;
-        (self.track.number, self.track.snapshot())
+    }
+
+    /// A snapshot of now, for somebody who needs one: the number of its frame, and the message.
+    pub(in crate::host) fn snapshot_of_now(&mut self, id: TrackId) -> Option<(u64, Bytes)> {
+        let track = self.tracks.get(id)?;
+        if track.number == 0 || track.dirty() {
+            self.frame(id);
+        }
+        let track = self.tracks.get_mut(id)?;
+        track.reset = true;
+        Some((track.number, track.snapshot()))
     }
 
     /// The newest frame's state, for somebody who is sent nothing that builds on it: making it costs
     /// nobody else anything, and nothing at all a second time. `None` before the first frame.
-    pub(in crate::host) fn newest_snapshot(&mut self) -> Option<Bytes> {
-        (self.track.number > 0).then(|| self.track.snapshot())
+    pub(in crate::host) fn newest_snapshot(&mut self, id: TrackId) -> Option<Bytes> {
+        let track = self.tracks.get_mut(id)?;
+        (track.number > 0).then(|| track.snapshot())
     }
 
-    /// The state of the newest frame.
+    /// The state of the newest frame of a terminal.
     #[cfg(test)]
-    pub(crate) fn screen_for_tests(&self) -> &pillion_screen::Screen {
-        self.track.encoder.screen()
+    pub(crate) fn screen_for_tests(&self, id: TrackId) -> &pillion_screen::Screen {
+        match &self.tracks.get(id).unwrap().body {
+            Body::Terminal(terminal) => terminal.encoder.screen(),
+            Body::Log(_) => panic!("a log has no screen"),
+        }
     }
 
     /// The newest frame's count of inputs.
     #[cfg(test)]
-    pub(crate) fn echoed_for_tests(&self) -> u64 {
-        self.track.echoed
+    pub(crate) fn echoed_for_tests(&self, id: TrackId) -> u64 {
+        self.tracks.get(id).unwrap().echoed
     }
 }

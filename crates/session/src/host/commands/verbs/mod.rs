@@ -12,17 +12,21 @@ mod admit;
 mod allow;
 mod attach;
 mod ban;
+mod close_track;
 mod code;
 mod end_link;
 mod grant;
 mod grant_link;
 mod kick;
 mod label;
+mod list_tracks;
+mod open_terminal;
 mod refusal;
 mod refuse_request;
 mod revoke;
 mod set_access_mode;
 mod share;
+mod show_track;
 mod status;
 mod stop;
 mod target;
@@ -33,7 +37,7 @@ mod use_service;
 mod who;
 
 use bytes::Bytes;
-use pillion_proto::growing;
+use pillion_proto::{TrackId, growing};
 use serde::{Deserialize, Serialize};
 
 pub use access_list::{AccessList, AccessListed};
@@ -41,17 +45,21 @@ pub use admit::Admit;
 pub use allow::{Allow, Allowed};
 pub use attach::Attach;
 pub use ban::{Ban, Banned};
+pub use close_track::{CloseTrack, TrackClosed};
 pub use code::Code;
 pub use end_link::EndLink;
 pub use grant::{Grant, Granted};
 pub use grant_link::{GrantLink, Token};
 pub use kick::{Kick, Kicked};
 pub use label::{EndedLinks, PersonLabel, SubjectLabel};
+pub use list_tracks::{ListTracks, TrackStatus};
+pub use open_terminal::OpenTerminal;
 pub use refusal::{Choice, CommandError, Shortfall};
 pub use refuse_request::RefuseRequest;
 pub use revoke::{Revoke, Revoked};
 pub use set_access_mode::{AccessModeSet, SetAccessMode};
 pub use share::Share;
+pub use show_track::ShowTrack;
 pub use status::{SessionStatus, Status, TerminalStatus};
 pub use stop::Stop;
 pub use target::Target;
@@ -260,6 +268,14 @@ verbs! {
     20 "allow" AccessList -> AccessListed;
     /// Make another terminal the host's own.
     21 "attach" Attach -> ();
+    /// Open another terminal.
+    22 "new" OpenTerminal -> TrackId;
+    /// End a track's program, or forget a track that ended.
+    23 "close" CloseTrack -> TrackClosed;
+    /// Show another terminal on the host's own.
+    24 "show" ShowTrack -> ();
+    /// The session's tracks.
+    25 "ls" ListTracks -> Vec<TrackStatus>;
 }
 
 fn body<T: Serialize>(value: &T) -> Bytes {

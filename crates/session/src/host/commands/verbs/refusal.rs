@@ -1,7 +1,7 @@
 //! Why a command was not carried out.
 
 use pillion_people::SubjectRef;
-use pillion_proto::ParticipantId;
+use pillion_proto::{ParticipantId, TrackId};
 use serde::{Deserialize, Serialize};
 
 use super::{PersonLabel, SubjectLabel};
@@ -104,6 +104,25 @@ pub enum CommandError {
     StartedInside,
     /// The control socket was reached by another user of the machine.
     OtherUser,
+    /// There is no such track.
+    NoSuchTrack(TrackId),
+    /// It is no terminal, and only terminals are shown.
+    NotATerminal(TrackId),
+    /// The host's own terminal shows it, and there is no other one to show.
+    Shown(TrackId),
+    /// As many tracks are live as a session may have at once.
+    TooManyTracks {
+        /// How many.
+        max: usize,
+    },
+    /// The command is longer than a command line can be.
+    CommandTooLong,
+    /// The program could not be started: why.
+    NotStarted(String),
+    /// Only who opened it, or the host, closes it.
+    NotTheirs(TrackId),
+    /// The session has ended: no program runs in it.
+    SessionEnded,
 }
 
 impl CommandError {

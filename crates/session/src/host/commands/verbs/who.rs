@@ -70,13 +70,8 @@ impl Host {
         let standing = self
             .rights
             .standing(&person.identity, UnixMillis(self.now.unix_ms));
-        let conn = self
-            .conns_of(person.id)
-            .first()
-            .and_then(|conn| self.conns.get(conn));
-        let acked = conn
-            .and_then(|conn| conn.member())
-            .map(|member| member.lane.acked());
+        let id = self.conns_of(person.id).first().copied();
+        let conn = id.and_then(|id| self.conns.get(&id));
         ParticipantStatus {
             id: person.id,
             name: person.name.to_string(),
@@ -90,7 +85,7 @@ impl Host {
             proof: person.proof(),
             path: conn.map_or(PathKind::Unknown, |conn| conn.path),
             rtt_us: conn.and_then(|conn| conn.rtt_us),
-            lag_frames: acked.map_or(0, |acked| self.track.number.saturating_sub(acked)),
+            lag_frames: id.map_or(0, |id| self.lag_of(id)),
         }
     }
 }

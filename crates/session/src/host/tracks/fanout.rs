@@ -1,0 +1,240 @@
+//! Frames to those who look at a track: each as far as it keeps up, and the state of now for who doesn't.
+
+use bytes::{Bytes, BytesMut};
+use pillion_proto::{Ack, TrackId, TrackMsg};
+
+use crate::types::{ConnId, Stream};
+
+use crate::host::{
+    Host,
+    api::HostOutput,
+    fault::PeerError,
+    tracks::lane::{CHECK_EVERY_US, Lane, LaneStatus},
+};
+
+/// Between two times that viewers who fell behind are shown the state of now, in microseconds.
+const CATCH_UP_EVERY_US: u64 = 50_000;
+
+impl Host {
+    /// Passes a track's newest frame on to every viewer that keeps up.
+    pub(in crate::host) fn deliver(&mut self, id: TrackId, bytes: &Bytes) {
+        let now = self.now.mono_us;
+        let Some(track) = self.tracks.all.get_mut(&id) else {
+            return;
+        };
+        let (number, sent) = (track.number, &track.sent);
+        let mut any = false;
+        for (conn, lane) in &mut track.lanes {
+            if lane.offer(number, now, sent) {
+                any = true;
+                self.out.push_back(HostOutput::Send {
+                    conn: *conn,
+                    stream: Stream::Track { id: lane.epoch },
+                    bytes: bytes.clone(),
+                });
+            }
+        }
+        if any {
+            self.check_lanes_soon(id);
+        }
+    }
+
+    pub(in crate::host) fn on_ack(&mut self, conn: ConnId, ack: &Ack) -> Result<(), PeerError> {
+        let now = self.now.mono_us;
+        if !self.tracks.was_ever(ack.track) {
+            return Err(PeerError::protocol(
+                "an acknowledgement of a track that is not there",
+            ));
+        }
+        let Some(track) = self.tracks.all.get_mut(&ack.track) else {
+            return Ok(());
+        };
+        // It may look away at this moment.
+        let Some(lane) = track.lanes.get_mut(&conn) else {
+            return Ok(());
+        };
+        lane.acknowledge(ack, now, &track.sent)
+            .map_err(|_| PeerError::protocol("an acknowledgement of what was not sent"))?;
+        if lane.has_caught_up(&track.sent) {
+            self.tracks.behind.insert((ack.track, conn));
+        }
+        Ok(())
+    }
+
+    /// A viewer can't build on what it has of a track.
+    pub(in crate::host) fn on_need_snapshot(&mut self, conn: ConnId, id: TrackId) {
+        let now = self.now.mono_us;
+        let lane = self.tracks.get(id).and_then(|track| track.lanes.get(&conn));
+        if lane.is_some_and(|lane| lane.may_resend_snapshot(now)) {
+            self.restart_lane(conn, id);
+        }
+    }
+
+    fn check_lanes_soon(&mut self, id: TrackId) {
+        self.tracks.on_the_way.insert(id);
+        if self.tracks.check_lanes_at_us.is_none() {
+            let at = self.now.mono_us.saturating_add(CHECK_EVERY_US);
+            self.tracks.check_lanes_at_us = Some(at);
+            self.arm(at);
+        }
+    }
+
+    /// Looks for streams that bring nothing any more.
+    pub(in crate::host) fn check_lanes(&mut self) {
+        let now = self.now.mono_us;
+        match self.tracks.check_lanes_at_us {
+            Some(at) if now >= at => self.tracks.check_lanes_at_us = None,
+            Some(at) => return self.arm(at),
+            None => return,
+        }
+        for id in std::mem::take(&mut self.tracks.on_the_way) {
+            self.check_lanes_of(id);
+        }
+    }
+
+    fn check_lanes_of(&mut self, id: TrackId) {
+        let now = self.now.mono_us;
+        let Some(track) = self.tracks.all.get_mut(&id) else {
+            return;
+        };
+        let (mut waiting, mut stuck) = (false, Vec::new());
+        for (conn, lane) in &mut track.lanes {
+            let Some(state) = self.conns.get(conn) else {
+                continue;
+            };
+            match lane.check(now, state.heard_at_us, state.rtt_us, &track.sent) {
+                LaneStatus::Idle => {}
+                LaneStatus::Waiting => waiting = true,
+                LaneStatus::Stuck => stuck.push(*conn),
+            }
+        }
+        for conn in stuck {
+            self.restart_lane(conn, id);
+        }
+        if waiting {
+            self.check_lanes_soon(id);
+        }
+    }
+
+    /// Begins to show a viewer a track, from the state of now on.
+    pub(in crate::host) fn open_lane(&mut self, conn: ConnId, id: TrackId) {
+        let now = self.now.mono_us;
+        let Some(epoch) = self.next_track_stream(conn) else {
+            return;
+        };
+        if let Some(track) = self.tracks.get_mut(id) {
+            track.lanes.insert(conn, Lane::new(epoch, now));
+            self.open_track_stream(conn, id, epoch);
+        }
+    }
+
+    /// Looks away for a viewer.
+    pub(in crate::host) fn close_lane(&mut self, conn: ConnId, id: TrackId) {
+        let lane = self
+            .tracks
+            .get_mut(id)
+            .and_then(|track| track.lanes.remove(&conn));
+        self.tracks.behind.remove(&(id, conn));
+        if let Some(lane) = lane {
+            let stream = Stream::Track { id: lane.epoch };
+            self.out.push_back(HostOutput::Reset { conn, stream });
+        }
+    }
+
+    /// Gives a viewer's track stream up and starts a new one with the state of now.
+    fn restart_lane(&mut self, conn: ConnId, id: TrackId) {
+        let Some(epoch) = self.next_track_stream(conn) else {
+            return;
+        };
+        let track = self.tracks.get_mut(id);
+        let Some(lane) = track.and_then(|track| track.lanes.get_mut(&conn)) else {
+            return;
+        };
+        let old = Stream::Track { id: lane.epoch };
+        lane.begin_epoch(epoch);
+        self.out.push_back(HostOutput::Reset { conn, stream: old });
+        self.open_track_stream(conn, id, epoch);
+    }
+
+    /// The number of a connection's next track stream.
+    fn next_track_stream(&mut self, conn: ConnId) -> Option<u32> {
+        let member = self.member_mut(conn)?;
+        let epoch = member.track_streams;
+        member.track_streams = epoch.checked_add(1)?;
+        Some(epoch)
+    }
+
+    fn open_track_stream(&mut self, conn: ConnId, id: TrackId, epoch: u32) {
+        let Some(track) = self.tracks.get(id) else {
+            return;
+        };
+        let opening = opening(id, epoch, track.kind());
+        self.send_bytes(conn, Stream::Track { id: epoch }, opening);
+        self.send_snapshot(conn, id);
+        // What was typed before it was looked at may be echoed later.
+        self.tracks.stir(id);
+    }
+
+    fn send_snapshot(&mut self, conn: ConnId, id: TrackId) {
+        let Some((number, bytes)) = self.snapshot_of_now(id) else {
+            return;
+        };
+        let now = self.now.mono_us;
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        let Some(lane) = track.lanes.get_mut(&conn) else {
+            return;
+        };
+        lane.snapshot_sent(number, bytes.len(), now, &track.sent);
+        let stream = Stream::Track { id: lane.epoch };
+        self.send_bytes(conn, stream, bytes);
+        self.check_lanes_soon(id);
+    }
+
+    /// Shows the state of now to those who were skipped and have caught up, all together and not
+    /// too often: each time makes the next frame start the compression again for everybody.
+    pub(in crate::host) fn catch_up(&mut self) {
+        if self.tracks.behind.is_empty() {
+            return;
+        }
+        let now = self.now.mono_us;
+        if now < self.tracks.catch_up_at_us {
+            return self.arm(self.tracks.catch_up_at_us);
+        }
+        self.tracks.catch_up_at_us = now.saturating_add(CATCH_UP_EVERY_US);
+        for (id, conn) in std::mem::take(&mut self.tracks.behind) {
+            let has_caught_up = self.tracks.get(id).is_some_and(|track| {
+                let lane = track.lanes.get(&conn);
+                lane.is_some_and(|lane| lane.has_caught_up(&track.sent))
+            });
+            if has_caught_up {
+                self.send_snapshot(conn, id);
+            }
+        }
+    }
+
+    /// How many frames a viewer is behind on what it looks at.
+    pub(in crate::host) fn lag_of(&self, conn: ConnId) -> u64 {
+        let Some(member) = self.member(conn) else {
+            return 0;
+        };
+        let lags = member.looks_at.iter().filter_map(|id| {
+            let track = self.tracks.get(*id)?;
+            let lane = track.lanes.get(&conn)?;
+            Some(track.number.saturating_sub(lane.acked()))
+        });
+        lags.max().unwrap_or_default()
+    }
+}
+
+/// What a track's stream begins with.
+pub(in crate::host) fn opening(
+    track: TrackId,
+    epoch: u32,
+    kind: pillion_proto::TrackKind,
+) -> Bytes {
+    let mut out = BytesMut::new();
+    TrackMsg::Open { track, epoch, kind }.encode(&mut out);
+    out.freeze()
+}

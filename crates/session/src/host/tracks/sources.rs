@@ -1,0 +1,406 @@
+//! Tracks begin and end. Their numbers are never used again, and what is kept of those that ended is bounded.
+
+use pillion_proto::{
+    FromHost, Notice, ParticipantId, TrackId, TrackKind, TrackState, limits::MAX_TRACKS,
+};
+use pillion_screen::{Size, clean::clean_title};
+
+use crate::{types::ConnId, words::sentence};
+
+use crate::host::{
+    Host,
+    api::{HostNotice, HostOutput},
+    commands::verbs::{CommandError, OpenTerminal, Reply, TrackClosed, TrackStatus},
+    people::{rights::OpenRight, roster::HOST},
+    principal::Principal,
+    tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
+};
+
+/// Longest command of a terminal, in words, and in bytes all together: what a command line has room for.
+const MAX_WORDS: usize = 1024;
+const MAX_COMMAND: usize = 128 * 1024;
+
+/// Longest reason why a program was not started, in characters.
+const MAX_WHY: usize = 300;
+
+/// A terminal whose program is being started.
+pub(in crate::host) struct Opening {
+    title: String,
+    program: String,
+    size: Size,
+    opener: ParticipantId,
+    asked_by: AskedBy,
+}
+
+/// Who waits to hear what came of it.
+enum AskedBy {
+    Command(u64),
+    Viewer(ConnId),
+}
+
+impl Host {
+    /// `pillion new`: another terminal, once its program runs.
+    pub(in crate::host) fn open_terminal(&mut self, request: u64, open: OpenTerminal) {
+        let OpenTerminal { title, command } = open;
+        let opened = self.begin_opening(&title, command, HOST, AskedBy::Command(request));
+        if let Err(error) = opened {
+            self.done(request, Err(error));
+        }
+    }
+
+    /// A viewer opens a terminal, with the program that the host's own have. There is no way to here without
+    /// the right.
+    pub(in crate::host) fn open_for_viewer(
+        &mut self,
+        right: &OpenRight,
+        conn: ConnId,
+        id: ParticipantId,
+        title: &str,
+    ) -> Result<(), CommandError> {
+        let track = self.begin_opening(title, Vec::new(), id, AskedBy::Viewer(conn))?;
+        let (name, grant) = (self.name_of(id), right.grant().to_string());
+        self.log_event(serde_json::json!({
+            "event": "opening", "track": track.0, "by_id": id.0, "by_name": name, "by_grant": grant,
+        }));
+        Ok(())
+    }
+
+    fn begin_opening(
+        &mut self,
+        title: &str,
+        command: Vec<String>,
+        opener: ParticipantId,
+        asked_by: AskedBy,
+    ) -> Result<TrackId, CommandError> {
+        let bytes: usize = command.iter().map(String::len).sum();
+        if command.len() > MAX_WORDS || bytes > MAX_COMMAND {
+            return Err(CommandError::CommandTooLong);
+        }
+        if !self.tracks.any_live() {
+            return Err(CommandError::SessionEnded);
+        }
+        let Some(track) = self.tracks.reserve() else {
+            return Err(CommandError::TooManyTracks { max: MAX_TRACKS });
+        };
+        let size = self
+            .tracks
+            .term(self.tracks.shown())
+            .map(|term| term.size());
+        let size = size.unwrap_or(self.tracks.size);
+        let opening = Opening {
+            title: title.to_owned(),
+            program: command
+                .first()
+                .cloned()
+                .unwrap_or_else(|| "shell".to_owned()),
+            size,
+            opener,
+            asked_by,
+        };
+        self.tracks.opening.insert(track, opening);
+        self.out.push_back(HostOutput::Spawn {
+            track,
+            command,
+            size,
+        });
+        Ok(track)
+    }
+
+    /// A terminal's program runs.
+    pub(in crate::host) fn on_spawned(&mut self, id: TrackId) {
+        let now = self.now.mono_us;
+        let Some(opening) = self.tracks.opening.remove(&id) else {
+            return;
+        };
+        let Opening {
+            title,
+            program,
+            size,
+            opener,
+            asked_by,
+        } = opening;
+        let track = Track::terminal(id, &title, &program, opener, size, now);
+        self.add(track);
+        match asked_by {
+            AskedBy::Command(request) => {
+                self.done(request, Ok(Reply::OpenTerminal(id).into()));
+            }
+            AskedBy::Viewer(_) => {
+                let name = self.name_of(opener);
+                self.notice(HostNotice::TerminalOpened {
+                    id: opener,
+                    name,
+                    track: id,
+                });
+            }
+        }
+    }
+
+    /// A terminal's program could not be started; its number is gone.
+    pub(in crate::host) fn on_spawn_failed(&mut self, id: TrackId, why: &str) {
+        let Some(opening) = self.tracks.opening.remove(&id) else {
+            return;
+        };
+        let why = clean_title(why, MAX_WHY);
+        match opening.asked_by {
+            AskedBy::Command(request) => self.done(request, Err(CommandError::NotStarted(why))),
+            AskedBy::Viewer(conn) if self.member(conn).is_some() => {
+                let text = sentence(&format!("no terminal was opened: {why}"));
+                self.send(conn, &FromHost::Notice(Notice { text }));
+            }
+            AskedBy::Viewer(_) => {}
+        }
+        self.end_if_last();
+    }
+
+    /// A log track begins.
+    pub(in crate::host) fn open_log(&mut self, request: u64, title: &str) {
+        let result = match self
+            .tracks
+            .any_live()
+            .then(|| self.tracks.reserve())
+            .flatten()
+        {
+            Some(id) => {
+                self.add(Track::log(id, title, HOST, self.now.mono_us));
+                Ok(Reply::OpenTerminal(id).into())
+            }
+            None => Err(CommandError::TooManyTracks { max: MAX_TRACKS }),
+        };
+        self.done(request, result);
+    }
+
+    fn add(&mut self, track: Track) {
+        let (id, title, kind) = (track.id, track.title(), track.kind());
+        self.out.push_back(track.beginning(self.now.unix_ms));
+        self.log_event(serde_json::json!({
+            "event": "opened", "track": id.0, "kind": name_of(kind), "title": title,
+            "opener": track.opener.0,
+        }));
+        self.tracks.all.insert(id, track);
+        self.track_changed(id);
+        if self.sharing.on {
+            // The session's log knows from its first frame on that it is there.
+            self.frame(id);
+        }
+    }
+
+    /// `pillion close`: ends a track's program, or forgets one that ended.
+    pub(in crate::host) fn close_track(
+        &mut self,
+        by: &Principal,
+        id: TrackId,
+    ) -> Result<TrackClosed, CommandError> {
+        let Some(track) = self.tracks.get(id) else {
+            return Err(CommandError::NoSuchTrack(id));
+        };
+        let (title, live) = (track.title(), track.state == TrackState::Live);
+        self.log_by(by, serde_json::json!({ "event": "closed", "track": id.0 }));
+        match live {
+            true => self.out.push_back(HostOutput::Terminate { track: id }),
+            false if id == self.tracks.shown() => return Err(CommandError::Shown(id)),
+            false => self.retire(id),
+        }
+        Ok(TrackClosed {
+            track: id,
+            title,
+            had_ended: !live,
+        })
+    }
+
+    /// A viewer closes what it opened.
+    pub(in crate::host) fn close_for_viewer(
+        &mut self,
+        right: &OpenRight,
+        who: ParticipantId,
+        id: TrackId,
+    ) -> Result<(), CommandError> {
+        let track = self.tracks.live(id);
+        let track = track.ok_or(CommandError::NoSuchTrack(id))?;
+        if track.opener != who {
+            return Err(CommandError::NotTheirs(id));
+        }
+        let (name, grant) = (self.name_of(who), right.grant().to_string());
+        self.log_event(serde_json::json!({
+            "event": "closed", "track": id.0, "by_id": who.0, "by_name": name, "by_grant": grant,
+        }));
+        self.out.push_back(HostOutput::Terminate { track: id });
+        Ok(())
+    }
+
+    /// The host looks at another terminal.
+    pub(in crate::host) fn show_track(&mut self, id: TrackId) -> Result<(), CommandError> {
+        match self.tracks.get(id).map(Track::kind) {
+            Some(TrackKind::Terminal) => {
+                self.show(id);
+                Ok(())
+            }
+            Some(_) => Err(CommandError::NotATerminal(id)),
+            None => Err(CommandError::NoSuchTrack(id)),
+        }
+    }
+
+    /// `pillion ls SESSION`: every track that is or was there, as far as that is remembered.
+    pub(in crate::host) fn list_tracks(&self) -> Vec<TrackStatus> {
+        let opener_name = |opener: ParticipantId| match opener {
+            HOST => self.names.host.clone(),
+            opener => self.name_of(opener),
+        };
+        let closed = self.tracks.closed.iter().map(|closed| TrackStatus {
+            id: closed.id,
+            kind: closed.kind,
+            title: closed.title.clone(),
+            state: closed.state,
+            opener: closed.opener,
+            opener_name: opener_name(closed.opener),
+            size: None,
+            shown: false,
+            viewers: 0,
+        });
+        let here = self.tracks.iter().map(|track| TrackStatus {
+            id: track.id,
+            kind: track.kind(),
+            title: track.title(),
+            state: track.state,
+            opener: track.opener,
+            opener_name: opener_name(track.opener),
+            size: Some(track.size()),
+            shown: track.id == self.tracks.shown(),
+            viewers: u32::try_from(track.lanes.len()).unwrap_or(u32::MAX),
+        });
+        let mut all: Vec<TrackStatus> = closed.chain(here).collect();
+        all.sort_by_key(|track| track.id);
+        all
+    }
+
+    /// A program ended: its last words are shown, and what it did not read never will be. With the last
+    /// program the session ends.
+    pub(in crate::host) fn on_exited(&mut self, id: TrackId, state: TrackState) {
+        let Some(why) = ending(state) else { return };
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        if track.state != TrackState::Live {
+            return;
+        }
+        track.state = state;
+        if id == MAIN {
+            self.tracks.main = state;
+        }
+        self.tracks.ended.push_back(id);
+        if self.sharing.on {
+            self.frame(id);
+            self.log_margin(id);
+        }
+        self.track_changed(id);
+        if self.end_if_last() {
+            return;
+        }
+        self.drop_unwritten(id, "the program has ended");
+        self.log_event(serde_json::json!({ "event": "track_ended", "track": id.0, "why": why }));
+        if id == self.tracks.shown() {
+            self.show_another();
+        }
+        let shown = self.tracks.shown();
+        while self.tracks.ended.len() > MAX_ENDED
+            && let Some(oldest) = self.tracks.ended.iter().find(|id| **id != shown).copied()
+        {
+            self.retire(oldest);
+        }
+    }
+
+    /// The host's terminal shows another one in place of one that ended: the one it showed before, or else
+    /// the next below, or any.
+    fn show_another(&mut self) {
+        let is_terminal = |id: &TrackId| {
+            let track = self.tracks.live(*id);
+            track.is_some_and(|track| track.kind() == TrackKind::Terminal)
+        };
+        let (shown, before) = (self.tracks.shown, self.tracks.shown_before);
+        let below = self.tracks.all.range(..shown).map(|(id, _)| *id).rev();
+        let any = self.tracks.all.keys().copied();
+        let next = [before]
+            .into_iter()
+            .chain(below)
+            .chain(any)
+            .find(is_terminal);
+        if let Some(next) = next {
+            self.show(next);
+        }
+    }
+
+    /// Ends the session when no program runs in it; whether it did.
+    fn end_if_last(&mut self) -> bool {
+        if self.tracks.any_live() {
+            return false;
+        }
+        let state = self.tracks.main;
+        let why = match self.lost_tty {
+            true => "the host's terminal was closed, which ended the program".to_owned(),
+            false => ending(state).unwrap_or_default(),
+        };
+        if self.sharing.on {
+            self.tell_tracks_now();
+            self.end_sharing(&why);
+        } else {
+            self.log_event(serde_json::json!({ "event": "ended", "why": why }));
+        }
+        self.out.push_back(HostOutput::SessionEnded { state });
+        true
+    }
+
+    /// Lets go of a track that ended: it can't be looked at any more, and its history can.
+    fn retire(&mut self, id: TrackId) {
+        self.settle_margin(id);
+        let Some(track) = self.tracks.all.remove(&id) else {
+            return;
+        };
+        self.tracks.ended.retain(|ended| *ended != id);
+        self.tracks.margins.remove(&id);
+        for conn in track.lanes.keys() {
+            if let Some(member) = self.member_mut(*conn) {
+                member.looks_at.remove(&id);
+            }
+            self.tracks.behind.remove(&(id, *conn));
+        }
+        for (conn, lane) in &track.lanes {
+            let stream = crate::types::Stream::Track { id: lane.epoch };
+            self.out.push_back(HostOutput::Finish {
+                conn: *conn,
+                stream,
+            });
+        }
+        self.track_changed(id);
+        self.tracks.closed.push_back(ClosedTrack {
+            id,
+            kind: track.kind(),
+            title: track.title(),
+            state: track.state,
+            opener: track.opener,
+            visible_from: track.visible_from,
+            end: track.settled,
+        });
+        if self.tracks.closed.len() > MAX_CLOSED {
+            self.tracks.closed.pop_front();
+        }
+    }
+}
+
+/// How a program ended, for people; `None` while it runs.
+fn ending(state: TrackState) -> Option<String> {
+    match state {
+        TrackState::Killed(signal) => Some(format!("the program was ended by signal {signal}")),
+        TrackState::Exited(code) => Some(format!("the program ended with code {code}")),
+        TrackState::Live | TrackState::Unknown(_) => None,
+    }
+}
+
+/// A kind as the session's log names it.
+fn name_of(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Terminal => "terminal",
+        TrackKind::Log => "log",
+        TrackKind::State => "state",
+        TrackKind::Unknown(_) => "unknown",
+    }
+}

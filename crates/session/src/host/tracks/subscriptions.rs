@@ -1,0 +1,211 @@
+//! Who looks at which tracks, and what everybody hears of the rest: titles, states, activity, and what the
+//! host looks at.
+
+use std::collections::BTreeSet;
+
+use pillion_proto::{
+    Activity, FromHost, HostShows, Subscribe, TrackId, TrackInfo, TracksChange,
+    limits::MAX_TRACKS_PART,
+};
+
+use crate::types::ConnId;
+
+use crate::host::{Host, api::HostOutput, conn::Conn, fault::PeerError, rate::Bucket};
+
+/// What a subscription costs of a viewer's messages: each of its tracks may be a snapshot.
+const COST: u64 = 5;
+
+/// Changes of tracks are told together, at most so often, in microseconds.
+const TELL_EVERY_US: u64 = 50_000;
+
+/// So often in the long run, and so often before that counts: a program that sets its title in a loop must not
+/// cost everybody twenty messages a second.
+const TELLS_PER_SECOND: u64 = 4;
+const TELLS_BURST: u64 = 20;
+
+/// Activity is told at most so often, in microseconds.
+const ACTIVITY_EVERY_US: u64 = 1_000_000;
+
+/// What is to be told of tracks.
+pub(in crate::host) struct Tells {
+    changed: BTreeSet<TrackId>,
+    told_at_us: Option<u64>,
+    bucket: Bucket,
+    active: BTreeSet<TrackId>,
+    active_told_at_us: Option<u64>,
+}
+
+impl Tells {
+    pub(in crate::host) fn new(now_us: u64) -> Tells {
+        Tells {
+            changed: BTreeSet::new(),
+            told_at_us: None,
+            bucket: Bucket::new(now_us, TELLS_PER_SECOND, TELLS_BURST),
+            active: BTreeSet::new(),
+            active_told_at_us: None,
+        }
+    }
+}
+
+impl Host {
+    /// A viewer says what it looks at.
+    pub(in crate::host) fn on_subscribe(
+        &mut self,
+        conn: ConnId,
+        subscribe: Subscribe,
+    ) -> Result<(), PeerError> {
+        if !self.charge(conn, COST) {
+            return Err(PeerError::flood());
+        }
+        if let Some(member) = self.member_mut(conn) {
+            member.subscribe = subscribe;
+        }
+        self.look(conn);
+        Ok(())
+    }
+
+    /// Shows a viewer what it said it looks at, and nothing else.
+    pub(in crate::host) fn look(&mut self, conn: ConnId) {
+        let shown = self.tracks.shown();
+        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+            return;
+        };
+        let followed = member.subscribe.follow.then_some(shown);
+        let named = member.subscribe.tracks.iter().copied();
+        let (wanted, gone): (BTreeSet<TrackId>, BTreeSet<TrackId>) = followed
+            .into_iter()
+            .chain(named)
+            .partition(|id| self.tracks.get(*id).is_some());
+        let before = std::mem::replace(&mut member.looks_at, wanted.clone());
+        for id in before.difference(&wanted) {
+            self.close_lane(conn, *id);
+        }
+        for id in wanted.difference(&before) {
+            self.open_lane(conn, *id);
+        }
+        // It may have ended a moment ago.
+        if !gone.is_empty() {
+            let gone = gone.into_iter().collect();
+            let changed = Vec::new();
+            self.send(conn, &FromHost::Tracks(TracksChange { changed, gone }));
+        }
+    }
+
+    /// A viewer is gone, and looks at nothing.
+    pub(in crate::host) fn look_away(&mut self, conn: ConnId, looked_at: &BTreeSet<TrackId>) {
+        for id in looked_at {
+            if let Some(track) = self.tracks.get_mut(*id) {
+                track.lanes.remove(&conn);
+            }
+            self.tracks.behind.remove(&(*id, conn));
+        }
+    }
+
+    /// The host's own terminal shows this track from now on.
+    pub(in crate::host) fn show(&mut self, id: TrackId) {
+        if self.tracks.shown == id {
+            return;
+        }
+        self.tracks.shown_before = std::mem::replace(&mut self.tracks.shown, id);
+        self.out.push_back(HostOutput::Show { track: id });
+        if !self.sharing.on {
+            return;
+        }
+        self.broadcast(&[FromHost::Shows(HostShows { track: id })]);
+        for conn in self.members() {
+            if self
+                .member(conn)
+                .is_some_and(|member| member.subscribe.follow)
+            {
+                self.look(conn);
+            }
+        }
+    }
+
+    /// What a viewer who comes in is told of the tracks.
+    pub(in crate::host) fn track_infos(&self) -> Vec<TrackInfo> {
+        self.tracks.iter().map(|track| track.info()).collect()
+    }
+
+    /// A track is new, or is not what viewers were told.
+    pub(in crate::host) fn track_changed(&mut self, id: TrackId) {
+        self.tracks.tells.changed.insert(id);
+    }
+
+    /// Something happened on a track that not everybody looks at.
+    pub(in crate::host) fn note_activity(&mut self, id: TrackId) {
+        self.tracks.tells.active.insert(id);
+    }
+
+    /// Tells everybody what changed of the tracks, if it is time.
+    pub(in crate::host) fn tell_tracks(&mut self) {
+        let now = self.now.mono_us;
+        let tells = &mut self.tracks.tells;
+        if tells.changed.is_empty() {
+            return;
+        }
+        if self.members == 0 {
+            return tells.changed.clear();
+        }
+        let earliest = tells
+            .told_at_us
+            .map_or(0, |at| at.saturating_add(TELL_EVERY_US));
+        let due = earliest.max(tells.bucket.ready_at(now, 1));
+        match now < due {
+            true => self.arm(due),
+            false => {
+                tells.told_at_us = Some(now);
+                tells.bucket.take(now, 1);
+                self.tell_tracks_now();
+            }
+        }
+    }
+
+    /// The same at once.
+    pub(in crate::host) fn tell_tracks_now(&mut self) {
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        for id in std::mem::take(&mut self.tracks.tells.changed) {
+            match self.tracks.get(id) {
+                Some(track) => changed.push(track.info()),
+                None => gone.push(id),
+            }
+        }
+        let changed = changed.chunks(MAX_TRACKS_PART).map(|part| TracksChange {
+            changed: part.to_vec(),
+            gone: Vec::new(),
+        });
+        let gone = gone.chunks(MAX_TRACKS_PART).map(|part| TracksChange {
+            changed: Vec::new(),
+            gone: part.to_vec(),
+        });
+        let messages: Vec<FromHost> = changed.chain(gone).map(FromHost::Tracks).collect();
+        self.broadcast(&messages);
+    }
+
+    /// Tells those who don't look where something happens, if it is time.
+    pub(in crate::host) fn tell_activity(&mut self) {
+        let now = self.now.mono_us;
+        let tells = &mut self.tracks.tells;
+        if tells.active.is_empty() {
+            return;
+        }
+        let due = tells
+            .active_told_at_us
+            .map_or(0, |at| at.saturating_add(ACTIVITY_EVERY_US));
+        if now < due {
+            return self.arm(due);
+        }
+        tells.active_told_at_us = Some(now);
+        let active = std::mem::take(&mut tells.active);
+        for conn in self.members() {
+            let Some(member) = self.member(conn) else {
+                continue;
+            };
+            let unseen = active.difference(&member.looks_at);
+            let tracks: Vec<TrackId> = unseen.copied().take(MAX_TRACKS_PART).collect();
+            if !tracks.is_empty() {
+                self.send(conn, &FromHost::Activity(Activity { tracks }));
+            }
+        }
+    }
+}

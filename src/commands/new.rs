@@ -1,0 +1,49 @@
+//! `pillion new`.
+
+use anyhow::Result;
+use clap::Args;
+use pillion::{
+    session::{Reply, verbs},
+    settings::paths::Paths,
+};
+
+use crate::{
+    args::SessionArg,
+    commands::{ask, say},
+};
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion new                          another shell in the session you are in
+  pillion new --title logs -- tail -F /var/log/syslog";
+
+/// Flags of `new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// What to call the terminal; what its program says, by default.
+    #[arg(long, value_name = "TITLE", default_value = "")]
+    pub title: String,
+
+    /// Which session.
+    #[command(flatten)]
+    pub session: SessionArg,
+
+    /// The command to run; your shell by default.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Runs it.
+pub async fn run(paths: &Paths, args: NewArgs) -> Result<()> {
+    let open = verbs::OpenTerminal {
+        title: args.title,
+        command: args.command,
+    };
+    let done = ask(paths, args.session.session.as_deref(), open).await?;
+    if let Reply::OpenTerminal(track) = &done.reply {
+        pillion::output!("{track}")?;
+    }
+    say(&done);
+    Ok(())
+}
