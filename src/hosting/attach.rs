@@ -63,6 +63,11 @@ impl Holder {
         &self.tty
     }
 
+    /// Whether it is given back for a while.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
     /// Says something to the command, which may be gone.
     pub(super) fn say(&self, say: ToHolder) {
         let _ = self.says.send(say);

@@ -173,11 +173,6 @@ impl Overlay {
         self.unfit = false;
     }
 
-    /// The terminal that is drawn on.
-    pub fn writer(&self) -> Option<TtyWriter> {
-        self.writer.clone()
-    }
-
     /// Whether the terminal takes no output any more.
     pub fn is_gone(&self) -> bool {
         self.writer.as_ref().is_some_and(TtyWriter::is_gone)

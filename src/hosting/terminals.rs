@@ -185,13 +185,20 @@ impl Hosting {
         if !before.has_ended() {
             self.terminals.others.insert(was, before);
         }
+        let holder = self.holder.as_ref();
+        let holder = holder.filter(|holder| !holder.is_suspended());
+        let (Some(holder), Some(overlay)) = (holder, &mut local.overlay) else {
+            return;
+        };
+        // What the one before had not written yet is not for the terminal any more.
+        let writer = match holder.tty().writer() {
+            Ok(writer) => writer,
+            Err(error) => {
+                tracing::warn!(%error, "the terminal can't be written to any more");
+                return;
+            }
+        };
         let now = self.clock.now();
-        let Some(overlay) = &mut local.overlay else {
-            return;
-        };
-        let Some(writer) = overlay.writer() else {
-            return;
-        };
         overlay.let_go(now);
         let hold = writer.hold(HoldMode::Skip).await;
         program.show_on(Some(writer.clone()));

@@ -76,7 +76,6 @@ impl Room {
             software: "test".into(),
             read_only: false,
             edit_ttl_ms: 3_600_000,
-
             program: "sh".into(),
             size: Size::clamped(80, 24),
             has_tty: true,

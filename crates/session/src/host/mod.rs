@@ -118,6 +118,7 @@ impl Host {
             config.size,
             now.mono_us,
         );
+        let begins = main.beginning(now.unix_ms);
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
         let mut host = Host {
             names: Names {
@@ -139,7 +140,7 @@ impl Host {
             lost_tty: false,
             now,
             rng: ChaCha20Rng::from_seed(config.seed),
-            out: VecDeque::from([main.beginning(now.unix_ms)]),
+            out: VecDeque::new(),
             timer_us: u64::MAX,
             expiry_at_us: None,
             sharing: commands::sharing::Sharing::new(
@@ -168,6 +169,7 @@ impl Host {
             attribution: commands::audit::Attribution::new(now.mono_us),
         };
         host.request_certificate();
+        host.out.push_back(begins);
         host
     }
 
