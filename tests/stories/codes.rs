@@ -126,11 +126,11 @@ fn what_a_code_gives_is_for_the_viewer_that_typed_it_and_the_audit_says_so() {
     assert!(line("person 60").contains("was turned away"), "{audit}");
     let came = line("person 61");
     assert!(
-        came.contains(&format!("came in, by code {number}")),
+        came.contains(&format!("joined, by code {number}")),
         "{audit}"
     );
     assert!(
-        line("person 62").contains("came in, by the ticket"),
+        line("person 62").contains("joined, by the ticket"),
         "{audit}"
     );
 }

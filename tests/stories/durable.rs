@@ -345,7 +345,7 @@ fn who_came_and_what_they_did_is_written_down() {
     };
     for parts in [
         &["the host", "began sharing"][..],
-        &["bert", print, "came in"],
+        &["bert", print, "joined"],
         &["bert", "asked for edit"],
         &["the host", "granted edit to", print],
         &["bert", "began to type"],

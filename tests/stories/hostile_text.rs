@@ -37,7 +37,7 @@ fn a_hostile_name_reaches_nobodys_terminal() {
     hostile.send(&format!("{PREFIX}e"));
     host.wait_for("asks to type");
     host.send(&format!("{PREFIX}p"));
-    host.wait_for("take edit away");
+    host.wait_for("r stop typing");
     viewer.send(&format!("{PREFIX}w"));
     viewer.wait_for("Who is here");
     for (what, term) in [

@@ -457,7 +457,7 @@ fn a_member_who_is_taken_out_leaves_every_running_session_at_once() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("took your membership back"), "{said}");
     assert!(
-        anna.run(&["audit", "inner"]).contains("was put out"),
+        anna.run(&["audit", "inner"]).contains("was removed"),
         "the audit says so"
     );
 

@@ -86,7 +86,7 @@ fn a_background_job_does_not_outwait_the_yes() {
     host.wait_for("A command asks (Ctrl-] answers): Share this session");
     assert_eq!(anna.session()["state"], "private");
     open_question(&mut host);
-    host.wait_for("everybody who has the ticket comes in and watches");
+    host.wait_for("anyone who has the ticket can join and watch");
     answers(&mut host, "n");
     let said = result(&anna, "two");
     assert!(

@@ -47,7 +47,7 @@ fn the_panel_lists_and_commands() {
     desk.paint();
     assert!(
         desk.rows()
-            .contains("Put “anna” out and bar that identity? y yes")
+            .contains("Remove “anna” and block that identity? y yes")
     );
     let kick = Command::Kick(verbs::Kick {
         target: key(3).into(),
