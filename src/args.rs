@@ -12,8 +12,8 @@ use crate::commands::{
 
 /// Share a live terminal straight from your machine.
 ///
-/// `pillion --share` runs your shell and prints a ticket; anybody who runs `pillion join TICKET` sees
-/// your terminal live, end-to-end encrypted, through NATs. They can type once you say so.
+/// `pillion --share` runs your shell and prints a ticket; anyone who runs `pillion join TICKET` sees
+/// your terminal live, end-to-end encrypted, through NATs. They can type once you allow it.
 #[derive(Debug, Parser)]
 #[command(
     name = "pillion",
@@ -38,15 +38,15 @@ Examples:
   pillion --share -- cargo test        share one command; the exit code is the command's
   pillion --share --link --qr          print a link too, and the link as a QR code
   pillion --share --code               print a code to say aloud, like 7-guitar-lantern
-  pillion join TICKET|LINK|CODE        ride along
+  pillion join TICKET|LINK|CODE        join and watch
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit          a token for one person who is not here yet
   pillion --share --detach             start it in the background; Ctrl-] d leaves a terminal
   pillion attach                       open it in this terminal, or in another one later
   pillion --share --restart SESSION    after a reboot: the same session, the same ticket
-  pillion revoke anna                  take that back, at once
+  pillion revoke anna                  stop anna typing, at once
   pillion link; pillion code           a link, or a code to say aloud, for a session that runs
-  pillion stop                         end sharing; the shell goes on
+  pillion stop                         stop sharing; your shell keeps running
 
 Inside a session the prefix key (Ctrl-] by default) opens a panel with the same.
 
@@ -54,7 +54,7 @@ Exit codes:
   0    done; of a shared command: its own exit code is passed on
   1    it did not work; the message says why and what to do
   2    the command line is wrong
-  3    the host refused: a wrong, expired or replaced ticket or token, or you are barred
+  3    the host refused: a wrong, expired or replaced ticket or token, or you are blocked
   4    no such session, or nobody by that name
   5    the session could not be reached (join --text, which does not wait), or the link service not
   126  the program to share could not be run
@@ -70,7 +70,7 @@ Environment:
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Cmd {
-    /// Ride along in a session.
+    /// Join a session.
     ///
     /// Keys, after the prefix (Ctrl-] by default): e asks for the right to type, [ scrolls back,
     /// w shows who is here, ? helps, q leaves. The wheel scrolls back too.
@@ -86,7 +86,7 @@ pub enum Cmd {
     /// Start sharing a session that is already running, from what is on its screen now.
     Share(share::ShareArgs),
 
-    /// End sharing. The shell goes on; viewers are told.
+    /// Stop sharing. Your shell keeps running; viewers are notified.
     Stop(stop::StopArgs),
 
     /// Print the ticket again, or replace it.
@@ -102,22 +102,22 @@ pub enum Cmd {
     /// Who is here.
     Who(who::ListArgs),
 
-    /// Let somebody type.
+    /// Allow someone to type.
     #[command(after_long_help = grant::EXAMPLES)]
     Grant(grant::GrantArgs),
 
-    /// Take the right to type away, at once, and the token somebody came with; or an entry off the list
-    /// of `pillion allow`.
+    /// Stop someone typing, at once, and end the token they came with; or remove an entry from the list of
+    /// `pillion allow`.
     Revoke(revoke::RevokeArgs),
 
-    /// Say who may come in, or put somebody on the list.
+    /// Set who can join, or add someone to the list.
     #[command(after_long_help = allow::EXAMPLES)]
     Allow(allow::AllowArgs),
 
-    /// Let somebody in who knocks, and from now on.
+    /// Let in someone who is knocking, and remember them.
     Admit(admit::AdmitArgs),
 
-    /// Turn somebody away who knocks, or say no to a request to type.
+    /// Decline a knock or a request to type.
     Refuse(refuse::RefuseArgs),
 
     /// Open another terminal in a session, and print its number.
@@ -127,18 +127,17 @@ pub enum Cmd {
     /// End a terminal of a session; one that ended is no longer listed.
     Close(close::CloseArgs),
 
-    /// Put somebody out and bar their key, and what else they proved to be. The token they came with ends,
-    /// too.
+    /// Remove someone and block their key and proven identities. The token they came with ends, too.
     Kick(kick::KickArgs),
 
-    /// Keep somebody out who need not be here: by a key, an address, a team.
+    /// Block someone by key, e-mail address or team, even if they are not connected.
     #[command(after_long_help = ban::EXAMPLES)]
     Ban(ban::BanArgs),
 
-    /// Let somebody come in again who was barred.
+    /// Unblock someone.
     Unban(ban::BanArgs),
 
-    /// Print your Pillion key, by which others can let you in.
+    /// Print your Pillion key, which others can let you in by.
     #[command(after_long_help = id::EXAMPLES)]
     Id(id::IdArgs),
 
@@ -164,7 +163,7 @@ pub enum Cmd {
     #[command(after_long_help = export::EXAMPLES)]
     Export(export::ExportArgs),
 
-    /// Who came, what they were given and by whom, and when they typed.
+    /// Show who joined, what they were given and by whom, and when they typed.
     #[command(after_long_help = audit::EXAMPLES)]
     Audit(audit::AuditArgs),
 

@@ -32,7 +32,7 @@ somebody comes with an SSH key, every five minutes at most; a file is read once.
 /// Flags of `allow`.
 #[derive(Debug, Args)]
 pub struct AllowArgs {
-    /// "link", "invited" or "team" say who may come in; anything else is a person.
+    /// "link", "invited" or "team" say who can join; anything else is a person.
     #[arg(value_name = "link|invited|team|PERSON")]
     pub what: Option<String>,
 
@@ -88,7 +88,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
             pillion::output!("{:<7} {who}", right.to_string())?;
         }
         for who in banned {
-            pillion::output!("barred  {who}")?;
+            pillion::output!("blocked {who}")?;
         }
         for address in followed {
             pillion::output!("list    {address}")?;

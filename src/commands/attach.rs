@@ -8,7 +8,7 @@ use pillion::{
     hosting::{Held, Holding, hold, process, wait_for_foreground},
     session::{Reply, TerminalStatus, verbs},
     sessions::{
-        control::{self, Left, Progress, Request, ToHolder, Wire},
+        control::{self, Left, Progress, ToHolder, Wire},
         select,
     },
     settings::paths::Paths,

@@ -271,15 +271,15 @@ fn announce(
         pillion::say!("{object}");
     } else if !args.quiet {
         let who = match args.allow.unwrap_or_else(|| config.allow()) {
-            AccessMode::Link => "Shared, view-only. To ride along:",
+            AccessMode::Link => "Sharing, view-only. Others can join with:",
             AccessMode::Invited => {
-                "Shared, view-only, with people you allow (pillion allow PERSON). Others who have this knock, \
+                "Sharing, view-only, with people you allow (pillion allow PERSON). Others who have this knock, \
                  and you are asked:"
             }
             AccessMode::Team if args.team.is_empty() => {
-                "Shared, view-only, with members of a team: name it (pillion allow team:KEY). To ride along:"
+                "Sharing, view-only, with members of a team: name it (pillion allow team:KEY). They can join with:"
             }
-            AccessMode::Team => "Shared, view-only, with members of the team. To ride along:",
+            AccessMode::Team => "Sharing, view-only, with members of the team. They can join with:",
         };
         pillion::say!("{who}\n\n  {join}\n");
         if let Some(link) = &ways.link {
@@ -293,10 +293,10 @@ fn announce(
             let grant = if args.read_only {
                 ""
             } else {
-                "  pillion grant NAME --edit   let somebody type\n"
+                "  pillion grant NAME --edit   allow someone to type\n"
             };
             pillion::say!(
-                "{grant}  pillion who                 see who is here\n  pillion stop                end sharing; the shell goes on\n  {prefix:<27} the same in a panel"
+                "{grant}  pillion who                 see who is here\n  pillion stop                stop sharing; your shell keeps running\n  {prefix:<27} open the panel"
             );
         }
     }

@@ -80,9 +80,7 @@ fn list(book: &Contacts, json: bool) -> Result<()> {
     if json {
         pillion::output!("{}", serde_json::to_string(book.entries())?)?;
     } else if book.entries().is_empty() {
-        pillion::say!(
-            "Nobody is in the book. `pillion people add NAME PERSON` writes somebody down."
-        );
+        pillion::say!("No contacts yet. Add one with `pillion people add NAME PERSON`.");
     } else {
         for entry in book.entries() {
             pillion::output!("{:<20} {}", entry.name.as_str(), entry.who)?;

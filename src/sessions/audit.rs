@@ -203,7 +203,7 @@ impl Entry {
             .saturating_sub(self.number("from_unix_ms"));
         let (joins, leaves) = (self.number("joins"), self.number("leaves"));
         let what = format!(
-            "came in {joins} more times and left {leaves} times within {} s",
+            "joined {joins} more times and left {leaves} times within {} s",
             ms.div_ceil(1000)
         );
         match self.fields.get("identity") {
@@ -224,7 +224,7 @@ impl Entry {
                 .unwrap_or_default()
         };
         let said = match self.event.as_str() {
-            "joined" => (self.person(), format!("came in{}", by_proof())),
+            "joined" => (self.person(), format!("joined{}", by_proof())),
             "left" => (self.person(), "left".to_owned()),
             "visits" => self.visits(),
             "knocked" => (self.person(), format!("knocked{}", by_proof())),
@@ -288,14 +288,14 @@ impl Entry {
                     format!("lost what the team took back: {what}"),
                 )
             }
-            "put_out" => (self.person(), format!("was put out{}", self.why())),
-            "kicked" => (self.by(), format!("put out and barred {}", self.person())),
+            "put_out" => (self.person(), format!("was removed{}", self.why())),
+            "kicked" => (self.by(), format!("removed and blocked {}", self.person())),
             "allowed" => {
                 let what = format!("put {} on the list: {}", self.whom("who"), right());
                 (self.by(), what)
             }
             "disallowed" => (self.by(), format!("took {} off the list", self.whom("who"))),
-            "banned" => (self.by(), format!("barred {}", self.whom("who"))),
+            "banned" => (self.by(), format!("blocked {}", self.whom("who"))),
             "unbanned" => (self.by(), format!("let {} back in", self.whom("who"))),
             "mode" => {
                 let mode = self.text("mode").unwrap_or_default();
@@ -416,10 +416,10 @@ mod tests {
         assert_eq!(
             said,
             [
-                format!("{anna}: came in, by the ticket"),
+                format!("{anna}: joined, by the ticket"),
                 format!("{anna}: asked for edit"),
                 format!("{anna}: left"),
-                format!("{anna}: came in 40 more times and left 39 times within 21 s"),
+                format!("{anna}: joined 40 more times and left 39 times within 21 s"),
                 "the host: started the session again: bash".to_owned(),
                 "somebody: left".to_owned(),
             ]

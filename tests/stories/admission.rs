@@ -151,7 +151,7 @@ fn the_mode_is_changed_while_the_session_runs() {
     anna.run(&["revoke", &key]);
     assert_eq!(anna.run(&["allow"]), "link\n");
     anna.run(&["ban", &key]);
-    assert!(anna.run(&["allow"]).contains(&format!("barred  {key}")));
+    assert!(anna.run(&["allow"]).contains(&format!("blocked {key}")));
     anna.run(&["unban", &key]);
     assert_eq!(anna.run(&["allow"]), "link\n");
 }
@@ -273,7 +273,7 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     manager.send("bevil@example.org\r");
     until("an address to be barred", || {
         let listed = anna.run(&["allow"]);
-        listed.contains("barred  evil@example.org").then_some(())
+        listed.contains("blocked evil@example.org").then_some(())
     });
     manager.send("uevil@example.org\r");
     until("it to be barred no more", || {
@@ -295,10 +295,10 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
     let said = audited(&anna);
     for what in [
         "let in carl (".to_owned(),
-        "put out and barred carl (".to_owned(),
+        "removed and blocked carl (".to_owned(),
         "opened the session to: team".to_owned(),
         format!("put {} on the list: edit", short(&dora)),
-        "barred evil@example.org".to_owned(),
+        "blocked evil@example.org".to_owned(),
         "let evil@example.org back in".to_owned(),
         r#"was refused: {"Ban":{"target":{"One":{"Name":"nobody"}}}}"#.to_owned(),
     ] {

@@ -349,7 +349,7 @@ fn who_came_and_what_they_did_is_written_down() {
         &["bert", "asked for edit"],
         &["the host", "granted edit to", print],
         &["bert", "began to type"],
-        &["the host, by command", "put out and barred carl"],
+        &["the host, by command", "removed and blocked carl"],
         &["the host, by command", "replaced the ticket"],
         &["dora", "was turned away", "ticket"],
     ] {

@@ -10,7 +10,7 @@ use crate::harness::{
 const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
 
 /// What the panel says about its keys.
-const PANEL: &str = "r take edit away";
+const PANEL: &str = "r stop typing";
 
 /// Prints what comes through a pipe, so that no key at the host's terminal is needed for it, and ends
 /// with code 3 when that ends.

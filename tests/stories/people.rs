@@ -254,12 +254,12 @@ fn a_users_or_a_files_keys_are_barred_let_in_and_taken_off_like_one_person() {
         anna.run(&["revoke", named]);
         assert_eq!(anna.run(&["allow"]), "invited\n");
         anna.run(&["ban", named]);
-        assert!(anna.run(&["allow"]).contains(&format!("barred  {key}")));
+        assert!(anna.run(&["allow"]).contains(&format!("blocked {key}")));
         let output = ends(with());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("removed you"), "{said}");
         let said = anna.fails(1, &["allow", named]);
-        assert!(said.contains("is barred"), "{said}");
+        assert!(said.contains("is blocked"), "{said}");
         anna.run(&["unban", named]);
         assert_eq!(anna.run(&["allow"]), "invited\n");
         for command in ["revoke", "unban"] {

@@ -531,6 +531,6 @@ fn another_users_command_is_refused() {
         .stdin(Stdio::null());
     let output = Piped::start(command).wait();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("belongs to another user"), "{output:?}");
+    assert!(said.contains("OtherUser"), "{output:?}");
     assert_eq!(anna.session()["terminal"], "detached");
 }

@@ -77,7 +77,7 @@ fn share_join_see_request_grant_type_revoke_stop() {
     anna.run(&["stop"]);
     assert_eq!(viewer.wait_code(), Some(0));
     assert!(
-        viewer.raw_text().contains("ended the sharing"),
+        viewer.raw_text().contains("stopped sharing"),
         "the viewer is told who ended it"
     );
 
@@ -146,7 +146,7 @@ fn the_panel_shows_who_is_here_and_goes_without_a_trace() {
     let before = host.screen();
     let _viewer = bert.watch(&ticket, &["--name", "bert"]);
     host.send(&format!("{PREFIX}p"));
-    host.wait_for("r take edit away");
+    host.wait_for("r stop typing");
     host.wait_for("bert");
     host.send("q");
     assert_no_trace(&before, &host, SIZE, "the panel");

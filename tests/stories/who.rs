@@ -78,7 +78,7 @@ fn what_is_said_to_an_address_a_key_a_fingerprint_or_a_grant_goes_to_nobody_who_
     // What was said was said to the one who was meant.
     let list = anna.run(&["allow"]);
     assert!(list.contains("edit    carol@example.org\n"), "{list}");
-    assert!(!list.contains("barred"), "{list}");
+    assert!(!list.contains("blocked"), "{list}");
     let said = anna.fails(4, &["revoke", &grant]);
     assert!(said.contains("none with this id stands"), "{said}");
 }

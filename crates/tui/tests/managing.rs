@@ -89,7 +89,7 @@ fn manager(cols: u16, rows: u16) -> Person {
 #[test]
 fn who_manages_names_people_who_are_not_here() {
     let mut viewer = manager(80, 20);
-    viewer.sees("a let in by name  b bar  u bar no more");
+    viewer.sees("a let in by name  b bar  u unblock");
     assert_eq!(viewer.types(b"a"), []);
     viewer.sees("Let in to watch: ▏");
     // Keys of the list are letters now, also those that come in one piece.
@@ -188,11 +188,11 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     viewer.types(b"b");
     viewer.types("\u{202e}\u{9b}a\u{e0041}\x1b[200~\x1b]52;c;AAAA\x07b\tc\x1b[201~".as_bytes());
     // What is no character has a column, which vt100 leaves blank.
-    viewer.sees("Bar:   a ]52;c;AAAAb c▏");
+    viewer.sees("Block: a ]52;c;AAAAb c▏");
     // Two keys would be one with a long comment, and only the first would count.
     viewer.types(b"\x1b[200~ssh-ed25519 AAAA a\nssh-ed25519 BBBB b\n\x1b[201~");
     viewer.sees("Name one at a time");
-    viewer.sees("Bar:   a ]52;c;AAAAb c▏");
+    viewer.sees("Block: a ]52;c;AAAAb c▏");
     assert_eq!(viewer.types("x".repeat(600)), []);
     viewer.sees("longer than a key");
     assert_eq!(viewer.types(b"\r"), []);
@@ -211,7 +211,7 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     // Who may not manage any more has no line either.
     viewer.view.right = Rights::VIEW;
     viewer.look();
-    assert!(!viewer.rows().join("").contains("Bar:"));
+    assert!(!viewer.rows().join("").contains("Block:"));
     assert_eq!(viewer.types(b"\r"), []);
     viewer.view.right = Rights::MANAGE;
     viewer.types(b"\x1dw");

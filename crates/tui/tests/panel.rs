@@ -160,11 +160,11 @@ fn questions_are_asked_from_the_panel_and_it_comes_back() {
     assert_eq!(desk.types(b"a"), []);
     desk.paint();
     assert!(desk.rows().contains("Give edit (to type) for 8 h?"));
-    assert!(!desk.rows().contains("r take edit away"), "{}", desk.rows());
+    assert!(!desk.rows().contains("r stop typing"), "{}", desk.rows());
     desk.later(400);
     assert_eq!(desk.types(b"y"), [grant(3)]);
     desk.paint();
-    assert!(desk.rows().contains("r take edit away"), "{}", desk.rows());
+    assert!(desk.rows().contains("r stop typing"), "{}", desk.rows());
     assert!(!desk.rows().contains("asks to type"), "{}", desk.rows());
 }
 

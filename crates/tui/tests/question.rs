@@ -272,7 +272,7 @@ fn other_keys_lead_to_the_panel_or_back() {
     desk.command_asks(7, Offer::PublishLink);
     assert_eq!(desk.types(b"\x1dp"), opened());
     desk.paint();
-    assert!(desk.rows().contains("r take edit away"), "{}", desk.rows());
+    assert!(desk.rows().contains("r stop typing"), "{}", desk.rows());
     assert!(
         desk.rows()
             .contains("A command asks: Publish a link to this session (a answers)")
@@ -285,7 +285,7 @@ fn other_keys_lead_to_the_panel_or_back() {
     desk.reads_question();
     assert_eq!(desk.types(b"p"), opened());
     desk.paint();
-    assert!(desk.rows().contains("r take edit away"), "{}", desk.rows());
+    assert!(desk.rows().contains("r stop typing"), "{}", desk.rows());
     desk.types(b"q");
     desk.paint();
     desk.ui.notice(at(desk.now), gone(7));

@@ -91,7 +91,7 @@ fn allow(target: Target, right: Rights) -> Command {
 }
 
 fn open(mode: AccessMode) -> Command {
-    Command::SetAccessMode(verbs::SetAccessMode { mode: mode })
+    Command::SetAccessMode(verbs::SetAccessMode { mode })
 }
 
 fn address() -> Target {

@@ -45,6 +45,6 @@ fn share_join_see_ask_type_lose_the_right_come_back_and_stop() {
 
     world.command(Command::Stop(verbs::Stop {})).unwrap();
     let (text, regular) = world.seats[anna].ended().unwrap();
-    assert!(text.contains("olga ended the sharing") && regular, "{text}");
+    assert!(text.contains("olga stopped sharing") && regular, "{text}");
     assert!(!world.listening);
 }

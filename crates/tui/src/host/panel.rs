@@ -53,9 +53,9 @@ const KEYS: [&str; 12] = [
     "↑↓ choose",
     "g let in or type",
     "n refuse (N for good)",
-    "r take edit away",
-    "k kick",
-    "m who may come in",
+    "r stop typing",
+    "k remove",
+    "m who can join",
     "c copy ticket",
     "l link",
     "o code to say aloud",
@@ -171,7 +171,7 @@ impl Panel {
             }
             'c' => Chosen::Command(Command::Ticket(verbs::Ticket { new: false })),
             's' => self.make_sure(
-                "Stop sharing? Everybody leaves, the program goes on.".to_owned(),
+                "Stop sharing? Everyone leaves; the program keeps running.".to_owned(),
                 Command::Stop(verbs::Stop {}),
             ),
             'm' => self.next_door(),
@@ -213,7 +213,7 @@ impl Panel {
             'n' => Chosen::Command(Command::RefuseRequest(verbs::RefuseRequest { target })),
             'r' => Chosen::Command(Command::Revoke(verbs::Revoke { target })),
             _ => {
-                let question = format!("Put “{name}” out and bar that identity?");
+                let question = format!("Remove “{name}” and block that identity?");
                 self.make_sure(question, Command::Kick(verbs::Kick { target }))
             }
         }

@@ -188,7 +188,7 @@ impl QuestionPage {
             (true, true) => keys.push("Too soon: ↓ shows more of it."),
         }
         keys.extend(match waiting.subject {
-            Subject::Knock(..) => &["y let in", "n refuse", "N bar for good"][..],
+            Subject::Knock(..) => &["y let in", "n refuse", "N block"][..],
             Subject::Edit(..) | Subject::Confirm(_) => &["y yes", "n no"][..],
         });
         keys.extend(["Esc later", "p panel"]);

@@ -70,12 +70,12 @@ const KEYS: [&str; 10] = [
     "n refuse",
     "N for good",
     "g let type",
-    "r take edit away",
-    "k kick",
-    "m who may come in",
+    "r stop typing",
+    "k remove",
+    "m who can join",
     "a let in by name",
-    "b bar",
-    "u bar no more",
+    "b block",
+    "u unblock",
 ];
 
 /// Its lines, in `rows` rows of `cols` columns. The chosen entry is, or was, the one numbered `at`.

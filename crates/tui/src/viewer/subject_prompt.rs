@@ -153,8 +153,8 @@ impl SubjectPrompt {
             Purpose::Allow(Rights::VIEW) => "Let in to watch: ",
             Purpose::Allow(Rights::EDIT) => "Let in to type: ",
             Purpose::Allow(_) => "Let in to manage: ",
-            Purpose::Ban => "Bar: ",
-            Purpose::Unban => "Bar no more: ",
+            Purpose::Ban => "Block: ",
+            Purpose::Unban => "Unblock: ",
         };
         let room = cols.saturating_sub(text::width(prompt) + 1);
         let mut line = format!("{prompt}{}▏", text::cut_left(&self.text, room));

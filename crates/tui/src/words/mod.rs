@@ -105,13 +105,13 @@ mod tests {
             (
                 kicked(false, ended, true),
                 format!(
-                    "Removed 2 anna ({print}). Their key is barred. Keys are free: everybody who has the ticket can \
+                    "Removed 2 anna ({print}). Their key is blocked. Keys are free: anyone who has the ticket can \
                      come back with another one; `pillion ticket --new` replaces the ticket."
                 ),
             ),
             (
                 kicked(true, ended, false),
-                format!("Declined 2 anna ({print}). Their key is barred."),
+                format!("Declined 2 anna ({print}). Their key is blocked."),
             ),
             (
                 Reply::SetAccessMode(verbs::AccessModeSet {
@@ -149,7 +149,7 @@ mod tests {
         };
         let said = super::done(&done).unwrap();
         assert!(said.starts_with("Stopped sharing. "), "{said}");
-        assert!(said.contains("4096 are barred already"), "{said}");
+        assert!(said.contains("4096 are blocked already"), "{said}");
         assert!(said.contains("in this run only"), "{said}");
         assert_eq!(super::reply(&Reply::Ticket("secret".to_owned())), None);
     }
@@ -197,7 +197,7 @@ mod tests {
             (CommandError::NotShared, "`pillion share` starts that"),
             (CommandError::NotIn(anna()), "`pillion admit 2` does that"),
             (CommandError::NotConnected(anna()), "pillion grant --link"),
-            (CommandError::NoTerminal, "Somebody who manages the session"),
+            (CommandError::NoTerminal, "Someone who manages the session"),
             (CommandError::NotKnownHere, "the host's pillion is older"),
         ] {
             let said = refusal(&error);

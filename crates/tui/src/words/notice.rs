@@ -16,11 +16,11 @@ pub fn notice(notice: &HostNotice) -> Option<String> {
             refusal(error)
         ),
         HostNotice::RightsNotGiven(error) => format!(
-            "Somebody on your list could not be given their rights: {}",
+            "Someone on your list could not be given their rights: {}",
             refusal(error)
         ),
         HostNotice::CodePassedOn { number } => format!(
-            "Somebody else tried to join by what code {number} gave, and was refused: the one who used it passed \
+            "Someone else tried to join by what code {number} gave, and was refused: the one who used it passed \
              it on."
         ),
         HostNotice::CodeMissed { number } => format!(

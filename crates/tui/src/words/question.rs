@@ -27,8 +27,8 @@ pub fn offer(what: &Offer) -> String {
         Offer::LetInAndGive(rights) => {
             format!("Let in, and give {}, from now on", phrase(*rights))
         }
-        Offer::Unban => "Let in again who was barred".to_owned(),
-        Offer::AccessMode(mode) => format!("Change who comes in, from now on (allow {mode})"),
+        Offer::Unban => "Unblock".to_owned(),
+        Offer::AccessMode(mode) => format!("Change who can join, from now on (allow {mode})"),
         Offer::PublishLink => "Publish a link to this session".to_owned(),
         Offer::ExchangeCodes => "Exchange codes for this session".to_owned(),
         Offer::MoveTerminal => "Move this session to another terminal".to_owned(),
@@ -79,8 +79,8 @@ fn phrase(rights: Rights) -> String {
 
 fn who_joins(mode: AccessMode) -> &'static str {
     match mode {
-        AccessMode::Link => "everybody who has the ticket comes in and watches",
-        AccessMode::Invited => "people on the list come in, others who have the ticket knock",
-        AccessMode::Team => "members of a team on the list come in, and nobody else",
+        AccessMode::Link => "anyone who has the ticket can join and watch",
+        AccessMode::Invited => "people on the list can join; others who have the ticket knock",
+        AccessMode::Team => "members of a team on the list can join, and nobody else",
     }
 }

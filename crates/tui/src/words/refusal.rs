@@ -94,11 +94,11 @@ pub fn refusal(error: &CommandError) -> String {
         }
         CommandError::Barred { who, unban } => {
             return format!(
-                "{} is barred; `pillion unban {unban}` lifts that first",
+                "{} is blocked; `pillion unban {unban}` lifts that first",
                 subjects(who)
             );
         }
-        CommandError::NotBarred => "nobody of that name is barred; `pillion allow` lists who is",
+        CommandError::NotBarred => "nobody of that name is blocked; `pillion allow` lists who is",
         CommandError::TooManyLists { max } => {
             return format!(
                 "{max} lists are followed already, which is all that can be: take one off first (pillion revoke \
@@ -127,8 +127,8 @@ pub fn refusal(error: &CommandError) -> String {
             "the host's terminal is gone, so nobody can say yes there; nothing was changed"
         }
         CommandError::NoTerminal => {
-            "somebody else has typed in this session or can type now, so a command could be theirs, and there is \
-             no terminal here to confirm it at. Somebody who manages the session can do it from their viewer"
+            "someone else has typed in this session or can type now, so a command could be theirs, and there is \
+             no terminal here to confirm it at. Someone who manages the session can do it from their viewer"
         }
         CommandError::Withdrawn => {
             "the command was ended before somebody said yes at the host's terminal"
@@ -218,7 +218,7 @@ pub fn shortfall(short: &Shortfall) -> String {
             outlives_nothing(*kept)
         ),
         Shortfall::BarsFull { max, kept } => format!(
-            "{max} are barred already, which is all that can be written down, so {}; `pillion unban` makes room.",
+            "{max} are blocked already, which is all that can be written down, so {}; `pillion unban` makes room.",
             outlives_nothing(*kept)
         ),
     }

@@ -61,7 +61,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::Ban(Banned::Subjects { who, ended }) => {
             format!("{} can no longer join.{}", subjects(who), tokens(ended))
         }
-        Reply::Unban(lifted) => format!("No longer barred: {}.", lifted.join(", ")),
+        Reply::Unban(lifted) => format!("Unblocked: {}.", lifted.join(", ")),
         Reply::Stop(()) => "Stopped sharing. Your program is still running.".to_owned(),
         Reply::UseService(ServiceUsed {
             service,
@@ -116,7 +116,7 @@ fn turned_away(turned: &TurnedAway) -> String {
             for_good: true,
             ended,
             ..
-        } => format!("Declined {person}. Their key is barred.{}", tokens(ended)),
+        } => format!("Declined {person}. Their key is blocked.{}", tokens(ended)),
         TurnedAway::Knock {
             person,
             again_ms,
@@ -165,20 +165,20 @@ fn kicked(kicked: &Kicked) -> String {
     };
     let open = match open {
         true => {
-            " Keys are free: everybody who has the ticket can come back with another one; `pillion ticket --new` \
+            " Keys are free: anyone who has the ticket can come back with another one; `pillion ticket --new` \
              replaces the ticket."
         }
         false => "",
     };
     format!(
-        "{done} {person}. Their key is barred.{}{open}",
+        "{done} {person}. Their key is blocked.{}{open}",
         tokens(ended)
     )
 }
 
 fn access_mode(set: &AccessModeSet) -> String {
     let who = match set.mode {
-        AccessMode::Link => "everybody who has the ticket can watch",
+        AccessMode::Link => "anyone who has the ticket can watch",
         AccessMode::Invited => "people you allowed can join; others who have the ticket knock",
         AccessMode::Team if set.has_team => "members of the team can join, and nobody else",
         AccessMode::Team => {
@@ -201,7 +201,7 @@ fn tokens(EndedLinks { links, others }: &EndedLinks) -> String {
     };
     match others {
         0 => format!(" {ended}."),
-        1 => format!(" {ended}, also for somebody else who used it."),
+        1 => format!(" {ended}, also for someone else who used it."),
         others => format!(" {ended}, also for {others} others who used it."),
     }
 }

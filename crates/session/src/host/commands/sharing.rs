@@ -102,7 +102,7 @@ impl Host {
     /// session opens the next one.
     pub(in crate::host) fn stop(&mut self) -> Result<(), CommandError> {
         self.check_shared()?;
-        let text = format!("{} ended the sharing", self.names.host);
+        let text = format!("{} stopped sharing", self.names.host);
         for id in self.tracks.ids() {
             self.log_margin(id);
         }
