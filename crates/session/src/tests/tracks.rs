@@ -253,7 +253,10 @@ fn a_terminal_that_is_being_opened_keeps_the_session() {
         track,
         why: "no such file".into(),
     });
-    assert!(world.done[&request].is_err());
+    assert_eq!(
+        world.done[&request],
+        Err(CommandError::NotStarted("no such file".into()))
+    );
     assert_eq!(world.ended, Some(TrackState::Exited(0)));
 }
 
@@ -328,7 +331,8 @@ fn sixty_four_are_live_at_once_and_no_more() {
         let (title, command) = (String::new(), Vec::new());
         world.command(verbs::OpenTerminal { title, command })
     };
-    assert!(new(&mut world).is_err());
+    let max = MAX_TRACKS;
+    assert_eq!(new(&mut world), Err(CommandError::TooManyTracks { max }));
     world.exits_on(TrackId(5), 0);
     assert_eq!(new(&mut world), Ok(Reply::OpenTerminal(TrackId(64))));
 }
@@ -344,7 +348,7 @@ fn closing_ends_the_program_and_then_forgets_it() {
     world.advance_ms(300);
     assert_eq!(told_tracks(&world, anna), [0]);
     let closed = world.command(verbs::CloseTrack { track: second });
-    assert!(closed.is_err());
+    assert_eq!(closed, Err(CommandError::NoSuchTrack(second)));
 }
 
 #[test]
