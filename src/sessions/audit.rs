@@ -322,6 +322,26 @@ impl Entry {
                 };
                 ("the host".to_owned(), what.to_owned())
             }
+            // What the log keeps for itself, and what is followed by what came of it.
+            "track" | "opening" => return None,
+            "opened" => {
+                let (kind, title) = (self.text("kind"), self.text("title"));
+                let what = format!(
+                    "opened {} {} ({})",
+                    kind.unwrap_or_default(),
+                    self.number("track"),
+                    title.unwrap_or_default()
+                );
+                (self.by(), what)
+            }
+            "closed" => (
+                self.by(),
+                format!("closed terminal {}", self.number("track")),
+            ),
+            "track_ended" => {
+                let what = format!("ended terminal {}{}", self.number("track"), self.why());
+                ("the session".to_owned(), what)
+            }
             "ticket_replaced" => (self.by(), "replaced the ticket".to_owned()),
             "started_again" => {
                 let command = self.text("command").unwrap_or_default();
@@ -399,6 +419,23 @@ mod tests {
         rows.iter()
             .map(|row| format!("{}: {}", row.who, row.what))
             .collect()
+    }
+
+    #[test]
+    fn terminals_that_come_and_go_are_said_by_number_and_title() {
+        let said = lines(&[
+            json!({"event": "track", "track": 0, "place": 0, "run": 1, "kind": 0, "title": "sh"}),
+            json!({"event": "opened", "track": 1, "kind": "terminal", "title": "logs", "by": "socket"}),
+            json!({"event": "closed", "track": 1, "by": KEY, "by_name": "anna"}),
+            json!({"event": "track_ended", "track": 1, "why": "the program ended with code 0"}),
+        ]);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert_eq!(said[0], "the host, by command: opened terminal 1 (logs)");
+        assert!(said[1].contains("anna") && said[1].ends_with("closed terminal 1"));
+        assert_eq!(
+            said[2],
+            "the session: ended terminal 1: the program ended with code 0"
+        );
     }
 
     #[test]

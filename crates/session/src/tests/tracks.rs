@@ -512,6 +512,24 @@ fn a_host_that_began_again_without_it_is_followed() {
 }
 
 #[test]
+fn a_number_that_a_new_run_gives_to_another_kind_is_read_as_that() {
+    let mut world = World::shared();
+    let log = world.opens_log("agent");
+    world.says(log, "", "1");
+    let anna = world.join(10, "anna");
+    world.looks(anna, &[log]);
+    world.seats[anna].online = false;
+    world.restart(config());
+    let second = world.opens("second");
+    assert_eq!(second, log);
+    world.prints_on(second, "a terminal by now");
+    world.seats[anna].online = true;
+    world.advance_ms(2_000);
+    assert_eq!(world.seats[anna].phase(), &Phase::Live);
+    world.assert_same_screen(anna);
+}
+
+#[test]
 fn each_track_has_its_own_first_visible_line_and_history() {
     let mut world = World::unshared(config());
     let second = world.opens("second");

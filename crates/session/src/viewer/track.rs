@@ -78,6 +78,14 @@ impl TrackReceiver {
         self.unacknowledged = None;
     }
 
+    /// Whether it reads this kind of track.
+    fn reads(&self, kind: TrackKind) -> bool {
+        match &self.content {
+            Content::Terminal(_) => kind == TrackKind::Terminal,
+            Content::Log(_) => kind == TrackKind::Log,
+        }
+    }
+
     fn screen(&self) -> Option<&Screen> {
         match &self.content {
             Content::Terminal(decoder) => decoder.screen(),
@@ -257,6 +265,14 @@ impl Receivers {
         if !self.chosen.is_empty() && !self.chosen.contains(&track) {
             return false;
         }
+        // A host that began again gives numbers again.
+        if self
+            .tracks
+            .get(&track)
+            .is_some_and(|known| !known.reads(kind))
+        {
+            self.tracks.remove(&track);
+        }
         if !self.tracks.contains_key(&track) {
             // No host shows so many that were not chosen.
             if self.tracks.len() > MAX_SUBSCRIPTIONS + 1 {
@@ -347,7 +363,7 @@ impl Viewer {
         };
         self.view.frame = receiver.frame;
         self.changed = true;
-        if self.view.track.0 == track {
+        if self.view.track.0 == track && receiver.screen().is_some() {
             return copy_screen(&mut self.view, receiver.screen(), damage);
         }
         self.view.track = (track, TrackState::Live);

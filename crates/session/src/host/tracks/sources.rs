@@ -173,10 +173,15 @@ impl Host {
     fn add(&mut self, track: Track) {
         let (id, title, kind) = (track.id, track.title(), track.kind());
         self.out.push_back(track.beginning(self.now.unix_ms));
-        self.log_event(serde_json::json!({
+        let mut event = serde_json::json!({
             "event": "opened", "track": id.0, "kind": name_of(kind), "title": title,
             "opener": track.opener.0,
-        }));
+        });
+        if let Some(opener) = self.roster.get(track.opener) {
+            event["by"] = opener.identity.to_string().into();
+            event["by_name"] = opener.name.as_str().into();
+        }
+        self.log_event(event);
         self.tracks.all.insert(id, track);
         self.track_changed(id);
         if self.sharing.on {
@@ -221,8 +226,13 @@ impl Host {
             return Err(CommandError::NotTheirs(id));
         }
         let (name, grant) = (self.name_of(who), right.grant().to_string());
+        let key = self
+            .roster
+            .get(who)
+            .map(|person| person.identity.to_string());
         self.log_event(serde_json::json!({
-            "event": "closed", "track": id.0, "by_id": who.0, "by_name": name, "by_grant": grant,
+            "event": "closed", "track": id.0, "by": key, "by_id": who.0, "by_name": name,
+            "by_grant": grant,
         }));
         self.out.push_back(HostOutput::Terminate { track: id });
         Ok(())
