@@ -36,7 +36,18 @@ fn another_terminal_takes_the_place_of_one_that_ends_and_the_exit_code_is_the_fi
     assert_eq!(host.wait_code(), Some(7));
     viewer.wait_raw("ended with code 7");
 
-    let text = anna.run(&["export", &session]);
+    let output = anna.output(&["export", &session]);
+    let (text, said) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains("on the first") && !text.contains("read typed"),
+        "{text}"
+    );
+    assert!(
+        said.contains("has others as well: 1 (logs). --terminal N"),
+        "{said}"
+    );
+    let text = anna.run(&["export", &session, "--terminal", "all"]);
     assert!(text.contains("on the first"), "{text}");
     assert!(text.contains("[terminal 1: logs]"), "{text}");
     assert!(text.contains("read typed"), "{text}");
@@ -45,6 +56,17 @@ fn another_terminal_takes_the_place_of_one_that_ends_and_the_exit_code_is_the_fi
         !text.contains("on the first") && text.contains("read typed"),
         "{text}"
     );
+    let said = anna.fails(1, &["export", &session, "--terminal", "7"]);
+    assert!(said.contains("no terminal 7; it has 0, 1"), "{said}");
+
+    let cast = ["export", &session, "--format", "cast", "--terminal"];
+    let recorded = anna.run(&[&cast[..], &["1"]].concat());
+    assert!(recorded.contains("read typed"), "{recorded}");
+    let said = anna.fails(1, &[&cast[..], &["all"]].concat());
+    assert!(said.contains("export each by its number"), "{said}");
+    let output = anna.output(&cast[..4]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--terminal N exports one"), "{said}");
 }
 
 #[test]
