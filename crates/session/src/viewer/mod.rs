@@ -151,6 +151,7 @@ impl Viewer {
                 active: BTreeSet::new(),
                 host_shows: TrackId::default(),
                 follows: true,
+                chosen: None,
                 session_name: String::new(),
                 host_name: String::new(),
                 identity: config.identity,
