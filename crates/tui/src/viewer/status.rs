@@ -104,7 +104,7 @@ fn terminal(view: &View) -> Vec<Piece> {
         all.push(piece(7, format!("active: {}", active.join(", "))));
     }
     if view.follows {
-        all.push(piece(5, "following the host".to_owned()));
+        all.push(piece(5, "following".to_owned()));
     }
     all
 }
