@@ -34,7 +34,7 @@ const MESSAGES_PER_SECOND: u64 = 200;
 const MESSAGE_BURST: u64 = 400;
 
 /// Silence after which a viewer is said to be silent, in microseconds, beside a round trip: its process was killed, or
-/// its network cut. A viewer says something every second.
+/// its network cut. A viewer says something every 1.2 seconds.
 const SILENT_AFTER_US: u64 = 2_500_000;
 
 /// One connection.
