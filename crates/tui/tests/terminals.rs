@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CONFIG, Person, view, write};
+use common::{CONFIG, Person, terminal_info, view, write};
 use pillion_proto::{
     ParticipantId, Right, Rights, Text, TrackId, TrackInfo, TrackKind, TrackState,
 };
@@ -14,14 +14,8 @@ const SIZES: [(u16, u16); 2] = [(80, 24), (40, 10)];
 
 fn info(id: u32, title: &str) -> TrackInfo {
     TrackInfo {
-        id: TrackId(id),
-        kind: TrackKind::Terminal,
         title: Text::cut(title),
-        state: TrackState::Live,
-        opener: ParticipantId(0),
-        cols: 80,
-        rows: 24,
-        visible_from: 0,
+        ..terminal_info(TrackId(id))
     }
 }
 
