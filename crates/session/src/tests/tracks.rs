@@ -47,7 +47,13 @@ fn a_terminal_is_opened_and_told_to_everybody() {
         ("logs", TrackState::Live)
     );
     assert_eq!((info.cols, info.rows), (80, 24));
-    assert!(world.logged_kinds().contains(&"opened".to_owned()));
+    let logged = world.logged();
+    let mut opened = logged.iter().filter(|event| event["event"] == "opened");
+    let opened = opened.next().unwrap();
+    assert_eq!(
+        (&opened["track"], &opened["by"]),
+        (&1.into(), &"host".into())
+    );
 }
 
 #[test]

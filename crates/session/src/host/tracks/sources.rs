@@ -121,7 +121,12 @@ impl Host {
             asked_by,
         } = opening;
         let track = Track::terminal(id, &title, &program, opener, size, now);
+        // It comes of the command, though it comes later.
+        if let AskedBy::Command(request) = &asked_by {
+            self.act(*request);
+        }
         self.add(track);
+        self.rest();
         match asked_by {
             AskedBy::Command(request) => {
                 self.done(request, Ok(Reply::OpenTerminal(id).into()));
