@@ -7,9 +7,11 @@ use common::{
     CONFIG, Person, at,
     desk::{Desk, status},
     opinion::{NARROW, OPINIONS, Opinion, WIDE},
-    person, view,
+    person, terminal_info, view,
 };
-use pillion_proto::{AccessMode, KnockInfo, Knocks, ParticipantId, Rights, Text};
+use pillion_proto::{
+    AccessMode, KnockInfo, Knocks, ParticipantId, Rights, Text, TrackId, TrackInfo,
+};
 use pillion_screen::{Cell, Screen, Size, Terminal, Width};
 use pillion_session::{HostNotice, Reply, View};
 use pillion_tui::{UiInput, ViewerUi};
@@ -44,6 +46,13 @@ fn hostile(cols: u16, rows: u16, names: &[String], right: Rights) -> View {
     view.roster = (0u32..)
         .zip(names)
         .map(|(id, name)| person(id, name, id == 0))
+        .collect();
+    view.tracks = (0u32..)
+        .zip(names)
+        .map(|(id, name)| TrackInfo {
+            title: Text::cut(name),
+            ..terminal_info(TrackId(id))
+        })
         .collect();
     view.door = Some(Knocks {
         allow: Some(AccessMode::Invited),
@@ -119,7 +128,7 @@ proptest! {
         cols in 1u16..=200,
         rows in 1u16..60,
         right in prop_oneof![Just(Rights::VIEW), Just(Rights::MANAGE)],
-        keys in proptest::sample::select(vec!["\x1dw", "\x1d?", "\x1dwa", "\x1dwu", "\x1d[", "\x1d"]),
+        keys in proptest::sample::select(vec!["\x1dw", "\x1d?", "\x1dwa", "\x1dwu", "\x1dt", "\x1d[", "\x1d"]),
         opinion in proptest::sample::select(OPINIONS.to_vec()),
     ) {
         let mut viewer = Person::new(cols, rows, hostile(cols, rows, &names, right));
