@@ -11,12 +11,13 @@ mod refusal;
 mod reply;
 
 #[cfg(feature = "host")]
-pub use notice::{change, notice};
+pub use notice::{change, notice, shows};
 #[cfg(feature = "host")]
 pub use question::{offer, statement, unverified, who_line};
 pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
 
+use pillion_proto::TrackState;
 use pillion_session::SubjectLabel;
 
 /// Entries of a list, one after the other.
@@ -28,6 +29,16 @@ pub(crate) fn subjects(who: &[SubjectLabel]) -> String {
         SubjectLabel::Keys { from, count } => format!("the {count} keys of {from}"),
     });
     all.collect::<Vec<String>>().join(", ")
+}
+
+/// Whether what is in a terminal runs, or how it ended.
+pub fn track_state(state: TrackState) -> String {
+    match state {
+        TrackState::Live => "running".to_owned(),
+        TrackState::Exited(code) => format!("ended with {code}"),
+        TrackState::Killed(signal) => format!("ended by signal {signal}"),
+        TrackState::Unknown(_) => "unknown".to_owned(),
+    }
 }
 
 /// The same as a sentence of its own: with a capital at its beginning and a full stop at its end.
