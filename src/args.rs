@@ -48,14 +48,15 @@ Examples:
   pillion link; pillion code           a link, or a code to say aloud, for a session that runs
   pillion stop                         stop sharing; your shell keeps running
 
-Inside a session the prefix key (Ctrl-] by default) opens a panel with the same.
+Inside a session the prefix key (Ctrl-] by default) and Space open a panel with the same. The prefix and c
+open another terminal in the session, n and p go round, 0 to 9 go to one by its number.
 
 Exit codes:
   0    done; of a shared command: its own exit code is passed on
   1    it did not work; the message says why and what to do
   2    the command line is wrong
   3    the host refused: a wrong, expired or replaced ticket or token, or you are blocked
-  4    no such session, or nobody by that name
+  4    no such session or terminal, or nobody by that name
   5    the session could not be reached (join --text, which does not wait), or the link service not
   126  the program to share could not be run
   127  the program to share was not found

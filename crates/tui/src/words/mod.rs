@@ -9,15 +9,17 @@ mod notice;
 mod question;
 mod refusal;
 mod reply;
+mod terminal;
 
 #[cfg(feature = "host")]
-pub use notice::{change, notice, shows};
+pub use notice::{change, notice};
 #[cfg(feature = "host")]
 pub use question::{offer, statement, unverified, who_line};
 pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
+pub(crate) use terminal::terminal;
+pub use terminal::{lines_of, no_such_terminal, shows, terminal_ended, terminal_gone, track_state};
 
-use pillion_proto::TrackState;
 use pillion_session::SubjectLabel;
 
 /// Entries of a list, one after the other.
@@ -29,16 +31,6 @@ pub(crate) fn subjects(who: &[SubjectLabel]) -> String {
         SubjectLabel::Keys { from, count } => format!("the {count} keys of {from}"),
     });
     all.collect::<Vec<String>>().join(", ")
-}
-
-/// Whether what is in a terminal runs, or how it ended.
-pub fn track_state(state: TrackState) -> String {
-    match state {
-        TrackState::Live => "running".to_owned(),
-        TrackState::Exited(code) => format!("ended with {code}"),
-        TrackState::Killed(signal) => format!("ended by signal {signal}"),
-        TrackState::Unknown(_) => "unknown".to_owned(),
-    }
 }
 
 /// The same as a sentence of its own: with a capital at its beginning and a full stop at its end.

@@ -1,6 +1,6 @@
 //! What the person at the host's terminal is told.
 
-use pillion_proto::{TrackId, TrackState};
+use pillion_proto::TrackState;
 use pillion_session::{Change, HostNotice};
 
 use super::{done, refusal, shortfall, statement, track_state};
@@ -43,6 +43,7 @@ pub fn notice(notice: &HostNotice) -> Option<String> {
         } => {
             let how = match state {
                 TrackState::Exited(code) => format!("ended with code {code}"),
+                TrackState::Killed(signal) => format!("was ended by signal {signal}"),
                 state => track_state(*state),
             };
             let ended = format!("Terminal {track} ({title}) {how}");
@@ -56,11 +57,6 @@ pub fn notice(notice: &HostNotice) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-/// The host's terminal shows another of the session's terminals.
-pub fn shows(track: TrackId, title: &str) -> String {
-    format!("This is terminal {track} ({title}).")
 }
 
 /// What a command through the control socket changed.
