@@ -48,7 +48,8 @@ Examples:
   pillion link; pillion code           a link, or a code to say aloud, for a session that runs
   pillion stop                         stop sharing; your shell keeps running
 
-Inside a session the prefix key (Ctrl-] by default) opens a panel with the same.
+Inside a session the prefix key (Ctrl-] by default) and Space open a panel with the same. The prefix and c
+open another terminal in the session, n and p go round, 0 to 9 go to one by its number.
 
 Exit codes:
   0    done; of a shared command: its own exit code is passed on

@@ -202,7 +202,7 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         announce(&hosting, &ways, &args, config, &prefix)?;
     } else if !args.quiet && hosting.has_tty() {
         pillion::say!(
-            "A private session ({}). `pillion share` shares it from then on; {prefix} opens the panel.",
+            "A private session ({}). `pillion share` shares it from then on; {prefix} Space opens the panel.",
             hosting.id()
         );
     }
@@ -296,7 +296,9 @@ fn announce(
                 "  pillion grant NAME --edit   allow someone to type\n"
             };
             pillion::say!(
-                "{grant}  pillion who                 see who is here\n  pillion stop                stop sharing; your shell keeps running\n  {prefix:<27} open the panel\n  {leave:<27} leave this terminal; the session keeps running",
+                "{grant}  pillion who                 see who is here\n  pillion stop                stop sharing; your shell keeps running\n  {panel:<27} open the panel\n  {open:<27} open another terminal in the session\n  {leave:<27} leave this terminal; the session keeps running",
+                panel = format!("{prefix} Space"),
+                open = format!("{prefix} c"),
                 leave = format!("{prefix} d"),
             );
         }

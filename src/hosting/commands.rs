@@ -32,6 +32,8 @@ pub(super) enum ReplyTo {
     Overlay,
     /// The panel, for the link that is published then.
     OverlayLink,
+    /// The person at the terminal, who goes to the terminal that is opened, or to another one, and types on there.
+    Go,
     /// Nobody: it can't fail.
     Nobody,
     /// [`Hosting::share`].
@@ -43,7 +45,11 @@ impl ReplyTo {
     fn reply(&self) -> Option<&Responder> {
         match self {
             ReplyTo::Client(reply) | ReplyTo::Link(reply) | ReplyTo::Code(reply) => Some(reply),
-            ReplyTo::Overlay | ReplyTo::OverlayLink | ReplyTo::Nobody | ReplyTo::Start(_) => None,
+            ReplyTo::Overlay
+            | ReplyTo::OverlayLink
+            | ReplyTo::Go
+            | ReplyTo::Nobody
+            | ReplyTo::Start(_) => None,
         }
     }
 }
@@ -84,6 +90,23 @@ impl Hosting {
         match (answer, result) {
             (ReplyTo::Nobody, _) => {}
             (ReplyTo::Start(sender), result) => drop(sender.send(result)),
+            (
+                ReplyTo::Go,
+                Ok(Done {
+                    reply: Reply::OpenTerminal(track),
+                    ..
+                }),
+            ) => {
+                self.command(Actor::Tty, verbs::ShowTrack { track }.into(), ReplyTo::Go);
+            }
+            (ReplyTo::Go, Ok(_)) => {}
+            (ReplyTo::Go, Err(error)) => {
+                // It was for a terminal that is not there.
+                self.typed_on.clear();
+                if let Some(overlay) = overlay {
+                    overlay.done(now, Err(error));
+                }
+            }
             (ReplyTo::Overlay, result) => {
                 if let Some(overlay) = overlay {
                     overlay.done(now, result);
@@ -120,10 +143,17 @@ impl Hosting {
             (ReplyTo::Client(client) | ReplyTo::Link(client) | ReplyTo::Code(client), _) => {
                 client.send(Response::Failed(why))
             }
-            (ReplyTo::Overlay | ReplyTo::OverlayLink, Some(overlay)) => {
+            (ReplyTo::Overlay | ReplyTo::OverlayLink | ReplyTo::Go, Some(overlay)) => {
                 overlay.said(self.clock.now(), &words::sentence(&why));
             }
-            (ReplyTo::Overlay | ReplyTo::OverlayLink | ReplyTo::Nobody | ReplyTo::Start(_), _) => {}
+            (
+                ReplyTo::Overlay
+                | ReplyTo::OverlayLink
+                | ReplyTo::Go
+                | ReplyTo::Nobody
+                | ReplyTo::Start(_),
+                _,
+            ) => {}
         }
     }
 
@@ -259,7 +289,8 @@ impl Hosting {
         program: &mut RunningProgram,
         overlay: &mut Overlay,
     ) {
-        for action in actions {
+        let mut actions = actions.into_iter();
+        while let Some(action) = actions.next() {
             match action {
                 HostAction::Forward(bytes) => self.write_local(program, bytes),
                 HostAction::Command(command) => self.command(Actor::Tty, command, ReplyTo::Overlay),
@@ -271,6 +302,24 @@ impl Hosting {
                     Ok(code) => self.code = Some(code),
                     Err(why) => overlay.said(self.clock.now(), &words::sentence(&why)),
                 },
+                HostAction::Open => {
+                    let open = verbs::OpenTerminal {
+                        title: String::new(),
+                        command: Vec::new(),
+                    };
+                    self.command(Actor::Tty, open.into(), ReplyTo::Go);
+                    self.typed_on.extend(actions);
+                    return;
+                }
+                HostAction::Show(which) => {
+                    let Some(track) = self.which(which) else {
+                        overlay.nowhere_else(self.clock.now());
+                        continue;
+                    };
+                    self.command(Actor::Tty, verbs::ShowTrack { track }.into(), ReplyTo::Go);
+                    self.typed_on.extend(actions);
+                    return;
+                }
                 HostAction::Detach => self.leave = true,
                 HostAction::Confirmed { request, yes } => {
                     self.tell(HostInput::Confirmed { request, yes });

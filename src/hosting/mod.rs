@@ -50,6 +50,7 @@ use pillion_source::{
     ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, SpawnError, TtyWriter,
 };
 use pillion_store::{SessionLog, SessionMeta};
+use pillion_tui::HostAction;
 use tokio::{net::UnixStream, sync::oneshot};
 
 use crate::{
@@ -137,6 +138,8 @@ pub struct Hosting {
     requests: u64,
     ended: Option<ExitStatus>,
     terminals: Terminals,
+    /// What was typed behind the key that goes to another terminal.
+    typed_on: Vec<HostAction>,
 }
 
 /// Where a session's first terminal comes from.
@@ -278,6 +281,7 @@ impl Hosting {
             requests: 0,
             ended: None,
             terminals: Terminals::new(),
+            typed_on: Vec::new(),
         })
     }
 
@@ -454,7 +458,24 @@ impl Hosting {
             self.apply_outputs(Some(&mut program), local.overlay.as_mut())
                 .await;
             self.show_next(&mut program, &mut local).await;
+            while let Some(overlay) = &mut local.overlay
+                && !self.typed_on.is_empty()
+            {
+                let actions = std::mem::take(&mut self.typed_on);
+                self.overlay_actions(actions, &mut program, overlay);
+                self.apply_outputs(Some(&mut program), local.overlay.as_mut())
+                    .await;
+                self.show_next(&mut program, &mut local).await;
+            }
+            if std::mem::take(&mut self.leave) {
+                self.detach(&mut program, &mut local).await;
+                self.apply_outputs(Some(&mut program), local.overlay.as_mut())
+                    .await;
+            }
             if let Some(overlay) = &mut local.overlay {
+                if overlay.wants_panel() {
+                    overlay.terminals(self.terminal_rows());
+                }
                 overlay
                     .paint(self.clock.now(), &mut self.host, &mut program)
                     .await;
@@ -545,9 +566,6 @@ impl Hosting {
                 self.resize(size, &program, local.overlay.as_mut());
             }
             self.on_time(&mut program, local.overlay.as_mut(), local.keys.as_ref());
-            if std::mem::take(&mut self.leave) {
-                self.detach(&mut program, &mut local).await;
-            }
         }
         let status = self.ended.unwrap_or_else(|| program.status());
         self.farewell(program, local.overlay, status).await

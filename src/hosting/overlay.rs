@@ -6,19 +6,21 @@
 //! the notice is taken away, the gate let go, and the notice drawn again in the next quiet moment.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use pillion_proto::TrackId;
 use pillion_screen::{
     Modes, Screen, Size,
-    emit::{Resume, emit_left, emit_moved},
+    emit::{Resume, emit_left, emit_moved, emit_switched},
 };
 use pillion_session::{CommandError, Done, Host, HostInput, HostNotice, Now};
-use pillion_source::{Hold, HoldMode, SourceEvent, TtyWriter};
-use pillion_tui::{HostAction, HostUi, Multiplexer, Prefix, QrRows, Want};
+use pillion_source::{Hold, HoldMode, RESTORE_SCREEN_MODES, SourceEvent, TtyWriter};
+use pillion_tui::{HostAction, HostUi, Multiplexer, Prefix, QrRows, TerminalRow, Want};
 
 use crate::{
     hosting::pty::Program,
@@ -42,6 +44,10 @@ pub struct Overlay {
     gate: Gate,
     /// All of the screen is to be drawn: the terminal shows something else.
     anew: bool,
+    /// The terminal shows another program, which is to be drawn over: the colours that it has defined.
+    other: Option<BTreeMap<u16, [u8; 3]>>,
+    /// The terminal came, and shows nothing of the session yet.
+    fresh: bool,
     /// The terminal came while the program was on the alternate screen: what it had on the other one is drawn
     /// when it goes back.
     primary_unknown: bool,
@@ -107,6 +113,8 @@ impl Overlay {
             writer: None,
             gate: Gate::Free,
             anew: false,
+            other: None,
+            fresh: false,
             primary_unknown: false,
             wanted_since_us: None,
             unfit: false,
@@ -126,6 +134,53 @@ impl Overlay {
     /// screen was drawn.
     pub fn attach(&mut self, now: Now, host: &Host, writer: TtyWriter, hold: Hold) {
         self.ui.tick(now, false);
+        self.other = None;
+        self.fresh = true;
+        self.draw_all_on(now, host, writer, hold);
+    }
+
+    /// Another program is shown on this terminal, whose new gate is held: nothing of it is let through until
+    /// all of its screen was drawn in place of what `before` has left.
+    pub fn switch(
+        &mut self,
+        now: Now,
+        host: &Host,
+        before: TrackId,
+        writer: TtyWriter,
+        hold: Hold,
+    ) {
+        self.ui.switched(now);
+        self.behind_panel = None;
+        self.primary_unknown = false;
+        // Of one in between nothing was drawn.
+        if self.other.is_none() && !self.fresh {
+            host.capture(before, &mut self.screen);
+            self.other = Some(std::mem::take(&mut self.screen.palette));
+        }
+        self.draw_all_on(now, host, writer, hold);
+    }
+
+    /// What the terminal shows is said, where there are several.
+    pub fn shows(&mut self, now: Now, track: TrackId, title: &str) {
+        self.ui.shows(now, track, title);
+    }
+
+    /// There is no other terminal to show.
+    pub fn nowhere_else(&mut self, now: Now) {
+        self.ui.nowhere_else(now);
+    }
+
+    /// The session's terminals.
+    pub fn terminals(&mut self, terminals: Vec<TerminalRow>) {
+        self.ui.terminals(terminals);
+    }
+
+    /// Whether the panel or a question is open, drawn yet or not.
+    pub fn wants_panel(&self) -> bool {
+        self.ui.has_panel()
+    }
+
+    fn draw_all_on(&mut self, now: Now, host: &Host, writer: TtyWriter, hold: Hold) {
         self.writer = Some(writer);
         self.gate = Gate::Held(hold);
         self.anew = true;
@@ -167,6 +222,8 @@ impl Overlay {
         self.writer = None;
         self.gate = Gate::Free;
         self.anew = false;
+        self.other = None;
+        self.fresh = false;
         self.primary_unknown = false;
         self.behind_panel = None;
         self.wanted_since_us = None;
@@ -264,7 +321,10 @@ impl Overlay {
         };
         self.anew |= self.primary_unknown && !host.is_alternate(host.shown());
         if self.anew {
-            return self.paint_anew(now, host, program).await;
+            self.paint_anew(now, host, program).await;
+            if self.anew {
+                return;
+            }
         }
         let Some(want) = self.ui.wants(now) else {
             self.wanted_since_us = None;
@@ -383,9 +443,19 @@ impl Overlay {
         }
         host.capture(host.shown(), &mut self.screen);
         self.bytes.clear();
-        emit_moved(&self.screen, &host.resume(), &mut self.bytes);
+        match self.other.take() {
+            Some(palette) => {
+                // It may have been in the middle of anything.
+                self.bytes.push(CANCEL);
+                self.bytes.extend_from_slice(RESTORE_SCREEN_MODES);
+                let resume = host.resume();
+                emit_switched(&palette, &self.screen, &resume, &mut self.bytes);
+            }
+            None => emit_moved(&self.screen, &host.resume(), &mut self.bytes),
+        }
         hold.keep(&self.bytes);
         self.anew = false;
+        self.fresh = false;
         self.primary_unknown = self.screen.modes.contains(Modes::ALTERNATE_SCREEN);
         self.wanted_since_us = None;
         self.unfit = false;

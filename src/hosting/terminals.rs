@@ -1,12 +1,17 @@
 //! The session's terminals: the one that the host's own shows, which the loop holds as its program, and the
 //! others, which print to nobody's terminal until they are shown.
 
-use std::{collections::BTreeMap, future::poll_fn, task::Poll};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
+    task::Poll,
+};
 
 use pillion_proto::{TrackId, TrackState};
 use pillion_screen::Size;
 use pillion_session::HostInput;
 use pillion_source::{ExitStatus, HoldMode, Program, SourceEvent};
+use pillion_tui::{TerminalRow, Which};
 
 use crate::hosting::{GRACE, Hosting, Local, RunningProgram, TERMINAL};
 
@@ -17,6 +22,8 @@ pub(super) struct Terminals {
     others: BTreeMap<TrackId, RunningProgram>,
     /// What is to be shown next.
     next: Option<TrackId>,
+    /// Those of the others that printed something since they were shown.
+    active: BTreeSet<TrackId>,
     /// How the program ended that the session began with.
     first: Option<ExitStatus>,
 }
@@ -27,6 +34,7 @@ impl Terminals {
             shown: TERMINAL,
             others: BTreeMap::new(),
             next: None,
+            active: BTreeSet::new(),
             first: None,
         }
     }
@@ -125,6 +133,7 @@ impl Hosting {
     pub(super) fn other_event(&mut self, track: TrackId, event: SourceEvent) {
         match event {
             SourceEvent::Output(bytes) => {
+                self.terminals.active.insert(track);
                 let program = self.terminals.others.get_mut(&track);
                 let more = program.is_some_and(RunningProgram::more);
                 self.tell(HostInput::Output { track, bytes, more });
@@ -182,7 +191,9 @@ impl Hosting {
         let before = std::mem::replace(program, next);
         let was = std::mem::replace(&mut self.terminals.shown, track);
         before.show_on(None);
-        if !before.has_ended() {
+        self.terminals.active.remove(&track);
+        let ended = before.has_ended();
+        if !ended {
             self.terminals.others.insert(was, before);
         }
         let holder = self.holder.as_ref();
@@ -199,10 +210,42 @@ impl Hosting {
             }
         };
         let now = self.clock.now();
-        overlay.let_go(now);
         let hold = writer.hold(HoldMode::Skip).await;
         program.show_on(Some(writer.clone()));
-        overlay.attach(now, &self.host, writer, hold);
+        overlay.switch(now, &self.host, was, writer, hold);
+        let all = self.host.terminals();
+        // Of one that ended it is said what is shown instead.
+        let shown = all.iter().find(|one| one.id == track && !ended);
+        if let Some(shown) = shown {
+            overlay.shows(now, track, &shown.title);
+        }
+    }
+
+    /// What the panel lists.
+    pub(super) fn terminal_rows(&self) -> Vec<TerminalRow> {
+        let all = self.host.terminals().into_iter();
+        let rows = all.map(|status| TerminalRow {
+            active: self.terminals.active.contains(&status.id),
+            status,
+        });
+        rows.collect()
+    }
+
+    /// The terminal that the person at the host's own means, if there is one to go to.
+    pub(super) fn which(&self, which: Which) -> Option<TrackId> {
+        let mut running = self.host.terminals();
+        running.retain(|one| one.state == TrackState::Live);
+        let shown = self.host.shown();
+        let ids = || running.iter().map(|one| one.id);
+        let found = match which {
+            Which::Number(track) => return Some(track),
+            Which::Next => ids().find(|id| *id > shown).or_else(|| ids().next()),
+            Which::Previous => ids()
+                .rev()
+                .find(|id| *id < shown)
+                .or_else(|| ids().next_back()),
+        };
+        found.filter(|track| *track != shown)
     }
 }
 

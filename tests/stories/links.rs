@@ -318,7 +318,7 @@ fn the_panel_shows_a_link_for_a_camera_ends_it_and_makes_codes() {
         screen.contents().starts_with("seen-2\n$ ") && screen.cursor_position() == (1, 2)
     });
     let before = shared.host.screen();
-    shared.host.send(&format!("{PREFIX}p"));
+    shared.host.send(&format!("{PREFIX} "));
     let link_page = "This link works like the";
     press(&mut shared.host, "l link", "l", |host| {
         host.text().contains(link_page)

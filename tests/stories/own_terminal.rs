@@ -22,7 +22,7 @@ fn last_words_behind_the_panel_are_shown_when_it_goes() {
     let (mut host, ticket) = anna.share(SIZE, &["-q", "--", "sh", "-c", PRINTER]);
     host.wait_for("ready");
     let viewer = bert.watch(&ticket, &["--name", "bert"]);
-    host.send(&format!("{PREFIX}p"));
+    host.send(&format!("{PREFIX} "));
     host.wait_for(PANEL);
     host.wait_for("bert");
     std::fs::write(anna.path("pipe"), "first words\nlast words\n").unwrap();
@@ -58,7 +58,7 @@ fn a_program_goes_on_behind_the_panel() {
     let (mut host, ticket) = anna.share(SIZE, &["-q", "--", "sh", "-c", PRINTER]);
     host.wait_for("ready");
     let viewer = bert.watch(&ticket, &["--name", "bert"]);
-    host.send(&format!("{PREFIX}p"));
+    host.send(&format!("{PREFIX} "));
     host.wait_for(PANEL);
     let mut pipe = std::fs::OpenOptions::new()
         .write(true)
@@ -82,7 +82,7 @@ fn a_terminal_resized_behind_the_panel_shows_the_session_again() {
     host.wait_for("\n40\n$");
     let viewer = bert.join((100, 31), &ticket, &["--name", "bert"]);
     viewer.wait_for("\n40 ");
-    host.send(&format!("{PREFIX}p"));
+    host.send(&format!("{PREFIX} "));
     host.wait_for(PANEL);
     host.resize(100, 30);
     // The panel is in the middle of the new size, and nothing of the old one is left.

@@ -145,7 +145,7 @@ fn the_panel_shows_who_is_here_and_goes_without_a_trace() {
     });
     let before = host.screen();
     let _viewer = bert.watch(&ticket, &["--name", "bert"]);
-    host.send(&format!("{PREFIX}p"));
+    host.send(&format!("{PREFIX} "));
     host.wait_for("r stop typing");
     host.wait_for("bert");
     host.send("q");

@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Machine, PREFIX, SIZE, Term, VIEWER, until};
+use crate::harness::{Machine, PREFIX, SIZE, Term, VIEWER, assert_no_trace, assert_same, until};
 
 #[test]
 fn another_terminal_takes_the_place_of_one_that_ends_and_the_exit_code_is_the_first_ones() {
@@ -89,6 +89,196 @@ fn a_terminal_is_closed_and_one_that_does_not_start_says_why() {
     assert!(said.contains("has no terminal 9"), "{said}");
     host.send("\r");
     assert_eq!(host.wait_code(), Some(0));
+}
+
+#[test]
+fn the_host_opens_another_terminal_goes_round_and_types_where_it_looks() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share_shell(&["-q"]);
+    let viewer = bert.watch(&ticket, &["--name", "bert"]);
+    host.send("echo zero-$((1+1))\r");
+    host.wait_for("zero-2");
+    // What is typed behind the key, and read together with it, is for the new one.
+    host.send(&format!("{PREFIX}cecho one-$((1+1))\r"));
+    host.wait_for("one-2");
+    host.wait_for("This is terminal 1 (");
+    assert!(!host.text().contains("zero-2"), "{}", host.text());
+    viewer.wait_for("one-2");
+    assert_same(&host, &viewer, SIZE);
+
+    host.send(&format!("{PREFIX}necho back-$((1+1))\r"));
+    host.wait_for("back-2");
+    host.wait_for("This is terminal 0 (");
+    assert!(host.text().contains("zero-2"), "{}", host.text());
+    assert!(!host.text().contains("one-2"), "{}", host.text());
+    assert_same(&host, &viewer, SIZE);
+    host.send(&format!("{PREFIX}1echo again-$((1+1))\r"));
+    host.wait_for("again-2");
+    assert!(host.text().contains("one-2"), "{}", host.text());
+    host.send(&format!("{PREFIX}p"));
+    host.wait_for("back-2");
+    host.send(&format!("{PREFIX}7echo lost\r"));
+    host.wait_for("has no terminal 7");
+    assert!(!host.text().contains("lost"), "not for this one");
+
+    // The program's own title is the terminal's while it is shown.
+    host.send("printf '\\033]2;zero%s\\007' title\r");
+    host.wait_raw("\x1b]2;zerotitle");
+    host.send(&format!("{PREFIX}1printf '\\033]2;one%s\\007' title\r"));
+    host.wait_raw("\x1b]2;onetitle");
+    let written = host.raw().len();
+    host.send(&format!("{PREFIX}0"));
+    host.wait_for("This is terminal 0 (zerotitle)");
+    let since = String::from_utf8_lossy(&host.raw()[written..]).into_owned();
+    assert!(since.contains("\x1b]2;zerotitle"), "{since}");
+
+    host.send(&format!("{PREFIX}1exit 5\r"));
+    host.wait_for("Terminal 1 (onetitle) ended with code 5; this is terminal 0 (zerotitle).");
+    host.wait_for("back-2");
+    assert_same(&host, &viewer, SIZE);
+    host.send(&format!("{PREFIX}n"));
+    host.wait_for("There is no other terminal");
+    host.send("exit 4\r");
+    assert_eq!(host.wait_code(), Some(4));
+    viewer.wait_raw("ended with code 4");
+}
+
+/// What a program has set on a terminal.
+fn modes(term: &Term) -> String {
+    let screen = term.screen();
+    format!(
+        "{:?}",
+        (
+            screen.alternate_screen(),
+            screen.application_cursor(),
+            screen.application_keypad(),
+            screen.bracketed_paste(),
+            screen.mouse_protocol_mode(),
+            screen.mouse_protocol_encoding(),
+            screen.hide_cursor(),
+        )
+    )
+}
+
+#[test]
+fn an_editor_in_one_terminal_and_a_shell_in_another_are_what_they_were() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share_shell(&["-q"]);
+    let viewer = bert.watch(&ticket, &["--name", "bert"]);
+    host.send("echo beneath-$((1+1))\r");
+    host.wait_for("beneath-2");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/args.rs");
+    host.send(&format!(
+        "vim -u NONE -i NONE -n -N -c 'syntax on' -c 'set number ruler mouse=a' -R {source}\r"
+    ));
+    host.wait_for("//! The command line");
+    host.send("G");
+    host.wait_for("Bot");
+    assert_same(&host, &viewer, SIZE);
+    let (editor, editor_modes) = (host.screen(), modes(&host));
+
+    host.send(&format!(
+        "{PREFIX}cprintf '\\033[1;31mred\\033[44m blue%s' 7\r"
+    ));
+    host.wait_for("blue7");
+    assert!(!host.screen().alternate_screen());
+    assert!(!host.text().contains("//!"), "{}", host.text());
+    assert_same(&host, &viewer, SIZE);
+    host.wait_gone("This is terminal");
+    let (shell, shell_modes) = (host.screen(), modes(&host));
+    assert_ne!(shell_modes, editor_modes);
+
+    for _ in 0..2 {
+        host.send(&format!("{PREFIX}0"));
+        assert_no_trace(&editor, &host, SIZE, "the shell");
+        assert_eq!(modes(&host), editor_modes);
+        assert_same(&host, &viewer, SIZE);
+        host.send(&format!("{PREFIX}1"));
+        assert_no_trace(&shell, &host, SIZE, "the editor");
+        assert_eq!(modes(&host), shell_modes);
+        assert_same(&host, &viewer, SIZE);
+    }
+    // The editor is one: it scrolls, and what was there before it comes back after it.
+    host.send(&format!("{PREFIX}0gg"));
+    host.wait_for("//! The command line");
+    assert_same(&host, &viewer, SIZE);
+    host.send(":q\r");
+    host.wait_for("beneath-2");
+    assert!(!host.screen().alternate_screen());
+    assert_same(&host, &viewer, SIZE);
+    assert!(!host.text().contains("blue7"), "{}", host.text());
+    host.send("exit\r");
+    host.wait_for("blue7");
+    host.send("exit 3\r");
+    assert_eq!(host.wait_code(), Some(0));
+}
+
+#[test]
+fn the_panel_lists_terminals_and_says_where_something_happens() {
+    let anna = Machine::new();
+    let (mut host, _) = anna.share_shell(&["-q"]);
+    let printer = "mkfifo part; mv part pipe; echo ready; cat pipe; read x; exit 6";
+    anna.run(&["new", "--title", "logs", "--", "sh", "-c", printer]);
+    host.wait_for("Opened terminal 1.");
+    until("the pipe", || anna.path("pipe").exists().then_some(()));
+    host.send(&format!("{PREFIX}1"));
+    host.wait_for("ready");
+    host.send(&format!("{PREFIX}0"));
+    host.wait_gone("ready");
+    host.send(&format!("{PREFIX} "));
+    host.wait_for("terminal  0 ");
+    host.wait_until("what is in each", |screen| {
+        let rows: Vec<String> = screen.rows(0, SIZE.0).collect();
+        let has = |row: &str, what: &str| row.contains("terminal  ") && row.contains(what);
+        rows.iter().any(|row| has(row, "shown here"))
+            && rows
+                .iter()
+                .any(|row| has(row, "1 logs") && !row.contains("new output"))
+    });
+    std::fs::write(anna.path("pipe"), "something\n").unwrap();
+    host.wait_until("what happened in another one", |screen| {
+        let mut rows = screen.rows(0, SIZE.0);
+        rows.any(|row| row.contains("1 logs") && row.contains("running, new output"))
+    });
+    host.send("1");
+    host.wait_for("something");
+    host.wait_gone("r stop typing");
+    host.send(&format!("{PREFIX}0"));
+    host.wait_gone("something");
+    // What ends elsewhere is said.
+    anna.run(&["close", "1"]);
+    host.wait_for("Terminal 1 (logs) was ended by signal");
+    host.send("exit 2\r");
+    assert_eq!(host.wait_code(), Some(2));
+}
+
+#[test]
+fn all_terminals_go_along_to_another_window_of_another_size() {
+    let anna = Machine::new();
+    let (mut host, _) = anna.share_shell(&["-q"]);
+    host.send("echo zero-$((1+1))\r");
+    host.wait_for("zero-2");
+    host.send(&format!("{PREFIX}cecho one-$((1+1))\r"));
+    host.wait_for("one-2");
+    // Who goes and leaves in one breath has gone before they leave.
+    host.send(&format!("{PREFIX}0{PREFIX}1{PREFIX}d"));
+    assert_eq!(host.wait_code(), Some(0));
+    let mut again = Term::start(anna.pillion(&["attach"]), (100, 30));
+    again.wait_for("one-2");
+    again.send("stty size\r");
+    again.wait_for("30 100");
+    again.send(&format!("{PREFIX}0"));
+    again.wait_for("zero-2");
+    again.send("stty size\r");
+    again.wait_for("30 100");
+    again.resize(60, 20);
+    let sized = "until stty size | grep '20 60'; do sleep 0.02; done";
+    again.send(&format!("{PREFIX}1{sized}\r"));
+    again.wait_for("\n20 60");
+    again.send("exit 1\r");
+    again.wait_for("this is terminal 0");
+    again.send("exit 9\r");
+    assert_eq!(again.wait_code(), Some(9));
 }
 
 fn signal(pid: u32, signal: Signal) {

@@ -101,7 +101,7 @@ fn who_knocks_and_is_called_as_anothers_key_is_not_let_in_by_it() {
     let here = one(&anna, &eve, "here");
     assert_eq!(here["right"], "view");
     viewer.wait_for("view only");
-    host.send(&format!("{PREFIX}p"));
+    host.send(&format!("{PREFIX} "));
     host.wait_for("somebody");
     // What a command did is said for a while, by key.
     host.wait_until("nothing to be called so", |screen| {

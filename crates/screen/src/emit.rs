@@ -240,6 +240,37 @@ pub fn emit_resume(
 pub fn emit_moved(screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
     out.push(b'\r');
     out.resize(out.len() + usize::from(screen.size.rows()), b'\n');
+    emit_onto_plain(screen, resume, out);
+    if !screen.title.is_empty() {
+        emit_title(screen, out);
+    }
+}
+
+/// A program comes in place of another one on the terminal that both are shown on, which is in the state that a
+/// shell leaves it in but for what stands on it and for the colours of `palette`: it shows exactly this screen
+/// afterwards and is as the program believes it to be, and its scrollback is what it was.
+pub fn emit_switched(
+    palette: &BTreeMap<u16, [u8; 3]>,
+    screen: &Screen,
+    resume: &Resume,
+    out: &mut Vec<u8>,
+) {
+    emit_palette(palette, &BTreeMap::new(), out);
+    if screen.modes.contains(Modes::ALTERNATE_SCREEN) {
+        // What the other one wrote must not be there when the program goes back.
+        out.extend_from_slice(NEUTRAL);
+        out.extend_from_slice(b"\x1b[H\x1b[2J");
+    }
+    emit_onto_plain(screen, resume, out);
+    emit_title(screen, out);
+}
+
+fn emit_title(screen: &Screen, out: &mut Vec<u8>) {
+    put(out, format_args!("\x1b]2;{}\x1b\\", screen.title));
+}
+
+/// Shows a screen on a terminal in the state that a shell leaves it in.
+fn emit_onto_plain(screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
     let before = Screen::blank(screen.size);
     if screen.modes.contains(Modes::ALTERNATE_SCREEN) {
         out.extend_from_slice(b"\x1b[?1049h");
@@ -255,9 +286,6 @@ pub fn emit_moved(screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
     }
     pen.reset(out);
     emit_palette(&before.palette, &screen.palette, out);
-    if !screen.title.is_empty() {
-        put(out, format_args!("\x1b]2;{}\x1b\\", screen.title));
-    }
     let look = |cursor: &Cursor| (cursor.shape, cursor.blink);
     if look(&before.cursor) != look(&screen.cursor) {
         emit_cursor_look(&screen.cursor, out);

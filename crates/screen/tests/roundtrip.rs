@@ -19,7 +19,7 @@ use data_encoding::BASE64;
 use pillion_screen::{
     Attrs, Cell, Color, Decoder, Encoder, Modes, RowSet, Screen, Size, Style, Terminal, Width,
     Wrap,
-    emit::{Resume, emit_diff, emit_full, emit_moved, emit_rows},
+    emit::{Resume, emit_diff, emit_full, emit_moved, emit_rows, emit_switched},
 };
 use serde_json::{Value, json};
 
@@ -110,6 +110,33 @@ fn moved() -> Vec<Case> {
         case
     };
     SCRIPTS.iter().map(case).collect()
+}
+
+/// Each in place of another one on the same terminal.
+fn switched() -> Vec<Case> {
+    let at = |script: &str| {
+        let mut terminal = Terminal::new(Size::new(40, 10).unwrap());
+        terminal.feed(script.as_bytes());
+        let mut screen = Screen::blank(terminal.size());
+        terminal.capture(&mut screen);
+        (screen, terminal.resume())
+    };
+    let case = |((name, script), (other, before)): (&(&str, &str), &(&str, &str))| {
+        let (screen, resume) = at(script);
+        let mut case = Case::full(format!("{name}, in place of {other}"), &screen);
+        case.bytes = format!("\x1bc{before}\x18").into_bytes();
+        // As `pillion_source` has it.
+        case.bytes.extend_from_slice(
+            b"\x1b[?2026l\x1b7\x1b[?1049l\x1b[?9;1000;1002;1003;1005;1006;1015l\x1b[?1004;2004;2031l\x1b[<99u\x1b[>4m\x1b[?1;66l\x1b>\x1b[?5l\x1b[4l\x1b[?7h\x1b7\x1b[?6l\x1b[r\x1b8\x0f\x1b(B\x1b[0m\x1b[0 q\x1b[?12l\x1b[?25h",
+        );
+        emit_switched(&at(before).0.palette, &screen, &resume, &mut case.bytes);
+        case.wraps = false;
+        case
+    };
+    let others = SCRIPTS.iter().cycle();
+    let next = SCRIPTS.iter().zip(others.clone().skip(1)).map(case);
+    let before = SCRIPTS.iter().zip(others.skip(SCRIPTS.len() - 1));
+    next.chain(before.map(case)).collect()
 }
 
 /// What real programs wrote (`tests/recordings`), on a terminal of 80×24: at several points on the
@@ -249,6 +276,7 @@ fn xterm_shows_the_same_cells() {
     cases.extend(changing(1000..1100));
     cases.extend(repainted(2000..2050));
     cases.extend(moved());
+    cases.extend(switched());
     for (case, shown) in cases.iter().zip(xterm(&cases)) {
         compare(case, &shown);
     }

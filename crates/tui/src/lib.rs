@@ -27,6 +27,6 @@ pub use clipboard::{Multiplexer, clipboard};
 pub use depth::{Depth, DumbTerminal};
 pub use follow::Follow;
 #[cfg(feature = "host")]
-pub use host::{HostAction, HostUi, QrRows, Want};
+pub use host::{HostAction, HostUi, QrRows, TerminalRow, Want, Which};
 pub use prefix::{BadPrefix, Prefix};
 pub use viewer::{Action, UiInput, ViewerUi, ViewerUiConfig};

@@ -299,7 +299,7 @@ fn the_prefix_is_known_in_every_encoding() {
             "up again, for who saw it down"
         );
         assert_eq!(desk.types(b"\x1b[93;5:3u"), []);
-        let refresh = desk.types(b"p");
+        let refresh = desk.types(b" ");
         assert_eq!(refresh, opened());
         assert_eq!(desk.wants(), Some(Want::Panel));
     }
@@ -311,7 +311,7 @@ fn what_a_terminal_answers_while_we_wait_for_a_key_is_the_programs() {
     desk.types(b"\x1d");
     assert_eq!(desk.types(b"\x1b[?62c"), [forward(b"\x1b[?62c")]);
     assert_eq!(desk.types(b"\x1b[I"), [forward(b"\x1b[I")]);
-    assert_eq!(desk.types(b"p"), opened());
+    assert_eq!(desk.types(b" "), opened());
     assert_eq!(
         desk.types(b"\x1b]11;rgb:0/0/0\x1b\\"),
         [forward(b"\x1b]11;rgb:0/0/0\x1b\\")]
@@ -396,7 +396,7 @@ proptest! {
         desk.ui.notice(at(0), HostNotice::RequestGone { id: ParticipantId(3) });
         desk.paint();
         prop_assert_eq!(&everything(&desk.tty), &before, "after a question");
-        desk.types(b"\x1dp");
+        desk.types(b"\x1d ");
         desk.ui.done(at(0), Ok(Reply::Who(vec![status(3, "anna")]).into()));
         desk.paint();
         desk.types(b"q");

@@ -14,7 +14,7 @@ fn the_panel_lists_and_commands() {
     let mut desk = Desk::new(100, 24);
     desk.program("\x1b[3;3Hhello\x1b[?2004h\x1b[1m");
     let before = everything(&desk.tty);
-    assert_eq!(desk.types(b"\x1dp"), opened());
+    assert_eq!(desk.types(b"\x1d "), opened());
     desk.paint();
     let mut asking = status(4, "bob");
     asking.asking = true;
@@ -90,7 +90,7 @@ fn the_panel_lists_and_commands() {
 #[test]
 fn the_panel_keeps_its_choice_when_the_list_changes() {
     let mut desk = Desk::new(100, 24);
-    desk.types(b"\x1dp");
+    desk.types(b"\x1d ");
     desk.ui.done(
         at(0),
         Ok(Reply::Who(vec![status(3, "anna"), status(4, "bob")]).into()),
@@ -108,7 +108,7 @@ fn the_panel_keeps_its_choice_when_the_list_changes() {
 #[test]
 fn what_is_chosen_must_have_been_there_to_be_read() {
     let mut desk = Desk::new(100, 24);
-    desk.types(b"\x1dp");
+    desk.types(b"\x1d ");
     desk.paint();
     desk.later(400);
     desk.ui
@@ -144,7 +144,7 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
 #[test]
 fn questions_are_asked_from_the_panel_and_it_comes_back() {
     let mut desk = Desk::new(100, 24);
-    desk.types(b"\x1dp");
+    desk.types(b"\x1d ");
     desk.asks(3, "anna");
     desk.paint();
     assert!(
@@ -171,7 +171,7 @@ fn questions_are_asked_from_the_panel_and_it_comes_back() {
 #[test]
 fn keys_and_panel_in_one_read_go_where_they_belong() {
     let mut desk = Desk::new(100, 24);
-    let actions = desk.types(b"ls\x1dpqmake\r");
+    let actions = desk.types(b"ls\x1d qmake\r");
     assert_eq!(
         actions,
         [
@@ -199,7 +199,7 @@ fn code() -> QrRows {
 fn with_link(cols: u16, rows: u16) -> Desk {
     let mut desk = Desk::new(cols, rows);
     desk.program("$ make\r\n\x1b[1;31merror\x1b[m\r\n$ ");
-    desk.types(b"\x1dp");
+    desk.types(b"\x1d ");
     desk.paint();
     desk.later(400);
     assert_eq!(desk.types(b"l"), [HostAction::Link]);
@@ -303,7 +303,7 @@ fn the_link_is_ended_after_a_yes_and_questions_come_first() {
 #[test]
 fn a_link_that_comes_when_the_panel_is_gone_is_not_shown() {
     let mut desk = Desk::new(80, 24);
-    desk.types(b"\x1dp");
+    desk.types(b"\x1d ");
     desk.paint();
     desk.later(400);
     assert_eq!(desk.types(b"l"), [HostAction::Link]);
@@ -313,7 +313,7 @@ fn a_link_that_comes_when_the_panel_is_gone_is_not_shown() {
     assert_eq!(desk.wants(), None);
     assert!(desk.paint().is_empty());
     // Nor is one that could draw.
-    desk.types(b"\x1dp");
+    desk.types(b"\x1d ");
     desk.ui.link("https://signal.example/\x1b[2J\u{202e}", None);
     let out = String::from_utf8(desk.paint()).unwrap();
     assert!(
@@ -325,7 +325,7 @@ fn a_link_that_comes_when_the_panel_is_gone_is_not_shown() {
 #[test]
 fn a_code_is_asked_for_and_said() {
     let mut desk = Desk::new(80, 24);
-    desk.types(b"\x1dp");
+    desk.types(b"\x1d ");
     desk.paint();
     desk.later(400);
     assert_eq!(desk.types(b"o"), [HostAction::Code]);
@@ -345,7 +345,7 @@ fn a_code_is_asked_for_and_said() {
 fn every_key_of_the_panel_is_said_at_any_width() {
     for cols in [40, 60, 80, 120] {
         let mut desk = Desk::new(cols, 24);
-        desk.types(b"\x1dp");
+        desk.types(b"\x1d ");
         desk.ui
             .done(at(0), Ok(Reply::Who(vec![status(3, "anna")]).into()));
         desk.paint();

@@ -174,7 +174,7 @@ proptest! {
             desk.ui.remark(at(desk.now), name);
         }
         if opens {
-            desk.types(b"\x1dp");
+            desk.types(b"\x1d ");
             let who = (3u32..).zip(&names).map(|(id, name)| status(id, name));
             desk.ui.done(at(desk.now), Ok(Reply::Who(who.collect()).into()));
         }

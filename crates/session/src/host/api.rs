@@ -419,6 +419,17 @@ pub enum HostNotice {
         /// Its number.
         track: TrackId,
     },
+    /// A terminal's program ended, and others go on.
+    TerminalEnded {
+        /// Its number.
+        track: TrackId,
+        /// What it is called, cleaned.
+        title: String,
+        /// How it ended.
+        state: TrackState,
+        /// What the host's terminal shows instead, with its title, if it showed this one.
+        shows: Option<(TrackId, String)>,
+    },
     /// A team took back the membership of somebody who was here.
     MembershipEnded {
         /// Name, cleaned.

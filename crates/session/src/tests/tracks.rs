@@ -248,6 +248,38 @@ fn the_session_ends_with_its_last_program_by_the_first_ones_code() {
 }
 
 #[test]
+fn the_host_is_told_what_ended_and_what_is_shown_instead() {
+    let (mut world, second, _) = two_terminals();
+    let third = world.opens("third");
+    let ended = |track, title: &str, code, shows| HostNotice::TerminalEnded {
+        track,
+        title: title.to_owned(),
+        state: TrackState::Exited(code),
+        shows,
+    };
+    world.exits_on(third, 3);
+    assert_eq!(world.notices.last(), Some(&ended(third, "third", 3, None)));
+    world.command(verbs::ShowTrack { track: second }).unwrap();
+    // One that ended is not shown: there is nothing to type at.
+    let refused = world.command(verbs::ShowTrack { track: third });
+    assert_eq!(refused, Err(CommandError::TrackEnded(third)));
+    world.exits_on(second, 0);
+    let title = world.host.terminals()[0].title.clone();
+    let shows = Some((TERMINAL, title));
+    assert_eq!(
+        world.notices.last(),
+        Some(&ended(second, "second", 0, shows))
+    );
+    let listed: Vec<(u32, bool)> = world
+        .host
+        .terminals()
+        .iter()
+        .map(|one| (one.id.0, one.shown))
+        .collect();
+    assert_eq!(listed, [(0, true), (1, false), (2, false)]);
+}
+
+#[test]
 fn a_terminal_that_is_being_opened_keeps_the_session() {
     let mut world = World::shared();
     let command = vec!["later".to_owned()];

@@ -15,6 +15,7 @@ mod panel;
 mod question;
 
 use bytes::Bytes;
+use pillion_proto::TrackId;
 use pillion_screen::{
     Attrs, Cell, Modes, RowSet, Screen, Size, Style,
     clean::clean_title,
@@ -42,6 +43,7 @@ use crate::{
 };
 
 pub use page::QrRows;
+pub use panel::TerminalRow;
 
 /// How long after output took a notice away it is drawn again, in microseconds: a program that writes
 /// all the time isn't held up more often, and the notice can still be read.
@@ -83,8 +85,23 @@ pub enum HostAction {
         /// The answer.
         yes: bool,
     },
+    /// Another terminal in the session, and to go there. What follows is for it.
+    Open,
+    /// To go to another of the session's terminals. What follows is for it.
+    Show(Which),
     /// To leave this terminal; the session goes on without one.
     Detach,
+}
+
+/// Which of the session's terminals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The one with the next higher number that runs, or else the first.
+    Next,
+    /// The one with the next lower number that runs, or else the last.
+    Previous,
+    /// This one.
+    Number(TrackId),
 }
 
 /// What the interface wants to do on the host's terminal, which the program draws on too.
@@ -258,6 +275,32 @@ impl HostUi {
             Err(error) => self.tell(now, &words::sentence(&words::refusal(&error))),
         }
         self.touch_panel();
+    }
+
+    /// The session's terminals, while the panel is open ([`HostUi::has_panel`]).
+    pub fn terminals(&mut self, terminals: Vec<TerminalRow>) {
+        if self.panel.list_terminals(terminals) {
+            self.touch_panel();
+        }
+    }
+
+    /// The host's terminal shows another one of the session's now, which is this one.
+    pub fn shows(&mut self, now: Now, track: TrackId, title: &str) {
+        self.notices.place(now, &words::shows(track, title));
+    }
+
+    /// Where to go was asked for, and there is nowhere else.
+    pub fn nowhere_else(&mut self, now: Now) {
+        let text = format!(
+            "There is no other terminal: {prefix} c opens one, and {prefix} Space the panel.",
+            prefix = self.prefix
+        );
+        self.notices.place(now, &text);
+    }
+
+    /// Whether the panel or a question's page is open.
+    pub fn has_panel(&self) -> bool {
+        matches!(self.state, PanelState::Open { .. })
     }
 
     /// Something worth a line for a while.
@@ -455,6 +498,26 @@ impl HostUi {
         self.place = Place::default();
     }
 
+    /// The same terminal is about to show another program: nothing of what was drawn stays there. An open
+    /// panel, or a question, is drawn again over that, and read again.
+    pub fn switched(&mut self, now: Now) {
+        match &mut self.state {
+            PanelState::Open { dirty } => *dirty = true,
+            state => *state = PanelState::Closed,
+        }
+        self.panel.steady = Settled::default();
+        if let Some(page) = &mut self.question {
+            page.whole = Settled::default();
+        }
+        self.shown = None;
+        self.notices.hide(now);
+        self.titled = None;
+        self.alternate = false;
+        self.covered = RowSet::EMPTY;
+        self.unknown = false;
+        self.forget_cursor();
+    }
+
     /// The moment for [`HostUi::paint`] didn't come within a second: title and bell say it. Only
     /// between the program's escape sequences; it may be in a synchronized update.
     pub fn fallback(&mut self, now: Now, screen: &Screen, out: &mut Vec<u8>) {
@@ -528,16 +591,19 @@ impl HostUi {
         self.keys = keys;
     }
 
-    /// A key after the prefix, where no question waited: nothing for Esc, and the panel for any other.
+    /// A key after the prefix, where no question waited: the panel, where it is for nothing else.
     fn command(&mut self, now: Now, key: &Key, actions: &mut Vec<HostAction>) {
         match key.code {
             KeyCode::Esc => {}
-            KeyCode::Char('y' | 'n' | 'Y' | 'N') => {
-                // One that came meanwhile has not been read.
-                if !self.ask_first(false) {
-                    self.notices.remark(now, "Nobody is asking anything.");
-                }
+            // One that came meanwhile has not been read.
+            KeyCode::Char('y' | 'n' | 'Y' | 'N') if self.ask_first(false) => {}
+            KeyCode::Char('y' | 'Y' | 'N') => {
+                self.notices.remark(now, "Nobody is asking anything.");
             }
+            KeyCode::Char('c') => actions.push(HostAction::Open),
+            KeyCode::Char('n') => actions.push(HostAction::Show(Which::Next)),
+            KeyCode::Char('p') => actions.push(HostAction::Show(Which::Previous)),
+            KeyCode::Char(digit @ '0'..='9') => actions.push(HostAction::Show(numbered(digit))),
             KeyCode::Char('d') => actions.push(HostAction::Detach),
             _ => self.open_panel(now, actions),
         }
@@ -622,9 +688,17 @@ impl HostUi {
             Chosen::Answer => {
                 self.ask_first(true);
             }
+            Chosen::Open => self.go(HostAction::Open, actions),
+            Chosen::Show(digit) => self.go(HostAction::Show(numbered(digit)), actions),
             Chosen::Detach => actions.push(HostAction::Detach),
             Chosen::Close => self.state = PanelState::Closing,
         }
+    }
+
+    /// Goes to another terminal from the panel.
+    fn go(&mut self, action: HostAction, actions: &mut Vec<HostAction>) {
+        self.state = PanelState::Closing;
+        actions.push(action);
     }
 
     fn tell(&mut self, now: Now, text: &str) {
@@ -784,6 +858,11 @@ impl HostUi {
             title(&screen.title, out);
         }
     }
+}
+
+/// The terminal that a digit means.
+fn numbered(digit: char) -> Which {
+    Which::Number(TrackId(digit.to_digit(10).unwrap_or(0)))
 }
 
 fn flush(forward: &mut Vec<u8>, actions: &mut Vec<HostAction>) {

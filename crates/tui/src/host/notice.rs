@@ -75,6 +75,8 @@ struct Asked {
 struct Remark {
     text: String,
     seen: Seen,
+    /// It says where one is, which the next one of the kind knows better.
+    of_place: bool,
 }
 
 /// How long something could be read.
@@ -198,6 +200,11 @@ impl Notices {
                 let name = text::name(&name, 24);
                 self.remark(now, &format!("“{name}” came {came} and {whether}."));
             }
+            ended @ HostNotice::TerminalEnded { shows: Some(_), .. } => {
+                if let Some(said) = words::notice(&ended) {
+                    self.place(now, &said);
+                }
+            }
             other => {
                 if let Some(said) = words::notice(&other) {
                     self.remark(now, &said);
@@ -224,6 +231,7 @@ impl Notices {
             self.changes.push_back(Remark {
                 text: clean::clean_title(&format!("A command did this: {what}"), MAX_CHANGE),
                 seen: Seen::new(now),
+                of_place: false,
             });
         } else {
             self.more_changes = self.more_changes.saturating_add(1);
@@ -238,6 +246,21 @@ impl Notices {
         self.remarks.push_back(Remark {
             text: clean::clean_title(said, 200),
             seen: Seen::new(now),
+            of_place: false,
+        });
+    }
+
+    /// Where one is now: before other remarks, and in place of where one was.
+    pub(crate) fn place(&mut self, now: Now, said: &str) {
+        self.remarks.retain(|remark| !remark.of_place);
+        self.remarks
+            .iter_mut()
+            .for_each(|remark| remark.seen.hide(now));
+        self.remarks.truncate(MAX_REMARKS - 1);
+        self.remarks.push_front(Remark {
+            text: clean::clean_title(said, 200),
+            seen: Seen::new(now),
+            of_place: true,
         });
     }
 

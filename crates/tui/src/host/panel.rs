@@ -1,6 +1,6 @@
 //! The panel: who is here, and what can be done about it.
 
-use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights};
+use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights, TrackState};
 use pillion_screen::{Size, clean};
 use pillion_session::{Command, Now, ParticipantStatus, Target, verbs};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     keys::{Key, KeyCode},
-    text,
+    text, words,
 };
 
 /// Widest the panel gets, in columns.
@@ -35,6 +35,10 @@ pub(crate) enum Chosen {
     Link,
     /// A code to say aloud.
     Code,
+    /// Another terminal of the session, which is opened first.
+    Open,
+    /// The terminal that this digit means.
+    Show(char),
     /// To leave the terminal.
     Detach,
     /// To close it.
@@ -49,7 +53,7 @@ struct Sure {
 }
 
 /// The keys of the list.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "↑↓ choose",
     "g let in or type",
     "n refuse (N for good)",
@@ -60,12 +64,57 @@ const KEYS: [&str; 12] = [
     "l link",
     "o code to say aloud",
     "s stop sharing",
+    "t new terminal",
     "d detach",
     "q close",
 ];
 
+/// The one more while there are several terminals.
+const GO: &str = "0–9 go to terminal";
+
+/// One of the session's terminals, for the panel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerminalRow {
+    /// As the session has it.
+    pub status: verbs::TrackStatus,
+    /// It printed something since it was looked at.
+    pub active: bool,
+}
+
+impl TerminalRow {
+    fn runs(&self) -> bool {
+        self.status.state == TrackState::Live
+    }
+
+    /// What there is to know of it beside number and title.
+    fn state(&self) -> String {
+        let said = match (self.status.shown, self.active) {
+            (true, _) => ", shown here",
+            (false, true) => ", new output",
+            (false, false) => "",
+        };
+        format!("{}{said}", words::track_state(self.status.state))
+    }
+
+    /// The same where there is no room.
+    fn short(&self) -> String {
+        let said = match (self.status.shown, self.active) {
+            (true, _) => " (here)".to_owned(),
+            (false, _) if !self.runs() => " (ended)".to_owned(),
+            (false, true) => " (new)".to_owned(),
+            (false, false) => String::new(),
+        };
+        format!(
+            "{} {}{said}",
+            self.status.id,
+            text::label(&self.status.title, 12)
+        )
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Panel {
+    terminals: Vec<TerminalRow>,
     who: Vec<ParticipantStatus>,
     selected: Option<ParticipantId>,
     sure: Option<Sure>,
@@ -88,6 +137,13 @@ impl Panel {
             self.selected = asking.or(self.who.first()).map(|who| who.id);
             self.steady = Settled::default();
         }
+    }
+
+    /// The session's terminals; whether they are others than before.
+    pub(crate) fn list_terminals(&mut self, terminals: Vec<TerminalRow>) -> bool {
+        let differ = self.terminals != terminals;
+        self.terminals = terminals;
+        differ
     }
 
     /// Who may come in.
@@ -160,6 +216,8 @@ impl Panel {
             'q' => Chosen::Close,
             _ if !alone => Chosen::Nothing,
             'd' => Chosen::Detach,
+            't' => Chosen::Open,
+            '0'..='9' if self.terminals.len() > 1 => Chosen::Show(ch),
             'g' | 'm' | 'l' | 'o' if !self.steady.is_settled() => {
                 self.message = "Too soon: read the panel, then press the key.".to_owned();
                 Chosen::Nothing
@@ -270,12 +328,32 @@ impl Panel {
                 None => text::fold(&self.message, inner, 4),
             };
             foot.extend(text::fold(&asked.unwrap_or_default(), inner, 3));
-            foot.extend(text::flow(&KEYS, inner, (rows * 2 / 5).max(3)));
-            let mut lines = self.shown(now, rows.saturating_sub(1 + foot.len()));
+            let mut keys = KEYS.to_vec();
+            if self.terminals.len() > 1 {
+                keys.insert(1, GO);
+            }
+            foot.extend(text::flow(&keys, inner, (rows * 2 / 5).max(3)));
+            let room = rows.saturating_sub(1 + foot.len());
+            let mut lines = self.terminal_lines(inner, room / 2);
+            lines.extend(self.shown(now, room - lines.len()));
             lines.push((String::new(), false));
             lines.extend(foot.into_iter().map(|line| (line, false)));
             lines
         })
+    }
+
+    /// At most so many lines of the terminals, where there are several.
+    fn terminal_lines(&self, cols: usize, room: usize) -> Vec<(String, bool)> {
+        let lines: Vec<String> = match self.terminals.len() {
+            0 | 1 => Vec::new(),
+            count if count <= room => self.terminals.iter().map(terminal_line).collect(),
+            _ => {
+                let short: Vec<String> = self.terminals.iter().map(TerminalRow::short).collect();
+                let short: Vec<&str> = short.iter().map(String::as_str).collect();
+                text::flow(&short, cols, room)
+            }
+        };
+        lines.into_iter().map(|line| (line, false)).collect()
     }
 
     /// So many lines of the list, the chosen one among them.
@@ -338,6 +416,16 @@ pub(crate) struct Drawn {
     pub(crate) lines: Vec<(String, bool)>,
     /// Where a QR code goes over them: column and row.
     pub(crate) qr: Option<(u16, u16)>,
+}
+
+fn terminal_line(row: &TerminalRow) -> String {
+    let title = text::label(&row.status.title, 24);
+    let fill = " ".repeat(24 - text::width(&title).min(24));
+    format!(
+        "terminal {:>2} {title}{fill}  {}",
+        row.status.id.0,
+        row.state()
+    )
 }
 
 fn line(now: Now, who: &ParticipantStatus) -> String {

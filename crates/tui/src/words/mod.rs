@@ -18,7 +18,7 @@ pub use question::{offer, statement, unverified, who_line};
 pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
 pub(crate) use terminal::terminal;
-pub use terminal::{lines_of, no_such_terminal, terminal_ended, terminal_gone, track_state};
+pub use terminal::{lines_of, no_such_terminal, shows, terminal_ended, terminal_gone, track_state};
 
 use pillion_session::SubjectLabel;
 

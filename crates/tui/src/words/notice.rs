@@ -1,8 +1,9 @@
 //! What the person at the host's terminal is told.
 
+use pillion_proto::TrackState;
 use pillion_session::{Change, HostNotice};
 
-use super::{done, refusal, shortfall, statement};
+use super::{done, refusal, shortfall, statement, track_state};
 
 /// A notice that is a sentence and nothing more; `None` for those that are drawn in another way.
 pub fn notice(notice: &HostNotice) -> Option<String> {
@@ -33,6 +34,23 @@ pub fn notice(notice: &HostNotice) -> Option<String> {
         ),
         HostNotice::TerminalOpened { name, track, .. } => {
             format!("“{name}” opened terminal {track}.")
+        }
+        HostNotice::TerminalEnded {
+            track,
+            title,
+            state,
+            shows,
+        } => {
+            let how = match state {
+                TrackState::Exited(code) => format!("ended with code {code}"),
+                TrackState::Killed(signal) => format!("was ended by signal {signal}"),
+                state => track_state(*state),
+            };
+            let ended = format!("Terminal {track} ({title}) {how}");
+            match shows {
+                Some((next, title)) => format!("{ended}; this is terminal {next} ({title})."),
+                None => format!("{ended}."),
+            }
         }
         HostNotice::MembershipEnded { name } => {
             format!("“{name}” is out of their team, which took the membership back.")

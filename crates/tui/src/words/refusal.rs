@@ -157,6 +157,11 @@ pub fn refusal(error: &CommandError) -> String {
             return format!("the session has no terminal {track}; `pillion ls SESSION` lists them");
         }
         CommandError::NotATerminal(track) => return format!("{track} is not a terminal"),
+        CommandError::TrackEnded(track) => {
+            return format!(
+                "the program of terminal {track} has ended; `pillion export` has what it printed"
+            );
+        }
         CommandError::Shown(track) => {
             return format!(
                 "your terminal shows {track}, and there is no other one to show; open one first (`pillion new`)"

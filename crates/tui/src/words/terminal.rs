@@ -25,6 +25,11 @@ pub fn lines_of(track: TrackId, title: &str) -> String {
     )
 }
 
+/// The host's terminal shows another of the session's terminals.
+pub fn shows(track: TrackId, title: &str) -> String {
+    format!("This is terminal {track} ({title}).")
+}
+
 /// A terminal is not there any more.
 pub fn terminal_gone(track: TrackId) -> String {
     format!("Terminal {track} is no longer there.")

@@ -246,6 +246,9 @@ impl Host {
     /// The host looks at another terminal.
     pub(in crate::host) fn show_track(&mut self, id: TrackId) -> Result<(), CommandError> {
         match self.tracks.get(id).map(Track::kind) {
+            Some(TrackKind::Terminal) if self.tracks.live(id).is_none() => {
+                Err(CommandError::TrackEnded(id))
+            }
             Some(TrackKind::Terminal) => {
                 self.show(id);
                 Ok(())
@@ -257,35 +260,49 @@ impl Host {
 
     /// `pillion ls SESSION`: every track that is or was there, as far as that is remembered.
     pub(in crate::host) fn list_tracks(&self) -> Vec<TrackStatus> {
-        let opener_name = |opener: ParticipantId| match opener {
-            HOST => self.names.host.clone(),
-            opener => self.name_of(opener),
-        };
         let closed = self.tracks.closed.iter().map(|closed| TrackStatus {
             id: closed.id,
             kind: closed.kind,
             title: closed.title.clone(),
             state: closed.state,
             opener: closed.opener,
-            opener_name: opener_name(closed.opener),
+            opener_name: self.opener_name(closed.opener),
             size: None,
             shown: false,
             viewers: 0,
         });
-        let here = self.tracks.iter().map(|track| TrackStatus {
+        let here = self.tracks.iter().map(|track| self.track_status(track));
+        let mut all: Vec<TrackStatus> = closed.chain(here).collect();
+        all.sort_by_key(|track| track.id);
+        all
+    }
+
+    /// The terminals that can be looked at, by number.
+    pub fn terminals(&self) -> Vec<TrackStatus> {
+        let all = self.tracks.iter();
+        let terminals = all.filter(|track| track.kind() == TrackKind::Terminal);
+        terminals.map(|track| self.track_status(track)).collect()
+    }
+
+    fn track_status(&self, track: &Track) -> TrackStatus {
+        TrackStatus {
             id: track.id,
             kind: track.kind(),
             title: track.title(),
             state: track.state,
             opener: track.opener,
-            opener_name: opener_name(track.opener),
+            opener_name: self.opener_name(track.opener),
             size: Some(track.size()),
             shown: track.id == self.tracks.shown(),
             viewers: u32::try_from(track.lanes.len()).unwrap_or(u32::MAX),
-        });
-        let mut all: Vec<TrackStatus> = closed.chain(here).collect();
-        all.sort_by_key(|track| track.id);
-        all
+        }
+    }
+
+    fn opener_name(&self, opener: ParticipantId) -> String {
+        match opener {
+            HOST => self.names.host.clone(),
+            opener => self.name_of(opener),
+        }
     }
 
     /// A program ended: its last words are shown, and what it did not read never will be. With the last
@@ -313,10 +330,23 @@ impl Host {
         }
         self.drop_unwritten(id, "the program has ended");
         self.log_event(&AuditEvent::TrackEnded { track: id, why });
-        if id == self.tracks.shown() {
+        let was_shown = id == self.tracks.shown();
+        if was_shown {
             self.show_another();
         }
         let shown = self.tracks.shown();
+        let next = self.tracks.live(shown).filter(|_| was_shown);
+        let shows = next.map(|track| (track.id, track.title()));
+        let ended = self.tracks.get(id);
+        let terminal = ended.filter(|track| track.kind() == TrackKind::Terminal);
+        if let Some(title) = terminal.map(Track::title) {
+            self.notice(HostNotice::TerminalEnded {
+                track: id,
+                title,
+                state,
+                shows,
+            });
+        }
         while self.tracks.ended.len() > MAX_ENDED
             && let Some(oldest) = self.tracks.ended.iter().find(|id| **id != shown).copied()
         {

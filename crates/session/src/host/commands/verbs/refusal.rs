@@ -123,6 +123,8 @@ pub enum CommandError {
     NotTheirs(TrackId),
     /// The session has ended: no program runs in it.
     SessionEnded,
+    /// Its program has ended, and only those that run are shown.
+    TrackEnded(TrackId),
 }
 
 impl CommandError {
