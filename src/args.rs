@@ -55,7 +55,7 @@ Exit codes:
   1    it did not work; the message says why and what to do
   2    the command line is wrong
   3    the host refused: a wrong, expired or replaced ticket or token, or you are blocked
-  4    no such session, or nobody by that name
+  4    no such session or terminal, or nobody by that name
   5    the session could not be reached (join --text, which does not wait), or the link service not
   126  the program to share could not be run
   127  the program to share was not found

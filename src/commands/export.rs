@@ -22,6 +22,7 @@ use pillion::{
 pub const EXAMPLES: &str = "\
 Examples:
   pillion export 7f3a91c204 --format txt > session.txt
+  pillion export 7f3a91c204 --terminal all > session.txt
   pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast";
 
 /// Flags of `export`.
@@ -35,9 +36,10 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value_t = ExportFormat::Txt)]
     pub format: ExportFormat,
 
-    /// Only this terminal, by its number; for a recording the one the session began with, by default.
-    #[arg(long, value_name = "N|all", default_value = "all")]
-    pub terminal: ExportedTerminal,
+    /// Which terminal, by its number in `pillion ls SESSION`, or "all" for every one as text; the one the
+    /// session began with, by default.
+    #[arg(long, value_name = "N|all")]
+    pub terminal: Option<ExportedTerminal>,
 
     /// Write to FILE instead of standard output.
     #[arg(short, long, value_name = "FILE")]
@@ -78,6 +80,12 @@ pub enum ExportFormat {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
+    if args.format == ExportFormat::Cast && args.terminal == Some(ExportedTerminal::All) {
+        anyhow::bail!(
+            "a recording shows one terminal: export each by its number (--terminal N), or all of them as text \
+             (--format txt)"
+        );
+    }
     let session = select::any(paths, args.session.as_deref())?;
     if session.state == SessionState::Live {
         control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
@@ -100,12 +108,29 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
 
 fn write(reader: &SessionReader, args: &ExportArgs, out: &mut impl Write) -> Result<()> {
     let only = match args.terminal {
-        ExportedTerminal::All => None,
-        ExportedTerminal::One(track) => Some(track),
+        Some(ExportedTerminal::All) => None,
+        Some(ExportedTerminal::One(track)) => Some(track),
+        None => Some(export::MAIN),
     };
     match args.format {
         ExportFormat::Txt => export::text(reader, only, out)?,
-        ExportFormat::Cast => export::cast(reader, only.unwrap_or_default(), out)?,
+        ExportFormat::Cast => export::cast(reader, only.unwrap_or(export::MAIN), out)?,
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    let left_out = match args.terminal {
+        None => export::left_out(reader, export::MAIN),
+        Some(_) => Vec::new(),
+    };
+    if !left_out.is_empty() {
+        let more = match args.format {
+            ExportFormat::Txt => "--terminal N or --terminal all exports them",
+            ExportFormat::Cast => "--terminal N exports one of them",
+        };
+        pillion::say!(
+            "pillion: only terminal {} was exported; the session has others as well: {}. {more}",
+            export::MAIN,
+            left_out.join(", ")
+        );
+    }
+    Ok(())
 }

@@ -18,7 +18,7 @@ use pillion::{
     },
     people::{Name, NotAName},
     proto::{
-        GrantToken, LinkUrl, Ticket,
+        GrantToken, LinkUrl, Ticket, TrackId,
         limits::{MAX_NAME, MAX_TICKET_CHARS},
     },
     screen::clean::clean_name,
@@ -44,6 +44,8 @@ Examples:
   pillion join TICKET --as ssh          prove who you are with your SSH key (ssh-agent)
   pillion join TICKET --as email        by signing in with your e-mail address
   pillion join TICKET --text            print the screen once and exit, no terminal needed
+  pillion join TICKET --text --terminal 2
+                                        the same of a terminal that the host doesn't look at
   pillion join TICKET --follow          print new lines as they come, until the session ends";
 
 /// Flags of `join`.
@@ -82,6 +84,10 @@ pub struct JoinArgs {
     /// Print new lines as they come, until the session ends.
     #[arg(long)]
     pub follow: bool,
+
+    /// Look at this terminal, by its number in `pillion ls SESSION`; at what the host looks at, by default.
+    #[arg(long, value_name = "N")]
+    pub terminal: Option<u32>,
 
     /// A relay's URL, "none", or "default".
     #[arg(long, value_name = "URL|none|default")]
@@ -144,6 +150,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         identity,
         name,
         read_only: args.read_only,
+        terminal: args.terminal.map(TrackId),
         relay: args.relay.unwrap_or_else(|| config.relay()),
         net,
         inside: inside(),
@@ -170,6 +177,10 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         Outcome::Refused(text) => {
             pillion::say!("pillion: {text}");
             exit::REFUSED
+        }
+        Outcome::NoTerminal(text) => {
+            pillion::say!("pillion: {text}");
+            exit::NOT_FOUND
         }
         Outcome::Unreachable(text) => {
             pillion::say!("pillion: {text}");

@@ -6,12 +6,13 @@ use pillion::{
     clock,
     identity::devices::{Running, Seen, silence},
     people::plain_name,
-    proto::{TrackKind, TrackState},
+    proto::TrackKind,
     screen::clean::clean_title,
     session::{Reply, SessionStatus, TerminalStatus, verbs},
     sessions::control,
     settings::{config::Config, paths::Paths},
     store::{SessionState, SessionSummary, list},
+    tui::words::track_state,
 };
 
 /// Flags of `ls`.
@@ -113,15 +114,6 @@ fn kind(kind: TrackKind) -> &'static str {
         TrackKind::Log => "log",
         TrackKind::State => "state",
         TrackKind::Unknown(_) => "unknown",
-    }
-}
-
-fn track_state(state: TrackState) -> String {
-    match state {
-        TrackState::Live => "running".to_owned(),
-        TrackState::Exited(code) => format!("ended with {code}"),
-        TrackState::Killed(signal) => format!("ended by signal {signal}"),
-        TrackState::Unknown(_) => "unknown".to_owned(),
     }
 }
 

@@ -49,7 +49,7 @@ use pillion::{
 pub mod exit {
     /// The host refused.
     pub const REFUSED: u8 = 3;
-    /// No such session or person.
+    /// No such session, person or terminal.
     pub const NOT_FOUND: u8 = 4;
     /// The session could not be reached.
     pub const UNREACHABLE: u8 = 5;

@@ -218,11 +218,7 @@ impl Entry {
             let proof = self.text("proof");
             proof.map_or_else(String::new, |proof| format!(", by {proof}")) + &self.claims()
         };
-        let right = || {
-            self.text("right")
-                .or_else(|| self.text("rights"))
-                .unwrap_or_default()
-        };
+        let right = || self.text("rights").unwrap_or_default();
         let said = match self.event.as_str() {
             "joined" => (self.person(), format!("joined{}", by_proof())),
             "left" => (self.person(), "left".to_owned()),
@@ -419,6 +415,18 @@ mod tests {
         rows.iter()
             .map(|row| format!("{}: {}", row.who, row.what))
             .collect()
+    }
+
+    #[test]
+    fn everything_that_a_session_logs_is_said_in_words() {
+        let golden = include_str!("../../crates/session/tests/audit.golden");
+        for line in golden.lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let name = event["event"].as_str().unwrap().to_owned();
+            // What is no event of a known name is said as it stands in the log.
+            let said = lines(&[event]).concat();
+            assert!(!said.contains('{') || name == "command", "{name}: {said}");
+        }
     }
 
     #[test]

@@ -57,8 +57,32 @@ pub fn text(reader: &SessionReader, only: Option<TrackId>, out: &mut impl Write)
     Ok(())
 }
 
-/// The program that a run begins with.
-const MAIN: TrackId = TrackId(0);
+/// The terminal that a run begins with.
+pub const MAIN: TrackId = TrackId(0);
+
+/// The most tracks that are named in one sentence.
+const MAX_NAMED: usize = 8;
+
+/// What there is beside a track, by number and title, each once.
+pub fn left_out(reader: &SessionReader, exported: TrackId) -> Vec<String> {
+    let tracks = recording::tracks(reader).into_iter();
+    let others: BTreeMap<TrackId, String> = tracks
+        .filter(|track| track.track != exported)
+        .map(|track| (track.track, clean_title(&track.title, MAX_TITLE)))
+        .collect();
+    let count = others.len();
+    let named = others.into_iter().take(MAX_NAMED);
+    let mut named: Vec<String> = named
+        .map(|(id, title)| match title.is_empty() {
+            true => id.to_string(),
+            false => format!("{id} ({title})"),
+        })
+        .collect();
+    if count > MAX_NAMED {
+        named.push(format!("{} more", count - MAX_NAMED));
+    }
+    named
+}
 
 /// Longest title that is written, in characters.
 const MAX_TITLE: usize = 64;
@@ -78,7 +102,8 @@ fn chosen(reader: &SessionReader, only: Option<TrackId>) -> Result<Vec<RecordedT
     if let Some(only) = only {
         let there: Vec<String> = tracks.iter().map(|one| one.track.to_string()).collect();
         tracks.retain(|track| track.track == only);
-        if tracks.is_empty() {
+        // Nothing was recorded of a session that was never shared.
+        if tracks.is_empty() && !(there.is_empty() && only == MAIN) {
             anyhow::bail!(
                 "this session has no terminal {only}; it has {}",
                 there.join(", ")

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey, UnixMillis};
 use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resolver};
-use pillion_proto::{GrantToken, JoinId, Ticket};
+use pillion_proto::{GrantToken, JoinId, Ticket, TrackId, TrackKind, TrackState};
 use pillion_screen::Size;
 use pillion_session::{
     HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
@@ -38,6 +38,9 @@ use crate::{
 /// How long a terminal may take what gives it back.
 const LAST_DRAWING: Duration = Duration::from_millis(200);
 
+/// So long after a terminal ended nothing may have come of it, in microseconds, for all of it to be here.
+const LAST_WORDS_US: u64 = 500_000;
+
 /// Whom to join, and as whom.
 pub struct Options {
     /// The ticket.
@@ -56,6 +59,8 @@ pub struct Options {
     pub name: String,
     /// Never send input.
     pub read_only: bool,
+    /// The terminal to look at; what the host looks at, by default.
+    pub terminal: Option<TrackId>,
     /// How to reach the host.
     pub relay: RelayChoice,
     /// The rest of the network's options.
@@ -73,6 +78,8 @@ pub enum Outcome {
     Ended(String),
     /// The host refused; why.
     Refused(String),
+    /// The session has no such terminal; what it has.
+    NoTerminal(String),
     /// The host could not be reached; why.
     Unreachable(String),
     /// A signal asked for it, or the terminal went, which is the same as a hang-up.
@@ -93,6 +100,8 @@ pub struct ViewerLoop {
     renewing: Renewing,
     /// The next connection waits for claims that are made again.
     connecting: bool,
+    /// The terminal to look at, of which is not known yet whether it is there.
+    sought: Option<TrackId>,
     /// What could not be made again, and what to do; empty if all could.
     unrenewed: String,
 }
@@ -133,7 +142,7 @@ impl ViewerLoop {
             grants.push((token.grant.into(), Some(SecretKey::from_bytes(&token.link))));
         }
         let clock = Clock::start();
-        let viewer = Viewer::new(
+        let mut viewer = Viewer::new(
             ViewerConfig {
                 identity: options.identity.public(),
                 session,
@@ -148,8 +157,11 @@ impl ViewerLoop {
             },
             clock.now(),
         );
+        let chosen = options.terminal.into_iter().collect();
+        viewer.handle(clock.now(), ViewerInput::Look(chosen));
         Ok(ViewerLoop {
             clock,
+            sought: options.terminal,
             viewer,
             identity: options.identity,
             net,
@@ -166,6 +178,18 @@ impl ViewerLoop {
         self.viewer.view()
     }
 
+    /// Why there is nothing to look at, once the host has said which terminals there are.
+    fn seek(&mut self) -> Option<Outcome> {
+        let view = self.viewer.view();
+        let sought = self.sought.filter(|_| view.you.is_some())?;
+        self.sought = None;
+        let terminals = view.tracks.iter();
+        let terminals = terminals.filter(|info| info.kind == TrackKind::Terminal);
+        let there: Vec<TrackId> = terminals.map(|info| info.id).collect();
+        let is_there = there.contains(&sought);
+        (!is_there).then(|| Outcome::NoTerminal(words::no_such_terminal(sought, &there)))
+    }
+
     /// Prints the screen as it is now, as text.
     ///
     /// # Errors
@@ -176,7 +200,7 @@ impl ViewerLoop {
         let mut text = None;
         let outcome = loop {
             let news = self.drain();
-            if let Some(ended) = news.ended {
+            if let Some(ended) = news.ended.or_else(|| self.seek()) {
                 break ended;
             }
             if let (Phase::Live | Phase::Stalled { .. }, Some(screen)) =
@@ -253,8 +277,14 @@ impl ViewerLoop {
         let mut follow = Follow::new();
         let mut out = String::new();
         let mut told = String::new();
+        let only = self.sought;
+        let mut shown = None;
+        let mut last = LastWords::default();
         loop {
             let news = self.drain();
+            if let Some(none) = self.seek() {
+                return Ok((none, out));
+            }
             for said in &news.aside {
                 crate::say!("pillion: {said}");
             }
@@ -276,15 +306,16 @@ impl ViewerLoop {
                 Phase::Live => told.clear(),
                 _ => {}
             }
+            let view = self.viewer.view();
+            if view.tracks.len() > 1 && view.screen.is_some() && shown != Some(view.track.0) {
+                shown = Some(view.track.0);
+                if only.is_none() {
+                    let said = words::lines_of(view.track.0, title(view, view.track.0));
+                    crate::say!("pillion: {said}");
+                }
+            }
             if let Some(ended) = news.ended {
-                if let Some(screen) = &self.view().screen {
-                    follow.finish(screen, &mut out);
-                }
-                if follow.missed() > 0 {
-                    let missed = follow.missed();
-                    crate::say!("pillion: {missed} lines could not be had from the host");
-                }
-                return Ok((ended, out));
+                return Ok((ended, self.last_lines(follow, only, out)));
             }
             printer.print(&mut out);
             // Who reads slowly is asked for no more than that; and without a connection nobody answers.
@@ -296,8 +327,15 @@ impl ViewerLoop {
                 self.tell(ViewerInput::WantHistory { from, count });
                 continue;
             }
+            if let Some(only) = only {
+                let is_busy = follow.is_asking() || !out.is_empty();
+                let (now, view) = (self.clock.now().mono_us, self.viewer.view());
+                if let Some(ended) = last.of(now, view, only, is_busy) {
+                    return Ok((ended, self.last_lines(follow, Some(only), out)));
+                }
+            }
             let waits = !out.is_empty();
-            let woken = self.next(None, async {
+            let woken = self.next(last.wake_at, async {
                 tokio::select! {
                     biased;
                     signal = signals.next() => Woken::Signal(signal),
@@ -310,6 +348,20 @@ impl ViewerLoop {
                 Some(Woken::Printing(Printing::HasRoom)) | None => {}
             }
         }
+    }
+
+    /// Adds what is left on the screen, if it is of the terminal that was to be followed.
+    fn last_lines(&self, mut follow: Follow, only: Option<TrackId>, mut out: String) -> String {
+        let view = self.view();
+        let is_other = only.is_some_and(|only| only != view.track.0);
+        if let Some(screen) = view.screen.as_ref().filter(|_| !is_other) {
+            follow.finish(screen, &mut out);
+        }
+        if follow.missed() > 0 {
+            let missed = follow.missed();
+            crate::say!("pillion: {missed} lines could not be had from the host");
+        }
+        out
     }
 
     /// Shows the session full-screen.
@@ -365,8 +417,12 @@ impl ViewerLoop {
         let mut bytes = Vec::new();
         loop {
             let news = self.drain();
+            if let Some(none) = self.seek() {
+                return none;
+            }
             let now = self.clock.now();
-            let mut actions = Vec::new();
+            // What came may ask for something without a key.
+            let mut actions = ui.handle(now, self.viewer.view(), UiInput::Tick);
             for said in news.said.iter().chain(&news.aside) {
                 actions.extend(ui.handle(now, self.viewer.view(), UiInput::Said(said)));
             }
@@ -444,6 +500,12 @@ impl ViewerLoop {
                 Action::WantHistory { from, count } => {
                     self.tell(ViewerInput::WantHistory { from, count });
                 }
+                Action::Look(track) => {
+                    self.tell(ViewerInput::Look(track.into_iter().collect()));
+                }
+                Action::OpenTerminal => self.tell(ViewerInput::OpenTerminal {
+                    title: String::new(),
+                }),
                 Action::Command(what) => self.tell(ViewerInput::Command(what)),
                 Action::Leave => return Leaving::Yes,
             }
@@ -555,6 +617,46 @@ impl ViewerLoop {
         self.tell(ViewerInput::Leave);
         self.send();
         self.net.close().await;
+    }
+}
+
+/// What a track is called, as it came.
+fn title(view: &View, track: TrackId) -> &str {
+    let info = view.tracks.iter().find(|info| info.id == track);
+    info.map_or("", |info| info.title.as_str())
+}
+
+/// Waits for the rest of a terminal that ended: how it stands is told beside its frames, and may overtake
+/// them.
+#[derive(Default)]
+struct LastWords {
+    /// The newest frame since it ended, and when it was seen first.
+    newest: Option<(u64, u64)>,
+    wake_at: Option<u64>,
+}
+
+impl LastWords {
+    /// How following `only` ended, if it did.
+    fn of(&mut self, now_us: u64, view: &View, only: TrackId, is_busy: bool) -> Option<Outcome> {
+        self.wake_at = None;
+        if view.you.is_some() && view.chosen != Some(only) {
+            return Some(Outcome::Ended(words::terminal_gone(only)));
+        }
+        let (shown, state) = view.track;
+        let is_over = matches!(state, TrackState::Exited(_) | TrackState::Killed(_));
+        if shown != only || !is_over || view.phase != Phase::Live {
+            self.newest = None;
+            return None;
+        }
+        let same = self.newest.filter(|(frame, _)| *frame == view.frame);
+        let (frame, since_us) = same.unwrap_or((view.frame, now_us));
+        self.newest = Some((frame, since_us));
+        let quiet_at_us = since_us.saturating_add(LAST_WORDS_US);
+        if now_us < quiet_at_us {
+            self.wake_at = Some(quiet_at_us);
+            return None;
+        }
+        (!is_busy).then(|| Outcome::Ended(words::terminal_ended(only, title(view, only), state)))
     }
 }
 

@@ -171,6 +171,7 @@ fn come_as(ticket: &str, team: &TeamKey, member: &str, seed: u8) -> Outcome {
         identity,
         name: format!("person {seed}"),
         read_only: false,
+        terminal: None,
         relay: RelayChoice::None,
         net: NetOptions::default(),
         inside: Vec::<PublicKey>::new(),

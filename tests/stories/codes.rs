@@ -65,6 +65,7 @@ async fn come_with(ticket: &Ticket, endpoint: Option<SecretKey>, seed: u8) -> Ou
         identity: SecretKey::from_bytes(&[seed; 32]),
         name: format!("person {seed}"),
         read_only: false,
+        terminal: None,
         relay: RelayChoice::None,
         net: NetOptions::default(),
         inside: Vec::new(),

@@ -1,6 +1,8 @@
 //! Several terminals in one session.
 
-use crate::harness::{Machine, SIZE, until};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Machine, PREFIX, SIZE, Term, VIEWER, until};
 
 #[test]
 fn another_terminal_takes_the_place_of_one_that_ends_and_the_exit_code_is_the_first_ones() {
@@ -36,7 +38,18 @@ fn another_terminal_takes_the_place_of_one_that_ends_and_the_exit_code_is_the_fi
     assert_eq!(host.wait_code(), Some(7));
     viewer.wait_raw("ended with code 7");
 
-    let text = anna.run(&["export", &session]);
+    let output = anna.output(&["export", &session]);
+    let (text, said) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains("on the first") && !text.contains("read typed"),
+        "{text}"
+    );
+    assert!(
+        said.contains("has others as well: 1 (logs). --terminal N"),
+        "{said}"
+    );
+    let text = anna.run(&["export", &session, "--terminal", "all"]);
     assert!(text.contains("on the first"), "{text}");
     assert!(text.contains("[terminal 1: logs]"), "{text}");
     assert!(text.contains("read typed"), "{text}");
@@ -45,6 +58,17 @@ fn another_terminal_takes_the_place_of_one_that_ends_and_the_exit_code_is_the_fi
         !text.contains("on the first") && text.contains("read typed"),
         "{text}"
     );
+    let said = anna.fails(1, &["export", &session, "--terminal", "7"]);
+    assert!(said.contains("no terminal 7; it has 0, 1"), "{said}");
+
+    let cast = ["export", &session, "--format", "cast", "--terminal"];
+    let recorded = anna.run(&[&cast[..], &["1"]].concat());
+    assert!(recorded.contains("read typed"), "{recorded}");
+    let said = anna.fails(1, &[&cast[..], &["all"]].concat());
+    assert!(said.contains("export each by its number"), "{said}");
+    let output = anna.output(&cast[..4]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--terminal N exports one"), "{said}");
 }
 
 #[test]
@@ -65,4 +89,154 @@ fn a_terminal_is_closed_and_one_that_does_not_start_says_why() {
     assert!(said.contains("has no terminal 9"), "{said}");
     host.send("\r");
     assert_eq!(host.wait_code(), Some(0));
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
+}
+
+/// Two terminals that print without an end, and one that says what it reads; the host looks at the first.
+fn two_floods(anna: &Machine) -> (Term, String) {
+    let first = "yes flood-zero & read x; kill $!; exit 7";
+    let (host, ticket) = anna.share(SIZE, &["--", "sh", "-c", first]);
+    host.wait_for("flood-zero");
+    anna.run(&["new", "--title", "floods", "--", "yes", "flood-one"]);
+    let reads = "echo on two; while read x; do echo got $x; done";
+    anna.run(&["new", "--title", "reads", "--", "sh", "-c", reads]);
+    (host, ticket)
+}
+
+#[test]
+fn a_viewer_goes_among_three_terminals_while_two_flood() {
+    let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
+    let (mut host, ticket) = two_floods(&anna);
+    let token = anna.run(&["grant", "--link", "--edit"]);
+    let args = ["--name", "bert", "--grant", token.trim()];
+    let mut viewer = bert.join(VIEWER, &ticket, &args);
+    viewer.wait_for("flood-zero");
+    viewer.send(&format!("{PREFIX}t"));
+    viewer.wait_for("Terminals (3), following the host");
+    viewer.send("1");
+    viewer.wait_for("flood-one");
+    viewer.wait_gone("flood-zero");
+    viewer.send(&format!("{PREFIX}0"));
+    viewer.wait_for("flood-zero");
+    viewer.wait_gone("flood-one");
+    viewer.send(&format!("{PREFIX}2"));
+    viewer.wait_for("on two");
+    viewer.wait_gone("flood-zero");
+    viewer.send("one\r");
+    viewer.wait_for("got one");
+    viewer.wait_for("2 reads");
+    viewer.wait_for("active: 0, 1");
+
+    // The list says the same, and the arrows lead to each.
+    viewer.send(&format!("{PREFIX}t"));
+    viewer.wait_for(">  2 reads, running, you");
+    viewer.wait_for("1 floods, running, active");
+    viewer.send("\x1b[A");
+    viewer.wait_for(">  1 floods");
+    viewer.send("\r");
+    viewer.wait_for("flood-one");
+    // What is typed right behind the key is for that terminal.
+    viewer.send(&format!("{PREFIX}2two\r"));
+    viewer.wait_for("got two");
+
+    // One who comes later sees what the host looks at.
+    let mut late = carl.join(VIEWER, &ticket, &["--name", "carl"]);
+    late.wait_for("flood-zero");
+    late.send(&format!("{PREFIX}c"));
+    late.wait_for("You can't open terminals");
+    late.send(&format!("{PREFIX}9"));
+    late.wait_for("no terminal 9; it has 0, 1 and 2.");
+    let there = carl.join_piped(&ticket, &["--text", "--terminal", "2"]);
+    let there = String::from_utf8(there.wait().stdout).unwrap();
+    assert!(there.contains("got two"), "{there}");
+
+    // Cut off, and back to the same one.
+    signal(host.session_pid(), Signal::STOP);
+    viewer.wait_for("connecting (try");
+    signal(host.session_pid(), Signal::CONT);
+    viewer.send("three\r");
+    viewer.wait_for("got three");
+    viewer.wait_for("2 reads");
+
+    anna.run(&["close", "2"]);
+    viewer.wait_for("2 reads was ended by signal");
+    viewer.wait_for("flood-zero");
+    viewer.send(&format!("{PREFIX}t"));
+    viewer.wait_for(", following the host");
+    anna.run(&["close", "1"]);
+    host.send("\r");
+    assert_eq!(host.wait_code(), Some(7));
+    assert_eq!(viewer.wait_code(), Some(0));
+    assert_eq!(late.wait_code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_is_not_there_is_refused_in_words() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_host, ticket) = anna.share(SIZE, &["--", "sh", "-c", "echo ready; read x"]);
+    anna.run(&["new", "--", "sh", "-c", "read x"]);
+    for way in ["--text", "--follow"] {
+        let viewer = bert.join_piped(&ticket, &[way, "--terminal", "7"]);
+        let output = viewer.wait();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(said.contains("no terminal 7; it has 0 and 1."), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+    let mut viewer = bert.join(VIEWER, &ticket, &["--terminal", "7"]);
+    assert_eq!(viewer.wait_code(), Some(4));
+    viewer.wait_raw("no terminal 7");
+}
+
+#[test]
+fn following_a_terminal_ends_with_it_and_lacks_no_line() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share(SIZE, &["--", "sh", "-c", "echo ready; read x"]);
+    let go = anna.path("go");
+    let prints = format!(
+        "echo first; until test -e {}; do sleep 0.05; done; seq -f line-%.0f 3000; exit 3",
+        go.display()
+    );
+    anna.run(&["new", "--title", "lines", "--", "sh", "-c", &prints]);
+    let viewer = bert.join_piped(&ticket, &["--follow", "--terminal", "1"]);
+    let session = anna.session()["session"].as_str().unwrap().to_owned();
+    until("the viewer to look", || {
+        let listed = anna.run(&["ls", &session, "--json"]);
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        (listed[1]["viewers"] == 1).then_some(())
+    });
+    std::fs::write(&go, "").unwrap();
+    let output = viewer.wait();
+    let (printed, said) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 lines ended with code 3."), "{said}");
+    let lines = (1..=3000).map(|number| format!("line-{number}"));
+    let expected: Vec<String> = std::iter::once("first".to_owned()).chain(lines).collect();
+    let printed = String::from_utf8(printed).unwrap();
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{said}");
+    host.send("\r");
+    assert_eq!(host.wait_code(), Some(0));
+}
+
+#[test]
+fn who_may_open_terminals_opens_one_and_types_there() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (host, ticket) = anna.share(SIZE, &["--", "sh", "-c", "echo on the first; read x"]);
+    host.wait_for("on the first");
+    let token = anna.run(&["grant", "--link", "--can", "type,open"]);
+    let args = ["--name", "bert", "--grant", token.trim()];
+    let mut viewer = bert.join(VIEWER, &ticket, &args);
+    viewer.wait_for("on the first");
+    viewer.send(&format!("{PREFIX}c"));
+    viewer.wait_gone("on the first");
+    viewer.send("echo opened-$((1+1))\r");
+    viewer.wait_for("opened-2");
+    assert!(!host.text().contains("opened"), "{}", host.text());
+    // It ends by itself: the host is followed.
+    viewer.send("exit 5\r");
+    viewer.wait_for("ended with code 5");
+    viewer.wait_for("on the first");
 }

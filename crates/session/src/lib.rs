@@ -11,6 +11,8 @@
 //! one place; bytes to be sent come out ready.
 
 #[cfg(feature = "host")]
+pub mod audit;
+#[cfg(feature = "host")]
 pub mod host;
 /// Without the host half, the vocabulary of commands alone.
 #[cfg(not(feature = "host"))]

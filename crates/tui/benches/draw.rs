@@ -28,6 +28,7 @@ fn view(cols: u16, rows: u16) -> View {
         verified: std::collections::BTreeMap::new(),
         host_shows: TrackId(0),
         follows: true,
+        chosen: None,
         session_name: "build".into(),
         host_name: "anna".into(),
         identity: pillion_caps::SecretKey::from_bytes(&[2; 32]).public(),

@@ -1,5 +1,8 @@
 //! `--follow`: a session's lines as plain text, each once.
 
+use std::collections::BTreeMap;
+
+use pillion_proto::TrackId;
 use pillion_screen::{Line, LineId, Row, Screen, Wrap};
 use pillion_session::{HistoryLines, View};
 
@@ -12,8 +15,15 @@ const ASK: u64 = 1000;
 /// A line that has left the screen may change for a while (until it is `settled`, up to 500 rows
 /// later): a host that makes its terminal taller gets it back on the screen. It is given nevertheless,
 /// as it was, because who follows waits for it; and it isn't given again.
+///
+/// Where another terminal is shown, its lines follow; of one that is shown again, those that left its screen
+/// meanwhile come first.
 #[derive(Debug, Default)]
 pub struct Follow {
+    /// Whose lines are given.
+    track: TrackId,
+    /// The same as `next` for terminals that were shown before.
+    left: BTreeMap<TrackId, LineId>,
     /// The first line not given yet; `None`: nothing has been seen.
     next: Option<LineId>,
     /// First line asked for and not answered, and how many.
@@ -37,6 +47,7 @@ impl Follow {
 
     /// The lines to ask for now: some left the screen, and nothing is asked for.
     pub fn wants(&mut self, view: &View) -> Option<(LineId, u32)> {
+        self.turn_to(view);
         let lines = view.screen.as_ref()?.lines;
         let next = *self.next.get_or_insert(lines.top);
         if self.asked.is_some() || next >= lines.top {
@@ -45,6 +56,25 @@ impl Follow {
         let count = (lines.top.0 - next.0).min(ASK);
         self.asked = Some((next, count));
         Some((next, count as u32))
+    }
+
+    /// Whether lines that were asked for are on their way.
+    pub fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Goes on with the terminal that is shown. Answers of another one's lines never come.
+    fn turn_to(&mut self, view: &View) {
+        let shown = view.track.0;
+        if shown == self.track {
+            return;
+        }
+        let left = self.next.take().map(|next| (self.track, next));
+        self.left.extend(left);
+        let is_there = |id: &TrackId| view.tracks.iter().any(|info| info.id == *id);
+        self.left.retain(|id, _| is_there(id));
+        (self.track, self.asked) = (shown, None);
+        self.next = self.left.remove(&shown);
     }
 
     /// The connection was lost: what was asked for will not come.

@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{view, write};
+use common::{terminal_info, view, write};
+use pillion_proto::TrackId;
 use pillion_screen::{Line, LineId, Run, Style};
-use pillion_session::HistoryLines;
+use pillion_session::{HistoryLines, View};
 use pillion_tui::Follow;
 use proptest::prelude::*;
 
@@ -55,6 +56,36 @@ fn lines_that_are_gone_are_counted() {
     follow.history(&answer(LineId(6), vec![]), &mut out);
     assert_eq!(follow.missed(), 8);
     assert_eq!(follow.wants(&view), None);
+}
+
+#[test]
+fn each_terminal_has_a_place_of_its_own() {
+    let mut view = view(10, 3);
+    view.tracks = (0..2).map(|id| terminal_info(TrackId(id))).collect();
+    let mut follow = Follow::new();
+    let show = |view: &mut View, track: u32, top: u64| {
+        view.track.0 = TrackId(track);
+        view.screen.as_mut().unwrap().lines.top = LineId(top);
+    };
+    show(&mut view, 0, 100);
+    assert_eq!(follow.wants(&view), None);
+    show(&mut view, 0, 103);
+    assert_eq!(follow.wants(&view), Some((LineId(100), 3)));
+    // The answer does not come any more: another one is shown.
+    show(&mut view, 1, 5);
+    assert_eq!(follow.wants(&view), None);
+    assert!(!follow.is_asking());
+    show(&mut view, 1, 6);
+    assert_eq!(follow.wants(&view), Some((LineId(5), 1)));
+    let mut out = String::new();
+    follow.history(&answer(LineId(5), lines(5, 6)), &mut out);
+    show(&mut view, 0, 104);
+    assert_eq!(follow.wants(&view), Some((LineId(100), 4)));
+    follow.history(&answer(LineId(100), lines(100, 104)), &mut out);
+    assert_eq!(out, "line 5\nline 100\nline 101\nline 102\nline 103\n");
+    show(&mut view, 1, 6);
+    assert_eq!(follow.wants(&view), None);
+    assert_eq!(follow.missed(), 0);
 }
 
 proptest! {

@@ -28,16 +28,17 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
+use crate::{
+    audit::{AuditEntry, AuditEvent, Doer},
+    host::commands::verbs::{CommandError, Done},
+    types::{ConnId, Now},
+};
+
 pub use api::*;
 pub use commands::confirm::CONFIRM_WITHIN_US;
 pub use commands::question::{Offer, Question, Unverified, WhoLine};
 pub use people::records::{Forgetful, Records};
 pub use tracks::pack::{HistoryJob, PackedHistory};
-
-use crate::{
-    host::commands::verbs::{CommandError, Done},
-    types::{ConnId, Now},
-};
 
 /// How often grants are compared with the wall clock at least, in microseconds: it may jump.
 const LOOK_AT_CLOCK_US: u64 = 30_000_000;
@@ -327,9 +328,16 @@ impl Host {
         self.out.push_back(HostOutput::Done { request, result });
     }
 
-    fn log_event(&mut self, mut event: serde_json::Value) {
-        self.attribution.sign(&mut event);
-        let (unix_ms, json) = (self.now.unix_ms, event.to_string());
+    /// Logs what happened. If it comes of a command that is being carried out, that is who did it.
+    fn log_event(&mut self, event: &AuditEvent) {
+        let doer = self.attribution.doer();
+        self.log_with(event, doer);
+    }
+
+    /// Logs what happened, and who did it.
+    fn log_with(&mut self, event: &AuditEvent, doer: Doer) {
+        let json = AuditEntry { event, doer }.to_json();
+        let unix_ms = self.now.unix_ms;
         self.out
             .push_back(HostOutput::Log(LogEntry::Event { unix_ms, json }));
     }

@@ -1,10 +1,12 @@
 //! On whose authority something is done.
 
-use pillion_caps::PublicKey;
+use pillion_caps::{GrantId, PublicKey};
 use pillion_proto::{ParticipantId, Right, Rights};
-use serde_json::{Map, Value};
 
-use crate::host::{Host, api::Actor, commands::verbs::CommandError, people::rights::ManageRight};
+use crate::{
+    audit::{AuditEvent, Doer},
+    host::{Host, api::Actor, commands::verbs::CommandError, people::rights::ManageRight},
+};
 
 /// Who does something.
 #[derive(Debug)]
@@ -42,28 +44,39 @@ impl Host {
     }
 
     /// What an event says of who did it.
-    pub(in crate::host) fn signature(&self, by: &Principal) -> Map<String, Value> {
-        let who = match by {
-            Principal::Tty => "host".to_owned(),
-            Principal::Socket => "socket".to_owned(),
-            Principal::Rule => "rule".to_owned(),
-            Principal::CoHost { key, .. } => key.to_string(),
+    pub(in crate::host) fn doer(&self, by: &Principal) -> Doer {
+        let by_word = |word: &str| Doer {
+            by: Some(word.to_owned()),
+            ..Doer::default()
         };
-        let mut signature = Map::from_iter([("by".to_owned(), who.into())]);
-        if let Principal::CoHost { id, right, .. } = by {
-            signature.insert("by_id".to_owned(), id.0.into());
-            signature.insert("by_name".to_owned(), self.name_of(*id).into());
-            signature.insert("by_grant".to_owned(), right.grant().to_string().into());
+        match by {
+            Principal::Tty => by_word("host"),
+            Principal::Socket => by_word("socket"),
+            Principal::Rule => by_word("rule"),
+            Principal::CoHost { id, key, right } => Doer {
+                by: Some(key.to_string()),
+                by_id: Some(*id),
+                by_name: Some(self.name_of(*id)),
+                by_grant: Some(right.grant().to_string()),
+            },
         }
-        signature
+    }
+
+    /// The same of a participant who does it by a grant.
+    pub(in crate::host) fn doer_by(&self, id: ParticipantId, grant: GrantId) -> Doer {
+        let person = self.roster.get(id);
+        Doer {
+            by: person.map(|person| person.identity.to_string()),
+            by_id: Some(id),
+            by_name: Some(self.name_of(id)),
+            by_grant: Some(grant.to_string()),
+        }
     }
 
     /// Logs an event with who did it.
-    pub(in crate::host) fn log_by(&mut self, by: &Principal, mut event: Value) {
-        if let Some(fields) = event.as_object_mut() {
-            fields.append(&mut self.signature(by));
-        }
-        self.log_event(event);
+    pub(in crate::host) fn log_by(&mut self, by: &Principal, event: &AuditEvent) {
+        let doer = self.doer(by);
+        self.log_with(event, doer);
     }
 
     /// Whether anybody who does it may do it to this participant: a co-host not to another one, so that

@@ -125,7 +125,7 @@ fn edit_ends_when_its_time_is_over_and_the_viewer_is_told() {
     assert_eq!(world.program.input, b"a");
     let logged = world.logged();
     let expired = logged.iter().find(|event| event["why"] == "expired");
-    assert_eq!(expired.unwrap()["right"], "view");
+    assert_eq!(expired.unwrap()["rights"], "view");
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn a_viewer_follows_the_host_until_it_chooses_and_again_when_it_wants() {
     world.assert_same_screen(anna);
 
     world.looks(anna, &[TERMINAL]);
-    assert!(!world.seats[anna].viewer.view().follows);
+    let view = world.seats[anna].viewer.view();
+    assert_eq!((view.follows, view.chosen), (false, Some(TERMINAL)));
     assert_eq!(looks_at(&world, anna), TERMINAL);
     world.prints_on(second, "\r\nunseen");
     world.prints("\r\nseen");
@@ -79,6 +80,8 @@ fn a_viewer_follows_the_host_until_it_chooses_and_again_when_it_wants() {
     assert!(world.seats[anna].text().contains("seen"));
 
     world.looks(anna, &[]);
+    let view = world.seats[anna].viewer.view();
+    assert_eq!((view.follows, view.chosen), (true, None));
     assert_eq!(looks_at(&world, anna), second);
     world.assert_same_screen(anna);
     assert!(world.seats[anna].text().contains("unseen"));

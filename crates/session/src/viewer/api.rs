@@ -290,6 +290,8 @@ pub struct View {
     pub host_shows: TrackId,
     /// This viewer shows what the host looks at.
     pub follows: bool,
+    /// What it chose to look at in place of that, though it may not be shown yet: keys go there.
+    pub chosen: Option<TrackId>,
     /// Session name, cleaned; unverified.
     pub session_name: String,
     /// Host name, cleaned; unverified.

@@ -379,6 +379,7 @@ impl Viewer {
         }
         self.receivers.chosen = chosen;
         self.view.follows = self.receivers.chosen.is_empty();
+        self.view.chosen = self.receivers.chosen.first().copied();
         self.changed = true;
         self.subscribe();
         self.show_wanted();

@@ -10,6 +10,7 @@ use super::{
     layout::Layout,
     scrollback::Shown,
     status::{self, Piece},
+    terminals,
 };
 use crate::{
     canvas::{Caret, put_text},
@@ -182,8 +183,12 @@ impl ViewerUi {
         let mut pieces = Vec::new();
         let mut push = |rank, bold, text| pieces.push(Piece { rank, text, bold });
         if self.prefixed {
-            let keys = "e ask to type  w who  [ look back  q leave  ? keys";
             push(10, true, format!("{prefix} …"));
+            let mut keys = "e ask to type  w who  [ look back  q leave  ? keys";
+            if terminals::are_several(view) {
+                push(8, false, "0-9 t f terminals  ? keys".to_owned());
+                keys = "e ask to type  w who  [ look back  q leave";
+            }
             push(7, false, keys.to_owned());
         } else if let Some(back) = &self.scrollback {
             let keys = "wheel, PgUp, PgDn, Home; Esc is live again";
@@ -203,7 +208,7 @@ impl ViewerUi {
             push(6, format!("{cols}×{rows} of {of_cols}×{of_rows}"));
         }
         if !self.prefixed && self.scrollback.is_none() {
-            push(7, format!("{prefix} ? keys"));
+            push(6, format!("{prefix} ? keys"));
         }
         if let Some(bar) = self.canvas.begin_row(last) {
             draw_bar(pieces, &mut bar.cells);

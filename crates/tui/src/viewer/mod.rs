@@ -11,10 +11,11 @@ mod scrollback;
 mod status;
 mod subject_prompt;
 mod terminal_modes;
+mod terminals;
 mod typing;
 
 use bytes::Bytes;
-use pillion_proto::Right;
+use pillion_proto::{Right, TrackId};
 use pillion_screen::{LineId, Modes, Screen, Size, clean};
 use pillion_session::{Command, HistoryLines, Now, Phase, View};
 
@@ -24,6 +25,7 @@ use self::{
     scrollback::{Moved, Scrollback},
     subject_prompt::PromptOutcome,
     terminal_modes::TerminalModes,
+    terminals::Opening,
     typing::{PasteFilter, WHEEL_ROWS},
 };
 use crate::{
@@ -99,6 +101,10 @@ pub enum Action {
         /// How many.
         count: u32,
     },
+    /// Look at this terminal; at what the host looks at, if at none.
+    Look(Option<TrackId>),
+    /// Open another terminal.
+    OpenTerminal,
     /// Do this: the person manages the session with its host.
     Command(Command),
     /// Leave the session.
@@ -151,6 +157,11 @@ pub struct ViewerUi {
     /// The host's bells heard so far, and when the next may ring here.
     bells: Option<u64>,
     bell_at: u64,
+    /// The terminal that is shown.
+    shown: TrackId,
+    /// A terminal that was shown while its program ran.
+    lived: Option<TrackId>,
+    opening: Option<Opening>,
 }
 
 #[derive(Debug)]
@@ -212,12 +223,16 @@ impl ViewerUi {
             status_owed: None,
             bells: None,
             bell_at: 0,
+            shown: TrackId::default(),
+            lived: None,
+            opening: None,
         }
     }
 
     /// Takes in what happened. Draw afterwards.
     pub fn handle(&mut self, now: Now, view: &View, input: UiInput<'_>) -> Vec<Action> {
         let mut turn = Turn::default();
+        self.note_shown(view);
         match input {
             UiInput::Keys(bytes) => {
                 let mut tokenizer = std::mem::take(&mut self.tokenizer);
@@ -250,6 +265,7 @@ impl ViewerUi {
             self.canvas.reset(self.canvas.size());
             out.extend_from_slice(b"\x1b[?1049h");
         }
+        self.note_shown(view);
         self.status_at = status::changes_at(now, view);
         let caret = self.compose(now, view);
         self.drawn = view.version;
@@ -353,6 +369,7 @@ impl ViewerUi {
         {
             self.message = None;
         }
+        self.watch_terminals(now, view, turn);
         let connected = matches!(view.phase, Phase::Live | Phase::Stalled { .. });
         if let (Some(scrollback), Some(screen)) = (&mut self.scrollback, &view.screen) {
             scrollback.forget_before(screen.lines.oldest);
@@ -490,6 +507,9 @@ impl ViewerUi {
 
     /// A key for what lies over the screen.
     fn overlay_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn) {
+        if matches!(self.overlay, Overlay::Terminals { .. }) {
+            return self.terminals_key(now, view, key, turn);
+        }
         let Overlay::Who {
             from,
             chosen,
@@ -529,9 +549,11 @@ impl ViewerUi {
         match ch {
             'e' => self.request_edit(now, view, turn),
             'q' | 'd' => turn.act(Action::Leave),
-            '?' | 'h' => self.overlay = Overlay::Help,
+            '?' | 'h' => self.overlay = Overlay::HELP,
             'w' => self.overlay = Overlay::WHO,
+            't' => self.overlay = Overlay::TERMINALS,
             '[' => self.look_back(view, &Key::plain(KeyCode::Up)),
+            _ if self.terminal_command(now, view, ch, turn) => {}
             _ => {
                 let hint = format!("{prefix} and that key do nothing; {prefix} ? shows what does.");
                 self.say(now, &hint);

@@ -1,10 +1,10 @@
-//! Boxes over the screen: the keys, and who is here.
+//! Boxes over the screen: the keys, who is here, and the terminals.
 
 use pillion_caps::PublicKey;
-use pillion_proto::{ParticipantInfo, Right};
+use pillion_proto::{ParticipantInfo, Right, TrackId};
 use pillion_session::View;
 
-use super::{participants, status, subject_prompt::SubjectPrompt};
+use super::{participants, status, subject_prompt::SubjectPrompt, terminals};
 use crate::{
     keys::{Key, KeyCode},
     prefix::Prefix,
@@ -16,8 +16,10 @@ use crate::{
 pub(crate) enum Overlay {
     /// Nothing.
     None,
-    /// The keys.
-    Help,
+    /// The keys, from this line on.
+    Help { from: usize },
+    /// The terminals: the entry that was chosen, and its place.
+    Terminals { at: usize, chosen: Option<TrackId> },
     /// Who is here, from this entry on; for who manages, the chosen entry, and a line to name others on.
     Who {
         from: usize,
@@ -27,6 +29,15 @@ pub(crate) enum Overlay {
 }
 
 impl Overlay {
+    /// The keys from the first one on.
+    pub(crate) const HELP: Overlay = Overlay::Help { from: 0 };
+
+    /// The list of terminals, at the one that is looked at.
+    pub(crate) const TERMINALS: Overlay = Overlay::Terminals {
+        at: 0,
+        chosen: None,
+    };
+
     /// The list from its beginning.
     pub(crate) const WHO: Overlay = Overlay::Who {
         from: 0,
@@ -37,8 +48,10 @@ impl Overlay {
     /// A key: arrows go through a list, anything else closes it.
     pub(crate) fn key(&mut self, key: &Key) {
         match (&mut *self, key.code) {
-            (Overlay::Who { from, .. }, KeyCode::Down) => *from += 1,
-            (Overlay::Who { from, .. }, KeyCode::Up) => *from = from.saturating_sub(1),
+            (Overlay::Who { from, .. } | Overlay::Help { from }, KeyCode::Down) => *from += 1,
+            (Overlay::Who { from, .. } | Overlay::Help { from }, KeyCode::Up) => {
+                *from = from.saturating_sub(1);
+            }
             _ => *self = Overlay::None,
         }
     }
@@ -60,7 +73,8 @@ impl Overlay {
     ) -> Vec<String> {
         match self {
             Overlay::None => Vec::new(),
-            Overlay::Help => help(prefix),
+            Overlay::Help { from } => help(prefix, from, rows),
+            Overlay::Terminals { at, chosen } => terminals::lines(view, at, chosen, (cols, rows)),
             Overlay::Who {
                 from,
                 chosen,
@@ -79,11 +93,15 @@ impl Overlay {
     }
 }
 
-fn help(prefix: Prefix) -> Vec<String> {
-    let mut lines = vec!["Keys".to_owned()];
+/// The keys from line `from` on, which is as far down as leaves no row empty.
+fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
+    let mut lines = Vec::new();
     for (key, what) in [
         ("e", "ask the host to let you type"),
         ("w", "who is here"),
+        ("t", "terminals; 0-9: that one"),
+        ("f", "follow the host again"),
+        ("c", "open a terminal"),
         ("[", "look back (or wheel, Shift-PgUp)"),
         ("q", "leave"),
         ("?", "this"),
@@ -93,7 +111,14 @@ fn help(prefix: Prefix) -> Vec<String> {
     lines.push(format!("{prefix} twice sends {prefix} itself"));
     lines.push("Hold Shift to select text with the mouse.".to_owned());
     lines.push("Names are chosen freely: compare the numbers.".to_owned());
-    lines
+    let hidden = lines.len().saturating_sub(rows.max(1));
+    *from = (*from).min(hidden);
+    let title = match hidden {
+        0 => "Keys",
+        _ => "Keys (more with the arrows)",
+    };
+    let shown = lines.drain(*from..).take(rows.max(1));
+    std::iter::once(title.to_owned()).chain(shown).collect()
 }
 
 fn who(view: &View, from: usize, rows: usize) -> Vec<String> {

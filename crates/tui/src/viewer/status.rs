@@ -4,6 +4,7 @@ use pillion_caps::PublicKey;
 use pillion_proto::{PathKind, Right, TrackState};
 use pillion_session::{Now, Phase, View};
 
+use super::terminals;
 use crate::text;
 
 /// From so much on a lag is worth a word, in microseconds: less is not seen.
@@ -43,6 +44,7 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
             bold: true,
         });
     }
+    all.extend(terminal(view));
     if !view.session_name.is_empty() {
         all.push(piece(4, text::label(&view.session_name, 24)));
     }
@@ -61,9 +63,48 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
         });
         all.push(piece(4, path(view)));
     }
-    let title = view.screen.as_ref().map_or("", |screen| &screen.title);
+    // Of several it is the one that is looked at, which is named.
+    let title = view.screen.as_ref();
+    let title = title.filter(|_| !terminals::are_several(view));
+    let title = title.map_or("", |screen| &screen.title);
     if !title.is_empty() {
         all.push(piece(1, text::label(title, 30)));
+    }
+    all
+}
+
+/// Most terminals that are named for what happens in them.
+const MAX_ACTIVE: usize = 4;
+
+/// Which of several terminals is looked at, where else something happens, and whether the host leads.
+fn terminal(view: &View) -> Vec<Piece> {
+    if !terminals::are_several(view) {
+        return Vec::new();
+    }
+    let looked_at = terminals::looked_at(view);
+    let named = terminals::named(view, looked_at, 14);
+    // Keys go there already.
+    let coming = if looked_at == view.track.0 {
+        ""
+    } else {
+        " …"
+    };
+    let mut all = vec![Piece {
+        rank: 8,
+        text: format!("{named}{coming}"),
+        bold: true,
+    }];
+    let active = terminals::terminals(view).filter(|info| terminals::is_active(view, info.id));
+    let mut active: Vec<String> = active.map(|info| info.id.to_string()).collect();
+    if active.len() > MAX_ACTIVE {
+        active.truncate(MAX_ACTIVE);
+        active.push("…".to_owned());
+    }
+    if !active.is_empty() {
+        all.push(piece(7, format!("active: {}", active.join(", "))));
+    }
+    if view.follows {
+        all.push(piece(5, "following".to_owned()));
     }
     all
 }

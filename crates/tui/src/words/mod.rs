@@ -9,6 +9,7 @@ mod notice;
 mod question;
 mod refusal;
 mod reply;
+mod terminal;
 
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
@@ -16,6 +17,8 @@ pub use notice::{change, notice};
 pub use question::{offer, statement, unverified, who_line};
 pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
+pub(crate) use terminal::terminal;
+pub use terminal::{lines_of, no_such_terminal, terminal_ended, terminal_gone, track_state};
 
 use pillion_session::SubjectLabel;
 

@@ -9,7 +9,10 @@ use std::num::NonZeroU16;
 
 use self::opinion::Opinion;
 use pillion_caps::SecretKey;
-use pillion_proto::{ParticipantId, ParticipantInfo, PathKind, Rights, Text, TrackId, TrackState};
+use pillion_proto::{
+    ParticipantId, ParticipantInfo, PathKind, Rights, Text, TrackId, TrackInfo, TrackKind,
+    TrackState,
+};
 use pillion_screen::{Cell, LineId, Screen, Size};
 use pillion_session::{Now, Phase, View};
 use pillion_tui::{Action, Depth, Prefix, UiInput, ViewerUi, ViewerUiConfig};
@@ -65,6 +68,7 @@ pub fn view(cols: u16, rows: u16) -> View {
         verified: std::collections::BTreeMap::new(),
         host_shows: TrackId(0),
         follows: true,
+        chosen: None,
         session_name: "build".into(),
         host_name: "anna".into(),
         identity: SecretKey::from_bytes(&[2; 32]).public(),
@@ -84,6 +88,20 @@ pub fn view(cols: u16, rows: u16) -> View {
         rtt_us: 12_345,
         lag_us: 0,
         unconfirmed: 0,
+    }
+}
+
+/// A terminal of a session that has several.
+pub fn terminal_info(id: TrackId) -> TrackInfo {
+    TrackInfo {
+        id,
+        kind: TrackKind::Terminal,
+        title: Text::default(),
+        state: TrackState::Live,
+        opener: ParticipantId(0),
+        cols: 80,
+        rows: 24,
+        visible_from: 0,
     }
 }
 

@@ -1,22 +1,25 @@
 //! Who did what, for the session's log: spans of typing, what the host's side asked for and who asked
 //! it, and who was turned away at the door. Never what was typed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use pillion_caps::{GrantId, PublicKey};
 use pillion_people::Name;
 use pillion_proto::{Hello, ParticipantId, RefusedCode};
 use pillion_screen::clean::clean_title;
 use pillion_share::{Lineage, SharedRate};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::host::{
-    Host,
-    api::Actor,
-    commands::verbs::{Command, CommandError, Done, Ticket},
-    fault::PeerError,
-    people::rights::EditRight,
-    principal::Principal,
+use crate::{
+    audit::{AuditEvent, AuditPerson, Doer},
+    host::{
+        Host,
+        api::Actor,
+        commands::verbs::{Command, CommandError, Done, Ticket},
+        fault::PeerError,
+        people::rights::EditRight,
+        principal::Principal,
+    },
 };
 
 /// A span of typing ends with so much silence, in microseconds.
@@ -41,7 +44,7 @@ pub(in crate::host) struct Attribution {
     /// Commands without a result so far, by request.
     commands: BTreeMap<u64, PendingCommand>,
     /// Whose command is being carried out: what comes of it is theirs.
-    acting: Option<Signature>,
+    acting: Option<Doer>,
     turned_away: SharedRate,
     /// Turned away since the log last said so of anybody.
     suppressed: u64,
@@ -60,12 +63,9 @@ struct Span {
     bytes: u64,
 }
 
-/// What an event says of who did it ([`Host::signature`]).
-type Signature = Map<String, Value>;
-
 /// A command that was given.
 pub(in crate::host) struct PendingCommand {
-    by: Signature,
+    by: Doer,
     command: Value,
     /// Somebody at the host's terminal said yes to it.
     confirmed: bool,
@@ -82,13 +82,9 @@ impl Attribution {
         }
     }
 
-    /// Says by whom, in an event that comes of somebody's command.
-    pub(in crate::host) fn sign(&self, event: &mut Value) {
-        if let (Some(by), Some(fields)) = (&self.acting, event.as_object_mut())
-            && !fields.contains_key("by")
-        {
-            fields.extend(by.clone());
-        }
+    /// Whose command is being carried out, in an event that comes of it.
+    pub(in crate::host) fn doer(&self) -> Doer {
+        self.acting.clone().unwrap_or_default()
     }
 }
 
@@ -126,10 +122,14 @@ impl Host {
         };
         self.attribution.spans.insert(*who, span);
         self.arm(now.mono_us.saturating_add(SILENCE_US));
-        self.log_event(json!({
-            "event": "typing", "id": id.0, "name": name, "identity": who.to_string(),
-            "grant": grant.to_string(),
-        }));
+        self.log_event(&AuditEvent::Typing {
+            person: AuditPerson {
+                id,
+                name,
+                identity: *who,
+            },
+            grant: grant.to_string(),
+        });
     }
 
     /// Puts down the spans of typing that are over.
@@ -160,11 +160,18 @@ impl Host {
         };
         // What they typed is theirs, no matter whose command ends it.
         let acting = self.attribution.acting.take();
-        self.log_event(json!({
-            "event": "typed", "id": span.id.0, "name": span.name, "identity": who.to_string(),
-            "grant": span.grant.to_string(), "from_unix_ms": span.from_unix_ms,
-            "to_unix_ms": span.last_unix_ms, "inputs": span.inputs, "bytes": span.bytes,
-        }));
+        self.log_event(&AuditEvent::Typed {
+            person: AuditPerson {
+                id: span.id,
+                name: span.name,
+                identity: *who,
+            },
+            grant: span.grant.to_string(),
+            from_unix_ms: span.from_unix_ms,
+            to_unix_ms: span.last_unix_ms,
+            inputs: span.inputs,
+            bytes: span.bytes,
+        });
         self.attribution.acting = acting;
     }
 
@@ -185,7 +192,7 @@ impl Host {
     /// A command and who gives it, before anything comes of it: they may be gone after that.
     pub(in crate::host) fn given(&self, by: &Principal, command: &Command) -> PendingCommand {
         PendingCommand {
-            by: self.signature(by),
+            by: self.doer(by),
             command: serde_json::to_value(command).map_or(Value::Null, bounded),
             confirmed: false,
         }
@@ -231,19 +238,14 @@ impl Host {
         given: PendingCommand,
         result: &Result<Done, CommandError>,
     ) {
-        let mut event = json!({
-            "event": "command", "command": given.command, "done": result.is_ok(),
-        });
-        if given.confirmed {
-            event["confirmed"] = true.into();
-        }
-        if let Err(error) = result {
-            event["why"] = serde_json::to_value(error).map_or(Value::Null, bounded);
-        }
-        if let (Some(fields), mut by) = (event.as_object_mut(), given.by) {
-            fields.append(&mut by);
-        }
-        self.log_event(event);
+        let refused = result.as_ref().err();
+        let event = AuditEvent::Command {
+            command: given.command,
+            done: result.is_ok(),
+            confirmed: given.confirmed,
+            why: refused.map(|error| serde_json::to_value(error).map_or(Value::Null, bounded)),
+        };
+        self.log_with(&event, given.by);
     }
 
     /// Somebody was not let in. What they call themselves proves nothing, and their key is only put
@@ -259,11 +261,6 @@ impl Host {
             self.attribution.suppressed += 1;
             return;
         }
-        let mut event = json!({
-            "event": "turned_away",
-            "name": Name::of(hello.name.as_str()).as_str(),
-            "why": clean_title(&fault.text, MAX_TEXT),
-        });
         let is_proved = ![
             RefusedCode::VERSION,
             RefusedCode::NOT_SHARED,
@@ -271,14 +268,17 @@ impl Host {
             RefusedCode::PROTOCOL,
         ]
         .contains(&fault.code);
-        if let (true, Ok(key)) = (is_proved, PublicKey::from_bytes(&hello.identity)) {
-            event["identity"] = key.to_string().into();
-        }
-        match std::mem::take(&mut self.attribution.suppressed) {
-            0 => {}
-            others => event["others"] = others.into(),
-        }
-        self.log_event(event);
+        let key = PublicKey::from_bytes(&hello.identity).ok();
+        let event = AuditEvent::TurnedAway {
+            id: None,
+            name: Name::of(hello.name.as_str()).to_string(),
+            identity: key.filter(|_| is_proved),
+            proof: None,
+            why: clean_title(&fault.text, MAX_TEXT),
+            for_good: None,
+            others: NonZeroU64::new(std::mem::take(&mut self.attribution.suppressed)),
+        };
+        self.log_event(&event);
     }
 }
 

@@ -10,16 +10,19 @@ use std::collections::BTreeMap;
 use pillion_caps::UnixMillis;
 use pillion_proto::FromHost;
 
-use crate::host::{
-    Host,
-    api::{Change, HostNotice, TtyNews},
-    commands::{
-        question::Question,
-        verbs::{Command, CommandError, Done, Reach, Reply},
+use crate::{
+    audit::{AuditEvent, TerminalState},
+    host::{
+        Host,
+        api::{Change, HostNotice, TtyNews},
+        commands::{
+            question::Question,
+            verbs::{Command, CommandError, Done, Reach, Reply},
+        },
+        principal::Principal,
     },
-    principal::Principal,
+    words::sentence,
 };
-use crate::words::sentence;
 
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
 pub const CONFIRM_WITHIN_US: u64 = 60_000_000;
@@ -181,21 +184,24 @@ impl Host {
         );
         let (state, text) = match news {
             TtyNews::Attached if had => return,
-            TtyNews::Attached => ("attached", "is at their terminal again"),
-            TtyNews::Moved => ("moved", ""),
+            TtyNews::Attached => (TerminalState::Attached, "is at their terminal again"),
+            TtyNews::Moved => (TerminalState::Moved, ""),
             _ if !had => return,
             TtyNews::Detached => (
-                "detached",
+                TerminalState::Detached,
                 "left their terminal; the session goes on without them",
             ),
             TtyNews::Lost { stays: true } => (
-                "lost",
+                TerminalState::Lost,
                 "lost their terminal; the session goes on without them",
             ),
-            TtyNews::Lost { stays: false } => ("lost", "closed their terminal; the session ends"),
+            TtyNews::Lost { stays: false } => (
+                TerminalState::Lost,
+                "closed their terminal; the session ends",
+            ),
         };
         self.lost_tty |= news == TtyNews::Lost { stays: false };
-        self.log_event(serde_json::json!({ "event": "terminal", "state": state }));
+        self.log_event(&AuditEvent::Terminal { state });
         if self.sharing.on && !text.is_empty() {
             let text = sentence(&format!("{} {text}", self.names.host));
             self.broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);

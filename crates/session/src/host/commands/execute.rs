@@ -7,13 +7,16 @@ use pillion_caps::{
 };
 use pillion_proto::{FromHost, GrantPush, GrantToken, ParticipantId, RefusedCode, Rights};
 
-use crate::host::{
-    Host,
-    api::Actor,
-    commands::verbs::{Command, CommandError, Done, EndedLinks, Token},
-    fault::PeerError,
-    people::standing::ChangeReason,
-    principal::Principal,
+use crate::{
+    audit::AuditEvent,
+    host::{
+        Host,
+        api::Actor,
+        commands::verbs::{Command, CommandError, Done, EndedLinks, Token},
+        fault::PeerError,
+        people::standing::ChangeReason,
+        principal::Principal,
+    },
 };
 
 /// How long anything can be granted for, in milliseconds: ten years.
@@ -195,14 +198,13 @@ impl Host {
             Audience::Key(key) => key.to_string(),
             _ => "link".to_owned(),
         };
-        let event = serde_json::json!({
-            "event": "granted",
-            "grant": grant.id().to_string(),
-            "to": audience,
-            "rights": terms.rights.to_string(),
-            "until_unix_ms": terms.expires.0,
-        });
-        self.log_by(by, event);
+        let event = AuditEvent::Granted {
+            grant: grant.id().to_string(),
+            to: audience,
+            rights: terms.rights,
+            until_unix_ms: terms.expires.0,
+        };
+        self.log_by(by, &event);
     }
 
     /// Takes away what somebody was given so far, and ends the tokens they came with.
@@ -219,15 +221,14 @@ impl Host {
     ) -> Result<EndedLinks, CommandError> {
         self.check_over(by, id)?;
         let person = self.person(id)?;
-        let (name, key) = (person.name.to_string(), person.identity);
+        let key = person.identity;
         let claims = person.proved();
-        let texts: Vec<&str> = claims.iter().map(Subject::as_str).collect();
-        let event = serde_json::json!({
-            "event": "kicked", "id": id.0, "name": name, "identity": key.to_string(),
-            "claims": texts,
-        });
+        let event = AuditEvent::Kicked {
+            person: person.label().into(),
+            claims: claims.iter().map(Subject::to_string).collect(),
+        };
         let ended = self.bar_all(key, &claims);
-        self.log_by(by, event);
+        self.log_by(by, &event);
         self.refresh_standings(ChangeReason::Revoked);
         let fault = PeerError::new(RefusedCode::BARRED, Refusal::Barred.to_string());
         for conn in self.conns_of(id) {

@@ -4,17 +4,19 @@ use iroh_base::EndpointAddr;
 use pillion_caps::{Refusal, SecretKey};
 use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket};
 
-use crate::words::sentence;
-
-use crate::host::{
-    Host,
-    api::HostOutput,
-    commands::{
-        execute::refused,
-        verbs::{CommandError, Done, Reply},
+use crate::{
+    audit::AuditEvent,
+    host::{
+        Host,
+        api::HostOutput,
+        commands::{
+            execute::refused,
+            verbs::{CommandError, Done, Reply},
+        },
+        fault::PeerError,
+        people::standing::ChangeReason,
     },
-    fault::PeerError,
-    people::standing::ChangeReason,
+    words::sentence,
 };
 
 /// How long a ticket waits for the first address of an endpoint that just began to listen, in
@@ -71,7 +73,7 @@ impl Host {
             self.out.push_back(HostOutput::Listen);
             let shown = self.tracks.shown_track();
             let from = shown.map_or(0, |track| track.visible_from.0);
-            self.log_event(serde_json::json!({ "event": "shared", "from_line": from }));
+            self.log_event(&AuditEvent::Shared { from_line: from });
             for id in tracks {
                 self.frame(id);
             }
@@ -140,7 +142,9 @@ impl Host {
             self.refuse(conn, &fault);
         }
         self.end_visits();
-        self.log_event(serde_json::json!({ "event": "ended", "why": text }));
+        self.log_event(&AuditEvent::Ended {
+            why: text.to_owned(),
+        });
         self.out.push_back(HostOutput::StopListening);
         for request in std::mem::take(&mut self.sharing.waiting) {
             self.done(request, Err(CommandError::SharingEnded));
@@ -161,7 +165,7 @@ impl Host {
         let seed = self.random();
         let kept = self.records.replace_link(Some(&seed));
         self.change_link(seed);
-        self.log_event(serde_json::json!({ "event": "ticket_replaced" }));
+        self.log_event(&AuditEvent::TicketReplaced);
         kept.map_err(CommandError::TicketNotRecorded)
     }
 

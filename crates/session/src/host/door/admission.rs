@@ -6,20 +6,21 @@ use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{Claim, ClaimError, Issuer, MembershipId, Trust, verify};
 use pillion_proto::{AccessMode, Hello, RefusedCode, Rights};
 
-use crate::types::ConnId;
-
-use crate::host::{
-    Host,
-    api::HostNotice,
-    commands::{
-        execute::refused,
-        verbs::{CommandError, EndedLinks, Revoked},
+use crate::{
+    audit::AuditEvent,
+    host::{
+        Host,
+        api::HostNotice,
+        commands::{
+            execute::refused,
+            verbs::{CommandError, EndedLinks, Revoked},
+        },
+        conn::{PendingHello, PendingOn},
+        fault::PeerError,
+        people::{resolve::AclSubjects, rights::Standing},
+        principal::Principal,
     },
-    conn::{PendingHello, PendingOn},
-    fault::PeerError,
-    people::resolve::AclSubjects,
-    people::rights::Standing,
-    principal::Principal,
+    types::ConnId,
 };
 
 /// What lets somebody in.
@@ -236,8 +237,7 @@ impl Host {
         if self.rights.access_mode().is_none() && self.allow != AccessMode::Link {
             self.rights
                 .begin_access_mode(&mut self.records, self.allow)?;
-            let mode = self.allow.as_str();
-            self.log_event(serde_json::json!({ "event": "mode", "mode": mode }));
+            self.log_event(&AuditEvent::Mode { mode: self.allow });
         }
         Ok(())
     }
@@ -251,12 +251,12 @@ impl Host {
     ) -> Result<(), CommandError> {
         let listed = self.rights.allow(&mut self.records, all, right);
         listed.map_err(|refusal| refused(&refusal))?;
-        let word = right;
         for who in all {
-            self.log_by(
-                by,
-                serde_json::json!({ "event": "allowed", "who": who.as_str(), "right": word }),
-            );
+            let event = AuditEvent::Allowed {
+                who: who.to_string(),
+                rights: right,
+            };
+            self.log_by(by, &event);
             for id in self.covered(who) {
                 self.subscribe_key_list(by, id, right);
             }
@@ -308,10 +308,10 @@ impl Host {
                 continue;
             }
             was_listed = true;
-            self.log_by(
-                by,
-                serde_json::json!({ "event": "disallowed", "who": who.as_str() }),
-            );
+            let event = AuditEvent::Disallowed {
+                who: who.to_string(),
+            };
+            self.log_by(by, &event);
             for id in self.covered(&who) {
                 if let Some(key) = self.roster.get(id).map(|person| person.identity) {
                     let EndedLinks { links, others } = self.take_from(&key);

@@ -7,7 +7,10 @@
 use pillion_caps::{PeerEndpoint, Proof, ProofContext, PublicKey, Refusal, Role, SecretKey};
 use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
 
-use crate::host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::PeerError};
+use crate::{
+    audit::AuditEvent,
+    host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::PeerError},
+};
 
 /// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
 const COME_WITHIN_US: u64 = 10 * 60 * 1_000_000;
@@ -66,9 +69,10 @@ impl Host {
             passed_on: false,
         });
         self.arm(at_us.saturating_add(COME_WITHIN_US));
-        self.log_event(serde_json::json!({
-            "event": "code_used", "code": number, "endpoint": guest.to_string(),
-        }));
+        self.log_event(&AuditEvent::CodeUsed {
+            code: number,
+            endpoint: guest,
+        });
     }
 
     /// The link key of the ticket that only this endpoint may use.

@@ -11,25 +11,25 @@ use pillion_proto::{
     FromHost, GrantProof, Hello, JoinId, ParticipantId, RefusedCode, Right, RightChanged, Text,
     Version, VersionRange, Welcome,
 };
-
 use pillion_share::{Later, Network};
 
 use crate::{
+    audit::{AuditEvent, AuditPerson, AuditProof},
+    host::{
+        Host,
+        api::{HostNotice, HostOutput},
+        conn::{Conn, Early, Member, PendingOn},
+        door::{
+            admission::{Admission, AdmittedBy, Credentials, subjects_of},
+            certificate::Certificate,
+            early_data::ProofsUsed,
+        },
+        fault::PeerError,
+        people::roster::Person,
+        tracks::{history::Requests, input::InputReader},
+    },
     types::ConnId,
     words::{sentence, span},
-};
-
-use crate::host::{
-    Host,
-    api::{HostNotice, HostOutput},
-    conn::{Conn, Early, Member, PendingOn},
-    door::admission::{Admission, AdmittedBy, Credentials, subjects_of},
-    door::certificate::Certificate,
-    door::early_data::ProofsUsed,
-    fault::PeerError,
-    people::roster::Person,
-    tracks::history::Requests,
-    tracks::input::InputReader,
 };
 
 /// How long a connection may take to say who it is, in microseconds.
@@ -345,10 +345,10 @@ impl Host {
             .rights
             .redeem(&mut self.records, &grant, who, link, now)?;
         if is_new {
-            let (id, identity) = (grant.id().to_string(), who.key().to_string());
-            self.log_event(
-                serde_json::json!({ "event": "redeemed", "grant": id, "identity": identity }),
-            );
+            self.log_event(&AuditEvent::Redeemed {
+                grant: grant.id().to_string(),
+                identity: who.key(),
+            });
         }
         self.arm_expiry();
         Ok(grant.id())
@@ -480,11 +480,18 @@ impl Host {
 
         if is_first && self.logs_visit(&key, id, true) {
             let name = self.name_of(id);
-            let claims: Vec<&str> = claims.iter().map(|claim| claim.who.as_str()).collect();
-            self.log_event(serde_json::json!({
-                "event": "joined", "id": id.0, "name": name, "identity": key.to_string(),
-                "proof": entry.to_string(), "claims": claims,
-            }));
+            let claims = claims.iter().map(|claim| claim.who.to_string()).collect();
+            self.log_event(&AuditEvent::Joined {
+                person: AuditPerson {
+                    id,
+                    name: name.clone(),
+                    identity: key,
+                },
+                proof: AuditProof {
+                    proof: entry.to_string(),
+                    claims,
+                },
+            });
             let proof = self.roster.get(id).map(Person::proof).unwrap_or_default();
             self.notice(HostNotice::Joined {
                 id,

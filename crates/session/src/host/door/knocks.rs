@@ -12,27 +12,28 @@ use pillion_proto::{
     FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
     limits::MAX_KNOCKS,
 };
-
 use pillion_share::{Limits, Lineage, Network, SharedRate};
 
 use crate::{
+    audit::{AuditEvent, AuditProof},
+    host::{
+        Host,
+        api::HostNotice,
+        commands::{
+            execute::refused,
+            question::Question,
+            verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
+        },
+        door::{
+            admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
+            hello::Admittance,
+        },
+        fault::PeerError,
+        people::standing::ChangeReason,
+        principal::Principal,
+    },
     types::ConnId,
     words::{sentence, span},
-};
-
-use crate::host::{
-    Host,
-    api::HostNotice,
-    commands::question::Question,
-    commands::{
-        execute::refused,
-        verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
-    },
-    door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
-    door::hello::Admittance,
-    fault::PeerError,
-    people::standing::ChangeReason,
-    principal::Principal,
 };
 
 /// Connections one identity may knock with: its windows.
@@ -103,6 +104,28 @@ impl Knock {
         };
         code.into_iter()
             .chain(self.claims.iter().map(|claim| claim.who.to_string()))
+    }
+
+    /// What the log says of how they come.
+    fn audit_proof(&self) -> AuditProof {
+        let claims = self.claims.iter().map(|one| one.who.to_string());
+        AuditProof {
+            proof: self.proof(),
+            claims: claims.collect(),
+        }
+    }
+
+    /// What the log says of one that was not let in.
+    fn turned_away(&self, why: &str, for_good: Option<bool>) -> AuditEvent {
+        AuditEvent::TurnedAway {
+            id: Some(self.id),
+            name: self.name.to_string(),
+            identity: Some(self.identity),
+            proof: Some(self.audit_proof()),
+            why: why.to_owned(),
+            for_good,
+            others: None,
+        }
     }
 
     /// Whether to let them in.
@@ -306,8 +329,11 @@ impl Host {
             proof: proof.to_owned(),
             question: knock.question(),
         };
-        let event = event_of("knocked", knock);
-        self.log_event(event);
+        let event = AuditEvent::Knocked {
+            person: knock.label().into(),
+            proof: knock.audit_proof(),
+        };
+        self.log_event(&event);
         self.notice(notice);
         self.knocks.changed = true;
     }
@@ -332,9 +358,14 @@ impl Host {
         let Some(knock) = self.end_knock(id) else {
             return;
         };
-        let mut event = event_of("admitted", &knock);
-        event["proof"] = entry.to_string().into();
-        self.log_by(by, event);
+        let event = AuditEvent::Admitted {
+            person: knock.label().into(),
+            proof: AuditProof {
+                proof: entry.to_string(),
+                ..knock.audit_proof()
+            },
+        };
+        self.log_by(by, &event);
         for conn in knock.conns {
             let kept = self
                 .conns
@@ -383,8 +414,7 @@ impl Host {
                 format!("{host} did not let you in"),
             ),
         };
-        let mut event = serde_json::json!({ "why": "refused", "for_good": for_good });
-        self.send_away(by, id, &fault, &mut event);
+        self.send_away(by, id, &fault, "refused", Some(for_good));
         if for_good {
             // Others may have proved to be the same.
             self.put_out_banned();
@@ -404,17 +434,14 @@ impl Host {
         by: &Principal,
         id: ParticipantId,
         fault: &PeerError,
-        more: &mut serde_json::Value,
+        why: &str,
+        for_good: Option<bool>,
     ) {
         let until_us = self.now.mono_us.saturating_add(AGAIN_US);
         let Some(knock) = self.end_knock(id) else {
             return;
         };
-        let mut event = event_of("turned_away", &knock);
-        if let (Some(event), Some(more)) = (event.as_object_mut(), more.as_object_mut()) {
-            event.append(more);
-        }
-        self.log_by(by, event);
+        self.log_by(by, &knock.turned_away(why, for_good));
         self.knocks.turn_away(knock.identity, until_us);
         for conn in knock.conns {
             if let Some(state) = self.conns.get_mut(&conn) {
@@ -476,9 +503,7 @@ impl Host {
         if knock.conns.is_empty()
             && let Some(knock) = self.end_knock(id)
         {
-            let mut event = event_of("turned_away", &knock);
-            event["why"] = "left".into();
-            self.log_event(event);
+            self.log_event(&knock.turned_away("left", None));
         }
     }
 
@@ -511,8 +536,7 @@ impl Host {
                 RefusedCode::BARRED => "barred",
                 _ => "no member of the team",
             };
-            let mut event = serde_json::json!({ "why": why });
-            self.send_away(&Principal::Rule, id, &fault, &mut event);
+            self.send_away(&Principal::Rule, id, &fault, why, None);
         }
     }
 
@@ -539,8 +563,7 @@ impl Host {
                 span(waited / 1000)
             );
             let fault = PeerError::new(RefusedCode::NOT_ADMITTED, text);
-            let mut event = serde_json::json!({ "why": "nobody answered" });
-            self.send_away(&Principal::Rule, id, &fault, &mut event);
+            self.send_away(&Principal::Rule, id, &fault, "nobody answered", None);
         }
     }
 
@@ -597,12 +620,4 @@ impl Host {
             self.send(conn, &told);
         }
     }
-}
-
-fn event_of(event: &str, knock: &Knock) -> serde_json::Value {
-    let claims: Vec<&str> = knock.claims.iter().map(|one| one.who.as_str()).collect();
-    serde_json::json!({
-        "event": event, "id": knock.id.0, "name": knock.name.as_str(),
-        "identity": knock.identity.to_string(), "proof": knock.proof(), "claims": claims,
-    })
 }

@@ -6,15 +6,17 @@
 use pillion_people::Removals;
 use pillion_proto::{ParticipantId, RefusedCode};
 
-use crate::types::ConnId;
-
-use crate::host::{
-    Host,
-    api::HostNotice,
-    conn::Conn,
-    door::admission::{Admission, AdmittedBy, subjects_of},
-    fault::PeerError,
-    people::standing::ChangeReason,
+use crate::{
+    audit::{AuditEvent, AuditPerson},
+    host::{
+        Host,
+        api::HostNotice,
+        conn::Conn,
+        door::admission::{Admission, AdmittedBy, subjects_of},
+        fault::PeerError,
+        people::standing::ChangeReason,
+    },
+    types::ConnId,
 };
 
 impl Host {
@@ -59,10 +61,14 @@ impl Host {
         let (key, name, who) = (person.identity, person.name.to_string(), person.subjects());
         if !lost.is_empty() {
             let lost = lost.join(", ");
-            self.log_event(serde_json::json!({
-                "event": "taken_back", "id": id.0, "name": name, "identity": key.to_string(),
-                "what": lost,
-            }));
+            self.log_event(&AuditEvent::TakenBack {
+                person: AuditPerson {
+                    id,
+                    name: name.clone(),
+                    identity: key,
+                },
+                what: lost,
+            });
             self.notice(HostNotice::MembershipEnded { name });
         }
         let listed = self.rights.listed(&who);
@@ -100,10 +106,11 @@ impl Host {
                 Admission::Knock | Admission::Nothing | Admission::NotAMember => {
                     let text = "your team took back the membership that let you into this session: ask \
                                 the team's owner";
-                    self.log_event(serde_json::json!({
-                        "event": "put_out", "id": id.0, "identity": key.to_string(),
-                        "why": "a membership was taken back",
-                    }));
+                    self.log_event(&AuditEvent::PutOut {
+                        id,
+                        identity: key,
+                        why: "a membership was taken back".to_owned(),
+                    });
                     self.refuse(conn, &PeerError::new(RefusedCode::NOT_ADMITTED, text));
                 }
             }

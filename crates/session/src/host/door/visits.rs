@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 
 use pillion_caps::PublicKey;
 use pillion_proto::ParticipantId;
-use serde_json::json;
 
-use crate::host::{Host, api::HostNotice, rate::Bucket};
+use crate::{
+    audit::{AuditEvent, AuditPerson},
+    host::{Host, api::HostNotice, rate::Bucket},
+};
 
 /// Entries of one person that are written down one by one: so many at once, and one every twenty seconds in
 /// the long run. Buckets count seconds.
@@ -205,16 +207,17 @@ impl Host {
     }
 
     fn log_visits(&mut self, counted: &Counted, whose: Option<(&PublicKey, bool)>) {
-        let mut event = json!({
-            "event": "visits", "joins": counted.joins, "leaves": counted.leaves,
-            "from_unix_ms": counted.from_unix_ms, "to_unix_ms": counted.last_unix_ms,
+        self.log_event(&AuditEvent::Visits {
+            person: whose.map(|(who, _)| AuditPerson {
+                id: counted.id,
+                name: counted.name.clone(),
+                identity: *who,
+            }),
+            here: whose.map(|(_, here)| here),
+            joins: counted.joins,
+            leaves: counted.leaves,
+            from_unix_ms: counted.from_unix_ms,
+            to_unix_ms: counted.last_unix_ms,
         });
-        if let Some((who, here)) = whose {
-            event["id"] = counted.id.0.into();
-            event["name"] = counted.name.clone().into();
-            event["identity"] = who.to_string().into();
-            event["here"] = here.into();
-        }
-        self.log_event(event);
     }
 }

@@ -4,16 +4,18 @@ use pillion_caps::{PublicKey, UnixMillis};
 use pillion_proto::{FromHost, ParticipantId, RequestAnswer, RightChanged, Rights};
 
 use crate::{
+    audit::AuditEvent,
+    host::{
+        Host,
+        api::HostNotice,
+        commands::{
+            question::Question,
+            verbs::{CommandError, PersonLabel},
+        },
+        principal::Principal,
+    },
     types::ConnId,
     words::{sentence, span},
-};
-
-use crate::host::{
-    Host,
-    api::HostNotice,
-    commands::question::Question,
-    commands::verbs::{CommandError, PersonLabel},
-    principal::Principal,
 };
 
 /// After a no, the same person may ask for edit again so much later, in microseconds.
@@ -61,7 +63,11 @@ impl Host {
             let (name, identity) = (person.name.to_string(), person.identity);
             let proof = person.proof();
             let question = Question::give(Rights::EDIT, self.edit_ttl_ms, person);
-            self.log_event(serde_json::json!({ "event": "asked", "id": id.0, "name": name }));
+            let asked = AuditEvent::Asked {
+                id,
+                name: name.clone(),
+            };
+            self.log_event(&asked);
             return self.notice(HostNotice::EditRequested {
                 id,
                 name,
@@ -101,10 +107,7 @@ impl Host {
             );
         }
         let name = self.name_of(id);
-        self.log_by(
-            by,
-            serde_json::json!({ "event": "refused", "id": id.0, "name": name }),
-        );
+        self.log_by(by, &AuditEvent::Refused { id, name });
         Ok(label)
     }
 
@@ -181,9 +184,11 @@ impl Host {
         for (id, key) in changed {
             self.send_standing(&key, &text);
             let right = self.rights.standing(&key, now).right;
-            self.log_event(serde_json::json!({
-                "event": "right", "id": id.0, "right": right, "why": word,
-            }));
+            self.log_event(&AuditEvent::Right {
+                id,
+                rights: right,
+                why: word.to_owned(),
+            });
         }
         self.arm_expiry();
     }

@@ -5,15 +5,18 @@ use pillion_proto::{
 };
 use pillion_screen::{Size, clean::clean_title};
 
-use crate::{types::ConnId, words::sentence};
-
-use crate::host::{
-    Host,
-    api::{HostNotice, HostOutput},
-    commands::verbs::{CommandError, OpenTerminal, Reply, TrackClosed, TrackStatus},
-    people::{rights::OpenRight, roster::HOST},
-    principal::Principal,
-    tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
+use crate::{
+    audit::{AuditEvent, Doer},
+    host::{
+        Host,
+        api::{HostNotice, HostOutput},
+        commands::verbs::{CommandError, OpenTerminal, Reply, TrackClosed, TrackStatus},
+        people::{rights::OpenRight, roster::HOST},
+        principal::Principal,
+        tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
+    },
+    types::ConnId,
+    words::sentence,
 };
 
 /// Longest command of a terminal, in words, and in bytes all together: what a command line has room for.
@@ -58,10 +61,8 @@ impl Host {
         title: &str,
     ) -> Result<(), CommandError> {
         let track = self.begin_opening(title, Vec::new(), id, AskedBy::Viewer(conn))?;
-        let (name, grant) = (self.name_of(id), right.grant().to_string());
-        self.log_event(serde_json::json!({
-            "event": "opening", "track": track.0, "by_id": id.0, "by_name": name, "by_grant": grant,
-        }));
+        let doer = self.doer_by(id, right.grant());
+        self.log_with(&AuditEvent::Opening { track }, doer);
         Ok(())
     }
 
@@ -175,15 +176,21 @@ impl Host {
     fn add(&mut self, track: Track) {
         let (id, title, kind) = (track.id, track.title(), track.kind());
         self.out.push_back(track.beginning(self.now.unix_ms));
-        let mut event = serde_json::json!({
-            "event": "opened", "track": id.0, "kind": name_of(kind), "title": title,
-            "opener": track.opener.0,
+        let event = AuditEvent::Opened {
+            track: id,
+            kind: name_of(kind).to_owned(),
+            title: title.to_owned(),
+            opener: track.opener,
+        };
+        let opener = self.roster.get(track.opener).map(|person| Doer {
+            by: Some(person.identity.to_string()),
+            by_name: Some(person.name.to_string()),
+            ..Doer::default()
         });
-        if let Some(opener) = self.roster.get(track.opener) {
-            event["by"] = opener.identity.to_string().into();
-            event["by_name"] = opener.name.as_str().into();
+        match opener {
+            Some(doer) => self.log_with(&event, doer),
+            None => self.log_event(&event),
         }
-        self.log_event(event);
         self.tracks.all.insert(id, track);
         self.track_changed(id);
         if self.sharing.on {
@@ -202,7 +209,7 @@ impl Host {
             return Err(CommandError::NoSuchTrack(id));
         };
         let (title, live) = (track.title(), track.state == TrackState::Live);
-        self.log_by(by, serde_json::json!({ "event": "closed", "track": id.0 }));
+        self.log_by(by, &AuditEvent::Closed { track: id });
         match live {
             true => self.out.push_back(HostOutput::Terminate { track: id }),
             false if id == self.tracks.shown() => return Err(CommandError::Shown(id)),
@@ -227,15 +234,8 @@ impl Host {
         if track.opener != who {
             return Err(CommandError::NotTheirs(id));
         }
-        let (name, grant) = (self.name_of(who), right.grant().to_string());
-        let key = self
-            .roster
-            .get(who)
-            .map(|person| person.identity.to_string());
-        self.log_event(serde_json::json!({
-            "event": "closed", "track": id.0, "by": key, "by_id": who.0, "by_name": name,
-            "by_grant": grant,
-        }));
+        let doer = self.doer_by(who, right.grant());
+        self.log_with(&AuditEvent::Closed { track: id }, doer);
         self.out.push_back(HostOutput::Terminate { track: id });
         Ok(())
     }
@@ -310,7 +310,7 @@ impl Host {
             return;
         }
         self.drop_unwritten(id, "the program has ended");
-        self.log_event(serde_json::json!({ "event": "track_ended", "track": id.0, "why": why }));
+        self.log_event(&AuditEvent::TrackEnded { track: id, why });
         if id == self.tracks.shown() {
             self.show_another();
         }
@@ -356,7 +356,7 @@ impl Host {
             self.tell_tracks_now();
             self.end_sharing(&why);
         } else {
-            self.log_event(serde_json::json!({ "event": "ended", "why": why }));
+            self.log_event(&AuditEvent::Ended { why });
         }
         self.out.push_back(HostOutput::SessionEnded { state });
         true

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{CommandError, Reach, Run};
 use super::{EndedLinks, Kicked, SubjectLabel, Target};
 #[cfg(feature = "host")]
+use crate::audit::AuditEvent;
+#[cfg(feature = "host")]
 use crate::host::{Host, principal::Principal};
 #[cfg(feature = "host")]
 use pillion_caps::Subject;
@@ -66,10 +68,10 @@ impl Run for Ban {
         let mut ended = EndedLinks::default();
         for who in subjects {
             host.rights.ban(&mut host.records, who.clone());
-            host.log_by(
-                by,
-                serde_json::json!({ "event": "banned", "who": who.as_str() }),
-            );
+            let event = AuditEvent::Banned {
+                who: who.to_string(),
+            };
+            host.log_by(by, &event);
             for id in host.covered(&who) {
                 // Their key and what else they proved goes with it. Whom a co-host may not change was
                 // found above.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "host")]
 use super::{CommandError, Reach, Run};
 #[cfg(feature = "host")]
+use crate::audit::AuditEvent;
+#[cfg(feature = "host")]
 use crate::host::{Host, principal::Principal};
 
 /// A spoken code is to be made by the link service in use, for one person and ten minutes. The driver does it.
@@ -22,7 +24,7 @@ impl Run for Code {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
         host.check_shared()?;
-        host.log_by(by, serde_json::json!({ "event": "code" }));
+        host.log_by(by, &AuditEvent::Code);
         Ok(Some(()))
     }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "host")]
 use super::{CommandError, Reach, Run};
 #[cfg(feature = "host")]
+use crate::audit::AuditEvent;
+#[cfg(feature = "host")]
 use crate::host::{Host, api::HostOutput, principal::Principal};
 
 /// Ends the link; the session and its ticket stay.
@@ -21,7 +23,7 @@ impl Run for EndLink {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
         host.check_shared()?;
-        host.log_by(by, serde_json::json!({ "event": "link_ended" }));
+        host.log_by(by, &AuditEvent::LinkEnded);
         host.out.push_back(HostOutput::EndLink);
         Ok(Some(()))
     }

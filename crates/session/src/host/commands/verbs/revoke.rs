@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{CommandError, Reach, Run};
 use super::{EndedLinks, PersonLabel, SubjectLabel, Target};
 #[cfg(feature = "host")]
+use crate::audit::AuditEvent;
+#[cfg(feature = "host")]
 use crate::host::{
     Host, people::resolve::Resolved, people::standing::ChangeReason, principal::Principal,
 };
@@ -100,8 +102,8 @@ impl Host {
                 }
             },
         };
-        let event = serde_json::json!({ "event": "revoked", "what": what });
-        self.after_revoking(by, event);
+        let (person, what) = (None, Some(what));
+        self.after_revoking(by, &AuditEvent::Revoked { person, what });
         Ok(revoked)
     }
 
@@ -139,10 +141,8 @@ impl Host {
         let could_more = person.standing.right.exceeds_view();
         let ended = self.take_from(&key);
         self.unlist_edit(id);
-        let event = serde_json::json!({
-            "event": "revoked", "id": id.0, "name": label.name, "identity": key.to_string(),
-        });
-        self.after_revoking(by, event);
+        let (person, what) = (Some(label.clone().into()), None);
+        self.after_revoking(by, &AuditEvent::Revoked { person, what });
         Ok(Revoked::Person {
             person: label,
             could_more,
@@ -150,7 +150,7 @@ impl Host {
         })
     }
 
-    fn after_revoking(&mut self, by: &Principal, event: serde_json::Value) {
+    fn after_revoking(&mut self, by: &Principal, event: &AuditEvent) {
         self.log_by(by, event);
         self.refresh_standings(ChangeReason::Revoked);
     }

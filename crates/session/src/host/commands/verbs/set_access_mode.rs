@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "host")]
 use super::{CommandError, Reach, Run};
 #[cfg(feature = "host")]
+use crate::audit::AuditEvent;
+#[cfg(feature = "host")]
 use crate::host::{
     Host,
     commands::{
@@ -64,10 +66,7 @@ impl Run for SetAccessMode {
             let so_far = host.access_mode();
             let set = host.rights.set_access_mode(&mut host.records, mode, so_far);
             set.map_err(|refusal| refused(&refusal))?;
-            host.log_by(
-                by,
-                serde_json::json!({ "event": "mode", "mode": mode.as_str() }),
-            );
+            host.log_by(by, &AuditEvent::Mode { mode });
             host.knocks.changed = true;
             host.reconsider_knocks();
         }

@@ -6,6 +6,8 @@ use super::Target;
 #[cfg(feature = "host")]
 use super::{CommandError, Reach, Run};
 #[cfg(feature = "host")]
+use crate::audit::AuditEvent;
+#[cfg(feature = "host")]
 use crate::host::{
     Host,
     commands::{
@@ -51,10 +53,10 @@ impl Run for Unban {
         for who in host.resolve_barred(&self.target)?.subjects() {
             let unbanned = host.rights.unban(&mut host.records, &who);
             if unbanned.map_err(|refusal| refused(&refusal))? {
-                host.log_by(
-                    by,
-                    serde_json::json!({ "event": "unbanned", "who": who.as_str() }),
-                );
+                let event = AuditEvent::Unbanned {
+                    who: who.to_string(),
+                };
+                host.log_by(by, &event);
                 lifted.push(who.to_string());
             }
         }

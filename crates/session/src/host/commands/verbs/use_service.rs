@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "host")]
 use super::{CommandError, Reach, Run};
 #[cfg(feature = "host")]
+use crate::audit::AuditEvent;
+#[cfg(feature = "host")]
 use crate::host::{
     Host,
     api::HostOutput,
@@ -65,11 +67,12 @@ impl Run for UseService {
         host.check_shared()?;
         let UseService { service, link } = self;
         let shown = clean_title(&service, MAX_SERVICE);
+        let at = shown.clone();
         let event = match link {
-            true => "link",
-            false => "link_service",
+            true => AuditEvent::Link { service: at },
+            false => AuditEvent::LinkService { service: at },
         };
-        host.log_by(by, serde_json::json!({ "event": event, "service": shown }));
+        host.log_by(by, &event);
         host.out.push_back(HostOutput::UseService { service, link });
         Ok(Some(ServiceUsed {
             service: shown,
