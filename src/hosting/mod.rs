@@ -225,6 +225,7 @@ impl Hosting {
         let mut host = Host::new(
             HostConfig {
                 session_key: key.clone(),
+                run: recorder.run().number(),
                 identity: options.identity.public(),
                 seed: pillion_net::random_bytes()?,
                 name: options.name.clone(),

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use pillion_proto::{TrackId, TrackKind};
+use bytes::{Bytes, BytesMut};
+use pillion_caps::SignedCheckpoint;
+use pillion_proto::{TrackId, TrackKind, TrackMsg};
 use pillion_screen::{HistoryChunk, LineId};
 use pillion_session::LogEntry;
 use pillion_store::{AppendError, SessionLog, SessionMeta, SessionReader};
@@ -19,6 +20,11 @@ pub struct Run(u32);
 impl Run {
     /// The run a session begins with.
     pub const FIRST: Run = Run(0);
+
+    /// Its number, from 0.
+    pub fn number(self) -> u32 {
+        self.0
+    }
 
     /// The run that a session's description is of.
     pub fn newest(meta: &SessionMeta) -> Run {
@@ -54,7 +60,18 @@ impl RecordedTrack {
     pub fn margin_place(&self) -> u32 {
         self.place + 1
     }
+
+    /// Where the session's signatures of it are.
+    pub fn checkpoint_place(&self) -> u32 {
+        self.place + 2
+    }
 }
+
+/// Bytes of a message before its payload.
+const MESSAGE_HEAD: usize = 5;
+
+/// Places that a track takes.
+const PLACES: u32 = 3;
 
 /// The log's table of tracks: every track of every run, in the order in which they began. Entries that are
 /// damaged are left out.
@@ -71,7 +88,7 @@ pub fn tracks(reader: &SessionReader) -> Vec<RecordedTrack> {
             track: TrackId(number("track")?),
             kind: u8::try_from(number("kind")?).ok()?.into(),
             title: object["title"].as_str().unwrap_or_default().to_owned(),
-            place: number("place").filter(|place| *place < u32::MAX)?,
+            place: number("place").filter(|place| *place <= u32::MAX - PLACES)?,
         })
     });
     tracks.collect()
@@ -89,13 +106,20 @@ pub struct Recorder {
 impl Recorder {
     /// For a log's next run, behind what is in it. `earlier` is its table so far.
     pub fn new(log: &SessionLog, run: Run, earlier: &[RecordedTrack]) -> Recorder {
-        let table = earlier.iter().map(|track| track.place.saturating_add(2));
+        let table = earlier
+            .iter()
+            .map(|track| track.place.saturating_add(PLACES));
         let next = table.max().unwrap_or_default().max(log.next_track());
         Recorder {
             run,
             places: BTreeMap::new(),
             next,
         }
+    }
+
+    /// The run that is recorded.
+    pub fn run(&self) -> Run {
+        self.run
     }
 
     /// Where a track of this run is in the log; `None` for one that it knows nothing of.
@@ -117,7 +141,7 @@ impl Recorder {
         unix_ms: u64,
     ) -> Result<(), RecordError> {
         let place = self.next;
-        self.next = place.checked_add(2).ok_or(RecordError::Full)?;
+        self.next = place.checked_add(PLACES).ok_or(RecordError::Full)?;
         self.places.insert(track, place);
         let event = serde_json::json!({
             "event": TRACK, "run": self.run.0 + 1, "track": track.0, "kind": u8::from(kind),
@@ -154,6 +178,22 @@ impl Recorder {
             } => {
                 let key = number.saturating_mul(2) | u64::from(*snapshot);
                 log.append_frame(self.known(*track)?, key, *unix_ms, raw)?;
+            }
+            LogEntry::Entries {
+                track,
+                number,
+                unix_ms,
+                end,
+            } => {
+                let (place, key) = (self.known(*track)?, number.saturating_mul(2));
+                log.append_frame(place, key, *unix_ms, &end.to_le_bytes())?;
+            }
+            LogEntry::Checkpoint { track, checkpoint } => {
+                let place = self.known(*track)? + 2;
+                let said = checkpoint.unverified();
+                let mut message = BytesMut::new();
+                TrackMsg::Checkpoint(**checkpoint).encode(&mut message);
+                log.append_frame(place, said.frame, said.at_unix_ms, &message[MESSAGE_HEAD..])?;
             }
             LogEntry::History {
                 track,
@@ -244,6 +284,17 @@ pub fn margin(stored: &pillion_store::Frame) -> Option<HistoryChunk> {
         count: u32::from_le_bytes(*count),
         bytes: Bytes::copy_from_slice(bytes),
     })
+}
+
+/// Reads back what [`append`] wrote for a checkpoint; `None` if it is damaged.
+pub fn checkpoint(stored: &pillion_store::Frame) -> Option<SignedCheckpoint> {
+    pillion_proto::growing::from_bytes(&stored.bytes).ok()
+}
+
+/// Reads back what [`append`] wrote for a frame of a log track: the number of the first entry that it does not
+/// have; `None` if it is damaged.
+pub fn entries_end(stored: &pillion_store::Frame) -> Option<u64> {
+    Some(u64::from_le_bytes(stored.bytes.as_slice().try_into().ok()?))
 }
 
 /// Reads back what [`append`] wrote for a frame.

@@ -20,6 +20,7 @@
 
 mod access;
 mod binding;
+mod checkpoint;
 mod event;
 mod grant;
 mod keys;
@@ -32,6 +33,9 @@ mod wire;
 
 pub use access::{Access, AccessMode, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject, UnknownAccessMode};
 pub use binding::{Binding, BindingKind, PeerEndpoint, ProofContext};
+pub use checkpoint::{
+    ChainHead, Checkpoint, CheckpointFault, FrameChain, SignedCheckpoint, StateDigest,
+};
 pub use event::LedgerEvent;
 pub use grant::{
     Audience, EmailAddress, Grant, GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES, Terms,

@@ -288,6 +288,7 @@ impl Session {
         let mut host = Host::new(
             HostConfig {
                 session_key: key(1),
+                run: 0,
                 identity: key(2).public(),
                 seed: [3; 32],
                 name: "memory".to_owned(),

@@ -273,6 +273,7 @@ impl Session {
         let ledger = Ledger::new(session_key.public());
         let config = HostConfig {
             session_key,
+            run: 0,
             identity: SecretKey::from_bytes(&[2; 32]).public(),
             seed: random_bytes().unwrap(),
             name: "work".into(),

@@ -80,6 +80,8 @@ pub mod track {
     pub const SNAPSHOT: u8 = 161;
     /// [`FrameMsg`](crate::FrameMsg), version 1.
     pub const FRAME: u8 = 162;
+    /// [`SignedCheckpoint`](pillion_caps::SignedCheckpoint), version 1.
+    pub const CHECKPOINT: u8 = 163;
 }
 
 /// History stream.

@@ -71,6 +71,19 @@ impl Decoder {
     /// # Errors
     /// When there is no state to apply it to, or the frame is damaged: ask for a snapshot.
     pub fn frame(&mut self, wire: &[u8], reset: bool) -> Result<Damage, DecodeError> {
+        self.frame_with(wire, reset, |_| ())
+    }
+
+    /// The same, and shows the frame's uncompressed body, as the log has it, before it is applied.
+    ///
+    /// # Errors
+    /// As [`Decoder::frame`].
+    pub fn frame_with(
+        &mut self,
+        wire: &[u8],
+        reset: bool,
+        body: impl FnOnce(&[u8]),
+    ) -> Result<Damage, DecodeError> {
         match (self.step, reset) {
             (Step::Lost, _) => return Err(DecodeError::NeedSnapshot),
             (Step::AfterSnapshot, false) => return Err(DecodeError::NeedReset),
@@ -81,6 +94,7 @@ impl Decoder {
             self.unzip.reset();
         }
         self.unzip.frame(wire, &mut self.body)?;
+        body(&self.body);
         let damage = apply(&mut self.canvas, &self.body);
         self.give_back();
         let damage = damage?;

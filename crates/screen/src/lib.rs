@@ -8,6 +8,7 @@ mod body;
 mod budget;
 #[cfg(feature = "emulator")]
 mod canon;
+mod canonical;
 pub mod cell;
 pub mod clean;
 mod compression;

@@ -35,6 +35,7 @@ impl Session {
         };
         let config = HostConfig {
             session_key: secret(0),
+            run: 0,
             identity: secret(1).public(),
             seed: [3; 32],
             name: "bench".into(),

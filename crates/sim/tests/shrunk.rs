@@ -69,6 +69,7 @@ impl Room {
     fn host(now: Now, link: Option<[u8; 32]>, seed: u8) -> Host {
         let config = HostConfig {
             session_key: secret(1),
+            run: 0,
             identity: secret(2).public(),
             seed: [seed; 32],
             name: "work".into(),

@@ -25,6 +25,7 @@ fn view(cols: u16, rows: u16) -> View {
         track: (TrackId(0), TrackState::Live),
         tracks: Vec::new(),
         active: std::collections::BTreeSet::new(),
+        verified: std::collections::BTreeMap::new(),
         host_shows: TrackId(0),
         follows: true,
         chosen: None,

@@ -9,6 +9,7 @@ mod track;
 mod viewer;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use pillion_caps::CheckpointFault;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -45,6 +46,16 @@ pub enum ProtocolError {
         "the other side sent something that is not pillion's protocol ({0}); one of the two may need an upgrade of pillion"
     )]
     Malformed(&'static str),
+    /// What came of a track is not what its host signed, and it is not the first time.
+    #[error(
+        "what the other side sends of terminal {track} is not what the host of the session signed ({fault}), again after its state was asked for"
+    )]
+    NotAsSigned {
+        /// The track.
+        track: TrackId,
+        /// What is wrong.
+        fault: CheckpointFault,
+    },
 }
 
 /// The first byte on every stream: what the stream is for.
@@ -170,15 +181,16 @@ fn put<T: Serialize>(out: &mut BytesMut, tag: u8, value: &T) {
     encode_message(out, tag, &payload);
 }
 
-/// The same for a message that ends in many bytes: `head` is what comes before them. They are
-/// copied once, and nothing else is allocated: this is every frame's way.
-fn put_with_bytes<T: Serialize>(out: &mut BytesMut, tag: u8, head: &T, bytes: &Bytes) {
+/// The same for a message with many bytes: `head` is what comes before them and `tail`, encoded, what
+/// comes after. They are copied once, and nothing else is allocated: this is every frame's way.
+fn put_with_bytes<T: Serialize>(out: &mut BytesMut, tag: u8, head: &T, bytes: &Bytes, tail: &[u8]) {
     let mut buffer = [0; MAX_HEAD];
     let head =
         postcard::to_slice(&(head, bytes.len()), &mut buffer).expect("a head is a few numbers");
-    begin_message(out, tag, head.len() + bytes.len());
+    begin_message(out, tag, head.len() + bytes.len() + tail.len());
     out.put_slice(head);
     out.put_slice(bytes);
+    out.put_slice(tail);
 }
 
 /// Room for a head, in bytes: four numbers of at most ten bytes.

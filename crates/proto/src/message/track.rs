@@ -1,6 +1,7 @@
 //! Track stream, host to viewer.
 
 use bytes::{Bytes, BytesMut};
+use pillion_caps::{ChainHead, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
 
 use super::{ProtocolError, TrackId, TrackKind, get, put, put_with_bytes};
@@ -22,6 +23,8 @@ pub enum TrackMsg {
     Snapshot(SnapshotMsg),
     /// What the next frame changes.
     Frame(FrameMsg),
+    /// The session's signature of the track as it is after a frame that was sent before.
+    Checkpoint(SignedCheckpoint),
     /// A message from a newer version: skipped.
     Unknown(u8),
 }
@@ -42,6 +45,9 @@ pub struct SnapshotMsg {
     pub echoed: u64,
     /// A terminal's is read by `pillion_screen::Decoder::snapshot`, a log's is a [`LogState`](crate::LogState).
     pub payload: Bytes,
+    /// The head of the frames' chain after that frame; `None` where the host does not say.
+    #[serde(default)]
+    pub chain: Option<ChainHead>,
 }
 
 /// One frame.
@@ -70,8 +76,18 @@ impl TrackMsg {
                 number,
                 echoed,
                 payload,
+                chain,
             }) => {
-                put_with_bytes(out, tag::track::SNAPSHOT, &(number, echoed), payload);
+                let mut tail = [0; 33];
+                let tail = match chain {
+                    None => &tail[..1],
+                    Some(ChainHead(head)) => {
+                        tail[0] = 1;
+                        tail[1..].copy_from_slice(head);
+                        &tail[..]
+                    }
+                };
+                put_with_bytes(out, tag::track::SNAPSHOT, &(number, echoed), payload, tail);
             }
             TrackMsg::Frame(FrameMsg {
                 number,
@@ -79,8 +95,15 @@ impl TrackMsg {
                 reset,
                 payload,
             }) => {
-                put_with_bytes(out, tag::track::FRAME, &(number, echoed, reset), payload);
+                put_with_bytes(
+                    out,
+                    tag::track::FRAME,
+                    &(number, echoed, reset),
+                    payload,
+                    &[],
+                );
             }
+            TrackMsg::Checkpoint(checkpoint) => put(out, tag::track::CHECKPOINT, checkpoint),
             TrackMsg::Unknown(tag) => encode_message(out, *tag, &[]),
         }
     }
@@ -97,6 +120,7 @@ impl TrackMsg {
             }
             tag::track::SNAPSHOT => TrackMsg::Snapshot(get(payload, "a snapshot")?),
             tag::track::FRAME => TrackMsg::Frame(get(payload, "a frame")?),
+            tag::track::CHECKPOINT => TrackMsg::Checkpoint(get(payload, "a checkpoint")?),
             other => TrackMsg::Unknown(other),
         })
     }

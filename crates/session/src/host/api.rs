@@ -1,7 +1,9 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
+use pillion_caps::{
+    Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint, SigningInput,
+};
 use pillion_people::{Issuer, Removals, SshKey, Trust};
 use pillion_proto::{
     AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackKind, TrackState,
@@ -24,6 +26,8 @@ use crate::types::{ConnId, Stream};
 pub struct HostConfig {
     /// The session's key: its endpoint id, and the root of every grant.
     pub session_key: SecretKey,
+    /// Which run of the session this is, from 0: tracks and frames are numbered from nought in each.
+    pub run: u32,
     /// The person's key. Its secret is the driver's to use: see [`HostOutput::Sign`].
     pub identity: PublicKey,
     /// Fresh randomness for link keys and grant ids; never written down.
@@ -472,7 +476,8 @@ pub enum LogEntry {
         /// When.
         unix_ms: u64,
     },
-    /// A frame's uncompressed body; `snapshot` ones stand alone.
+    /// A frame's uncompressed body. A `snapshot` one is the state after the frame and stands alone; the frame
+    /// itself comes before it, under the same number.
     Frame {
         /// Track.
         track: TrackId,
@@ -484,6 +489,24 @@ pub enum LogEntry {
         unix_ms: u64,
         /// The body.
         raw: Bytes,
+    },
+    /// A frame of a log track: it has the entries below `end` that no frame before it has.
+    Entries {
+        /// Track.
+        track: TrackId,
+        /// Number.
+        number: u64,
+        /// When.
+        unix_ms: u64,
+        /// Number of the first entry that it does not have.
+        end: u64,
+    },
+    /// The session's signature of a track as of a frame. The frames between two that the log has are empty.
+    Checkpoint {
+        /// Track.
+        track: TrackId,
+        /// What was signed, and by it when.
+        checkpoint: Box<SignedCheckpoint>,
     },
     /// Lines that became final, or entries of a log track.
     History {

@@ -53,6 +53,8 @@ pub struct Host {
     read_only: bool,
     edit_ttl_ms: u64,
     started_unix_ms: u64,
+    /// Which run of the session it is, from 0.
+    run: u32,
     has_tty: bool,
     /// The host's terminal was closed, and the program is ended for it.
     lost_tty: bool,
@@ -118,7 +120,8 @@ impl Host {
             people::roster::HOST,
             config.size,
             now.mono_us,
-        );
+        )
+        .chained(&session, config.run);
         let begins = main.beginning(now.unix_ms);
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
         let mut host = Host {
@@ -137,6 +140,7 @@ impl Host {
             read_only: config.read_only,
             edit_ttl_ms: config.edit_ttl_ms,
             started_unix_ms: now.unix_ms,
+            run: config.run,
             has_tty: config.has_tty,
             lost_tty: false,
             now,
@@ -232,6 +236,7 @@ impl Host {
         let framed = self.frames_if_due();
         self.tell_written_if_due(framed);
         self.catch_up();
+        self.sign_due();
         self.tell_roster();
         self.tell_tracks();
         self.tell_activity();

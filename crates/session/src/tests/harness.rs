@@ -195,6 +195,7 @@ pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
 pub(super) fn config() -> HostConfig {
     HostConfig {
         session_key: secret(1),
+        run: 0,
         identity: secret(2).public(),
         seed: [3; 32],
         name: "work".into(),

@@ -196,7 +196,7 @@ proptest! {
         for (snapshot, number, reset, payload) in messages {
             let (number, echoed, payload) = (number, 0, payload.into());
             match snapshot {
-                true => TrackMsg::Snapshot(SnapshotMsg { number, echoed, payload }).encode(&mut out),
+                true => TrackMsg::Snapshot(SnapshotMsg { number, echoed, payload, chain: None }).encode(&mut out),
                 false => TrackMsg::Frame(FrameMsg { number, echoed, reset, payload }).encode(&mut out),
             }
         }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod attribution;
+mod checkpoints;
 mod codes;
 mod comings;
 mod confirm;

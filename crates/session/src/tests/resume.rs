@@ -157,6 +157,7 @@ fn a_damaged_picture_is_not_asked_for_again_before_the_hello() {
         number: 1000,
         echoed: 0,
         payload: Bytes::from_static(b"nonsense"),
+        chain: None,
     })
     .encode(&mut bytes);
     let bytes = bytes.freeze();

@@ -299,11 +299,12 @@ fn the_log_begins_with_a_frame_that_stands_alone_and_gets_another_each_minute() 
     world.prints("not yet shared");
     assert!(frames_logged(&world).is_empty());
     world.share();
-    assert_eq!(frames_logged(&world), [true]);
+    // The frame itself, and the state after it.
+    assert_eq!(frames_logged(&world), [false, true]);
     world.prints("a");
     world.advance_ms(61_000);
     world.prints("b");
-    assert_eq!(frames_logged(&world), [true, false, true]);
+    assert_eq!(frames_logged(&world), [false, true, false, false, true]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What goes into a [`Viewer`](super::Viewer), what comes out of it, and what it shows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use pillion_caps::{Binding, PeerEndpoint, PublicKey, SecretKey, Signature, SigningInput};
+use pillion_caps::{
+    Binding, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint, SigningInput,
+};
 use pillion_proto::{
     Entry, JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackInfo,
     TrackState,
@@ -281,6 +283,9 @@ pub struct View {
     pub tracks: Vec<TrackInfo>,
     /// Tracks where something happened since they were looked at.
     pub active: BTreeSet<TrackId>,
+    /// For tracks that are looked at, the newest checkpoint that agreed with what came of them: up to its
+    /// frame it proves to others what the host sent.
+    pub verified: BTreeMap<TrackId, SignedCheckpoint>,
     /// What the host's own terminal shows.
     pub host_shows: TrackId,
     /// This viewer shows what the host looks at.

@@ -9,7 +9,7 @@ mod input;
 mod joining;
 mod track;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{SecretKey, UnixMillis};
@@ -151,6 +151,7 @@ impl Viewer {
                 track: (TrackId::default(), TrackState::Live),
                 tracks: Vec::new(),
                 active: BTreeSet::new(),
+                verified: BTreeMap::new(),
                 host_shows: TrackId::default(),
                 follows: true,
                 chosen: None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pillion_caps::{CheckpointFault, FrameChain, PublicKey, SignedCheckpoint, StateDigest};
 use pillion_proto::{
     Ack, Entry, FrameMsg, Framer, FromViewer, LogState, ProtocolError, SnapshotMsg, Subscribe,
     TrackId, TrackInfo, TrackKind, TrackMsg, TrackState, TracksChange,
@@ -47,6 +48,10 @@ struct TrackReceiver {
     /// may have begun again.
     fresh: bool,
     asked_at_us: Option<u64>,
+    /// The frames' chain, from what the snapshot said of it on.
+    chain: Option<FrameChain>,
+    /// What came was not what the host signed, and no checkpoint agreed since.
+    doubted: bool,
     /// The newest frame shown that the host was not told of.
     unacknowledged: Option<u64>,
 }
@@ -66,6 +71,8 @@ impl TrackReceiver {
             in_step: false,
             fresh: true,
             asked_at_us: None,
+            chain: None,
+            doubted: false,
             unacknowledged: None,
         })
     }
@@ -75,6 +82,8 @@ impl TrackReceiver {
         self.in_step = false;
         self.fresh = true;
         self.asked_at_us = None;
+        self.chain = None;
+        self.doubted = false;
         self.unacknowledged = None;
     }
 
@@ -94,7 +103,7 @@ impl TrackReceiver {
     }
 
     /// Takes a snapshot; whether it is news.
-    fn take_snapshot(&mut self, snapshot: &SnapshotMsg) -> Result<bool, OutOfStep> {
+    fn take_snapshot(&mut self, id: TrackId, snapshot: &SnapshotMsg) -> Result<bool, OutOfStep> {
         if !self.fresh && self.in_step && snapshot.number < self.frame {
             return Ok(false);
         }
@@ -111,6 +120,8 @@ impl TrackReceiver {
         self.fresh = false;
         self.asked_at_us = None;
         self.frame = snapshot.number;
+        let head = snapshot.chain;
+        self.chain = head.map(|head| FrameChain::resume(id.0, snapshot.number, head));
         self.unacknowledged = Some(snapshot.number);
         Ok(true)
     }
@@ -124,13 +135,23 @@ impl TrackReceiver {
             return Err(OutOfStep);
         }
         let mut changed = None;
+        let chain = &mut self.chain;
+        let mut chained = |body: &[u8]| {
+            if let Some(chain) = chain {
+                chain.push(body);
+            }
+        };
+        if frame.payload.is_empty() {
+            chained(&[]);
+        }
         if !frame.payload.is_empty() {
             changed = Some(match &mut self.content {
                 Content::Terminal(decoder) => {
-                    let read = decoder.frame(&frame.payload, frame.reset);
+                    let read = decoder.frame_with(&frame.payload, frame.reset, chained);
                     read.map_err(|_| OutOfStep)?
                 }
                 Content::Log(state) => {
+                    chained(&frame.payload);
                     let entries = Entry::decode_all(&frame.payload).map_err(|_| OutOfStep)?;
                     fold(state, entries)?;
                     Damage::default()
@@ -140,6 +161,38 @@ impl TrackReceiver {
         self.frame = frame.number;
         self.unacknowledged = Some(frame.number);
         Ok(changed)
+    }
+
+    /// Compares a checkpoint with what came. Whether it is of what is there now: of another frame it proves
+    /// nothing, and of a host that said nothing of its chain.
+    fn take_checkpoint(
+        &mut self,
+        session: &PublicKey,
+        run: Option<u32>,
+        id: TrackId,
+        checkpoint: &SignedCheckpoint,
+    ) -> Result<bool, CheckpointFault> {
+        let Some(chain) = self.chain.filter(|_| self.in_step) else {
+            return Ok(false);
+        };
+        let said = checkpoint.verify(session)?;
+        if said.track != id.0 {
+            return Err(CheckpointFault::Track);
+        }
+        if run.is_some_and(|run| run != said.run) {
+            return Err(CheckpointFault::Run);
+        }
+        if said.frame != chain.frame() {
+            return Ok(false);
+        }
+        let state = match &self.content {
+            Content::Terminal(decoder) => decoder.screen().map(Screen::canonical_bytes),
+            Content::Log(state) => Some(state.encode().to_vec()),
+        };
+        let state = StateDigest::of(&state.unwrap_or_default());
+        checkpoint.check(session, &chain, state)?;
+        self.doubted = false;
+        Ok(true)
     }
 }
 
@@ -167,6 +220,8 @@ pub(super) struct Receivers {
     host_shows: Option<TrackId>,
     /// What the newest snapshot weighed, in bytes, on whichever connection.
     snapshot_bytes: usize,
+    /// The run of the session that checkpoints on this connection are of.
+    run: Option<u32>,
 }
 
 impl Receivers {
@@ -178,6 +233,7 @@ impl Receivers {
             told: Vec::new(),
             host_shows: None,
             snapshot_bytes: 0,
+            run: None,
         }
     }
 
@@ -214,6 +270,7 @@ impl Receivers {
     pub(super) fn disconnected(&mut self) {
         self.streams.clear();
         self.host_shows = None;
+        self.run = None;
         for track in self.tracks.values_mut() {
             track.disconnected();
         }
@@ -355,6 +412,13 @@ impl Viewer {
             }
         }
         self.receivers.forget_unwanted(self.view.track.0);
+        self.forget_verified();
+    }
+
+    /// Checkpoints are kept of what is looked at.
+    fn forget_verified(&mut self) {
+        let tracks = &self.receivers.tracks;
+        self.view.verified.retain(|id, _| tracks.contains_key(id));
     }
 
     /// Brings what is shown up to what was received of a track.
@@ -465,6 +529,9 @@ impl Viewer {
                 (TrackMsg::Frame(frame), Some((track, epoch))) => {
                     self.on_frame(track, epoch, &frame);
                 }
+                (TrackMsg::Checkpoint(checkpoint), Some((track, epoch))) => {
+                    self.on_checkpoint(track, epoch, &checkpoint)?;
+                }
             }
         }
         Ok(())
@@ -480,7 +547,7 @@ impl Viewer {
         let Some(track) = self.receiver(id, epoch) else {
             return;
         };
-        match track.take_snapshot(snapshot) {
+        match track.take_snapshot(id, snapshot) {
             Err(OutOfStep) => return self.desync(id),
             Ok(false) => return,
             Ok(true) => {}
@@ -492,6 +559,7 @@ impl Viewer {
             self.show(id, None);
             if is_other {
                 self.receivers.forget_unwanted(id);
+                self.forget_verified();
             }
         }
         // What is shown before the welcome is seen, and not lived in.
@@ -516,6 +584,37 @@ impl Viewer {
             Some(damage) => self.show(id, Some(&damage)),
             None => self.view.frame = number,
         }
+    }
+
+    /// The host signs what it sent. What does not agree with that is damaged: its state is asked for once.
+    fn on_checkpoint(
+        &mut self,
+        id: TrackId,
+        epoch: u32,
+        checkpoint: &SignedCheckpoint,
+    ) -> Result<(), ProtocolError> {
+        let (session, run) = (self.config.session, self.receivers.run);
+        let Some(track) = self.receiver(id, epoch) else {
+            return Ok(());
+        };
+        match track.take_checkpoint(&session, run, id, checkpoint) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.receivers.run = Some(checkpoint.unverified().run);
+                self.view.verified.insert(id, *checkpoint);
+            }
+            Err(fault) if track.doubted => {
+                return Err(ProtocolError::NotAsSigned { track: id, fault });
+            }
+            Err(fault) => {
+                track.doubted = true;
+                self.say(format!(
+                    "what came of terminal {id} is not what its host signed ({fault}): it is asked for again"
+                ));
+                self.desync(id);
+            }
+        }
+        Ok(())
     }
 
     /// What comes can't be built upon any more.

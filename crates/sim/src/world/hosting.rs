@@ -166,6 +166,7 @@ impl World {
         let desk = Desk::default();
         let config = HostConfig {
             session_key: self.session.clone(),
+            run: u32::try_from(self.lives).unwrap_or(u32::MAX),
             identity: self.host_identity.public(),
             seed: self.dice.bytes(),
             name: "work".into(),
@@ -635,7 +636,7 @@ impl World {
                 });
             }
             LogEntry::Event { json, .. } => self.check_event(&json),
-            LogEntry::Margin { .. } => {}
+            LogEntry::Margin { .. } | LogEntry::Entries { .. } | LogEntry::Checkpoint { .. } => {}
         }
     }
 

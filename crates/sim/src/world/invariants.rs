@@ -331,7 +331,7 @@ impl World {
                 }
                 TrackMsg::Snapshot(snapshot) => (snapshot.number, snapshot.echoed),
                 TrackMsg::Frame(frame) => (frame.number, frame.echoed),
-                TrackMsg::Unknown(_) => continue,
+                TrackMsg::Checkpoint(_) | TrackMsg::Unknown(_) => continue,
             };
             if epoch != *newest {
                 problem = Some(format!("stream {epoch} goes on after {newest}"));

@@ -121,6 +121,7 @@ impl Host {
     /// Tells everybody that it is over, and closes.
     pub(in crate::host) fn end_sharing(&mut self, text: &str) {
         let now = self.now;
+        self.sign_all();
         self.sharing.on = false;
         self.sharing.link = None;
         self.codes.forget();

@@ -189,6 +189,9 @@ impl Host {
         lane.snapshot_sent(number, bytes.len(), now, &track.sent);
         let stream = Stream::Track { id: lane.epoch };
         self.send_bytes(conn, stream, bytes);
+        if let Some(checkpoint) = self.checkpoint_of_now(id) {
+            self.send_bytes(conn, stream, checkpoint);
+        }
         self.check_lanes_soon(id);
     }
 

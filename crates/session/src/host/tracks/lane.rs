@@ -149,6 +149,11 @@ impl Lane {
         }
     }
 
+    /// Whether the newest that was sent is this frame, or the state at it.
+    pub(in crate::host) fn was_sent(&self, number: u64) -> bool {
+        self.live && self.sent == number
+    }
+
     /// Newest frame the viewer has shown.
     pub(in crate::host) fn acked(&self) -> u64 {
         self.acked

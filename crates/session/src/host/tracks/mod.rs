@@ -6,11 +6,13 @@
 //! track     what a track is: its state, its frames    fanout         frames to those who look, at their pace
 //! log       the state of a log track                  lane           what one viewer of one track keeps up with
 //! input     intents, and what is written of them      history, pack  lines and entries by range
+//! checkpoint  the session's signature of what was sent
 //! ```
 //!
 //! A track at which nothing happens costs nothing: what is to be done is found in sets of the few tracks that
 //! have something to do ([`Tracks::stir`]), never by going through all of them.
 
+pub(in crate::host) mod checkpoint;
 pub(in crate::host) mod fair;
 pub(in crate::host) mod fanout;
 pub(in crate::host) mod history;
@@ -66,6 +68,8 @@ pub(in crate::host) struct Tracks {
     stirred: Vec<TrackId>,
     /// Those with lines above the screen that the log gets later.
     margins: BTreeSet<TrackId>,
+    /// Those with frames that no checkpoint has, and when they are signed, in microseconds.
+    unsigned: BTreeMap<TrackId, u64>,
     /// Those with frames on the way that were not acknowledged.
     on_the_way: BTreeSet<TrackId>,
     check_lanes_at_us: Option<u64>,
@@ -112,6 +116,7 @@ impl Tracks {
             main: TrackState::Live,
             stirred: Vec::new(),
             margins: BTreeSet::new(),
+            unsigned: BTreeMap::new(),
             on_the_way: BTreeSet::new(),
             check_lanes_at_us: None,
             behind: BTreeSet::new(),

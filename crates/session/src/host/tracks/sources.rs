@@ -120,7 +120,8 @@ impl Host {
             opener,
             asked_by,
         } = opening;
-        let track = Track::terminal(id, &title, &program, opener, size, now);
+        let track = Track::terminal(id, &title, &program, opener, size, now)
+            .chained(&self.keys.session.public(), self.run);
         // It comes of the command, though it comes later.
         if let AskedBy::Command(request) = &asked_by {
             self.act(*request);
@@ -168,7 +169,8 @@ impl Host {
             .flatten()
         {
             Some(id) => {
-                self.add(Track::log(id, title, HOST, self.now.mono_us));
+                let track = Track::log(id, title, HOST, self.now.mono_us);
+                self.add(track.chained(&self.keys.session.public(), self.run));
                 Ok(Reply::OpenTerminal(id).into())
             }
             None => Err(CommandError::TooManyTracks { max: MAX_TRACKS }),
@@ -322,6 +324,7 @@ impl Host {
         self.tracks.ended.push_back(id);
         if self.sharing.on {
             self.frame(id);
+            self.sign_checkpoint(id);
             self.log_margin(id);
         }
         self.track_changed(id);

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
+use pillion_caps::{ChainHead, FrameChain, PublicKey};
 use pillion_proto::{
     FrameMsg, ParticipantId, SnapshotMsg, Text, TrackId, TrackInfo, TrackKind, TrackMsg,
     TrackState, limits::MAX_NAME,
 };
-use pillion_screen::{Encoder, LineId, Size, Terminal, clean::clean_name};
+use pillion_screen::{Encoder, LineId, Screen, Size, Terminal, clean::clean_name};
 
 use crate::types::ConnId;
 
@@ -87,6 +88,10 @@ pub(in crate::host) struct Track {
     pub(in crate::host) visible_from: LineId,
     /// Number of the newest frame.
     pub(in crate::host) number: u64,
+    /// The hash chain up to it.
+    pub(in crate::host) chain: FrameChain,
+    /// The newest checkpoint: of which frame, and as a message.
+    pub(in crate::host) checkpoint: Option<(u64, Bytes)>,
     /// The count of inputs whose effects are in the newest frame.
     pub(in crate::host) echoed: u64,
     pub(in crate::host) input: Sequence,
@@ -119,8 +124,8 @@ struct Margin {
 struct Encoded {
     wire: Bytes,
     reset: bool,
-    /// As the log has it, where it is the frames that the log has.
-    raw: Option<Bytes>,
+    /// The body, as the chain and the log have it.
+    raw: Bytes,
 }
 
 impl TerminalTrack {
@@ -129,8 +134,13 @@ impl TerminalTrack {
         Some(Encoded {
             wire: encoded.wire,
             reset: encoded.reset,
-            raw: Some(encoded.raw),
+            raw: encoded.raw,
         })
+    }
+
+    /// The state after the newest frame.
+    pub(in crate::host) fn screen(&self) -> &Screen {
+        self.encoder.screen()
     }
 
     /// Until when what was written is no picture.
@@ -193,6 +203,8 @@ impl Track {
             state: TrackState::Live,
             visible_from: LineId(0),
             number: 0,
+            chain: FrameChain::resume(id.0, 0, ChainHead([0; 32])),
+            checkpoint: None,
             echoed: 0,
             input: Sequence::new(),
             sent: Sent::new(),
@@ -204,6 +216,12 @@ impl Track {
             framed_at_us: None,
             answer_until_us: 0,
         }
+    }
+
+    /// Its frames are chained as those of this run of a session.
+    pub(in crate::host) fn chained(mut self, session: &PublicKey, run: u32) -> Track {
+        self.chain = FrameChain::begin(session, run, self.id.0);
+        self
     }
 
     pub(in crate::host) fn kind(&self) -> TrackKind {
@@ -328,11 +346,14 @@ impl Track {
     fn encode(&mut self) -> Option<Encoded> {
         match &mut self.body {
             Body::Terminal(terminal) => terminal.encode(self.reset),
-            Body::Log(log) => Some(Encoded {
-                wire: log.take_pending(),
-                reset: false,
-                raw: None,
-            }),
+            Body::Log(log) => {
+                let entries = log.take_pending();
+                Some(Encoded {
+                    wire: entries.clone(),
+                    reset: false,
+                    raw: entries,
+                })
+            }
         }
     }
 
@@ -380,6 +401,7 @@ impl Track {
             number,
             echoed,
             payload,
+            chain: Some(self.chain.head()),
         })
         .encode(&mut out);
         let bytes = out.freeze();
@@ -543,12 +565,13 @@ impl Host {
             reset: false,
             payload: Bytes::new(),
         };
-        let raw = encoded.and_then(|encoded| {
+        let raw = encoded.map(|encoded| {
             track.reset = false;
             message.reset = encoded.reset;
             message.payload = encoded.wire;
             encoded.raw
         });
+        track.chain.push(raw.as_deref().unwrap_or_default());
         let mut out = BytesMut::with_capacity(message.payload.len() + 32);
         TrackMsg::Frame(message).encode(&mut out);
         track.sent.push(out.len(), now);
@@ -563,6 +586,7 @@ impl Host {
         if let Some(raw) = raw {
             self.log_frame(id, raw);
         }
+        self.sign_soon(id);
     }
 
     fn log_frame(&mut self, id: TrackId, raw: Bytes) {
@@ -570,31 +594,45 @@ impl Host {
         let Some(track) = self.tracks.get_mut(id) else {
             return;
         };
-        let Body::Terminal(terminal) = &mut track.body else {
-            return;
+        let number = track.number;
+        let frame = |snapshot, raw| {
+            HostOutput::Log(LogEntry::Frame {
+                track: id,
+                number,
+                snapshot,
+                unix_ms: now.unix_ms,
+                raw,
+            })
+        };
+        let terminal = match &mut track.body {
+            Body::Terminal(terminal) => terminal,
+            Body::Log(log) => {
+                let end = log.next();
+                self.out.push_back(HostOutput::Log(LogEntry::Entries {
+                    track: id,
+                    number,
+                    unix_ms: now.unix_ms,
+                    end,
+                }));
+                return;
+            }
         };
         let alone = terminal.logged_bytes >= LOG_SNAPSHOT_BYTES
             || terminal
                 .logged_snapshot_at_us
                 .is_none_or(|at| now.mono_us.saturating_sub(at) >= LOG_SNAPSHOT_EVERY_US);
-        let raw = if alone {
+        terminal.logged_bytes += raw.len();
+        // The chain is over frames, so that one is not left out for a snapshot; but a log that begins with one
+        // has nothing that it could be applied to.
+        self.out.push_back(frame(false, raw));
+        if alone {
             terminal.logged_snapshot_at_us = Some(now.mono_us);
-            terminal.logged_bytes = 0;
             // Who reads the log from here has not seen the looks that earlier frames named.
             track.reset = true;
-            terminal.encoder.snapshot().raw
-        } else {
-            raw
-        };
-        terminal.logged_bytes += raw.len();
-        let number = track.number;
-        self.out.push_back(HostOutput::Log(LogEntry::Frame {
-            track: id,
-            number,
-            snapshot: alone,
-            unix_ms: now.unix_ms,
-            raw,
-        }));
+            let raw = terminal.encoder.snapshot().raw;
+            terminal.logged_bytes = raw.len();
+            self.out.push_back(frame(true, raw));
+        }
         self.log_margin_if_due(id);
     }
 

@@ -1,0 +1,111 @@
+//! The session's signature of where each track stands, so that what it sent can be proved by others.
+
+use bytes::{Bytes, BytesMut};
+use pillion_caps::StateDigest;
+use pillion_proto::{TrackId, TrackMsg};
+
+use crate::{
+    host::{
+        Host,
+        api::{HostOutput, LogEntry},
+        tracks::track::{Body, Track},
+    },
+    types::Stream,
+};
+
+/// A frame is signed so long after it at the latest, in microseconds, and so a track where much happens
+/// once in that time; one where nothing happens is not signed again.
+const SIGN_WITHIN_US: u64 = 1_000_000;
+
+/// Until entries that no frame has are looked at again, in microseconds.
+const LOOK_AGAIN_US: u64 = 5_000;
+
+impl Track {
+    /// The state as of the newest frame: a terminal's is over
+    /// [`canonical_bytes`](pillion_screen::Screen::canonical_bytes), a log's over its snapshot. `None` where
+    /// the state is ahead of the frame.
+    fn state_digest(&self) -> Option<StateDigest> {
+        match &self.body {
+            Body::Terminal(terminal) => {
+                let bytes = terminal.screen().canonical_bytes();
+                Some(StateDigest::of(&bytes))
+            }
+            Body::Log(log) => (!log.dirty()).then(|| StateDigest::of(&log.snapshot())),
+        }
+    }
+}
+
+impl Host {
+    /// A frame was made: it is signed with those that follow in the next second.
+    pub(in crate::host) fn sign_soon(&mut self, id: TrackId) {
+        let at = self.now.mono_us.saturating_add(SIGN_WITHIN_US);
+        self.tracks.unsigned.entry(id).or_insert(at);
+    }
+
+    /// Signs what is due.
+    pub(in crate::host) fn sign_due(&mut self) {
+        if self.tracks.unsigned.is_empty() {
+            return;
+        }
+        let now = self.now.mono_us;
+        let unsigned = self.tracks.unsigned.iter();
+        let due = unsigned.filter(|(_, at)| **at <= now);
+        let due: Vec<TrackId> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            self.sign_checkpoint(id);
+        }
+        if let Some(at) = self.tracks.unsigned.values().min() {
+            self.arm(*at);
+        }
+    }
+
+    /// Signs everything that is not signed: no more frames come.
+    pub(in crate::host) fn sign_all(&mut self) {
+        let unsigned: Vec<TrackId> = self.tracks.unsigned.keys().copied().collect();
+        for id in unsigned {
+            self.sign_checkpoint(id);
+        }
+    }
+
+    /// Signs a track as of its newest frame: for the log, and for every viewer who has that frame.
+    pub(in crate::host) fn sign_checkpoint(&mut self, id: TrackId) {
+        let Some(due) = self.tracks.unsigned.remove(&id) else {
+            return;
+        };
+        let (now, run) = (self.now, self.run);
+        let Some(track) = self.tracks.get_mut(id) else {
+            return;
+        };
+        let Some(state) = track.state_digest() else {
+            let again = due.max(now.mono_us).saturating_add(LOOK_AGAIN_US);
+            self.tracks.unsigned.insert(id, again);
+            return;
+        };
+        let checkpoint = track.chain.checkpoint(run, state, now.unix_ms);
+        let checkpoint = checkpoint.sign(&self.keys.session);
+        let mut out = BytesMut::new();
+        TrackMsg::Checkpoint(checkpoint).encode(&mut out);
+        let bytes = out.freeze();
+        track.checkpoint = Some((track.number, bytes.clone()));
+        for (conn, lane) in &track.lanes {
+            if lane.was_sent(track.number) {
+                self.out.push_back(HostOutput::Send {
+                    conn: *conn,
+                    stream: Stream::Track { id: lane.epoch },
+                    bytes: bytes.clone(),
+                });
+            }
+        }
+        self.out.push_back(HostOutput::Log(LogEntry::Checkpoint {
+            track: id,
+            checkpoint: Box::new(checkpoint),
+        }));
+    }
+
+    /// The newest checkpoint of a track as a message, if no frame came after it.
+    pub(in crate::host) fn checkpoint_of_now(&self, id: TrackId) -> Option<Bytes> {
+        let track = self.tracks.get(id)?;
+        let (number, bytes) = track.checkpoint.as_ref()?;
+        (*number == track.number).then(|| bytes.clone())
+    }
+}
