@@ -116,6 +116,8 @@ mod tests {
         screen::{LineId, Modes, Size},
     };
 
+    type Change = Box<dyn Fn(&mut Screen)>;
+
     fn blank() -> Screen {
         Screen::blank(Size::clamped(3, 2))
     }
@@ -129,7 +131,7 @@ mod tests {
             })),
             ..Cell::default()
         };
-        let changes: Vec<Box<dyn Fn(&mut Screen)>> = vec![
+        let changes: Vec<Change> = vec![
             Box::new(|_| {}),
             Box::new(|screen| *screen = Screen::blank(Size::clamped(2, 3))),
             Box::new(|screen| screen.rows[0].cells[0].ch = 'x'),
