@@ -2,14 +2,14 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use pillion::{
     clock,
     sessions::{
         audit::{self, Entry},
         control::{self, Request},
-        select,
+        select, verify,
     },
     settings::paths::Paths,
     store::{SessionReader, SessionState},
@@ -20,6 +20,10 @@ pub const EXAMPLES: &str = "\
 Examples:
   pillion audit                     of the session you are in, or the only one there is
   pillion audit 7f3a91c204 --json   every entry, for programs
+  pillion audit --verify            whether the log's frames are what the host signed
+
+--verify is about what terminals showed, frame by frame. Lines of the history are kept beside the frames
+and are not signed.
 
 What was typed is never written down here, only when, by whom and how much.";
 
@@ -33,6 +37,10 @@ pub struct AuditArgs {
     /// Print an array of {"at","event","name","identity","fingerprint","by",…}, oldest first.
     #[arg(long)]
     pub json: bool,
+
+    /// Compare what the log has of every terminal with what the session's key signed.
+    #[arg(long, conflicts_with = "json")]
+    pub verify: bool,
 }
 
 /// Runs it.
@@ -42,6 +50,9 @@ pub async fn run(paths: &Paths, args: &AuditArgs) -> Result<()> {
         control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
     }
     let reader = SessionReader::open(&paths.sessions, &session.meta.id)?;
+    if args.verify {
+        return verified(&reader);
+    }
     let (entries, unread) = audit::read(&reader)?;
     match args.json {
         true => json(&entries)?,
@@ -52,6 +63,19 @@ pub async fn run(paths: &Paths, args: &AuditArgs) -> Result<()> {
     }
     if let Some(damage) = reader.torn_tail() {
         pillion::say!("{damage}");
+    }
+    Ok(())
+}
+
+fn verified(reader: &SessionReader) -> Result<()> {
+    let verdict = verify::verify(reader)?;
+    let mut out = std::io::stdout().lock();
+    for line in &verdict.lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()?;
+    if !verdict.holds {
+        bail!("this log is not what the session's host wrote: it was damaged or altered");
     }
     Ok(())
 }

@@ -11,11 +11,8 @@ use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, SessionRea
 
 use crate::{
     clock::unix_ms,
-    sessions::recording::{self, Recorder, Run},
+    sessions::recording::{self, Recorder, Run, SESSION_KEY as KEY},
 };
-
-/// The document of the session's secret key.
-const KEY: &str = "session-key";
 
 /// The document of the link key's seed.
 const LINK: &str = "link";

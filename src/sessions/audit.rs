@@ -319,7 +319,7 @@ impl Entry {
                 ("the host".to_owned(), what.to_owned())
             }
             // What the log keeps for itself, and what is followed by what came of it.
-            "track" | "opening" => return None,
+            "track" | "opening" | "certificate" => return None,
             "opened" => {
                 let (kind, title) = (self.text("kind"), self.text("title"));
                 let what = format!(

@@ -6,3 +6,4 @@ pub mod export;
 pub mod recording;
 pub mod retention;
 pub mod select;
+pub mod verify;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::SignedCheckpoint;
+use pillion_caps::{PublicKey, Signature, SignedCheckpoint};
 use pillion_proto::{TrackId, TrackKind, TrackMsg};
 use pillion_screen::{HistoryChunk, LineId};
 use pillion_session::LogEntry;
@@ -30,6 +30,29 @@ impl Run {
     pub fn newest(meta: &SessionMeta) -> Run {
         Run(meta.runs.saturating_sub(1))
     }
+}
+
+/// The document of the session's secret key.
+pub const SESSION_KEY: &str = "session-key";
+
+/// What the event is called that has the identity's word for the session's key.
+const CERTIFICATE: &str = "certificate";
+
+/// The session's key, the identity that vouches for it, and its signature, not yet verified, as the log has them.
+pub fn certificate(reader: &SessionReader) -> Option<(PublicKey, PublicKey, Signature)> {
+    let mut events = reader.events(0).filter_map(Result::ok);
+    events.find_map(|event| {
+        let object: serde_json::Value = serde_json::from_slice(&event.bytes).ok()?;
+        let key = |field: &str| object[field].as_str()?.parse::<PublicKey>().ok();
+        let signature =
+            (object["event"] == CERTIFICATE).then(|| object["signature"].as_str())??;
+        let signature = data_encoding::HEXLOWER.decode(signature.as_bytes()).ok()?;
+        Some((
+            key("session")?,
+            key("identity")?,
+            Signature::from_bytes(signature.try_into().ok()?),
+        ))
+    })
 }
 
 /// What the event of a new track is called.
@@ -178,6 +201,19 @@ impl Recorder {
             } => {
                 let key = number.saturating_mul(2) | u64::from(*snapshot);
                 log.append_frame(self.known(*track)?, key, *unix_ms, raw)?;
+            }
+            LogEntry::Certificate {
+                session,
+                identity,
+                signature,
+                unix_ms,
+            } => {
+                let event = serde_json::json!({
+                    "event": CERTIFICATE, "session": session.to_string(),
+                    "identity": identity.to_string(),
+                    "signature": data_encoding::HEXLOWER.encode(signature.as_bytes()),
+                });
+                log.append_event(*unix_ms, event.to_string().as_bytes())?;
             }
             LogEntry::Entries {
                 track,

@@ -13,6 +13,7 @@ mod bad_input;
 mod codes;
 mod devices;
 mod durable;
+mod evidence;
 mod examples;
 mod headless;
 mod hostile_text;

@@ -116,11 +116,11 @@ mod tests {
         screen::{LineId, Modes, Size},
     };
 
+    type Change = Box<dyn Fn(&mut Screen)>;
+
     fn blank() -> Screen {
         Screen::blank(Size::clamped(3, 2))
     }
-
-    type Change = Box<dyn Fn(&mut Screen)>;
 
     #[test]
     fn every_part_of_a_screen_is_covered() {

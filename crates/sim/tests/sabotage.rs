@@ -69,7 +69,15 @@ fn a_use_that_is_not_on_disk_is_noticed() {
 
 #[test]
 fn a_frame_that_says_nothing_is_noticed() {
-    is_noticed(Sabotage::SwapFrame, &["shows something else"]);
+    is_noticed(
+        Sabotage::SwapFrame,
+        &["shows something else", "is not what its host signed"],
+    );
+}
+
+#[test]
+fn a_frame_that_only_one_viewer_gets_is_noticed() {
+    is_noticed(Sabotage::ForkFrame, &["is not what its host signed"]);
 }
 
 #[test]

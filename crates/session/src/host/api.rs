@@ -490,6 +490,17 @@ pub enum LogEntry {
         /// The body.
         raw: Bytes,
     },
+    /// The identity vouches for the session's key: whose the checkpoints are.
+    Certificate {
+        /// The session's key.
+        session: PublicKey,
+        /// The identity's.
+        identity: PublicKey,
+        /// Its signature.
+        signature: Signature,
+        /// When.
+        unix_ms: u64,
+    },
     /// A frame of a log track: it has the entries below `end` that no frame before it has.
     Entries {
         /// Track.

@@ -501,16 +501,18 @@ impl World {
         let Some(state) = self.conns.get_mut(&conn.0) else {
             return;
         };
-        let bytes = match self.sabotage {
-            Sabotage::SwapFrame if matches!(stream, Stream::Track { .. }) && bytes.len() > 60 => {
-                // What says "nothing changed" in place of what changed.
-                match super::invariants::empty_frame(&bytes) {
-                    Some(swapped) => swapped,
-                    None => bytes,
-                }
-            }
-            _ => bytes,
+        let swaps = match self.sabotage {
+            Sabotage::SwapFrame => true,
+            Sabotage::ForkFrame => conn.0.is_multiple_of(2),
+            _ => false,
         };
+        let is_frame = matches!(stream, Stream::Track { .. }) && bytes.len() > 60;
+        // What says "nothing changed" in place of what changed.
+        let swapped = match swaps && is_frame {
+            true => super::invariants::empty_frame(&bytes),
+            false => None,
+        };
+        let bytes = swapped.unwrap_or(bytes);
         if held_up {
             let until = self.now_us + 3_000_000;
             state.to_viewer.busy_until_us = state.to_viewer.busy_until_us.max(until);
@@ -636,7 +638,10 @@ impl World {
                 });
             }
             LogEntry::Event { json, .. } => self.check_event(&json),
-            LogEntry::Margin { .. } | LogEntry::Entries { .. } | LogEntry::Checkpoint { .. } => {}
+            LogEntry::Margin { .. }
+            | LogEntry::Entries { .. }
+            | LogEntry::Certificate { .. }
+            | LogEntry::Checkpoint { .. } => {}
         }
     }
 

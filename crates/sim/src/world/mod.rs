@@ -57,6 +57,8 @@ pub enum Sabotage {
     ForgetLedger,
     /// A frame's payload is another one's.
     SwapFrame,
+    /// One viewer gets another frame than the others, under the same number.
+    ForkFrame,
     /// Lines of history come from where they may not be seen.
     ShowHidden,
     /// A connection that was closed is written to.

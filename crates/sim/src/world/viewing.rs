@@ -213,6 +213,11 @@ impl World {
                 self.seats[index].ended = Some((text, regular));
             }
             ViewerOutput::Event(ViewerEvent::History(lines)) => self.check_history(index, lines),
+            ViewerOutput::Event(ViewerEvent::Said(text))
+                if text.contains("is not what its host signed") =>
+            {
+                self.fail(format!("seat {index} says: {text}"));
+            }
             ViewerOutput::Event(
                 ViewerEvent::Said(_)
                 | ViewerEvent::Answered(_)

@@ -9,7 +9,7 @@ use pillion_screen::clean::clean_name;
 
 use crate::host::{
     Host,
-    api::{HostNotice, HostOutput},
+    api::{HostNotice, HostOutput, LogEntry},
     conn::PendingOn,
     fault::PeerError,
 };
@@ -49,6 +49,12 @@ impl Host {
             return self.certificate_failed("what signed is another key than your identity");
         }
         self.certificate = Certificate::Signed(signature);
+        self.out.push_back(HostOutput::Log(LogEntry::Certificate {
+            session,
+            identity: self.keys.identity,
+            signature,
+            unix_ms: self.now.unix_ms,
+        }));
         self.retry_hello_of(PendingOn::Certificate);
     }
 
