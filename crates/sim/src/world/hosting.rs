@@ -722,6 +722,7 @@ impl World {
             }
             HostNotice::Joined { .. } | HostNotice::Left { .. } | HostNotice::Visits { .. } => {}
             HostNotice::TerminalOpened { .. } => {}
+            HostNotice::TerminalEnded { .. } => {}
             unexpected => self.fail(format!("the host says: {unexpected:?}")),
         }
     }
