@@ -72,7 +72,7 @@ pub fn wait_for_foreground(tty: &HostTty) -> Result<()> {
 /// Gives a session this terminal, and holds it until one of the two ends.
 ///
 /// # Errors
-/// The session refuses ([`CommandError`]), or the terminal can't be used.
+/// The session refuses (`CommandError`), or the terminal can't be used.
 pub async fn hold(stream: UnixStream, tty: HostTty) -> Result<Holding> {
     let mut holder = Holder {
         wire: Wire::new(stream),

@@ -311,7 +311,7 @@ pub struct RecordedFrame<'a> {
 /// Bytes of a margin before its lines: the first line's id, and how many there are.
 const MARGIN_HEAD: usize = 12;
 
-/// Reads back what [`append`] wrote for lines that may still change; `None` if it is damaged.
+/// Reads back what `append` wrote for lines that may still change; `None` if it is damaged.
 pub fn margin(stored: &pillion_store::Frame) -> Option<HistoryChunk> {
     let (first, rest) = stored.bytes.split_first_chunk()?;
     let (count, bytes) = rest.split_first_chunk()?;
@@ -322,18 +322,18 @@ pub fn margin(stored: &pillion_store::Frame) -> Option<HistoryChunk> {
     })
 }
 
-/// Reads back what [`append`] wrote for a checkpoint; `None` if it is damaged.
+/// Reads back what `append` wrote for a checkpoint; `None` if it is damaged.
 pub fn checkpoint(stored: &pillion_store::Frame) -> Option<SignedCheckpoint> {
     pillion_proto::growing::from_bytes(&stored.bytes).ok()
 }
 
-/// Reads back what [`append`] wrote for a frame of a log track: the number of the first entry that it does not
+/// Reads back what `append` wrote for a frame of a log track: the number of the first entry that it does not
 /// have; `None` if it is damaged.
 pub fn entries_end(stored: &pillion_store::Frame) -> Option<u64> {
     Some(u64::from_le_bytes(stored.bytes.as_slice().try_into().ok()?))
 }
 
-/// Reads back what [`append`] wrote for a frame.
+/// Reads back what `append` wrote for a frame.
 pub fn frame(stored: &pillion_store::Frame) -> RecordedFrame<'_> {
     RecordedFrame {
         number: stored.number / 2,

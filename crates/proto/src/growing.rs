@@ -4,7 +4,7 @@
 //! are only ever added behind the last one, marked `#[serde(default)]`: a reader takes a field that is
 //! not there as its default ("not said"), and leaves alone what comes behind the last field it knows.
 //! What stands inside of a message and may grow too (an entry of a list) is a message of its own, its
-//! length before it: [`one`] and [`list`].
+//! length before it: `one` and `list`.
 
 use std::fmt;
 
