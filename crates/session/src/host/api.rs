@@ -307,7 +307,7 @@ pub enum Actor {
 /// Something the person at the host should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostNotice {
-    /// Asks for edit; answered by [`Command::Grant`] or [`Command::Refuse`].
+    /// Asks for edit; answered by `Command::Grant` or `Command::RefuseRequest`.
     EditRequested {
         /// Who.
         id: ParticipantId,

@@ -103,7 +103,7 @@ struct Names {
 }
 
 impl Host {
-    /// A host that shares nothing yet ([`Command::Share`] starts that). Its first output has the identity
+    /// A host that shares nothing yet (`Command::Share` starts that). Its first output has the identity
     /// sign that the session is its own.
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();

@@ -1,5 +1,6 @@
 //! Opens another terminal in the session.
 
+#[cfg(feature = "host")]
 use pillion_proto::TrackId;
 use serde::{Deserialize, Serialize};
 
