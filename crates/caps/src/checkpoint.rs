@@ -147,7 +147,7 @@ pub struct SignedCheckpoint {
 }
 
 impl SignedCheckpoint {
-    /// What it says, whoever says it.
+    /// What it says.
     pub const fn unverified(&self) -> &Checkpoint {
         &self.checkpoint
     }

@@ -1,7 +1,7 @@
 //! Processes that programs leave behind stay below us in the tree of processes.
 //!
 //! A process whose parent ends goes to the nearest ancestor that asked for it, or else to init. Where we ask,
-//! nothing that was started in a program's terminal gets out of our tree by starting itself anew
+//! nothing that was started in a program's terminal gets out of our tree by starting itself again
 //! (`daemon(3)`, `setsid --fork`), so what runs in a session can be told from what does not. In return we wait
 //! for them when they end.
 

@@ -29,7 +29,7 @@ impl Outlet {
     pub(crate) fn show_on(&self, tty: Option<TtyWriter>, waker: &Arc<Waker>) {
         let before = std::mem::replace(&mut *lock(&self.current), tty.clone());
         if let Some(before) = before {
-            // Whoever writes to it stops, and the other lock is free.
+            // The one who writes to it stops, and the other lock is free.
             before.close();
         }
         if let Some(tty) = &tty {
