@@ -31,6 +31,7 @@ use crate::{
         fault::PeerError,
         people::standing::ChangeReason,
         principal::Principal,
+        timers::Timer,
     },
     types::ConnId,
     words::{sentence, span},
@@ -267,7 +268,7 @@ impl Host {
                 wait_ms,
             }),
         );
-        self.arm(until_us);
+        self.timers.set_by(Timer::Knocks, until_us);
         if is_new {
             self.announce_knock(id, &proof);
         }
@@ -552,7 +553,7 @@ impl Host {
             .collect();
         for (id, until_us) in due {
             if now < until_us {
-                self.arm(until_us);
+                self.timers.set_by(Timer::Knocks, until_us);
                 continue;
             }
             let waited = self
