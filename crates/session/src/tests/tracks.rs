@@ -877,6 +877,34 @@ fn a_reader_of_a_log_that_falls_behind_skips_to_its_state() {
 }
 
 #[test]
+fn entries_without_end_are_frames_of_bounded_size() {
+    let mut world = World::unshared(config());
+    let log = world.opens_log("agent");
+    let large = "x".repeat(pillion_proto::limits::MAX_ENTRY);
+    let frames = |world: &World| {
+        let mut log = world.log.iter();
+        log.by_ref()
+            .filter(|entry| matches!(entry, LogEntry::Entries { .. }))
+            .count()
+    };
+    // Nobody looks, and nothing is shared.
+    for _ in 0..700 {
+        world.says(log, "", &large);
+    }
+    assert!(frames(&world) >= 40, "{}", frames(&world));
+    world.share();
+    let anna = world.join(10, "anna");
+    world.looks(anna, &[log]);
+    // 16 MB before any time passes.
+    for _ in 0..1_000 {
+        world.says(log, "", &large);
+    }
+    world.advance_ms(1_000);
+    assert_eq!(world.seats[anna].ended(), None);
+    assert_eq!(world.seats[anna].viewer.log(log).unwrap().next, 1_700);
+}
+
+#[test]
 fn a_log_that_ended_takes_no_entry() {
     let mut world = World::shared();
     let log = world.opens_log("agent");

@@ -454,6 +454,7 @@ impl Host {
             return;
         }
         let (number, bytes) = log.append(key, json);
+        let is_full = log.is_full();
         track.settled = LineId(log.next());
         self.out.push_back(HostOutput::Log(LogEntry::History {
             track: id,
@@ -461,7 +462,10 @@ impl Host {
             count: 1,
             bytes,
         }));
-        self.tracks.stir(id);
+        match is_full {
+            true => self.frame(id),
+            false => self.tracks.stir(id),
+        }
     }
 
     /// Gives the log the lines of a terminal that became final.
