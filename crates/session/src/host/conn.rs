@@ -385,7 +385,7 @@ impl Host {
         if self.live_joins.get(&member.join) == Some(&conn) {
             self.live_joins.remove(&member.join);
         }
-        if self.roster.leave(member.id) {
+        if self.roster.leave(member.id, state.from) {
             self.history.forget(&member.join.0);
             self.end_span(&member.join.0);
             self.end_request(member.id);
