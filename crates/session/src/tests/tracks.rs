@@ -676,6 +676,22 @@ fn each_terminal_has_its_own_size() {
 }
 
 #[test]
+fn what_is_shown_until_another_is_there_goes_on() {
+    let (mut world, second, anna) = two_terminals();
+    // The stream of the second.
+    world.seats[anna].stalled.push(Stream::Track { id: 1 });
+    world.looks(anna, &[second, TERMINAL]);
+    world.damage_next_frame(anna);
+    world.prints("\x1b[2J\x1b[Hall of it is new");
+    world.advance_ms(1_000);
+    world.prints("\x1b[5;1Hand goes on");
+    world.assert_same_screen(anna);
+    world.looks(anna, &[TERMINAL]);
+    world.prints("\x1b[7;1Hand on");
+    world.assert_same_screen(anna);
+}
+
+#[test]
 fn a_kind_that_is_not_known_is_listed_and_skipped() {
     let (mut world, _, anna) = two_terminals();
     let info = pillion_proto::TrackInfo {
