@@ -87,7 +87,7 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
             let unban = |target| Command::Unban(verbs::Unban { target });
             commands::ban::run(paths, &config()?, &args, unban).await?
         }
-        Some(Cmd::New(args)) => commands::new::run(paths, args).await?,
+        Some(Cmd::New(args)) => commands::new::run(paths, &config()?, args).await?,
         Some(Cmd::Close(args)) => commands::close::run(paths, &args).await?,
         Some(Cmd::Kick(args)) => commands::kick::run(paths, &args).await?,
         Some(Cmd::Ls(args)) if args.all_devices => {

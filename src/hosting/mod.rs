@@ -66,7 +66,7 @@ use crate::{
         overlay::Overlay,
         pty::Program as RunningProgram,
         session_dir::SessionFiles,
-        terminals::Terminals,
+        terminals::{Terminals, Turn},
         trust_source::TrustSource,
     },
     identity::teams,
@@ -503,14 +503,17 @@ impl Hosting {
                     if event == SourceEvent::TtyGone {
                         self.output_gone(&mut program, &mut local).await;
                     }
-                    self.source_event(&mut program, event);
-                    if program.more() {
+                    if self.source_event(&mut program, event) {
                         // Under a flood there is always more: the network's tasks must run in between.
                         tokio::task::yield_now().await;
                     }
                 }
                 LoopEvent::Source(None) => self.ended = Some(program.status()),
-                LoopEvent::Other(track, event) => self.other_event(track, event),
+                LoopEvent::Other(track, event) => {
+                    if self.other_event(track, event) {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -583,7 +586,7 @@ impl Hosting {
         let net = &mut self.net;
         let links = &mut self.links;
         let code = &mut self.code;
-        let others = &mut self.terminals;
+        let terminals = &mut self.terminals;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -600,8 +603,10 @@ impl Hosting {
             event = self.clients.next() => LoopEvent::Client(event),
             trust = self.believed.news() => LoopEvent::Trust(trust),
             found = self.lists.next() => LoopEvent::KeyLists(found),
-            event = program.next() => LoopEvent::Source(event),
-            (track, event) = others.next() => LoopEvent::Other(track, event),
+            turn = terminals.next_event(program) => match turn {
+                Turn::Shown(event) => LoopEvent::Source(event),
+                Turn::Other(track, event) => LoopEvent::Other(track, event),
+            },
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
@@ -621,12 +626,14 @@ impl Hosting {
         tell(&mut self.host, self.clock.now(), input);
     }
 
-    fn source_event(&mut self, program: &mut RunningProgram, event: SourceEvent) {
+    /// Something that the program that is shown did; whether it has printed more already.
+    fn source_event(&mut self, program: &mut RunningProgram, event: SourceEvent) -> bool {
         match event {
             SourceEvent::Output(bytes) => {
                 let more = program.more();
                 let track = self.terminals.shown();
                 self.tell(HostInput::Output { track, bytes, more });
+                return more;
             }
             SourceEvent::Written { upto } => {
                 let track = self.terminals.shown();
@@ -638,6 +645,7 @@ impl Hosting {
             SourceEvent::TtyGone => {}
             SourceEvent::Exited(status) => self.shown_exited(status),
         }
+        false
     }
 
     /// The terminal has another size: so have the program's, and what viewers see.
