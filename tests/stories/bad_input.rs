@@ -126,6 +126,17 @@ fn a_host_that_is_gone_is_tried_again_until_the_viewer_leaves() {
     let (code, said) = join_says(&bert, &ticket, &[]);
     assert_eq!(code, Some(5), "{said}");
     assert!(!said.is_empty());
+
+    // Somebody who comes only now: nothing is there to watch, and Ctrl-C ends the wait.
+    let mut join = bert.pillion(&["join"]);
+    join.env("PILLION_TICKET", &ticket);
+    let mut late = Term::start(join, VIEWER);
+    late.wait_for("connecting");
+    late.send("ls\r");
+    late.wait_for("You are not connected yet. Ctrl-C leaves.");
+    assert!(!late.text().contains("You are watching"));
+    late.send("\x03");
+    assert_eq!(late.wait_code(), Some(0));
 }
 
 #[test]
