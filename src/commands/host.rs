@@ -208,7 +208,8 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
     }
     if args.detach && !args.quiet && !args.json {
         pillion::say!(
-            "Session {id} runs in the background. `pillion attach {id}` opens it in this terminal.",
+            "Session {id} runs in the background. `pillion attach {id}` opens it in this terminal, and \
+             `pillion close --all --session {id}` ends it.",
             id = hosting.id()
         );
     }

@@ -66,7 +66,7 @@ use crate::{
         overlay::Overlay,
         pty::Program as RunningProgram,
         session_dir::SessionFiles,
-        terminals::Terminals,
+        terminals::{Terminals, Turn},
         trust_source::TrustSource,
     },
     identity::teams,
@@ -74,7 +74,7 @@ use crate::{
         control::{FromHolder, Left, Progress, Server, ToHolder, Wire},
         recording::Recorder,
     },
-    settings::paths::{Paths, private_dir},
+    settings::paths::Paths,
 };
 
 pub use holder::{Held, Holding, hold, wait_for_foreground};
@@ -176,7 +176,6 @@ impl Hosting {
     /// Directories that cannot be made or are not private, no terminal settings, a session to start
     /// again that runs or that is not there whole, a damaged list of what teams took back.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
-        private_dir(&paths.runtime)?;
         let (terminal, size) = terminal(std::mem::take(&mut options.terminal))?;
         let has_tty = matches!(terminal, Some(Start::Own(_) | Start::Starter(_)));
         options.program.size = size;
@@ -207,7 +206,7 @@ impl Hosting {
         };
         let id = log.meta().id.clone();
         inherit(&mut options.program, &id, &key);
-        let server = Server::bind(paths.socket(&id))?;
+        let server = Server::of(paths, &id)?;
         let clock = Clock::start();
         let own_relay =
             matches!(options.relay, RelayChoice::Url(_)) && options.net.relay_secret.is_none();
@@ -503,14 +502,17 @@ impl Hosting {
                     if event == SourceEvent::TtyGone {
                         self.output_gone(&mut program, &mut local).await;
                     }
-                    self.source_event(&mut program, event);
-                    if program.more() {
+                    if self.source_event(&mut program, event) {
                         // Under a flood there is always more: the network's tasks must run in between.
                         tokio::task::yield_now().await;
                     }
                 }
                 LoopEvent::Source(None) => self.ended = Some(program.status()),
-                LoopEvent::Other(track, event) => self.other_event(track, event),
+                LoopEvent::Other(track, event) => {
+                    if self.other_event(track, event) {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -583,7 +585,7 @@ impl Hosting {
         let net = &mut self.net;
         let links = &mut self.links;
         let code = &mut self.code;
-        let others = &mut self.terminals;
+        let terminals = &mut self.terminals;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -600,8 +602,10 @@ impl Hosting {
             event = self.clients.next() => LoopEvent::Client(event),
             trust = self.believed.news() => LoopEvent::Trust(trust),
             found = self.lists.next() => LoopEvent::KeyLists(found),
-            event = program.next() => LoopEvent::Source(event),
-            (track, event) = others.next() => LoopEvent::Other(track, event),
+            turn = terminals.next_event(program) => match turn {
+                Turn::Shown(event) => LoopEvent::Source(event),
+                Turn::Other(track, event) => LoopEvent::Other(track, event),
+            },
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
@@ -621,12 +625,14 @@ impl Hosting {
         tell(&mut self.host, self.clock.now(), input);
     }
 
-    fn source_event(&mut self, program: &mut RunningProgram, event: SourceEvent) {
+    /// Something that the program that is shown did; whether it has printed more already.
+    fn source_event(&mut self, program: &mut RunningProgram, event: SourceEvent) -> bool {
         match event {
             SourceEvent::Output(bytes) => {
                 let more = program.more();
                 let track = self.terminals.shown();
                 self.tell(HostInput::Output { track, bytes, more });
+                return more;
             }
             SourceEvent::Written { upto } => {
                 let track = self.terminals.shown();
@@ -638,6 +644,7 @@ impl Hosting {
             SourceEvent::TtyGone => {}
             SourceEvent::Exited(status) => self.shown_exited(status),
         }
+        false
     }
 
     /// The terminal has another size: so have the program's, and what viewers see.

@@ -82,23 +82,12 @@ impl Program {
     }
 
     /// The next thing it does; `None` after its exit.
-    pub async fn next(&mut self) -> Option<SourceEvent> {
-        let event = match self.next.take() {
-            Some(event) => Some(event),
-            None => self.source.next().await,
-        };
-        if let Some(SourceEvent::Exited(status)) = &event {
-            self.status = Some(*status);
-        }
-        event
-    }
-
-    /// [`Program::next`], for who waits for several.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceEvent>> {
-        if let Some(event) = self.next.take() {
-            return Poll::Ready(Some(event));
-        }
-        let event = self.source.poll_next(cx);
+        let event = match self.next.take() {
+            Some(event) => Poll::Ready(Some(event)),
+            None => self.source.poll_next(cx),
+        };
+        // Also of one that was looked at before it was taken.
         if let Poll::Ready(Some(SourceEvent::Exited(status))) = &event {
             self.status = Some(*status);
         }
