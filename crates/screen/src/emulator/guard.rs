@@ -725,6 +725,9 @@ impl Handler for Guard {
         if self.set_own_attribute(&attr) {
             return;
         }
+        if !self.protects {
+            return self.term.terminal_attribute(attr);
+        }
         // DECSCA's is none of SGR's attributes.
         let protected = self.cursor().template.flags & PROTECTED;
         self.term.terminal_attribute(attr);

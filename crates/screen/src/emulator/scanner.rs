@@ -139,27 +139,30 @@ impl Scanner {
         for (index, &byte) in bytes.iter().enumerate() {
             let before = self.state;
             self.step(byte);
-            let len = index + 1;
-            if self.state == State::Ground {
-                return match (before, byte) {
-                    (State::Csi, b'b') => Scanned::Repeat(len, self.count()),
-                    (State::Csi, b'e') => Scanned::Down(len, self.count()),
-                    (State::Csi, b'q' | b'p' | b'J' | b'K' | b'm')
-                    | (State::EscapeIntermediate, b'A') => match self.ours(byte) {
-                        Some(ours) => Scanned::Ours(len, ours),
-                        None => Scanned::Bytes(len),
-                    },
-                    _ => Scanned::Bytes(len),
-                };
-            }
-            if matches!(self.state, State::DcsBody | State::Title) {
-                return Scanned::Bytes(len);
-            }
-            if self.state == State::Osc && self.osc_len >= MAX_OSC {
-                return Scanned::Bytes(index + 1);
+            match self.state {
+                State::Csi => {}
+                State::Ground => return self.ended(index + 1, before, byte),
+                State::DcsBody | State::Title => return Scanned::Bytes(index + 1),
+                State::Osc if self.osc_len >= MAX_OSC => return Scanned::Bytes(index + 1),
+                _ => {}
             }
         }
         Scanned::Bytes(bytes.len())
+    }
+
+    /// The sequence whose last byte, in this state, was the last of `len`.
+    fn ended(&self, len: usize, before: State, byte: u8) -> Scanned {
+        match (before, byte) {
+            (State::Csi, b'b') => Scanned::Repeat(len, self.count()),
+            (State::Csi, b'e') => Scanned::Down(len, self.count()),
+            (State::Csi, b'q' | b'p' | b'J' | b'K' | b'm') | (State::EscapeIntermediate, b'A') => {
+                match self.ours(byte) {
+                    Some(ours) => Scanned::Ours(len, ours),
+                    None => Scanned::Bytes(len),
+                }
+            }
+            _ => Scanned::Bytes(len),
+        }
     }
 
     #[inline]
