@@ -47,6 +47,7 @@ Examples:
   pillion revoke anna                  stop anna typing, at once
   pillion link; pillion code           a link, or a code to say aloud, for a session that runs
   pillion stop                         stop sharing; your shell keeps running
+  pillion close --all                  end the session, also one in the background
 
 Inside a session the prefix key (Ctrl-] by default) and Space open a panel with the same. The prefix and c
 open another terminal in the session, n and p go round, 0 to 9 go to one by its number.
@@ -125,7 +126,8 @@ pub enum Cmd {
     #[command(after_long_help = new::EXAMPLES)]
     New(new::NewArgs),
 
-    /// End a terminal of a session; one that ended is no longer listed.
+    /// End a terminal of a session, or all of them and the session. One that ended is no longer listed.
+    #[command(after_long_help = close::EXAMPLES)]
     Close(close::CloseArgs),
 
     /// Remove someone and block their key and proven identities. The token they came with ends, too.

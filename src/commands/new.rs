@@ -4,13 +4,10 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     session::{Reply, verbs},
-    settings::paths::Paths,
+    settings::{config::Config, paths::Paths},
 };
 
-use crate::{
-    args::SessionArg,
-    commands::{ask, say},
-};
+use crate::{args::SessionArg, commands::ask};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
@@ -35,7 +32,7 @@ pub struct NewArgs {
 }
 
 /// Runs it.
-pub async fn run(paths: &Paths, args: NewArgs) -> Result<()> {
+pub async fn run(paths: &Paths, config: &Config, args: NewArgs) -> Result<()> {
     let open = verbs::OpenTerminal {
         title: args.title,
         command: args.command,
@@ -43,7 +40,16 @@ pub async fn run(paths: &Paths, args: NewArgs) -> Result<()> {
     let done = ask(paths, args.session.session.as_deref(), open).await?;
     if let Reply::OpenTerminal(track) = &done.reply {
         pillion::output!("{track}")?;
+        let prefix = config.prefix();
+        let go = match track.0 {
+            0..=9 => format!(
+                "{prefix} {track} goes there, in the session's own terminal and in a viewer"
+            ),
+            _ => format!(
+                "{prefix} n goes round in the session's own terminal, and {prefix} t lists all in a viewer"
+            ),
+        };
+        pillion::say!("Opened terminal {track}. {go}.");
     }
-    say(&done);
     Ok(())
 }

@@ -47,7 +47,7 @@ use pillion_session::{
     Actor, Command, Done, Host, HostConfig, HostInput, PackedHistory, Reply, verbs,
 };
 use pillion_source::{
-    ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, SpawnError, TtyWriter,
+    ExitSignal, ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, SpawnError, TtyWriter,
 };
 use pillion_store::{SessionLog, SessionMeta};
 use pillion_tui::HostAction;
@@ -66,7 +66,7 @@ use crate::{
         overlay::Overlay,
         pty::Program as RunningProgram,
         session_dir::SessionFiles,
-        terminals::Terminals,
+        terminals::{Terminals, Turn},
         trust_source::TrustSource,
     },
     identity::teams,
@@ -74,7 +74,7 @@ use crate::{
         control::{FromHolder, Left, Progress, Server, ToHolder, Wire},
         recording::Recorder,
     },
-    settings::paths::{Paths, private_dir},
+    settings::paths::Paths,
 };
 
 pub use holder::{Held, Holding, hold, wait_for_foreground};
@@ -83,9 +83,6 @@ pub use options::{Options, Terminal};
 
 /// The program that the session begins with.
 const TERMINAL: TrackId = TrackId(0);
-
-/// How long a program is given to end by itself once we are told to.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// A resize is passed on once the size has been still for so long: a window dragged by its corner
 /// sends dozens of sizes a second.
@@ -111,6 +108,8 @@ pub struct Hosting {
     /// Where the run before listened.
     sockets: Vec<SocketAddr>,
     log_failed: bool,
+    /// What asks us to end, from before there is anything to clear away.
+    signals: ExitSignals,
     clients: Clients,
     believed: TrustSource,
     lists: Fetcher,
@@ -120,6 +119,8 @@ pub struct Hosting {
     holder: Option<Holder>,
     /// One that was lost, whose command waits for the program's end.
     leaving: Option<Holder>,
+    /// When the terminal is given back at the latest, once the programs were told to end.
+    let_go_at: Option<Instant>,
     /// Terminals can come: output goes to no file or pipe.
     attachable: bool,
     /// The session can do without a terminal, because it has a process of its own.
@@ -163,7 +164,7 @@ enum LoopEvent {
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
-    Signal,
+    Signal(ExitSignal),
     Held(pillion_source::Hold),
     Packed(PackedHistory),
     Time,
@@ -176,7 +177,7 @@ impl Hosting {
     /// Directories that cannot be made or are not private, no terminal settings, a session to start
     /// again that runs or that is not there whole, a damaged list of what teams took back.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
-        private_dir(&paths.runtime)?;
+        let signals = ExitSignals::new()?;
         let (terminal, size) = terminal(std::mem::take(&mut options.terminal))?;
         let has_tty = matches!(terminal, Some(Start::Own(_) | Start::Starter(_)));
         options.program.size = size;
@@ -207,7 +208,7 @@ impl Hosting {
         };
         let id = log.meta().id.clone();
         inherit(&mut options.program, &id, &key);
-        let server = Server::bind(paths.socket(&id))?;
+        let server = Server::of(paths, &id)?;
         let clock = Clock::start();
         let own_relay =
             matches!(options.relay, RelayChoice::Url(_)) && options.net.relay_secret.is_none();
@@ -258,6 +259,7 @@ impl Hosting {
             terminal,
             holder: None,
             leaving: None,
+            let_go_at: None,
             stays: options.stays,
             leave: false,
             options,
@@ -272,6 +274,7 @@ impl Hosting {
             recorder,
             sockets,
             log_failed: false,
+            signals,
             clients: Clients::serve(server, &id),
             believed,
             lists: Fetcher::default(),
@@ -452,7 +455,6 @@ impl Hosting {
 
     /// Runs until the program has ended.
     async fn serve(mut self, mut program: RunningProgram, mut local: Local) -> Result<ExitStatus> {
-        let mut signals = ExitSignals::new()?;
         let mut resize: Option<(Size, Instant)> = None;
 
         while self.ended.is_none() {
@@ -486,10 +488,7 @@ impl Hosting {
             }
             let settles = resize.as_ref().map(|(_, at)| *at);
             let wake = self.next_wake(&program, local.overlay.as_ref(), settles);
-            match self
-                .wait(&mut program, &mut local, &mut signals, wake)
-                .await
-            {
+            match self.wait(&mut program, &mut local, wake).await {
                 LoopEvent::Net(input) => self.tell(input),
                 LoopEvent::Link(news) => self.link_news(news, local.overlay.as_mut()),
                 LoopEvent::Code(code) => {
@@ -503,14 +502,17 @@ impl Hosting {
                     if event == SourceEvent::TtyGone {
                         self.output_gone(&mut program, &mut local).await;
                     }
-                    self.source_event(&mut program, event);
-                    if program.more() {
+                    if self.source_event(&mut program, event) {
                         // Under a flood there is always more: the network's tasks must run in between.
                         tokio::task::yield_now().await;
                     }
                 }
                 LoopEvent::Source(None) => self.ended = Some(program.status()),
-                LoopEvent::Other(track, event) => self.other_event(track, event),
+                LoopEvent::Other(track, event) => {
+                    if self.other_event(track, event) {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -548,10 +550,7 @@ impl Hosting {
                 }
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
-                LoopEvent::Signal => {
-                    program.terminate(GRACE);
-                    self.terminals.terminate();
-                }
+                LoopEvent::Signal(signal) => self.told_to_end(signal, &program),
                 LoopEvent::Held(hold) => {
                     if let Some(overlay) = &mut local.overlay {
                         overlay.held(hold);
@@ -566,6 +565,7 @@ impl Hosting {
                 resize = None;
                 self.resize(size, &program, local.overlay.as_mut());
             }
+            self.let_go_if_stuck(&mut program, &mut local).await;
             self.on_time(&mut program, local.overlay.as_mut(), local.keys.as_ref());
         }
         let status = self.ended.unwrap_or_else(|| program.status());
@@ -576,14 +576,14 @@ impl Hosting {
         &mut self,
         program: &mut RunningProgram,
         local: &mut Local,
-        signals: &mut ExitSignals,
         wake: Instant,
     ) -> LoopEvent {
         let Local { overlay, keys } = local;
+        let signals = &mut self.signals;
         let net = &mut self.net;
         let links = &mut self.links;
         let code = &mut self.code;
-        let others = &mut self.terminals;
+        let terminals = &mut self.terminals;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -591,7 +591,7 @@ impl Hosting {
             .filter(|_| panel || program.takes_keys(overlay.is_none()));
         tokio::select! {
             biased;
-            _ = signals.next() => LoopEvent::Signal,
+            signal = signals.next() => LoopEvent::Signal(signal),
             // Before the network: anybody who used a code is known before they come.
             news = links.news() => LoopEvent::Link(news),
             input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => LoopEvent::Net(input),
@@ -600,8 +600,10 @@ impl Hosting {
             event = self.clients.next() => LoopEvent::Client(event),
             trust = self.believed.news() => LoopEvent::Trust(trust),
             found = self.lists.next() => LoopEvent::KeyLists(found),
-            event = program.next() => LoopEvent::Source(event),
-            (track, event) = others.next() => LoopEvent::Other(track, event),
+            turn = terminals.next_event(program) => match turn {
+                Turn::Shown(event) => LoopEvent::Source(event),
+                Turn::Other(track, event) => LoopEvent::Other(track, event),
+            },
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
@@ -621,12 +623,14 @@ impl Hosting {
         tell(&mut self.host, self.clock.now(), input);
     }
 
-    fn source_event(&mut self, program: &mut RunningProgram, event: SourceEvent) {
+    /// Something that the program that is shown did; whether it has printed more already.
+    fn source_event(&mut self, program: &mut RunningProgram, event: SourceEvent) -> bool {
         match event {
             SourceEvent::Output(bytes) => {
                 let more = program.more();
                 let track = self.terminals.shown();
                 self.tell(HostInput::Output { track, bytes, more });
+                return more;
             }
             SourceEvent::Written { upto } => {
                 let track = self.terminals.shown();
@@ -638,6 +642,7 @@ impl Hosting {
             SourceEvent::TtyGone => {}
             SourceEvent::Exited(status) => self.shown_exited(status),
         }
+        false
     }
 
     /// The terminal has another size: so have the program's, and what viewers see.
@@ -673,7 +678,8 @@ impl Hosting {
             .and_then(Overlay::wake_at)
             .map(|at| self.clock.instant(at));
         let log = self.log.next_deadline();
-        [host, ui, resize, log, program.look_at()]
+        let end = self.let_go_at;
+        [host, ui, resize, log, end, program.look_at()]
             .into_iter()
             .flatten()
             .min()

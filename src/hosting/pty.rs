@@ -13,7 +13,12 @@ use std::{
 
 use bytes::Bytes;
 use pillion_screen::Size;
-use pillion_source::{ExitStatus, InputError, Pty, Source, SourceEvent, SpawnError, TtyWriter};
+use pillion_source::{
+    ExitSignal, ExitStatus, InputError, Pty, Source, SourceEvent, SpawnError, TtyWriter,
+};
+
+/// How long a program is given to end by itself once it is asked to.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// From so many bytes that wait for the program on, the keyboard is not read: a large paste still leaves the
 /// keys behind it, Ctrl-C and the prefix, within reach.
@@ -82,23 +87,12 @@ impl Program {
     }
 
     /// The next thing it does; `None` after its exit.
-    pub async fn next(&mut self) -> Option<SourceEvent> {
-        let event = match self.next.take() {
-            Some(event) => Some(event),
-            None => self.source.next().await,
-        };
-        if let Some(SourceEvent::Exited(status)) = &event {
-            self.status = Some(*status);
-        }
-        event
-    }
-
-    /// [`Program::next`], for who waits for several.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceEvent>> {
-        if let Some(event) = self.next.take() {
-            return Poll::Ready(Some(event));
-        }
-        let event = self.source.poll_next(cx);
+        let event = match self.next.take() {
+            Some(event) => Poll::Ready(Some(event)),
+            None => self.source.poll_next(cx),
+        };
+        // Also of one that was looked at before it was taken.
         if let Poll::Ready(Some(SourceEvent::Exited(status))) = &event {
             self.status = Some(*status);
         }
@@ -281,9 +275,16 @@ impl Program {
     }
 
     /// Asks it to end, and makes it after a while.
-    pub fn terminate(&self, grace: Duration) {
-        if let Err(error) = self.pty.terminate(grace) {
+    pub fn terminate(&self) {
+        if let Err(error) = self.pty.terminate(GRACE) {
             tracing::warn!(%error, "the program was not asked to end");
+        }
+    }
+
+    /// Passes on a signal that asks to end ([`Pty::pass_on`]).
+    pub fn pass_on(&self, signal: ExitSignal) {
+        if let Err(error) = self.pty.pass_on(signal, GRACE) {
+            tracing::warn!(%error, "a signal was not passed on");
         }
     }
 }

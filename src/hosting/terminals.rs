@@ -4,16 +4,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::poll_fn,
-    task::Poll,
+    ops::Bound,
+    task::{Context, Poll},
 };
 
 use pillion_proto::{TrackId, TrackState};
 use pillion_screen::Size;
 use pillion_session::HostInput;
-use pillion_source::{ExitStatus, HoldMode, Program, SourceEvent};
+use pillion_source::{ExitSignal, ExitStatus, HoldMode, Program, SourceEvent};
 use pillion_tui::{TerminalRow, Which};
 
-use crate::hosting::{GRACE, Hosting, Local, RunningProgram, TERMINAL};
+use crate::hosting::{Hosting, Local, RunningProgram, TERMINAL};
+
+/// So many bytes of what is shown are taken before one of the others has its turn: a flood there holds up the
+/// others for the time that they take to parse, a millisecond at most.
+const TURN: usize = 64 << 10;
 
 /// What runs in the session beside what is shown.
 pub(super) struct Terminals {
@@ -26,6 +31,19 @@ pub(super) struct Terminals {
     active: BTreeSet<TrackId>,
     /// How the program ended that the session began with.
     first: Option<ExitStatus>,
+    /// Bytes of what is shown that were taken since it was another one's turn.
+    shown_bytes: usize,
+    /// Which of the others had its turn last.
+    last_turn: Option<TrackId>,
+}
+
+/// What a program did whose turn it was.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// The one that is shown; `None` after its exit.
+    Shown(Option<SourceEvent>),
+    /// Another one.
+    Other(TrackId, SourceEvent),
 }
 
 impl Terminals {
@@ -36,6 +54,8 @@ impl Terminals {
             next: None,
             active: BTreeSet::new(),
             first: None,
+            shown_bytes: 0,
+            last_turn: None,
         }
     }
 
@@ -78,24 +98,49 @@ impl Terminals {
         }
     }
 
-    /// The next thing that one of the others does.
-    pub(super) async fn next(&mut self) -> (TrackId, SourceEvent) {
-        let others = &mut self.others;
+    /// The next thing that one of the programs does. What is shown goes first, so that an echo waits for nothing;
+    /// once it has printed a turn's worth, one of the others goes before it, and they take turns.
+    pub(super) async fn next_event(&mut self, shown: &mut RunningProgram) -> Turn {
         poll_fn(|cx| {
-            for (track, program) in others.iter_mut() {
-                if let Poll::Ready(Some(event)) = program.poll_next(cx) {
-                    return Poll::Ready((*track, event));
+            let others_first = self.shown_bytes >= TURN;
+            if !others_first && let Poll::Ready(event) = shown.poll_next(cx) {
+                if let Some(SourceEvent::Output(bytes)) = &event {
+                    self.shown_bytes += bytes.len();
                 }
+                return Poll::Ready(Turn::Shown(event));
+            }
+            if let Poll::Ready((track, event)) = self.poll_others(cx) {
+                self.shown_bytes = 0;
+                return Poll::Ready(Turn::Other(track, event));
+            }
+            if others_first {
+                self.shown_bytes = 0;
+                return shown.poll_next(cx).map(Turn::Shown);
             }
             Poll::Pending
         })
         .await
     }
 
-    /// Asks all of them to end, and makes them after a while.
-    pub(super) fn terminate(&self) {
+    /// What one of the others does, beginning with the one behind whose turn it was last.
+    fn poll_others(&mut self, cx: &mut Context<'_>) -> Poll<(TrackId, SourceEvent)> {
+        let last = self.last_turn.unwrap_or(TrackId(u32::MAX));
+        let behind = (Bound::Excluded(last), Bound::Unbounded);
+        for range in [behind, (Bound::Unbounded, Bound::Included(last))] {
+            for (track, program) in self.others.range_mut(range) {
+                if let Poll::Ready(Some(event)) = program.poll_next(cx) {
+                    self.last_turn = Some(*track);
+                    return Poll::Ready((*track, event));
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Passes a signal on to all of them.
+    pub(super) fn pass_on(&self, signal: ExitSignal) {
         for program in self.others.values() {
-            program.terminate(GRACE);
+            program.pass_on(signal);
         }
     }
 
@@ -129,14 +174,15 @@ impl Hosting {
         }
     }
 
-    /// Something that one of the other terminals did.
-    pub(super) fn other_event(&mut self, track: TrackId, event: SourceEvent) {
+    /// Something that one of the other terminals did; whether it has printed more already.
+    pub(super) fn other_event(&mut self, track: TrackId, event: SourceEvent) -> bool {
         match event {
             SourceEvent::Output(bytes) => {
                 self.terminals.active.insert(track);
                 let program = self.terminals.others.get_mut(&track);
                 let more = program.is_some_and(RunningProgram::more);
                 self.tell(HostInput::Output { track, bytes, more });
+                return more;
             }
             SourceEvent::Written { upto } => {
                 let program = self.terminals.others.get_mut(&track);
@@ -156,6 +202,7 @@ impl Hosting {
                 self.tell(HostInput::Exited { track, state });
             }
         }
+        false
     }
 
     /// The program that is shown has ended: with nothing else running the session ends, else it goes on.
@@ -255,5 +302,70 @@ pub(super) fn state_of(status: ExitStatus) -> TrackState {
         ExitStatus::Code(code) => TrackState::Exited(code),
         ExitStatus::Signal(signal) => TrackState::Killed(signal),
         ExitStatus::Unknown => TrackState::Exited(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until a program has done something that was not taken yet.
+    async fn until_ready(program: &mut RunningProgram) {
+        if let Some(event) = poll_fn(|cx| program.poll_next(cx)).await {
+            program.put_back(event);
+        }
+    }
+
+    fn start(command: &[&str]) -> RunningProgram {
+        RunningProgram::start(&Program::new(command), None).unwrap()
+    }
+
+    #[test]
+    fn programs_take_turns_and_a_flood_holds_up_nobody() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut terminals = Terminals::new();
+            let mut shown = start(&["yes", "zero"]);
+            let one = start(&["yes", "one"]);
+            let two = start(&["sh", "-c", "echo two; read x"]);
+            terminals
+                .others
+                .extend([(TrackId(1), one), (TrackId(2), two)]);
+            until_ready(terminals.others.get_mut(&TrackId(2)).unwrap()).await;
+            let (mut before, mut shown_bytes) = (0, 0);
+            loop {
+                // Both floods always have more.
+                until_ready(&mut shown).await;
+                until_ready(terminals.others.get_mut(&TrackId(1)).unwrap()).await;
+                match terminals.next_event(&mut shown).await {
+                    Turn::Other(TrackId(2), SourceEvent::Output(bytes)) => {
+                        assert_eq!(&bytes[..], b"two\r\n");
+                        break;
+                    }
+                    Turn::Other(track, _) => {
+                        assert_eq!(track, TrackId(1));
+                        before += 1;
+                        assert!(before <= 1, "two turns of another one before it");
+                    }
+                    Turn::Shown(Some(SourceEvent::Output(bytes))) => shown_bytes += bytes.len(),
+                    Turn::Shown(event) => panic!("{event:?}"),
+                }
+            }
+            // Two turns, each of which may end within an event.
+            assert!((TURN..4 * TURN).contains(&shown_bytes), "{shown_bytes}");
+            // What is shown comes first while it prints little.
+            let mut shown = start(&["sh", "-c", "echo here; read x"]);
+            terminals.shown_bytes = 0;
+            until_ready(&mut shown).await;
+            until_ready(terminals.others.get_mut(&TrackId(1)).unwrap()).await;
+            let first = terminals.next_event(&mut shown).await;
+            assert!(
+                matches!(first, Turn::Shown(Some(SourceEvent::Output(_)))),
+                "{first:?}"
+            );
+        });
     }
 }

@@ -433,11 +433,11 @@ fn who_is_told_to_end_goes_and_the_session_that_stays_stays() {
         assert_eq!(host.wait_code(), Some(128 + ends.as_raw()));
         assert!(host.raw_text().contains(GIVEN_BACK));
         wait_terminal(&anna, "detached");
-        // The session's own process ends its program as ever.
+        // The session's own process passes it on to its program.
         let mut host = attach(&anna, SIZE, &[]);
         host.wait_for("here");
         signal(session_pid(&anna), Signal::TERM);
-        assert_eq!(host.wait_code(), Some(129));
+        assert_eq!(host.wait_code(), Some(143));
     }
 }
 
@@ -532,14 +532,17 @@ fn another_users_command_is_refused() {
     let anna = Machine::new();
     let (_ends, _) = share_detached(&anna, &["--", "cat"]);
     let id = anna.session()["session"].as_str().unwrap().to_owned();
-    let socket = anna.path(&format!("run/pillion/{id}.sock"));
+    let dir = anna.path(&format!("state/pillion/sessions/{id}"));
+    let socket = dir.join("control");
     // Somebody has opened all of it.
-    for path in [
-        anna.path(""),
-        anna.path("run"),
-        anna.path("run/pillion"),
-        socket.clone(),
-    ] {
+    let above = ["", "state", "state/pillion", "state/pillion/sessions"];
+    let above = above.map(|path| anna.path(path));
+    let opened: Vec<_> = above.into_iter().chain([dir, socket.clone()]).collect();
+    let modes: Vec<_> = opened
+        .iter()
+        .map(|path| std::fs::metadata(path).unwrap().permissions())
+        .collect();
+    for path in &opened {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(path, open).unwrap();
     }
@@ -556,5 +559,51 @@ fn another_users_command_is_refused() {
     let output = Piped::start(command).wait();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("OtherUser"), "{output:?}");
+    for (path, mode) in opened.iter().zip(modes) {
+        std::fs::set_permissions(path, mode).unwrap();
+    }
     assert_eq!(anna.session()["terminal"], "detached");
+}
+
+#[test]
+fn a_session_in_the_background_is_ended_with_all_its_terminals() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let file = anna.path("ticket");
+    let command = ["sh", "-c", "trap '' HUP; echo zero; read x"];
+    let share = [
+        "--share",
+        "--detach",
+        "--ticket-file",
+        file.to_str().unwrap(),
+        "--",
+    ];
+    let started = anna.output(&[&share[..], &command].concat());
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    let id = anna.session()["session"].as_str().unwrap().to_owned();
+    assert!(
+        said.contains(&format!("pillion close --all --session {id}` ends it")),
+        "{said}"
+    );
+    let _ends = Ends(session_pid(&anna));
+    let viewer = bert.watch(std::fs::read_to_string(&file).unwrap().trim(), &[]);
+    let opened = anna.output(&["new", "--", "sh", "-c", "exit 3"]);
+    let said = String::from_utf8_lossy(&opened.stderr).into_owned();
+    assert!(
+        said.contains("Opened terminal 1. Ctrl-] 1 goes there"),
+        "{said}"
+    );
+    assert_eq!(opened.stdout, b"1\n");
+    anna.run(&["new", "--", "cat"]);
+    let said = anna.fails(2, &["close"]);
+    assert!(said.contains("<NUMBER>"), "{said}");
+    let closed = anna.output(&["close", "--all"]);
+    let said = String::from_utf8_lossy(&closed.stderr).into_owned();
+    assert!(
+        closed.status.success() && said == format!("Session {id} has ended.\n"),
+        "{said}"
+    );
+    assert_eq!(anna.session()["state"], "ended");
+    viewer.wait_raw("ended");
+    let said = anna.fails(4, &["close", "--all", "--session", &id]);
+    assert!(said.contains("there is no running session"), "{said}");
 }

@@ -138,6 +138,11 @@ fn the_host_opens_another_terminal_goes_round_and_types_where_it_looks() {
     assert_same(&host, &viewer, SIZE);
     host.send(&format!("{PREFIX}n"));
     host.wait_for("There is no other terminal");
+    // The prefix alone says what may follow it.
+    host.send(PREFIX);
+    host.wait_for("Space panel  c new terminal");
+    host.send("\x1b");
+    host.wait_gone("Space panel");
     host.send("exit 4\r");
     assert_eq!(host.wait_code(), Some(4));
     viewer.wait_raw("ended with code 4");

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::harness::{
-    Machine, PREFIX, Piped, QUESTION, SIZE, Term, answer_open, request_and_grant, until,
+    Machine, PREFIX, Piped, QUESTION, SIZE, Term, answer, answer_open, request_and_grant, until,
     wait_for_file,
 };
 
@@ -248,4 +248,27 @@ fn interrupt(command: &mut Piped) {
     let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
     assert!(sent.success());
     command.wait_exit();
+}
+
+#[test]
+fn the_panel_that_is_opened_from_a_question_closes_with_its_keys() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share_shell(&["-q"]);
+    host.send("echo beneath-$((1+1))\r");
+    host.wait_for("beneath-2");
+    let mut viewer = bert.watch(&ticket, &["--name", "bert"]);
+    viewer.send(&format!("{PREFIX}e"));
+    host.wait_for("asks to type");
+    for (key, typed) in [("q", "x"), ("\x1b", "xy"), (PREFIX, "xyz")] {
+        open_question(&mut host);
+        host.send("p");
+        host.wait_for("q close");
+        host.send(key);
+        host.wait_gone("q close");
+        // What is typed next is for the program.
+        host.send(&typed[typed.len() - 1..]);
+        host.wait_for(&format!("$ {typed}"));
+        host.wait_for("beneath-2");
+    }
+    answer(&mut host, "n", |host| !host.text().contains("asks to type"));
 }

@@ -204,3 +204,56 @@ fn a_question_outlasts_the_terminal_it_stood_on() {
     assert_eq!(desk.types(b"y"), [yes]);
     assert_eq!(desk.wants(), Some(Want::Close));
 }
+
+#[test]
+fn who_hesitates_behind_the_prefix_is_told_its_keys_and_who_types_on_is_not() {
+    for (cols, says) in [
+        (
+            80,
+            "Ctrl-] …  Space panel  c new terminal  n p 0–9 go to another  d detach  Esc",
+        ),
+        (40, "Ctrl-] …  Space panel  c new terminal"),
+    ] {
+        let mut desk = Desk::new(cols, 24);
+        desk.program("$ ");
+        let before = everything(&desk.tty);
+        desk.types(b"\x1d");
+        assert_eq!(desk.wants(), None);
+        desk.later(399);
+        assert_eq!(desk.wants(), None);
+        assert_eq!(desk.types(b"c"), [HostAction::Open]);
+        desk.later(5000);
+        assert_eq!(desk.wants(), None, "it was in time");
+
+        desk.types(b"\x1d");
+        assert!(
+            desk.ui
+                .wake_at()
+                .is_some_and(|at| at <= (desk.now + 400) * 1000)
+        );
+        desk.later(400);
+        assert_eq!(desk.wants(), Some(Want::Notice));
+        desk.paint();
+        assert!(desk.row(23).starts_with(says), "{}", desk.row(23));
+        // It stays as long as they wait, and is no notice that has been read.
+        desk.later(60_000);
+        assert_eq!(desk.wants(), None);
+        assert!(desk.row(23).starts_with(says));
+        assert_eq!(desk.types(b"\x1b"), []);
+        desk.later(30);
+        assert_eq!(desk.wants(), Some(Want::Notice));
+        desk.paint();
+        assert_eq!(everything(&desk.tty), before);
+        assert_eq!(desk.types(b"x"), [forward(b"x")]);
+
+        // A remark waits behind it.
+        desk.types(b"\x1d");
+        desk.later(400);
+        desk.ui.remark(at(desk.now), "Something is said.");
+        desk.paint();
+        assert!(desk.row(23).starts_with(says), "{}", desk.row(23));
+        assert_eq!(desk.types(b"d"), [HostAction::Detach]);
+        desk.paint();
+        assert_eq!(desk.row(23), "Something is said.");
+    }
+}

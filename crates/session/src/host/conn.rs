@@ -18,6 +18,7 @@ use crate::{
         door::{admission::AdmittedBy, early_data::ProofsUsed, knocks::PendingAdmittance},
         fault::PeerError,
         rate::Bucket,
+        timers::Timer,
         tracks::{history::Requests, input::InputReader},
     },
     types::{ConnId, Stream},
@@ -315,18 +316,13 @@ impl Host {
 
     /// Watches for silence from now on, if it is not watched for.
     fn watch_silence(&mut self) {
-        if self.silence_at_us == u64::MAX {
-            self.silence_at_us = self.now.mono_us.saturating_add(SILENT_AFTER_US);
-            self.arm(self.silence_at_us);
-        }
+        let at = self.now.mono_us.saturating_add(SILENT_AFTER_US);
+        self.timers.set_if_unset(Timer::Silence, at);
     }
 
     /// Notes of whom nothing is heard: who has no connection on which something is.
     pub(in crate::host) fn note_silence(&mut self) {
         let now = self.now.mono_us;
-        if now < self.silence_at_us {
-            return self.arm(self.silence_at_us);
-        }
         let mut heard: BTreeMap<ParticipantId, bool> = BTreeMap::new();
         let mut next = u64::MAX;
         for conn in self.conns.values() {
@@ -342,10 +338,7 @@ impl Host {
         for (id, heard) in heard {
             self.roster.set_silent(id, !heard);
         }
-        self.silence_at_us = next;
-        if next < u64::MAX {
-            self.arm(next);
-        }
+        self.timers.set(Timer::Silence, next);
     }
 
     /// Tells a peer why, and closes.

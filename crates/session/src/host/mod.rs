@@ -14,6 +14,7 @@ mod fault;
 mod people;
 mod principal;
 mod rate;
+mod timers;
 mod tracks;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +34,8 @@ use crate::{
     host::commands::verbs::{CommandError, Done},
     types::{ConnId, Now},
 };
+
+use self::timers::{Timer, Timers};
 
 pub use api::*;
 pub use commands::confirm::CONFIRM_WITHIN_US;
@@ -61,9 +64,7 @@ pub struct Host {
     now: Now,
     rng: ChaCha20Rng,
     out: VecDeque<HostOutput>,
-    /// When something is due at the earliest: maybe too early, never too late.
-    timer_us: u64,
-    expiry_at_us: Option<u64>,
+    timers: Timers,
     sharing: commands::sharing::Sharing,
     rights: people::rights::Grants,
     records: people::records::Recorder,
@@ -75,8 +76,6 @@ pub struct Host {
     known: door::early_data::ReturningEndpoints,
     comings: door::comings::Comings,
     visits: door::visits::Visits,
-    /// When somebody may have become silent; never too late.
-    silence_at_us: u64,
     inputs: tracks::input::Inputs,
     tracks: tracks::Tracks,
     history: tracks::history::History,
@@ -146,8 +145,7 @@ impl Host {
             now,
             rng: ChaCha20Rng::from_seed(config.seed),
             out: VecDeque::new(),
-            timer_us: u64::MAX,
-            expiry_at_us: None,
+            timers: Timers::new(),
             sharing: commands::sharing::Sharing::new(
                 EndpointAddr::new(endpoint),
                 link,
@@ -161,7 +159,6 @@ impl Host {
             known: door::early_data::ReturningEndpoints::new(),
             comings: door::comings::Comings::new(now.mono_us),
             visits: door::visits::Visits::new(now.mono_us),
-            silence_at_us: u64::MAX,
             inputs: tracks::input::Inputs::new(),
             tracks: tracks::Tracks::new(main, config.size, now.mono_us),
             history: tracks::history::History::new(now.mono_us),
@@ -257,53 +254,53 @@ impl Host {
 
     /// When to call `handle` with a [`HostInput::Tick`] at the latest, on [`Now::mono_us`]'s clock.
     pub fn wake_at(&self) -> Option<u64> {
-        (self.timer_us != u64::MAX).then_some(self.timer_us)
+        self.timers.next()
     }
 
-    /// Asks to be called at `at_us`.
-    fn arm(&mut self, at_us: u64) {
-        self.timer_us = self.timer_us.min(at_us);
-    }
-
-    /// Everything that waits for a time; each arms the timer again for what is left.
+    /// What waited for a time that is here; each sets its timer again for what is left.
     fn run_due(&mut self) {
-        if self.now.mono_us < self.timer_us {
-            return;
+        for timer in Timers::EXPIRIES {
+            if self.timers.take_due(timer, self.now.mono_us) {
+                self.expire(timer);
+            }
         }
-        self.timer_us = u64::MAX;
-        self.expire_joiners();
-        self.expire_knocks();
-        self.expire_codes();
-        self.expire_rights();
-        self.expire_confirms();
-        self.expire_tickets();
-        self.expire_spans();
-        self.expire_visits();
-        self.check_lanes();
-        self.note_silence();
-        self.log_margins_put_off();
-        self.write_owed();
+    }
+
+    fn expire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Joiners => self.expire_joiners(),
+            Timer::Knocks => self.expire_knocks(),
+            Timer::Codes => self.expire_codes(),
+            Timer::Rights => self.refresh_standings(people::standing::ChangeReason::Expired),
+            Timer::Confirms => self.expire_confirms(),
+            Timer::Tickets => self.answer_waiting(),
+            Timer::Spans => self.expire_spans(),
+            Timer::Visits => self.expire_visits(),
+            Timer::Lanes => self.check_lanes(),
+            Timer::Silence => self.note_silence(),
+            Timer::Margins => self.log_margins_put_off(),
+            Timer::Owed => self.write_owed(),
+            // Looked at at the end of every input.
+            Timer::Frames
+            | Timer::Accepted
+            | Timer::CatchUp
+            | Timer::Checkpoints
+            | Timer::Roster
+            | Timer::Tracks
+            | Timer::Activity
+            | Timer::History => {}
+        }
     }
 
     /// Looks at the clock when the next grant ends, and now and then in between.
     fn arm_expiry(&mut self) {
-        self.expiry_at_us = self.rights.next_end().map(|end| {
-            let left_us = end.0.saturating_sub(self.now.unix_ms).saturating_mul(1000);
-            self.now
-                .mono_us
-                .saturating_add(left_us.min(LOOK_AT_CLOCK_US))
-        });
-        if let Some(at) = self.expiry_at_us {
-            self.arm(at);
-        }
-    }
-
-    fn expire_rights(&mut self) {
-        match self.expiry_at_us {
-            None => {}
-            Some(at) if self.now.mono_us < at => self.arm(at),
-            Some(_) => self.refresh_standings(people::standing::ChangeReason::Expired),
-        }
+        let Some(end) = self.rights.next_end() else {
+            return self.timers.clear(Timer::Rights);
+        };
+        let left_us = end.0.saturating_sub(self.now.unix_ms).saturating_mul(1000);
+        let wait_us = left_us.min(LOOK_AT_CLOCK_US);
+        let at = self.now.mono_us.saturating_add(wait_us);
+        self.timers.set(Timer::Rights, at);
     }
 
     fn tell_roster(&mut self) {
@@ -311,8 +308,9 @@ impl Host {
             return;
         };
         if self.now.mono_us < due {
-            return self.arm(due);
+            return self.timers.set(Timer::Roster, due);
         }
+        self.timers.clear(Timer::Roster);
         let changes = self.roster.take_changes(self.now.mono_us);
         let messages: Vec<FromHost> = changes.into_iter().map(FromHost::Roster).collect();
         self.broadcast(&messages);

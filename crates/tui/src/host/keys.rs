@@ -92,6 +92,11 @@ impl HostKeys {
         self.reports_passed
     }
 
+    /// Whether the prefix was pressed, and what follows is a command.
+    pub(crate) fn is_prefixed(&self) -> bool {
+        self.prefixed
+    }
+
     /// Whether [`HostKeys::timeout`] would find something to do.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.tokenizer.held().is_empty()

@@ -56,6 +56,19 @@ const PATIENCE_US: u64 = 1_000_000;
 /// How long ESC may be the beginning of a sequence, in microseconds.
 const ESC_US: u64 = 30_000;
 
+/// How long after the prefix, if no key follows, the keys are said that may follow it, in microseconds.
+const HINT_US: u64 = 400_000;
+
+/// The keys that may follow the prefix, for the hint.
+const PREFIX_KEYS: [&str; 6] = [
+    "Space panel",
+    "c new terminal",
+    "n p 0–9 go to another",
+    "d detach",
+    "Esc cancels",
+    "again sends it",
+];
+
 /// Longest notice, in columns; what a title shows of it too.
 const NOTICE_COLS: usize = 100;
 
@@ -125,6 +138,8 @@ pub struct HostUi {
     keys: HostKeys,
     /// When a lone ESC is the key.
     esc_at: Option<u64>,
+    /// When it is said what may follow the prefix, which was pressed.
+    hint_at: Option<u64>,
     notices: Notices,
     shown: Option<Shown>,
     /// Not before this is a notice drawn again.
@@ -179,6 +194,7 @@ impl HostUi {
             now: 0,
             keys: HostKeys::new(prefix),
             esc_at: None,
+            hint_at: None,
             notices: Notices::default(),
             shown: None,
             quiet_at: 0,
@@ -218,6 +234,7 @@ impl HostUi {
             .keys
             .is_waiting()
             .then(|| now.mono_us.saturating_add(ESC_US));
+        self.follow_prefix();
         actions
     }
 
@@ -233,6 +250,7 @@ impl HostUi {
             self.esc_at = None;
             let focus = self.focus();
             self.with_keys(now, &mut actions, |keys, each| keys.timeout(focus, each));
+            self.follow_prefix();
         }
         self.notices.expire(now);
         if let PanelState::Open { .. } = self.state {
@@ -325,13 +343,38 @@ impl HostUi {
         }
     }
 
+    /// The hint is for who hesitates behind the prefix.
+    fn follow_prefix(&mut self) {
+        self.hint_at = match self.keys.is_prefixed() {
+            true => self.hint_at.or(Some(self.now.saturating_add(HINT_US))),
+            false => None,
+        };
+    }
+
+    /// Whether what may follow the prefix is said in place of any notice.
+    fn hints(&self) -> bool {
+        self.hint_at.is_some_and(|at| at <= self.now)
+    }
+
+    /// What is to be said over one row, in at most so many columns.
+    fn text(&self, cols: usize) -> Option<String> {
+        match self.hints() {
+            true => {
+                let keys = format!("{} …  {}", self.prefix, PREFIX_KEYS.join("  "));
+                Some(text::cut(&keys, cols))
+            }
+            false => self.notices.text(self.prefix, cols),
+        }
+    }
+
     /// When to call [`HostUi::tick`] and look at [`HostUi::wants`] at the latest, on
     /// [`Now::mono_us`]'s clock.
     pub fn wake_at(&self) -> Option<u64> {
         let open = matches!(self.state, PanelState::Open { .. });
-        let notice = self.notices.text(self.prefix, NOTICE_COLS).is_some() && self.shown.is_none();
+        let notice = self.text(NOTICE_COLS).is_some() && self.shown.is_none();
         [
             self.esc_at,
+            self.hint_at.filter(|at| *at > self.now),
             self.notices.expires_at(),
             self.probe.due_at(),
             open.then(|| self.panel.refresh_at()),
@@ -397,7 +440,7 @@ impl HostUi {
             }
             PanelState::Closed => {}
         }
-        let text = self.notices.text(self.prefix, NOTICE_COLS);
+        let text = self.text(NOTICE_COLS);
         let different = match (&text, &self.shown) {
             (None, None) => self.titled.is_some(),
             (Some(text), Some(shown)) => *text != shown.text,
@@ -446,6 +489,7 @@ impl HostUi {
 
     /// What [`HostUi::paint`] gave is on the terminal, or not all of it.
     pub fn painted(&mut self, now: Now, whole: bool) {
+        let hints = self.hints();
         match &mut self.state {
             PanelState::Open { dirty } if !whole => {
                 *dirty = true;
@@ -458,7 +502,9 @@ impl HostUi {
                     self.notices.show_in_panel(now);
                 }
             },
-            PanelState::Closed if whole && self.shown.is_some() => self.notices.show(now),
+            PanelState::Closed if whole && self.shown.is_some() && !hints => {
+                self.notices.show(now);
+            }
             PanelState::Closed | PanelState::Closing => {}
         }
     }
@@ -489,6 +535,7 @@ impl HostUi {
         }
         self.keys = HostKeys::new(self.prefix);
         self.esc_at = None;
+        self.hint_at = None;
         self.titled = None;
         self.alternate = false;
         self.covered = RowSet::EMPTY;
@@ -742,7 +789,7 @@ impl HostUi {
     }
 
     fn paint_notice(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
-        let Some(text) = self.notices.text(self.prefix, NOTICE_COLS) else {
+        let Some(text) = self.text(NOTICE_COLS) else {
             self.restore_title(screen, out);
             return;
         };
@@ -754,10 +801,7 @@ impl HostUi {
             false => self.restore_title(screen, out),
         }
         let cols = usize::from(screen.size.cols());
-        let fitting = self
-            .notices
-            .text(self.prefix, cols.min(NOTICE_COLS))
-            .unwrap_or_default();
+        let fitting = self.text(cols.min(NOTICE_COLS)).unwrap_or_default();
         out.extend_from_slice(emit::NEUTRAL);
         paint_line(0, row, screen.size.cols(), &fitting, inverse(), out);
         emit::emit_resume(screen, resume, self.place.real(), out);

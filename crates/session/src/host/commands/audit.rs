@@ -19,6 +19,7 @@ use crate::{
         fault::PeerError,
         people::rights::EditRight,
         principal::Principal,
+        timers::Timer,
     },
 };
 
@@ -121,7 +122,8 @@ impl Host {
             bytes: bytes as u64,
         };
         self.attribution.spans.insert(*who, span);
-        self.arm(now.mono_us.saturating_add(SILENCE_US));
+        let until = now.mono_us.saturating_add(SILENCE_US);
+        self.timers.set_by(Timer::Spans, until);
         self.log_event(&AuditEvent::Typing {
             person: AuditPerson {
                 id,
@@ -148,7 +150,7 @@ impl Host {
         for (who, end) in ends {
             match now >= end {
                 true => self.end_span(&who),
-                false => self.arm(end),
+                false => self.timers.set_by(Timer::Spans, end),
             }
         }
     }

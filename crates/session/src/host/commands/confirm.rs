@@ -20,6 +20,7 @@ use crate::{
             verbs::{Command, CommandError, Done, Reach, Reply},
         },
         principal::Principal,
+        timers::Timer,
     },
     words::sentence,
 };
@@ -124,7 +125,7 @@ impl Host {
             until_us,
         };
         self.confirms.waiting.insert(request, confirm);
-        self.arm(until_us);
+        self.timers.set_by(Timer::Confirms, until_us);
         self.notice(HostNotice::Confirm { request, question });
     }
 
@@ -165,7 +166,7 @@ impl Host {
         }
         let next = self.confirms.waiting.values().map(|one| one.until_us).min();
         if let Some(next) = next {
-            self.arm(next);
+            self.timers.set_by(Timer::Confirms, next);
         }
     }
 

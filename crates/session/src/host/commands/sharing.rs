@@ -15,6 +15,7 @@ use crate::{
         },
         fault::PeerError,
         people::standing::ChangeReason,
+        timers::Timer,
     },
     words::sentence,
 };
@@ -30,9 +31,8 @@ pub(in crate::host) struct Sharing {
     pub(in crate::host) link: Option<SecretKey>,
     addr: EndpointAddr,
     relay_token: Option<RelayToken>,
-    /// Who waits for a ticket, and until when it may take.
+    /// Who waits for a ticket.
     waiting: Vec<u64>,
-    waiting_until_us: u64,
 }
 
 impl Sharing {
@@ -47,7 +47,6 @@ impl Sharing {
             addr,
             relay_token,
             waiting: Vec::new(),
-            waiting_until_us: 0,
         }
     }
 }
@@ -85,7 +84,7 @@ impl Host {
     fn open_records(&mut self) -> Result<(), CommandError> {
         self.keep_door().map_err(|refusal| refused(&refusal))?;
         if self.sharing.link.is_none() {
-            let seed = self.random();
+            let seed = self.link_seed();
             let kept = self.records.keep_link(&seed);
             kept.map_err(|error| refused(&Refusal::NotRecorded(error)))?;
             self.change_link(seed);
@@ -146,6 +145,7 @@ impl Host {
             why: text.to_owned(),
         });
         self.out.push_back(HostOutput::StopListening);
+        self.timers.clear(Timer::Tickets);
         for request in std::mem::take(&mut self.sharing.waiting) {
             self.done(request, Err(CommandError::SharingEnded));
         }
@@ -162,7 +162,7 @@ impl Host {
 
     /// Makes another ticket, and the one before open nothing.
     pub(in crate::host) fn replace_ticket(&mut self) -> Result<(), CommandError> {
-        let seed = self.random();
+        let seed = self.link_seed();
         let kept = self.records.replace_link(Some(&seed));
         self.change_link(seed);
         self.log_event(&AuditEvent::TicketReplaced);
@@ -176,6 +176,14 @@ impl Host {
         }
     }
 
+    /// The seed of another link key, of which a ticket carries half.
+    fn link_seed(&mut self) -> [u8; 32] {
+        let [secret, _] = *self.random().as_chunks().0 else {
+            unreachable!("32 bytes are two times 16")
+        };
+        *pillion_proto::link_seed(&secret)
+    }
+
     fn change_link(&mut self, seed: [u8; 32]) {
         self.sharing.link = Some(SecretKey::from_bytes(&seed));
         self.codes.forget();
@@ -187,11 +195,9 @@ impl Host {
         if !self.sharing.addr.is_empty() {
             return self.answer_ticket(request);
         }
-        if self.sharing.waiting.is_empty() {
-            self.sharing.waiting_until_us = self.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
-        }
         self.sharing.waiting.push(request);
-        self.arm(self.sharing.waiting_until_us);
+        let until = self.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
+        self.timers.set_if_unset(Timer::Tickets, until);
     }
 
     fn answer_ticket(&mut self, request: u64) {
@@ -208,15 +214,9 @@ impl Host {
         }
     }
 
-    pub(in crate::host) fn expire_tickets(&mut self) {
-        match self.sharing.waiting.is_empty() {
-            true => {}
-            false if self.now.mono_us >= self.sharing.waiting_until_us => self.answer_waiting(),
-            false => self.arm(self.sharing.waiting_until_us),
-        }
-    }
-
-    fn answer_waiting(&mut self) {
+    /// Answers those who wait for a ticket, as the endpoint can be reached now.
+    pub(in crate::host) fn answer_waiting(&mut self) {
+        self.timers.clear(Timer::Tickets);
         for request in std::mem::take(&mut self.sharing.waiting) {
             self.answer_ticket(request);
         }

@@ -19,6 +19,7 @@ use crate::{
         fault::PeerError,
         people::{resolve::AclSubjects, rights::Standing},
         principal::Principal,
+        timers::Timer,
     },
     types::ConnId,
 };
@@ -207,7 +208,7 @@ impl Host {
             let until = state
                 .since_us
                 .saturating_add(crate::host::door::hello::KEYS_WITHIN_US);
-            self.arm(until);
+            self.timers.set_by(Timer::Joiners, until);
         }
     }
 

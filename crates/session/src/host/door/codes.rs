@@ -9,7 +9,7 @@ use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
 
 use crate::{
     audit::AuditEvent,
-    host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::PeerError},
+    host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::PeerError, timers::Timer},
 };
 
 /// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
@@ -68,7 +68,8 @@ impl Host {
             came: false,
             passed_on: false,
         });
-        self.arm(at_us.saturating_add(COME_WITHIN_US));
+        let until = at_us.saturating_add(COME_WITHIN_US);
+        self.timers.set_by(Timer::Codes, until);
         self.log_event(&AuditEvent::CodeUsed {
             code: number,
             endpoint: guest,
@@ -158,7 +159,7 @@ impl Host {
             used.came || waits
         });
         if let Some(at) = next {
-            self.arm(at);
+            self.timers.set_by(Timer::Codes, at);
         }
         for number in missed {
             self.notice(HostNotice::CodeMissed { number });

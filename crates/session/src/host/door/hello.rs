@@ -26,6 +26,7 @@ use crate::{
         },
         fault::PeerError,
         people::roster::Person,
+        timers::Timer,
         tracks::{history::Requests, input::InputReader},
     },
     types::ConnId,
@@ -97,7 +98,8 @@ impl Host {
             let text = "too many people are joining this session at this moment; try again shortly";
             return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
         }
-        self.arm(now.saturating_add(HELLO_WITHIN_US));
+        let until = now.saturating_add(HELLO_WITHIN_US);
+        self.timers.set_by(Timer::Joiners, until);
     }
 
     /// The handshake of a connection that began early is complete.
@@ -134,7 +136,7 @@ impl Host {
                     "your side connected but did not say who it is within 10 seconds; try again";
                 self.refuse(conn, &PeerError::new(RefusedCode::PROTOCOL, text));
             } else {
-                self.arm(due);
+                self.timers.set_by(Timer::Joiners, due);
             }
         }
     }

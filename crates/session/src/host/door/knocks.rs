@@ -31,6 +31,7 @@ use crate::{
         fault::PeerError,
         people::standing::ChangeReason,
         principal::Principal,
+        timers::Timer,
     },
     types::ConnId,
     words::{sentence, span},
@@ -267,7 +268,7 @@ impl Host {
                 wait_ms,
             }),
         );
-        self.arm(until_us);
+        self.timers.set_by(Timer::Knocks, until_us);
         if is_new {
             self.announce_knock(id, &proof);
         }
@@ -400,9 +401,6 @@ impl Host {
                 self.rights.end_links(&mut self.records, &key, now)
             }
         };
-        if ended.links > 0 {
-            self.refresh_standings(ChangeReason::Revoked);
-        }
         let host = self.display_name(by);
         let fault = match for_good {
             true => PeerError::new(
@@ -419,6 +417,10 @@ impl Host {
             // Others may have proved to be the same.
             self.put_out_banned();
             self.reconsider_knocks();
+        }
+        // Only then: who is kept out is not told what right would be left.
+        if ended.links > 0 {
+            self.refresh_standings(ChangeReason::Revoked);
         }
         Ok(TurnedAway::Knock {
             person,
@@ -551,7 +553,7 @@ impl Host {
             .collect();
         for (id, until_us) in due {
             if now < until_us {
-                self.arm(until_us);
+                self.timers.set_by(Timer::Knocks, until_us);
                 continue;
             }
             let waited = self

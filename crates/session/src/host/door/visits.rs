@@ -13,7 +13,7 @@ use pillion_proto::ParticipantId;
 
 use crate::{
     audit::{AuditEvent, AuditPerson},
-    host::{Host, api::HostNotice, rate::Bucket},
+    host::{Host, api::HostNotice, rate::Bucket, timers::Timer},
 };
 
 /// Entries of one person that are written down one by one: so many at once, and one every twenty seconds in
@@ -132,7 +132,7 @@ impl Host {
         };
         counted.count(now, joined);
         let due = counted.due_us();
-        self.arm(due);
+        self.timers.set_by(Timer::Visits, due);
         false
     }
 
@@ -142,7 +142,7 @@ impl Host {
         self.put_down_visits(|counted| now >= counted.due_us());
         let counted = self.visits.counted.values().chain(&self.visits.others);
         if let Some(due) = counted.map(Counted::due_us).min() {
-            self.arm(due);
+            self.timers.set_by(Timer::Visits, due);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::host::{
     Host,
     api::{HostNotice, SubscribedKeyList},
     commands::verbs::{Done, Reply, Shortfall},
+    timers::Timer,
 };
 
 /// Where a session is kept. A host waits inside [`Host::handle`] for what it writes, since nothing may
@@ -65,8 +66,6 @@ pub(in crate::host) struct Recorder {
     ledger: Vec<LedgerEvent>,
     link: Option<Option<[u8; 32]>>,
     lists: Option<Vec<SubscribedKeyList>>,
-    /// Not to be tried again before.
-    again_at_us: Option<u64>,
     /// What of the last changes does not outlive this run, and why, until it is said.
     shortfall: Option<Shortfall>,
 }
@@ -78,7 +77,6 @@ impl Recorder {
             ledger: Vec::new(),
             link: None,
             lists: None,
-            again_at_us: None,
             shortfall: None,
         }
     }
@@ -209,22 +207,14 @@ impl Host {
         if let Some(shortfall) = self.records.shortfall.take() {
             self.notice(HostNotice::FellShort(shortfall));
         }
-        if self.records.owes() && self.records.again_at_us.is_none() {
+        if self.records.owes() {
             let at = self.now.mono_us.saturating_add(TRY_AGAIN_US);
-            self.records.again_at_us = Some(at);
-            self.arm(at);
+            self.timers.set_if_unset(Timer::Owed, at);
         }
     }
 
-    /// Writes what could not be written before, if it is time to try.
+    /// Tries to write what could not be written before.
     pub(in crate::host) fn write_owed(&mut self) {
-        let Some(at) = self.records.again_at_us else {
-            return;
-        };
-        if self.now.mono_us < at {
-            return self.arm(at);
-        }
-        self.records.again_at_us = None;
         if self.records.owes() && self.records.settle().is_ok() {
             self.notice(HostNotice::CaughtUp);
         }

@@ -8,6 +8,7 @@ use crate::{
     host::{
         Host,
         api::{HostOutput, LogEntry},
+        timers::Timer,
         tracks::track::{Body, Track},
     },
     types::Stream,
@@ -44,6 +45,7 @@ impl Host {
 
     /// Signs what is due.
     pub(in crate::host) fn sign_due(&mut self) {
+        self.timers.clear(Timer::Checkpoints);
         if self.tracks.unsigned.is_empty() {
             return;
         }
@@ -55,7 +57,7 @@ impl Host {
             self.sign_checkpoint(id);
         }
         if let Some(at) = self.tracks.unsigned.values().min() {
-            self.arm(*at);
+            self.timers.set(Timer::Checkpoints, *at);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::host::{
     Host,
     api::HostOutput,
     fault::PeerError,
+    timers::Timer,
     tracks::lane::{CHECK_EVERY_US, Lane, LaneStatus},
 };
 
@@ -72,21 +73,12 @@ impl Host {
 
     fn check_lanes_soon(&mut self, id: TrackId) {
         self.tracks.on_the_way.insert(id);
-        if self.tracks.check_lanes_at_us.is_none() {
-            let at = self.now.mono_us.saturating_add(CHECK_EVERY_US);
-            self.tracks.check_lanes_at_us = Some(at);
-            self.arm(at);
-        }
+        let at = self.now.mono_us.saturating_add(CHECK_EVERY_US);
+        self.timers.set_if_unset(Timer::Lanes, at);
     }
 
     /// Looks for streams that bring nothing any more.
     pub(in crate::host) fn check_lanes(&mut self) {
-        let now = self.now.mono_us;
-        match self.tracks.check_lanes_at_us {
-            Some(at) if now >= at => self.tracks.check_lanes_at_us = None,
-            Some(at) => return self.arm(at),
-            None => return,
-        }
         for id in std::mem::take(&mut self.tracks.on_the_way) {
             self.check_lanes_of(id);
         }
@@ -198,12 +190,13 @@ impl Host {
     /// Shows the state of now to those who were skipped and have caught up, all together and not
     /// too often: each time makes the next frame start the compression again for everybody.
     pub(in crate::host) fn catch_up(&mut self) {
+        self.timers.clear(Timer::CatchUp);
         if self.tracks.behind.is_empty() {
             return;
         }
-        let now = self.now.mono_us;
-        if now < self.tracks.catch_up_at_us {
-            return self.arm(self.tracks.catch_up_at_us);
+        let (now, earliest) = (self.now.mono_us, self.tracks.catch_up_at_us);
+        if now < earliest {
+            return self.timers.set(Timer::CatchUp, earliest);
         }
         self.tracks.catch_up_at_us = now.saturating_add(CATCH_UP_EVERY_US);
         for (id, conn) in std::mem::take(&mut self.tracks.behind) {

@@ -24,6 +24,7 @@ use crate::host::{
     api::HostOutput,
     fault::PeerError,
     rate::Bucket,
+    timers::Timer,
     tracks::Readable,
     tracks::fair::FairQueue,
     tracks::pack::{Gathered, HistoryJob, MAX_REPLY, PackedHistory},
@@ -105,7 +106,6 @@ pub(in crate::host) struct History {
     /// Replies of lines that can't change, the newest last.
     kept: VecDeque<(Range, Bytes)>,
     bucket: Bucket,
-    step_at_us: Option<u64>,
 }
 
 /// A reply that is being made.
@@ -136,7 +136,6 @@ impl History {
             slow: BTreeSet::new(),
             kept: VecDeque::new(),
             bucket: Bucket::new(now_us, BYTES_PER_SECOND, BURST),
-            step_at_us: None,
         }
     }
 
@@ -276,21 +275,14 @@ impl Host {
 
     fn step_history_in(&mut self, wait_us: u64) {
         let at = self.now.mono_us.saturating_add(wait_us);
-        let at = self
-            .history
-            .step_at_us
-            .map_or(at, |planned| planned.min(at));
-        self.history.step_at_us = Some(at);
-        self.arm(at);
+        self.timers.set_by(Timer::History, at);
     }
 
     /// A little of what is to be done, if it is time.
     pub(in crate::host) fn step_history(&mut self) {
         let now = self.now.mono_us;
-        match self.history.step_at_us {
-            Some(at) if now >= at => self.history.step_at_us = None,
-            Some(at) => return self.arm(at),
-            None => return,
+        if !self.timers.take_due(Timer::History, now) {
+            return;
         }
         let gives_way_at_us = self.give_up_unread();
         self.give_up_jobs();

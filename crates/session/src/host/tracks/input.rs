@@ -19,6 +19,7 @@ use crate::host::{
     conn::Conn,
     fault::PeerError,
     people::rights::{EditRight, OpenRight},
+    timers::Timer,
 };
 
 /// Join instances whose input numbers are remembered, those connected not counted. Only editors have
@@ -173,8 +174,6 @@ pub(in crate::host) struct Inputs {
     unwritten_bytes: usize,
     /// What was written of each run and not yet said: the newest input's number, and its seq.
     unreported: BTreeMap<(Join, Place), (u64, u64)>,
-    /// When it is said at the latest.
-    tell_at_us: Option<u64>,
 }
 
 impl Inputs {
@@ -184,7 +183,6 @@ impl Inputs {
             uses: 0,
             unwritten_bytes: 0,
             unreported: BTreeMap::new(),
-            tell_at_us: None,
         }
     }
 
@@ -513,8 +511,7 @@ impl Host {
         self.tracks.stir(id);
         if !self.inputs.unreported.is_empty() {
             let at = self.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
-            let at = *self.inputs.tell_at_us.get_or_insert(at);
-            self.arm(at);
+            self.timers.set_if_unset(Timer::Accepted, at);
         }
     }
 
@@ -564,13 +561,11 @@ impl Host {
 
     /// Says what was written, with a frame that goes out anyway or when it is time.
     pub(in crate::host) fn tell_written_if_due(&mut self, framed: bool) {
-        let Some(at) = self.inputs.tell_at_us else {
+        let is_due = self.timers.take_due(Timer::Accepted, self.now.mono_us);
+        if !is_due && !(framed && self.timers.is_set(Timer::Accepted)) {
             return;
-        };
-        if !framed && self.now.mono_us < at {
-            return self.arm(at);
         }
-        self.inputs.tell_at_us = None;
+        self.timers.clear(Timer::Accepted);
         let written: Vec<(Join, Place)> = self.inputs.unreported.keys().copied().collect();
         for (join, place) in written {
             self.tell_written(join, place);

@@ -72,7 +72,6 @@ pub(in crate::host) struct Tracks {
     unsigned: BTreeMap<TrackId, u64>,
     /// Those with frames on the way that were not acknowledged.
     on_the_way: BTreeSet<TrackId>,
-    check_lanes_at_us: Option<u64>,
     /// Viewers that were skipped and have caught up.
     behind: BTreeSet<(TrackId, ConnId)>,
     catch_up_at_us: u64,
@@ -118,7 +117,6 @@ impl Tracks {
             margins: BTreeSet::new(),
             unsigned: BTreeMap::new(),
             on_the_way: BTreeSet::new(),
-            check_lanes_at_us: None,
             behind: BTreeSet::new(),
             catch_up_at_us: 0,
             tells: Tells::new(now_us),

@@ -10,7 +10,9 @@ use pillion_proto::{
 
 use crate::types::ConnId;
 
-use crate::host::{Host, api::HostOutput, conn::Conn, fault::PeerError, rate::Bucket};
+use crate::host::{
+    Host, api::HostOutput, conn::Conn, fault::PeerError, rate::Bucket, timers::Timer,
+};
 
 /// What a subscription costs of a viewer's messages: each of its tracks may be a snapshot.
 const COST: u64 = 5;
@@ -140,6 +142,7 @@ impl Host {
     /// Tells everybody what changed of the tracks, if it is time.
     pub(in crate::host) fn tell_tracks(&mut self) {
         let now = self.now.mono_us;
+        self.timers.clear(Timer::Tracks);
         let tells = &mut self.tracks.tells;
         if tells.changed.is_empty() {
             return;
@@ -152,7 +155,7 @@ impl Host {
             .map_or(0, |at| at.saturating_add(TELL_EVERY_US));
         let due = earliest.max(tells.bucket.ready_at(now, 1));
         match now < due {
-            true => self.arm(due),
+            true => self.timers.set(Timer::Tracks, due),
             false => {
                 tells.told_at_us = Some(now);
                 tells.bucket.take(now, 1);
@@ -185,6 +188,7 @@ impl Host {
     /// Tells those who don't look where something happens, if it is time.
     pub(in crate::host) fn tell_activity(&mut self) {
         let now = self.now.mono_us;
+        self.timers.clear(Timer::Activity);
         let tells = &mut self.tracks.tells;
         if tells.active.is_empty() {
             return;
@@ -193,7 +197,7 @@ impl Host {
             .active_told_at_us
             .map_or(0, |at| at.saturating_add(ACTIVITY_EVERY_US));
         if now < due {
-            return self.arm(due);
+            return self.timers.set(Timer::Activity, due);
         }
         tells.active_told_at_us = Some(now);
         let active = std::mem::take(&mut tells.active);

@@ -16,6 +16,7 @@ use crate::host::{
     Host,
     api::{HostOutput, LogEntry},
     rate::Bucket,
+    timers::Timer,
     tracks::{
         Readable,
         input::Sequence,
@@ -500,6 +501,7 @@ impl Host {
 
     /// Makes a frame of each track where something changed and whose time has come; whether there was any.
     pub(in crate::host) fn frames_if_due(&mut self) -> bool {
+        self.timers.clear(Timer::Frames);
         if self.tracks.stirred.is_empty() {
             return false;
         }
@@ -522,13 +524,13 @@ impl Host {
         let is_old = !track.dirty() && (echoed <= track.echoed || !watched);
         let due = track.due_at_us(now);
         if let Some(at) = echo_at_us {
-            self.arm(at);
+            self.timers.set_by(Timer::Frames, at);
         }
         if is_old {
             return echo_at_us.is_some();
         }
         if now < due {
-            self.arm(due);
+            self.timers.set_by(Timer::Frames, due);
             return true;
         }
         self.frame(id);
@@ -651,7 +653,7 @@ impl Host {
             .map_or(0, |at| at.saturating_add(LOG_MARGIN_EVERY_US));
         if now < due {
             self.tracks.margins.insert(id);
-            self.arm(due);
+            self.timers.set_by(Timer::Margins, due);
         } else {
             self.log_margin(id);
         }
