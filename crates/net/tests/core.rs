@@ -383,7 +383,11 @@ impl Session {
                         let signed = HostInput::signed_with(&key, request, &input);
                         self.host.handle(self.now, signed);
                     }
-                    HostOutput::Send { stream, bytes, .. } => self.at_host.send(stream, bytes),
+                    HostOutput::Send { to, bytes } => {
+                        for (_, stream) in to.iter() {
+                            self.at_host.send(stream, bytes.clone());
+                        }
+                    }
                     HostOutput::Write { track, seq, bytes } => {
                         self.typed.extend(bytes);
                         self.host

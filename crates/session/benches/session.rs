@@ -128,13 +128,12 @@ impl Session {
                         let signed = HostInput::signed_with(&secret(1), request, &input);
                         self.host.handle(now, signed);
                     }
-                    HostOutput::Send {
-                        conn,
-                        stream,
-                        bytes,
-                    } => {
-                        let viewer = &mut self.viewers[conn.0 as usize];
-                        viewer.handle(now, ViewerInput::Received { stream, bytes });
+                    HostOutput::Send { to, bytes } => {
+                        for (conn, stream) in to.iter() {
+                            let bytes = bytes.clone();
+                            let viewer = &mut self.viewers[conn.0 as usize];
+                            viewer.handle(now, ViewerInput::Received { stream, bytes });
+                        }
                     }
                     HostOutput::Write { track, seq, .. } => {
                         self.host.handle(now, HostInput::Written { track, seq });

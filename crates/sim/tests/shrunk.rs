@@ -259,14 +259,13 @@ impl Room {
 
     fn do_output(&mut self, output: HostOutput) {
         match output {
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => {
-                if let Some(seat) = self.seats.iter_mut().find(|seat| seat.conn == Some(conn)) {
-                    seat.viewer
-                        .handle(self.now, ViewerInput::Received { stream, bytes });
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    if let Some(seat) = self.seats.iter_mut().find(|seat| seat.conn == Some(conn)) {
+                        let bytes = bytes.clone();
+                        seat.viewer
+                            .handle(self.now, ViewerInput::Received { stream, bytes });
+                    }
                 }
             }
             HostOutput::Reset { conn, stream } => {
@@ -566,11 +565,8 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
         }
     }
     while let Some(output) = room.host.poll() {
-        if let HostOutput::Send {
-            conn: ConnId(99),
-            stream: Stream::Control,
-            bytes,
-        } = output
+        if let HostOutput::Send { to, bytes } = output
+            && to.iter().any(|one| one == (ConnId(99), Stream::Control))
         {
             viewer.handle(
                 room.now,

@@ -554,6 +554,44 @@ pub enum LogEntry {
     },
 }
 
+/// Who is sent the same: one or several connections, each on a stream of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receivers(Several);
+
+/// One needs no memory of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Several {
+    One([(ConnId, Stream); 1]),
+    Many(Vec<(ConnId, Stream)>),
+}
+
+impl Receivers {
+    /// All of these; `None` if there are none.
+    pub(in crate::host) fn of(
+        mut all: impl Iterator<Item = (ConnId, Stream)>,
+    ) -> Option<Receivers> {
+        let first = all.next()?;
+        Some(Receivers(match all.next() {
+            None => Several::One([first]),
+            Some(second) => Several::Many([first, second].into_iter().chain(all).collect()),
+        }))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnId, Stream)> + '_ {
+        match &self.0 {
+            Several::One(one) => one.iter().copied(),
+            Several::Many(many) => many.iter().copied(),
+        }
+    }
+}
+
+impl From<(ConnId, Stream)> for Receivers {
+    fn from(one: (ConnId, Stream)) -> Receivers {
+        Receivers(Several::One([one]))
+    }
+}
+
 /// What a host wants done. In order.
 #[derive(Debug)]
 pub enum HostOutput {
@@ -565,13 +603,11 @@ pub enum HostOutput {
         /// What to sign.
         input: SigningInput,
     },
-    /// Send these bytes on a stream; the first ones on a track stream open it.
+    /// Send these bytes to each of these; the first ones on a track stream open it.
     Send {
-        /// Connection.
-        conn: ConnId,
-        /// Stream.
-        stream: Stream,
-        /// Bytes, shared between all who are sent the same.
+        /// To whom.
+        to: Receivers,
+        /// The bytes.
         bytes: Bytes,
     },
     /// Drop what is unsent on this stream: a newer one replaces it.

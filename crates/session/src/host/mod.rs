@@ -9,6 +9,7 @@
 mod api;
 pub mod commands;
 mod conn;
+mod context;
 mod door;
 mod fault;
 mod people;
@@ -17,25 +18,25 @@ mod rate;
 mod timers;
 mod tracks;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use iroh_base::EndpointAddr;
-use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
+use pillion_caps::{PeerEndpoint, SecretKey};
 use pillion_people::{Name, Trust};
-use pillion_proto::{AccessMode, FromHost, JoinId, limits::MAX_NAME};
+use pillion_proto::{AccessMode, FromHost, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
-use rand_chacha::{
-    ChaCha20Rng,
-    rand_core::{Rng, SeedableRng},
-};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 use crate::{
-    audit::{AuditEntry, AuditEvent, Doer},
     host::commands::verbs::{CommandError, Done},
-    types::{ConnId, Now},
+    types::Now,
 };
 
-use self::timers::{Timer, Timers};
+use self::{
+    conn::Conns,
+    context::{Context, Keys, Names},
+    timers::{Timer, Timers},
+};
 
 pub use api::*;
 pub use commands::confirm::CONFIRM_WITHIN_US;
@@ -48,31 +49,14 @@ const LOOK_AT_CLOCK_US: u64 = 30_000_000;
 
 /// One hosted session.
 pub struct Host {
-    keys: Keys,
+    cx: Context,
     certificate: door::certificate::Certificate,
     /// Requests to sign so far: the number of the newest.
     sign_requests: u64,
-    names: Names,
-    read_only: bool,
-    edit_ttl_ms: u64,
-    started_unix_ms: u64,
-    /// Which run of the session it is, from 0.
-    run: u32,
-    has_tty: bool,
-    /// The host's terminal was closed, and the program is ended for it.
-    lost_tty: bool,
-    now: Now,
-    rng: ChaCha20Rng,
-    out: VecDeque<HostOutput>,
-    timers: Timers,
     sharing: commands::sharing::Sharing,
     rights: people::rights::Grants,
     records: people::records::Recorder,
     roster: people::roster::Roster,
-    conns: BTreeMap<ConnId, conn::Conn>,
-    /// How many of them are viewers.
-    members: usize,
-    live_joins: BTreeMap<(PublicKey, JoinId), ConnId>,
     known: door::early_data::ReturningEndpoints,
     comings: door::comings::Comings,
     visits: door::visits::Visits,
@@ -87,18 +71,6 @@ pub struct Host {
     codes: door::codes::Codes,
     lists: door::key_lists::KeyLists,
     attribution: commands::audit::Attribution,
-}
-
-struct Keys {
-    session: SecretKey,
-    identity: PublicKey,
-}
-
-/// What viewers are told, cleaned.
-struct Names {
-    session: String,
-    host: String,
-    software: String,
 }
 
 impl Host {
@@ -124,28 +96,34 @@ impl Host {
         let begins = main.beginning(now.unix_ms);
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
         let mut host = Host {
-            names: Names {
-                session: clean_name(&config.name, MAX_NAME),
-                host: host_name.clone(),
-                software: config.software,
-            },
             roster: people::roster::Roster::new(&host_name, &config.identity),
+            cx: Context {
+                now,
+                timers: Timers::new(),
+                conns: Conns::new(),
+                keys: Keys {
+                    identity: config.identity,
+                    session: config.session_key,
+                },
+                names: Names {
+                    session: clean_name(&config.name, MAX_NAME),
+                    host: host_name,
+                    software: config.software,
+                },
+                run: config.run,
+                started_unix_ms: now.unix_ms,
+                read_only: config.read_only,
+                edit_ttl_ms: config.edit_ttl_ms,
+                shared: false,
+                has_tty: config.has_tty,
+                lost_tty: false,
+                acting: None,
+                door_changed: false,
+                rng: ChaCha20Rng::from_seed(config.seed),
+                out: VecDeque::new(),
+            },
             certificate: door::certificate::Certificate::Missing,
             sign_requests: 0,
-            keys: Keys {
-                identity: config.identity,
-                session: config.session_key,
-            },
-            read_only: config.read_only,
-            edit_ttl_ms: config.edit_ttl_ms,
-            started_unix_ms: now.unix_ms,
-            run: config.run,
-            has_tty: config.has_tty,
-            lost_tty: false,
-            now,
-            rng: ChaCha20Rng::from_seed(config.seed),
-            out: VecDeque::new(),
-            timers: Timers::new(),
             sharing: commands::sharing::Sharing::new(
                 EndpointAddr::new(endpoint),
                 link,
@@ -153,9 +131,6 @@ impl Host {
             ),
             rights,
             records: people::records::Recorder::new(config.records),
-            conns: BTreeMap::new(),
-            members: 0,
-            live_joins: BTreeMap::new(),
             known: door::early_data::ReturningEndpoints::new(),
             comings: door::comings::Comings::new(now.mono_us),
             visits: door::visits::Visits::new(now.mono_us),
@@ -171,14 +146,14 @@ impl Host {
             attribution: commands::audit::Attribution::new(now.mono_us),
         };
         host.request_certificate();
-        host.out.push_back(begins);
+        host.cx.push(begins);
         host
     }
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Now, input: HostInput) {
-        self.now = Now {
-            mono_us: self.now.mono_us.max(now.mono_us),
+        self.cx.now = Now {
+            mono_us: self.cx.now.mono_us.max(now.mono_us),
             unix_ms: now.unix_ms,
         };
         match input {
@@ -244,23 +219,23 @@ impl Host {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<HostOutput> {
-        self.out.pop_front()
+        self.cx.out.pop_front()
     }
 
     /// How many viewers are connected.
     pub fn viewers(&self) -> usize {
-        self.members
+        self.cx.conns.viewer_count()
     }
 
     /// When to call `handle` with a [`HostInput::Tick`] at the latest, on [`Now::mono_us`]'s clock.
     pub fn wake_at(&self) -> Option<u64> {
-        self.timers.next()
+        self.cx.timers.next()
     }
 
     /// What waited for a time that is here; each sets its timer again for what is left.
     fn run_due(&mut self) {
         for timer in Timers::EXPIRIES {
-            if self.timers.take_due(timer, self.now.mono_us) {
+            if self.cx.timers.take_due(timer, self.cx.now.mono_us) {
                 self.expire(timer);
             }
         }
@@ -295,54 +270,33 @@ impl Host {
     /// Looks at the clock when the next grant ends, and now and then in between.
     fn arm_expiry(&mut self) {
         let Some(end) = self.rights.next_end() else {
-            return self.timers.clear(Timer::Rights);
+            return self.cx.timers.clear(Timer::Rights);
         };
-        let left_us = end.0.saturating_sub(self.now.unix_ms).saturating_mul(1000);
+        let left_us = end
+            .0
+            .saturating_sub(self.cx.now.unix_ms)
+            .saturating_mul(1000);
         let wait_us = left_us.min(LOOK_AT_CLOCK_US);
-        let at = self.now.mono_us.saturating_add(wait_us);
-        self.timers.set(Timer::Rights, at);
+        let at = self.cx.now.mono_us.saturating_add(wait_us);
+        self.cx.timers.set(Timer::Rights, at);
     }
 
     fn tell_roster(&mut self) {
-        let Some(due) = self.roster.due_at_us(self.now.mono_us) else {
+        let Some(due) = self.roster.due_at_us(self.cx.now.mono_us) else {
             return;
         };
-        if self.now.mono_us < due {
-            return self.timers.set(Timer::Roster, due);
+        if self.cx.now.mono_us < due {
+            return self.cx.timers.set(Timer::Roster, due);
         }
-        self.timers.clear(Timer::Roster);
-        let changes = self.roster.take_changes(self.now.mono_us);
+        self.cx.timers.clear(Timer::Roster);
+        let changes = self.roster.take_changes(self.cx.now.mono_us);
         let messages: Vec<FromHost> = changes.into_iter().map(FromHost::Roster).collect();
-        self.broadcast(&messages);
-    }
-
-    fn notice(&mut self, notice: HostNotice) {
-        self.out.push_back(HostOutput::Notice(notice));
+        self.cx.broadcast(&messages);
     }
 
     fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
         self.say_changed(request, &result);
         self.log_command(request, &result);
-        self.out.push_back(HostOutput::Done { request, result });
-    }
-
-    /// Logs what happened. If it comes of a command that is being carried out, that is who did it.
-    fn log_event(&mut self, event: &AuditEvent) {
-        let doer = self.attribution.doer();
-        self.log_with(event, doer);
-    }
-
-    /// Logs what happened, and who did it.
-    fn log_with(&mut self, event: &AuditEvent, doer: Doer) {
-        let json = AuditEntry { event, doer }.to_json();
-        let unix_ms = self.now.unix_ms;
-        self.out
-            .push_back(HostOutput::Log(LogEntry::Event { unix_ms, json }));
-    }
-
-    fn random(&mut self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        self.rng.fill_bytes(&mut bytes);
-        bytes
+        self.cx.push(HostOutput::Done { request, result });
     }
 }

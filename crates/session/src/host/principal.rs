@@ -39,7 +39,7 @@ impl Host {
     pub(in crate::host) fn display_name(&self, by: &Principal) -> String {
         match by {
             Principal::CoHost { id, .. } => self.name_of(*id),
-            Principal::Tty | Principal::Socket | Principal::Rule => self.names.host.clone(),
+            Principal::Tty | Principal::Socket | Principal::Rule => self.cx.names.host.clone(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Host {
     /// Logs an event with who did it.
     pub(in crate::host) fn log_by(&mut self, by: &Principal, event: &AuditEvent) {
         let doer = self.doer(by);
-        self.log_with(event, doer);
+        self.cx.log_with(event, doer);
     }
 
     /// Whether anybody who does it may do it to this participant: a co-host not to another one, so that

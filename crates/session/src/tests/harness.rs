@@ -755,15 +755,14 @@ impl World {
                 let signed = HostInput::signed_with(&secret(2), request, &input);
                 self.host.handle(self.now, signed);
             }
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => {
-                if let Some(seat) = self.seat_of(conn) {
-                    seat.to_viewer.push_back((stream, bytes));
-                } else if let Some(stranger) = self.strangers.get_mut(&conn) {
-                    stranger.push((stream, bytes));
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    let bytes = bytes.clone();
+                    if let Some(seat) = self.seat_of(conn) {
+                        seat.to_viewer.push_back((stream, bytes));
+                    } else if let Some(stranger) = self.strangers.get_mut(&conn) {
+                        stranger.push((stream, bytes));
+                    }
                 }
             }
             HostOutput::Reset { conn, stream } => {

@@ -407,11 +407,11 @@ impl World {
 
     fn do_output(&mut self, output: HostOutput) {
         match output {
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => self.host_sends(conn, stream, bytes),
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    self.host_sends(conn, stream, bytes.clone());
+                }
+            }
             HostOutput::Reset { conn, stream } => {
                 self.tally.resets += 1;
                 let skips = self.strikes(Sabotage::SkipReset);
@@ -444,8 +444,7 @@ impl World {
                 );
                 if self.strikes(Sabotage::SendAfterClose) {
                     let late = HostOutput::Send {
-                        conn,
-                        stream: Stream::Control,
+                        to: (conn, Stream::Control).into(),
                         bytes: Bytes::from_static(b"\0\0\0\x01\x63"),
                     };
                     self.observe(None, &[], std::slice::from_ref(&late));

@@ -44,8 +44,6 @@ pub(in crate::host) struct Attribution {
     spans: BTreeMap<PublicKey, Span>,
     /// Commands without a result so far, by request.
     commands: BTreeMap<u64, PendingCommand>,
-    /// Whose command is being carried out: what comes of it is theirs.
-    acting: Option<Doer>,
     turned_away: SharedRate,
     /// Turned away since the log last said so of anybody.
     suppressed: u64,
@@ -77,15 +75,9 @@ impl Attribution {
         Attribution {
             spans: BTreeMap::new(),
             commands: BTreeMap::new(),
-            acting: None,
             turned_away: SharedRate::new(now_us, 1, TURNED_AWAY_BURST, TURNED_AWAY_PART),
             suppressed: 0,
         }
-    }
-
-    /// Whose command is being carried out, in an event that comes of it.
-    pub(in crate::host) fn doer(&self) -> Doer {
-        self.acting.clone().unwrap_or_default()
     }
 }
 
@@ -93,7 +85,7 @@ impl Host {
     /// One input was given to the program. That somebody types is in the log at once, so that a crash
     /// does not hide it; for how long and how much, when the span ends.
     pub(in crate::host) fn attribute(&mut self, right: &EditRight, who: &PublicKey, bytes: usize) {
-        let now = self.now;
+        let now = self.cx.now;
         let grant = right.grant();
         let spans = &mut self.attribution.spans;
         if spans.get(who).is_some_and(|span| span.grant != grant) {
@@ -123,8 +115,8 @@ impl Host {
         };
         self.attribution.spans.insert(*who, span);
         let until = now.mono_us.saturating_add(SILENCE_US);
-        self.timers.set_by(Timer::Spans, until);
-        self.log_event(&AuditEvent::Typing {
+        self.cx.timers.set_by(Timer::Spans, until);
+        self.cx.log_event(&AuditEvent::Typing {
             person: AuditPerson {
                 id,
                 name,
@@ -136,7 +128,7 @@ impl Host {
 
     /// Puts down the spans of typing that are over.
     pub(in crate::host) fn expire_spans(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let end = |span: &Span| {
             let silent = span.last_us.saturating_add(SILENCE_US);
             silent.min(span.from_us.saturating_add(SPAN_US))
@@ -150,7 +142,7 @@ impl Host {
         for (who, end) in ends {
             match now >= end {
                 true => self.end_span(&who),
-                false => self.timers.set_by(Timer::Spans, end),
+                false => self.cx.timers.set_by(Timer::Spans, end),
             }
         }
     }
@@ -161,8 +153,8 @@ impl Host {
             return;
         };
         // What they typed is theirs, no matter whose command ends it.
-        let acting = self.attribution.acting.take();
-        self.log_event(&AuditEvent::Typed {
+        let acting = self.cx.acting.take();
+        self.cx.log_event(&AuditEvent::Typed {
             person: AuditPerson {
                 id: span.id,
                 name: span.name,
@@ -174,7 +166,7 @@ impl Host {
             inputs: span.inputs,
             bytes: span.bytes,
         });
-        self.attribution.acting = acting;
+        self.cx.acting = acting;
     }
 
     /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
@@ -203,17 +195,17 @@ impl Host {
     /// A command is carried out from here on, until [`Host::rest`].
     pub(in crate::host) fn act(&mut self, request: u64) {
         let given = self.attribution.commands.get(&request);
-        self.attribution.acting = given.map(|given| given.by.clone());
+        self.cx.acting = given.map(|given| given.by.clone());
     }
 
     /// The same for one that is carried out at once.
     pub(in crate::host) fn act_on(&mut self, given: &PendingCommand) {
-        self.attribution.acting = Some(given.by.clone());
+        self.cx.acting = Some(given.by.clone());
     }
 
     /// Nothing is carried out any more.
     pub(in crate::host) fn rest(&mut self) {
-        self.attribution.acting = None;
+        self.cx.acting = None;
     }
 
     /// The person at the host's terminal said yes to a command.
@@ -247,7 +239,7 @@ impl Host {
             confirmed: given.confirmed,
             why: refused.map(|error| serde_json::to_value(error).map_or(Value::Null, bounded)),
         };
-        self.log_with(&event, given.by);
+        self.cx.log_with(&event, given.by);
     }
 
     /// Somebody was not let in. What they call themselves proves nothing, and their key is only put
@@ -259,7 +251,7 @@ impl Host {
         fault: &PeerError,
     ) {
         let rate = &mut self.attribution.turned_away;
-        if rate.take(self.now.mono_us, from).is_err() {
+        if rate.take(self.cx.now.mono_us, from).is_err() {
             self.attribution.suppressed += 1;
             return;
         }
@@ -280,7 +272,7 @@ impl Host {
             for_good: None,
             others: NonZeroU64::new(std::mem::take(&mut self.attribution.suppressed)),
         };
-        self.log_event(&event);
+        self.cx.log_event(&event);
     }
 }
 

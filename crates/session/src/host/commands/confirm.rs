@@ -104,7 +104,7 @@ impl Host {
 
     /// Whether somebody else could type at this moment.
     fn has_remote_editor(&self) -> bool {
-        let now = UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.cx.now.unix_ms);
         let here = self.roster.people().filter(|person| person.connections > 0);
         here.map(|person| self.rights.standing(&person.identity, now))
             .any(|standing| standing.right.exceeds_view())
@@ -112,21 +112,21 @@ impl Host {
 
     /// Asks at the terminal whether a command is really its person's.
     fn ask_to_confirm(&mut self, request: u64, command: Command, question: Question) {
-        if !self.has_tty {
+        if !self.cx.has_tty {
             return self.done(request, Err(CommandError::NoTerminal));
         }
         if self.confirms.waiting.len() >= MAX_CONFIRMS {
             return self.done(request, Err(CommandError::TooManyConfirms));
         }
-        let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
+        let until_us = self.cx.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
         let confirm = Confirm {
             command,
             question: question.clone(),
             until_us,
         };
         self.confirms.waiting.insert(request, confirm);
-        self.timers.set_by(Timer::Confirms, until_us);
-        self.notice(HostNotice::Confirm { request, question });
+        self.cx.timers.set_by(Timer::Confirms, until_us);
+        self.cx.notice(HostNotice::Confirm { request, question });
     }
 
     /// The person at the host answered.
@@ -152,13 +152,13 @@ impl Host {
     }
 
     pub(in crate::host) fn expire_confirms(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let waiting = self.confirms.waiting.iter();
-        let due = waiting.filter(|(_, confirm)| now >= confirm.until_us || !self.has_tty);
+        let due = waiting.filter(|(_, confirm)| now >= confirm.until_us || !self.cx.has_tty);
         let due: Vec<u64> = due.map(|(request, _)| *request).collect();
         for request in due {
             self.end_confirm(request);
-            let error = match self.has_tty {
+            let error = match self.cx.has_tty {
                 true => CommandError::NotConfirmed,
                 false => CommandError::TerminalGone,
             };
@@ -166,21 +166,21 @@ impl Host {
         }
         let next = self.confirms.waiting.values().map(|one| one.until_us).min();
         if let Some(next) = next {
-            self.timers.set_by(Timer::Confirms, next);
+            self.cx.timers.set_by(Timer::Confirms, next);
         }
     }
 
     /// A command waits no longer, and its question goes with it.
     fn end_confirm(&mut self, request: u64) -> Option<Confirm> {
         let confirm = self.confirms.waiting.remove(&request)?;
-        self.notice(HostNotice::ConfirmGone { request });
+        self.cx.notice(HostNotice::ConfirmGone { request });
         Some(confirm)
     }
 
     /// The host's terminal came or went. Viewers hear of it, because nobody may be there to answer them.
     pub(in crate::host) fn on_tty(&mut self, news: TtyNews) {
         let had = std::mem::replace(
-            &mut self.has_tty,
+            &mut self.cx.has_tty,
             matches!(news, TtyNews::Attached | TtyNews::Moved),
         );
         let (state, text) = match news {
@@ -201,11 +201,12 @@ impl Host {
                 "closed their terminal; the session ends",
             ),
         };
-        self.lost_tty |= news == TtyNews::Lost { stays: false };
-        self.log_event(&AuditEvent::Terminal { state });
-        if self.sharing.on && !text.is_empty() {
-            let text = sentence(&format!("{} {text}", self.names.host));
-            self.broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);
+        self.cx.lost_tty |= news == TtyNews::Lost { stays: false };
+        self.cx.log_event(&AuditEvent::Terminal { state });
+        if self.cx.shared && !text.is_empty() {
+            let text = sentence(&format!("{} {text}", self.cx.names.host));
+            self.cx
+                .broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);
         }
         self.expire_confirms();
     }
@@ -239,6 +240,6 @@ impl Host {
                 done: done.clone(),
             },
         };
-        self.notice(HostNotice::ChangedBySocket(change));
+        self.cx.notice(HostNotice::ChangedBySocket(change));
     }
 }

@@ -69,15 +69,15 @@ impl Host {
     /// Whether a right can be given at all.
     pub(in crate::host) fn check_grant(&self, right: Rights) -> Result<(), CommandError> {
         match () {
-            () if self.read_only && right.exceeds_view() => Err(CommandError::ReadOnly),
-            () if !self.sharing.on => Err(CommandError::NotShared),
+            () if self.cx.read_only && right.exceeds_view() => Err(CommandError::ReadOnly),
+            () if !self.cx.shared => Err(CommandError::NotShared),
             () => Ok(()),
         }
     }
 
     /// For how long, in milliseconds.
     pub(in crate::host) fn ttl(&self, ttl_ms: Option<u64>) -> Result<u64, CommandError> {
-        match ttl_ms.unwrap_or(self.edit_ttl_ms) {
+        match ttl_ms.unwrap_or(self.cx.edit_ttl_ms) {
             0 => Err(CommandError::ZeroTtl),
             ttl => Ok(ttl.min(MAX_TTL_MS)),
         }
@@ -97,8 +97,8 @@ impl Host {
             grant: grant.to_bytes().into(),
         });
         let id = self.roster.by_identity(&key).map(|person| person.id);
-        for conn in id.map(|id| self.conns_of(id)).unwrap_or_default() {
-            self.send(conn, &push);
+        for conn in id.map(|id| self.cx.conns.of_person(id)).unwrap_or_default() {
+            self.cx.send(conn, &push);
         }
         Ok(grant.terms().expires)
     }
@@ -111,7 +111,7 @@ impl Host {
         identity: &VerifiedIdentity,
         right: Rights,
     ) -> Result<(), CommandError> {
-        let grant = self.give(by, identity, right, self.edit_ttl_ms)?;
+        let grant = self.give(by, identity, right, self.cx.edit_ttl_ms)?;
         self.rights.note_listed(&identity.key(), grant.id());
         Ok(())
     }
@@ -124,12 +124,16 @@ impl Host {
         right: Rights,
         ttl: u64,
     ) -> Result<Grant, CommandError> {
-        let (key, now) = (identity.key(), UnixMillis(self.now.unix_ms));
+        let (key, now) = (identity.key(), UnixMillis(self.cx.now.unix_ms));
         let terms = self.rights.terms(right, Audience::Key(key), now, ttl, None);
         let seed = self.grant_seed();
-        let given = self
-            .rights
-            .give(&mut self.records, &self.keys.session, terms, seed, identity);
+        let given = self.rights.give(
+            &mut self.records,
+            &self.cx.keys.session,
+            terms,
+            seed,
+            identity,
+        );
         let grant = given.map_err(|refusal| refused(&refusal))?;
         self.log_granted(by, &grant);
         self.arm_expiry();
@@ -145,7 +149,7 @@ impl Host {
         let ttl = self.ttl(ttl_ms)?;
         Ok(match by {
             Principal::CoHost { right, .. } => {
-                ttl.min(right.until().0.saturating_sub(self.now.unix_ms))
+                ttl.min(right.until().0.saturating_sub(self.cx.now.unix_ms))
             }
             _ => ttl,
         })
@@ -161,19 +165,19 @@ impl Host {
     ) -> Result<Token, CommandError> {
         self.check_grant(right)?;
         let ttl = self.ttl(ttl_ms)?;
-        let link = SecretKey::from_bytes(&self.random());
-        let now = UnixMillis(self.now.unix_ms);
+        let link = SecretKey::from_bytes(&self.cx.random());
+        let now = UnixMillis(self.cx.now.unix_ms);
         let audience = Audience::Link(link.public());
         let terms = self.rights.terms(right, audience, now, ttl, Some(uses));
         let expires_unix_ms = terms.expires.0;
         let seed = self.grant_seed();
         let issued = self
             .rights
-            .issue(&mut self.records, &self.keys.session, terms, seed);
+            .issue(&mut self.records, &self.cx.keys.session, terms, seed);
         let grant = issued.map_err(|refusal| refused(&refusal))?;
         self.log_granted(by, &grant);
         let id = grant.id().to_string();
-        let session = *self.keys.session.public().as_bytes();
+        let session = *self.cx.keys.session.public().as_bytes();
         let token = GrantToken {
             session,
             grant: grant.to_bytes(),
@@ -188,7 +192,7 @@ impl Host {
 
     fn grant_seed(&mut self) -> [u8; 16] {
         let mut seed = [0; 16];
-        seed.copy_from_slice(&self.random()[..16]);
+        seed.copy_from_slice(&self.cx.random()[..16]);
         seed
     }
 
@@ -209,7 +213,7 @@ impl Host {
 
     /// Takes away what somebody was given so far, and ends the tokens they came with.
     pub(in crate::host) fn take_from(&mut self, key: &PublicKey) -> EndedLinks {
-        let now = UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.cx.now.unix_ms);
         self.rights.revoke_person(&mut self.records, key, now)
     }
 
@@ -231,7 +235,7 @@ impl Host {
         self.log_by(by, &event);
         self.refresh_standings(ChangeReason::Revoked);
         let fault = PeerError::new(RefusedCode::BARRED, Refusal::Barred.to_string());
-        for conn in self.conns_of(id) {
+        for conn in self.cx.conns.of_person(id) {
             self.refuse(conn, &fault);
         }
         // Somebody else may have come by the same claim.
@@ -259,7 +263,7 @@ impl Host {
         });
         let banned: Vec<ParticipantId> = banned.map(|person| person.id).collect();
         for id in banned {
-            for conn in self.conns_of(id) {
+            for conn in self.cx.conns.of_person(id) {
                 self.refuse(conn, &fault);
             }
         }

@@ -24,27 +24,27 @@ impl Host {
         conn: ConnId,
         request: CommandRequest,
     ) -> Result<(), PeerError> {
-        if !self.charge(conn, REQUEST_COST) {
+        if !self.cx.charge(conn, REQUEST_COST) {
             return Err(PeerError::flood());
         }
         let command = Command::from_wire(request.verb, request.body);
         let result = self.remote_command(conn, command);
         // It may have removed the one who asked.
-        if self.member(conn).is_some() {
+        if self.cx.conns.member(conn).is_some() {
             let answer = CommandAnswer {
                 id: request.id,
                 verb: request.verb,
                 done: result.is_ok(),
                 body: to_wire(&result),
             };
-            self.send(conn, &FromHost::CommandAnswer(answer));
+            self.cx.send(conn, &FromHost::CommandAnswer(answer));
         }
         Ok(())
     }
 
     fn remote_command(&mut self, conn: ConnId, command: Command) -> Result<Done, CommandError> {
-        let now = UnixMillis(self.now.unix_ms);
-        let by = self.member(conn).and_then(|member| {
+        let now = UnixMillis(self.cx.now.unix_ms);
+        let by = self.cx.conns.member(conn).and_then(|member| {
             let (id, key) = (member.id, member.identity.key());
             let right = self.rights.manage(&key, now)?;
             Some(Principal::CoHost { id, key, right })

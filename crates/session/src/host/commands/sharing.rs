@@ -17,6 +17,7 @@ use crate::{
         people::standing::ChangeReason,
         timers::Timer,
     },
+    types::ConnId,
     words::sentence,
 };
 
@@ -26,7 +27,6 @@ const ADDRESS_WITHIN_US: u64 = 2_000_000;
 
 /// How the session stands towards the outside.
 pub(in crate::host) struct Sharing {
-    pub(in crate::host) on: bool,
     /// The key whose holders may join.
     pub(in crate::host) link: Option<SecretKey>,
     addr: EndpointAddr,
@@ -42,7 +42,6 @@ impl Sharing {
         relay_token: Option<RelayToken>,
     ) -> Sharing {
         Sharing {
-            on: false,
             link,
             addr,
             relay_token,
@@ -56,7 +55,7 @@ impl Host {
     pub(in crate::host) fn share(&mut self, from_start: bool) -> Result<(), CommandError> {
         self.request_certificate();
         self.check_running()?;
-        if !self.sharing.on {
+        if !self.cx.shared {
             self.open_records()?;
             let tracks = self.tracks.ids();
             for id in &tracks {
@@ -68,11 +67,11 @@ impl Host {
                 }
                 self.log_history(*id);
             }
-            self.sharing.on = true;
-            self.out.push_back(HostOutput::Listen);
+            self.cx.shared = true;
+            self.cx.push(HostOutput::Listen);
             let shown = self.tracks.shown_track();
             let from = shown.map_or(0, |track| track.visible_from.0);
-            self.log_event(&AuditEvent::Shared { from_line: from });
+            self.cx.log_event(&AuditEvent::Shared { from_line: from });
             for id in tracks {
                 self.frame(id);
             }
@@ -84,7 +83,7 @@ impl Host {
     fn open_records(&mut self) -> Result<(), CommandError> {
         self.keep_door().map_err(|refusal| refused(&refusal))?;
         if self.sharing.link.is_none() {
-            let seed = self.random();
+            let seed = self.cx.random();
             let kept = self.records.keep_link(&seed);
             kept.map_err(|error| refused(&Refusal::NotRecorded(error)))?;
             self.change_link(seed);
@@ -103,7 +102,7 @@ impl Host {
     /// session opens the next one.
     pub(in crate::host) fn stop(&mut self) -> Result<(), CommandError> {
         self.check_shared()?;
-        let text = format!("{} stopped sharing", self.names.host);
+        let text = format!("{} stopped sharing", self.cx.names.host);
         for id in self.tracks.ids() {
             self.log_margin(id);
         }
@@ -119,20 +118,21 @@ impl Host {
 
     /// Tells everybody that it is over, and closes.
     pub(in crate::host) fn end_sharing(&mut self, text: &str) {
-        let now = self.now;
+        let now = self.cx.now;
         self.sign_all();
-        self.sharing.on = false;
+        self.cx.shared = false;
         self.sharing.link = None;
         self.codes.forget();
         let ended = FromHost::Ended(Ended {
             text: sentence(text),
             at_unix_ms: now.unix_ms,
         });
-        self.broadcast(&[ended]);
-        for conn in self.members() {
+        self.cx.broadcast(&[ended]);
+        let viewers: Vec<ConnId> = self.cx.conns.viewers().collect();
+        for conn in viewers {
             self.close(conn, 0, text);
         }
-        let joining: Vec<_> = self.conns.keys().copied().collect();
+        let joining: Vec<ConnId> = self.cx.conns.iter().map(|(conn, _)| conn).collect();
         for conn in joining {
             let fault = PeerError::new(
                 RefusedCode::NOT_SHARED,
@@ -141,11 +141,11 @@ impl Host {
             self.refuse(conn, &fault);
         }
         self.end_visits();
-        self.log_event(&AuditEvent::Ended {
+        self.cx.log_event(&AuditEvent::Ended {
             why: text.to_owned(),
         });
-        self.out.push_back(HostOutput::StopListening);
-        self.timers.clear(Timer::Tickets);
+        self.cx.push(HostOutput::StopListening);
+        self.cx.timers.clear(Timer::Tickets);
         for request in std::mem::take(&mut self.sharing.waiting) {
             self.done(request, Err(CommandError::SharingEnded));
         }
@@ -162,15 +162,15 @@ impl Host {
 
     /// Makes another ticket, and the one before open nothing.
     pub(in crate::host) fn replace_ticket(&mut self) -> Result<(), CommandError> {
-        let seed = self.random();
+        let seed = self.cx.random();
         let kept = self.records.replace_link(Some(&seed));
         self.change_link(seed);
-        self.log_event(&AuditEvent::TicketReplaced);
+        self.cx.log_event(&AuditEvent::TicketReplaced);
         kept.map_err(CommandError::TicketNotRecorded)
     }
 
     pub(in crate::host) fn check_shared(&self) -> Result<(), CommandError> {
-        match self.sharing.on {
+        match self.cx.shared {
             true => Ok(()),
             false => Err(CommandError::NotShared),
         }
@@ -179,7 +179,7 @@ impl Host {
     fn change_link(&mut self, seed: [u8; 32]) {
         self.sharing.link = Some(SecretKey::from_bytes(&seed));
         self.codes.forget();
-        self.out.push_back(HostOutput::LinkChanged(seed));
+        self.cx.push(HostOutput::LinkChanged(seed));
     }
 
     /// Answers with the ticket once it says where the endpoint is.
@@ -188,8 +188,8 @@ impl Host {
             return self.answer_ticket(request);
         }
         self.sharing.waiting.push(request);
-        let until = self.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
-        self.timers.set_if_unset(Timer::Tickets, until);
+        let until = self.cx.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
+        self.cx.timers.set_if_unset(Timer::Tickets, until);
     }
 
     fn answer_ticket(&mut self, request: u64) {
@@ -208,7 +208,7 @@ impl Host {
 
     /// Answers those who wait for a ticket, as the endpoint can be reached now.
     pub(in crate::host) fn answer_waiting(&mut self) {
-        self.timers.clear(Timer::Tickets);
+        self.cx.timers.clear(Timer::Tickets);
         for request in std::mem::take(&mut self.sharing.waiting) {
             self.answer_ticket(request);
         }

@@ -150,7 +150,10 @@ impl Host {
         hello: &Hello,
         identity: &PublicKey,
     ) -> (Vec<VerifiedClaim>, Option<ClaimError>, Vec<Issuer>) {
-        let (now, session) = (UnixMillis(self.now.unix_ms), self.keys.session.public());
+        let (now, session) = (
+            UnixMillis(self.cx.now.unix_ms),
+            self.cx.keys.session.public(),
+        );
         let (mut claims, mut problem, mut wanted) = (Vec::new(), None, Vec::new());
         for claim in &hello.claims {
             match verify(claim, identity, &session, now, &self.trust) {
@@ -181,9 +184,9 @@ impl Host {
 
     /// What some hellos waited for is here.
     pub(in crate::host) fn retry_hello_of(&mut self, waits: PendingOn) {
-        let parked = self.conns.iter_mut().filter_map(|(conn, state)| {
+        let parked = self.cx.conns.iter_mut().filter_map(|(conn, state)| {
             let parked = state.parked.take_if(|parked| parked.waits == waits)?;
-            Some((*conn, parked))
+            Some((conn, parked))
         });
         let parked: Vec<(ConnId, Box<PendingHello>)> = parked.collect();
         for (conn, parked) in parked {
@@ -202,13 +205,13 @@ impl Host {
 
     /// Puts a hello aside until what it waits for is here.
     pub(in crate::host) fn park(&mut self, conn: ConnId, hello: &Hello, waits: PendingOn) {
-        if let Some(state) = self.conns.get_mut(&conn) {
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             let hello = hello.clone();
             state.parked = Some(Box::new(PendingHello { hello, waits }));
             let until = state
                 .since_us
                 .saturating_add(crate::host::door::hello::KEYS_WITHIN_US);
-            self.timers.set_by(Timer::Joiners, until);
+            self.cx.timers.set_by(Timer::Joiners, until);
         }
     }
 
@@ -218,17 +221,17 @@ impl Host {
         identity: &pillion_caps::VerifiedIdentity,
         who: &[Subject],
     ) {
-        let now = UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.cx.now.unix_ms);
         let Some(right) = self.rights.listed(who) else {
             return;
         };
         let Standing { right: has, .. } = self.rights.standing(&identity.key(), now);
-        if self.read_only || right.narrower_or_equal(has) {
+        if self.cx.read_only || right.narrower_or_equal(has) {
             return;
         }
         // Full records give nobody more; the host is told when it gives somebody a right itself.
         if let Err(error) = self.give_listed(&Principal::Rule, identity, right) {
-            self.notice(HostNotice::RightsNotGiven(error));
+            self.cx.notice(HostNotice::RightsNotGiven(error));
         }
     }
 
@@ -238,7 +241,7 @@ impl Host {
         if self.rights.access_mode().is_none() && self.allow != AccessMode::Link {
             self.rights
                 .begin_access_mode(&mut self.records, self.allow)?;
-            self.log_event(&AuditEvent::Mode { mode: self.allow });
+            self.cx.log_event(&AuditEvent::Mode { mode: self.allow });
         }
         Ok(())
     }
@@ -276,10 +279,7 @@ impl Host {
             return;
         };
         let (key, has) = (person.identity, person.standing.right);
-        let identity = self.conns_of(id).first().and_then(|conn| {
-            let member = self.member(*conn)?;
-            Some(member.identity.clone())
-        });
+        let identity = self.cx.conns.identity_of(id).cloned();
         if !has.narrower_or_equal(right) {
             self.take_from(&key);
             self.refresh_standings(crate::host::people::standing::ChangeReason::Revoked);

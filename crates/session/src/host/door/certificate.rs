@@ -32,9 +32,9 @@ impl Host {
         }
         self.certificate = Certificate::Requested;
         self.sign_requests += 1;
-        self.out.push_back(HostOutput::Sign {
+        self.cx.push(HostOutput::Sign {
             request: self.sign_requests,
-            input: SessionCertificate::signing_input(&self.keys.session.public()),
+            input: SessionCertificate::signing_input(&self.cx.keys.session.public()),
         });
     }
 
@@ -43,17 +43,17 @@ impl Host {
         if !self.awaits_signature(request) {
             return;
         }
-        let session = self.keys.session.public();
-        let certificate = SessionCertificate::from_signature(self.keys.identity, signature);
+        let session = self.cx.keys.session.public();
+        let certificate = SessionCertificate::from_signature(self.cx.keys.identity, signature);
         if certificate.verify(&session).is_err() {
             return self.certificate_failed("what signed is another key than your identity");
         }
         self.certificate = Certificate::Signed(signature);
-        self.out.push_back(HostOutput::Log(LogEntry::Certificate {
+        self.cx.push(HostOutput::Log(LogEntry::Certificate {
             session,
-            identity: self.keys.identity,
+            identity: self.cx.keys.identity,
             signature,
-            unix_ms: self.now.unix_ms,
+            unix_ms: self.cx.now.unix_ms,
         }));
         self.retry_hello_of(PendingOn::Certificate);
     }
@@ -72,7 +72,7 @@ impl Host {
     fn certificate_failed(&mut self, why: &str) {
         self.certificate = Certificate::Missing;
         let why = clean_name(why, MAX_SENTENCE);
-        self.notice(HostNotice::NotVouched { why });
+        self.cx.notice(HostNotice::NotVouched { why });
         self.retry_hello_of(PendingOn::Certificate);
     }
 

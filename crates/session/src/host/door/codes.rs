@@ -56,7 +56,7 @@ impl Host {
         let Some(link) = self.link_of(&guest) else {
             return;
         };
-        let at_us = self.now.mono_us;
+        let at_us = self.cx.now.mono_us;
         if self.codes.used.len() >= MAX_USED {
             self.codes.used.remove(0);
         }
@@ -69,8 +69,8 @@ impl Host {
             passed_on: false,
         });
         let until = at_us.saturating_add(COME_WITHIN_US);
-        self.timers.set_by(Timer::Codes, until);
-        self.log_event(&AuditEvent::CodeUsed {
+        self.cx.timers.set_by(Timer::Codes, until);
+        self.cx.log_event(&AuditEvent::CodeUsed {
             code: number,
             endpoint: guest,
         });
@@ -137,7 +137,7 @@ impl Host {
         let held = Proof::from_bytes((*proof).into()).verify(&used.link, context, None, Role::Link);
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
-            self.notice(HostNotice::CodePassedOn { number });
+            self.cx.notice(HostNotice::CodePassedOn { number });
         }
         let text = "this ticket was given by a code to another viewer, and lets nobody else in. Ask the \
                     host for a ticket or a code of your own";
@@ -146,7 +146,7 @@ impl Host {
 
     /// Tells the host of codes whose guest never came.
     pub(in crate::host) fn expire_codes(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let (mut missed, mut next) = (Vec::new(), None);
         self.codes.used.retain(|used| {
             let until = used.at_us.saturating_add(COME_WITHIN_US);
@@ -159,10 +159,10 @@ impl Host {
             used.came || waits
         });
         if let Some(at) = next {
-            self.timers.set_by(Timer::Codes, at);
+            self.cx.timers.set_by(Timer::Codes, at);
         }
         for number in missed {
-            self.notice(HostNotice::CodeMissed { number });
+            self.cx.notice(HostNotice::CodeMissed { number });
         }
     }
 }

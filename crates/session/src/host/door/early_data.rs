@@ -87,7 +87,7 @@ impl Host {
         conn: ConnId,
         resume: &Resume,
     ) -> Result<(), PeerError> {
-        let Some(state) = self.conns.get_mut(&conn) else {
+        let Some(state) = self.cx.conns.get_mut(conn) else {
             return Ok(());
         };
         if state.early != Early::Unasked {
@@ -109,7 +109,7 @@ impl Host {
         let Some(LastAdmission { join, pass, .. }) = self.known.endpoints.get(endpoint) else {
             return false;
         };
-        if !self.comings.may_come(self.now.mono_us, &join.0) {
+        if !self.comings.may_come(self.cx.now.mono_us, &join.0) {
             return false;
         }
         // What a claim says is not proved again before the hello: it may have run out. So it can keep
@@ -134,7 +134,7 @@ impl Host {
         pass: &ProofsUsed,
     ) -> Credentials {
         let current = self.sharing.link.as_ref().map(|link| link.public());
-        let now = UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.cx.now.unix_ms);
         Credentials {
             ticket: (pass.link.is_some() && pass.link == current).then_some(AdmittedBy::Ticket),
             grant: self.rights.holds_any(identity, &pass.grants, now),
@@ -165,12 +165,12 @@ impl Host {
         let (Some(kind), Some(snapshot)) = (kind, self.newest_snapshot(track)) else {
             return;
         };
-        if let Some(state) = self.conns.get_mut(&conn) {
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.early = Early::Shown;
         }
         let stream = Stream::Track { id: 0 };
-        self.send_bytes(conn, stream, opening(track, 0, kind));
-        self.send_bytes(conn, stream, snapshot);
-        self.out.push_back(HostOutput::Finish { conn, stream });
+        self.cx.send_bytes(conn, stream, opening(track, 0, kind));
+        self.cx.send_bytes(conn, stream, snapshot);
+        self.cx.push(HostOutput::Finish { conn, stream });
     }
 }

@@ -91,40 +91,43 @@ impl Host {
         from: Network,
         binding: Option<Binding>,
     ) {
-        let now = self.now.mono_us;
-        let joining = self.conns.len() - self.members;
-        self.conns.insert(conn, Conn::new(peer, from, binding, now));
+        let now = self.cx.now.mono_us;
+        let joining = self.cx.conns.joining_count();
+        self.cx
+            .conns
+            .insert(conn, Conn::new(peer, from, binding, now));
         if joining >= MAX_JOINING {
             let text = "too many people are joining this session at this moment; try again shortly";
             return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
         }
         let until = now.saturating_add(HELLO_WITHIN_US);
-        self.timers.set_by(Timer::Joiners, until);
+        self.cx.timers.set_by(Timer::Joiners, until);
     }
 
     /// The handshake of a connection that began early is complete.
     pub(in crate::host) fn on_handshake_confirmed(&mut self, conn: ConnId, binding: Binding) {
-        if let Some(state) = self.conns.get_mut(&conn) {
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.binding = Some(binding);
         }
     }
 
     /// Puts those out who connected and say nothing.
     pub(in crate::host) fn expire_joiners(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let within = |conn: &Conn| match conn.parked {
             Some(_) => KEYS_WITHIN_US,
             None => HELLO_WITHIN_US,
         };
         let due = |conn: &Conn| conn.since_us.saturating_add(within(conn));
         let joining: Vec<(ConnId, u64)> = self
+            .cx
             .conns
             .iter()
             .filter(|(_, conn)| conn.member().is_none() && conn.knock.is_none())
-            .map(|(id, conn)| (*id, due(conn)))
+            .map(|(id, conn)| (id, due(conn)))
             .collect();
         for (conn, due) in joining {
-            let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
+            let parked = self.cx.conns.get_mut(conn).filter(|_| now >= due);
             if let Some(parked) = parked.and_then(|state| state.parked.take()) {
                 // Nobody answers: who they are is not known, and that may do.
                 match parked.waits {
@@ -136,7 +139,7 @@ impl Host {
                     "your side connected but did not say who it is within 10 seconds; try again";
                 self.refuse(conn, &PeerError::new(RefusedCode::PROTOCOL, text));
             } else {
-                self.timers.set_by(Timer::Joiners, due);
+                self.cx.timers.set_by(Timer::Joiners, due);
             }
         }
     }
@@ -162,12 +165,12 @@ impl Host {
             Ok(HelloOutcome::WaitForKeys(issuers)) => {
                 self.park(conn, hello, PendingOn::Keys);
                 for issuer in issuers {
-                    self.out.push_back(HostOutput::FetchKeys { issuer });
+                    self.cx.push(HostOutput::FetchKeys { issuer });
                 }
             }
             Ok(HelloOutcome::WaitForLists) => self.park(conn, hello, PendingOn::KeyLists),
             Err(fault) => {
-                if let Some(from) = self.conns.get(&conn).map(|state| state.from) {
+                if let Some(from) = self.cx.conns.get(conn).map(|state| state.from) {
                     self.log_turned_away(&from, hello, &fault);
                 }
                 return Err(fault);
@@ -183,7 +186,7 @@ impl Host {
         hello: &Hello,
         again: bool,
     ) -> Result<HelloOutcome, PeerError> {
-        let Some(state) = self.conns.get(&conn) else {
+        let Some(state) = self.cx.conns.get(conn) else {
             return Err(PeerError::protocol("a hello from nowhere"));
         };
         let Some(binding) = state.binding else {
@@ -193,7 +196,7 @@ impl Host {
         };
         let version = self.check_open(hello.versions)?;
 
-        let session = self.keys.session.public();
+        let session = self.cx.keys.session.public();
         let context = ProofContext {
             binding,
             host_endpoint: session,
@@ -214,7 +217,7 @@ impl Host {
                         in itself, without end. Join from another terminal";
             return Err(PeerError::new(RefusedCode::SELF, text));
         }
-        let (from, now) = (state.from, self.now.mono_us);
+        let (from, now) = (state.from, self.cx.now.mono_us);
         if !again {
             let came = self.comings.come(now, &key, &from);
             came.map_err(|later| PeerError::too_often(later, "you come"))?;
@@ -298,7 +301,7 @@ impl Host {
         let version = VersionRange::OURS
             .agree(versions)
             .map_err(|mismatch| PeerError::new(RefusedCode::VERSION, mismatch.to_string()))?;
-        if !self.sharing.on {
+        if !self.cx.shared {
             let text = "this session is not shared any more; ask the host for a new ticket";
             return Err(PeerError::new(RefusedCode::NOT_SHARED, text));
         }
@@ -323,7 +326,7 @@ impl Host {
             .roster
             .by_identity(&join.0)
             .map_or(0, |person| person.connections);
-        let replaced = usize::from(self.conn_of(join).is_some());
+        let replaced = usize::from(self.cx.conns.of_join(join).is_some());
         if connections.saturating_sub(replaced) < MAX_PER_PERSON {
             return Ok(());
         }
@@ -342,12 +345,12 @@ impl Host {
         let grant = Grant::from_bytes(&presented.grant)?;
         let proof = Proof::from_bytes(presented.proof.into());
         let link = matches!(grant.terms().audience, Audience::Link(_)).then_some(&proof);
-        let now = UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.cx.now.unix_ms);
         let is_new = self
             .rights
             .redeem(&mut self.records, &grant, who, link, now)?;
         if is_new {
-            self.log_event(&AuditEvent::Redeemed {
+            self.cx.log_event(&AuditEvent::Redeemed {
                 grant: grant.id().to_string(),
                 identity: who.key(),
             });
@@ -358,14 +361,20 @@ impl Host {
 
     /// A grant that came after the hello.
     pub(in crate::host) fn on_redeem(&mut self, conn: ConnId, presented: &GrantProof) {
-        let Some(identity) = self.member(conn).map(|member| member.identity.clone()) else {
+        let Some(identity) = self
+            .cx
+            .conns
+            .member(conn)
+            .map(|member| member.identity.clone())
+        else {
             return;
         };
         match self.redeem(presented, &identity) {
             Ok(_) => self.send_standing(&identity.key(), "your grant was accepted"),
             Err(refusal) => {
                 let text = sentence(&refusal.to_string());
-                self.send(conn, &FromHost::Notice(pillion_proto::Notice { text }));
+                self.cx
+                    .send(conn, &FromHost::Notice(pillion_proto::Notice { text }));
             }
         }
     }
@@ -388,11 +397,11 @@ impl Host {
         } = admitted;
         let key = identity.key();
         let join = (key, hello.join);
-        if let Some(old) = self.conn_of(&join) {
+        if let Some(old) = self.cx.conns.of_join(&join) {
             self.close(old, 0, "replaced by a newer connection of the same viewer");
         }
         let room = self.check_room(&join);
-        let from = self.conns.get(&conn).map(|state| state.from);
+        let from = self.cx.conns.get(conn).map(|state| state.from);
         let room = room.and_then(|()| from.map_or(Ok(()), |from| self.make_place(&key, &from)));
         if let Err(fault) = room {
             return self.refuse(conn, &fault);
@@ -401,12 +410,12 @@ impl Host {
         let Certificate::Signed(certificate) = self.certificate else {
             return self.refuse(conn, &Host::no_certificate());
         };
-        let now = self.now;
+        let now = self.cx.now;
         let claims = pass.claims.clone();
         let who = subjects_of(&key, &claims);
         self.give_listed_right(&identity, &who);
         let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
-        self.knocks.changed |= standing.right.has(Right::Manage);
+        self.cx.door_changed |= standing.right.has(Right::Manage);
         if self
             .roster
             .by_identity(&key)
@@ -417,7 +426,7 @@ impl Host {
                 "a grant you presented from another viewer was accepted",
             );
         }
-        let [a, b, c, d, ..] = self.random();
+        let [a, b, c, d, ..] = self.cx.random();
         let edit_epoch = u32::from_be_bytes([a, b, c, d]);
         let name = Name::of(hello.name.as_str());
         let (id, is_first) = self.roster.enter(key, name, standing, edit_epoch, reserved);
@@ -425,7 +434,7 @@ impl Host {
             person.claims.extend(claims.iter().cloned());
             person.entry = entry;
         }
-        let Some(state) = self.conns.get_mut(&conn) else {
+        let Some(state) = self.cx.conns.get_mut(conn) else {
             return;
         };
         // What was shown before has a stream of its own, and nobody acknowledges it.
@@ -434,7 +443,7 @@ impl Host {
         if let PeerEndpoint::Proved(endpoint) = peer {
             self.known.note(endpoint, join, pass.clone());
         }
-        state.become_member(Member {
+        let member = Member {
             id,
             join,
             identity,
@@ -446,20 +455,19 @@ impl Host {
             track_streams,
             input: InputReader::new(),
             requests: Requests::new(),
-        });
-        self.members += 1;
-        self.out.push_back(HostOutput::Accepted { conn });
-        self.live_joins.insert(join, conn);
+        };
+        self.cx.conns.enter(conn, member);
+        self.cx.push(HostOutput::Accepted { conn });
         if let PeerEndpoint::Proved(endpoint) = peer {
             self.codes.came(&endpoint);
         }
 
         let welcome = Welcome {
             version,
-            software: Text::cut(&self.names.software),
-            session_name: Text::cut(&self.names.session),
-            host_name: Text::cut(&self.names.host),
-            host_identity: *self.keys.identity.as_bytes(),
+            software: Text::cut(&self.cx.names.software),
+            session_name: Text::cut(&self.cx.names.session),
+            host_name: Text::cut(&self.cx.names.host),
+            host_identity: *self.cx.keys.identity.as_bytes(),
             host_certificate: (*certificate.as_bytes()).into(),
             you: id,
             right: RightChanged {
@@ -468,14 +476,14 @@ impl Host {
                 edit_epoch: self.roster.get(id).map_or(0, |person| person.edit_epoch),
                 text: sentence(&remark),
             },
-            read_only: self.read_only,
+            read_only: self.cx.read_only,
             accepted: self.inputs.seen(&join),
             tracks: self.track_infos(),
             shows: self.tracks.shown(),
         };
-        self.send(conn, &FromHost::Welcome(Box::new(welcome)));
+        self.cx.send(conn, &FromHost::Welcome(Box::new(welcome)));
         for part in self.roster.whole() {
-            self.send(conn, &FromHost::Roster(part));
+            self.cx.send(conn, &FromHost::Roster(part));
         }
         self.look(conn);
         self.tell_dropped_again(conn);
@@ -483,7 +491,7 @@ impl Host {
         if is_first && self.logs_visit(&key, id, true) {
             let name = self.name_of(id);
             let claims = claims.iter().map(|claim| claim.who.to_string()).collect();
-            self.log_event(&AuditEvent::Joined {
+            self.cx.log_event(&AuditEvent::Joined {
                 person: AuditPerson {
                     id,
                     name: name.clone(),
@@ -495,7 +503,7 @@ impl Host {
                 },
             });
             let proof = self.roster.get(id).map(Person::proof).unwrap_or_default();
-            self.notice(HostNotice::Joined {
+            self.cx.notice(HostNotice::Joined {
                 id,
                 name,
                 identity: key,
@@ -508,6 +516,8 @@ impl Host {
     #[cfg(test)]
     pub(crate) fn tenure_for_tests(&self, conn: ConnId) -> u32 {
         let person = self
+            .cx
+            .conns
             .member(conn)
             .and_then(|member| self.roster.get(member.id));
         person.map_or(0, |person| person.edit_epoch)

@@ -109,12 +109,12 @@ impl Host {
         if self.lists.followed.is_empty() || keys.peek().is_none() {
             return false;
         }
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         if now >= self.lists.ask_at_us {
             self.lists.ask_at_us = now.saturating_add(LOOK_AGAIN_US);
             self.lists.asked = true;
             let from = self.lists.addresses();
-            self.out.push_back(HostOutput::FetchLists { from });
+            self.cx.push(HostOutput::FetchLists { from });
         }
         let unknown =
             |key: &VerifiedClaim| self.rights.listed(std::slice::from_ref(&key.who)).is_none();
@@ -155,7 +155,7 @@ impl Host {
         let new: Vec<pillion_caps::Subject> = new.collect();
         if let Err(error) = self.put_on_list(&Principal::Rule, &new, right) {
             let from = from.to_owned();
-            self.notice(HostNotice::KeysNotListed { from, error });
+            self.cx.notice(HostNotice::KeysNotListed { from, error });
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     audit::{AuditEvent, AuditProof},
     host::{
         Host,
-        api::HostNotice,
+        api::{HostNotice, HostOutput},
         commands::{
             execute::refused,
             question::Question,
@@ -149,8 +149,6 @@ pub(in crate::host) struct Knocks {
     cooldowns: BTreeMap<PublicKey, u64>,
     rate: SharedRate,
     wait_ms: u64,
-    /// Who manages has not been told how it stands.
-    pub(in crate::host) changed: bool,
 }
 
 impl Knocks {
@@ -160,7 +158,6 @@ impl Knocks {
             cooldowns: BTreeMap::new(),
             rate: SharedRate::new(now_us, PER_SECOND, BURST, PART),
             wait_ms: wait_ms.clamp(1_000, u64::from(u32::MAX)),
-            changed: false,
         }
     }
 
@@ -196,8 +193,12 @@ impl Host {
         hello: &Hello,
         admitted: Admittance,
     ) -> Result<(), PeerError> {
-        let now = self.now.mono_us;
-        let peer = self.conns.get(&conn).map(|state| (state.peer, state.from));
+        let now = self.cx.now.mono_us;
+        let peer = self
+            .cx
+            .conns
+            .get(conn)
+            .map(|state| (state.peer, state.from));
         let Some((peer, from)) = peer else {
             return Ok(());
         };
@@ -247,9 +248,8 @@ impl Host {
         knock.conns.insert(conn);
         let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
         let left_ms = until_us.saturating_sub(now).div_ceil(1000);
-        self.out
-            .push_back(crate::host::api::HostOutput::Accepted { conn });
-        if let Some(state) = self.conns.get_mut(&conn) {
+        self.cx.push(HostOutput::Accepted { conn });
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.knock = Some(Box::new(PendingAdmittance {
                 id,
                 hello: hello.clone(),
@@ -261,14 +261,14 @@ impl Host {
             span(left_ms)
         );
         let wait_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
-        self.send(
+        self.cx.send(
             conn,
             &FromHost::Waiting(Waiting {
                 text: sentence(&text),
                 wait_ms,
             }),
         );
-        self.timers.set_by(Timer::Knocks, until_us);
+        self.cx.timers.set_by(Timer::Knocks, until_us);
         if is_new {
             self.announce_knock(id, &proof);
         }
@@ -281,7 +281,7 @@ impl Host {
         key: PublicKey,
         from: &Lineage,
     ) -> Result<ParticipantId, PeerError> {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let limits = Limits::parts(MAX_KNOCKS as u64, PART, 1);
         let full = from[1..].iter().find(|network| {
             let inside = |knock: &&Knock| knock.from.lineage().contains(network);
@@ -302,14 +302,14 @@ impl Host {
 
     /// The same run of a viewer knocks again: its connection before was cut.
     fn leave_older_knocks(&mut self, id: ParticipantId, hello: &Hello) {
-        let older = self.conns.iter().filter(|(_, state)| {
+        let older = self.cx.conns.iter().filter(|(_, state)| {
             let kept = state.knock.as_ref();
             kept.is_some_and(|kept| kept.id == id && kept.hello.join == hello.join)
         });
-        let older: Vec<ConnId> = older.map(|(conn, _)| *conn).collect();
+        let older: Vec<ConnId> = older.map(|(conn, _)| conn).collect();
         for conn in older {
             // Silently: the knock goes on.
-            if let Some(state) = self.conns.get_mut(&conn) {
+            if let Some(state) = self.cx.conns.get_mut(conn) {
                 state.knock = None;
             }
             if let Some(knock) = self.knocks.waiting.get_mut(&id) {
@@ -334,9 +334,9 @@ impl Host {
             person: knock.label().into(),
             proof: knock.audit_proof(),
         };
-        self.log_event(&event);
-        self.notice(notice);
-        self.knocks.changed = true;
+        self.cx.log_event(&event);
+        self.cx.notice(notice);
+        self.cx.door_changed = true;
     }
 
     /// `pillion admit`.
@@ -369,8 +369,9 @@ impl Host {
         self.log_by(by, &event);
         for conn in knock.conns {
             let kept = self
+                .cx
                 .conns
-                .get_mut(&conn)
+                .get_mut(conn)
                 .and_then(|state| state.knock.take());
             if let Some(kept) = kept {
                 let PendingAdmittance {
@@ -397,7 +398,7 @@ impl Host {
         let ended = match for_good {
             true => self.bar_all(key, &claims),
             false => {
-                let now = UnixMillis(self.now.unix_ms);
+                let now = UnixMillis(self.cx.now.unix_ms);
                 self.rights.end_links(&mut self.records, &key, now)
             }
         };
@@ -438,14 +439,14 @@ impl Host {
         why: &str,
         for_good: Option<bool>,
     ) {
-        let until_us = self.now.mono_us.saturating_add(AGAIN_US);
+        let until_us = self.cx.now.mono_us.saturating_add(AGAIN_US);
         let Some(knock) = self.end_knock(id) else {
             return;
         };
         self.log_by(by, &knock.turned_away(why, for_good));
         self.knocks.turn_away(knock.identity, until_us);
         for conn in knock.conns {
-            if let Some(state) = self.conns.get_mut(&conn) {
+            if let Some(state) = self.cx.conns.get_mut(conn) {
                 state.knock = None;
                 if let PeerEndpoint::Proved(endpoint) = state.peer {
                     self.knocks.turn_away(endpoint, until_us);
@@ -458,8 +459,8 @@ impl Host {
     /// Nobody waits under this number any more, however it ended.
     fn end_knock(&mut self, id: ParticipantId) -> Option<Knock> {
         let knock = self.knocks.waiting.remove(&id)?;
-        self.knocks.changed = true;
-        self.notice(HostNotice::KnockGone { id });
+        self.cx.door_changed = true;
+        self.cx.notice(HostNotice::KnockGone { id });
         Some(knock)
     }
 
@@ -477,9 +478,10 @@ impl Host {
             }
         }
         let kept = self
+            .cx
             .conns
-            .values_mut()
-            .filter_map(|state| state.knock.as_mut());
+            .iter_mut()
+            .filter_map(|(_, state)| state.knock.as_mut());
         for kept in kept {
             kept.admitted.pass.claims.retain(holds);
         }
@@ -489,7 +491,7 @@ impl Host {
         self.reconsider_knocks();
         for id in changed {
             if let Some(proof) = self.knocks.get(id).map(Knock::proof) {
-                self.notice(HostNotice::KnockGone { id });
+                self.cx.notice(HostNotice::KnockGone { id });
                 self.announce_knock(id, &proof);
             }
         }
@@ -504,7 +506,7 @@ impl Host {
         if knock.conns.is_empty()
             && let Some(knock) = self.end_knock(id)
         {
-            self.log_event(&knock.turned_away("left", None));
+            self.cx.log_event(&knock.turned_away("left", None));
         }
     }
 
@@ -543,7 +545,7 @@ impl Host {
 
     /// Refuses those whom nobody answered.
     pub(in crate::host) fn expire_knocks(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let due: Vec<(ParticipantId, u64)> = self
             .knocks
             .waiting
@@ -552,7 +554,7 @@ impl Host {
             .collect();
         for (id, until_us) in due {
             if now < until_us {
-                self.timers.set_by(Timer::Knocks, until_us);
+                self.cx.timers.set_by(Timer::Knocks, until_us);
                 continue;
             }
             let waited = self
@@ -573,7 +575,11 @@ impl Host {
         let knocks = self.knocks.waiting.values();
         knocks
             .map(|knock| {
-                let conn = knock.conns.first().and_then(|conn| self.conns.get(conn));
+                let conn = knock
+                    .conns
+                    .first()
+                    .copied()
+                    .and_then(|conn| self.cx.conns.get(conn));
                 ParticipantStatus {
                     id: knock.id,
                     name: knock.name.to_string(),
@@ -595,15 +601,15 @@ impl Host {
 
     /// Tells those who manage who knocks, if that changed.
     pub(in crate::host) fn tell_knocks(&mut self) {
-        if !std::mem::take(&mut self.knocks.changed) {
+        if !std::mem::take(&mut self.cx.door_changed) {
             return;
         }
-        let now = UnixMillis(self.now.unix_ms);
-        let managers = self.conns.iter().filter(|(_, state)| {
+        let now = UnixMillis(self.cx.now.unix_ms);
+        let managers = self.cx.conns.iter().filter(|(_, state)| {
             let member = state.member();
             member.is_some_and(|member| self.rights.manage(&member.identity.key(), now).is_some())
         });
-        let managers: Vec<ConnId> = managers.map(|(conn, _)| *conn).collect();
+        let managers: Vec<ConnId> = managers.map(|(conn, _)| conn).collect();
         if managers.is_empty() {
             return;
         }
@@ -618,7 +624,7 @@ impl Host {
             knocks: knocks.collect(),
         });
         for conn in managers {
-            self.send(conn, &told);
+            self.cx.send(conn, &told);
         }
     }
 }

@@ -61,7 +61,7 @@ impl Host {
         let (key, name, who) = (person.identity, person.name.to_string(), person.subjects());
         if !lost.is_empty() {
             let lost = lost.join(", ");
-            self.log_event(&AuditEvent::TakenBack {
+            self.cx.log_event(&AuditEvent::TakenBack {
                 person: AuditPerson {
                     id,
                     name: name.clone(),
@@ -69,29 +69,27 @@ impl Host {
                 },
                 what: lost,
             });
-            self.notice(HostNotice::MembershipEnded { name });
+            self.cx.notice(HostNotice::MembershipEnded { name });
         }
         let listed = self.rights.listed(&who);
         self.rights.unlist(&mut self.records, &key, listed);
-        let conns = self.conns_of(id);
-        let member = conns.first().and_then(|conn| self.member(*conn));
-        if let Some(identity) = member.map(|member| member.identity.clone()) {
+        if let Some(identity) = self.cx.conns.identity_of(id).cloned() {
             self.give_listed_right(&identity, &who);
         }
     }
 
     /// Puts out whom nothing lets in but what was taken back.
     fn put_out_taken_back(&mut self) {
-        let members = self.conns.iter().filter_map(|(conn, state)| {
+        let members = self.cx.conns.iter().filter_map(|(conn, state)| {
             let member = state.member()?;
             let mut claims = member.pass.claims.iter();
             let hit = claims.any(|claim| claim.is_taken_back(&self.trust));
-            hit.then_some(*conn)
+            hit.then_some(conn)
         });
         let members: Vec<ConnId> = members.collect();
         for conn in members {
             let trust = &self.trust;
-            let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+            let Some(member) = self.cx.conns.get_mut(conn).and_then(Conn::member_mut) else {
                 continue;
             };
             let claims = &mut member.pass.claims;
@@ -106,7 +104,7 @@ impl Host {
                 Admission::Knock | Admission::Nothing | Admission::NotAMember => {
                     let text = "your team took back the membership that let you into this session: ask \
                                 the team's owner";
-                    self.log_event(&AuditEvent::PutOut {
+                    self.cx.log_event(&AuditEvent::PutOut {
                         id,
                         identity: key,
                         why: "a membership was taken back".to_owned(),
@@ -119,7 +117,7 @@ impl Host {
 
     /// Somebody who is here stays for another reason than before.
     fn set_entry(&mut self, conn: ConnId, id: ParticipantId, entry: AdmittedBy) {
-        if let Some(member) = self.member_mut(conn) {
+        if let Some(member) = self.cx.conns.member_mut(conn) {
             member.entry = entry;
         }
         if let Some(person) = self.roster.get_mut(id) {

@@ -109,7 +109,7 @@ impl Host {
         id: ParticipantId,
         joined: bool,
     ) -> bool {
-        let now = self.now;
+        let now = self.cx.now;
         let name = self.name_of(id);
         let visits = &mut self.visits;
         if !visits.counted.contains_key(who) && visits.may_log(now.mono_us, who) {
@@ -132,17 +132,17 @@ impl Host {
         };
         counted.count(now, joined);
         let due = counted.due_us();
-        self.timers.set_by(Timer::Visits, due);
+        self.cx.timers.set_by(Timer::Visits, due);
         false
     }
 
     /// Puts down the comings and goings that are over.
     pub(in crate::host) fn expire_visits(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         self.put_down_visits(|counted| now >= counted.due_us());
         let counted = self.visits.counted.values().chain(&self.visits.others);
         if let Some(due) = counted.map(Counted::due_us).min() {
-            self.timers.set_by(Timer::Visits, due);
+            self.cx.timers.set_by(Timer::Visits, due);
         }
     }
 
@@ -164,7 +164,7 @@ impl Host {
                 continue;
             };
             // Under many keys, one entry each would be too many as well.
-            if !self.visits.all.take(self.now.mono_us, 1) {
+            if !self.visits.all.take(self.cx.now.mono_us, 1) {
                 self.count_among_others(counted);
                 continue;
             }
@@ -173,7 +173,7 @@ impl Host {
                 .by_identity(&who)
                 .is_some_and(|person| person.connections > 0);
             self.log_visits(&counted, Some((&who, here)));
-            self.notice(HostNotice::Visits {
+            self.cx.notice(HostNotice::Visits {
                 id: counted.id,
                 name: counted.name,
                 joins: counted.joins,
@@ -196,7 +196,7 @@ impl Host {
             }
             none => {
                 // A minute from now on, or each of them would be an entry again.
-                let (from_us, last_us) = (self.now.mono_us, self.now.mono_us);
+                let (from_us, last_us) = (self.cx.now.mono_us, self.cx.now.mono_us);
                 *none = Some(Counted {
                     from_us,
                     last_us,
@@ -207,7 +207,7 @@ impl Host {
     }
 
     fn log_visits(&mut self, counted: &Counted, whose: Option<(&PublicKey, bool)>) {
-        self.log_event(&AuditEvent::Visits {
+        self.cx.log_event(&AuditEvent::Visits {
             person: whose.map(|(who, _)| AuditPerson {
                 id: counted.id,
                 name: counted.name.clone(),

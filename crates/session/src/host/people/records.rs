@@ -205,18 +205,18 @@ impl Host {
     /// Tells the person at the host what was done without a command and does not outlive this run.
     pub(in crate::host) fn tell_shortfall(&mut self) {
         if let Some(shortfall) = self.records.shortfall.take() {
-            self.notice(HostNotice::FellShort(shortfall));
+            self.cx.notice(HostNotice::FellShort(shortfall));
         }
         if self.records.owes() {
-            let at = self.now.mono_us.saturating_add(TRY_AGAIN_US);
-            self.timers.set_if_unset(Timer::Owed, at);
+            let at = self.cx.now.mono_us.saturating_add(TRY_AGAIN_US);
+            self.cx.timers.set_if_unset(Timer::Owed, at);
         }
     }
 
     /// Tries to write what could not be written before.
     pub(in crate::host) fn write_owed(&mut self) {
         if self.records.owes() && self.records.settle().is_ok() {
-            self.notice(HostNotice::CaughtUp);
+            self.cx.notice(HostNotice::CaughtUp);
         }
     }
 }

@@ -307,7 +307,7 @@ impl Host {
         person.unwrap_or_else(|| PersonLabel {
             id,
             name: String::new(),
-            identity: self.keys.identity,
+            identity: self.cx.keys.identity,
         })
     }
 

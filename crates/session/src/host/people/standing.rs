@@ -33,8 +33,8 @@ pub(in crate::host) enum ChangeReason {
 impl Host {
     /// A viewer asks for edit.
     pub(in crate::host) fn on_request(&mut self, conn: ConnId, id: ParticipantId) {
-        let now = self.now.mono_us;
-        let read_only = self.read_only;
+        let now = self.cx.now.mono_us;
+        let read_only = self.cx.read_only;
         self.notice_ended(id);
         let Some(person) = self.roster.get_mut(id) else {
             return;
@@ -52,7 +52,7 @@ impl Host {
                 until_unix_ms: until,
                 text,
             };
-            return self.send(conn, &FromHost::Right(message));
+            return self.cx.send(conn, &FromHost::Right(message));
         } else if person.asking {
             return;
         } else if now < person.may_ask_at_us {
@@ -62,13 +62,13 @@ impl Host {
             person.asking = true;
             let (name, identity) = (person.name.to_string(), person.identity);
             let proof = person.proof();
-            let question = Question::give(Rights::EDIT, self.edit_ttl_ms, person);
+            let question = Question::give(Rights::EDIT, self.cx.edit_ttl_ms, person);
             let asked = AuditEvent::Asked {
                 id,
                 name: name.clone(),
             };
-            self.log_event(&asked);
-            return self.notice(HostNotice::EditRequested {
+            self.cx.log_event(&asked);
+            return self.cx.notice(HostNotice::EditRequested {
                 id,
                 name,
                 identity,
@@ -76,7 +76,7 @@ impl Host {
                 question,
             });
         };
-        self.send(
+        self.cx.send(
             conn,
             &FromHost::RequestAnswer(RequestAnswer {
                 text: sentence(&no),
@@ -89,7 +89,7 @@ impl Host {
         by: &Principal,
         id: ParticipantId,
     ) -> Result<PersonLabel, CommandError> {
-        let until = self.now.mono_us.saturating_add(ASK_AGAIN_US);
+        let until = self.cx.now.mono_us.saturating_add(ASK_AGAIN_US);
         let text = sentence(&format!(
             "{} said no to your request for edit",
             self.display_name(by)
@@ -100,8 +100,8 @@ impl Host {
         };
         person.may_ask_at_us = until;
         self.end_request(id);
-        for conn in self.conns_of(id) {
-            self.send(
+        for conn in self.cx.conns.of_person(id) {
+            self.cx.send(
                 conn,
                 &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
             );
@@ -116,17 +116,17 @@ impl Host {
         if let Some(person) = self.roster.get_mut(id)
             && std::mem::take(&mut person.asking)
         {
-            self.notice(HostNotice::RequestGone { id });
+            self.cx.notice(HostNotice::RequestGone { id });
         }
     }
 
     /// Tells one person their right as it is now.
     pub(in crate::host) fn send_standing(&mut self, key: &PublicKey, text: &str) {
-        let standing = self.rights.standing(key, UnixMillis(self.now.unix_ms));
+        let standing = self.rights.standing(key, UnixMillis(self.cx.now.unix_ms));
         let Some(id) = self.roster.by_identity(key).map(|person| person.id) else {
             return;
         };
-        self.knocks.changed |= self.roster.set_standing(id, standing);
+        self.cx.door_changed |= self.roster.set_standing(id, standing);
         if standing.right.exceeds_view() {
             self.end_request(id);
         }
@@ -138,14 +138,14 @@ impl Host {
             edit_epoch,
             text: sentence(text),
         };
-        for conn in self.conns_of(id) {
-            self.send(conn, &FromHost::Right(message.clone()));
+        for conn in self.cx.conns.of_person(id) {
+            self.cx.send(conn, &FromHost::Right(message.clone()));
         }
     }
 
     /// Clocks jump: a right may have ended and nobody been told.
     fn notice_ended(&mut self, id: ParticipantId) {
-        let now = UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.cx.now.unix_ms);
         let is_stale = self
             .roster
             .get(id)
@@ -157,7 +157,7 @@ impl Host {
 
     /// Finds out whose right changed, and tells them why.
     pub(in crate::host) fn refresh_standings(&mut self, why: ChangeReason) {
-        let now = UnixMillis(self.now.unix_ms);
+        let now = UnixMillis(self.cx.now.unix_ms);
         self.rights.drop_ended(now);
         let changed: Vec<(ParticipantId, PublicKey)> = self
             .roster
@@ -166,7 +166,9 @@ impl Host {
             .map(|person| (person.id, person.identity))
             .collect();
         let text = match why {
-            ChangeReason::Revoked => format!("your edit right was revoked by {}", self.names.host),
+            ChangeReason::Revoked => {
+                format!("your edit right was revoked by {}", self.cx.names.host)
+            }
             ChangeReason::Expired => {
                 "your edit right ended: it expired; ask again if you need it".to_owned()
             }
@@ -184,7 +186,7 @@ impl Host {
         for (id, key) in changed {
             self.send_standing(&key, &text);
             let right = self.rights.standing(&key, now).right;
-            self.log_event(&AuditEvent::Right {
+            self.cx.log_event(&AuditEvent::Right {
                 id,
                 rights: right,
                 why: word.to_owned(),

@@ -39,17 +39,17 @@ impl Track {
 impl Host {
     /// A frame was made: it is signed with those that follow in the next second.
     pub(in crate::host) fn sign_soon(&mut self, id: TrackId) {
-        let at = self.now.mono_us.saturating_add(SIGN_WITHIN_US);
+        let at = self.cx.now.mono_us.saturating_add(SIGN_WITHIN_US);
         self.tracks.unsigned.entry(id).or_insert(at);
     }
 
     /// Signs what is due.
     pub(in crate::host) fn sign_due(&mut self) {
-        self.timers.clear(Timer::Checkpoints);
+        self.cx.timers.clear(Timer::Checkpoints);
         if self.tracks.unsigned.is_empty() {
             return;
         }
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let unsigned = self.tracks.unsigned.iter();
         let due = unsigned.filter(|(_, at)| **at <= now);
         let due: Vec<TrackId> = due.map(|(id, _)| *id).collect();
@@ -57,7 +57,7 @@ impl Host {
             self.sign_checkpoint(id);
         }
         if let Some(at) = self.tracks.unsigned.values().min() {
-            self.timers.set(Timer::Checkpoints, *at);
+            self.cx.timers.set(Timer::Checkpoints, *at);
         }
     }
 
@@ -74,7 +74,7 @@ impl Host {
         let Some(due) = self.tracks.unsigned.remove(&id) else {
             return;
         };
-        let (now, run) = (self.now, self.run);
+        let (now, run) = (self.cx.now, self.cx.run);
         let Some(track) = self.tracks.get_mut(id) else {
             return;
         };
@@ -84,21 +84,17 @@ impl Host {
             return;
         };
         let checkpoint = track.chain.checkpoint(run, state, now.unix_ms);
-        let checkpoint = checkpoint.sign(&self.keys.session);
+        let checkpoint = checkpoint.sign(&self.cx.keys.session);
         let mut out = BytesMut::new();
         TrackMsg::Checkpoint(checkpoint).encode(&mut out);
         let bytes = out.freeze();
         track.checkpoint = Some((track.number, bytes.clone()));
-        for (conn, lane) in &track.lanes {
-            if lane.was_sent(track.number) {
-                self.out.push_back(HostOutput::Send {
-                    conn: *conn,
-                    stream: Stream::Track { id: lane.epoch },
-                    bytes: bytes.clone(),
-                });
-            }
-        }
-        self.out.push_back(HostOutput::Log(LogEntry::Checkpoint {
+        let current = track.lanes.iter().filter_map(|(conn, lane)| {
+            let has = lane.was_sent(track.number);
+            has.then_some((*conn, Stream::Track { id: lane.epoch }))
+        });
+        self.cx.send_to_all(current, bytes);
+        self.cx.push(HostOutput::Log(LogEntry::Checkpoint {
             track: id,
             checkpoint: Box::new(checkpoint),
         }));

@@ -18,30 +18,24 @@ const CATCH_UP_EVERY_US: u64 = 50_000;
 
 impl Host {
     /// Passes a track's newest frame on to every viewer that keeps up.
-    pub(in crate::host) fn deliver(&mut self, id: TrackId, bytes: &Bytes) {
-        let now = self.now.mono_us;
+    pub(in crate::host) fn deliver(&mut self, id: TrackId, bytes: Bytes) {
+        let now = self.cx.now.mono_us;
         let Some(track) = self.tracks.all.get_mut(&id) else {
             return;
         };
         let (number, sent) = (track.number, &track.sent);
-        let mut any = false;
-        for (conn, lane) in &mut track.lanes {
-            if lane.offer(number, now, sent) {
-                any = true;
-                self.out.push_back(HostOutput::Send {
-                    conn: *conn,
-                    stream: Stream::Track { id: lane.epoch },
-                    bytes: bytes.clone(),
-                });
-            }
-        }
+        let live = track.lanes.iter_mut().filter_map(|(conn, lane)| {
+            let passes = lane.offer(number, now, sent);
+            passes.then_some((*conn, Stream::Track { id: lane.epoch }))
+        });
+        let any = self.cx.send_to_all(live, bytes);
         if any {
             self.check_lanes_soon(id);
         }
     }
 
     pub(in crate::host) fn on_ack(&mut self, conn: ConnId, ack: &Ack) -> Result<(), PeerError> {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         if !self.tracks.was_ever(ack.track) {
             return Err(PeerError::protocol(
                 "an acknowledgement of a track that is not there",
@@ -64,7 +58,7 @@ impl Host {
 
     /// A viewer can't build on what it has of a track.
     pub(in crate::host) fn on_need_snapshot(&mut self, conn: ConnId, id: TrackId) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let lane = self.tracks.get(id).and_then(|track| track.lanes.get(&conn));
         if lane.is_some_and(|lane| lane.may_resend_snapshot(now)) {
             self.restart_lane(conn, id);
@@ -73,8 +67,8 @@ impl Host {
 
     fn check_lanes_soon(&mut self, id: TrackId) {
         self.tracks.on_the_way.insert(id);
-        let at = self.now.mono_us.saturating_add(CHECK_EVERY_US);
-        self.timers.set_if_unset(Timer::Lanes, at);
+        let at = self.cx.now.mono_us.saturating_add(CHECK_EVERY_US);
+        self.cx.timers.set_if_unset(Timer::Lanes, at);
     }
 
     /// Looks for streams that bring nothing any more.
@@ -85,13 +79,13 @@ impl Host {
     }
 
     fn check_lanes_of(&mut self, id: TrackId) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let Some(track) = self.tracks.all.get_mut(&id) else {
             return;
         };
         let (mut waiting, mut stuck) = (false, Vec::new());
         for (conn, lane) in &mut track.lanes {
-            let Some(state) = self.conns.get(conn) else {
+            let Some(state) = self.cx.conns.get(*conn) else {
                 continue;
             };
             match lane.check(now, state.heard_at_us, state.rtt_us, &track.sent) {
@@ -110,7 +104,7 @@ impl Host {
 
     /// Begins to show a viewer a track, from the state of now on.
     pub(in crate::host) fn open_lane(&mut self, conn: ConnId, id: TrackId) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let Some(epoch) = self.next_track_stream(conn) else {
             return;
         };
@@ -129,7 +123,7 @@ impl Host {
         self.tracks.behind.remove(&(id, conn));
         if let Some(lane) = lane {
             let stream = Stream::Track { id: lane.epoch };
-            self.out.push_back(HostOutput::Reset { conn, stream });
+            self.cx.push(HostOutput::Reset { conn, stream });
         }
     }
 
@@ -144,13 +138,13 @@ impl Host {
         };
         let old = Stream::Track { id: lane.epoch };
         lane.begin_epoch(epoch);
-        self.out.push_back(HostOutput::Reset { conn, stream: old });
+        self.cx.push(HostOutput::Reset { conn, stream: old });
         self.open_track_stream(conn, id, epoch);
     }
 
     /// The number of a connection's next track stream.
     fn next_track_stream(&mut self, conn: ConnId) -> Option<u32> {
-        let member = self.member_mut(conn)?;
+        let member = self.cx.conns.member_mut(conn)?;
         let epoch = member.track_streams;
         member.track_streams = epoch.checked_add(1)?;
         Some(epoch)
@@ -161,7 +155,8 @@ impl Host {
             return;
         };
         let opening = opening(id, epoch, track.kind());
-        self.send_bytes(conn, Stream::Track { id: epoch }, opening);
+        self.cx
+            .send_bytes(conn, Stream::Track { id: epoch }, opening);
         self.send_snapshot(conn, id);
         // What was typed before it was looked at may be echoed later.
         self.tracks.stir(id);
@@ -171,7 +166,7 @@ impl Host {
         let Some((number, bytes)) = self.snapshot_of_now(id) else {
             return;
         };
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let Some(track) = self.tracks.get_mut(id) else {
             return;
         };
@@ -180,9 +175,9 @@ impl Host {
         };
         lane.snapshot_sent(number, bytes.len(), now, &track.sent);
         let stream = Stream::Track { id: lane.epoch };
-        self.send_bytes(conn, stream, bytes);
+        self.cx.send_bytes(conn, stream, bytes);
         if let Some(checkpoint) = self.checkpoint_of_now(id) {
-            self.send_bytes(conn, stream, checkpoint);
+            self.cx.send_bytes(conn, stream, checkpoint);
         }
         self.check_lanes_soon(id);
     }
@@ -190,13 +185,13 @@ impl Host {
     /// Shows the state of now to those who were skipped and have caught up, all together and not
     /// too often: each time makes the next frame start the compression again for everybody.
     pub(in crate::host) fn catch_up(&mut self) {
-        self.timers.clear(Timer::CatchUp);
+        self.cx.timers.clear(Timer::CatchUp);
         if self.tracks.behind.is_empty() {
             return;
         }
-        let (now, earliest) = (self.now.mono_us, self.tracks.catch_up_at_us);
+        let (now, earliest) = (self.cx.now.mono_us, self.tracks.catch_up_at_us);
         if now < earliest {
-            return self.timers.set(Timer::CatchUp, earliest);
+            return self.cx.timers.set(Timer::CatchUp, earliest);
         }
         self.tracks.catch_up_at_us = now.saturating_add(CATCH_UP_EVERY_US);
         for (id, conn) in std::mem::take(&mut self.tracks.behind) {
@@ -212,7 +207,7 @@ impl Host {
 
     /// How many frames a viewer is behind on what it looks at.
     pub(in crate::host) fn lag_of(&self, conn: ConnId) -> u64 {
-        let Some(member) = self.member(conn) else {
+        let Some(member) = self.cx.conns.member(conn) else {
             return 0;
         };
         let lags = member.looks_at.iter().filter_map(|id| {

@@ -224,7 +224,7 @@ impl Host {
         id: u64,
         bytes: &[u8],
     ) -> Result<(), PeerError> {
-        let Some(member) = self.member_mut(conn) else {
+        let Some(member) = self.cx.conns.member_mut(conn) else {
             return Err(PeerError::protocol("a history request before the welcome"));
         };
         let known = member.requests.0.len();
@@ -246,7 +246,7 @@ impl Host {
         *framer = None;
         let request = HistoryRequest::decode(tag, &payload)?;
         let whose = member.join.0;
-        if !self.charge(conn, COST) {
+        if !self.cx.charge(conn, COST) {
             // Anybody who scrolls fast is put off, not out.
             return self.put_off((conn, id), 1);
         }
@@ -259,29 +259,29 @@ impl Host {
     /// Cuts a request off: anybody who asked asks again a little later, or is put out for not doing so.
     fn put_off(&mut self, stream: StreamId, cost: u64) -> Result<(), PeerError> {
         self.cut_off(stream);
-        match self.charge(stream.0, cost) {
+        match self.cx.charge(stream.0, cost) {
             true => Ok(()),
             false => Err(PeerError::flood()),
         }
     }
 
     fn cut_off(&mut self, (conn, id): StreamId) {
-        if let Some(member) = self.member_mut(conn) {
+        if let Some(member) = self.cx.conns.member_mut(conn) {
             member.requests.0.remove(&id);
         }
         let stream = Stream::History { id };
-        self.out.push_back(HostOutput::Reset { conn, stream });
+        self.cx.push(HostOutput::Reset { conn, stream });
     }
 
     fn step_history_in(&mut self, wait_us: u64) {
-        let at = self.now.mono_us.saturating_add(wait_us);
-        self.timers.set_by(Timer::History, at);
+        let at = self.cx.now.mono_us.saturating_add(wait_us);
+        self.cx.timers.set_by(Timer::History, at);
     }
 
     /// A little of what is to be done, if it is time.
     pub(in crate::host) fn step_history(&mut self) {
-        let now = self.now.mono_us;
-        if !self.timers.take_due(Timer::History, now) {
+        let now = self.cx.now.mono_us;
+        if !self.cx.timers.take_due(Timer::History, now) {
             return;
         }
         let gives_way_at_us = self.give_up_unread();
@@ -349,24 +349,23 @@ impl Host {
             range,
             is_final,
             for_whom: vec![whose],
-            since_us: self.now.mono_us,
+            since_us: self.cx.now.mono_us,
         };
         self.history.jobs.insert(number, job);
         let stored = settled.0.saturating_sub(from.0);
         let stored = u32::try_from(stored).unwrap_or(u32::MAX).min(wanted);
         let max_bytes = self.history.reply_bytes();
-        self.out
-            .push_back(HostOutput::ReadHistory(Box::new(HistoryJob {
-                number,
-                track,
-                kind: readable.kind,
-                from,
-                count: stored,
-                max_bytes,
-                wanted,
-                settled,
-                margin: self.margin_of(range, settled, max_bytes),
-            })));
+        self.cx.push(HostOutput::ReadHistory(Box::new(HistoryJob {
+            number,
+            track,
+            kind: readable.kind,
+            from,
+            count: stored,
+            max_bytes,
+            wanted,
+            settled,
+            margin: self.margin_of(range, settled, max_bytes),
+        })));
     }
 
     /// The lines of a range that may still change, in pieces, as many as a reply has room for.
@@ -422,6 +421,8 @@ impl Host {
     fn hand_over(&mut self, whose: PublicKey, stream: StreamId, bytes: Bytes) {
         let (conn, id) = stream;
         let asked = self
+            .cx
+            .conns
             .member_mut(conn)
             .and_then(|member| member.requests.0.remove(&id));
         if asked.is_none() {
@@ -439,7 +440,7 @@ impl Host {
 
     /// Hands over a piece of the reply whose turn it is; when the next one may follow.
     fn send_piece(&mut self) -> Option<u64> {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let (_, next) = self.history.sending.front()?;
         let size = next.len().min(PIECE);
         if !self.history.bucket.take(now, size as u64) {
@@ -448,12 +449,12 @@ impl Host {
         let ((conn, id), mut bytes) = self.history.sending.pop_front()?;
         let piece = bytes.split_to(size);
         let stream = Stream::History { id };
-        self.send_bytes(conn, stream, piece);
+        self.cx.send_bytes(conn, stream, piece);
         match bytes.is_empty() {
             true => {
-                self.out.push_back(HostOutput::Finish { conn, stream });
+                self.cx.push(HostOutput::Finish { conn, stream });
                 // From now on it is for the other end to say that it is there.
-                let rtt_us = self.conns.get(&conn).and_then(|conn| conn.rtt_us);
+                let rtt_us = self.cx.conns.get(conn).and_then(|conn| conn.rtt_us);
                 let patience = PATIENCE_US.max(4 * u64::from(rtt_us.unwrap_or(0)));
                 if let Some(one) = self.history.on_the_way.get_mut(&(conn, id)) {
                     let more = PATIENCE_US_PER_BYTE.saturating_mul(one.bytes as u64);
@@ -482,7 +483,7 @@ impl Host {
 
     /// While others wait and there is no room, replies that nobody reads give way; when the next one may.
     fn give_up_unread(&mut self) -> Option<u64> {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let history = &self.history;
         if history.waiting.len() == 0 || !history.is_full() {
             return None;
@@ -504,7 +505,7 @@ impl Host {
 
     /// Anybody who packs has lost a job: those who wait for it ask again.
     fn give_up_jobs(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let lost = |job: &Job| now >= job.since_us.saturating_add(JOB_WITHIN_US);
         let numbers = self.history.jobs.iter().filter(|(_, job)| lost(job));
         let numbers: Vec<u64> = numbers.map(|(number, _)| *number).collect();

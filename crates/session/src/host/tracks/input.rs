@@ -265,7 +265,7 @@ impl Host {
         epoch: u32,
         bytes: &[u8],
     ) -> Result<(), PeerError> {
-        let Some(member) = self.member_mut(conn) else {
+        let Some(member) = self.cx.conns.member_mut(conn) else {
             return Err(PeerError::protocol("input came before the welcome"));
         };
         if epoch < member.input.epoch {
@@ -276,7 +276,7 @@ impl Host {
         }
         member.input.framer.push(bytes);
         loop {
-            let Some(member) = self.member_mut(conn) else {
+            let Some(member) = self.cx.conns.member_mut(conn) else {
                 return Ok(());
             };
             let Some((tag, payload)) = member.input.framer.next_message()? else {
@@ -297,7 +297,7 @@ impl Host {
     }
 
     fn on_intent(&mut self, conn: ConnId, intent: IntentMsg) -> Result<(), PeerError> {
-        let Some(member) = self.member(conn) else {
+        let Some(member) = self.cx.conns.member(conn) else {
             return Ok(());
         };
         let (join, who, id, place) = (member.join, member.id, intent.id, intent.what.track());
@@ -337,7 +337,7 @@ impl Host {
                 self.settle_request(conn, join, id, done)?;
             }
             Disposition::Dropped(why) => {
-                if !self.charge(conn, 1) {
+                if !self.cx.charge(conn, 1) {
                     return Err(PeerError::flood());
                 }
                 let record = self.record_of(join);
@@ -361,7 +361,7 @@ impl Host {
         id: u64,
         done: Result<(), CommandError>,
     ) -> Result<(), PeerError> {
-        if !self.charge(conn, REQUEST_COST) {
+        if !self.cx.charge(conn, REQUEST_COST) {
             return Err(PeerError::flood());
         }
         // What was dropped before it is said first.
@@ -383,7 +383,7 @@ impl Host {
     /// Why nothing is expected from this viewer at all. Its inputs are not counted: anybody who never
     /// had the right to edit gets to make the host remember nothing.
     fn standing_refusal(&self, conn: ConnId) -> Option<&'static str> {
-        let member = self.member(conn)?;
+        let member = self.cx.conns.member(conn)?;
         let has_edited = self
             .roster
             .get(member.id)
@@ -402,10 +402,10 @@ impl Host {
         id: u64,
         why: &'static str,
     ) -> Result<(), PeerError> {
-        if !self.charge(conn, 1) {
+        if !self.cx.charge(conn, 1) {
             return Err(PeerError::flood());
         }
-        if let Some(member) = self.member_mut(conn) {
+        if let Some(member) = self.cx.conns.member_mut(conn) {
             member.input.refused.insert(place, (id, why));
             member.input.refused_upto = member.input.refused_upto.max(id);
         }
@@ -414,13 +414,13 @@ impl Host {
 
     /// The one decision about an intent.
     fn authorize_input(&self, conn: ConnId, intent: IntentMsg) -> Disposition {
-        let Some(member) = self.member(conn) else {
+        let Some(member) = self.cx.conns.member(conn) else {
             return Disposition::Repeated;
         };
-        let (who, now) = (&member.join.0, UnixMillis(self.now.unix_ms));
+        let (who, now) = (&member.join.0, UnixMillis(self.cx.now.unix_ms));
         let epoch = self.roster.get(member.id).map(|person| person.edit_epoch);
         let stale = match () {
-            () if !self.sharing.on => Some("the session is not shared any more"),
+            () if !self.cx.shared => Some("the session is not shared any more"),
             () if Some(intent.edit_epoch) != epoch => {
                 Some("your right to type was taken away since you typed it")
             }
@@ -491,12 +491,12 @@ impl Host {
         self.inputs.unwritten_bytes += bytes.len();
         self.attribute(&right, &join.0, bytes.len());
         self.confirms.note_remote_input();
-        self.out.push_back(HostOutput::Write { track, seq, bytes });
+        self.cx.push(HostOutput::Write { track, seq, bytes });
     }
 
     /// Everything up to `seq` is in the hands of a track's program.
     pub(in crate::host) fn on_written(&mut self, id: TrackId, seq: u64) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let Some(track) = self.tracks.get_mut(id) else {
             return;
         };
@@ -510,8 +510,8 @@ impl Host {
         }
         self.tracks.stir(id);
         if !self.inputs.unreported.is_empty() {
-            let at = self.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
-            self.timers.set_if_unset(Timer::Accepted, at);
+            let at = self.cx.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
+            self.cx.timers.set_if_unset(Timer::Accepted, at);
         }
     }
 
@@ -531,7 +531,7 @@ impl Host {
             untold.extend(progress.and_then(|progress| Some((*join, progress.dropped?))));
         }
         for (join, (number, why)) in untold {
-            if let Some(conn) = self.conn_of(&join) {
+            if let Some(conn) = self.cx.conns.of_join(&join) {
                 self.tell_lost(conn, Some(id), number, why);
             }
         }
@@ -553,7 +553,7 @@ impl Host {
                 progress.last_report = Some((number, why));
             }
             self.tell_written(join, Some(id));
-            if let Some(conn) = self.conn_of(&join) {
+            if let Some(conn) = self.cx.conns.of_join(&join) {
                 self.tell_lost(conn, Some(id), number, why);
             }
         }
@@ -561,15 +561,16 @@ impl Host {
 
     /// Says what was written, with a frame that goes out anyway or when it is time.
     pub(in crate::host) fn tell_written_if_due(&mut self, framed: bool) {
-        let is_due = self.timers.take_due(Timer::Accepted, self.now.mono_us);
-        if !is_due && !(framed && self.timers.is_set(Timer::Accepted)) {
+        let goes_along = framed && self.cx.timers.is_set(Timer::Accepted);
+        let now = self.cx.now.mono_us;
+        if !goes_along && !self.cx.timers.take_due(Timer::Accepted, now) {
             return;
         }
-        self.timers.clear(Timer::Accepted);
+        self.cx.timers.clear(Timer::Accepted);
         let written: Vec<(Join, Place)> = self.inputs.unreported.keys().copied().collect();
         for (join, place) in written {
             self.tell_written(join, place);
-            if let Some(conn) = self.conn_of(&join) {
+            if let Some(conn) = self.cx.conns.of_join(&join) {
                 self.tell_dropped(conn);
             }
         }
@@ -579,13 +580,13 @@ impl Host {
         let Some((upto, host_seq)) = self.inputs.unreported.remove(&(join, track)) else {
             return;
         };
-        if let Some(conn) = self.conn_of(&join) {
+        if let Some(conn) = self.cx.conns.of_join(&join) {
             let accepted = Accepted {
                 upto,
                 host_seq,
                 track,
             };
-            self.send(conn, &FromHost::Accepted(accepted));
+            self.cx.send(conn, &FromHost::Accepted(accepted));
         }
     }
 
@@ -599,20 +600,20 @@ impl Host {
         let is_written =
             progress.unwritten == 0 && dropped.is_none_or(|(number, _)| number < progress.written);
         let upto = progress.written;
-        if is_written && let Some(conn) = self.conn_of(&join) {
+        if is_written && let Some(conn) = self.cx.conns.of_join(&join) {
             let input = track.and_then(|track| self.tracks.get(track));
             let accepted = Accepted {
                 upto,
                 host_seq: input.map_or(0, |track| track.input.seq),
                 track,
             };
-            self.send(conn, &FromHost::Accepted(accepted));
+            self.cx.send(conn, &FromHost::Accepted(accepted));
         }
     }
 
     /// Tells a viewer what was dropped, once what it sent before is written.
     fn tell_dropped(&mut self, conn: ConnId) {
-        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+        let Some(member) = self.cx.conns.get_mut(conn).and_then(Conn::member_mut) else {
             return;
         };
         let join = member.join;
@@ -645,12 +646,13 @@ impl Host {
             None => "not done",
         };
         let text = sentence(&format!("{what}: {why}"));
-        self.send(conn, &FromHost::Dropped(Dropped { upto, text, track }));
+        self.cx
+            .send(conn, &FromHost::Dropped(Dropped { upto, text, track }));
     }
 
     /// Tells a viewer that came back what it may have missed; it knows what it was told.
     pub(in crate::host) fn tell_dropped_again(&mut self, conn: ConnId) {
-        let join = self.member(conn).map(|member| member.join);
+        let join = self.cx.conns.member(conn).map(|member| member.join);
         let record = join.and_then(|join| self.inputs.records.get_mut(&join));
         for progress in record
             .into_iter()
@@ -662,8 +664,9 @@ impl Host {
     }
 
     fn record_of(&mut self, join: Join) -> &mut Record {
-        let live = &self.live_joins;
-        self.inputs.record(join, |join| live.contains_key(join))
+        let conns = &self.cx.conns;
+        self.inputs
+            .record(join, |join| conns.of_join(join).is_some())
     }
 }
 

@@ -62,7 +62,7 @@ impl Host {
     ) -> Result<(), CommandError> {
         let track = self.begin_opening(title, Vec::new(), id, AskedBy::Viewer(conn))?;
         let doer = self.doer_by(id, right.grant());
-        self.log_with(&AuditEvent::Opening { track }, doer);
+        self.cx.log_with(&AuditEvent::Opening { track }, doer);
         Ok(())
     }
 
@@ -99,7 +99,7 @@ impl Host {
             asked_by,
         };
         self.tracks.opening.insert(track, opening);
-        self.out.push_back(HostOutput::Spawn {
+        self.cx.push(HostOutput::Spawn {
             track,
             command,
             size,
@@ -109,7 +109,7 @@ impl Host {
 
     /// A terminal's program runs.
     pub(in crate::host) fn on_spawned(&mut self, id: TrackId) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let Some(opening) = self.tracks.opening.remove(&id) else {
             return;
         };
@@ -121,7 +121,7 @@ impl Host {
             asked_by,
         } = opening;
         let track = Track::terminal(id, &title, &program, opener, size, now)
-            .chained(&self.keys.session.public(), self.run);
+            .chained(&self.cx.keys.session.public(), self.cx.run);
         // It comes of the command, though it comes later.
         if let AskedBy::Command(request) = &asked_by {
             self.act(*request);
@@ -134,7 +134,7 @@ impl Host {
             }
             AskedBy::Viewer(_) => {
                 let name = self.name_of(opener);
-                self.notice(HostNotice::TerminalOpened {
+                self.cx.notice(HostNotice::TerminalOpened {
                     id: opener,
                     name,
                     track: id,
@@ -151,9 +151,9 @@ impl Host {
         let why = clean_title(why, MAX_WHY);
         match opening.asked_by {
             AskedBy::Command(request) => self.done(request, Err(CommandError::NotStarted(why))),
-            AskedBy::Viewer(conn) if self.member(conn).is_some() => {
+            AskedBy::Viewer(conn) if self.cx.conns.member(conn).is_some() => {
                 let text = sentence(&format!("no terminal was opened: {why}"));
-                self.send(conn, &FromHost::Notice(Notice { text }));
+                self.cx.send(conn, &FromHost::Notice(Notice { text }));
             }
             AskedBy::Viewer(_) => {}
         }
@@ -169,8 +169,8 @@ impl Host {
             .flatten()
         {
             Some(id) => {
-                let track = Track::log(id, title, HOST, self.now.mono_us);
-                self.add(track.chained(&self.keys.session.public(), self.run));
+                let track = Track::log(id, title, HOST, self.cx.now.mono_us);
+                self.add(track.chained(&self.cx.keys.session.public(), self.cx.run));
                 Ok(Reply::OpenTerminal(id).into())
             }
             None => Err(CommandError::TooManyTracks { max: MAX_TRACKS }),
@@ -180,7 +180,7 @@ impl Host {
 
     fn add(&mut self, track: Track) {
         let (id, title, kind) = (track.id, track.title(), track.kind());
-        self.out.push_back(track.beginning(self.now.unix_ms));
+        self.cx.push(track.beginning(self.cx.now.unix_ms));
         let event = AuditEvent::Opened {
             track: id,
             kind: name_of(kind).to_owned(),
@@ -193,12 +193,12 @@ impl Host {
             ..Doer::default()
         });
         match opener {
-            Some(doer) => self.log_with(&event, doer),
-            None => self.log_event(&event),
+            Some(doer) => self.cx.log_with(&event, doer),
+            None => self.cx.log_event(&event),
         }
         self.tracks.all.insert(id, track);
         self.track_changed(id);
-        if self.sharing.on {
+        if self.cx.shared {
             // The session's log knows from its first frame on that it is there.
             self.frame(id);
         }
@@ -216,7 +216,7 @@ impl Host {
         let (title, live) = (track.title(), track.state == TrackState::Live);
         self.log_by(by, &AuditEvent::Closed { track: id });
         match live {
-            true => self.out.push_back(HostOutput::Terminate { track: id }),
+            true => self.cx.push(HostOutput::Terminate { track: id }),
             false if id == self.tracks.shown() => return Err(CommandError::Shown(id)),
             false => self.retire(id),
         }
@@ -240,8 +240,8 @@ impl Host {
             return Err(CommandError::NotTheirs(id));
         }
         let doer = self.doer_by(who, right.grant());
-        self.log_with(&AuditEvent::Closed { track: id }, doer);
-        self.out.push_back(HostOutput::Terminate { track: id });
+        self.cx.log_with(&AuditEvent::Closed { track: id }, doer);
+        self.cx.push(HostOutput::Terminate { track: id });
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl Host {
 
     fn opener_name(&self, opener: ParticipantId) -> String {
         match opener {
-            HOST => self.names.host.clone(),
+            HOST => self.cx.names.host.clone(),
             opener => self.name_of(opener),
         }
     }
@@ -322,7 +322,7 @@ impl Host {
             self.tracks.main = state;
         }
         self.tracks.ended.push_back(id);
-        if self.sharing.on {
+        if self.cx.shared {
             self.frame(id);
             self.sign_checkpoint(id);
             self.log_margin(id);
@@ -332,7 +332,8 @@ impl Host {
             return;
         }
         self.drop_unwritten(id, "the program has ended");
-        self.log_event(&AuditEvent::TrackEnded { track: id, why });
+        self.cx
+            .log_event(&AuditEvent::TrackEnded { track: id, why });
         let was_shown = id == self.tracks.shown();
         if was_shown {
             self.show_another();
@@ -343,7 +344,7 @@ impl Host {
         let ended = self.tracks.get(id);
         let terminal = ended.filter(|track| track.kind() == TrackKind::Terminal);
         if let Some(title) = terminal.map(Track::title) {
-            self.notice(HostNotice::TerminalEnded {
+            self.cx.notice(HostNotice::TerminalEnded {
                 track: id,
                 title,
                 state,
@@ -383,17 +384,17 @@ impl Host {
             return false;
         }
         let state = self.tracks.main;
-        let why = match self.lost_tty {
+        let why = match self.cx.lost_tty {
             true => "the host's terminal was closed, which ended the program".to_owned(),
             false => ending(state).unwrap_or_default(),
         };
-        if self.sharing.on {
+        if self.cx.shared {
             self.tell_tracks_now();
             self.end_sharing(&why);
         } else {
-            self.log_event(&AuditEvent::Ended { why });
+            self.cx.log_event(&AuditEvent::Ended { why });
         }
-        self.out.push_back(HostOutput::SessionEnded { state });
+        self.cx.push(HostOutput::SessionEnded { state });
         true
     }
 
@@ -406,14 +407,14 @@ impl Host {
         self.tracks.ended.retain(|ended| *ended != id);
         self.tracks.margins.remove(&id);
         for conn in track.lanes.keys() {
-            if let Some(member) = self.member_mut(*conn) {
+            if let Some(member) = self.cx.conns.member_mut(*conn) {
                 member.looks_at.remove(&id);
             }
             self.tracks.behind.remove(&(id, *conn));
         }
         for (conn, lane) in &track.lanes {
             let stream = crate::types::Stream::Track { id: lane.epoch };
-            self.out.push_back(HostOutput::Finish {
+            self.cx.push(HostOutput::Finish {
                 conn: *conn,
                 stream,
             });

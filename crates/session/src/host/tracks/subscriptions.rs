@@ -56,10 +56,10 @@ impl Host {
         conn: ConnId,
         subscribe: Subscribe,
     ) -> Result<(), PeerError> {
-        if !self.charge(conn, COST) {
+        if !self.cx.charge(conn, COST) {
             return Err(PeerError::flood());
         }
-        if let Some(member) = self.member_mut(conn) {
+        if let Some(member) = self.cx.conns.member_mut(conn) {
             member.subscribe = subscribe;
         }
         self.look(conn);
@@ -69,7 +69,7 @@ impl Host {
     /// Shows a viewer what it said it looks at, and nothing else.
     pub(in crate::host) fn look(&mut self, conn: ConnId) {
         let shown = self.tracks.shown();
-        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+        let Some(member) = self.cx.conns.get_mut(conn).and_then(Conn::member_mut) else {
             return;
         };
         let followed = member.subscribe.follow.then_some(shown);
@@ -89,7 +89,8 @@ impl Host {
         if !gone.is_empty() {
             let gone = gone.into_iter().collect();
             let changed = Vec::new();
-            self.send(conn, &FromHost::Tracks(TracksChange { changed, gone }));
+            self.cx
+                .send(conn, &FromHost::Tracks(TracksChange { changed, gone }));
         }
     }
 
@@ -109,13 +110,17 @@ impl Host {
             return;
         }
         self.tracks.shown_before = std::mem::replace(&mut self.tracks.shown, id);
-        self.out.push_back(HostOutput::Show { track: id });
-        if !self.sharing.on {
+        self.cx.push(HostOutput::Show { track: id });
+        if !self.cx.shared {
             return;
         }
-        self.broadcast(&[FromHost::Shows(HostShows { track: id })]);
-        for conn in self.members() {
+        self.cx
+            .broadcast(&[FromHost::Shows(HostShows { track: id })]);
+        let viewers: Vec<ConnId> = self.cx.conns.viewers().collect();
+        for conn in viewers {
             if self
+                .cx
+                .conns
                 .member(conn)
                 .is_some_and(|member| member.subscribe.follow)
             {
@@ -141,13 +146,13 @@ impl Host {
 
     /// Tells everybody what changed of the tracks, if it is time.
     pub(in crate::host) fn tell_tracks(&mut self) {
-        let now = self.now.mono_us;
-        self.timers.clear(Timer::Tracks);
+        let now = self.cx.now.mono_us;
+        self.cx.timers.clear(Timer::Tracks);
         let tells = &mut self.tracks.tells;
         if tells.changed.is_empty() {
             return;
         }
-        if self.members == 0 {
+        if self.cx.conns.viewer_count() == 0 {
             return tells.changed.clear();
         }
         let earliest = tells
@@ -155,7 +160,7 @@ impl Host {
             .map_or(0, |at| at.saturating_add(TELL_EVERY_US));
         let due = earliest.max(tells.bucket.ready_at(now, 1));
         match now < due {
-            true => self.timers.set(Timer::Tracks, due),
+            true => self.cx.timers.set(Timer::Tracks, due),
             false => {
                 tells.told_at_us = Some(now);
                 tells.bucket.take(now, 1);
@@ -182,13 +187,13 @@ impl Host {
             gone: part.to_vec(),
         });
         let messages: Vec<FromHost> = changed.chain(gone).map(FromHost::Tracks).collect();
-        self.broadcast(&messages);
+        self.cx.broadcast(&messages);
     }
 
     /// Tells those who don't look where something happens, if it is time.
     pub(in crate::host) fn tell_activity(&mut self) {
-        let now = self.now.mono_us;
-        self.timers.clear(Timer::Activity);
+        let now = self.cx.now.mono_us;
+        self.cx.timers.clear(Timer::Activity);
         let tells = &mut self.tracks.tells;
         if tells.active.is_empty() {
             return;
@@ -197,18 +202,19 @@ impl Host {
             .active_told_at_us
             .map_or(0, |at| at.saturating_add(ACTIVITY_EVERY_US));
         if now < due {
-            return self.timers.set(Timer::Activity, due);
+            return self.cx.timers.set(Timer::Activity, due);
         }
         tells.active_told_at_us = Some(now);
         let active = std::mem::take(&mut tells.active);
-        for conn in self.members() {
-            let Some(member) = self.member(conn) else {
+        let viewers: Vec<ConnId> = self.cx.conns.viewers().collect();
+        for conn in viewers {
+            let Some(member) = self.cx.conns.member(conn) else {
                 continue;
             };
             let unseen = active.difference(&member.looks_at);
             let tracks: Vec<TrackId> = unseen.copied().take(MAX_TRACKS_PART).collect();
             if !tracks.is_empty() {
-                self.send(conn, &FromHost::Activity(Activity { tracks }));
+                self.cx.send(conn, &FromHost::Activity(Activity { tracks }));
             }
         }
     }

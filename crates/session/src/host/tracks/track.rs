@@ -414,8 +414,8 @@ impl Track {
 impl Host {
     /// The program wrote.
     pub(in crate::host) fn on_output(&mut self, id: TrackId, bytes: &[u8], more: bool) {
-        let now = self.now.mono_us;
-        let answers = !(self.has_tty && id == self.tracks.shown());
+        let now = self.cx.now.mono_us;
+        let answers = !(self.cx.has_tty && id == self.tracks.shown());
         let Some(track) = self.tracks.get_mut(id) else {
             return;
         };
@@ -433,7 +433,7 @@ impl Host {
         }
         let replies = term.take_replies();
         if !replies.is_empty() && answers {
-            self.out.push_back(HostOutput::Answer {
+            self.cx.push(HostOutput::Answer {
                 track: id,
                 bytes: replies.into(),
             });
@@ -455,7 +455,7 @@ impl Host {
         }
         let (number, bytes) = log.append(key, json);
         track.settled = LineId(log.next());
-        self.out.push_back(HostOutput::Log(LogEntry::History {
+        self.cx.push(HostOutput::Log(LogEntry::History {
             track: id,
             first: LineId(number),
             count: 1,
@@ -474,7 +474,7 @@ impl Host {
         };
         while let Some(chunk) = terminal.term.take_history() {
             track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
-            self.out.push_back(HostOutput::Log(LogEntry::History {
+            self.cx.push(HostOutput::Log(LogEntry::History {
                 track: id,
                 first: chunk.first,
                 count: chunk.count,
@@ -501,7 +501,7 @@ impl Host {
 
     /// Makes a frame of each track where something changed and whose time has come; whether there was any.
     pub(in crate::host) fn frames_if_due(&mut self) -> bool {
-        self.timers.clear(Timer::Frames);
+        self.cx.timers.clear(Timer::Frames);
         if self.tracks.stirred.is_empty() {
             return false;
         }
@@ -514,7 +514,7 @@ impl Host {
 
     /// Makes a frame if something changed and its time has come; whether there is anything to come back for.
     fn frame_if_due(&mut self, id: TrackId, framed: &mut bool) -> bool {
-        let (now, shared) = (self.now.mono_us, self.sharing.on);
+        let (now, shared) = (self.cx.now.mono_us, self.cx.shared);
         let Some(track) = self.tracks.get_mut(id).filter(|_| shared) else {
             return false;
         };
@@ -524,13 +524,13 @@ impl Host {
         let is_old = !track.dirty() && (echoed <= track.echoed || !watched);
         let due = track.due_at_us(now);
         if let Some(at) = echo_at_us {
-            self.timers.set_by(Timer::Frames, at);
+            self.cx.timers.set_by(Timer::Frames, at);
         }
         if is_old {
             return echo_at_us.is_some();
         }
         if now < due {
-            self.timers.set_by(Timer::Frames, due);
+            self.cx.timers.set_by(Timer::Frames, due);
             return true;
         }
         self.frame(id);
@@ -540,7 +540,7 @@ impl Host {
 
     /// Makes a frame of what changed, now.
     pub(in crate::host) fn frame(&mut self, id: TrackId) {
-        let (now, members) = (self.now.mono_us, self.members);
+        let (now, members) = (self.cx.now.mono_us, self.cx.conns.viewer_count());
         let Some(track) = self.tracks.all.get_mut(&id) else {
             return;
         };
@@ -578,7 +578,7 @@ impl Host {
         TrackMsg::Frame(message).encode(&mut out);
         track.sent.push(out.len(), now);
         let (is_seen, retitled) = (track.lanes.len() >= members, track.retitled());
-        self.deliver(id, &out.freeze());
+        self.deliver(id, out.freeze());
         if !is_seen {
             self.note_activity(id);
         }
@@ -592,7 +592,7 @@ impl Host {
     }
 
     fn log_frame(&mut self, id: TrackId, raw: Bytes) {
-        let now = self.now;
+        let now = self.cx.now;
         let Some(track) = self.tracks.get_mut(id) else {
             return;
         };
@@ -610,7 +610,7 @@ impl Host {
             Body::Terminal(terminal) => terminal,
             Body::Log(log) => {
                 let end = log.next();
-                self.out.push_back(HostOutput::Log(LogEntry::Entries {
+                self.cx.push(HostOutput::Log(LogEntry::Entries {
                     track: id,
                     number,
                     unix_ms: now.unix_ms,
@@ -626,21 +626,21 @@ impl Host {
         terminal.logged_bytes += raw.len();
         // The chain is over frames, so that one is not left out for a snapshot; but a log that begins with one
         // has nothing that it could be applied to.
-        self.out.push_back(frame(false, raw));
+        self.cx.push(frame(false, raw));
         if alone {
             terminal.logged_snapshot_at_us = Some(now.mono_us);
             // Who reads the log from here has not seen the looks that earlier frames named.
             track.reset = true;
             let raw = terminal.encoder.snapshot().raw;
             terminal.logged_bytes = raw.len();
-            self.out.push_back(frame(true, raw));
+            self.cx.push(frame(true, raw));
         }
         self.log_margin_if_due(id);
     }
 
     /// Gives the log the lines that left the screen and may still change, if it is time.
     fn log_margin_if_due(&mut self, id: TrackId) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let Some(track) = self.tracks.all.get_mut(&id) else {
             return;
         };
@@ -653,7 +653,7 @@ impl Host {
             .map_or(0, |at| at.saturating_add(LOG_MARGIN_EVERY_US));
         if now < due {
             self.tracks.margins.insert(id);
-            self.timers.set_by(Timer::Margins, due);
+            self.cx.timers.set_by(Timer::Margins, due);
         } else {
             self.log_margin(id);
         }
@@ -661,7 +661,7 @@ impl Host {
 
     /// Looks again at the lines between history and screen where that was put off.
     pub(in crate::host) fn log_margins_put_off(&mut self) {
-        if self.sharing.on {
+        if self.cx.shared {
             for id in std::mem::take(&mut self.tracks.margins) {
                 self.log_margin_if_due(id);
             }
@@ -671,7 +671,7 @@ impl Host {
     /// Gives the log the lines that left the screen and may still change: what was printed outlives a
     /// crash, and they become final only hundreds of lines later.
     pub(in crate::host) fn log_margin(&mut self, id: TrackId) {
-        let now = self.now;
+        let now = self.cx.now;
         self.tracks.margins.remove(&id);
         let Some(track) = self.tracks.all.get_mut(&id) else {
             return;
@@ -703,7 +703,7 @@ impl Host {
             }
             any = true;
             from = LineId(chunk.first.0 + u64::from(chunk.count));
-            self.out.push_back(HostOutput::Log(LogEntry::Margin {
+            self.cx.push(HostOutput::Log(LogEntry::Margin {
                 track: id,
                 unix_ms: now.unix_ms,
                 first: chunk.first,
@@ -731,7 +731,7 @@ impl Host {
                 return;
             }
             track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
-            self.out.push_back(HostOutput::Log(LogEntry::History {
+            self.cx.push(HostOutput::Log(LogEntry::History {
                 track: id,
                 first: chunk.first,
                 count: chunk.count,

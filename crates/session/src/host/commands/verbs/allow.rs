@@ -73,7 +73,7 @@ impl Run for Allow {
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<Allowed>, CommandError> {
         let (target, rights) = (&self.target, self.rights);
         host.check_gives(by, rights)?;
-        if host.read_only && rights.exceeds_view() {
+        if host.cx.read_only && rights.exceeds_view() {
             return Err(CommandError::ReadOnly);
         }
         let meant = host.resolve_subjects(target)?;

@@ -24,7 +24,7 @@ impl Run for EndLink {
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
         host.check_shared()?;
         host.log_by(by, &AuditEvent::LinkEnded);
-        host.out.push_back(HostOutput::EndLink);
+        host.cx.push(HostOutput::EndLink);
         Ok(Some(()))
     }
 }

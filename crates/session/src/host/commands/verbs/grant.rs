@@ -75,9 +75,7 @@ impl Run for Grant {
         if !rights.exceeds_view() {
             return Ok(Some(Granted::WatchesAlready(person)));
         }
-        let conns = host.conns_of(id);
-        let member = conns.first().and_then(|conn| host.member(*conn));
-        let Some(identity) = member.map(|member| member.identity.clone()) else {
+        let Some(identity) = host.cx.conns.identity_of(id).cloned() else {
             return Err(CommandError::NotConnected(person));
         };
         let expires = host.grant_to(by, &identity, rights, ttl_ms)?;

@@ -67,13 +67,13 @@ impl Run for SetAccessMode {
             let set = host.rights.set_access_mode(&mut host.records, mode, so_far);
             set.map_err(|refusal| refused(&refusal))?;
             host.log_by(by, &AuditEvent::Mode { mode });
-            host.knocks.changed = true;
+            host.cx.door_changed = true;
             host.reconsider_knocks();
         }
         Ok(Some(AccessModeSet {
             mode,
             has_team: host.rights.entries().any(|(who, _)| who.is_team()),
-            viewers: u32::try_from(host.members).unwrap_or(u32::MAX),
+            viewers: u32::try_from(host.cx.conns.viewer_count()).unwrap_or(u32::MAX),
         }))
     }
 }

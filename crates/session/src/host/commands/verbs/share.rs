@@ -24,7 +24,7 @@ impl Run for Share {
     type Reply = String;
 
     fn reach(&self, host: &Host) -> Reach {
-        match host.sharing.on {
+        match host.cx.shared {
             true => Reach::Nothing,
             false => Reach::Widens,
         }

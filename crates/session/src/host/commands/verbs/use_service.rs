@@ -73,7 +73,7 @@ impl Run for UseService {
             false => AuditEvent::LinkService { service: at },
         };
         host.log_by(by, &event);
-        host.out.push_back(HostOutput::UseService { service, link });
+        host.cx.push(HostOutput::UseService { service, link });
         Ok(Some(ServiceUsed {
             service: shown,
             link,

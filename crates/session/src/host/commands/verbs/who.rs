@@ -69,9 +69,9 @@ impl Host {
     fn status_of(&self, person: &Person) -> ParticipantStatus {
         let standing = self
             .rights
-            .standing(&person.identity, UnixMillis(self.now.unix_ms));
-        let id = self.conns_of(person.id).first().copied();
-        let conn = id.and_then(|id| self.conns.get(&id));
+            .standing(&person.identity, UnixMillis(self.cx.now.unix_ms));
+        let id = self.cx.conns.of_person(person.id).first().copied();
+        let conn = id.and_then(|id| self.cx.conns.get(id));
         ParticipantStatus {
             id: person.id,
             name: person.name.to_string(),
