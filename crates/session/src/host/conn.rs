@@ -276,7 +276,7 @@ impl Host {
         let outcome = match stream {
             Stream::Control => self.on_control(conn, bytes),
             Stream::Input { epoch } => self.on_input(conn, epoch, bytes),
-            Stream::History { id } => self.on_history_stream(conn, id, bytes),
+            Stream::History { id } => self.tracks.on_history_stream(&mut self.cx, conn, id, bytes),
             // Tracks go the other way.
             Stream::Track { .. } => Ok(()),
         };
@@ -330,14 +330,18 @@ impl Host {
             FromViewer::Resume(_) => {
                 return Err(PeerError::protocol("a resumption after the hello"));
             }
-            FromViewer::Ack(ack) => self.on_ack(conn, &ack)?,
+            FromViewer::Ack(ack) => self.tracks.on_ack(&mut self.cx, conn, &ack)?,
             FromViewer::RequestEdit => self.on_request(conn, id),
             FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
             FromViewer::Ping(Ping { nonce }) => self.cx.send(conn, &FromHost::Pong(Ping { nonce })),
             FromViewer::Leave => self.close(conn, 0, "left"),
             FromViewer::Command(request) => self.on_remote_command(conn, request)?,
-            FromViewer::NeedSnapshot(track) => self.on_need_snapshot(conn, track),
-            FromViewer::Subscribe(subscribe) => self.on_subscribe(conn, subscribe)?,
+            FromViewer::NeedSnapshot(track) => {
+                self.tracks.on_need_snapshot(&mut self.cx, conn, track)
+            }
+            FromViewer::Subscribe(subscribe) => {
+                self.tracks.on_subscribe(&mut self.cx, conn, subscribe)?
+            }
             FromViewer::Unknown(_) => {}
         }
         Ok(())
@@ -413,14 +417,13 @@ impl Host {
         let Some(state) = self.cx.conns.remove(conn) else {
             return;
         };
-        self.history.left(conn);
         if let Some(kept) = &state.knock {
             self.knock_left(conn, kept.id);
         }
         let Some(member) = state.member else { return };
-        self.look_away(conn, &member.looks_at);
+        self.tracks.left(conn, &member.looks_at);
         if self.roster.leave(member.id) {
-            self.history.forget(&member.join.0);
+            self.tracks.forget(&member.join.0);
             self.end_span(&member.join.0);
             self.end_request(member.id);
             let key = member.identity.key();

@@ -60,9 +60,7 @@ pub struct Host {
     known: door::early_data::ReturningEndpoints,
     comings: door::comings::Comings,
     visits: door::visits::Visits,
-    inputs: tracks::input::Inputs,
     tracks: tracks::Tracks,
-    history: tracks::history::History,
     confirms: commands::confirm::Confirms,
     /// Who may come in unless the ledger says otherwise.
     allow: AccessMode,
@@ -134,9 +132,7 @@ impl Host {
             known: door::early_data::ReturningEndpoints::new(),
             comings: door::comings::Comings::new(now.mono_us),
             visits: door::visits::Visits::new(now.mono_us),
-            inputs: tracks::input::Inputs::new(),
             tracks: tracks::Tracks::new(main, config.size, now.mono_us),
-            history: tracks::history::History::new(now.mono_us),
             confirms: commands::confirm::Confirms::new(remote_input),
             allow: config.allow,
             trust: Trust::default(),
@@ -157,15 +153,21 @@ impl Host {
             unix_ms: now.unix_ms,
         };
         match input {
-            HostInput::Output { track, bytes, more } => self.on_output(track, &bytes, more),
-            HostInput::Written { track, seq } => self.on_written(track, seq),
-            HostInput::Discarded { track, upto } => self.on_discarded(track, upto),
+            HostInput::Output { track, bytes, more } => {
+                self.tracks.on_output(&mut self.cx, track, &bytes, more)
+            }
+            HostInput::Written { track, seq } => self.tracks.on_written(&mut self.cx, track, seq),
+            HostInput::Discarded { track, upto } => {
+                self.tracks.on_discarded(&mut self.cx, track, upto)
+            }
             HostInput::Spawned { track } => self.on_spawned(track),
             HostInput::SpawnFailed { track, why } => self.on_spawn_failed(track, &why),
             HostInput::OpenLog { request, title } => self.open_log(request, &title),
-            HostInput::Entry { track, key, json } => self.on_entry(track, &key, json),
+            HostInput::Entry { track, key, json } => {
+                self.tracks.on_entry(&mut self.cx, track, &key, json)
+            }
             HostInput::Exited { track, state } => self.on_exited(track, state),
-            HostInput::Resized { track, size } => self.on_resized(track, size),
+            HostInput::Resized { track, size } => self.tracks.on_resized(&mut self.cx, track, size),
             HostInput::Tty(news) => self.on_tty(news),
             HostInput::EarlyConnected { conn, peer, from } => {
                 self.on_connected(conn, PeerEndpoint::Proved(peer), from, None);
@@ -196,8 +198,10 @@ impl Host {
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
             HostInput::Withdrawn { request } => self.on_withdrawn(request),
-            HostInput::History(packed) => self.on_history(packed),
-            HostInput::Delivered { conn, stream } => self.on_delivered(conn, stream),
+            HostInput::History(packed) => self.tracks.on_history(&mut self.cx, packed),
+            HostInput::Delivered { conn, stream } => {
+                self.tracks.on_delivered(&mut self.cx, conn, stream)
+            }
             HostInput::Trust(trust) => self.on_trust(*trust),
             HostInput::CodeUsed { number, guest } => self.on_code_used(number, guest),
             HostInput::Removals(removals) => self.on_removals(removals),
@@ -205,15 +209,15 @@ impl Host {
             HostInput::Tick => {}
         }
         self.run_due();
-        let framed = self.frames_if_due();
-        self.tell_written_if_due(framed);
-        self.catch_up();
-        self.sign_due();
+        let framed = self.tracks.frames_if_due(&mut self.cx);
+        self.tracks.tell_written_if_due(&mut self.cx, framed);
+        self.tracks.catch_up(&mut self.cx);
+        self.tracks.sign_due(&mut self.cx);
         self.tell_roster();
-        self.tell_tracks();
-        self.tell_activity();
+        self.tracks.tell_tracks(&mut self.cx);
+        self.tracks.tell_activity(&mut self.cx);
         self.tell_knocks();
-        self.step_history();
+        self.tracks.step_history(&mut self.cx);
         self.tell_shortfall();
     }
 
@@ -251,9 +255,9 @@ impl Host {
             Timer::Tickets => self.answer_waiting(),
             Timer::Spans => self.expire_spans(),
             Timer::Visits => self.expire_visits(),
-            Timer::Lanes => self.check_lanes(),
+            Timer::Lanes => self.tracks.check_lanes(&mut self.cx),
             Timer::Silence => self.note_silence(),
-            Timer::Margins => self.log_margins_put_off(),
+            Timer::Margins => self.tracks.log_margins_put_off(&mut self.cx),
             Timer::Owed => self.write_owed(),
             // Looked at at the end of every input.
             Timer::Frames

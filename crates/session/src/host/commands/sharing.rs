@@ -65,7 +65,7 @@ impl Host {
                     }
                     track.begin_log();
                 }
-                self.log_history(*id);
+                self.tracks.log_history(&mut self.cx, *id);
             }
             self.cx.shared = true;
             self.cx.push(HostOutput::Listen);
@@ -73,7 +73,7 @@ impl Host {
             let from = shown.map_or(0, |track| track.visible_from.0);
             self.cx.log_event(&AuditEvent::Shared { from_line: from });
             for id in tracks {
-                self.frame(id);
+                self.tracks.frame(&mut self.cx, id);
             }
         }
         Ok(())
@@ -104,7 +104,7 @@ impl Host {
         self.check_shared()?;
         let text = format!("{} stopped sharing", self.cx.names.host);
         for id in self.tracks.ids() {
-            self.log_margin(id);
+            self.tracks.log_margin(&mut self.cx, id);
         }
         self.end_sharing(&text);
         // A host that starts again must not open to earlier tickets. What of this can't be written is
@@ -119,7 +119,7 @@ impl Host {
     /// Tells everybody that it is over, and closes.
     pub(in crate::host) fn end_sharing(&mut self, text: &str) {
         let now = self.cx.now;
-        self.sign_all();
+        self.tracks.sign_all(&mut self.cx);
         self.cx.shared = false;
         self.sharing.link = None;
         self.codes.forget();

@@ -162,7 +162,7 @@ impl Host {
         let is_there = |id: &TrackId| self.tracks.get(*id).is_some();
         let track = wanted.filter(is_there).unwrap_or(self.tracks.shown());
         let kind = self.tracks.get(track).map(Track::kind);
-        let (Some(kind), Some(snapshot)) = (kind, self.newest_snapshot(track)) else {
+        let (Some(kind), Some(snapshot)) = (kind, self.tracks.newest_snapshot(track)) else {
             return;
         };
         if let Some(state) = self.cx.conns.get_mut(conn) {

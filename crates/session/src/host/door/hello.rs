@@ -477,16 +477,16 @@ impl Host {
                 text: sentence(&remark),
             },
             read_only: self.cx.read_only,
-            accepted: self.inputs.seen(&join),
-            tracks: self.track_infos(),
+            accepted: self.tracks.seen(&join),
+            tracks: self.tracks.track_infos(),
             shows: self.tracks.shown(),
         };
         self.cx.send(conn, &FromHost::Welcome(Box::new(welcome)));
         for part in self.roster.whole() {
             self.cx.send(conn, &FromHost::Roster(part));
         }
-        self.look(conn);
-        self.tell_dropped_again(conn);
+        self.tracks.look(&mut self.cx, conn);
+        self.tracks.tell_dropped_again(&mut self.cx, conn);
 
         if is_first && self.logs_visit(&key, id, true) {
             let name = self.name_of(id);

@@ -11,8 +11,10 @@ use crate::{
         Host,
         api::{HostNotice, HostOutput},
         commands::verbs::{CommandError, OpenTerminal, Reply, TrackClosed, TrackStatus},
+        context::Context,
         people::{rights::OpenRight, roster::HOST},
         principal::Principal,
+        tracks::Tracks,
         tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
     },
     types::ConnId,
@@ -45,7 +47,13 @@ impl Host {
     /// `pillion new`: another terminal, once its program runs.
     pub(in crate::host) fn open_terminal(&mut self, request: u64, open: OpenTerminal) {
         let OpenTerminal { title, command } = open;
-        let opened = self.begin_opening(&title, command, HOST, AskedBy::Command(request));
+        let opened = self.tracks.begin_opening(
+            &mut self.cx,
+            &title,
+            command,
+            HOST,
+            AskedBy::Command(request),
+        );
         if let Err(error) = opened {
             self.done(request, Err(error));
         }
@@ -60,51 +68,16 @@ impl Host {
         id: ParticipantId,
         title: &str,
     ) -> Result<(), CommandError> {
-        let track = self.begin_opening(title, Vec::new(), id, AskedBy::Viewer(conn))?;
+        let track = self.tracks.begin_opening(
+            &mut self.cx,
+            title,
+            Vec::new(),
+            id,
+            AskedBy::Viewer(conn),
+        )?;
         let doer = self.doer_by(id, right.grant());
         self.cx.log_with(&AuditEvent::Opening { track }, doer);
         Ok(())
-    }
-
-    fn begin_opening(
-        &mut self,
-        title: &str,
-        command: Vec<String>,
-        opener: ParticipantId,
-        asked_by: AskedBy,
-    ) -> Result<TrackId, CommandError> {
-        let bytes: usize = command.iter().map(String::len).sum();
-        if command.len() > MAX_WORDS || bytes > MAX_COMMAND {
-            return Err(CommandError::CommandTooLong);
-        }
-        if !self.tracks.any_live() {
-            return Err(CommandError::SessionEnded);
-        }
-        let Some(track) = self.tracks.reserve() else {
-            return Err(CommandError::TooManyTracks { max: MAX_TRACKS });
-        };
-        let size = self
-            .tracks
-            .term(self.tracks.shown())
-            .map(|term| term.size());
-        let size = size.unwrap_or(self.tracks.size);
-        let opening = Opening {
-            title: title.to_owned(),
-            program: command
-                .first()
-                .cloned()
-                .unwrap_or_else(|| "shell".to_owned()),
-            size,
-            opener,
-            asked_by,
-        };
-        self.tracks.opening.insert(track, opening);
-        self.cx.push(HostOutput::Spawn {
-            track,
-            command,
-            size,
-        });
-        Ok(track)
     }
 
     /// A terminal's program runs.
@@ -197,10 +170,10 @@ impl Host {
             None => self.cx.log_event(&event),
         }
         self.tracks.all.insert(id, track);
-        self.track_changed(id);
+        self.tracks.track_changed(id);
         if self.cx.shared {
             // The session's log knows from its first frame on that it is there.
-            self.frame(id);
+            self.tracks.frame(&mut self.cx, id);
         }
     }
 
@@ -218,7 +191,7 @@ impl Host {
         match live {
             true => self.cx.push(HostOutput::Terminate { track: id }),
             false if id == self.tracks.shown() => return Err(CommandError::Shown(id)),
-            false => self.retire(id),
+            false => self.tracks.retire(&mut self.cx, id),
         }
         Ok(TrackClosed {
             track: id,
@@ -252,7 +225,7 @@ impl Host {
                 Err(CommandError::TrackEnded(id))
             }
             Some(TrackKind::Terminal) => {
-                self.show(id);
+                self.tracks.show(&mut self.cx, id);
                 Ok(())
             }
             Some(_) => Err(CommandError::NotATerminal(id)),
@@ -323,20 +296,21 @@ impl Host {
         }
         self.tracks.ended.push_back(id);
         if self.cx.shared {
-            self.frame(id);
-            self.sign_checkpoint(id);
-            self.log_margin(id);
+            self.tracks.frame(&mut self.cx, id);
+            self.tracks.sign_checkpoint(&mut self.cx, id);
+            self.tracks.log_margin(&mut self.cx, id);
         }
-        self.track_changed(id);
+        self.tracks.track_changed(id);
         if self.end_if_last() {
             return;
         }
-        self.drop_unwritten(id, "the program has ended");
+        self.tracks
+            .drop_unwritten(&mut self.cx, id, "the program has ended");
         self.cx
             .log_event(&AuditEvent::TrackEnded { track: id, why });
         let was_shown = id == self.tracks.shown();
         if was_shown {
-            self.show_another();
+            self.tracks.show_another(&mut self.cx);
         }
         let shown = self.tracks.shown();
         let next = self.tracks.live(shown).filter(|_| was_shown);
@@ -354,27 +328,7 @@ impl Host {
         while self.tracks.ended.len() > MAX_ENDED
             && let Some(oldest) = self.tracks.ended.iter().find(|id| **id != shown).copied()
         {
-            self.retire(oldest);
-        }
-    }
-
-    /// The host's terminal shows another one in place of one that ended: the one it showed before, or else
-    /// the next below, or any.
-    fn show_another(&mut self) {
-        let is_terminal = |id: &TrackId| {
-            let track = self.tracks.live(*id);
-            track.is_some_and(|track| track.kind() == TrackKind::Terminal)
-        };
-        let (shown, before) = (self.tracks.shown, self.tracks.shown_before);
-        let below = self.tracks.all.range(..shown).map(|(id, _)| *id).rev();
-        let any = self.tracks.all.keys().copied();
-        let next = [before]
-            .into_iter()
-            .chain(below)
-            .chain(any)
-            .find(is_terminal);
-        if let Some(next) = next {
-            self.show(next);
+            self.tracks.retire(&mut self.cx, oldest);
         }
     }
 
@@ -389,7 +343,7 @@ impl Host {
             false => ending(state).unwrap_or_default(),
         };
         if self.cx.shared {
-            self.tell_tracks_now();
+            self.tracks.tell_tracks_now(&mut self.cx);
             self.end_sharing(&why);
         } else {
             self.cx.log_event(&AuditEvent::Ended { why });
@@ -397,30 +351,91 @@ impl Host {
         self.cx.push(HostOutput::SessionEnded { state });
         true
     }
+}
+
+impl Tracks {
+    fn begin_opening(
+        &mut self,
+        cx: &mut Context,
+        title: &str,
+        command: Vec<String>,
+        opener: ParticipantId,
+        asked_by: AskedBy,
+    ) -> Result<TrackId, CommandError> {
+        let bytes: usize = command.iter().map(String::len).sum();
+        if command.len() > MAX_WORDS || bytes > MAX_COMMAND {
+            return Err(CommandError::CommandTooLong);
+        }
+        if !self.any_live() {
+            return Err(CommandError::SessionEnded);
+        }
+        let Some(track) = self.reserve() else {
+            return Err(CommandError::TooManyTracks { max: MAX_TRACKS });
+        };
+        let size = self.term(self.shown()).map(|term| term.size());
+        let size = size.unwrap_or(self.size);
+        let opening = Opening {
+            title: title.to_owned(),
+            program: command
+                .first()
+                .cloned()
+                .unwrap_or_else(|| "shell".to_owned()),
+            size,
+            opener,
+            asked_by,
+        };
+        self.opening.insert(track, opening);
+        cx.push(HostOutput::Spawn {
+            track,
+            command,
+            size,
+        });
+        Ok(track)
+    }
+
+    /// The host's terminal shows another one in place of one that ended: the one it showed before, or else
+    /// the next below, or any.
+    fn show_another(&mut self, cx: &mut Context) {
+        let is_terminal = |id: &TrackId| {
+            let track = self.live(*id);
+            track.is_some_and(|track| track.kind() == TrackKind::Terminal)
+        };
+        let (shown, before) = (self.shown, self.shown_before);
+        let below = self.all.range(..shown).map(|(id, _)| *id).rev();
+        let any = self.all.keys().copied();
+        let next = [before]
+            .into_iter()
+            .chain(below)
+            .chain(any)
+            .find(is_terminal);
+        if let Some(next) = next {
+            self.show(cx, next);
+        }
+    }
 
     /// Lets go of a track that ended: it can't be looked at any more, and its history can.
-    fn retire(&mut self, id: TrackId) {
-        self.settle_margin(id);
-        let Some(track) = self.tracks.all.remove(&id) else {
+    fn retire(&mut self, cx: &mut Context, id: TrackId) {
+        self.settle_margin(cx, id);
+        let Some(track) = self.all.remove(&id) else {
             return;
         };
-        self.tracks.ended.retain(|ended| *ended != id);
-        self.tracks.margins.remove(&id);
+        self.ended.retain(|ended| *ended != id);
+        self.margins.remove(&id);
         for conn in track.lanes.keys() {
-            if let Some(member) = self.cx.conns.member_mut(*conn) {
+            if let Some(member) = cx.conns.member_mut(*conn) {
                 member.looks_at.remove(&id);
             }
-            self.tracks.behind.remove(&(id, *conn));
+            self.behind.remove(&(id, *conn));
         }
         for (conn, lane) in &track.lanes {
             let stream = crate::types::Stream::Track { id: lane.epoch };
-            self.cx.push(HostOutput::Finish {
+            cx.push(HostOutput::Finish {
                 conn: *conn,
                 stream,
             });
         }
         self.track_changed(id);
-        self.tracks.closed.push_back(ClosedTrack {
+        self.closed.push_back(ClosedTrack {
             id,
             kind: track.kind(),
             title: track.title(),
@@ -429,8 +444,8 @@ impl Host {
             visible_from: track.visible_from,
             end: track.settled,
         });
-        if self.tracks.closed.len() > MAX_CLOSED {
-            self.tracks.closed.pop_front();
+        if self.closed.len() > MAX_CLOSED {
+            self.closed.pop_front();
         }
     }
 }

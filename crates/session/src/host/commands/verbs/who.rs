@@ -85,7 +85,7 @@ impl Host {
             proof: person.proof(),
             path: conn.map_or(PathKind::Unknown, |conn| conn.path),
             rtt_us: conn.and_then(|conn| conn.rtt_us),
-            lag_frames: id.map_or(0, |id| self.lag_of(id)),
+            lag_frames: id.map_or(0, |id| self.tracks.lag_of(&self.cx, id)),
         }
     }
 }
