@@ -9,7 +9,10 @@ use std::{path::Path, process::ExitCode};
 use anyhow::Result;
 use pillion::{
     session::{Command, CommandError, verbs},
-    sessions::{control::NoSession, select::NoSuchSession},
+    sessions::{
+        control::{NoSession, Unreachable},
+        select::NoSuchSession,
+    },
     settings::{
         config::Config,
         paths::{Paths, open_log},
@@ -109,6 +112,9 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
 fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<NoSuchSession>() || error.is::<NoSession>() {
         return exit::NOT_FOUND;
+    }
+    if error.is::<Unreachable>() {
+        return exit::UNREACHABLE;
     }
     match error.downcast_ref::<Refusal>() {
         Some(Refusal(CommandError::Unknown { .. })) => exit::NOT_FOUND,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
     hosting::{Held, Holding, hold, process, wait_for_foreground},
-    session::{Reply, TerminalStatus, verbs},
+    session::{SessionStatus, TerminalStatus, verbs},
     sessions::{
         control::{self, Left, Progress, ToHolder, Wire},
         select,
@@ -16,6 +16,8 @@ use pillion::{
     store::{SessionState, SessionSummary, list},
 };
 use tokio::net::UnixStream;
+
+use crate::commands::ls;
 
 /// Examples of `attach`.
 pub const EXAMPLES: &str = "\
@@ -45,6 +47,8 @@ pub async fn run(paths: &Paths, args: &AttachArgs) -> Result<u8> {
         );
     };
     wait_for_foreground(&tty)?;
+    // One that is stopped would take the connection, and say nothing.
+    control::command(&paths.socket(&id), verbs::Status {}.into()).await?;
     let stream = control::connect(&paths.socket(&id)).await?;
     let holding = hold(stream, tty).await?;
     match holding.session {
@@ -144,15 +148,14 @@ async fn default_session(paths: &Paths) -> Result<SessionSummary> {
         .collect();
     if live.len() > 1 {
         live.sort_by_key(|session| session.meta.started_unix_ms);
-        for session in live {
-            let socket = paths.socket(&session.meta.id);
-            let done = control::command(&socket, verbs::Status {}.into()).await;
-            if let Ok(Reply::Status(status)) = done.map(|done| done.reply)
-                && status.terminal == TerminalStatus::Detached
-            {
-                free = Some(session);
-            }
-        }
+        let said = ls::status(paths, &live).await;
+        let detached = |status: Option<SessionStatus>| {
+            status.is_some_and(|status| status.terminal == TerminalStatus::Detached)
+        };
+        let all = live.into_iter().zip(said);
+        free = all
+            .filter_map(|(session, status)| detached(status).then_some(session))
+            .last();
     }
     match free {
         Some(session) => Ok(session),

@@ -9,7 +9,7 @@ use pillion::{
     proto::TrackKind,
     screen::clean::clean_title,
     session::{Reply, SessionStatus, TerminalStatus, verbs},
-    sessions::control,
+    sessions::control::{self, Request, Response},
     settings::{config::Config, paths::Paths},
     store::{SessionState, SessionSummary, list},
     tui::words::track_state,
@@ -40,15 +40,19 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
     if let Some(session) = &args.session {
         return terminals(paths, session, args.json).await;
     }
-    let mut rows = Vec::new();
-    for session in list(&paths.sessions)? {
-        let status = match session.state {
-            SessionState::Live => status(paths, &session).await,
-            _ if args.all => None,
-            _ => continue,
-        };
-        rows.push((session, status));
-    }
+    let mut sessions = list(&paths.sessions)?;
+    sessions.retain(|session| args.all || session.state == SessionState::Live);
+    let live = sessions
+        .iter()
+        .filter(|session| session.state == SessionState::Live);
+    let mut said = status(paths, live).await.into_iter();
+    let rows: Vec<Row> = sessions
+        .into_iter()
+        .map(|session| match session.state {
+            SessionState::Live => (session, said.next().flatten()),
+            _ => (session, None),
+        })
+        .collect();
     if args.json {
         pillion::output!(
             "{}",
@@ -156,20 +160,32 @@ pub async fn all_devices(paths: &Paths, config: &Config, args: &LsArgs) -> Resul
 
 type Row = (SessionSummary, Option<SessionStatus>);
 
-/// What a running session says of itself; nothing if it is just ending.
-async fn status(paths: &Paths, session: &SessionSummary) -> Option<SessionStatus> {
-    let socket = paths.socket(&session.meta.id);
-    let command = verbs::Status {}.into();
-    match control::command(&socket, command).await.ok()?.reply {
-        Reply::Status(status) => Some(status),
+/// What running sessions say of themselves; nothing where one does not answer.
+pub async fn status(
+    paths: &Paths,
+    sessions: impl IntoIterator<Item = &SessionSummary>,
+) -> Vec<Option<SessionStatus>> {
+    let requests = sessions.into_iter().map(|session| {
+        let status = Request::Command(verbs::Status {}.into());
+        (paths.socket(&session.meta.id), status)
+    });
+    let answers = control::ask_all(requests).await.into_iter();
+    let said = answers.map(|answer| match answer {
+        Ok(Response::Done(done)) => match done.reply {
+            Reply::Status(status) => Some(status),
+            _ => None,
+        },
         _ => None,
-    }
+    });
+    said.collect()
 }
 
 fn state((session, status): &Row) -> &'static str {
     match (&session.state, status) {
         (SessionState::Live, Some(status)) if status.shared => "shared",
-        (SessionState::Live, _) => "private",
+        (SessionState::Live, Some(_)) => "private",
+        // Whether it is shared, only it knows.
+        (SessionState::Live, None) => "unreachable",
         (SessionState::Ended { .. }, _) => "ended",
         // To people it has ended; why is told in the note.
         (SessionState::Crashed { .. }, _) => "ended",
@@ -183,7 +199,7 @@ fn json(row: &Row) -> serde_json::Value {
         "name": status.as_ref().map_or(&session.meta.name, |status| &status.name),
         "state": state(row),
         "terminal": status.as_ref().map(|status| terminal(status.terminal)),
-        "pid": status.as_ref().map(|_| session.meta.pid),
+        "pid": (session.state == SessionState::Live).then_some(session.meta.pid),
         "viewers": status.as_ref().map_or(0, |status| status.viewers),
         "started": session.meta.started_unix_ms / 1000,
         "runs": session.meta.runs,
@@ -212,7 +228,7 @@ fn reason(state: &SessionState) -> Option<String> {
 
 fn table(rows: &[Row]) -> Result<()> {
     pillion::output!(
-        "{:<12} {:<20} {:<8} {:<8} {:>7}  {:<23}  COMMAND",
+        "{:<12} {:<20} {:<11} {:<8} {:>7}  {:<23}  COMMAND",
         "SESSION",
         "NAME",
         "STATE",
@@ -229,9 +245,15 @@ fn table(rows: &[Row]) -> Result<()> {
         let mut command = clean_title(&session.meta.command, 100);
         if let Some(reason) = reason(&session.state) {
             command.push_str(&format!("  ({reason})"));
+        } else if status.is_none() {
+            let pid = session.meta.pid;
+            command.push_str(&format!(
+                "  (process {pid} does not answer: kill -CONT {pid} lets it go on if it was stopped, kill -KILL {pid} \
+                 ends it)"
+            ));
         }
         pillion::output!(
-            "{:<12} {:<20} {:<8} {:<8} {:>7}  {:<23}  {}",
+            "{:<12} {:<20} {:<11} {:<8} {:>7}  {:<23}  {}",
             session.meta.id,
             name,
             state(row),

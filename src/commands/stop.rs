@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     session::verbs,
-    sessions::control,
+    sessions::control::{self, Request},
     settings::paths::Paths,
-    store::{SessionState, list},
+    store::{SessionState, SessionSummary, list},
 };
 
 use crate::commands::{ask, say};
@@ -29,13 +29,16 @@ pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
         say(&ask(paths, args.session.as_deref(), verbs::Stop {}).await?);
         return Ok(());
     }
+    let mut live = list(&paths.sessions)?;
+    live.retain(|session| session.state == SessionState::Live);
+    let stop = |session: &SessionSummary| {
+        let stop = Request::Command(verbs::Stop {}.into());
+        (paths.socket(&session.meta.id), stop)
+    };
+    let answers = control::ask_all(live.iter().map(stop)).await;
     let mut failed = None;
-    for session in list(&paths.sessions)? {
-        if session.state != SessionState::Live {
-            continue;
-        }
-        let socket = paths.socket(&session.meta.id);
-        match control::command(&socket, verbs::Stop {}.into()).await {
+    for (session, answer) in live.iter().zip(answers) {
+        match answer {
             Ok(_) => pillion::say!(
                 "{}: stopped sharing; the program is still running",
                 session.meta.id

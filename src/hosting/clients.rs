@@ -12,11 +12,16 @@ use tokio::{
 
 use crate::{
     hosting::attach::Holder,
-    sessions::control::{FromHolder, Progress, Request, Response, Server, ToHolder, Wire},
+    sessions::control::{
+        Accepted, FromHolder, Progress, Request, Response, Server, ToHolder, Wire,
+    },
 };
 
 /// Requests that may wait for the loop; clients beyond wait in their turn.
 const QUEUE: usize = 16;
+
+/// How long nobody is accepted where there are no file descriptors for them.
+const CROWDED: Duration = Duration::from_millis(100);
 
 /// How long a command may take to hand over its terminal, or to make it raw.
 const HANDING_OVER: Duration = Duration::from_secs(10);
@@ -93,20 +98,29 @@ pub struct Clients {
 
 impl Clients {
     /// Serves anybody who connects to this session, until dropped.
-    pub fn serve(server: Server, session: &str) -> Clients {
+    pub fn serve(mut server: Server, session: &str) -> Clients {
         let (sender, events) = mpsc::channel(QUEUE);
         let session: Arc<str> = session.into();
         let (clients, id) = (sender.clone(), Arc::clone(&session));
         let task = tokio::spawn(async move {
             loop {
                 match server.accept().await {
-                    Ok(client) => {
+                    Ok(Accepted::Client(client)) => {
                         tokio::spawn(serve(client, Arc::clone(&id), clients.clone()));
+                    }
+                    Ok(Accepted::Again) => {
+                        // What was to be told meanwhile was told nobody.
+                        let (answer, _) = oneshot::channel();
+                        let (progress, _) = mpsc::unbounded_channel();
+                        let reply = Responder { answer, progress };
+                        let request = Request::Removals;
+                        let asked = ControlRequest { request, reply };
+                        let _ = clients.send(FromClient::ControlRequest(asked)).await;
                     }
                     Err(error) => {
                         // Out of file descriptors: others must end before anyone can be served.
                         tracing::warn!(%error, "a client could not be accepted");
-                        tokio::task::yield_now().await;
+                        tokio::time::sleep(CROWDED).await;
                     }
                 }
             }
@@ -171,7 +185,12 @@ async fn serve(mut client: Wire, session: Arc<str>, events: mpsc::Sender<FromCli
                 }
                 Err(_) => return,
             },
-            _ => None,
+            _ => {
+                if client.write(&Progress::Taken).await.is_err() {
+                    return;
+                }
+                None
+            }
         };
         let (answer, mut answered) = oneshot::channel();
         let (progress, mut waits) = mpsc::unbounded_channel();

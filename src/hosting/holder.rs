@@ -162,6 +162,7 @@ impl Holder {
             None => {
                 return Ok(Some(Held::Vanished));
             }
+            Some(Progress::Taken) => return Ok(None),
             Some(Progress::WaitsFor(what)) => {
                 say_waiting(&what);
                 return Ok(None);

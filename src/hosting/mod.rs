@@ -74,7 +74,7 @@ use crate::{
         control::{FromHolder, Left, Progress, Server, ToHolder, Wire},
         recording::Recorder,
     },
-    settings::paths::{Paths, private_dir},
+    settings::paths::Paths,
 };
 
 pub use holder::{Held, Holding, hold, wait_for_foreground};
@@ -176,7 +176,6 @@ impl Hosting {
     /// Directories that cannot be made or are not private, no terminal settings, a session to start
     /// again that runs or that is not there whole, a damaged list of what teams took back.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
-        private_dir(&paths.runtime)?;
         let (terminal, size) = terminal(std::mem::take(&mut options.terminal))?;
         let has_tty = matches!(terminal, Some(Start::Own(_) | Start::Starter(_)));
         options.program.size = size;
@@ -207,7 +206,7 @@ impl Hosting {
         };
         let id = log.meta().id.clone();
         inherit(&mut options.program, &id, &key);
-        let server = Server::bind(paths.socket(&id))?;
+        let server = Server::of(paths, &id)?;
         let clock = Clock::start();
         let own_relay =
             matches!(options.relay, RelayChoice::Url(_)) && options.net.relay_secret.is_none();

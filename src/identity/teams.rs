@@ -305,15 +305,20 @@ pub async fn tell_sessions(paths: &Paths) -> Result<Vec<String>> {
         Ok(sessions.into_iter().map(|one| one.meta.id).collect())
     };
     let mut untold = Vec::new();
-    for id in live()? {
-        let socket = paths.socket(&id);
-        let asked = control::ask(&socket, &control::Request::Removals);
-        match timeout(TELL_WITHIN, asked).await {
-            Ok(Ok(_)) => {}
+    let told = live()?;
+    let ask = |id: &String| (paths.socket(id), control::Request::Removals);
+    let Ok(answers) = timeout(TELL_WITHIN, control::ask_all(told.iter().map(ask))).await else {
+        return Ok(told
+            .iter()
+            .map(|id| format!("{id} (it may not have heard of it)"))
+            .collect());
+    };
+    for (id, answer) in told.into_iter().zip(answers) {
+        match answer {
+            Ok(_) => {}
             // It has just ended, or doesn't listen yet: then it reads what was written.
-            Ok(Err(error)) if error.is::<control::NoSession>() => {}
-            Ok(Err(error)) => untold.push((id, format!("{error:#}"))),
-            Err(_) => untold.push((id, "it does not answer".to_owned())),
+            Err(error) if error.is::<control::NoSession>() => {}
+            Err(error) => untold.push((id, format!("{error:#}"))),
         }
     }
     if !untold.is_empty() {

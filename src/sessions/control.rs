@@ -1,7 +1,7 @@
 //! The control socket: how commands reach a running session.
 //!
-//! One Unix socket per session in a directory only its owner can enter. A request is one line of
-//! JSON, and so is its answer. Being able to connect proves the account, nothing more: what a command
+//! One Unix socket per session, in the session's own directory, which only its owner can enter: who can list a
+//! session finds its socket. A request is one line of JSON, and so is its answer. Being able to connect proves the account, nothing more: what a command
 //! may do is decided by the session (`Actor::Socket`).
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
     io::{self, IoSlice, IoSliceMut, Write as _},
     mem::MaybeUninit,
     os::{
-        fd::{BorrowedFd, OwnedFd},
+        fd::{AsRawFd as _, BorrowedFd, OwnedFd},
         unix::fs::PermissionsExt,
     },
     path::{Path, PathBuf},
@@ -19,9 +19,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use pillion_session::{Command, CommandError, Done};
 use pillion_tui::words::Refusal;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
+use rustix::{
+    fs::OFlags,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags,
+    },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
@@ -29,11 +32,22 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
+use crate::settings::paths::{Paths, private_dir};
+
 /// Longest line either way, in bytes: a `who` of a thousand viewers is under 256 KiB.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// How long a client waits: a command that needs a yes at the host's terminal waits a minute there.
+/// How long a session may take to say that it has taken a request: one that says nothing is stopped, or stuck.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+
+/// How long a client waits after that: a command that needs a yes at the host's terminal waits a minute there.
 const PATIENCE: Duration = Duration::from_secs(75);
+
+/// How often a session looks whether its socket is still there.
+const SOCKET_CHECK: Duration = Duration::from_secs(5);
+
+/// Longest path of a socket, in bytes (`unix(7)`: 108 with the 0 behind it).
+const MAX_SOCKET_PATH: usize = 107;
 
 /// What is asked of a running session.
 #[derive(Debug, Serialize, Deserialize)]
@@ -133,6 +147,8 @@ pub enum Response {
 /// What a session says to the one who asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Progress {
+    /// The session has taken the request.
+    Taken,
     /// The answer will take a while, and why: a sentence for people.
     WaitsFor(String),
     /// The answer.
@@ -141,28 +157,49 @@ pub enum Progress {
     Terminal(ToHolder),
 }
 
+/// Asks several running sessions at once; what came of each, in order.
+pub async fn ask_all(
+    requests: impl IntoIterator<Item = (PathBuf, Request)>,
+) -> Vec<Result<Response>> {
+    let asked = requests
+        .into_iter()
+        .map(|(socket, request)| tokio::spawn(async move { ask(&socket, &request).await }));
+    let asked: Vec<_> = asked.collect();
+    let mut answers = Vec::with_capacity(asked.len());
+    for asked in asked {
+        answers.push(asked.await.unwrap_or_else(|panic| Err(panic.into())));
+    }
+    answers
+}
+
 /// Asks a running session. What it waits for is said on standard error meanwhile; anybody who drops this, or
 /// ends, takes a question back that is being asked at the session's terminal.
 ///
 /// # Errors
-/// No such session runs, it does not answer, or it refuses ([`Refusal`] inside).
+/// No such session runs ([`NoSession`] inside), it does not answer ([`Unreachable`]), or it refuses
+/// ([`Refusal`]).
 pub async fn ask(socket: &Path, request: &Request) -> Result<Response> {
     let stream = connect(socket).await?;
-    let answer = tokio::time::timeout(PATIENCE, async {
-        let mut wire = Wire::new(stream);
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    let mut wire = Wire::new(stream);
+    let first = tokio::time::timeout(FIRST_WORD, async {
         wire.write(request).await?;
+        wire.read().await
+    });
+    let first = first.await.map_err(|_| Unreachable { pid })??;
+    let answer = tokio::time::timeout(PATIENCE, async {
+        let mut said = first;
         loop {
-            match wire.read().await? {
+            match said {
                 Some(Progress::WaitsFor(what)) => say_waiting(&what),
                 Some(Progress::Answer(response)) => return anyhow::Ok(Some(response)),
-                Some(Progress::Terminal(_)) => {}
+                Some(Progress::Taken | Progress::Terminal(_)) => {}
                 None => return Ok(None),
             }
+            said = wire.read().await?;
         }
-    })
-    .await
-    .map_err(|_| anyhow!("the session does not answer; see `pillion ls`"))??;
-    match answer {
+    });
+    match answer.await.map_err(|_| Unreachable { pid })?? {
         Some(Response::Refused(error)) => Err(Refusal(error).into()),
         Some(Response::Failed(why)) => bail!("{why}"),
         Some(done) => Ok(done),
@@ -197,12 +234,15 @@ pub async fn text(socket: &Path, request: &Request) -> Result<String> {
 /// # Errors
 /// None runs there.
 pub async fn connect(socket: &Path) -> Result<UnixStream> {
-    UnixStream::connect(socket)
+    let short = ShortPath::of(socket)?;
+    UnixStream::connect(&short.path)
         .await
         .map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 anyhow!(NoSession)
             }
+            // Nobody has taken those who connected before.
+            io::ErrorKind::WouldBlock => anyhow!(Unreachable { pid: None }),
             _ => anyhow!(error).context(format!("{} could not be reached", socket.display())),
         })
 }
@@ -217,19 +257,95 @@ pub fn say_waiting(what: &str) {
 #[error("that session is not running; `pillion ls` lists those that are")]
 pub struct NoSession;
 
+/// The session asked for runs, and does not answer.
+#[derive(Debug, thiserror::Error)]
+pub struct Unreachable {
+    /// Its process, where that is known.
+    pub pid: Option<i32>,
+}
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pid {
+            Some(pid) => write!(
+                out,
+                "the session does not answer: its process {pid} is stopped, or stuck. `kill -CONT {pid}` lets a \
+                 stopped one go on; `kill -KILL {pid}` ends it, and with it its programs"
+            ),
+            None => out.write_str(
+                "the session runs and does not answer; `pillion ls --json` has its process, which may be stopped \
+                 or stuck",
+            ),
+        }
+    }
+}
+
+/// A socket's path that is short enough for one: where it is too long, by the open directory.
+struct ShortPath {
+    path: PathBuf,
+    _dir: Option<OwnedFd>,
+}
+
+impl ShortPath {
+    fn of(path: &Path) -> io::Result<ShortPath> {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        if path.as_os_str().len() <= MAX_SOCKET_PATH {
+            let path = path.to_owned();
+            return Ok(ShortPath { path, _dir: None });
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(dir, flags, rustix::fs::Mode::empty())?;
+        let path = Path::new("/proc/self/fd")
+            .join(dir.as_raw_fd().to_string())
+            .join(name);
+        Ok(ShortPath {
+            path,
+            _dir: Some(dir),
+        })
+    }
+}
+
 /// The session's end of the socket. Removes the socket's file when dropped.
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
+    /// How often it is looked whether the file is there.
+    check: Duration,
+}
+
+/// What comes of waiting at the socket.
+pub enum Accepted {
+    /// A client.
+    Client(Wire),
+    /// The socket was gone, and is there again.
+    Again,
 }
 
 impl Server {
+    /// Listens where commands look for a session.
+    ///
+    /// # Errors
+    /// As [`Server::bind`]; or no directory that can hold a socket can be had.
+    pub fn of(paths: &Paths, session: &str) -> Result<Server> {
+        match Server::bind(paths.own_socket(session)) {
+            Ok(server) => Ok(server),
+            Err(error) => {
+                tracing::warn!(%error, "the session's directory can hold no socket");
+                private_dir(&paths.runtime)?;
+                Server::bind(paths.other_socket(session))
+            }
+        }
+    }
+
     /// Listens at `path`, whose directory is already private.
     ///
     /// # Errors
     /// The path is too long for a socket, or another session of the same name is alive.
     pub fn bind(path: PathBuf) -> Result<Server> {
-        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        let short = ShortPath::of(&path)?;
+        if std::os::unix::net::UnixStream::connect(&short.path).is_ok() {
             bail!("{} is in use by another session", path.display());
         }
         // Left by a session that was killed; nobody answered above.
@@ -240,31 +356,51 @@ impl Server {
                 return Err(error).with_context(|| format!("{} is in the way", path.display()));
             }
         }
-        let listener = UnixListener::bind(&path).with_context(|| {
-            format!(
-                "the control socket {} could not be made; a shorter XDG_RUNTIME_DIR may help",
-                path.display()
-            )
-        })?;
+        let listener = UnixListener::bind(&short.path)
+            .with_context(|| format!("the control socket {} could not be made", path.display()))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
             .with_context(|| format!("{} could not be protected", path.display()))?;
-        Ok(Server { listener, path })
+        Ok(Server {
+            listener,
+            path,
+            check: SOCKET_CHECK,
+        })
     }
 
-    /// The next client.
+    /// The next client. The socket is made again where its file is gone, or its folder.
     ///
     /// # Errors
     /// Out of file descriptors.
-    pub async fn accept(&self) -> io::Result<Wire> {
-        let (stream, _) = self.listener.accept().await?;
-        Ok(Wire::new(stream))
+    pub async fn accept(&mut self) -> io::Result<Accepted> {
+        loop {
+            let accepted = tokio::time::timeout(self.check, self.listener.accept()).await;
+            if let Ok(accepted) = accepted {
+                let (stream, _) = accepted?;
+                return Ok(Accepted::Client(Wire::new(stream)));
+            }
+            if self.path.exists() {
+                continue;
+            }
+            let again = self.path.parent().map(private_dir).transpose();
+            match again.and_then(|_| Server::bind(self.path.clone())) {
+                // The other one is gone with its file, which is this one's now.
+                Ok(mut server) => {
+                    std::mem::swap(&mut self.listener, &mut server.listener);
+                    server.path = PathBuf::new();
+                    return Ok(Accepted::Again);
+                }
+                Err(error) => tracing::warn!(%error, "the control socket is gone"),
+            }
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // Best effort: a stale socket is recognised by the next session that wants the name.
-        let _ = fs::remove_file(&self.path);
+        if !self.path.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -399,14 +535,21 @@ mod tests {
             .unwrap()
     }
 
+    async fn client(server: &mut Server) -> Wire {
+        match server.accept().await.unwrap() {
+            Accepted::Client(client) => client,
+            Accepted::Again => panic!("the socket was there"),
+        }
+    }
+
     #[test]
     fn a_request_comes_through_and_its_answer_back() {
         runtime().block_on(async {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("a.sock");
-            let server = Server::bind(path.clone()).unwrap();
+            let mut server = Server::bind(path.clone()).unwrap();
             let serve = async {
-                let mut client = server.accept().await.unwrap();
+                let mut client = client(&mut server).await;
                 let request = client.read().await.unwrap().unwrap();
                 assert!(matches!(
                     request,
@@ -427,9 +570,9 @@ mod tests {
         runtime().block_on(async {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("a.sock");
-            let server = Server::bind(path.clone()).unwrap();
+            let mut server = Server::bind(path.clone()).unwrap();
             let mut stream = Wire::new(connect(&path).await.unwrap());
-            let mut client = server.accept().await.unwrap();
+            let mut client = client(&mut server).await;
             stream.write(&Request::Flush).await.unwrap();
             stream.write(&Request::Removals).await.unwrap();
             assert!(matches!(client.read().await.unwrap(), Some(Request::Flush)));
@@ -459,6 +602,52 @@ mod tests {
             assert!(!path.exists());
             let error = ask(&path, &Request::Flush).await.unwrap_err();
             assert!(error.downcast_ref::<NoSession>().is_some());
+        });
+    }
+
+    #[test]
+    fn one_that_does_not_answer_is_given_up_after_a_second_and_many_together() {
+        runtime().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let stuck: Vec<PathBuf> = (0..5)
+                .map(|number| dir.path().join(number.to_string()))
+                .collect();
+            let _servers: Vec<Server> = stuck
+                .iter()
+                .map(|path| Server::bind(path.clone()).unwrap())
+                .collect();
+            let before = std::time::Instant::now();
+            let asked = stuck.into_iter().map(|path| (path, Request::Flush));
+            for answer in ask_all(asked).await {
+                let error = answer.unwrap_err();
+                let Some(Unreachable { pid }) = error.downcast_ref() else {
+                    panic!("{error:#}")
+                };
+                assert_eq!(*pid, Some(std::process::id().cast_signed()));
+            }
+            assert!(before.elapsed() < 3 * FIRST_WORD, "{:?}", before.elapsed());
+        });
+    }
+
+    #[test]
+    fn a_socket_whose_folder_is_gone_is_made_again() {
+        runtime().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            // Longer than a socket's path can be.
+            let folder = dir.path().join("x".repeat(150));
+            let path = folder.join("a.sock");
+            private_dir(&folder).unwrap();
+            let mut server = Server::bind(path.clone()).unwrap();
+            server.check = Duration::from_millis(1);
+            drop(connect(&path).await.unwrap());
+            client(&mut server).await;
+            fs::remove_dir_all(&folder).unwrap();
+            assert!(connect(&path).await.is_err());
+            assert!(matches!(server.accept().await.unwrap(), Accepted::Again));
+            drop(connect(&path).await.unwrap());
+            client(&mut server).await;
+            drop(server);
+            assert!(!path.exists());
         });
     }
 

@@ -1,8 +1,8 @@
 //! Where things are on this machine.
 //!
-//! Configuration and the identity key in `$XDG_CONFIG_HOME/pillion`, sessions in
-//! `$XDG_STATE_HOME/pillion/sessions`, control sockets in `$XDG_RUNTIME_DIR/pillion`. Each directory
-//! is made with mode 0700 and checked to be ours before it is used: `/tmp` is everybody's.
+//! Configuration and the identity key in `$XDG_CONFIG_HOME/pillion`, sessions and their control sockets in
+//! `$XDG_STATE_HOME/pillion/sessions`. Each directory is made with mode 0700 and checked to be ours before it is
+//! used. Where no socket can be made there, it is in `$XDG_RUNTIME_DIR/pillion`, or in `/tmp`, which is everybody's.
 //!
 //! Files that the user names are written by [`NamedFile`], whatever stands there.
 
@@ -18,6 +18,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use etcetera::BaseStrategy;
+use pillion_store::CONTROL_SOCKET;
 use rustix::fs::OFlags;
 
 /// The directories.
@@ -27,7 +28,7 @@ pub struct Paths {
     pub config: PathBuf,
     /// One directory for each session.
     pub sessions: PathBuf,
-    /// Control sockets.
+    /// Control sockets of sessions whose own directories can hold none.
     pub runtime: PathBuf,
 }
 
@@ -57,8 +58,24 @@ impl Paths {
         self.config.join("config.toml")
     }
 
-    /// The control socket of a session.
+    /// The control socket of a session: beside what it records, where every command that can list the session
+    /// finds it, whatever login or job it comes from. Where a file system has no sockets, see
+    /// [`Paths::other_socket`].
     pub fn socket(&self, session: &str) -> PathBuf {
+        let (socket, other) = (self.own_socket(session), self.other_socket(session));
+        match other.exists() && !socket.exists() {
+            true => other,
+            false => socket,
+        }
+    }
+
+    /// The control socket in a session's own directory.
+    pub fn own_socket(&self, session: &str) -> PathBuf {
+        self.sessions.join(session).join(CONTROL_SOCKET)
+    }
+
+    /// The control socket of a session whose own directory can hold none.
+    pub fn other_socket(&self, session: &str) -> PathBuf {
         self.runtime.join(format!("{session}.sock"))
     }
 }

@@ -126,6 +126,17 @@ fn a_host_that_is_gone_is_tried_again_until_the_viewer_leaves() {
     let (code, said) = join_says(&bert, &ticket, &[]);
     assert_eq!(code, Some(5), "{said}");
     assert!(!said.is_empty());
+
+    // Somebody who comes only now: nothing is there to watch, and Ctrl-C ends the wait.
+    let mut join = bert.pillion(&["join"]);
+    join.env("PILLION_TICKET", &ticket);
+    let mut late = Term::start(join, VIEWER);
+    late.wait_for("connecting");
+    late.send("ls\r");
+    late.wait_for("You are not connected yet. Ctrl-C leaves.");
+    assert!(!late.text().contains("You are watching"));
+    late.send("\x03");
+    assert_eq!(late.wait_code(), Some(0));
 }
 
 #[test]
@@ -181,19 +192,17 @@ fn flags_that_are_none_are_refused_with_help() {
 
 #[test]
 fn folders_open_to_others_are_not_used() {
-    for folder in ["run/pillion", "config/pillion"] {
-        let anna = Machine::new();
-        let dir = anna.path(folder);
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let said = anna.fails(1, &["--share", "-q", "--", "true"]);
-        assert!(said.contains("chmod 700"), "{said}");
-        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(
-            anna.output(&["--share", "-q", "--", "true"]).status.code(),
-            Some(0)
-        );
-    }
+    let anna = Machine::new();
+    let dir = anna.path("config/pillion");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let said = anna.fails(1, &["--share", "-q", "--", "true"]);
+    assert!(said.contains("chmod 700"), "{said}");
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(
+        anna.output(&["--share", "-q", "--", "true"]).status.code(),
+        Some(0)
+    );
 }
 
 #[test]
@@ -292,7 +301,7 @@ fn a_dead_sessions_leftovers_are_in_nobodys_way() {
     let (mut host, _) = anna.share_shell(&[]);
     let id = anna.session()["session"].as_str().unwrap().to_owned();
     host.kill();
-    let socket = anna.path(&format!("run/pillion/{id}.sock"));
+    let socket = anna.path(&format!("state/pillion/sessions/{id}/control"));
     assert!(socket.exists(), "a killed host leaves its socket");
     let said = anna.fails(4, &["stop", &id]);
     assert!(said.contains("pillion ls"), "{said}");
@@ -300,6 +309,9 @@ fn a_dead_sessions_leftovers_are_in_nobodys_way() {
     anna.run(&["who"]);
     anna.run(&["stop"]);
     assert_alive(&mut host);
+    // It goes with what was recorded.
+    anna.run(&["rm", &id]);
+    assert!(!socket.parent().unwrap().exists());
 }
 
 /// Something that connects to a host without being a viewer.

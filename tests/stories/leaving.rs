@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::service::Service;
-use crate::harness::{Machine, Piped, SIZE, VIEWER, in_pty, until, wait_for_file};
+use crate::harness::{Machine, PREFIX, Piped, SIZE, Term, VIEWER, in_pty, until, wait_for_file};
 
 /// How soon who left is gone from the list: far below the 30 s after which QUIC gives a connection up, and far above
 /// what a goodbye takes.
@@ -167,6 +167,27 @@ fn a_viewer_ends_on_signals_and_says_goodbye() {
         assert!(viewer.raw_text().contains("\x1b[?1049l"), "given back");
         assert_left(&anna, "bert", since);
     }
+}
+
+#[test]
+fn a_viewer_that_leaves_finds_its_terminal_as_it_was() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_host, ticket, _input) = printing(&anna);
+    let mut shell = std::process::Command::new("sh");
+    let script = "printf 'one\\ntwo\\nthree'; \"$@\"; printf four; read line";
+    let join = bert.pillion(&["join", "--name", "bert"]);
+    shell.args(["-c", script, "sh"]).arg(join.get_program());
+    shell.args(join.get_args());
+    bert.set_env(&mut shell);
+    shell.env("PILLION_TICKET", &ticket);
+    let mut viewer = Term::start(shell, VIEWER);
+    viewer.wait_for("ready");
+    viewer.send(&format!("{PREFIX}q"));
+    viewer.wait_for("threefour");
+    let screen = viewer.screen();
+    assert_eq!(screen.cursor_position(), (2, 9), "{}", screen.contents());
+    viewer.send("\r");
+    assert_eq!(viewer.wait_code(), Some(0));
 }
 
 #[test]

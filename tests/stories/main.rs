@@ -18,6 +18,7 @@ mod examples;
 mod headless;
 mod hostile_text;
 mod leaving;
+mod life_cycle;
 mod links;
 mod own_terminal;
 mod people;

@@ -532,14 +532,17 @@ fn another_users_command_is_refused() {
     let anna = Machine::new();
     let (_ends, _) = share_detached(&anna, &["--", "cat"]);
     let id = anna.session()["session"].as_str().unwrap().to_owned();
-    let socket = anna.path(&format!("run/pillion/{id}.sock"));
+    let dir = anna.path(&format!("state/pillion/sessions/{id}"));
+    let socket = dir.join("control");
     // Somebody has opened all of it.
-    for path in [
-        anna.path(""),
-        anna.path("run"),
-        anna.path("run/pillion"),
-        socket.clone(),
-    ] {
+    let above = ["", "state", "state/pillion", "state/pillion/sessions"];
+    let above = above.map(|path| anna.path(path));
+    let opened: Vec<_> = above.into_iter().chain([dir, socket.clone()]).collect();
+    let modes: Vec<_> = opened
+        .iter()
+        .map(|path| std::fs::metadata(path).unwrap().permissions())
+        .collect();
+    for path in &opened {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(path, open).unwrap();
     }
@@ -556,6 +559,9 @@ fn another_users_command_is_refused() {
     let output = Piped::start(command).wait();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("OtherUser"), "{output:?}");
+    for (path, mode) in opened.iter().zip(modes) {
+        std::fs::set_permissions(path, mode).unwrap();
+    }
     assert_eq!(anna.session()["terminal"], "detached");
 }
 

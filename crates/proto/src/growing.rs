@@ -76,19 +76,24 @@ impl<'de> SeqAccess<'de> for Fields<'de> {
 }
 
 /// A message within a message, for `#[serde(with = "growing::one")]`: its length, and its bytes.
-pub(crate) mod one {
+pub mod one {
     use super::*;
     use serde::{Serialize, Serializer, ser};
 
-    pub(crate) fn serialize<T: Serialize, S: Serializer>(
-        value: &T,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
         let bytes = postcard::to_allocvec(value).map_err(ser::Error::custom)?;
         to.serialize_bytes(&bytes)
     }
 
-    pub(crate) fn deserialize<'de, T: de::Deserialize<'de>, D: Deserializer<'de>>(
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn deserialize<'de, T: de::Deserialize<'de>, D: Deserializer<'de>>(
         from: D,
     ) -> Result<T, D::Error> {
         from.deserialize_bytes(Inner(std::marker::PhantomData))
@@ -110,7 +115,7 @@ pub(crate) mod one {
 }
 
 /// Messages within a message, for `#[serde(with = "growing::list")]`: how many, then each as by [`one`].
-pub(crate) mod list {
+pub mod list {
     use super::*;
     use serde::{Deserialize, Serialize, Serializer};
 
@@ -126,14 +131,19 @@ pub(crate) mod list {
         super::one::serialize(*value, to)
     }
 
-    pub(crate) fn serialize<T: Serialize, S: Serializer>(
-        values: &[T],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Serialize, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(values.iter().map(ItemRef))
     }
 
-    pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<T>, D::Error> {
         let items = Vec::<Item<T>>::deserialize(from)?;

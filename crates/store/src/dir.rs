@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 
 use crate::error::StoreError;
+use crate::session::CONTROL_SOCKET;
 
 const DIR_MODE: Mode = Mode::from_raw_mode(0o700);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
@@ -231,7 +232,10 @@ impl Dir {
             };
             let kind = FileType::from_raw_mode(stat.st_mode);
             match raw.to_str() {
-                Ok(name) if matches!(kind, FileType::RegularFile | FileType::Directory) => {
+                Ok(name)
+                    if matches!(kind, FileType::RegularFile | FileType::Directory)
+                        || (kind == FileType::Socket && name == CONTROL_SOCKET) =>
+                {
                     ours.push(Entry {
                         name: name.to_owned(),
                         is_dir: kind == FileType::Directory,

@@ -43,4 +43,6 @@ pub use log::{FLUSH_AFTER, Health, SEGMENT_BYTES, SYNC_EVERY, SessionLog};
 pub use meta::{MAX_ID, SessionMeta};
 pub use read::{Event, Frame, Gap, GapKind, HistoryChunk, HistoryRead};
 pub use record::MAX_RECORD_BYTES;
-pub use session::{Keep, SessionReader, SessionState, SessionSummary, list, prune, remove};
+pub use session::{
+    CONTROL_SOCKET, Keep, SessionReader, SessionState, SessionSummary, list, prune, remove,
+};

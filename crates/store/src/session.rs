@@ -60,6 +60,9 @@ pub struct SessionSummary {
     pub path: PathBuf,
 }
 
+/// The socket in a session's directory on which it takes commands. Nothing here makes or reads it.
+pub const CONTROL_SOCKET: &str = "control";
+
 /// How much of ended sessions is kept. `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Keep {
@@ -435,6 +438,7 @@ fn is_ours(name: &str) -> bool {
         INDEX_FILE,
         LEDGER_FILE,
         COUNT_FILE,
+        CONTROL_SOCKET,
     ]
     .contains(&name)
         || read::segment_number(name).is_some()

@@ -270,6 +270,111 @@ fn before_the_first_frame_it_says_what_it_waits_for() {
 }
 
 #[test]
+fn until_something_is_shown_ctrl_c_leaves_and_keys_say_nothing_false() {
+    let mut first = view(60, 9);
+    first.screen = None;
+    first.you = None;
+    first.phase = Phase::Connecting {
+        attempt: 2,
+        why: "no answer".into(),
+        retry_at_us: 0,
+    };
+    let mut viewer = Person::new(80, 10, first);
+    assert_eq!(viewer.types(b"ls\r"), []);
+    viewer.sees("You are not connected yet. Ctrl-C leaves.");
+    assert!(!viewer.rows().join("").contains("You are watching"));
+    viewer.view.phase = Phase::Knocking {
+        text: "the host is being asked".into(),
+        until_us: at(90_000).mono_us,
+    };
+    viewer.types(b"x");
+    viewer.sees("You are not in yet: the host is being asked. Ctrl-C leaves.");
+    assert_eq!(viewer.types(b"\x03"), [Action::Leave]);
+    assert_eq!(
+        viewer.types(b"\x1b[99;5u"),
+        [],
+        "only where it is asked for"
+    );
+    assert_eq!(viewer.types(b"\x1dq"), [Action::Leave]);
+}
+
+#[test]
+fn a_sentence_never_covers_the_cursors_row() {
+    for rows in 2..12_u16 {
+        for y in 0..rows - 1 {
+            for cols in [20, 40, 80] {
+                let mut viewer = Person::new(cols, rows, view(cols, rows - 1));
+                let screen = viewer.view.screen.as_mut().unwrap();
+                (screen.cursor.x, screen.cursor.y) = (3, y);
+                viewer.look();
+                viewer.types(b"l");
+                let place = format!("{cols}×{rows}, cursor in row {y}");
+                assert_eq!(viewer.row(y.into()), format!("row {y}"), "{place}");
+                assert_eq!(
+                    viewer.terminal.screen().cursor_position(),
+                    (y, 3),
+                    "{place}"
+                );
+                let all = viewer.rows().join("");
+                assert!(all.contains("You are"), "{place}: {all}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wider_host_is_panned_sideways() {
+    let wide = || {
+        let mut view = view(100, 5);
+        let text: String = (0..10).map(|n| format!("{n:<10}")).collect();
+        write(view.screen.as_mut().unwrap(), 1, &text);
+        view
+    };
+    let mut viewer = Person::new(40, 6, wide());
+    let roomy = Person::new(80, 6, wide());
+    assert!(roomy.status().contains("← → pan"), "{}", roomy.status());
+    let starts = |viewer: &Person| viewer.row(1).split_whitespace().next().map(str::to_owned);
+    assert_eq!(starts(&viewer).as_deref(), Some("0"));
+    for (keys, first) in [
+        (&b"\x1d\x1b[C"[..], "2"),
+        (b"\x1d\x1bOC", "4"),
+        (b"\x1d\x1b[C", "6"),
+        (b"\x1d\x1b[C", "6"),
+        (b"\x1d\x1b[D", "4"),
+    ] {
+        assert_eq!(viewer.types(keys), []);
+        assert_eq!(starts(&viewer).as_deref(), Some(first));
+    }
+    // It stays there, wherever the cursor goes and however large the terminal becomes.
+    viewer.look();
+    assert_eq!(starts(&viewer).as_deref(), Some("4"));
+    assert!(viewer.terminal.screen().hide_cursor());
+    viewer.terminal = terminal(70, 6);
+    viewer.does(UiInput::Resized(Size::clamped(70, 6)));
+    assert_eq!(starts(&viewer).as_deref(), Some("3"));
+    // Typing shows what is typed.
+    viewer.view.right = Rights::EDIT;
+    assert_eq!(viewer.sent("x"), b"x");
+    viewer.look();
+    assert_eq!(starts(&viewer).as_deref(), Some("0"));
+    assert!(!viewer.terminal.screen().hide_cursor());
+}
+
+#[test]
+fn what_the_prefix_waits_for_is_told_at_forty_columns() {
+    let mut viewer = Person::new(40, 10, view(80, 9));
+    viewer.types(b"\x1d");
+    for part in ["? keys", "q leave"] {
+        assert!(viewer.status().contains(part), "{}", viewer.status());
+    }
+    let mut viewer = Person::new(80, 10, view(80, 9));
+    viewer.types(b"\x1d");
+    for part in ["? keys", "q leave", "e ask to type", "w who", "[ look back"] {
+        assert!(viewer.status().contains(part), "{}", viewer.status());
+    }
+}
+
+#[test]
 fn who_watches_sends_nothing_and_is_told_how_to_ask() {
     let mut viewer = Person::new(80, 10, view(80, 9));
     for typed in [

@@ -302,11 +302,12 @@ pub fn kill_process_of(pid: u32) {
     let _ = rustix::process::kill_process(raw, rustix::process::Signal::KILL);
     super::until("a killed process to go", || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // One that nobody has waited for yet holds nothing any more.
         let state = stat
             .rsplit_once(") ")
             .map(|(_, rest)| rest.starts_with('Z'));
-        state.unwrap_or(true).then_some(())
+        // One that nobody has waited for yet holds nothing any more, once the last of its threads is gone.
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        (state.unwrap_or(true) && threads <= 1).then_some(())
     });
 }
 

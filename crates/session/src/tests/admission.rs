@@ -405,6 +405,56 @@ fn who_is_refused_for_good_is_so_in_all_who_proved_to_be_them() {
     assert!(admit(&mut world, "second").is_err());
 }
 
+/// Two keys of one member of a team, who came with one token for two. The second stays.
+fn two_keys_of_anna(world: &mut World) -> (usize, usize) {
+    let (token, _) = world.token(2, None);
+    let seats = [(20, "first"), (21, "second")].map(|(seed, name)| {
+        let config = ViewerConfig {
+            name: name.into(),
+            grants: vec![presented(&token)],
+            ..member_of(world, 90, "anna", seed)
+        };
+        world.join_with(config)
+    });
+    assert!(
+        seats
+            .iter()
+            .all(|seat| world.seats[*seat].right() == Rights::EDIT)
+    );
+    (seats[0], seats[1])
+}
+
+/// World 690 of the simulation: who is removed by what they proved was told first what right was left to them
+/// when the token ended that they came with.
+#[test]
+fn who_is_put_out_by_a_claim_is_told_that_and_of_no_right_before() {
+    let mut world = World::shared();
+    let (first, second) = two_keys_of_anna(&mut world);
+    let target = named("first");
+    world
+        .command(Command::Kick(verbs::Kick { target }))
+        .unwrap();
+    for seat in [first, second] {
+        assert!(world.seats[seat].ended().is_some());
+        assert_eq!(world.seats[seat].said(), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn who_is_refused_for_good_by_a_claim_is_told_that_and_of_no_right_before() {
+    let mut world = invited();
+    let (first, second) = two_keys_of_anna(&mut world);
+    world.viewer(first, ViewerInput::Leave);
+    let again = world.join_with(ViewerConfig {
+        name: "again".into(),
+        ..member_of(&world, 90, "anna", 20)
+    });
+    assert!(is_knocking(&world, again));
+    turn_away(&mut world, "again", true);
+    assert!(world.seats[second].ended().is_some());
+    assert_eq!(world.seats[second].said(), Vec::<&str>::new());
+}
+
 #[test]
 fn the_mode_changes_at_once_and_survives_a_restart() {
     let mut world = World::shared();

@@ -719,6 +719,20 @@ fn a_kind_that_is_not_known_is_listed_and_skipped() {
             bytes: out.freeze(),
         },
     );
+    // What it says comes later, in pieces.
+    for number in [1, 2] {
+        let mut out = BytesMut::new();
+        pillion_proto::TrackMsg::Snapshot(pillion_proto::SnapshotMsg {
+            number,
+            echoed: 0,
+            payload: Bytes::from_static(b"of a newer version"),
+            chain: None,
+        })
+        .encode(&mut out);
+        let bytes = out.freeze();
+        world.viewer(anna, ViewerInput::Received { stream, bytes });
+    }
+    assert_eq!(world.seats[anna].ended(), None);
     assert_eq!(world.seats[anna].phase(), &Phase::Live);
     world.prints("\r\ngoes on");
     world.assert_same_screen(anna);

@@ -658,7 +658,7 @@ impl Viewer {
 
     fn on_stream_ended(&mut self, stream: Stream) {
         match stream {
-            Stream::Track { id } => self.receivers.stream_ended(id),
+            Stream::Track { id } => self.receivers.let_go(id),
             Stream::History { id } => self.asking.stream_ended(id, self.now.mono_us),
             Stream::Control | Stream::Input { .. } => {}
         }

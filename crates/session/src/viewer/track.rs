@@ -1,6 +1,6 @@
 //! From the tracks' streams to what is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{CheckpointFault, FrameChain, PublicKey, SignedCheckpoint, StateDigest};
 use pillion_proto::{
@@ -16,6 +16,10 @@ use super::{Phase, View, Viewer};
 /// replaces it, and one more on its way.
 const MORE_STREAMS: usize = 3;
 
+/// Streams remembered of which nothing is wanted any more, so that what still comes of them is not taken for
+/// the beginning of new ones.
+const MAX_LET_GO: usize = 64;
+
 /// A snapshot is asked for at most so often, in microseconds.
 const ASK_EVERY_US: u64 = 500_000;
 
@@ -24,6 +28,29 @@ struct TrackStream {
     framer: Framer,
     /// Which track and epoch it says it is; `None` before it said so.
     opened: Option<(TrackId, u32)>,
+}
+
+/// Streams of which nothing is wanted any more.
+#[derive(Default)]
+struct LetGo {
+    /// All below.
+    below: u32,
+    newest: BTreeSet<u32>,
+}
+
+impl LetGo {
+    fn contains(&self, id: u32) -> bool {
+        id < self.below || self.newest.contains(&id)
+    }
+
+    fn insert(&mut self, id: u32) {
+        self.newest.insert(id);
+        while self.newest.len() > MAX_LET_GO
+            && let Some(oldest) = self.newest.pop_first()
+        {
+            self.below = oldest.saturating_add(1);
+        }
+    }
 }
 
 /// What is received of a track.
@@ -212,6 +239,7 @@ pub(super) struct Receivers {
     tracks: BTreeMap<TrackId, TrackReceiver>,
     /// By the driver's count.
     streams: BTreeMap<u32, TrackStream>,
+    let_go: LetGo,
     /// What the person chose to look at; empty to look at what the host looks at.
     chosen: Vec<TrackId>,
     /// The same as the host was told on this connection.
@@ -229,6 +257,7 @@ impl Receivers {
         Receivers {
             tracks: BTreeMap::new(),
             streams: BTreeMap::new(),
+            let_go: LetGo::default(),
             chosen: Vec::new(),
             told: Vec::new(),
             host_shows: None,
@@ -269,6 +298,7 @@ impl Receivers {
     /// The connection is gone; what is shown stays as it was.
     pub(super) fn disconnected(&mut self) {
         self.streams.clear();
+        self.let_go = LetGo::default();
         self.host_shows = None;
         self.run = None;
         for track in self.tracks.values_mut() {
@@ -276,8 +306,10 @@ impl Receivers {
         }
     }
 
-    pub(super) fn stream_ended(&mut self, id: u32) {
+    /// Nothing more of a stream is wanted, or comes.
+    pub(super) fn let_go(&mut self, id: u32) {
         self.streams.remove(&id);
+        self.let_go.insert(id);
     }
 
     /// When a snapshot is asked for (again).
@@ -299,15 +331,19 @@ impl Receivers {
         self.tracks.get(&track)?.screen()
     }
 
-    /// The stream with the driver's number `id`, made when it is new. Older ones make room.
+    /// The stream with the driver's number `id`, made when it is new. Older ones make room. `None` for one of
+    /// which nothing is wanted any more.
     fn stream(&mut self, id: u32) -> Option<&mut TrackStream> {
+        if self.let_go.contains(id) {
+            return None;
+        }
         if !self.streams.contains_key(&id) {
             if self.streams.len() >= MORE_STREAMS + 2 * self.chosen.len() {
                 let oldest = *self.streams.keys().next()?;
                 if id < oldest {
                     return None;
                 }
-                self.streams.remove(&oldest);
+                self.let_go(oldest);
             }
             let framer = Framer::new(MAX_TRACK_MESSAGE);
             let opened = None;
@@ -347,11 +383,16 @@ impl Receivers {
         if receiver.epoch.is_none_or(|newest| epoch > newest) {
             receiver.epoch = Some(epoch);
             receiver.in_step = false;
-            self.streams.retain(|_, stream| {
-                stream
-                    .opened
-                    .is_none_or(|(other, old)| other != track || old >= epoch)
-            });
+            let is_older = |stream: &TrackStream| {
+                let opened = stream.opened;
+                opened.is_some_and(|(other, old)| other == track && old < epoch)
+            };
+            let streams = self.streams.iter();
+            let older = streams.filter(|(_, stream)| is_older(stream));
+            let older: Vec<u32> = older.map(|(id, _)| *id).collect();
+            for id in older {
+                self.let_go(id);
+            }
         }
         true
     }
@@ -515,7 +556,7 @@ impl Viewer {
                 (TrackMsg::Open { track, epoch, kind }, None) => {
                     // One that is looked at no longer, or of a kind this version knows nothing of.
                     if !self.receivers.opened(id, track, epoch, kind) {
-                        self.receivers.stream_ended(id);
+                        self.receivers.let_go(id);
                     }
                 }
                 (TrackMsg::Unknown(_), _) => {}

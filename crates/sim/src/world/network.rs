@@ -80,6 +80,8 @@ impl Conn {
 pub(super) struct ConnWatch {
     pub(super) from_viewer: Framer,
     pub(super) from_host: Framer,
+    /// The same as it comes to the viewer.
+    pub(super) at_viewer: Framer,
     pub(super) hello: Option<Hello>,
     pub(super) welcomed: Option<ParticipantId>,
     pub(super) shown_early: bool,
@@ -225,6 +227,7 @@ impl World {
             watch: ConnWatch {
                 from_viewer: Framer::new(usize::MAX),
                 from_host: Framer::new(usize::MAX),
+                at_viewer: Framer::new(usize::MAX),
                 hello: None,
                 welcomed: None,
                 shown_early: false,
@@ -519,6 +522,9 @@ impl World {
             }
             other => other,
         };
+        if let (Stream::Control, Heard::Bytes(bytes)) = (stream, &heard) {
+            self.before_viewer(id, bytes);
+        }
         let input = match heard {
             Heard::Bytes(bytes) => ViewerInput::Received { stream, bytes },
             Heard::Ended => ViewerInput::StreamEnded { stream },

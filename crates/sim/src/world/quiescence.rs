@@ -107,6 +107,13 @@ impl World {
                 return Err(format!("viewer {index} is still {:?}", view.phase));
             }
             let looked_at = view.track.0;
+            let chosen = seat.chosen.first().copied();
+            if view.chosen != chosen || view.follows != chosen.is_none() {
+                return Err(format!(
+                    "viewer {index} believes that {:?} was chosen, and it was {chosen:?}",
+                    view.chosen
+                ));
+            }
             let (wanted, Some(side)) = (self.wanted(index), &self.host) else {
                 continue;
             };

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use pillion_proto::{Entry, LogState, Right, Subscribe, Text, TrackId, TrackKind, TrackState};
+use pillion_proto::{
+    Entry, FromHost, LogState, Right, Subscribe, Text, TrackId, TrackKind, TrackState,
+};
 use pillion_screen::{Decoder, HistoryChunk, Line, LineId, Screen, Size, Terminal};
 use pillion_session::{Actor, ConnId, HostInput, HostOutput, LogEntry, Stream, ViewerInput, verbs};
 
@@ -278,22 +280,42 @@ impl World {
             tracks.push(TrackId(self.dice.below(60) as u32));
         }
         let Some(seat) = self.some_seat() else { return };
-        self.seats[seat].chosen.clone_from(&tracks);
+        let chosen = &mut self.seats[seat].chosen;
+        chosen.clear();
+        for track in &tracks {
+            if !chosen.contains(track) {
+                chosen.push(*track);
+            }
+        }
         self.seats[seat].fair_since_us = Some(self.now_us).filter(|_| self.seats[seat].is_fair());
         self.tell_viewer(seat, ViewerInput::Look(tracks));
     }
 
-    /// What a viewer is to show, as far as it is there.
+    /// What a viewer is to show: what it chose, and else what the host looks at.
     pub(super) fn wanted(&self, seat: usize) -> Option<TrackId> {
-        let side = self.host.as_ref()?;
-        let view = self.seats[seat].viewer.view();
-        match view.follows {
-            true => Some(side.shown),
-            false => self.seats[seat]
-                .chosen
-                .iter()
-                .find(|id| view.tracks.iter().any(|info| info.id == **id))
-                .copied(),
+        let chosen = self.seats[seat].chosen.first().copied();
+        chosen.or(self.host.as_ref().map(|side| side.shown))
+    }
+
+    /// Reads along what a viewer is told: what it chose and is not there it looks at no longer.
+    pub(super) fn before_viewer(&mut self, conn: u64, bytes: &[u8]) {
+        let Some(conn) = self.conns.get_mut(&conn) else {
+            return;
+        };
+        let (watch, seat) = (&mut conn.watch, &mut self.seats[conn.seat]);
+        watch.at_viewer.push(bytes);
+        while let Ok(Some((tag, payload))) = watch.at_viewer.next_message() {
+            match FromHost::decode(tag, &payload) {
+                Ok(FromHost::Welcome(welcome)) => {
+                    let is_there = |id: &TrackId| welcome.tracks.iter().any(|info| info.id == *id);
+                    seat.chosen.retain(is_there);
+                }
+                Ok(FromHost::Tracks(change)) => {
+                    seat.chosen.retain(|id| !change.gone.contains(id));
+                }
+                Ok(FromHost::Refused(_) | FromHost::Ended(_)) => seat.may_end = true,
+                _ => {}
+            }
         }
     }
 

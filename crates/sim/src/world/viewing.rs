@@ -49,8 +49,10 @@ pub(super) struct Seat {
     pub(super) typed: Vec<Typed>,
     /// Newest thing of it that reached each program of this life.
     pub(super) newest_written: BTreeMap<TrackId, usize>,
-    /// What it was told to look at; nothing to follow the host.
+    /// What it was told to look at, as far as it was not told that it is gone; nothing to follow the host.
     pub(super) chosen: Vec<TrackId>,
+    /// It was told to leave, that it is refused, or that the session is over.
+    pub(super) may_end: bool,
     /// Inputs as they left, by number: the first and last thing typed in each.
     pub(super) inputs: BTreeMap<u64, (usize, usize)>,
     pub(super) input_framers: BTreeMap<u32, Framer>,
@@ -124,6 +126,7 @@ impl World {
             typed: Vec::new(),
             newest_written: BTreeMap::new(),
             chosen: Vec::new(),
+            may_end: false,
             inputs: BTreeMap::new(),
             input_framers: BTreeMap::new(),
             history: VecDeque::new(),
@@ -143,6 +146,7 @@ impl World {
 
     fn give_viewer(&mut self, index: usize, input: ViewerInput) {
         let seat = &mut self.seats[index];
+        seat.may_end |= matches!(input, ViewerInput::Leave);
         let unix_ms = (EPOCH_MS + self.now_us / 1000).saturating_add_signed(seat.skew_ms);
         let now = Now {
             mono_us: self.now_us + seat.mono_offset_us,
@@ -210,6 +214,10 @@ impl World {
             }
             ViewerOutput::Close => self.viewer_closes(index, true),
             ViewerOutput::Event(ViewerEvent::Ended { text, regular }) => {
+                let may_end = self.seats[index].may_end;
+                self.require(may_end, || {
+                    format!("viewer {index} ends and nobody said so: {text}")
+                });
                 self.seats[index].ended = Some((text, regular));
             }
             ViewerOutput::Event(ViewerEvent::History(lines)) => self.check_history(index, lines),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pillion_proto::Right;
 use pillion_screen::{Attrs, Cell, Color, Row, Screen, Style};
 use pillion_session::{Now, View};
 
@@ -73,12 +74,8 @@ impl ViewerUi {
                 self.compose_status(now, view);
             }
         }
-        let screen = view.screen.as_ref().filter(|_| self.is_live())?;
-        let cursor = &screen.cursor;
-        let (x, y) = self
-            .layout
-            .shown(cursor.x, cursor.y)
-            .filter(|_| cursor.visible)?;
+        let (x, y) = self.caret(view)?;
+        let cursor = &view.screen.as_ref()?.cursor;
         Some(Caret {
             x,
             y,
@@ -125,7 +122,7 @@ impl ViewerUi {
                     return;
                 };
                 match shown {
-                    Shown::History(from) => copy(from, 0, row),
+                    Shown::History(from) => copy(from, layout.left, row),
                     Shown::Screen(from) => copy(from, layout.left, row),
                     Shown::Fetching => {
                         put_text(&mut row.cells, 0, usize::from(cols), "fetching…", DIM);
@@ -152,20 +149,47 @@ impl ViewerUi {
         let boxed = self.overlay.lines(view, self.config.prefix, room);
         draw_box(&boxed, area);
         if rows < self.canvas.size().rows() {
-            self.compose_message();
+            let cursor = self.caret(view).map(|(_, y)| usize::from(y));
+            self.compose_message(cursor);
         }
     }
 
-    /// A sentence over the rows above the status line.
-    fn compose_message(&mut self) {
+    /// Where the cursor of the host's screen is shown.
+    fn caret(&self, view: &View) -> Option<(u16, u16)> {
+        let screen = view.screen.as_ref().filter(|_| self.is_live())?;
+        let place = self.layout.shown(screen.cursor.x, screen.cursor.y);
+        place.filter(|_| screen.cursor.visible)
+    }
+
+    /// A sentence over the rows above the status line; where the cursor's row is among those, over the first
+    /// rows. It never covers the cursor's row: on a terminal of two rows the status line has it.
+    fn compose_message(&mut self, cursor: Option<usize>) {
         let cols = usize::from(self.canvas.size().cols());
         let Some(message) = &self.message else { return };
         let Some((_, area)) = self.canvas.next.split_last_mut() else {
             return;
         };
-        let most = MESSAGE_ROWS.min(area.len());
-        let lines = text::fold(&message.text, cols.saturating_sub(2).max(1), most);
-        let first = area.len() - lines.len();
+        let all = text::fold(
+            &message.text,
+            cols.saturating_sub(2).max(1),
+            MESSAGE_ROWS.min(area.len()),
+        );
+        let (above, below) = match cursor {
+            Some(y) => (y, area.len().saturating_sub(y + 1)),
+            None => (0, area.len()),
+        };
+        let room = match below >= all.len().min(above) {
+            true => below,
+            false => above,
+        };
+        let lines = match room < all.len() {
+            true => text::fold(&message.text, cols.saturating_sub(2).max(1), room),
+            false => all,
+        };
+        let first = match room == below {
+            true => area.len() - lines.len(),
+            false => 0,
+        };
         for (row, line) in area.iter_mut().skip(first).zip(&lines) {
             row.cells.fill(blank(BAR));
             put_text(&mut row.cells, usize::from(cols > 2), cols, line, BAR_BOLD);
@@ -182,14 +206,25 @@ impl ViewerUi {
         let prefix = self.config.prefix;
         let mut pieces = Vec::new();
         let mut push = |rank, bold, text| pieces.push(Piece { rank, text, bold });
+        if let Some(message) = self.message.as_ref().filter(|_| last == 1) {
+            push(20, true, message.text.clone());
+        }
         if self.prefixed {
-            push(10, true, format!("{prefix} …"));
-            let mut keys = "e ask to type  w who  [ look back  q leave  ? keys";
-            if terminals::are_several(view) {
-                push(8, false, "0-9 t f terminals  ? keys".to_owned());
-                keys = "e ask to type  w who  [ look back  q leave";
+            push(19, true, format!("{prefix} …"));
+            let is_told = view.right.has(Right::Type) || self.config.read_only;
+            push(14, false, "? keys".to_owned());
+            push(13, false, "q leave".to_owned());
+            if !is_told {
+                push(12, false, "e ask to type".to_owned());
             }
-            push(7, false, keys.to_owned());
+            if terminals::are_several(view) {
+                push(11, false, "0-9 t f terminals".to_owned());
+            }
+            if self.layout.is_narrower() {
+                push(11, false, "← → pan".to_owned());
+            }
+            push(7, false, "[ look back".to_owned());
+            push(7, false, "w who".to_owned());
         } else if let Some(back) = &self.scrollback {
             let keys = "wheel, PgUp, PgDn, Home; Esc is live again";
             push(10, true, format!("looking back: {}", back.position()));
@@ -205,7 +240,11 @@ impl ViewerUi {
         };
         if self.layout.is_part() && view.screen.is_some() {
             let (Layout { cols, rows, .. }, (of_cols, of_rows)) = (self.layout, self.layout.host());
-            push(6, format!("{cols}×{rows} of {of_cols}×{of_rows}"));
+            let pans = match self.layout.is_narrower() {
+                true => ", ← → pan",
+                false => "",
+            };
+            push(6, format!("{cols}×{rows} of {of_cols}×{of_rows}{pans}"));
         }
         if !self.prefixed && self.scrollback.is_none() {
             push(6, format!("{prefix} ? keys"));

@@ -16,6 +16,8 @@ pub(crate) struct Layout {
     pub(crate) rows: u16,
     /// The host's columns and rows.
     host: (u16, u16),
+    /// The person chose the columns; the cursor isn't followed.
+    by_hand: bool,
 }
 
 impl Layout {
@@ -25,18 +27,40 @@ impl Layout {
         (terminal.cols(), if rows > 1 { rows - 1 } else { rows })
     }
 
-    /// Shows what is shown now of `host`, moved as little as makes the cursor visible.
+    /// Shows what is shown now of `host`, moved as little as makes the cursor visible; or, while the person
+    /// has moved it by hand ([`Layout::pan`]), as little as keeps it on the host's screen.
     pub(crate) fn follow(&mut self, terminal: Size, host: Size, cursor: &Cursor) {
         let (cols, rows) = Layout::area(terminal);
         self.host = (host.cols(), host.rows());
         self.cols = cols.min(host.cols());
         self.rows = rows.min(host.rows());
-        let (x, y) = match cursor.visible {
+        let (x, y) = match cursor.visible && !self.by_hand {
             true => (cursor.x, cursor.y),
             false => (self.left, self.top),
         };
         self.left = window(self.left, self.cols, host.cols(), x);
         self.top = window(self.top, self.rows, host.rows(), y);
+    }
+
+    /// Moves the part that is shown by half of itself to the left or right, and keeps it there.
+    pub(crate) fn pan(&mut self, to_the_right: bool) {
+        let half = (self.cols / 2).max(1);
+        let furthest = self.host.0.saturating_sub(self.cols);
+        self.by_hand = true;
+        self.left = match to_the_right {
+            true => self.left.saturating_add(half).min(furthest),
+            false => self.left.saturating_sub(half),
+        };
+    }
+
+    /// Follows the cursor again.
+    pub(crate) fn release(&mut self) {
+        self.by_hand = false;
+    }
+
+    /// Whether columns of the host's screen aren't shown.
+    pub(crate) fn is_narrower(&self) -> bool {
+        self.cols < self.host.0
     }
 
     /// Whether a part of the host's screen isn't shown.

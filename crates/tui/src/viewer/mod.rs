@@ -45,6 +45,9 @@ const MESSAGE_US: u64 = 6_000_000;
 /// The host's bell rings here at most this often, in microseconds.
 const BELL_US: u64 = 1_000_000;
 
+/// Ctrl-C, as a terminal in raw mode sends it.
+const CTRL_C: u8 = 0x03;
+
 /// Longest sentence shown, in characters.
 const MESSAGE_CHARS: usize = 512;
 
@@ -492,6 +495,7 @@ impl ViewerUi {
         if std::mem::take(&mut self.prefixed) {
             match key.code {
                 KeyCode::Char(ch) => self.command(now, view, ch, turn),
+                KeyCode::Left | KeyCode::Right => self.layout.pan(key.code == KeyCode::Right),
                 KeyCode::PageUp | KeyCode::Up => self.look_back(view, key),
                 _ => {}
             }
@@ -582,7 +586,11 @@ impl ViewerUi {
     /// Gives `bytes` to the host's program, or tells who may not how to ask.
     fn type_or_hint(&mut self, now: Now, view: &View, bytes: &[u8], turn: &mut Turn) {
         self.scrollback = None;
+        if view.screen.is_none() && !self.may_type(view) {
+            return self.leave_or_wait(now, view, bytes, turn);
+        }
         if self.may_type(view) {
+            self.layout.release();
             self.ours = None;
             turn.typed.extend_from_slice(bytes);
             return;
@@ -603,6 +611,19 @@ impl ViewerUi {
             ),
         };
         self.say(now, &hint);
+    }
+
+    /// A key while nothing of the session is shown yet: Ctrl-C leaves, as it ends any command that waits.
+    fn leave_or_wait(&mut self, now: Now, view: &View, bytes: &[u8], turn: &mut Turn) {
+        if bytes.contains(&CTRL_C) {
+            turn.act(Action::Leave);
+            return;
+        }
+        let what = match view.phase {
+            Phase::Knocking { .. } => "You are not in yet: the host is being asked.",
+            _ => "You are not connected yet.",
+        };
+        self.say(now, &format!("{what} Ctrl-C leaves."));
     }
 
     /// Whether a key starts looking back: Shift with page up, or page up alone for who can't type.
@@ -639,6 +660,7 @@ impl ViewerUi {
             KeyCode::Down => moved = back.down(1),
             KeyCode::PageDown => moved = back.down(page),
             KeyCode::End | KeyCode::Esc => moved = Moved::Live,
+            KeyCode::Left | KeyCode::Right => self.layout.pan(key.code == KeyCode::Right),
             _ => return false,
         }
         if moved == Moved::Live {

@@ -103,6 +103,7 @@ fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
         ("f", "follow the host again"),
         ("c", "open a terminal"),
         ("[", "look back (or wheel, Shift-PgUp)"),
+        ("← →", "more of a wider screen"),
         ("q", "leave"),
         ("?", "this"),
     ] {

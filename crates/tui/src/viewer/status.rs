@@ -31,7 +31,7 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
     if let Phase::Knocking { until_us, .. } = &view.phase {
         // The sentence about it is long. What the host compares must be seen whatever the width.
         all.push(Piece {
-            rank: 10,
+            rank: 18,
             text: format!("you are {}", view.identity.fingerprint()),
             bold: true,
         });

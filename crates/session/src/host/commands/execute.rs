@@ -233,13 +233,14 @@ impl Host {
         };
         let ended = self.bar_all(key, &claims);
         self.log_by(by, &event);
-        self.refresh_standings(ChangeReason::Revoked);
         let fault = PeerError::new(RefusedCode::BARRED, Refusal::Barred.to_string());
         for conn in self.cx.conns.of_person(id) {
             self.refuse(conn, &fault);
         }
         // Somebody else may have come by the same claim.
         self.put_out_banned();
+        // Only then: who is kept out is not told what right would be left.
+        self.refresh_standings(ChangeReason::Revoked);
         self.reconsider_knocks();
         Ok(ended)
     }

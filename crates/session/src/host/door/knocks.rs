@@ -402,9 +402,6 @@ impl Host {
                 self.rights.end_links(&mut self.records, &key, now)
             }
         };
-        if ended.links > 0 {
-            self.refresh_standings(ChangeReason::Revoked);
-        }
         let host = self.display_name(by);
         let fault = match for_good {
             true => PeerError::new(
@@ -421,6 +418,10 @@ impl Host {
             // Others may have proved to be the same.
             self.put_out_banned();
             self.reconsider_knocks();
+        }
+        // Only then: who is kept out is not told what right would be left.
+        if ended.links > 0 {
+            self.refresh_standings(ChangeReason::Revoked);
         }
         Ok(TurnedAway::Knock {
             person,

@@ -1,0 +1,32 @@
+//! An agent's conversation: what is logged of it, what is hidden in it, and what is shown.
+//!
+//! ```text
+//! a line from or to the agent ──Masker──▶ Entry, numbered in a log ──Conversation::apply──▶ items, threads
+//! ```
+//!
+//! The log holds every message as it came. What is shown is folded from it, so that a version which knows more
+//! shows more of an old log, and a message which nobody knows is counted and not lost. The fold is incremental and
+//! bounded: an entry costs what it weighs, and what no longer fits is in the log only. Somebody who comes late gets
+//! the fold of now ([`Conversation::snapshot`]) and goes on with the entries that follow.
+//!
+//! Everything here is pure: no processes, no clocks, no files.
+
+mod bounded;
+pub mod entry;
+mod fold;
+pub mod json;
+pub mod limits;
+pub mod mask;
+mod maybe;
+pub mod message;
+pub mod model;
+mod snapshot;
+
+pub use bounded::{BoundedText, OutputTail};
+pub use entry::{Author, Entry, EntryError, Environment, Exit, Logged, Note};
+pub use fold::Conversation;
+pub use json::{Json, JsonError};
+pub use mask::Masker;
+pub use message::{Message, MessageError, MessageId, MessageKind};
+pub use model::*;
+pub use snapshot::SnapshotError;
