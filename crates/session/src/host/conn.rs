@@ -14,8 +14,10 @@ use crate::{
     host::{
         Host,
         api::{HostNotice, HostOutput},
+        context::Context,
         door::{admission::AdmittedBy, early_data::ProofsUsed, knocks::PendingAdmittance},
         fault::PeerError,
+        people::People,
         rate::Bucket,
         timers::Timer,
         tracks::{history::Requests, input::InputReader},
@@ -270,7 +272,7 @@ impl Host {
         state.said_at_us = now;
         if let Some(member) = state.member() {
             let id = member.id;
-            self.roster.set_silent(id, false);
+            self.people.roster_mut().set_silent(id, false);
             self.watch_silence();
         }
         let outcome = match stream {
@@ -331,8 +333,8 @@ impl Host {
                 return Err(PeerError::protocol("a resumption after the hello"));
             }
             FromViewer::Ack(ack) => self.tracks.on_ack(&mut self.cx, conn, &ack)?,
-            FromViewer::RequestEdit => self.on_request(conn, id),
-            FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
+            FromViewer::RequestEdit => self.people.on_request(&mut self.cx, conn, id),
+            FromViewer::Redeem(proof) => self.people.on_redeem(&mut self.cx, conn, &proof),
             FromViewer::Ping(Ping { nonce }) => self.cx.send(conn, &FromHost::Pong(Ping { nonce })),
             FromViewer::Leave => self.close(conn, 0, "left"),
             FromViewer::Command(request) => self.on_remote_command(conn, request)?,
@@ -360,27 +362,6 @@ impl Host {
     fn watch_silence(&mut self) {
         let at = self.cx.now.mono_us.saturating_add(SILENT_AFTER_US);
         self.cx.timers.set_if_unset(Timer::Silence, at);
-    }
-
-    /// Notes of whom nothing is heard: who has no connection on which something is.
-    pub(in crate::host) fn note_silence(&mut self) {
-        let now = self.cx.now.mono_us;
-        let mut heard: BTreeMap<ParticipantId, bool> = BTreeMap::new();
-        let mut next = u64::MAX;
-        for (_, conn) in self.cx.conns.iter() {
-            let Some(member) = conn.member() else {
-                continue;
-            };
-            let at = conn.silent_at_us();
-            *heard.entry(member.id).or_default() |= now < at;
-            if now < at {
-                next = next.min(at);
-            }
-        }
-        for (id, heard) in heard {
-            self.roster.set_silent(id, !heard);
-        }
-        self.cx.timers.set(Timer::Silence, next);
     }
 
     /// Tells a peer why, and closes.
@@ -418,19 +399,22 @@ impl Host {
             return;
         };
         if let Some(kept) = &state.knock {
-            self.knock_left(conn, kept.id);
+            self.door.knock_left(&mut self.cx, conn, kept.id);
         }
         let Some(member) = state.member else { return };
         self.tracks.left(conn, &member.looks_at);
-        if self.roster.leave(member.id) {
+        if self.people.roster_mut().leave(member.id) {
             self.tracks.forget(&member.join.0);
-            self.end_span(&member.join.0);
-            self.end_request(member.id);
+            self.commands.end_span(&mut self.cx, &member.join.0);
+            self.people.end_request(&mut self.cx, member.id);
             let key = member.identity.key();
-            if !self.logs_visit(&key, member.id, false) {
+            if !self
+                .door
+                .logs_visit(&mut self.cx, &self.people, &key, member.id, false)
+            {
                 return;
             }
-            let name = self.name_of(member.id);
+            let name = self.people.name_of(member.id);
             self.cx.log_event(&AuditEvent::Left {
                 person: AuditPerson {
                     id: member.id,
@@ -443,5 +427,28 @@ impl Host {
                 name,
             });
         }
+    }
+}
+
+impl People {
+    /// Notes of whom nothing is heard: who has no connection on which something is.
+    pub(in crate::host) fn note_silence(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
+        let mut heard: BTreeMap<ParticipantId, bool> = BTreeMap::new();
+        let mut next = u64::MAX;
+        for (_, conn) in cx.conns.iter() {
+            let Some(member) = conn.member() else {
+                continue;
+            };
+            let at = conn.silent_at_us();
+            *heard.entry(member.id).or_default() |= now < at;
+            if now < at {
+                next = next.min(at);
+            }
+        }
+        for (id, heard) in heard {
+            self.roster_mut().set_silent(id, !heard);
+        }
+        cx.timers.set(Timer::Silence, next);
     }
 }

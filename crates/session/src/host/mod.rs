@@ -1,10 +1,13 @@
 //! The host: one program's output in, frames out; intents in, authorised input out.
 //!
-//! [`Host`] is one value without IO. Each folder is one of its concerns, each file one part of it: `door`
-//! who comes in, `people` who is here and who may do what, `tracks` what the program shows and takes, and
-//! `commands` what is asked for, what needs a yes, and what the log says of it. Below them stand `api` what
-//! goes in and comes out, `conn` who is connected, `fault` why a connection is ended, `principal` on whose
-//! authority something is done, and `rate` how often.
+//! [`Host`] is one value without IO, made of four machines, each of which owns its state: [`Door`] who may come in,
+//! [`People`] who is here and what each may do, [`Tracks`] what the programs show and take, and [`Commands`] what
+//! waits for a yes and what the log says of who did it. `Host` routes: it decides nothing that one of them can decide
+//! alone. Every method of a machine is given the [`Context`], which is the clock, the [`Timers`], the connections and
+//! what the session is, and puts into it what is to be done.
+//!
+//! Below them stand `api` what goes in and comes out, `conn` who is connected, `fault` why a connection is ended,
+//! `principal` on whose authority something is done, and `rate` how often.
 
 mod api;
 pub mod commands;
@@ -22,8 +25,8 @@ use std::collections::VecDeque;
 
 use iroh_base::EndpointAddr;
 use pillion_caps::{PeerEndpoint, SecretKey};
-use pillion_people::{Name, Trust};
-use pillion_proto::{AccessMode, FromHost, limits::MAX_NAME};
+use pillion_people::Name;
+use pillion_proto::{FromHost, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
@@ -33,9 +36,13 @@ use crate::{
 };
 
 use self::{
+    commands::Commands,
     conn::Conns,
     context::{Context, Keys, Names},
+    door::{Door, sharing::Sharing},
+    people::{People, records::Recorder, rights::Grants, roster::Roster},
     timers::{Timer, Timers},
+    tracks::{Tracks, track::Track},
 };
 
 pub use api::*;
@@ -50,25 +57,10 @@ const LOOK_AT_CLOCK_US: u64 = 30_000_000;
 /// One hosted session.
 pub struct Host {
     cx: Context,
-    certificate: door::certificate::Certificate,
-    /// Requests to sign so far: the number of the newest.
-    sign_requests: u64,
-    sharing: commands::sharing::Sharing,
-    rights: people::rights::Grants,
-    records: people::records::Recorder,
-    roster: people::roster::Roster,
-    known: door::early_data::ReturningEndpoints,
-    comings: door::comings::Comings,
-    visits: door::visits::Visits,
-    tracks: tracks::Tracks,
-    confirms: commands::confirm::Confirms,
-    /// Who may come in unless the ledger says otherwise.
-    allow: AccessMode,
-    trust: Trust,
-    knocks: door::knocks::Knocks,
-    codes: door::codes::Codes,
-    lists: door::key_lists::KeyLists,
-    attribution: commands::audit::Attribution,
+    door: Door,
+    people: People,
+    tracks: Tracks,
+    commands: Commands,
 }
 
 impl Host {
@@ -76,13 +68,13 @@ impl Host {
     /// sign that the session is its own.
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
-        let rights = people::rights::Grants::new(session, config.read_only, config.ledger);
+        let rights = Grants::new(session, config.read_only, config.ledger);
         let remote_input = rights.was_edited();
         let host_name = Name::in_text(&config.host_name);
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
             .expect("a key made from a secret is one that iroh takes");
-        let main = tracks::track::Track::terminal(
+        let main = Track::terminal(
             tracks::MAIN,
             "",
             &config.program,
@@ -93,8 +85,9 @@ impl Host {
         .chained(&session, config.run);
         let begins = main.beginning(now.unix_ms);
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
+        let sharing = Sharing::new(EndpointAddr::new(endpoint), link, config.relay_token);
+        let roster = Roster::new(&host_name, &config.identity);
         let mut host = Host {
-            roster: people::roster::Roster::new(&host_name, &config.identity),
             cx: Context {
                 now,
                 timers: Timers::new(),
@@ -120,28 +113,18 @@ impl Host {
                 rng: ChaCha20Rng::from_seed(config.seed),
                 out: VecDeque::new(),
             },
-            certificate: door::certificate::Certificate::Missing,
-            sign_requests: 0,
-            sharing: commands::sharing::Sharing::new(
-                EndpointAddr::new(endpoint),
-                link,
-                config.relay_token,
+            door: Door::new(
+                sharing,
+                config.allow,
+                config.knock_wait_ms,
+                config.lists,
+                now.mono_us,
             ),
-            rights,
-            records: people::records::Recorder::new(config.records),
-            known: door::early_data::ReturningEndpoints::new(),
-            comings: door::comings::Comings::new(now.mono_us),
-            visits: door::visits::Visits::new(now.mono_us),
-            tracks: tracks::Tracks::new(main, config.size, now.mono_us),
-            confirms: commands::confirm::Confirms::new(remote_input),
-            allow: config.allow,
-            trust: Trust::default(),
-            knocks: door::knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
-            codes: door::codes::Codes::default(),
-            lists: door::key_lists::KeyLists::new(config.lists),
-            attribution: commands::audit::Attribution::new(now.mono_us),
+            people: People::new(rights, Recorder::new(config.records), roster),
+            tracks: Tracks::new(main, config.size, now.mono_us),
+            commands: Commands::new(remote_input, now.mono_us),
         };
-        host.request_certificate();
+        host.door.request_certificate(&mut host.cx);
         host.cx.push(begins);
         host
     }
@@ -168,7 +151,7 @@ impl Host {
             }
             HostInput::Exited { track, state } => self.on_exited(track, state),
             HostInput::Resized { track, size } => self.tracks.on_resized(&mut self.cx, track, size),
-            HostInput::Tty(news) => self.on_tty(news),
+            HostInput::Tty(news) => self.commands.on_tty(&mut self.cx, news),
             HostInput::EarlyConnected { conn, peer, from } => {
                 self.on_connected(conn, PeerEndpoint::Proved(peer), from, None);
             }
@@ -197,13 +180,15 @@ impl Host {
                 command,
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
-            HostInput::Withdrawn { request } => self.on_withdrawn(request),
+            HostInput::Withdrawn { request } => self.commands.on_withdrawn(&mut self.cx, request),
             HostInput::History(packed) => self.tracks.on_history(&mut self.cx, packed),
             HostInput::Delivered { conn, stream } => {
                 self.tracks.on_delivered(&mut self.cx, conn, stream)
             }
             HostInput::Trust(trust) => self.on_trust(*trust),
-            HostInput::CodeUsed { number, guest } => self.on_code_used(number, guest),
+            HostInput::CodeUsed { number, guest } => {
+                self.door.on_code_used(&mut self.cx, number, guest)
+            }
             HostInput::Removals(removals) => self.on_removals(removals),
             HostInput::KeyLists(found) => self.on_lists(found),
             HostInput::Tick => {}
@@ -213,12 +198,12 @@ impl Host {
         self.tracks.tell_written_if_due(&mut self.cx, framed);
         self.tracks.catch_up(&mut self.cx);
         self.tracks.sign_due(&mut self.cx);
-        self.tell_roster();
+        self.people.tell_roster(&mut self.cx);
         self.tracks.tell_tracks(&mut self.cx);
         self.tracks.tell_activity(&mut self.cx);
-        self.tell_knocks();
+        self.door.tell_knocks(&mut self.cx, &self.people);
         self.tracks.step_history(&mut self.cx);
-        self.tell_shortfall();
+        self.people.tell_shortfall(&mut self.cx);
     }
 
     /// The next thing to do.
@@ -249,16 +234,18 @@ impl Host {
         match timer {
             Timer::Joiners => self.expire_joiners(),
             Timer::Knocks => self.expire_knocks(),
-            Timer::Codes => self.expire_codes(),
-            Timer::Rights => self.refresh_standings(people::standing::ChangeReason::Expired),
-            Timer::Confirms => self.expire_confirms(),
+            Timer::Codes => self.door.expire_codes(&mut self.cx),
+            Timer::Rights => self
+                .people
+                .refresh_standings(&mut self.cx, people::standing::ChangeReason::Expired),
+            Timer::Confirms => self.commands.expire_confirms(&mut self.cx),
             Timer::Tickets => self.answer_waiting(),
-            Timer::Spans => self.expire_spans(),
-            Timer::Visits => self.expire_visits(),
+            Timer::Spans => self.commands.expire_spans(&mut self.cx),
+            Timer::Visits => self.door.expire_visits(&mut self.cx, &self.people),
             Timer::Lanes => self.tracks.check_lanes(&mut self.cx),
-            Timer::Silence => self.note_silence(),
+            Timer::Silence => self.people.note_silence(&mut self.cx),
             Timer::Margins => self.tracks.log_margins_put_off(&mut self.cx),
-            Timer::Owed => self.write_owed(),
+            Timer::Owed => self.people.write_owed(&mut self.cx),
             // Looked at at the end of every input.
             Timer::Frames
             | Timer::Accepted
@@ -270,37 +257,38 @@ impl Host {
             | Timer::History => {}
         }
     }
+}
 
+impl Commands {
+    fn done(&mut self, cx: &mut Context, request: u64, result: Result<Done, CommandError>) {
+        self.say_changed(cx, request, &result);
+        self.log_command(cx, request, &result);
+        cx.push(HostOutput::Done { request, result });
+    }
+}
+
+impl People {
     /// Looks at the clock when the next grant ends, and now and then in between.
-    fn arm_expiry(&mut self) {
-        let Some(end) = self.rights.next_end() else {
-            return self.cx.timers.clear(Timer::Rights);
+    fn arm_expiry(&mut self, cx: &mut Context) {
+        let Some(end) = self.rights().next_end() else {
+            return cx.timers.clear(Timer::Rights);
         };
-        let left_us = end
-            .0
-            .saturating_sub(self.cx.now.unix_ms)
-            .saturating_mul(1000);
+        let left_us = end.0.saturating_sub(cx.now.unix_ms).saturating_mul(1000);
         let wait_us = left_us.min(LOOK_AT_CLOCK_US);
-        let at = self.cx.now.mono_us.saturating_add(wait_us);
-        self.cx.timers.set(Timer::Rights, at);
+        let at = cx.now.mono_us.saturating_add(wait_us);
+        cx.timers.set(Timer::Rights, at);
     }
 
-    fn tell_roster(&mut self) {
-        let Some(due) = self.roster.due_at_us(self.cx.now.mono_us) else {
+    fn tell_roster(&mut self, cx: &mut Context) {
+        let Some(due) = self.roster_mut().due_at_us(cx.now.mono_us) else {
             return;
         };
-        if self.cx.now.mono_us < due {
-            return self.cx.timers.set(Timer::Roster, due);
+        if cx.now.mono_us < due {
+            return cx.timers.set(Timer::Roster, due);
         }
-        self.cx.timers.clear(Timer::Roster);
-        let changes = self.roster.take_changes(self.cx.now.mono_us);
+        cx.timers.clear(Timer::Roster);
+        let changes = self.roster_mut().take_changes(cx.now.mono_us);
         let messages: Vec<FromHost> = changes.into_iter().map(FromHost::Roster).collect();
-        self.cx.broadcast(&messages);
-    }
-
-    fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
-        self.say_changed(request, &result);
-        self.log_command(request, &result);
-        self.cx.push(HostOutput::Done { request, result });
+        cx.broadcast(&messages);
     }
 }

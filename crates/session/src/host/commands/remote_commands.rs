@@ -46,7 +46,7 @@ impl Host {
         let now = UnixMillis(self.cx.now.unix_ms);
         let by = self.cx.conns.member(conn).and_then(|member| {
             let (id, key) = (member.id, member.identity.key());
-            let right = self.rights.manage(&key, now)?;
+            let right = self.people.rights().manage(&key, now)?;
             Some(Principal::CoHost { id, key, right })
         });
         let by = by.ok_or(CommandError::NotManager)?;
@@ -56,11 +56,11 @@ impl Host {
         if let Command::Unknown(..) = command {
             return Err(CommandError::NotKnownHere);
         }
-        let given = self.given(&by, &command);
-        self.act_on(&given);
+        let given = self.commands.given(&self.people, &by, &command);
+        self.commands.act_on(&mut self.cx, &given);
         let result = self.execute(&by, command);
-        self.rest();
-        self.log_given(given, &result);
+        self.commands.rest(&mut self.cx);
+        self.commands.log_given(&mut self.cx, given, &result);
         result
     }
 }

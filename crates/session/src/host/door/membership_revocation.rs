@@ -22,23 +22,24 @@ use crate::{
 impl Host {
     /// Teams took more back.
     pub(in crate::host) fn on_removals(&mut self, removals: Vec<Removals>) {
-        self.trust.removals = removals;
+        self.door.trust.removals = removals;
         self.apply_membership_revocation();
     }
 
     /// Lets go of every membership that was proved and does not hold any more, and of what it gave.
     pub(in crate::host) fn apply_membership_revocation(&mut self) {
-        let people = self.roster.people();
+        let people = self.people.roster().people();
         let hit = people.filter(|person| {
             let mut claims = person.claims.iter();
-            claims.any(|claim| claim.is_taken_back(&self.trust))
+            claims.any(|claim| claim.is_taken_back(&self.door.trust))
         });
         let hit: Vec<ParticipantId> = hit.map(|person| person.id).collect();
         for id in &hit {
             self.forget_memberships(*id);
         }
         if !hit.is_empty() {
-            self.refresh_standings(ChangeReason::MembershipRevoked);
+            self.people
+                .refresh_standings(&mut self.cx, ChangeReason::MembershipRevoked);
             self.put_out_taken_back();
         }
         self.forget_taken_back();
@@ -46,8 +47,8 @@ impl Host {
 
     /// Somebody is a member no more, and has what the list gives them without that.
     fn forget_memberships(&mut self, id: ParticipantId) {
-        let trust = &self.trust;
-        let Some(person) = self.roster.get_mut(id) else {
+        let trust = &self.door.trust;
+        let Some(person) = self.people.roster_mut().get_mut(id) else {
             return;
         };
         let before = person.proved();
@@ -71,10 +72,10 @@ impl Host {
             });
             self.cx.notice(HostNotice::MembershipEnded { name });
         }
-        let listed = self.rights.listed(&who);
-        self.rights.unlist(&mut self.records, &key, listed);
+        let listed = self.people.rights().listed(&who);
+        self.people.unlist(&key, listed);
         if let Some(identity) = self.cx.conns.identity_of(id).cloned() {
-            self.give_listed_right(&identity, &who);
+            self.people.give_listed_right(&mut self.cx, &identity, &who);
         }
     }
 
@@ -83,12 +84,12 @@ impl Host {
         let members = self.cx.conns.iter().filter_map(|(conn, state)| {
             let member = state.member()?;
             let mut claims = member.pass.claims.iter();
-            let hit = claims.any(|claim| claim.is_taken_back(&self.trust));
+            let hit = claims.any(|claim| claim.is_taken_back(&self.door.trust));
             hit.then_some(conn)
         });
         let members: Vec<ConnId> = members.collect();
         for conn in members {
-            let trust = &self.trust;
+            let trust = &self.door.trust;
             let Some(member) = self.cx.conns.get_mut(conn).and_then(Conn::member_mut) else {
                 continue;
             };
@@ -99,7 +100,11 @@ impl Host {
             }
             let (id, key, pass) = (member.id, member.join.0, member.pass.clone());
             let who = subjects_of(&key, &pass.claims);
-            match self.decide_admission(&who, self.still_shown(&key, &pass)) {
+            match self.door.decide_admission(
+                &self.people,
+                &who,
+                self.door.still_shown(&self.cx, &self.people, &key, &pass),
+            ) {
                 Admission::In(entry) => self.set_entry(conn, id, entry),
                 Admission::Knock | Admission::Nothing | Admission::NotAMember => {
                     let text = "your team took back the membership that let you into this session: ask \
@@ -120,7 +125,7 @@ impl Host {
         if let Some(member) = self.cx.conns.member_mut(conn) {
             member.entry = entry;
         }
-        if let Some(person) = self.roster.get_mut(id) {
+        if let Some(person) = self.people.roster_mut().get_mut(id) {
             person.entry = entry;
         }
     }

@@ -90,7 +90,7 @@ impl Host {
             .iter()
             .filter_map(|(conn, state)| {
                 let member = state.member()?;
-                let person = self.roster.get(member.id);
+                let person = self.people.roster().get(member.id);
                 Some(Held {
                     conn,
                     who: member.join.0,

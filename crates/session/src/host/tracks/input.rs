@@ -366,7 +366,8 @@ impl Host {
     fn standing_refusal(&self, conn: ConnId) -> Option<&'static str> {
         let member = self.cx.conns.member(conn)?;
         let has_edited = self
-            .roster
+            .people
+            .roster()
             .get(member.id)
             .is_some_and(|person| person.has_edited);
         match () {
@@ -382,7 +383,11 @@ impl Host {
             return Disposition::Repeated;
         };
         let (who, now) = (&member.join.0, UnixMillis(self.cx.now.unix_ms));
-        let epoch = self.roster.get(member.id).map(|person| person.edit_epoch);
+        let epoch = self
+            .people
+            .roster()
+            .get(member.id)
+            .map(|person| person.edit_epoch);
         let stale = match () {
             () if !self.cx.shared => Some("the session is not shared any more"),
             () if Some(intent.edit_epoch) != epoch => {
@@ -395,7 +400,7 @@ impl Host {
         };
         match intent.what {
             Intent::Keys { track, bytes } => {
-                let Some(right) = self.rights.edit(who, now) else {
+                let Some(right) = self.people.rights().edit(who, now) else {
                     return Disposition::Dropped("you may watch, not type: ask for edit first");
                 };
                 if let Some(why) = stale {
@@ -425,7 +430,7 @@ impl Host {
                 }
             }
             Intent::Open { .. } | Intent::Close { .. } => {
-                let Some(right) = self.rights.open(who, now) else {
+                let Some(right) = self.people.rights().open(who, now) else {
                     return Disposition::Dropped(
                         "you may not open or close terminals: ask the host for the right to open",
                     );
@@ -445,8 +450,9 @@ impl Host {
 
     /// Writes one input, and notes whose it is.
     fn write(&mut self, right: &EditRight, join: Join, id: u64, track: TrackId, bytes: Bytes) {
-        self.attribute(right, &join.0, bytes.len());
-        self.confirms.note_remote_input();
+        self.commands
+            .attribute(&mut self.cx, &self.people, right, &join.0, bytes.len());
+        self.commands.note_remote_input();
         self.tracks
             .write(&mut self.cx, right, join, id, track, bytes);
     }

@@ -55,7 +55,7 @@ impl Host {
             AskedBy::Command(request),
         );
         if let Err(error) = opened {
-            self.done(request, Err(error));
+            self.commands.done(&mut self.cx, request, Err(error));
         }
     }
 
@@ -75,7 +75,7 @@ impl Host {
             id,
             AskedBy::Viewer(conn),
         )?;
-        let doer = self.doer_by(id, right.grant());
+        let doer = self.people.doer_by(id, right.grant());
         self.cx.log_with(&AuditEvent::Opening { track }, doer);
         Ok(())
     }
@@ -97,16 +97,17 @@ impl Host {
             .chained(&self.cx.keys.session.public(), self.cx.run);
         // It comes of the command, though it comes later.
         if let AskedBy::Command(request) = &asked_by {
-            self.act(*request);
+            self.commands.act(&mut self.cx, *request);
         }
         self.add(track);
-        self.rest();
+        self.commands.rest(&mut self.cx);
         match asked_by {
             AskedBy::Command(request) => {
-                self.done(request, Ok(Reply::OpenTerminal(id).into()));
+                self.commands
+                    .done(&mut self.cx, request, Ok(Reply::OpenTerminal(id).into()));
             }
             AskedBy::Viewer(_) => {
-                let name = self.name_of(opener);
+                let name = self.people.name_of(opener);
                 self.cx.notice(HostNotice::TerminalOpened {
                     id: opener,
                     name,
@@ -123,7 +124,10 @@ impl Host {
         };
         let why = clean_title(why, MAX_WHY);
         match opening.asked_by {
-            AskedBy::Command(request) => self.done(request, Err(CommandError::NotStarted(why))),
+            AskedBy::Command(request) => {
+                self.commands
+                    .done(&mut self.cx, request, Err(CommandError::NotStarted(why)))
+            }
             AskedBy::Viewer(conn) if self.cx.conns.member(conn).is_some() => {
                 let text = sentence(&format!("no terminal was opened: {why}"));
                 self.cx.send(conn, &FromHost::Notice(Notice { text }));
@@ -148,7 +152,7 @@ impl Host {
             }
             None => Err(CommandError::TooManyTracks { max: MAX_TRACKS }),
         };
-        self.done(request, result);
+        self.commands.done(&mut self.cx, request, result);
     }
 
     fn add(&mut self, track: Track) {
@@ -160,7 +164,7 @@ impl Host {
             title: title.to_owned(),
             opener: track.opener,
         };
-        let opener = self.roster.get(track.opener).map(|person| Doer {
+        let opener = self.people.roster().get(track.opener).map(|person| Doer {
             by: Some(person.identity.to_string()),
             by_name: Some(person.name.to_string()),
             ..Doer::default()
@@ -187,7 +191,8 @@ impl Host {
             return Err(CommandError::NoSuchTrack(id));
         };
         let (title, live) = (track.title(), track.state == TrackState::Live);
-        self.log_by(by, &AuditEvent::Closed { track: id });
+        self.people
+            .log_by(&mut self.cx, by, &AuditEvent::Closed { track: id });
         match live {
             true => self.cx.push(HostOutput::Terminate { track: id }),
             false if id == self.tracks.shown() => return Err(CommandError::Shown(id)),
@@ -212,7 +217,7 @@ impl Host {
         if track.opener != who {
             return Err(CommandError::NotTheirs(id));
         }
-        let doer = self.doer_by(who, right.grant());
+        let doer = self.people.doer_by(who, right.grant());
         self.cx.log_with(&AuditEvent::Closed { track: id }, doer);
         self.cx.push(HostOutput::Terminate { track: id });
         Ok(())
@@ -276,7 +281,7 @@ impl Host {
     fn opener_name(&self, opener: ParticipantId) -> String {
         match opener {
             HOST => self.cx.names.host.clone(),
-            opener => self.name_of(opener),
+            opener => self.people.name_of(opener),
         }
     }
 

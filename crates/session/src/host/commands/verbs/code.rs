@@ -24,7 +24,7 @@ impl Run for Code {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
         host.check_shared()?;
-        host.log_by(by, &AuditEvent::Code);
+        host.people.log_by(&mut host.cx, by, &AuditEvent::Code);
         Ok(Some(()))
     }
 }

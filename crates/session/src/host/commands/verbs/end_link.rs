@@ -23,7 +23,7 @@ impl Run for EndLink {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
         host.check_shared()?;
-        host.log_by(by, &AuditEvent::LinkEnded);
+        host.people.log_by(&mut host.cx, by, &AuditEvent::LinkEnded);
         host.cx.push(HostOutput::EndLink);
         Ok(Some(()))
     }

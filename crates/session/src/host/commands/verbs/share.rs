@@ -36,7 +36,7 @@ impl Run for Share {
             what: Offer::Share {
                 from_start: self.from_start,
             },
-            who: vec![WhoLine::WhoJoins(host.access_mode())],
+            who: vec![WhoLine::WhoJoins(host.door.access_mode(&host.people))],
             said: Vec::new(),
         })
     }

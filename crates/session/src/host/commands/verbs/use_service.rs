@@ -72,7 +72,7 @@ impl Run for UseService {
             true => AuditEvent::Link { service: at },
             false => AuditEvent::LinkService { service: at },
         };
-        host.log_by(by, &event);
+        host.people.log_by(&mut host.cx, by, &event);
         host.cx.push(HostOutput::UseService { service, link });
         Ok(Some(ServiceUsed {
             service: shown,

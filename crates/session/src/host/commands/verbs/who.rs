@@ -59,8 +59,12 @@ impl Run for Who {
         host: &mut Host,
         _: &Principal,
     ) -> Result<Option<Vec<ParticipantStatus>>, CommandError> {
-        let people = host.roster.listed().map(|person| host.status_of(person));
-        Ok(Some(people.chain(host.who_knocks()).collect()))
+        let people = host
+            .people
+            .roster()
+            .listed()
+            .map(|person| host.status_of(person));
+        Ok(Some(people.chain(host.door.who_knocks(&host.cx)).collect()))
     }
 }
 
@@ -68,7 +72,8 @@ impl Run for Who {
 impl Host {
     fn status_of(&self, person: &Person) -> ParticipantStatus {
         let standing = self
-            .rights
+            .people
+            .rights()
             .standing(&person.identity, UnixMillis(self.cx.now.unix_ms));
         let id = self.cx.conns.of_person(person.id).first().copied();
         let conn = id.and_then(|id| self.cx.conns.get(id));

@@ -13,7 +13,10 @@ use crate::{
             execute::refused,
             verbs::{CommandError, Done, Reply},
         },
+        context::Context,
+        door::Door,
         fault::PeerError,
+        people::People,
         people::standing::ChangeReason,
         timers::Timer,
     },
@@ -53,7 +56,7 @@ impl Sharing {
 impl Host {
     /// Opens the session from what is on the screen now, or from as far back as was ever open.
     pub(in crate::host) fn share(&mut self, from_start: bool) -> Result<(), CommandError> {
-        self.request_certificate();
+        self.door.request_certificate(&mut self.cx);
         self.check_running()?;
         if !self.cx.shared {
             self.open_records()?;
@@ -82,11 +85,11 @@ impl Host {
     /// Writes down what opens the session and to whom, before it is open.
     fn open_records(&mut self) -> Result<(), CommandError> {
         self.keep_door().map_err(|refusal| refused(&refusal))?;
-        if self.sharing.link.is_none() {
+        if self.door.sharing.link.is_none() {
             let seed = self.cx.random();
-            let kept = self.records.keep_link(&seed);
+            let kept = self.people.records().keep_link(&seed);
             kept.map_err(|error| refused(&Refusal::NotRecorded(error)))?;
-            self.change_link(seed);
+            self.door.change_link(&mut self.cx, seed);
         }
         Ok(())
     }
@@ -109,10 +112,11 @@ impl Host {
         self.end_sharing(&text);
         // A host that starts again must not open to earlier tickets. What of this can't be written is
         // said with the answer.
-        let _ = self.records.replace_link(None);
-        self.rights.revoke_all(&mut self.records);
+        let _ = self.people.records().replace_link(None);
+        self.people.revoke_all();
         // Nobody is told any more. But what they typed by it is not written by what they are given later.
-        self.refresh_standings(ChangeReason::Revoked);
+        self.people
+            .refresh_standings(&mut self.cx, ChangeReason::Revoked);
         Ok(())
     }
 
@@ -121,8 +125,8 @@ impl Host {
         let now = self.cx.now;
         self.tracks.sign_all(&mut self.cx);
         self.cx.shared = false;
-        self.sharing.link = None;
-        self.codes.forget();
+        self.door.sharing.link = None;
+        self.door.codes.forget();
         let ended = FromHost::Ended(Ended {
             text: sentence(text),
             at_unix_ms: now.unix_ms,
@@ -140,17 +144,59 @@ impl Host {
             );
             self.refuse(conn, &fault);
         }
-        self.end_visits();
+        self.door.end_visits(&mut self.cx, &self.people);
         self.cx.log_event(&AuditEvent::Ended {
             why: text.to_owned(),
         });
         self.cx.push(HostOutput::StopListening);
         self.cx.timers.clear(Timer::Tickets);
-        for request in std::mem::take(&mut self.sharing.waiting) {
-            self.done(request, Err(CommandError::SharingEnded));
+        for request in std::mem::take(&mut self.door.sharing.waiting) {
+            self.commands
+                .done(&mut self.cx, request, Err(CommandError::SharingEnded));
         }
     }
 
+    pub(in crate::host) fn check_shared(&self) -> Result<(), CommandError> {
+        match self.cx.shared {
+            true => Ok(()),
+            false => Err(CommandError::NotShared),
+        }
+    }
+
+    /// Answers with the ticket once it says where the endpoint is.
+    pub(in crate::host) fn ticket_when_reachable(&mut self, request: u64) {
+        if !self.door.sharing.addr.is_empty() {
+            return self.answer_ticket(request);
+        }
+        self.door.sharing.waiting.push(request);
+        let until = self.cx.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
+        self.cx.timers.set_if_unset(Timer::Tickets, until);
+    }
+
+    fn answer_ticket(&mut self, request: u64) {
+        let ticket = self.door.ticket().ok_or(CommandError::NotShared);
+        let done = ticket.map(|ticket| Done::from(Reply::Ticket(ticket)));
+        self.commands.done(&mut self.cx, request, done);
+    }
+
+    /// The endpoint can be reached differently.
+    pub(in crate::host) fn on_addresses(&mut self, addr: EndpointAddr) {
+        self.door.sharing.addr.addrs = addr.addrs;
+        if !self.door.sharing.addr.is_empty() {
+            self.answer_waiting();
+        }
+    }
+
+    /// Answers those who wait for a ticket, as the endpoint can be reached now.
+    pub(in crate::host) fn answer_waiting(&mut self) {
+        self.cx.timers.clear(Timer::Tickets);
+        for request in std::mem::take(&mut self.door.sharing.waiting) {
+            self.answer_ticket(request);
+        }
+    }
+}
+
+impl Door {
     /// The ticket, as the endpoint can be reached now.
     pub(in crate::host) fn ticket(&self) -> Option<String> {
         let Sharing {
@@ -161,56 +207,21 @@ impl Host {
     }
 
     /// Makes another ticket, and the one before open nothing.
-    pub(in crate::host) fn replace_ticket(&mut self) -> Result<(), CommandError> {
-        let seed = self.cx.random();
-        let kept = self.records.replace_link(Some(&seed));
-        self.change_link(seed);
-        self.cx.log_event(&AuditEvent::TicketReplaced);
+    pub(in crate::host) fn replace_ticket(
+        &mut self,
+        cx: &mut Context,
+        people: &mut People,
+    ) -> Result<(), CommandError> {
+        let seed = cx.random();
+        let kept = people.records().replace_link(Some(&seed));
+        self.change_link(cx, seed);
+        cx.log_event(&AuditEvent::TicketReplaced);
         kept.map_err(CommandError::TicketNotRecorded)
     }
 
-    pub(in crate::host) fn check_shared(&self) -> Result<(), CommandError> {
-        match self.cx.shared {
-            true => Ok(()),
-            false => Err(CommandError::NotShared),
-        }
-    }
-
-    fn change_link(&mut self, seed: [u8; 32]) {
+    fn change_link(&mut self, cx: &mut Context, seed: [u8; 32]) {
         self.sharing.link = Some(SecretKey::from_bytes(&seed));
         self.codes.forget();
-        self.cx.push(HostOutput::LinkChanged(seed));
-    }
-
-    /// Answers with the ticket once it says where the endpoint is.
-    pub(in crate::host) fn ticket_when_reachable(&mut self, request: u64) {
-        if !self.sharing.addr.is_empty() {
-            return self.answer_ticket(request);
-        }
-        self.sharing.waiting.push(request);
-        let until = self.cx.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
-        self.cx.timers.set_if_unset(Timer::Tickets, until);
-    }
-
-    fn answer_ticket(&mut self, request: u64) {
-        let ticket = self.ticket().ok_or(CommandError::NotShared);
-        let done = ticket.map(|ticket| Done::from(Reply::Ticket(ticket)));
-        self.done(request, done);
-    }
-
-    /// The endpoint can be reached differently.
-    pub(in crate::host) fn on_addresses(&mut self, addr: EndpointAddr) {
-        self.sharing.addr.addrs = addr.addrs;
-        if !self.sharing.addr.is_empty() {
-            self.answer_waiting();
-        }
-    }
-
-    /// Answers those who wait for a ticket, as the endpoint can be reached now.
-    pub(in crate::host) fn answer_waiting(&mut self) {
-        self.cx.timers.clear(Timer::Tickets);
-        for request in std::mem::take(&mut self.sharing.waiting) {
-            self.answer_ticket(request);
-        }
+        cx.push(HostOutput::LinkChanged(seed));
     }
 }
