@@ -1,9 +1,9 @@
 //! The host: one program's output in, frames out; intents in, authorised input out.
 //!
-//! [`Host`] is one value without IO, made of four machines, each of which owns its state: [`Door`] who may come in,
-//! [`People`] who is here and what each may do, [`Tracks`] what the programs show and take, and [`Commands`] what
+//! `Host` is one value without IO, made of four machines, each of which owns its state: `Door` who may come in,
+//! `People` who is here and what each may do, `Tracks` what the programs show and take, and `Commands` what
 //! waits for a yes and what the log says of who did it. `Host` routes: it decides nothing that one of them can decide
-//! alone. Every method of a machine is given the [`Context`], which is the clock, the [`Timers`], the connections and
+//! alone. Every method of a machine is given the `Context`, which is the clock, the `Timers`, the connections and
 //! what the session is, and puts into it what is to be done.
 //!
 //! Below them stand `api` what goes in and comes out, `conn` who is connected, `fault` why a connection is ended,
