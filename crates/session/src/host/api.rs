@@ -713,14 +713,7 @@ pub enum HostOutput {
     Listen,
     /// Sharing ended: stop listening once every connection is closed.
     StopListening,
-    /// Use this link service, and publish the session's link there if `link`; see
-    /// [`Command::UseService`].
-    UseService {
-        /// Its URL, as it was asked for.
-        service: String,
-        /// Publish a link.
-        link: bool,
-    },
-    /// End the session's link, if one is published.
-    EndLink,
+    /// The driver is to carry this out, which was allowed and is written down: a command about the link service,
+    /// of which the session knows nothing.
+    Allowed(Command),
 }

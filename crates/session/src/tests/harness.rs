@@ -849,8 +849,11 @@ impl World {
             HostOutput::Show { track } => self.shows.push(track),
             HostOutput::SessionEnded { state } => self.ended = Some(state),
             HostOutput::LinkChanged(_) => {}
-            HostOutput::UseService { service, link } => self.published.push((service, link)),
-            HostOutput::EndLink => self.published.clear(),
+            HostOutput::Allowed(Command::UseService(verbs::UseService { service, link })) => {
+                self.published.push((service, link));
+            }
+            HostOutput::Allowed(Command::EndLink(_)) => self.published.clear(),
+            HostOutput::Allowed(other) => panic!("{other:?} is not the driver's"),
             HostOutput::Log(entry) => self.log.push(entry),
             HostOutput::ReadHistory(job) => match &mut self.packer {
                 Some(jobs) => jobs.push(*job),

@@ -458,10 +458,7 @@ impl World {
                 }
             }
             // Signed when the host began; links are not of this world.
-            HostOutput::Sign { .. }
-            | HostOutput::LinkChanged(_)
-            | HostOutput::UseService { .. }
-            | HostOutput::EndLink => {}
+            HostOutput::Sign { .. } | HostOutput::LinkChanged(_) | HostOutput::Allowed(_) => {}
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory(job) => self.pack(&job),
             HostOutput::Notice(notice) => self.notice(&notice),

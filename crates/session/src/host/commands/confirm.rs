@@ -17,8 +17,9 @@ use crate::{
         api::{Change, HostNotice, TtyNews},
         commands::{
             Commands,
+            gate::{Authorization, Statement},
             question::Question,
-            verbs::{Command, CommandError, Done, Reach, Reply},
+            verbs::{Command, CommandError, Done, Reply},
         },
         context::Context,
         people::People,
@@ -55,14 +56,6 @@ pub(in crate::host) struct Confirms {
     remote_input: bool,
 }
 
-/// How a change is said at the terminal.
-enum Statement {
-    /// As it would be asked.
-    Asked(Question),
-    /// By the command's name and what came of it.
-    Result(&'static str),
-}
-
 impl Confirms {
     pub(in crate::host) fn new(remote_input: bool) -> Confirms {
         Confirms {
@@ -81,29 +74,24 @@ impl Confirms {
 impl Host {
     /// The control socket wants something: it is carried out, or asked about first.
     pub(in crate::host) fn on_socket_command(&mut self, request: u64, mut command: Command) {
-        let statement = match command.reach(self) {
-            Reach::Nothing => None,
-            Reach::Changes => Some(Statement::Result(command.name())),
-            Reach::Widens => {
-                let question = match command.question(self) {
-                    Ok(question) => question,
-                    Err(error) => return self.commands.done(&mut self.cx, request, Err(error)),
-                };
-                if self.socket_needs_a_yes() {
-                    return self
-                        .commands
-                        .ask_to_confirm(&mut self.cx, request, command, question);
-                }
-                Some(Statement::Asked(question))
+        match self.authorize(&Principal::Socket, &mut command) {
+            Authorization::Refused(error) => {
+                self.commands.done(&mut self.cx, request, Err(error));
             }
-        };
-        let statements = &mut self.commands.confirms.statements;
-        statements.extend(statement.map(|statement| (request, statement)));
-        self.carry_out(request, &Principal::Socket, command);
+            Authorization::Confirm(question) => {
+                self.commands
+                    .ask_to_confirm(&mut self.cx, request, command, question);
+            }
+            Authorization::Allowed(statement) => {
+                let statements = &mut self.commands.confirms.statements;
+                statements.extend(statement.map(|statement| (request, statement)));
+                self.carry_out(request, &Principal::Socket, command);
+            }
+        }
     }
 
     /// Whether what comes through the socket may be somebody else's word.
-    fn socket_needs_a_yes(&self) -> bool {
+    pub(in crate::host) fn socket_needs_a_yes(&self) -> bool {
         self.commands.confirms.remote_input || self.people.has_remote_editor(&self.cx)
     }
 

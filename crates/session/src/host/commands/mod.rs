@@ -3,6 +3,7 @@
 pub(in crate::host) mod audit;
 pub(in crate::host) mod confirm;
 pub(in crate::host) mod execute;
+pub(in crate::host) mod gate;
 pub(in crate::host) mod question;
 pub(in crate::host) mod remote_commands;
 pub mod verbs;

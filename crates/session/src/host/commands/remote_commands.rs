@@ -7,7 +7,10 @@ use pillion_proto::{CommandAnswer, CommandRequest, FromHost};
 use crate::{
     host::{
         Host,
-        commands::verbs::{Command, CommandError, Done},
+        commands::{
+            gate::Authorization,
+            verbs::{Command, CommandError, Done},
+        },
         fault::PeerError,
         principal::Principal,
     },
@@ -42,7 +45,7 @@ impl Host {
         Ok(())
     }
 
-    fn remote_command(&mut self, conn: ConnId, command: Command) -> Result<Done, CommandError> {
+    fn remote_command(&mut self, conn: ConnId, mut command: Command) -> Result<Done, CommandError> {
         let now = UnixMillis(self.cx.now.unix_ms);
         let by = self.cx.conns.member(conn).and_then(|member| {
             let (id, key) = (member.id, member.identity.key());
@@ -50,11 +53,11 @@ impl Host {
             Some(Principal::CoHost { id, key, right })
         });
         let by = by.ok_or(CommandError::NotManager)?;
-        if !command.is_remote() {
-            return Err(CommandError::OnlyHost);
-        }
-        if let Command::Unknown(..) = command {
-            return Err(CommandError::NotKnownHere);
+        match self.authorize(&by, &mut command) {
+            Authorization::Allowed(_) => {}
+            Authorization::Refused(error) => return Err(error),
+            // Nobody at the host is asked about what somebody elsewhere has a right to.
+            Authorization::Confirm(_) => return Err(CommandError::OnlyHost),
         }
         let given = self.commands.given(&self.people, &by, &command);
         self.commands.act_on(&mut self.cx, &given);
