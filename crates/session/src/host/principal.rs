@@ -96,7 +96,7 @@ impl People {
         let manages = self
             .roster()
             .get(id)
-            .is_some_and(|person| person.standing.right.has(Right::Manage));
+            .is_some_and(|person| person.standing.rights.has(Right::Manage));
         match manages && *own != id {
             true => Err(CommandError::ManagesToo(self.person_label(cx, id))),
             false => Ok(()),

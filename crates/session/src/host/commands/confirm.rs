@@ -247,6 +247,6 @@ impl People {
             .people()
             .filter(|person| person.connections > 0);
         here.map(|person| self.rights().standing(&person.identity, now))
-            .any(|standing| standing.right.exceeds_view())
+            .any(|standing| standing.rights.exceeds_view())
     }
 }

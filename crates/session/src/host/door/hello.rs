@@ -335,7 +335,7 @@ impl Host {
         let who = subjects_of(&key, &claims);
         self.people.give_listed_right(&mut self.cx, &identity, &who);
         let standing = self.people.rights().standing(&key, UnixMillis(now.unix_ms));
-        self.cx.door_changed |= standing.right.has(Right::Manage);
+        self.cx.door_changed |= standing.rights.has(Right::Manage);
         if self
             .people
             .roster()
@@ -396,7 +396,7 @@ impl Host {
             host_certificate: (*certificate.as_bytes()).into(),
             you: id,
             right: RightChanged {
-                right: standing.right,
+                right: standing.rights,
                 until_unix_ms: standing.until.map(|until| until.0),
                 edit_epoch: self
                     .people

@@ -95,7 +95,7 @@ impl Host {
                     conn,
                     who: member.join.0,
                     from: state.from,
-                    watches: !person.is_some_and(|person| person.standing.right.exceeds_view()),
+                    watches: !person.is_some_and(|person| person.standing.rights.exceeds_view()),
                 })
             })
             .collect();

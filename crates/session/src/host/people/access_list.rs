@@ -41,7 +41,7 @@ impl People {
         let Some(right) = self.rights.listed(who) else {
             return;
         };
-        let Standing { right: has, .. } = self.rights.standing(&identity.key(), now);
+        let Standing { rights: has, .. } = self.rights.standing(&identity.key(), now);
         if cx.read_only || right.narrower_or_equal(has) {
             return;
         }
@@ -68,14 +68,14 @@ impl People {
             };
             self.log_by(cx, by, &event);
             for id in self.covered(who) {
-                self.subscribe_key_list(cx, by, id, right);
+                self.apply_listed_rights(cx, by, id, right);
             }
         }
         Ok(())
     }
 
     /// Somebody who is here gets or loses what the list says now.
-    fn subscribe_key_list(
+    fn apply_listed_rights(
         &mut self,
         cx: &mut Context,
         by: &Principal,
@@ -85,7 +85,7 @@ impl People {
         let Some(person) = self.roster.get(id) else {
             return;
         };
-        let (key, has) = (person.identity, person.standing.right);
+        let (key, has) = (person.identity, person.standing.rights);
         let identity = cx.conns.identity_of(id).cloned();
         if !has.narrower_or_equal(right) {
             self.take_from(cx, &key);

@@ -48,8 +48,8 @@ impl People {
         let standing = person.standing;
         let no = if read_only {
             "edit can't be granted in this session".to_owned()
-        } else if standing.right.exceeds_view() {
-            let (right, until) = (standing.right, standing.until.map(|until| until.0));
+        } else if standing.rights.exceeds_view() {
+            let (right, until) = (standing.rights, standing.until.map(|until| until.0));
             let text = sentence("you can type already");
             let edit_epoch = person.edit_epoch;
             let message = RightChanged {
@@ -134,11 +134,11 @@ impl People {
             return;
         };
         cx.door_changed |= self.roster.set_standing(id, standing);
-        if standing.right.exceeds_view() {
+        if standing.rights.exceeds_view() {
             self.end_request(cx, id);
         }
         let edit_epoch = self.roster.get(id).map_or(0, |person| person.edit_epoch);
-        let (right, until) = (standing.right, standing.until.map(|until| until.0));
+        let (right, until) = (standing.rights, standing.until.map(|until| until.0));
         let message = RightChanged {
             right,
             until_unix_ms: until,
@@ -192,7 +192,7 @@ impl People {
         };
         for (id, key) in changed {
             self.send_standing(cx, &key, &text);
-            let right = self.rights.standing(&key, now).right;
+            let right = self.rights.standing(&key, now).rights;
             cx.log_event(&AuditEvent::Right {
                 id,
                 rights: right,

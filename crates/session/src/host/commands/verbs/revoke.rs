@@ -141,7 +141,7 @@ impl Host {
         self.people.check_over(&self.cx, by, id)?;
         let person = self.people.person(id)?;
         let (label, key) = (person.label(), person.identity);
-        let could_more = person.standing.right.exceeds_view();
+        let could_more = person.standing.rights.exceeds_view();
         let ended = self.people.take_from(&self.cx, &key);
         self.people.unlist_edit(id);
         let (person, what) = (Some(label.clone().into()), None);

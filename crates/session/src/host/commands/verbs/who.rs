@@ -81,7 +81,7 @@ impl Host {
             id: person.id,
             name: person.name.to_string(),
             identity: person.identity,
-            rights: standing.right,
+            rights: standing.rights,
             until_unix_ms: standing.until.map(|until| until.0),
             here: conn.is_some(),
             silent: person.silent && conn.is_some(),
