@@ -1,5 +1,7 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
+use std::fmt;
+
 use bytes::Bytes;
 use pillion_caps::{
     Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint, SigningInput,
@@ -555,40 +557,60 @@ pub enum LogEntry {
 }
 
 /// Who is sent the same: one or several connections, each on a stream of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Receivers(Several);
 
-/// One needs no memory of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A few need no memory of their own.
+#[derive(Clone)]
 enum Several {
-    One([(ConnId, Stream); 1]),
+    Few([(ConnId, Stream); FEW], usize),
     Many(Vec<(ConnId, Stream)>),
 }
+
+/// With so many an output is no larger than it is anyway.
+const FEW: usize = 4;
 
 impl Receivers {
     /// All of these; `None` if there are none.
     pub(in crate::host) fn of(
         mut all: impl Iterator<Item = (ConnId, Stream)>,
     ) -> Option<Receivers> {
-        let first = all.next()?;
-        Some(Receivers(match all.next() {
-            None => Several::One([first]),
-            Some(second) => Several::Many([first, second].into_iter().chain(all).collect()),
-        }))
+        let mut few = [all.next()?; FEW];
+        let mut count = 1;
+        while let Some(one) = all.next() {
+            if count == FEW {
+                let most = all.size_hint().1.unwrap_or_default();
+                let mut many = Vec::with_capacity(FEW + 1 + most);
+                many.extend(few);
+                many.push(one);
+                many.extend(all);
+                return Some(Receivers(Several::Many(many)));
+            }
+            few[count] = one;
+            count += 1;
+        }
+        Some(Receivers(Several::Few(few, count)))
     }
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, Stream)> + '_ {
-        match &self.0 {
-            Several::One(one) => one.iter().copied(),
-            Several::Many(many) => many.iter().copied(),
-        }
+        let all = match &self.0 {
+            Several::Few(few, count) => &few[..*count],
+            Several::Many(many) => many,
+        };
+        all.iter().copied()
     }
 }
 
 impl From<(ConnId, Stream)> for Receivers {
     fn from(one: (ConnId, Stream)) -> Receivers {
-        Receivers(Several::One([one]))
+        Receivers(Several::Few([one; FEW], 1))
+    }
+}
+
+impl fmt::Debug for Receivers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -716,4 +738,23 @@ pub enum HostOutput {
     /// The driver is to carry this out, which was allowed and is written down: a command about the link service,
     /// of which the session knows nothing.
     Allowed(Command),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receivers_are_those_that_were_named() {
+        let all: Vec<(ConnId, Stream)> = (0..9)
+            .map(|number| (ConnId(number), Stream::Track { id: 7 }))
+            .collect();
+        assert!(Receivers::of(std::iter::empty()).is_none());
+        for count in 1..=all.len() {
+            let to = Receivers::of(all[..count].iter().copied()).unwrap();
+            assert_eq!(to.iter().collect::<Vec<_>>(), all[..count]);
+        }
+        let one = Receivers::from(all[3]);
+        assert_eq!(one.iter().collect::<Vec<_>>(), [all[3]]);
+    }
 }
