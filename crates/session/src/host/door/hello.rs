@@ -396,7 +396,7 @@ impl Host {
             host_certificate: (*certificate.as_bytes()).into(),
             you: id,
             right: RightChanged {
-                right: standing.rights,
+                rights: standing.rights,
                 until_unix_ms: standing.until.map(|until| until.0),
                 edit_epoch: self
                     .people

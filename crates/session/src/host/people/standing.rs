@@ -49,12 +49,12 @@ impl People {
         let no = if read_only {
             "edit can't be granted in this session".to_owned()
         } else if standing.rights.exceeds_view() {
-            let (right, until) = (standing.rights, standing.until.map(|until| until.0));
+            let (rights, until) = (standing.rights, standing.until.map(|until| until.0));
             let text = sentence("you can type already");
             let edit_epoch = person.edit_epoch;
             let message = RightChanged {
                 edit_epoch,
-                right,
+                rights,
                 until_unix_ms: until,
                 text,
             };
@@ -138,9 +138,9 @@ impl People {
             self.end_request(cx, id);
         }
         let edit_epoch = self.roster.get(id).map_or(0, |person| person.edit_epoch);
-        let (right, until) = (standing.rights, standing.until.map(|until| until.0));
+        let (rights, until) = (standing.rights, standing.until.map(|until| until.0));
         let message = RightChanged {
-            right,
+            rights,
             until_unix_ms: until,
             edit_epoch,
             text: sentence(text),
