@@ -1,6 +1,6 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use pillion_caps::{
@@ -19,7 +19,7 @@ use crate::host::{
         question::Question,
         verbs::{Command, CommandError, Done, Shortfall},
     },
-    people::records::Records,
+    people::records::{Forgetful, Records},
     tracks::pack::{HistoryJob, PackedHistory},
 };
 use crate::types::{ConnId, Stream};
@@ -65,6 +65,39 @@ pub struct HostConfig {
     pub knock_wait_ms: u64,
     /// Lists of keys that an earlier run followed, as it gave them to be kept.
     pub lists: Vec<SubscribedKeyList>,
+}
+
+impl HostConfig {
+    /// A session that is kept nowhere, with a terminal of the host's, watched by those who have its ticket. The
+    /// seed has to be fresh: link keys are made from it.
+    pub fn plain(
+        session_key: SecretKey,
+        identity: PublicKey,
+        seed: [u8; 32],
+        size: Size,
+    ) -> HostConfig {
+        HostConfig {
+            ledger: Ledger::new(session_key.public()),
+            session_key,
+            run: 0,
+            identity,
+            seed,
+            name: "session".to_owned(),
+            host_name: "host".to_owned(),
+            software: "pillion".to_owned(),
+            read_only: false,
+            edit_ttl_ms: 8 * 3_600_000,
+            program: "sh".to_owned(),
+            size,
+            has_tty: true,
+            records: Box::new(Forgetful),
+            link: None,
+            relay_token: None,
+            allow: AccessMode::Link,
+            knock_wait_ms: 120_000,
+            lists: Vec::new(),
+        }
+    }
 }
 
 /// A list of SSH keys at an address that is looked at again.
@@ -564,32 +597,28 @@ pub struct Receivers(Several);
 #[derive(Clone)]
 enum Several {
     Few([(ConnId, Stream); FEW], usize),
-    Many(Vec<(ConnId, Stream)>),
+    Many(Arc<[(ConnId, Stream)]>),
 }
 
 /// With so many an output is no larger than it is anyway.
 const FEW: usize = 4;
 
 impl Receivers {
-    /// All of these; `None` if there are none.
+    /// All of these; `None` if there are none. Where they are many, and those that `last` names, it is shared.
     pub(in crate::host) fn of(
-        mut all: impl Iterator<Item = (ConnId, Stream)>,
+        all: &[(ConnId, Stream)],
+        last: &mut Arc<[(ConnId, Stream)]>,
     ) -> Option<Receivers> {
-        let mut few = [all.next()?; FEW];
-        let mut count = 1;
-        while let Some(one) = all.next() {
-            if count == FEW {
-                let most = all.size_hint().1.unwrap_or_default();
-                let mut many = Vec::with_capacity(FEW + 1 + most);
-                many.extend(few);
-                many.push(one);
-                many.extend(all);
-                return Some(Receivers(Several::Many(many)));
-            }
-            few[count] = one;
-            count += 1;
+        let first = all.first()?;
+        if all.len() <= FEW {
+            let mut few = [*first; FEW];
+            few[..all.len()].copy_from_slice(all);
+            return Some(Receivers(Several::Few(few, all.len())));
         }
-        Some(Receivers(Several::Few(few, count)))
+        if **last != *all {
+            *last = Arc::from(all);
+        }
+        Some(Receivers(Several::Many(last.clone())))
     }
 
     /// Each of them.
@@ -749,11 +778,15 @@ mod tests {
         let all: Vec<(ConnId, Stream)> = (0..9)
             .map(|number| (ConnId(number), Stream::Track { id: 7 }))
             .collect();
-        assert!(Receivers::of(std::iter::empty()).is_none());
+        let mut last = Arc::from([]);
+        assert!(Receivers::of(&[], &mut last).is_none());
         for count in 1..=all.len() {
-            let to = Receivers::of(all[..count].iter().copied()).unwrap();
+            let to = Receivers::of(&all[..count], &mut last).unwrap();
             assert_eq!(to.iter().collect::<Vec<_>>(), all[..count]);
         }
+        let kept = last.clone();
+        Receivers::of(&all, &mut last).unwrap();
+        assert!(Arc::ptr_eq(&kept, &last), "the same once more");
         let one = Receivers::from(all[3]);
         assert_eq!(one.iter().collect::<Vec<_>>(), [all[3]]);
     }

@@ -1,7 +1,7 @@
 //! What every machine of a host is given: the clock, the connections, what the session is, and where what is to be
 //! done goes.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{PublicKey, SecretKey};
@@ -41,6 +41,22 @@ pub(in crate::host) struct Context {
     pub(in crate::host) door_changed: bool,
     pub(in crate::host) rng: ChaCha20Rng,
     pub(in crate::host) out: VecDeque<HostOutput>,
+    pub(in crate::host) fan_out: FanOut,
+}
+
+/// What frames that go to the same viewers as the one before need no memory for.
+pub(in crate::host) struct FanOut {
+    named: Vec<(ConnId, Stream)>,
+    last: Arc<[(ConnId, Stream)]>,
+}
+
+impl FanOut {
+    pub(in crate::host) fn new() -> FanOut {
+        FanOut {
+            named: Vec::new(),
+            last: Arc::from([]),
+        }
+    }
 }
 
 /// The session's own key, and whose it is.
@@ -99,11 +115,12 @@ impl Context {
         to: impl Iterator<Item = (ConnId, Stream)>,
         bytes: Bytes,
     ) -> bool {
-        let Some(to) = Receivers::of(to) else {
-            return false;
-        };
-        self.push(HostOutput::Send { to, bytes });
-        true
+        self.fan_out.named.clear();
+        self.fan_out.named.extend(to);
+        let to = Receivers::of(&self.fan_out.named, &mut self.fan_out.last);
+        let any = to.is_some();
+        self.out.extend(to.map(|to| HostOutput::Send { to, bytes }));
+        any
     }
 
     /// Says the same to every viewer.
@@ -113,9 +130,8 @@ impl Context {
             return;
         }
         let viewers = self.conns.viewers();
-        if let Some(to) = Receivers::of(viewers.map(|conn| (conn, Stream::Control))) {
-            self.push(HostOutput::Send { to, bytes });
-        }
+        let to: Vec<(ConnId, Stream)> = viewers.map(|conn| (conn, Stream::Control)).collect();
+        self.send_to_all(to.into_iter(), bytes);
     }
 
     /// Takes `cost` from what a connection may still ask of the host.

@@ -38,7 +38,7 @@ use crate::{
 use self::{
     commands::Commands,
     conn::Conns,
-    context::{Context, Keys, Names},
+    context::{Context, FanOut, Keys, Names},
     door::{Door, sharing::Sharing},
     people::{People, records::Recorder, rights::Grants, roster::Roster},
     timers::{Timer, Timers},
@@ -112,6 +112,7 @@ impl Host {
                 door_changed: false,
                 rng: ChaCha20Rng::from_seed(config.seed),
                 out: VecDeque::new(),
+                fan_out: FanOut::new(),
             },
             door: Door::new(
                 sharing,

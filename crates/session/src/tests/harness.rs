@@ -18,8 +18,8 @@ use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, Forgetful, HistoryJob, Host, HostConfig,
-    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
+    Actor, Command, CommandError, ConnId, Connected, Done, HistoryJob, Host, HostConfig, HostInput,
+    HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
     SubscribedKeyList, Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, verbs,
     viewer::Viewer,
 };
@@ -194,25 +194,14 @@ pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
 
 pub(super) fn config() -> HostConfig {
     HostConfig {
-        session_key: secret(1),
-        run: 0,
-        identity: secret(2).public(),
-        seed: [3; 32],
         name: "work".into(),
         host_name: "olga".into(),
-        software: "pillion test".into(),
-        read_only: false,
-        edit_ttl_ms: 8 * 3_600_000,
-        program: "sh".into(),
-        size: Size::clamped(80, 24),
-        has_tty: true,
-        ledger: replayed(&[]),
-        records: Box::new(Forgetful),
-        link: None,
-        relay_token: None,
-        allow: pillion_proto::AccessMode::Link,
-        knock_wait_ms: 120_000,
-        lists: Vec::new(),
+        ..HostConfig::plain(
+            secret(1),
+            secret(2).public(),
+            [3; 32],
+            Size::clamped(80, 24),
+        )
     }
 }
 
