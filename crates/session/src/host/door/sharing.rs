@@ -86,7 +86,7 @@ impl Host {
     fn open_records(&mut self) -> Result<(), CommandError> {
         self.keep_door().map_err(|refusal| refused(&refusal))?;
         if self.door.sharing.link.is_none() {
-            let seed = self.cx.random();
+            let seed = link_seed(&mut self.cx);
             let kept = self.people.records().keep_link(&seed);
             kept.map_err(|error| refused(&Refusal::NotRecorded(error)))?;
             self.door.change_link(&mut self.cx, seed);
@@ -212,7 +212,7 @@ impl Door {
         cx: &mut Context,
         people: &mut People,
     ) -> Result<(), CommandError> {
-        let seed = cx.random();
+        let seed = link_seed(cx);
         let kept = people.records().replace_link(Some(&seed));
         self.change_link(cx, seed);
         cx.log_event(&AuditEvent::TicketReplaced);
@@ -224,4 +224,12 @@ impl Door {
         self.codes.forget();
         cx.push(HostOutput::LinkChanged(seed));
     }
+}
+
+/// The seed of another link key, of which a ticket carries half.
+fn link_seed(cx: &mut Context) -> [u8; 32] {
+    let [secret, _] = *cx.random().as_chunks().0 else {
+        unreachable!("32 bytes are two times 16")
+    };
+    *pillion_proto::link_seed(&secret)
 }
