@@ -403,7 +403,7 @@ impl Host {
         }
         let Some(member) = state.member else { return };
         self.tracks.left(conn, &member.looks_at);
-        if self.people.roster_mut().leave(member.id) {
+        if self.people.roster_mut().leave(member.id, state.from) {
             self.tracks.forget(&member.join.0);
             self.commands.end_span(&mut self.cx, &member.join.0);
             self.people.end_request(&mut self.cx, member.id);

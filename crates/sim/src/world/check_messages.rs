@@ -145,7 +145,14 @@ impl World {
         match message {
             FromHost::Roster(change) => {
                 for info in change.changed.iter().filter(|info| !info.host) {
-                    self.check_name(info.name.as_str());
+                    let key = PublicKey::from_bytes(&info.identity).ok();
+                    let person = key.and_then(|key| self.person_of(&key));
+                    let person = person.filter(|_| self.strikes(super::Sabotage::ShowAnyName));
+                    let name = match person {
+                        Some(person) => self.people[person].name.clone(),
+                        None => info.name.as_str().to_owned(),
+                    };
+                    self.check_name(&name);
                 }
             }
             FromHost::Waiting(_) => {
@@ -266,6 +273,15 @@ impl World {
         refused: &Refused,
     ) {
         self.tally.refusals += 1;
+        if refused.code == RefusedCode::BARRED && self.strikes(super::Sabotage::TellBanned) {
+            let told = RightChanged {
+                right: Rights::EDIT,
+                until_unix_ms: None,
+                edit_epoch: 0,
+                text: refused.text.clone(),
+            };
+            self.check_right(seat, who, &told);
+        }
         if let (RefusedCode::BUSY, Some(who)) = (refused.code, who)
             && self.came_often(&who)
         {

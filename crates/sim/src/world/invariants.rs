@@ -56,6 +56,11 @@ pub(super) fn empty_frame(bytes: &[u8]) -> Option<Bytes> {
     Some(out.freeze())
 }
 
+/// Whether a stream of a track begins with these bytes.
+pub(super) fn is_opening(bytes: &[u8]) -> bool {
+    matches!(track_messages(bytes).first(), Some(TrackMsg::Open { .. }))
+}
+
 fn track_messages(bytes: &[u8]) -> Vec<TrackMsg> {
     let mut framer = Framer::new(usize::MAX);
     framer.push(bytes);
@@ -246,7 +251,8 @@ impl World {
                     self.check_place(*track, &tokens(bytes).unwrap_or_default());
                     self.remote_input = true;
                 }
-                HostOutput::Spawn { .. } => self.check_opening(from),
+                HostOutput::Spawn { track, .. } => self.check_opening(from, *track),
+                HostOutput::Terminate { track } => self.check_closing(from, *track),
                 HostOutput::Log(entry) => self.check_beginning(entry),
                 HostOutput::Show { track } => {
                     if let Some(side) = &mut self.host {

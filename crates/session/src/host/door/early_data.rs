@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use pillion_caps::{GrantId, PeerEndpoint, PublicKey, Subject, UnixMillis};
 use pillion_proto::{JoinId, Resume, TrackId};
+use pillion_share::{Lineage, largest_holders};
 
 use crate::types::{ConnId, Stream};
 
@@ -25,8 +26,8 @@ use crate::host::{
     tracks::{fanout::opening, track::Track},
 };
 
-/// Endpoints remembered, some 200 bytes each. The longest unused is forgotten first and comes back in
-/// two round trips. More than viewers at once, and far more than TLS sessions are kept of.
+/// Endpoints remembered, some 200 bytes each. Of the network that most of them came from, the longest unused is
+/// forgotten first and comes back in two round trips. More than viewers at once, and far more than TLS sessions are kept of.
 const MAX_KNOWN: usize = 2048;
 
 /// What a hello was let in for.
@@ -53,6 +54,7 @@ struct LastAdmission {
     join: (PublicKey, JoinId),
     pass: ProofsUsed,
     number: u64,
+    from: Lineage,
 }
 
 impl ReturningEndpoints {
@@ -69,13 +71,21 @@ impl ReturningEndpoints {
         endpoint: PublicKey,
         join: (PublicKey, JoinId),
         pass: ProofsUsed,
+        from: Lineage,
     ) {
         self.visits += 1;
-        let number = self.visits;
-        self.endpoints
-            .insert(endpoint, LastAdmission { join, pass, number });
+        let admission = LastAdmission {
+            join,
+            pass,
+            number: self.visits,
+            from,
+        };
+        self.endpoints.insert(endpoint, admission);
         if self.endpoints.len() > MAX_KNOWN {
-            let oldest = self.endpoints.iter().min_by_key(|(_, visit)| visit.number);
+            let all: Vec<(&PublicKey, &LastAdmission)> = self.endpoints.iter().collect();
+            let from: Vec<Lineage> = all.iter().map(|(_, one)| one.from).collect();
+            let largest = largest_holders(&from).into_iter().map(|at| all[at]);
+            let oldest = largest.min_by_key(|(_, one)| one.number);
             if let Some(oldest) = oldest.map(|(endpoint, _)| *endpoint) {
                 self.endpoints.remove(&oldest);
             }
@@ -109,9 +119,9 @@ impl Host {
         Ok(())
     }
 
-    /// Lets in so many endpoints of nobody's.
+    /// Lets in so many endpoints of nobody's, which came from there.
     #[cfg(test)]
-    pub(crate) fn meet_many_for_tests(&mut self, count: u16) {
+    pub(crate) fn meet_many_for_tests(&mut self, count: u16, from: pillion_share::Network) {
         for number in 0..count {
             let mut seed = [250; 32];
             seed[..2].copy_from_slice(&number.to_be_bytes());
@@ -121,7 +131,8 @@ impl Host {
                 grants: Vec::new(),
                 claims: Vec::new(),
             };
-            self.door.known.note(key, (key, JoinId([0; 16])), pass);
+            let join = (key, JoinId([0; 16]));
+            self.door.known.note(key, join, pass, from.lineage());
         }
     }
 

@@ -364,9 +364,9 @@ impl Host {
         };
         // What was shown before has a stream of its own, and nobody acknowledges it.
         let track_streams = u32::from(state.early == Early::Shown);
-        let peer = state.peer;
+        let (peer, from) = (state.peer, state.from);
         if let PeerEndpoint::Proved(endpoint) = peer {
-            self.door.known.note(endpoint, join, pass.clone());
+            self.door.known.note(endpoint, join, pass.clone(), from);
         }
         let member = Member {
             id,

@@ -19,20 +19,13 @@ use crate::{
 /// once in that time; one where nothing happens is not signed again.
 const SIGN_WITHIN_US: u64 = 1_000_000;
 
-/// Until entries that no frame has are looked at again, in microseconds.
-const LOOK_AGAIN_US: u64 = 5_000;
-
 impl Track {
     /// The state as of the newest frame: a terminal's is over
-    /// [`canonical_bytes`](pillion_screen::Screen::canonical_bytes), a log's over its snapshot. `None` where
-    /// the state is ahead of the frame.
-    fn state_digest(&self) -> Option<StateDigest> {
+    /// [`canonical_bytes`](pillion_screen::Screen::canonical_bytes), a log's over its snapshot.
+    fn state_digest(&self) -> StateDigest {
         match &self.body {
-            Body::Terminal(terminal) => {
-                let bytes = terminal.screen().canonical_bytes();
-                Some(StateDigest::of(&bytes))
-            }
-            Body::Log(log) => (!log.dirty()).then(|| StateDigest::of(&log.snapshot())),
+            Body::Terminal(terminal) => StateDigest::of(&terminal.screen().canonical_bytes()),
+            Body::Log(log) => StateDigest::of(&log.snapshot()),
         }
     }
 }
@@ -72,18 +65,14 @@ impl Tracks {
 
     /// Signs a track as of its newest frame: for the log, and for every viewer who has that frame.
     pub(in crate::host) fn sign_checkpoint(&mut self, cx: &mut Context, id: TrackId) {
-        let Some(due) = self.unsigned.remove(&id) else {
+        if self.unsigned.remove(&id).is_none() {
             return;
-        };
+        }
         let (now, run) = (cx.now, cx.run);
         let Some(track) = self.get_mut(id) else {
             return;
         };
-        let Some(state) = track.state_digest() else {
-            let again = due.max(now.mono_us).saturating_add(LOOK_AGAIN_US);
-            self.unsigned.insert(id, again);
-            return;
-        };
+        let state = track.state_digest();
         let checkpoint = track.chain.checkpoint(run, state, now.unix_ms);
         let checkpoint = checkpoint.sign(&cx.keys.session);
         let mut out = BytesMut::new();

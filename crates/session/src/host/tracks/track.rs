@@ -485,6 +485,7 @@ impl Tracks {
             return;
         }
         let (number, bytes) = log.append(key, json);
+        let is_full = log.is_full();
         track.settled = LineId(log.next());
         cx.push(HostOutput::Log(LogEntry::History {
             track: id,
@@ -492,7 +493,10 @@ impl Tracks {
             count: 1,
             bytes,
         }));
-        self.stir(id);
+        match is_full {
+            true => self.frame(cx, id),
+            false => self.stir(id),
+        }
     }
 
     /// Gives the log the lines of a terminal that became final.
