@@ -21,8 +21,8 @@ use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, Forgetful, HistoryJob, Host, HostConfig,
-    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
+    Actor, Command, CommandError, ConnId, Connected, Done, HistoryJob, Host, HostConfig, HostInput,
+    HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
     SubscribedKeyList, Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, verbs,
     viewer::Viewer,
 };
@@ -262,25 +262,14 @@ pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
 
 pub(super) fn config() -> HostConfig {
     HostConfig {
-        session_key: secret(1),
-        run: 0,
-        identity: secret(2).public(),
-        seed: [3; 32],
         name: "work".into(),
         host_name: "olga".into(),
-        software: "pillion test".into(),
-        read_only: false,
-        edit_ttl_ms: 8 * 3_600_000,
-        program: "sh".into(),
-        size: Size::clamped(80, 24),
-        has_tty: true,
-        ledger: replayed(&[]),
-        records: Box::new(Forgetful),
-        link: None,
-        relay_token: None,
-        allow: pillion_proto::AccessMode::Link,
-        knock_wait_ms: 120_000,
-        lists: Vec::new(),
+        ..HostConfig::plain(
+            secret(1),
+            secret(2).public(),
+            [3; 32],
+            Size::clamped(80, 24),
+        )
     }
 }
 
@@ -831,15 +820,14 @@ impl World {
                 let signed = HostInput::signed_with(&secret(2), request, &input);
                 self.host.handle(self.now, signed);
             }
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => {
-                if let Some(seat) = self.seat_of(conn) {
-                    seat.to_viewer.push_back((stream, bytes));
-                } else if let Some(stranger) = self.strangers.get_mut(&conn) {
-                    stranger.push((stream, bytes));
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    let bytes = bytes.clone();
+                    if let Some(seat) = self.seat_of(conn) {
+                        seat.to_viewer.push_back((stream, bytes));
+                    } else if let Some(stranger) = self.strangers.get_mut(&conn) {
+                        stranger.push((stream, bytes));
+                    }
                 }
             }
             HostOutput::Reset { conn, stream } => {
@@ -926,8 +914,11 @@ impl World {
             HostOutput::Show { track } => self.shows.push(track),
             HostOutput::SessionEnded { state } => self.ended = Some(state),
             HostOutput::LinkChanged(_) => {}
-            HostOutput::UseService { service, link } => self.published.push((service, link)),
-            HostOutput::EndLink => self.published.clear(),
+            HostOutput::Allowed(Command::UseService(verbs::UseService { service, link })) => {
+                self.published.push((service, link));
+            }
+            HostOutput::Allowed(Command::EndLink(_)) => self.published.clear(),
+            HostOutput::Allowed(other) => panic!("{other:?} is not the driver's"),
             HostOutput::Log(entry) => self.log.push(entry),
             HostOutput::ReadHistory(job) => match &mut self.packer {
                 Some(jobs) => jobs.push(*job),

@@ -248,14 +248,14 @@ impl World {
             true => (Rights::VIEW, Rights::VIEW),
             false => self.model.right(who, unix_ms),
         };
-        let within = least.narrower_or_equal(told.right) && told.right.narrower_or_equal(most);
+        let within = least.narrower_or_equal(told.rights) && told.rights.narrower_or_equal(most);
         self.require(within, || {
             format!(
                 "viewer {seat} is told {:?}, and may {least:?} to {most:?}",
-                told.right
+                told.rights
             )
         });
-        if told.right.exceeds_view() {
+        if told.rights.exceeds_view() {
             let ends = told
                 .until_unix_ms
                 .is_some_and(|until| self.model.ends(who, until));

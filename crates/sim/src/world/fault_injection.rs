@@ -40,8 +40,7 @@ impl World {
         }
         .encode(&mut bytes);
         let send = HostOutput::Send {
-            conn,
-            stream: Stream::Track { id: epoch },
+            to: (conn, Stream::Track { id: epoch }).into(),
             bytes: bytes.freeze(),
         };
         self.observe(None, &[], &[send]);

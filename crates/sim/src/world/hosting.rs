@@ -410,11 +410,11 @@ impl World {
 
     fn do_output(&mut self, output: HostOutput) {
         match output {
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => self.host_sends(conn, stream, bytes),
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    self.host_sends(conn, stream, bytes.clone());
+                }
+            }
             HostOutput::Reset { conn, stream } => {
                 self.tally.resets += 1;
                 let skips = self.strikes(Sabotage::SkipReset);
@@ -447,8 +447,7 @@ impl World {
                 );
                 if self.strikes(Sabotage::SendAfterClose) {
                     let late = HostOutput::Send {
-                        conn,
-                        stream: Stream::Control,
+                        to: (conn, Stream::Control).into(),
                         bytes: Bytes::from_static(b"\0\0\0\x01\x63"),
                     };
                     self.observe(None, &[], std::slice::from_ref(&late));
@@ -466,10 +465,7 @@ impl World {
                 }
             }
             // Signed when the host began; links are not of this world.
-            HostOutput::Sign { .. }
-            | HostOutput::LinkChanged(_)
-            | HostOutput::UseService { .. }
-            | HostOutput::EndLink => {}
+            HostOutput::Sign { .. } | HostOutput::LinkChanged(_) | HostOutput::Allowed(_) => {}
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory(job) => self.pack(&job),
             HostOutput::Notice(notice) => self.notice(&notice),

@@ -18,8 +18,11 @@ use crate::host::{
     Host,
     api::HostOutput,
     conn::Early,
+    context::Context,
+    door::Door,
     door::admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
     fault::PeerError,
+    people::People,
     tracks::{fanout::opening, track::Track},
 };
 
@@ -97,7 +100,7 @@ impl Host {
         conn: ConnId,
         resume: &Resume,
     ) -> Result<(), PeerError> {
-        let Some(state) = self.conns.get_mut(&conn) else {
+        let Some(state) = self.cx.conns.get_mut(conn) else {
             return Ok(());
         };
         if state.early != Early::Unasked {
@@ -107,48 +110,13 @@ impl Host {
         // Late: the hello is right behind it, and gets the screen or is told why not.
         let is_early = state.binding.is_none();
         if let (true, PeerEndpoint::Proved(endpoint)) = (is_early, state.peer)
-            && self.may_return(&endpoint, resume)
+            && self
+                .door
+                .may_return(&mut self.cx, &self.people, &endpoint, resume)
         {
             self.show_once(conn, resume.track);
         }
         Ok(())
-    }
-
-    /// Whether the hello that this endpoint sent last would be let in again now.
-    fn may_return(&mut self, endpoint: &PublicKey, resume: &Resume) -> bool {
-        let Some(LastAdmission { join, pass, .. }) = self.known.endpoints.get(endpoint) else {
-            return false;
-        };
-        if !self.comings.may_come(self.now.mono_us, &join.0) {
-            return false;
-        }
-        // What a claim says is not proved again before the hello: it may have run out. So it can keep
-        // somebody out here, and lets nobody in.
-        let shown = self.still_shown(&join.0, pass);
-        self.check_open(resume.versions).is_ok()
-            && self.check_person(&join.0).is_ok()
-            && self
-                .check_claims(&subjects_of(&join.0, &pass.claims))
-                .is_ok()
-            && self.check_room(join).is_ok()
-            && matches!(
-                self.decide_admission(&[Subject::key(&join.0)], shown),
-                Admission::In(_)
-            )
-    }
-
-    /// What of a pass counts now.
-    pub(in crate::host) fn still_shown(
-        &self,
-        identity: &PublicKey,
-        pass: &ProofsUsed,
-    ) -> Credentials {
-        let current = self.sharing.link.as_ref().map(|link| link.public());
-        let now = UnixMillis(self.now.unix_ms);
-        Credentials {
-            ticket: (pass.link.is_some() && pass.link == current).then_some(AdmittedBy::Ticket),
-            grant: self.rights.holds_any(identity, &pass.grants, now),
-        }
     }
 
     /// Lets in so many endpoints of nobody's, which came from there.
@@ -164,7 +132,7 @@ impl Host {
                 claims: Vec::new(),
             };
             let join = (key, JoinId([0; 16]));
-            self.known.note(key, join, pass, from.lineage());
+            self.door.known.note(key, join, pass, from.lineage());
         }
     }
 
@@ -173,15 +141,62 @@ impl Host {
         let is_there = |id: &TrackId| self.tracks.get(*id).is_some();
         let track = wanted.filter(is_there).unwrap_or(self.tracks.shown());
         let kind = self.tracks.get(track).map(Track::kind);
-        let (Some(kind), Some(snapshot)) = (kind, self.newest_snapshot(track)) else {
+        let (Some(kind), Some(snapshot)) = (kind, self.tracks.newest_snapshot(track)) else {
             return;
         };
-        if let Some(state) = self.conns.get_mut(&conn) {
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.early = Early::Shown;
         }
         let stream = Stream::Track { id: 0 };
-        self.send_bytes(conn, stream, opening(track, 0, kind));
-        self.send_bytes(conn, stream, snapshot);
-        self.out.push_back(HostOutput::Finish { conn, stream });
+        self.cx.send_bytes(conn, stream, opening(track, 0, kind));
+        self.cx.send_bytes(conn, stream, snapshot);
+        self.cx.push(HostOutput::Finish { conn, stream });
+    }
+}
+
+impl Door {
+    /// Whether the hello that this endpoint sent last would be let in again now.
+    fn may_return(
+        &mut self,
+        cx: &mut Context,
+        people: &People,
+        endpoint: &PublicKey,
+        resume: &Resume,
+    ) -> bool {
+        let Some(LastAdmission { join, pass, .. }) = self.known.endpoints.get(endpoint) else {
+            return false;
+        };
+        if !self.comings.may_come(cx.now.mono_us, &join.0) {
+            return false;
+        }
+        // What a claim says is not proved again before the hello: it may have run out. So it can keep
+        // somebody out here, and lets nobody in.
+        let shown = self.still_shown(cx, people, &join.0, pass);
+        self.check_open(cx, resume.versions).is_ok()
+            && people.check_person(&join.0).is_ok()
+            && people
+                .check_claims(&subjects_of(&join.0, &pass.claims))
+                .is_ok()
+            && people.check_room(cx, join).is_ok()
+            && matches!(
+                self.decide_admission(people, &[Subject::key(&join.0)], shown),
+                Admission::In(_)
+            )
+    }
+
+    /// What of a pass counts now.
+    pub(in crate::host) fn still_shown(
+        &self,
+        cx: &Context,
+        people: &People,
+        identity: &PublicKey,
+        pass: &ProofsUsed,
+    ) -> Credentials {
+        let current = self.sharing.link.as_ref().map(|link| link.public());
+        let now = UnixMillis(cx.now.unix_ms);
+        Credentials {
+            ticket: (pass.link.is_some() && pass.link == current).then_some(AdmittedBy::Ticket),
+            grant: people.rights().holds_any(identity, &pass.grants, now),
+        }
     }
 }

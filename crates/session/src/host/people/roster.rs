@@ -96,7 +96,7 @@ impl Person {
 
     /// Whether others should see this person in the roster.
     pub(in crate::host) fn listed(&self) -> bool {
-        self.connections > 0 || self.standing.right.exceeds_view()
+        self.connections > 0 || self.standing.rights.exceeds_view()
     }
 
     fn info(&self) -> ParticipantInfo {
@@ -104,7 +104,7 @@ impl Person {
             id: self.id,
             name: Text::cut(self.name.as_str()),
             identity: *self.identity.as_bytes(),
-            right: self.standing.right,
+            rights: self.standing.rights,
             host: false,
             here: self.connections > 0,
             silent: self.silent && self.connections > 0,
@@ -135,7 +135,7 @@ impl Roster {
                 id: HOST,
                 name: Text::cut(host_name),
                 identity: *identity.as_bytes(),
-                right: Rights::MANAGE,
+                rights: Rights::MANAGE,
                 host: true,
                 here: true,
                 silent: false,
@@ -185,7 +185,7 @@ impl Roster {
         });
         person.name = name;
         person.standing = standing;
-        person.has_edited |= standing.right.exceeds_view();
+        person.has_edited |= standing.rights.exceeds_view();
         person.connections += 1;
         person.silent = false;
         self.changed.insert(id);
@@ -252,11 +252,11 @@ impl Roster {
         };
         let differs = person.standing != standing;
         if differs {
-            if person.standing.right.exceeds_view() && !standing.right.exceeds_view() {
+            if person.standing.rights.exceeds_view() && !standing.rights.exceeds_view() {
                 person.edit_epoch = person.edit_epoch.wrapping_add(1);
             }
             person.standing = standing;
-            person.has_edited |= standing.right.exceeds_view();
+            person.has_edited |= standing.rights.exceeds_view();
             self.changed.insert(id);
         }
         differs
