@@ -9,9 +9,12 @@
 //! bounded: an entry costs what it weighs, and what no longer fits is in the log only. Somebody who comes late gets
 //! the fold of now ([`Conversation::snapshot`]) and goes on with the entries that follow.
 //!
+//! [`Client`] is what speaks with an agent: it makes the messages to it, and answers those that nobody has to.
+//!
 //! Everything here is pure: no processes, no clocks, no files.
 
 mod bounded;
+pub mod client;
 pub mod entry;
 mod fold;
 pub mod json;
@@ -23,6 +26,7 @@ pub mod model;
 mod snapshot;
 
 pub use bounded::{BoundedText, OutputTail};
+pub use client::{Answer, Client, ClientEvent, ClientOutput, NotSent, Setup, StartFault};
 pub use entry::{Author, Entry, EntryError, Environment, Exit, Logged, Note};
 pub use fold::Conversation;
 pub use json::{Json, JsonError};
