@@ -187,25 +187,15 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         ..Options::new(program, identity)
     };
     let prefix = options.prefix.to_string();
+    let mut signals = ExitSignals::new()?;
     let mut hosting = Hosting::prepare(options, paths)?;
-    if args.share {
-        let ticket = hosting.share().await?;
-        let code = match args.code {
-            true => Some(hosting.code(CODE_WITHIN).await),
-            false => None,
-        };
-        let ways = Ways {
-            ticket,
-            link: hosting.link().ok(),
-            code,
-        };
-        announce(&hosting, &ways, &args, config, &prefix)?;
-    } else if !args.quiet && hosting.has_tty() {
-        pillion::say!(
-            "A private session ({}). `pillion share` shares it from then on; {prefix} Space opens the panel.",
-            hosting.id()
-        );
+    tokio::select! {
+        biased;
+        // What was made until then is cleared away.
+        signal = signals.next() => return Ok(signal.exit_code()),
+        begun = begin(&mut hosting, &args, config, &prefix) => begun?,
     }
+    drop(signals);
     if args.detach && !args.quiet && !args.json {
         pillion::say!(
             "Session {id} runs in the background. `pillion attach {id}` opens it in this terminal, and \
@@ -229,6 +219,30 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
     }
 }
 
+/// Shares the session, if it is to be, and says how to join it.
+async fn begin(hosting: &mut Hosting, args: &RunArgs, config: &Config, prefix: &str) -> Result<()> {
+    if args.share {
+        let ticket = hosting.share().await?;
+        let code = match args.code {
+            true => Some(hosting.code(CODE_WITHIN).await),
+            false => None,
+        };
+        let ways = Ways {
+            ticket,
+            link: hosting.link().ok(),
+            code,
+        };
+        return announce(hosting, &ways, args, config, prefix).await;
+    }
+    if !args.quiet && hosting.has_tty() {
+        pillion::say!(
+            "A private session ({}). `pillion share` shares it from then on; {prefix} Space opens the panel.",
+            hosting.id()
+        );
+    }
+    Ok(())
+}
+
 /// The ways to join.
 struct Ways {
     ticket: String,
@@ -237,7 +251,7 @@ struct Ways {
     code: Option<Result<String, String>>,
 }
 
-fn announce(
+async fn announce(
     hosting: &Hosting,
     ways: &Ways,
     args: &RunArgs,
@@ -260,13 +274,15 @@ fn announce(
             object[name] = value.as_str().into();
         }
     }
-    if let Some(file) = &args.ticket_file {
+    if let Some(file) = args.ticket_file.clone() {
         let content = if args.json {
             object.to_string()
         } else {
             ticket.clone()
         };
-        write_ticket(file, &content).context("the ticket has no file")?;
+        // A pipe waits for somebody who reads it, and a signal must not wait for that.
+        let written = tokio::task::spawn_blocking(move || write_ticket(&file, &content)).await?;
+        written.context("the ticket has no file")?;
     }
     if args.json {
         pillion::say!("{object}");

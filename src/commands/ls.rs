@@ -169,7 +169,10 @@ pub async fn status(
         let status = Request::Command(verbs::Status {}.into());
         (paths.socket(&session.meta.id), status)
     });
-    let answers = control::ask_all(requests).await.into_iter();
+    // It is asked nothing that takes time.
+    let answers = control::ask_all(requests, control::FIRST_WORD)
+        .await
+        .into_iter();
     let said = answers.map(|answer| match answer {
         Ok(Response::Done(done)) => match done.reply {
             Reply::Status(status) => Some(status),

@@ -1,5 +1,7 @@
 //! `pillion stop`.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
 use pillion::{
@@ -10,6 +12,9 @@ use pillion::{
 };
 
 use crate::commands::{ask, say};
+
+/// How long sessions may take to stop sharing, all together.
+const TELL_WITHIN: Duration = Duration::from_secs(10);
 
 /// Flags of `stop`.
 #[derive(Debug, Args)]
@@ -35,7 +40,7 @@ pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
         let stop = Request::Command(verbs::Stop {}.into());
         (paths.socket(&session.meta.id), stop)
     };
-    let answers = control::ask_all(live.iter().map(stop)).await;
+    let answers = control::ask_all(live.iter().map(stop), TELL_WITHIN).await;
     let mut failed = None;
     for (session, answer) in live.iter().zip(answers) {
         match answer {

@@ -7,18 +7,18 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use pillion_screen::Size;
 use pillion_session::{Actor, CommandError, HostInput, Reply, TerminalStatus, TtyNews, verbs};
-use pillion_source::{AttachedTty, HoldMode, Keys};
+use pillion_source::{AttachedTty, ExitSignal, HoldMode, Keys};
 use tokio::{net::UnixStream, sync::mpsc};
 
 use crate::{
     hosting::{
-        GRACE, Hosting, RunningProgram,
+        Hosting, RunningProgram,
         clients::{AttachRequest, FromClient},
         commands::ReplyTo,
         overlay::Overlay,
@@ -26,6 +26,9 @@ use crate::{
     },
     sessions::control::{FromHolder, Left, Response, ToHolder},
 };
+
+/// How long what the programs say when they are told to end is shown, at most: who shows it may take nothing.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// How long the last words to a holder may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -268,6 +271,11 @@ impl Hosting {
                 }
             }
             Some(FromHolder::Lost) => self.terminal_lost(program, local).await,
+            Some(FromHolder::Signal(number)) => match ExitSignal::of(number) {
+                Some(signal) if signal.is_key() && !self.stays => program.pass_on(signal),
+                Some(signal) => self.terminal_lost_by(signal, program, local).await,
+                None => {}
+            },
             None => {
                 // It was killed, and can't give its terminal back.
                 if let Some(holder) = self.holder.as_ref().filter(|holder| !holder.suspended) {
@@ -311,6 +319,17 @@ impl Hosting {
     /// The terminal is gone, or the command that held it is: the session goes on if somebody said that it may,
     /// and else ends as every program does whose terminal is closed.
     pub(super) async fn terminal_lost(&mut self, program: &mut RunningProgram, local: &mut Local) {
+        self.terminal_lost_by(ExitSignal::Hangup, program, local)
+            .await;
+    }
+
+    /// The same, with the signal that says so to the programs.
+    async fn terminal_lost_by(
+        &mut self,
+        signal: ExitSignal,
+        program: &mut RunningProgram,
+        local: &mut Local,
+    ) {
         let Some(holder) = self.let_go(program, local, false).await else {
             return;
         };
@@ -321,10 +340,40 @@ impl Hosting {
             holder.say(ToHolder::Left(Left::Lost));
             return;
         }
-        program.terminate(GRACE);
-        self.terminals.terminate();
+        self.pass_on(signal, program);
         // It still hears how the program ended.
         self.leaving = Some(holder);
+    }
+
+    /// We were told to end: so are the programs, by the same signal. One of the keyboard's is for them alone.
+    pub(super) fn told_to_end(&mut self, signal: ExitSignal, program: &RunningProgram) {
+        self.pass_on(signal, program);
+        if !signal.is_key() {
+            self.let_go_at.get_or_insert(Instant::now() + STUCK);
+        }
+    }
+
+    fn pass_on(&self, signal: ExitSignal, program: &RunningProgram) {
+        program.pass_on(signal);
+        self.terminals.pass_on(signal);
+    }
+
+    /// A terminal that takes nothing keeps no program from ending: it is given back before the end.
+    pub(super) async fn let_go_if_stuck(
+        &mut self,
+        program: &mut RunningProgram,
+        local: &mut Local,
+    ) {
+        if self.let_go_at.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        self.let_go_at = None;
+        if let Some(holder) = self.let_go(program, local, false).await {
+            holder.say(ToHolder::Released { reset: true });
+            self.leaving = Some(holder);
+        }
+        // Nor does a pipe that nobody reads.
+        program.show_on(None);
     }
 
     /// Output can't be written any more.

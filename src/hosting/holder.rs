@@ -102,8 +102,9 @@ struct Holder {
     attached: bool,
     /// We are about to be stopped.
     suspending: bool,
-    /// We were told to end, and by when.
-    signalled: Option<(ExitSignal, Instant)>,
+    /// We were told to end, and until when the session may say what it does; one of the keyboard's signals ends
+    /// only who takes it for that.
+    signalled: Option<(ExitSignal, Option<Instant>)>,
 }
 
 impl Holder {
@@ -114,16 +115,17 @@ impl Holder {
             return Ok(Held::Vanished);
         }
         loop {
-            let until = self.signalled.map(|(_, until)| until);
+            let until = self.signalled.and_then(|(_, until)| until);
             tokio::select! {
                 biased;
                 signal = signals.next() => {
-                    if !self.attached || self.signalled.is_some() {
+                    if !self.attached || until.is_some() {
                         return Ok(Held::Signal(signal));
                     }
-                    self.signalled = Some((signal, Instant::now() + ENDING));
+                    let until = (!signal.is_key()).then(|| Instant::now() + ENDING);
+                    self.signalled = Some((signal, until));
                     // One that is gone is noticed below.
-                    let _ = self.wire.write(&FromHolder::Lost).await;
+                    let _ = self.wire.write(&FromHolder::Signal(signal.number())).await;
                 }
                 _ = stop.recv() => {
                     match self.attached {

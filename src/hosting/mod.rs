@@ -47,7 +47,7 @@ use pillion_session::{
     Actor, Command, Done, Host, HostConfig, HostInput, PackedHistory, Reply, verbs,
 };
 use pillion_source::{
-    ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, SpawnError, TtyWriter,
+    ExitSignal, ExitSignals, ExitStatus, HostTty, Keys, Program, SourceEvent, SpawnError, TtyWriter,
 };
 use pillion_store::{SessionLog, SessionMeta};
 use pillion_tui::HostAction;
@@ -84,9 +84,6 @@ pub use options::{Options, Terminal};
 /// The program that the session begins with.
 const TERMINAL: TrackId = TrackId(0);
 
-/// How long a program is given to end by itself once we are told to.
-const GRACE: Duration = Duration::from_secs(3);
-
 /// A resize is passed on once the size has been still for so long: a window dragged by its corner
 /// sends dozens of sizes a second.
 const RESIZE_SETTLES: Duration = Duration::from_millis(15);
@@ -111,6 +108,8 @@ pub struct Hosting {
     /// Where the run before listened.
     sockets: Vec<SocketAddr>,
     log_failed: bool,
+    /// What asks us to end, from before there is anything to clear away.
+    signals: ExitSignals,
     clients: Clients,
     believed: TrustSource,
     lists: Fetcher,
@@ -120,6 +119,8 @@ pub struct Hosting {
     holder: Option<Holder>,
     /// One that was lost, whose command waits for the program's end.
     leaving: Option<Holder>,
+    /// When the terminal is given back at the latest, once the programs were told to end.
+    let_go_at: Option<Instant>,
     /// Terminals can come: output goes to no file or pipe.
     attachable: bool,
     /// The session can do without a terminal, because it has a process of its own.
@@ -163,7 +164,7 @@ enum LoopEvent {
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
-    Signal,
+    Signal(ExitSignal),
     Held(pillion_source::Hold),
     Packed(PackedHistory),
     Time,
@@ -176,6 +177,7 @@ impl Hosting {
     /// Directories that cannot be made or are not private, no terminal settings, a session to start
     /// again that runs or that is not there whole, a damaged list of what teams took back.
     pub fn prepare(mut options: Options, paths: &Paths) -> Result<Hosting> {
+        let signals = ExitSignals::new()?;
         let (terminal, size) = terminal(std::mem::take(&mut options.terminal))?;
         let has_tty = matches!(terminal, Some(Start::Own(_) | Start::Starter(_)));
         options.program.size = size;
@@ -257,6 +259,7 @@ impl Hosting {
             terminal,
             holder: None,
             leaving: None,
+            let_go_at: None,
             stays: options.stays,
             leave: false,
             options,
@@ -271,6 +274,7 @@ impl Hosting {
             recorder,
             sockets,
             log_failed: false,
+            signals,
             clients: Clients::serve(server, &id),
             believed,
             lists: Fetcher::default(),
@@ -451,7 +455,6 @@ impl Hosting {
 
     /// Runs until the program has ended.
     async fn serve(mut self, mut program: RunningProgram, mut local: Local) -> Result<ExitStatus> {
-        let mut signals = ExitSignals::new()?;
         let mut resize: Option<(Size, Instant)> = None;
 
         while self.ended.is_none() {
@@ -485,10 +488,7 @@ impl Hosting {
             }
             let settles = resize.as_ref().map(|(_, at)| *at);
             let wake = self.next_wake(&program, local.overlay.as_ref(), settles);
-            match self
-                .wait(&mut program, &mut local, &mut signals, wake)
-                .await
-            {
+            match self.wait(&mut program, &mut local, wake).await {
                 LoopEvent::Net(input) => self.tell(input),
                 LoopEvent::Link(news) => self.link_news(news, local.overlay.as_mut()),
                 LoopEvent::Code(code) => {
@@ -550,10 +550,7 @@ impl Hosting {
                 }
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
-                LoopEvent::Signal => {
-                    program.terminate(GRACE);
-                    self.terminals.terminate();
-                }
+                LoopEvent::Signal(signal) => self.told_to_end(signal, &program),
                 LoopEvent::Held(hold) => {
                     if let Some(overlay) = &mut local.overlay {
                         overlay.held(hold);
@@ -568,6 +565,7 @@ impl Hosting {
                 resize = None;
                 self.resize(size, &program, local.overlay.as_mut());
             }
+            self.let_go_if_stuck(&mut program, &mut local).await;
             self.on_time(&mut program, local.overlay.as_mut(), local.keys.as_ref());
         }
         let status = self.ended.unwrap_or_else(|| program.status());
@@ -578,10 +576,10 @@ impl Hosting {
         &mut self,
         program: &mut RunningProgram,
         local: &mut Local,
-        signals: &mut ExitSignals,
         wake: Instant,
     ) -> LoopEvent {
         let Local { overlay, keys } = local;
+        let signals = &mut self.signals;
         let net = &mut self.net;
         let links = &mut self.links;
         let code = &mut self.code;
@@ -593,7 +591,7 @@ impl Hosting {
             .filter(|_| panel || program.takes_keys(overlay.is_none()));
         tokio::select! {
             biased;
-            _ = signals.next() => LoopEvent::Signal,
+            signal = signals.next() => LoopEvent::Signal(signal),
             // Before the network: anybody who used a code is known before they come.
             news = links.news() => LoopEvent::Link(news),
             input = async { match net { Some(net) => net.next_input().await, None => std::future::pending().await } } => LoopEvent::Net(input),
@@ -680,7 +678,8 @@ impl Hosting {
             .and_then(Overlay::wake_at)
             .map(|at| self.clock.instant(at));
         let log = self.log.next_deadline();
-        [host, ui, resize, log, program.look_at()]
+        let end = self.let_go_at;
+        [host, ui, resize, log, end, program.look_at()]
             .into_iter()
             .flatten()
             .min()

@@ -8,9 +8,7 @@ use pillion_store::HistoryRead;
 
 use crate::{
     clock::unix_ms,
-    hosting::{
-        GRACE, Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay,
-    },
+    hosting::{Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay},
     identity::contacts::Contacts,
 };
 
@@ -53,7 +51,7 @@ impl Hosting {
                 HostOutput::Terminate { track } => {
                     let program = self.terminals.program(track, program.as_deref_mut());
                     if let Some(program) = program {
-                        program.terminate(GRACE);
+                        program.terminate();
                     }
                 }
                 HostOutput::Show { track } => self.terminals.show(track),

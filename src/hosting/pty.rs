@@ -13,7 +13,12 @@ use std::{
 
 use bytes::Bytes;
 use pillion_screen::Size;
-use pillion_source::{ExitStatus, InputError, Pty, Source, SourceEvent, SpawnError, TtyWriter};
+use pillion_source::{
+    ExitSignal, ExitStatus, InputError, Pty, Source, SourceEvent, SpawnError, TtyWriter,
+};
+
+/// How long a program is given to end by itself once it is asked to.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// From so many bytes that wait for the program on, the keyboard is not read: a large paste still leaves the
 /// keys behind it, Ctrl-C and the prefix, within reach.
@@ -270,9 +275,16 @@ impl Program {
     }
 
     /// Asks it to end, and makes it after a while.
-    pub fn terminate(&self, grace: Duration) {
-        if let Err(error) = self.pty.terminate(grace) {
+    pub fn terminate(&self) {
+        if let Err(error) = self.pty.terminate(GRACE) {
             tracing::warn!(%error, "the program was not asked to end");
+        }
+    }
+
+    /// Passes on a signal that asks to end ([`Pty::pass_on`]).
+    pub fn pass_on(&self, signal: ExitSignal) {
+        if let Err(error) = self.pty.pass_on(signal, GRACE) {
+            tracing::warn!(%error, "a signal was not passed on");
         }
     }
 }

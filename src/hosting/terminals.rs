@@ -11,10 +11,10 @@ use std::{
 use pillion_proto::{TrackId, TrackState};
 use pillion_screen::Size;
 use pillion_session::HostInput;
-use pillion_source::{ExitStatus, HoldMode, Program, SourceEvent};
+use pillion_source::{ExitSignal, ExitStatus, HoldMode, Program, SourceEvent};
 use pillion_tui::{TerminalRow, Which};
 
-use crate::hosting::{GRACE, Hosting, Local, RunningProgram, TERMINAL};
+use crate::hosting::{Hosting, Local, RunningProgram, TERMINAL};
 
 /// So many bytes of what is shown are taken before one of the others has its turn: a flood there holds up the
 /// others for the time that they take to parse, a millisecond at most.
@@ -137,10 +137,10 @@ impl Terminals {
         Poll::Pending
     }
 
-    /// Asks all of them to end, and makes them after a while.
-    pub(super) fn terminate(&self) {
+    /// Passes a signal on to all of them.
+    pub(super) fn pass_on(&self, signal: ExitSignal) {
         for program in self.others.values() {
-            program.terminate(GRACE);
+            program.pass_on(signal);
         }
     }
 

@@ -17,7 +17,6 @@ use pillion_people::{MemberName, Membership, Removals, Serial, TeamKey};
 use pillion_prove::private;
 use pillion_store::{SessionState, list};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -307,12 +306,7 @@ pub async fn tell_sessions(paths: &Paths) -> Result<Vec<String>> {
     let mut untold = Vec::new();
     let told = live()?;
     let ask = |id: &String| (paths.socket(id), control::Request::Removals);
-    let Ok(answers) = timeout(TELL_WITHIN, control::ask_all(told.iter().map(ask))).await else {
-        return Ok(told
-            .iter()
-            .map(|id| format!("{id} (it may not have heard of it)"))
-            .collect());
-    };
+    let answers = control::ask_all(told.iter().map(ask), TELL_WITHIN).await;
     for (id, answer) in told.into_iter().zip(answers) {
         match answer {
             Ok(_) => {}

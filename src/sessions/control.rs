@@ -38,7 +38,7 @@ use crate::settings::paths::{Paths, private_dir};
 const MAX_LINE: usize = 1024 * 1024;
 
 /// How long a session may take to say that it has taken a request: one that says nothing is stopped, or stuck.
-const FIRST_WORD: Duration = Duration::from_secs(1);
+pub const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// How long a client waits after that: a command that needs a yes at the host's terminal waits a minute there.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -127,7 +127,9 @@ pub enum FromHolder {
     Resized,
     /// It is to be given back for a while: the command is about to be stopped.
     Suspended,
-    /// The command was told to end, or the terminal is gone.
+    /// The command was told to end by the signal of this number.
+    Signal(i32),
+    /// The terminal is gone.
     Lost,
 }
 
@@ -157,13 +159,18 @@ pub enum Progress {
     Terminal(ToHolder),
 }
 
-/// Asks several running sessions at once; what came of each, in order.
+/// Asks several running sessions at once; what came of each, in order. One that has not answered after `within`
+/// is [`Unreachable`].
 pub async fn ask_all(
     requests: impl IntoIterator<Item = (PathBuf, Request)>,
+    within: Duration,
 ) -> Vec<Result<Response>> {
-    let asked = requests
-        .into_iter()
-        .map(|(socket, request)| tokio::spawn(async move { ask(&socket, &request).await }));
+    let asked = requests.into_iter().map(|(socket, request)| {
+        tokio::spawn(async move {
+            let answer = tokio::time::timeout(within, ask(&socket, &request)).await;
+            answer.unwrap_or_else(|_| Err(Unreachable { pid: None }.into()))
+        })
+    });
     let asked: Vec<_> = asked.collect();
     let mut answers = Vec::with_capacity(asked.len());
     for asked in asked {
@@ -618,7 +625,7 @@ mod tests {
                 .collect();
             let before = std::time::Instant::now();
             let asked = stuck.into_iter().map(|path| (path, Request::Flush));
-            for answer in ask_all(asked).await {
+            for answer in ask_all(asked, PATIENCE).await {
                 let error = answer.unwrap_err();
                 let Some(Unreachable { pid }) = error.downcast_ref() else {
                     panic!("{error:#}")

@@ -254,7 +254,7 @@ fn a_viewer_that_was_killed_is_said_to_be_silent() {
 
 #[test]
 fn a_host_that_is_told_to_end_says_goodbye_and_gives_its_terminal_back() {
-    for (ends, code) in [(Signal::TERM, 129), (Signal::HUP, 129)] {
+    for (ends, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
         let (anna, bert) = (Machine::new(), Machine::new());
         let script = "printf '\\033[?1049h'; echo ready; exec sleep 1000";
         let (mut host, ticket) = anna.share(SIZE, &["-q", "--", "sh", "-c", script]);

@@ -433,11 +433,11 @@ fn who_is_told_to_end_goes_and_the_session_that_stays_stays() {
         assert_eq!(host.wait_code(), Some(128 + ends.as_raw()));
         assert!(host.raw_text().contains(GIVEN_BACK));
         wait_terminal(&anna, "detached");
-        // The session's own process ends its program as ever.
+        // The session's own process passes it on to its program.
         let mut host = attach(&anna, SIZE, &[]);
         host.wait_for("here");
         signal(session_pid(&anna), Signal::TERM);
-        assert_eq!(host.wait_code(), Some(129));
+        assert_eq!(host.wait_code(), Some(143));
     }
 }
 

@@ -81,23 +81,31 @@ impl Child {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hangs up on the program as a terminal that closes would, and kills what is left after `grace`.
+    /// Gives the program these signals one after the other, each if it is still there `grace` after the one before,
+    /// and kills what is left after that.
     pub(crate) fn terminate(
         self: &Arc<Self>,
         pty: impl AsFd + Send + 'static,
+        signals: &[Signal],
         grace: Duration,
     ) -> io::Result<()> {
-        self.signal(&pty, Signal::HUP);
-        // A stopped program sees the hang-up only when it goes on.
+        let Some((first, rest)) = signals.split_first() else {
+            return Ok(());
+        };
+        self.signal(&pty, *first);
+        // A stopped program sees it only when it goes on.
         self.signal(&pty, Signal::CONT);
         let child = Arc::clone(self);
+        let rest: Vec<Signal> = rest.iter().copied().chain([Signal::KILL]).collect();
         let kill = move || {
-            let status = child.status.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = child
-                .ended
-                .wait_timeout_while(status, grace, |status| status.is_none());
-            drop(waited);
-            child.signal(&pty, Signal::KILL);
+            for signal in rest {
+                let status = child.status.lock().unwrap_or_else(PoisonError::into_inner);
+                let waited = child
+                    .ended
+                    .wait_timeout_while(status, grace, |status| status.is_none());
+                drop(waited);
+                child.signal(&pty, signal);
+            }
         };
         thread::Builder::new()
             .name("pillion-kill".into())
@@ -107,7 +115,7 @@ impl Child {
 
     /// Signals the program's process group and the group in the foreground of its terminal (the job a
     /// shell is running), unless the program has ended.
-    fn signal(&self, pty: impl AsFd, signal: Signal) {
+    pub(crate) fn signal(&self, pty: impl AsFd, signal: Signal) {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if status.is_some() {
             return;

@@ -80,6 +80,9 @@ pub(crate) enum Passed {
     Gone,
 }
 
+/// What a pipe that takes anything has room for, in bytes (`PIPE_BUF`, `pipe(7)`).
+const ROOM: usize = 4096;
+
 impl TtyWriter {
     /// Standard output as it is, for a host without a terminal (CI, cron, a pipe).
     ///
@@ -99,7 +102,7 @@ impl TtyWriter {
 
     pub(crate) fn new(out: OwnedFd, settings: Option<Termios>) -> Self {
         // Without a way to be woken a terminal that takes nothing holds up the program until it is gone.
-        let closer = settings.as_ref().and_then(|_| wake::pair().ok());
+        let closer = wake::pair().ok();
         Self {
             gate: Arc::new(Gate {
                 out,
@@ -258,7 +261,13 @@ impl Gate {
     /// Writes all of it, however long that takes.
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match rustix::io::write(&self.out, bytes) {
+            let mut piece = bytes;
+            if self.settings.is_none() {
+                // It may be blocking: no more is written than there is room for, so that it can be closed.
+                self.wait_for_room()?;
+                piece = bytes.get(..ROOM).unwrap_or(bytes);
+            }
+            match rustix::io::write(&self.out, piece) {
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 // A terminal we opened is non-blocking; so may be standard output, whose open file

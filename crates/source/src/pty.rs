@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pty_process::blocking::{Command, Pts};
+use rustix::process::Signal;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios,
 };
@@ -20,6 +21,7 @@ use crate::outlet::Outlet;
 use crate::program::{Program, SpawnError};
 use crate::queue::{Queue, Source};
 use crate::reader::Reader;
+use crate::signals::ExitSignal;
 use crate::size::Size;
 use crate::wake::{self, Waker};
 
@@ -221,7 +223,28 @@ impl Pty {
     /// # Errors
     /// When the thread that would kill it later can't be started; it has been hung up on then.
     pub fn terminate(&self, grace: Duration) -> io::Result<()> {
-        self.child.terminate(Arc::clone(&self.ends), grace)
+        self.child
+            .terminate(Arc::clone(&self.ends), &[Signal::HUP], grace)
+    }
+
+    /// Passes on a signal that asked us to end, to the program's process group and to the job in the foreground.
+    /// One of the keyboard's is all the program gets. Of another one it is the first: a program that is still there
+    /// after `grace` (an interactive shell ignores `SIGTERM`) is ended as by [`Pty::terminate`].
+    ///
+    /// # Errors
+    /// As [`Pty::terminate`].
+    pub fn pass_on(&self, signal: ExitSignal, grace: Duration) -> io::Result<()> {
+        let child = &self.child;
+        match signal {
+            ExitSignal::Interrupt => child.signal(&self.ends, Signal::INT),
+            ExitSignal::Quit => child.signal(&self.ends, Signal::QUIT),
+            ExitSignal::Hangup => return self.terminate(grace),
+            ExitSignal::Terminate => {
+                let signals = [Signal::TERM, Signal::HUP];
+                return child.terminate(Arc::clone(&self.ends), &signals, grace);
+            }
+        }
+        Ok(())
     }
 }
 

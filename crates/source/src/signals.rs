@@ -19,15 +19,32 @@ pub enum ExitSignal {
 }
 
 impl ExitSignal {
-    /// The exit code a shell reports for it: 128 + its number.
-    pub fn exit_code(self) -> u8 {
-        let number = match self {
+    /// Its number.
+    pub fn number(self) -> i32 {
+        match self {
             Self::Hangup => libc::SIGHUP,
             Self::Interrupt => libc::SIGINT,
             Self::Quit => libc::SIGQUIT,
             Self::Terminate => libc::SIGTERM,
-        };
-        (128 + number) as u8
+        }
+    }
+
+    /// The signal of that number, if it is one of these.
+    pub fn of(number: i32) -> Option<Self> {
+        [Self::Hangup, Self::Interrupt, Self::Quit, Self::Terminate]
+            .into_iter()
+            .find(|signal| signal.number() == number)
+    }
+
+    /// Whether it is one of the keyboard's, which programs may take for something else than their end: a shell
+    /// gives up the line that is being typed.
+    pub fn is_key(self) -> bool {
+        matches!(self, Self::Interrupt | Self::Quit)
+    }
+
+    /// The exit code a shell reports for it: 128 + its number.
+    pub fn exit_code(self) -> u8 {
+        (128 + self.number()) as u8
     }
 }
 

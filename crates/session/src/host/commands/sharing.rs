@@ -84,7 +84,7 @@ impl Host {
     fn open_records(&mut self) -> Result<(), CommandError> {
         self.keep_door().map_err(|refusal| refused(&refusal))?;
         if self.sharing.link.is_none() {
-            let seed = self.random();
+            let seed = self.link_seed();
             let kept = self.records.keep_link(&seed);
             kept.map_err(|error| refused(&Refusal::NotRecorded(error)))?;
             self.change_link(seed);
@@ -162,7 +162,7 @@ impl Host {
 
     /// Makes another ticket, and the one before open nothing.
     pub(in crate::host) fn replace_ticket(&mut self) -> Result<(), CommandError> {
-        let seed = self.random();
+        let seed = self.link_seed();
         let kept = self.records.replace_link(Some(&seed));
         self.change_link(seed);
         self.log_event(&AuditEvent::TicketReplaced);
@@ -174,6 +174,14 @@ impl Host {
             true => Ok(()),
             false => Err(CommandError::NotShared),
         }
+    }
+
+    /// The seed of another link key, of which a ticket carries half.
+    fn link_seed(&mut self) -> [u8; 32] {
+        let [secret, _] = *self.random().as_chunks().0 else {
+            unreachable!("32 bytes are two times 16")
+        };
+        *pillion_proto::link_seed(&secret)
     }
 
     fn change_link(&mut self, seed: [u8; 32]) {
