@@ -208,6 +208,6 @@ fn a_service_that_plays_a_part_in_the_exchange_gets_nothing() {
     assert!(said.contains("the service in between changed"), "{said}");
 
     let ticket: Ticket = shared.ticket.parse().unwrap();
-    assert!(!service.saw(&ticket.link[..]));
+    assert!(!service.saw(&ticket.link[..16]));
     assert!(!service.saw(shared.ticket.as_bytes()));
 }

@@ -104,6 +104,7 @@ fn the_service_learns_no_ticket_no_key_and_no_name() {
         ("the ticket", shared.ticket.as_bytes()),
         ("the ticket's bytes", &ticket.to_bytes()[..]),
         ("the ticket's secret", &ticket.link[..]),
+        ("what that follows from", &ticket.link[..16]),
         ("the session's key", &ticket.addr.id.as_bytes()[..]),
         ("the host's addresses", format!(":{port}").as_bytes()),
         ("the link's key", key.as_bytes()),

@@ -234,6 +234,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_ticket_knows_the_public_relays_by_number() {
+        let relays = iroh::RelayMode::Default.relay_map();
+        let relays: Vec<iroh::RelayUrl> = relays.urls();
+        assert_eq!(relays.len(), pillion_proto::PUBLIC_RELAYS.len());
+        for url in relays {
+            let known = pillion_proto::PUBLIC_RELAYS.contains(&url.as_str());
+            assert!(known, "{url} has no number");
+        }
+    }
+
+    #[test]
     fn a_relays_secret_is_one_private_line() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();

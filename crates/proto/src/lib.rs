@@ -44,5 +44,5 @@ pub use message::{
     TrackMsg, TrackState, TracksChange, Waiting, Welcome,
 };
 pub use text::Text;
-pub use ticket::{GrantToken, Ticket, TicketError, link_for_endpoint};
+pub use ticket::{GrantToken, PUBLIC_RELAYS, Ticket, TicketError, link_for_endpoint, link_seed};
 pub use version::{ALPN, Version, VersionRange};

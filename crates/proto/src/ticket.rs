@@ -1,9 +1,12 @@
 //! The strings people paste: tickets and grant tokens.
 //!
-//! Both are `iroh-tickets` kinds: a lower-case prefix that names the kind, then base32. The last four
-//! bytes are a check sum, so that a string cut short by a copy is told from a wrong one.
+//! Both are `iroh-tickets` kinds: a lower-case prefix that names the kind, then base32. The last bytes
+//! are a check sum, so that a string cut short by a copy is told from a wrong one.
+//!
+//! A ticket is typed, pasted and read aloud, so its text is as short as it can be: of a host with a public
+//! relay and up to two IPv4 addresses it has at most 110 characters, which are two lines of a terminal.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
 
 use iroh_base::{EndpointAddr, EndpointId, RelayUrl, TransportAddr};
 use iroh_tickets::{ParseError, Ticket as Kind};
@@ -25,7 +28,7 @@ use crate::{
 pub struct Ticket {
     /// The session's key, which is its endpoint id, and where it was last reachable.
     pub addr: EndpointAddr,
-    /// Seed of the link key.
+    /// Seed of the link key; short in the ticket if [`link_seed`] made it.
     pub link: Zeroizing<[u8; 32]>,
     /// What the host's relay lets the joiner in by, where it asks for something.
     pub relay: Option<RelayToken>,
@@ -91,15 +94,73 @@ const TOKEN: &str = "pilliongrant";
 const TICKET_WORD: &str = "ticket";
 const TOKEN_WORD: &str = "grant token";
 
-/// The layout both kinds share: a version byte, postcard, a check sum.
+/// A grant token's layout: this byte, postcard, a check sum.
 const LAYOUT: u8 = 1;
 
-#[derive(Serialize, Deserialize)]
-struct TicketBody {
-    id: EndpointId,
+/// A ticket's layout is the first two bits of its first byte; what the other bits are is said at
+/// [`Head`].
+const TICKET_LAYOUT: u8 = 0b01;
+
+/// The relays that everybody may use, by number: a ticket names one of these in three bits. The
+/// network layer's own defaults; a number is never given to another relay.
+pub const PUBLIC_RELAYS: [&str; 4] = [
+    "https://use1-1.relay.n0.iroh.link./",
+    "https://usw1-1.relay.n0.iroh.link./",
+    "https://euc1-1.relay.n0.iroh.link./",
+    "https://aps1-1.relay.n0.iroh.link./",
+];
+
+/// IPv4 addresses that need no tail: six bytes each.
+const SHORT_ADDRS: usize = 3;
+
+/// Addresses in a ticket that is read by people: of a host with a relay, and of one without.
+const TEXT_ADDRS: [usize; 2] = [2, 4];
+
+/// Bytes of a ticket's check sum.
+const TICKET_CHECK: usize = 3;
+
+/// The first byte of a ticket: two bits of layout, three for the relay (0: none, or in the tail;
+/// otherwise one more than its number in [`PUBLIC_RELAYS`]), two for how many IPv4 addresses follow
+/// the secret, and one for a tail after those.
+struct Head {
+    relay: u8,
+    addrs: u8,
+    tail: bool,
+}
+
+impl Head {
+    fn to_byte(&self) -> u8 {
+        TICKET_LAYOUT << 6 | self.relay << 3 | self.addrs << 1 | u8::from(self.tail)
+    }
+
+    fn from_byte(byte: u8) -> Option<Head> {
+        (byte >> 6 == TICKET_LAYOUT).then_some(Head {
+            relay: byte >> 3 & 0b111,
+            addrs: byte >> 1 & 0b11,
+            tail: byte & 1 == 1,
+        })
+    }
+}
+
+/// What most tickets do without.
+#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Tail {
+    /// Addresses and relays that have no short form.
     addrs: BTreeSet<TransportAddr>,
-    link: KeyBytes,
+    /// The second half of a seed that doesn't follow from the first ([`link_seed`]).
+    seed: Option<[u8; 16]>,
     relay: Option<RelayToken>,
+}
+
+/// The seed of a link key, from 128 random bits: those, and what follows from them. So a ticket carries
+/// sixteen bytes of it, and everything else is made with all 32.
+pub fn link_seed(secret: &[u8; 16]) -> Zeroizing<[u8; 32]> {
+    let mut seed = Zeroizing::new([0; 32]);
+    let (first, second) = seed.split_at_mut(16);
+    first.copy_from_slice(secret);
+    let rest: Zeroizing<[u8; 16]> = expand(b"", secret, b"pillion link seed v1");
+    second.copy_from_slice(rest.as_slice());
+    seed
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,34 +173,66 @@ struct TokenBody {
 impl Kind for Ticket {
     const KIND: &'static str = TICKET;
 
+    /// For text: the addresses that help most, not all of them.
     fn encode_bytes(&self) -> Vec<u8> {
-        seal(&TicketBody {
-            id: self.addr.id,
-            addrs: self
-                .addr
-                .addrs
-                .iter()
-                .take(MAX_TICKET_ADDRS)
-                .cloned()
-                .collect(),
-            link: *self.link,
-            relay: self.relay.clone(),
-        })
+        let (ips, relays): (Vec<_>, Vec<_>) = self.addr.addrs.iter().partition(|addr| addr.is_ip());
+        let has_relay = relays.iter().any(|addr| addr.is_relay());
+        let most = TEXT_ADDRS[usize::from(!has_relay)];
+        let is_local = |addr: &TransportAddr| matches!(addr, TransportAddr::Ip(addr) if addr.ip().is_loopback());
+        let only_local = ips.iter().all(|addr| is_local(addr));
+        let mut ips: Vec<&TransportAddr> = ips
+            .into_iter()
+            .filter(|addr| only_local || !is_local(addr))
+            .collect();
+        ips.sort_by_key(|addr| matches!(addr, TransportAddr::Ip(SocketAddr::V6(_))));
+        ips.truncate(most);
+        self.encode(relays.into_iter().take(1).chain(ips).cloned())
     }
 
     fn decode_bytes(bytes: &[u8]) -> Result<Self, ParseError> {
-        let body: TicketBody = open(bytes)?;
-        if body.addrs.len() > MAX_TICKET_ADDRS {
-            return Err(ParseError::verification_failed("too many addresses"));
+        let damaged = || ParseError::verification_failed("damaged");
+        let (body, check) = bytes
+            .split_last_chunk::<TICKET_CHECK>()
+            .ok_or_else(damaged)?;
+        if *check != ticket_checksum(body) {
+            return Err(damaged());
         }
-        Ok(Ticket {
-            addr: EndpointAddr {
-                id: body.id,
-                addrs: body.addrs,
-            },
-            link: Zeroizing::new(body.link),
-            relay: body.relay,
-        })
+        let (head, rest) = body.split_first().ok_or_else(damaged)?;
+        let head = Head::from_byte(*head).ok_or_else(|| ParseError::verification_failed(NEWER))?;
+        let (id, rest) = rest.split_first_chunk::<32>().ok_or_else(damaged)?;
+        let id = EndpointId::from_bytes(id).map_err(|_| damaged())?;
+        let (secret, mut rest) = rest.split_first_chunk::<16>().ok_or_else(damaged)?;
+        let mut link = link_seed(secret);
+        let mut addr = EndpointAddr::new(id);
+        for _ in 0..head.addrs {
+            let (at, after) = rest.split_first_chunk::<6>().ok_or_else(damaged)?;
+            let [a, b, c, d, port @ ..] = *at;
+            addr = addr.with_ip_addr(([a, b, c, d], u16::from_be_bytes(port)).into());
+            rest = after;
+        }
+        if let Some(number) = head.relay.checked_sub(1) {
+            let url = PUBLIC_RELAYS.get(usize::from(number));
+            // A relay that is not known here: its host may still be found by its other addresses.
+            if let Some(url) = url.and_then(|url| url.parse().ok()) {
+                addr = addr.with_relay_url(url);
+            }
+        }
+        let mut relay = None;
+        if head.tail {
+            // What a newer version adds comes after what is known here.
+            let (tail, _) = postcard::take_from_bytes::<Tail>(rest).map_err(|_| damaged())?;
+            if tail.addrs.len() > MAX_TICKET_ADDRS {
+                return Err(ParseError::verification_failed("too many addresses"));
+            }
+            addr.addrs.extend(tail.addrs);
+            if let Some(second) = tail.seed {
+                link[16..].copy_from_slice(&second);
+            }
+            relay = tail.relay;
+        } else if !rest.is_empty() {
+            return Err(damaged());
+        }
+        Ok(Ticket { addr, link, relay })
     }
 }
 
@@ -188,13 +281,69 @@ impl Ticket {
 
     /// The ticket where it is not text: in a link's record, behind a code.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.encode_bytes())
+        let addrs = self.addr.addrs.iter().take(MAX_TICKET_ADDRS);
+        Zeroizing::new(self.encode(addrs.cloned()))
+    }
+
+    fn encode(&self, addrs: impl Iterator<Item = TransportAddr>) -> Vec<u8> {
+        let (first, second) = self.link.split_at(16);
+        let mut secret = Zeroizing::new([0; 16]);
+        secret.copy_from_slice(first);
+        let mut tail = Tail {
+            relay: self.relay.clone(),
+            ..Tail::default()
+        };
+        if *link_seed(&secret) != *self.link {
+            let mut rest = [0; 16];
+            rest.copy_from_slice(second);
+            tail.seed = Some(rest);
+        }
+        let mut head = Head {
+            relay: 0,
+            addrs: 0,
+            tail: false,
+        };
+        let mut short = Vec::new();
+        for addr in addrs {
+            match &addr {
+                TransportAddr::Ip(SocketAddr::V4(at)) if usize::from(head.addrs) < SHORT_ADDRS => {
+                    head.addrs += 1;
+                    short.extend_from_slice(&at.ip().octets());
+                    short.extend_from_slice(&at.port().to_be_bytes());
+                }
+                TransportAddr::Relay(url) if head.relay == 0 && number(url).is_some() => {
+                    head.relay = number(url).map_or(0, |number| number + 1);
+                }
+                _ => {
+                    tail.addrs.insert(addr);
+                }
+            }
+        }
+        head.tail = tail != Tail::default();
+        let mut bytes = vec![head.to_byte()];
+        bytes.extend_from_slice(self.addr.id.as_bytes());
+        bytes.extend_from_slice(secret.as_slice());
+        bytes.extend_from_slice(&short);
+        if head.tail {
+            bytes = postcard::to_extend(&tail, bytes).expect("our own strings always encode");
+        }
+        let check = ticket_checksum(&bytes);
+        bytes.extend_from_slice(&check);
+        bytes
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) made.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TicketError> {
         Self::decode_bytes(bytes).map_err(|error| why_not(error, TICKET_WORD, TICKET))
     }
+}
+
+/// A relay's number in [`PUBLIC_RELAYS`].
+fn number(url: &RelayUrl) -> Option<u8> {
+    let at = PUBLIC_RELAYS
+        .iter()
+        .position(|known| *known == url.as_str())?;
+    u8::try_from(at).ok()
 }
 
 /// Seed of the link key in the ticket that is for one endpoint alone, from the seed in the whole ticket. A
@@ -331,6 +480,12 @@ fn open<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ParseError> {
     }
 }
 
+/// The last bytes of the check sum of a token's layout.
+fn ticket_checksum(bytes: &[u8]) -> [u8; TICKET_CHECK] {
+    let [_, check @ ..] = checksum(bytes);
+    check
+}
+
 /// FNV-1a, 32 bit: a slip of the hand, not an attacker, is what this finds; signatures do the rest.
 fn checksum(bytes: &[u8]) -> [u8; CHECK] {
     let mut hash = 0x811c_9dc5_u32;
@@ -355,7 +510,16 @@ mod tests {
         let addr = EndpointAddr::new(session())
             .with_ip_addr("192.0.2.1:4433".parse().unwrap())
             .with_relay_url("https://relay.example".parse().unwrap());
-        Ticket::new(addr, Zeroizing::new([7; 32]), None)
+        Ticket::new(addr, link_seed(&[7; 16]), None)
+    }
+
+    /// The usual one: a public relay, and two addresses.
+    fn usual() -> Ticket {
+        let addr = EndpointAddr::new(session())
+            .with_ip_addr("192.168.178.23:49152".parse().unwrap())
+            .with_ip_addr("203.0.113.7:49152".parse().unwrap())
+            .with_relay_url(PUBLIC_RELAYS[2].parse().unwrap());
+        Ticket::new(addr, link_seed(&[7; 16]), None)
     }
 
     /// The same of a host whose relay asks for a token.
@@ -377,11 +541,11 @@ mod tests {
     fn golden_strings() {
         assert_eq!(
             ticket().to_string(),
-            "pillionagfiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvyaqaczuhi5dqom5c6l3smvwgc6jomv4gc3lqnrss6aiayaaaeaoreidqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqoacgcqvja"
+            "pillioniofiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvybyha4dqobyha4dqobyha4dqob6aaabacekraeabm2duoryhgorpf5zgk3dbpexgk6dbnvygyzjpaaaplbrz"
         );
         assert_eq!(
             relayed().to_string(),
-            "pillionagfiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvyaqaczuhi5dqom5c6l3smvwgc6jomv4gc3lqnrss6aiayaaaeaoreidqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqoalouhlrkwptl55wknfshkge4mvuoxmh7ery2kojcnuattodztlivb42mawwi5afq2bcrfrqkr3mqbgah5ay626xhwtabd3zpxg2im6ribo2cc54bl7ohwhb5lw32bynil5soeklx6jzmsnqv5lh2ewjebqgf23uzta"
+            "pillioniofiry65oqe7dfp5klns2pf2lvzmuzyjx4ozieq36n2iqanub5xvybyha4dqobyha4dqobyha4dqob6aaabacekraeabm2duoryhgorpf5zgk3dbpexgk6dbnvygyzjpaaaw5ioxcvm7gx33mu2leoumjyzli5oyp6jdruu4se3ibhg4htgwrkdzuybnmr2albucfcldavdwzacmap2br5v5opngachxs7onuqz5cqc5uef3ycx64pmod2xnxudq2qx3e4iuxp4tsze3bl2wpujmsidamciv7e"
         );
         assert_eq!(
             token().to_string(),
@@ -390,12 +554,59 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_one_fits_into_two_lines() {
+        assert_eq!(usual().to_string().len(), 110);
+        assert!(usual().to_string().len() + "pillion join ".len() <= 2 * 80);
+        let direct = Ticket {
+            addr: EndpointAddr::new(session()).with_ip_addr("10.0.0.1:1".parse().unwrap()),
+            ..usual()
+        };
+        assert!(direct.to_string().len() <= 100);
+    }
+
+    #[test]
+    fn text_carries_the_addresses_that_help_and_bytes_carry_all() {
+        let addr = [
+            "127.0.0.1:1",
+            "[::1]:1",
+            "[2001:db8::1]:1",
+            "10.0.0.1:1",
+            "10.0.0.2:1",
+        ]
+        .iter()
+        .fold(EndpointAddr::new(session()), |addr, at| {
+            addr.with_ip_addr(at.parse().unwrap())
+        });
+        let read = |addr: &EndpointAddr| -> Vec<String> {
+            let ticket = Ticket::new(addr.clone(), link_seed(&[7; 16]), None);
+            assert_eq!(Ticket::from_bytes(&ticket.to_bytes()), Ok(ticket.clone()));
+            let read: Ticket = ticket.to_string().parse().unwrap();
+            read.addr.ip_addrs().map(ToString::to_string).collect()
+        };
+        assert_eq!(read(&addr), ["10.0.0.1:1", "10.0.0.2:1", "[2001:db8::1]:1"]);
+        let relayed = addr.with_relay_url(PUBLIC_RELAYS[0].parse().unwrap());
+        assert_eq!(read(&relayed), ["10.0.0.1:1", "10.0.0.2:1"]);
+        let local = EndpointAddr::new(session()).with_ip_addr("127.0.0.1:1".parse().unwrap());
+        assert_eq!(read(&local), ["127.0.0.1:1"], "nothing else is known");
+    }
+
+    #[test]
+    fn a_ticket_with_more_in_it_is_read_for_what_is_known() {
+        let mut bytes = relayed().encode_bytes();
+        bytes.truncate(bytes.len() - TICKET_CHECK);
+        bytes.extend_from_slice(b"a field of a newer version");
+        let check = ticket_checksum(&bytes);
+        bytes.extend_from_slice(&check);
+        assert_eq!(Ticket::from_bytes(&bytes), Ok(relayed()));
+    }
+
+    #[test]
     fn golden_key_for_one_endpoint() {
         let one = ticket().for_endpoint(&[5; 32]);
         assert_eq!(one.addr, ticket().addr);
         assert_eq!(
             data_encoding::HEXLOWER.encode(&one.link[..]),
-            "543b02258fa2d69e02a23ee7f192516c88d2af239d67551e9a8379793eb5113b"
+            "cb6cc12d704f9ea7d296365b965c53e5489c4705fc66f7cde4790cd5c02d5f0c"
         );
         assert_ne!(one.link, ticket().for_endpoint(&[6; 32]).link);
     }
@@ -405,6 +616,7 @@ mod tests {
         assert_eq!(ticket().to_string().parse(), Ok(ticket()));
         assert_eq!(token().to_string().parse(), Ok(token()));
         assert_eq!(Ticket::from_bytes(&ticket().to_bytes()), Ok(ticket()));
+        assert_eq!(usual().to_string().parse(), Ok(usual()));
         let bare = Ticket {
             addr: EndpointAddr::new(session()),
             ..ticket()
@@ -496,9 +708,9 @@ mod tests {
     #[test]
     fn one_of_a_newer_layout_asks_for_an_upgrade() {
         let mut bytes = ticket().encode_bytes();
-        bytes.truncate(bytes.len() - CHECK);
-        bytes[0] = LAYOUT + 1;
-        let check = checksum(&bytes);
+        bytes.truncate(bytes.len() - TICKET_CHECK);
+        bytes[0] = (TICKET_LAYOUT + 1) << 6;
+        let check = ticket_checksum(&bytes);
         bytes.extend_from_slice(&check);
         let text = format!(
             "{TICKET}{}",
@@ -527,7 +739,7 @@ mod tests {
             addr = addr.with_ip_addr(([127, 0, 0, 1], port).into());
         }
         let many = Ticket { addr, ..ticket() };
-        let read: Ticket = many.to_string().parse().unwrap();
+        let read = Ticket::from_bytes(&many.to_bytes()).unwrap();
         assert_eq!(read.addr.addrs.len(), MAX_TICKET_ADDRS);
     }
 
@@ -568,7 +780,10 @@ mod tests {
                 addr = addr.with_ip_addr(([10, 0, 0, 1], port).into());
             }
             let ticket = Ticket::new(addr, Zeroizing::new(link), None);
-            prop_assert_eq!(ticket.to_string().parse(), Ok(ticket));
+            let text: Ticket = ticket.to_string().parse().unwrap();
+            prop_assert_eq!(&text.link, &ticket.link);
+            prop_assert!(text.addr.addrs.is_subset(&ticket.addr.addrs));
+            prop_assert_eq!(Ticket::from_bytes(&ticket.to_bytes()), Ok(ticket));
         }
     }
 }
