@@ -452,8 +452,7 @@ async fn share(
         {
             let stream = Stream::Track { id: epoch };
             net.apply(HostOutput::Send {
-                conn,
-                stream,
+                to: (conn, stream).into(),
                 bytes,
             });
         }

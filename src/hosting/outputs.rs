@@ -89,11 +89,7 @@ impl Hosting {
                 HostOutput::Done { request, result } => {
                     self.answer(request, result, overlay.as_deref_mut());
                 }
-                HostOutput::UseService { service, link } => match service.parse() {
-                    Ok(url) => self.links.use_service(url, link),
-                    Err(error) => tracing::error!(%error, "a link service that is none"),
-                },
-                HostOutput::EndLink => self.links.end_link(),
+                HostOutput::Allowed(command) => self.carry_out(command),
                 HostOutput::FetchKeys { issuer } => self.fetch_keys(&issuer),
                 HostOutput::FetchLists { from } => self.lists.fetch(from),
                 HostOutput::Listen => {
@@ -125,6 +121,18 @@ impl Hosting {
                     }
                 }
             }
+        }
+    }
+
+    /// Does what the session allowed and wrote down, and has no part in.
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::UseService(verbs::UseService { service, link }) => match service.parse() {
+                Ok(url) => self.links.use_service(url, link),
+                Err(error) => tracing::error!(%error, "a link service that is none"),
+            },
+            Command::EndLink(_) => self.links.end_link(),
+            other => tracing::error!(?other, "a command that the session carries out itself"),
         }
     }
 

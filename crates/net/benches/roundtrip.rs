@@ -171,8 +171,7 @@ async fn serve_drivers() {
         {
             let stream = if stream == INPUT { TRACK } else { stream };
             net.apply(HostOutput::Send {
-                conn,
-                stream,
+                to: (conn, stream).into(),
                 bytes,
             });
         }

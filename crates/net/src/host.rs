@@ -118,13 +118,11 @@ impl HostNet {
     /// [`bind`](Self::bind) and [`close`](Self::close)).
     pub fn apply(&mut self, output: HostOutput) -> Option<HostOutput> {
         match output {
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => {
-                if let Some(link) = self.links.get_mut(&conn) {
-                    link.send(stream, bytes, &mut self.waits);
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    if let Some(link) = self.links.get_mut(&conn) {
+                        link.send(stream, bytes.clone(), &mut self.waits);
+                    }
                 }
             }
             HostOutput::Reset { conn, stream } => {

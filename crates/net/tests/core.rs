@@ -15,16 +15,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, PeerEndpoint, SecretKey};
+use pillion_caps::{Binding, PeerEndpoint, SecretKey};
 use pillion_net::{
     core::{ConnectionEvent, Event, PeerConnection, PendingEvents, Role, code},
     limits::{MAX_QUEUED, PATH_REPORT_INTERVAL},
 };
-use pillion_proto::{AccessMode, JoinId, PathKind, Rights, TrackId};
+use pillion_proto::{JoinId, PathKind, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Network,
-    Now, Phase, Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
+    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, Network, Now,
+    Phase, Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 use pipe::Pipe;
@@ -287,25 +287,10 @@ impl Session {
         let now = Now::default();
         let mut host = Host::new(
             HostConfig {
-                session_key: key(1),
-                run: 0,
-                identity: key(2).public(),
-                seed: [3; 32],
-                name: "memory".to_owned(),
-                host_name: "host".to_owned(),
-                software: "test".to_owned(),
-                read_only: false,
-                edit_ttl_ms: 1_000_000,
-                program: "sh".into(),
-                size: Size::clamped(80, 24),
-                has_tty: true,
-                ledger: Ledger::new(key(1).public()),
-                records: Box::new(Forgetful),
                 link: Some([4; 32]),
-                relay_token: None,
-                allow: AccessMode::Link,
+                edit_ttl_ms: 1_000_000,
                 knock_wait_ms: 1000,
-                lists: Vec::new(),
+                ..HostConfig::plain(key(1), key(2).public(), [3; 32], Size::clamped(80, 24))
             },
             now,
         );
@@ -383,7 +368,11 @@ impl Session {
                         let signed = HostInput::signed_with(&key, request, &input);
                         self.host.handle(self.now, signed);
                     }
-                    HostOutput::Send { stream, bytes, .. } => self.at_host.send(stream, bytes),
+                    HostOutput::Send { to, bytes } => {
+                        for (_, stream) in to.iter() {
+                            self.at_host.send(stream, bytes.clone());
+                        }
+                    }
                     HostOutput::Write { track, seq, bytes } => {
                         self.typed.extend(bytes);
                         self.host

@@ -12,12 +12,12 @@ use std::{
 
 use bytes::Bytes;
 use common::*;
-use pillion_caps::{Ledger, PeerEndpoint, PublicKey, SecretKey};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_net::{HostNet, RelayChoice, ViewerNet, random_bytes};
 use pillion_proto::{JoinId, Ticket, TrackId};
 use pillion_session::{
-    Actor, Command, ConnId, Forgetful, Host, HostConfig, HostInput, HostOutput, Now, Phase, Reply,
-    Stream, Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
+    Actor, Command, ConnId, Host, HostConfig, HostInput, HostOutput, Now, Phase, Reply, Stream,
+    Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 const TRACK: Stream = Stream::Track { id: 0 };
@@ -270,28 +270,15 @@ impl Session {
         let hosting = HostNet::bind(&session_key, RelayChoice::None, v4())
             .await
             .unwrap();
-        let ledger = Ledger::new(session_key.public());
         let config = HostConfig {
-            session_key,
-            run: 0,
-            identity: SecretKey::from_bytes(&[2; 32]).public(),
-            seed: random_bytes().unwrap(),
-            name: "work".into(),
             host_name: "olga".into(),
-            software: "test".into(),
-            read_only: false,
             edit_ttl_ms: 3_600_000,
-
-            program: "sh".into(),
-            size: (120, 40).try_into().unwrap(),
-            has_tty: true,
-            ledger,
-            records: Box::new(Forgetful),
-            allow: pillion_proto::AccessMode::Link,
-            knock_wait_ms: 120_000,
-            lists: Vec::new(),
-            link: None,
-            relay_token: None,
+            ..HostConfig::plain(
+                session_key,
+                SecretKey::from_bytes(&[2; 32]).public(),
+                random_bytes().unwrap(),
+                (120, 40).try_into().unwrap(),
+            )
         };
         let mut session = Session {
             host: Host::new(config, Now::default()),

@@ -73,7 +73,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         id: ParticipantId(300),
         name: Text::cut("anna"),
         identity: [4; 32],
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         host: false,
         here: true,
         silent: false,
@@ -89,7 +89,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         visible_from: 9,
     };
     let right = RightChanged {
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         until_unix_ms: Some(7),
         edit_epoch: 2,
         text: Text::cut("yes"),
@@ -768,7 +768,7 @@ proptest! {
     fn names_come_back_whatever_they_hold(name: String, id: u32, identity: [u8; 32]) {
         let info = ParticipantInfo {
             id: ParticipantId(id), name: Text::cut(&name), identity,
-            right: Rights::MANAGE, host: true, here: false, silent: true,
+            rights: Rights::MANAGE, host: true, here: false, silent: true,
         };
         let roster = Any::Host(FromHost::Roster(RosterChange { changed: vec![info], gone: vec![] }));
         prop_assert_eq!(roster.decode_like(&roster.encode()), Ok(Some(roster)));

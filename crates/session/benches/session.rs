@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pillion_caps::{Binding, Ledger, PeerEndpoint, SecretKey};
+use pillion_caps::{Binding, PeerEndpoint, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput, Now,
-    Viewer, ViewerConfig, ViewerInput, ViewerOutput, verbs,
+    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, Now, Viewer,
+    ViewerConfig, ViewerInput, ViewerOutput, verbs,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -34,26 +34,13 @@ impl Session {
             unix_ms: 1_777_636_800_000,
         };
         let config = HostConfig {
-            session_key: secret(0),
-            run: 0,
-            identity: secret(1).public(),
-            seed: [3; 32],
-            name: "bench".into(),
-            host_name: "host".into(),
-            software: "bench".into(),
-            read_only: false,
-            edit_ttl_ms: 3_600_000,
-
-            program: "sh".into(),
-            size: Size::clamped(80, 24),
-            has_tty: true,
-            ledger: Ledger::new(secret(0).public()),
-            records: Box::new(Forgetful),
-            allow: pillion_proto::AccessMode::Link,
-            knock_wait_ms: 120_000,
-            lists: Vec::new(),
             link: Some([9; 32]),
-            relay_token: None,
+            ..HostConfig::plain(
+                secret(0),
+                secret(1).public(),
+                [3; 32],
+                Size::clamped(80, 24),
+            )
         };
         let mut session = Session {
             now,
@@ -128,13 +115,12 @@ impl Session {
                         let signed = HostInput::signed_with(&secret(1), request, &input);
                         self.host.handle(now, signed);
                     }
-                    HostOutput::Send {
-                        conn,
-                        stream,
-                        bytes,
-                    } => {
-                        let viewer = &mut self.viewers[conn.0 as usize];
-                        viewer.handle(now, ViewerInput::Received { stream, bytes });
+                    HostOutput::Send { to, bytes } => {
+                        for (conn, stream) in to.iter() {
+                            let bytes = bytes.clone();
+                            let viewer = &mut self.viewers[conn.0 as usize];
+                            viewer.handle(now, ViewerInput::Received { stream, bytes });
+                        }
                     }
                     HostOutput::Write { track, seq, .. } => {
                         self.host.handle(now, HostInput::Written { track, seq });

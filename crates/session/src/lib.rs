@@ -38,7 +38,7 @@ pub use host::commands::verbs::{
 #[cfg(feature = "host")]
 pub use host::{
     Actor, Change, Forgetful, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, PackedHistory, Records, SubscribedKeyList, TtyNews,
+    LogEntry, PackedHistory, Receivers, Records, SubscribedKeyList, TtyNews,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

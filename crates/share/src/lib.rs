@@ -332,6 +332,28 @@ impl Shares {
     }
 }
 
+/// Of those who hold one thing each, whose may be taken: from the widest networks inwards always those of the
+/// networks that hold most. By their places in `all`; several hold as much as each other.
+///
+/// For what is taken seldom: it goes through all of them.
+pub fn largest_holders(all: &[Lineage]) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..all.len()).collect();
+    // Everybody is in the widest, and all that is narrower than an own network is that itself.
+    for depth in 1..4 {
+        let network = |at: &usize| {
+            let lineage = &all[*at];
+            lineage[depth.min(lineage.len() - 1)]
+        };
+        let mut held: HashMap<Network, usize> = HashMap::new();
+        for at in &left {
+            *held.entry(network(at)).or_default() += 1;
+        }
+        let most = held.values().max().copied().unwrap_or_default();
+        left.retain(|at| held[&network(at)] == most);
+    }
+    left
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,6 +386,29 @@ mod tests {
         for wrong in [&[4][..], &[6, 1, 2], &[6; 10], &[5, 0, 0, 0, 0]] {
             assert_eq!(Network::from_bytes(wrong), None);
         }
+    }
+
+    #[test]
+    fn the_largest_holders_are_found_from_the_widest_network_inwards() {
+        let texts = [
+            "192.0.2.1",
+            "192.0.2.1",
+            "2001:db8:1:1::1",
+            "2001:db8:1:2::1",
+            "2001:db8:1:2::2",
+            "198.51.100.1",
+        ];
+        let mut all: Vec<Lineage> = texts
+            .iter()
+            .map(|text| Lineage::of(address(text)))
+            .collect();
+        assert_eq!(largest_holders(&all), [3, 4]);
+        all.truncate(3);
+        assert_eq!(largest_holders(&all), [0, 1]);
+        all.remove(0);
+        assert_eq!(largest_holders(&all), [0, 1], "among equals all of them");
+        assert_eq!(largest_holders(&[]), [0; 0]);
+        assert_eq!(largest_holders(&[Network::ALL.lineage()]), [0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use pillion_sim::{Sabotage, play_with};
 
 /// Worlds that may pass before one must show it.
-const PATIENCE: u64 = 40;
+const PATIENCE: u64 = 150;
 
 /// What is said of the first world that shows the sabotage.
 fn noticed(sabotage: Sabotage) -> String {
@@ -196,4 +196,62 @@ fn a_terminal_opened_without_the_right_is_noticed() {
         Sabotage::OpenWithoutRight,
         &["opens a terminal without the right to"],
     );
+}
+
+#[test]
+fn a_viewer_that_ends_by_itself_is_noticed() {
+    is_noticed(Sabotage::ForgetOpening, &["ends and nobody said so"]);
+}
+
+#[test]
+fn a_choice_that_does_not_arrive_is_noticed() {
+    is_noticed(Sabotage::ForgetChoice, &["was chosen, and it was"]);
+}
+
+#[test]
+fn lines_of_another_terminal_are_noticed() {
+    is_noticed(
+        Sabotage::ReadElsewhere,
+        &["reads history", "reads from line"],
+    );
+}
+
+#[test]
+fn a_frame_that_the_log_lost_is_noticed() {
+    is_noticed(Sabotage::LoseLogged, &["is not what its host signed"]);
+}
+
+#[test]
+fn an_input_that_is_lost_is_noticed() {
+    is_noticed(Sabotage::LoseInput, &["was typed, and it was not"]);
+}
+
+#[test]
+fn a_terminal_opened_twice_is_noticed() {
+    is_noticed(Sabotage::OpenTwice, &["terminals and got"]);
+}
+
+#[test]
+fn a_terminal_closed_by_who_did_not_open_it_is_noticed() {
+    is_noticed(Sabotage::CloseOthers, &["did not open it"]);
+}
+
+#[test]
+fn a_name_that_looks_like_something_else_is_noticed() {
+    is_noticed(Sabotage::ShowAnyName, &["somebody is shown as"]);
+}
+
+#[test]
+fn a_question_without_a_terminal_is_noticed() {
+    is_noticed(Sabotage::AskNobody, &["where there is no terminal"]);
+}
+
+#[test]
+fn a_second_answer_to_a_program_is_noticed() {
+    is_noticed(Sabotage::AnswerTwice, &["queries got"]);
+}
+
+#[test]
+fn a_right_told_to_who_is_put_out_is_noticed() {
+    is_noticed(Sabotage::TellBanned, &["is told"]);
 }

@@ -4,14 +4,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use pillion_caps::{Binding, Ledger, PeerEndpoint, PublicKey, SecretKey};
+use pillion_caps::{Binding, PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Forgetful, Host, HostConfig, HostInput, HostOutput,
-    LogEntry, Now, Phase, Reply, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
-    ViewerOutput, verbs,
+    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, LogEntry, Now,
+    Phase, Reply, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
+    verbs,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -68,25 +68,14 @@ impl Room {
 
     fn host(now: Now, link: Option<[u8; 32]>, seed: u8) -> Host {
         let config = HostConfig {
-            session_key: secret(1),
-            run: 0,
-            identity: secret(2).public(),
-            seed: [seed; 32],
-            name: "work".into(),
-            host_name: "olga".into(),
-            software: "test".into(),
-            read_only: false,
-            edit_ttl_ms: 3_600_000,
-            program: "sh".into(),
-            size: Size::clamped(80, 24),
-            has_tty: true,
-            ledger: Ledger::new(secret(1).public()),
-            records: Box::new(Forgetful),
-            allow: pillion_proto::AccessMode::Link,
-            knock_wait_ms: 120_000,
-            lists: Vec::new(),
             link,
-            relay_token: None,
+            edit_ttl_ms: 3_600_000,
+            ..HostConfig::plain(
+                secret(1),
+                secret(2).public(),
+                [seed; 32],
+                Size::clamped(80, 24),
+            )
         };
         let mut host = Host::new(config, now);
         if let Some(HostOutput::Sign { request, input }) = host.poll() {
@@ -259,14 +248,13 @@ impl Room {
 
     fn do_output(&mut self, output: HostOutput) {
         match output {
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => {
-                if let Some(seat) = self.seats.iter_mut().find(|seat| seat.conn == Some(conn)) {
-                    seat.viewer
-                        .handle(self.now, ViewerInput::Received { stream, bytes });
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    if let Some(seat) = self.seats.iter_mut().find(|seat| seat.conn == Some(conn)) {
+                        let bytes = bytes.clone();
+                        seat.viewer
+                            .handle(self.now, ViewerInput::Received { stream, bytes });
+                    }
                 }
             }
             HostOutput::Reset { conn, stream } => {
@@ -566,11 +554,8 @@ fn a_viewer_that_is_shown_nothing_sleeps() {
         }
     }
     while let Some(output) = room.host.poll() {
-        if let HostOutput::Send {
-            conn: ConnId(99),
-            stream: Stream::Control,
-            bytes,
-        } = output
+        if let HostOutput::Send { to, bytes } = output
+            && to.iter().any(|one| one == (ConnId(99), Stream::Control))
         {
             viewer.handle(
                 room.now,

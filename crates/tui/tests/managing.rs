@@ -226,7 +226,7 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
         id: ParticipantId(seed.into()),
         name: Text::cut(name),
         identity: *key(seed).as_bytes(),
-        right: Rights::VIEW,
+        rights: Rights::VIEW,
         host: false,
         here: true,
         silent: false,

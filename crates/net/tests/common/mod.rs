@@ -173,8 +173,7 @@ pub async fn viewer_reads(net: &mut ViewerNet, wanted: Stream, count: usize) -> 
 
 pub fn to_viewer(conn: ConnId, stream: Stream, bytes: impl Into<Bytes>) -> HostOutput {
     HostOutput::Send {
-        conn,
-        stream,
+        to: (conn, stream).into(),
         bytes: bytes.into(),
     }
 }

@@ -103,7 +103,7 @@ pub struct ParticipantInfo {
     /// Identity key.
     pub identity: KeyBytes,
     /// Rights.
-    pub right: Rights,
+    pub rights: Rights,
     /// Whether this is the host.
     pub host: bool,
     /// Connected right now.
@@ -125,8 +125,8 @@ pub struct RosterChange {
 /// What the viewer may do from now on, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RightChanged {
-    /// The right.
-    pub right: Rights,
+    /// The rights.
+    pub rights: Rights,
     /// When it ends by itself, in milliseconds since the Unix epoch.
     pub until_unix_ms: Option<u64>,
     /// Changes each time the right to type is taken from this person. Inputs say under which value

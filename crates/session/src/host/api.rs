@@ -1,5 +1,7 @@
 //! What goes into a [`Host`](super::Host) and what comes out of it.
 
+use std::{fmt, sync::Arc};
+
 use bytes::Bytes;
 use pillion_caps::{
     Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint, SigningInput,
@@ -17,7 +19,7 @@ use crate::host::{
         question::Question,
         verbs::{Command, CommandError, Done, Shortfall},
     },
-    people::records::Records,
+    people::records::{Forgetful, Records},
     tracks::pack::{HistoryJob, PackedHistory},
 };
 use crate::types::{ConnId, Stream};
@@ -63,6 +65,39 @@ pub struct HostConfig {
     pub knock_wait_ms: u64,
     /// Lists of keys that an earlier run followed, as it gave them to be kept.
     pub lists: Vec<SubscribedKeyList>,
+}
+
+impl HostConfig {
+    /// A session that is kept nowhere, with a terminal of the host's, watched by those who have its ticket. The
+    /// seed has to be fresh: link keys are made from it.
+    pub fn plain(
+        session_key: SecretKey,
+        identity: PublicKey,
+        seed: [u8; 32],
+        size: Size,
+    ) -> HostConfig {
+        HostConfig {
+            ledger: Ledger::new(session_key.public()),
+            session_key,
+            run: 0,
+            identity,
+            seed,
+            name: "session".to_owned(),
+            host_name: "host".to_owned(),
+            software: "pillion".to_owned(),
+            read_only: false,
+            edit_ttl_ms: 8 * 3_600_000,
+            program: "sh".to_owned(),
+            size,
+            has_tty: true,
+            records: Box::new(Forgetful),
+            link: None,
+            relay_token: None,
+            allow: AccessMode::Link,
+            knock_wait_ms: 120_000,
+            lists: Vec::new(),
+        }
+    }
 }
 
 /// A list of SSH keys at an address that is looked at again.
@@ -554,6 +589,60 @@ pub enum LogEntry {
     },
 }
 
+/// Who is sent the same: one or several connections, each on a stream of its own.
+#[derive(Clone)]
+pub struct Receivers(Several);
+
+/// A few need no memory of their own.
+#[derive(Clone)]
+enum Several {
+    Few([(ConnId, Stream); FEW], usize),
+    Many(Arc<[(ConnId, Stream)]>),
+}
+
+/// With so many an output is no larger than it is anyway.
+const FEW: usize = 4;
+
+impl Receivers {
+    /// All of these; `None` if there are none. Where they are many, and those that `last` names, it is shared.
+    pub(in crate::host) fn of(
+        all: &[(ConnId, Stream)],
+        last: &mut Arc<[(ConnId, Stream)]>,
+    ) -> Option<Receivers> {
+        let first = all.first()?;
+        if all.len() <= FEW {
+            let mut few = [*first; FEW];
+            few[..all.len()].copy_from_slice(all);
+            return Some(Receivers(Several::Few(few, all.len())));
+        }
+        if **last != *all {
+            *last = Arc::from(all);
+        }
+        Some(Receivers(Several::Many(last.clone())))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnId, Stream)> + '_ {
+        let all = match &self.0 {
+            Several::Few(few, count) => &few[..*count],
+            Several::Many(many) => many,
+        };
+        all.iter().copied()
+    }
+}
+
+impl From<(ConnId, Stream)> for Receivers {
+    fn from(one: (ConnId, Stream)) -> Receivers {
+        Receivers(Several::Few([one; FEW], 1))
+    }
+}
+
+impl fmt::Debug for Receivers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 /// What a host wants done. In order.
 #[derive(Debug)]
 pub enum HostOutput {
@@ -565,13 +654,11 @@ pub enum HostOutput {
         /// What to sign.
         input: SigningInput,
     },
-    /// Send these bytes on a stream; the first ones on a track stream open it.
+    /// Send these bytes to each of these; the first ones on a track stream open it.
     Send {
-        /// Connection.
-        conn: ConnId,
-        /// Stream.
-        stream: Stream,
-        /// Bytes, shared between all who are sent the same.
+        /// To whom.
+        to: Receivers,
+        /// The bytes.
         bytes: Bytes,
     },
     /// Drop what is unsent on this stream: a newer one replaces it.
@@ -677,14 +764,30 @@ pub enum HostOutput {
     Listen,
     /// Sharing ended: stop listening once every connection is closed.
     StopListening,
-    /// Use this link service, and publish the session's link there if `link`; see
-    /// [`Command::UseService`].
-    UseService {
-        /// Its URL, as it was asked for.
-        service: String,
-        /// Publish a link.
-        link: bool,
-    },
-    /// End the session's link, if one is published.
-    EndLink,
+    /// The driver is to carry this out, which was allowed and is written down: a command about the link service,
+    /// of which the session knows nothing.
+    Allowed(Command),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receivers_are_those_that_were_named() {
+        let all: Vec<(ConnId, Stream)> = (0..9)
+            .map(|number| (ConnId(number), Stream::Track { id: 7 }))
+            .collect();
+        let mut last = Arc::from([]);
+        assert!(Receivers::of(&[], &mut last).is_none());
+        for count in 1..=all.len() {
+            let to = Receivers::of(&all[..count], &mut last).unwrap();
+            assert_eq!(to.iter().collect::<Vec<_>>(), all[..count]);
+        }
+        let kept = last.clone();
+        Receivers::of(&all, &mut last).unwrap();
+        assert!(Arc::ptr_eq(&kept, &last), "the same once more");
+        let one = Receivers::from(all[3]);
+        assert_eq!(one.iter().collect::<Vec<_>>(), [all[3]]);
+    }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{Bytes, BytesMut};
-use pillion_caps::{Binding, PeerEndpoint, PublicKey};
+use pillion_caps::{Binding, PeerEndpoint, PublicKey, VerifiedIdentity};
 use pillion_proto::{
     Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, Refused, Subscribe,
     TrackId,
@@ -15,8 +14,10 @@ use crate::{
     host::{
         Host,
         api::{HostNotice, HostOutput},
+        context::Context,
         door::{admission::AdmittedBy, early_data::ProofsUsed, knocks::PendingAdmittance},
         fault::PeerError,
+        people::People,
         rate::Bucket,
         timers::Timer,
         tracks::{history::Requests, input::InputReader},
@@ -95,7 +96,7 @@ pub(in crate::host) struct Member {
     pub(in crate::host) id: ParticipantId,
     /// Who, and which run of whose viewer.
     pub(in crate::host) join: (PublicKey, JoinId),
-    pub(in crate::host) identity: pillion_caps::VerifiedIdentity,
+    pub(in crate::host) identity: VerifiedIdentity,
     pub(in crate::host) read_only: bool,
     /// What let it in.
     pub(in crate::host) entry: AdmittedBy,
@@ -149,96 +150,135 @@ impl Conn {
         self.member.as_deref_mut()
     }
 
-    pub(in crate::host) fn become_member(&mut self, member: Member) {
-        self.member = Some(Box::new(member));
+    /// Takes `cost` from what it may still ask of the host.
+    pub(in crate::host) fn charge(&mut self, now_us: u64, cost: u64) -> bool {
+        self.messages.take(now_us, cost)
+    }
+}
+
+/// Every connection, and whose those are that were let in.
+pub(in crate::host) struct Conns {
+    all: BTreeMap<ConnId, Conn>,
+    /// Of each viewer's run.
+    joins: BTreeMap<(PublicKey, JoinId), ConnId>,
+    /// Of each participant.
+    people: BTreeSet<(ParticipantId, ConnId)>,
+}
+
+impl Conns {
+    pub(in crate::host) fn new() -> Conns {
+        Conns {
+            all: BTreeMap::new(),
+            joins: BTreeMap::new(),
+            people: BTreeSet::new(),
+        }
+    }
+
+    pub(in crate::host) fn get(&self, conn: ConnId) -> Option<&Conn> {
+        self.all.get(&conn)
+    }
+
+    pub(in crate::host) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conn> {
+        self.all.get_mut(&conn)
+    }
+
+    pub(in crate::host) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.all.iter().map(|(id, conn)| (*id, conn))
+    }
+
+    pub(in crate::host) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut Conn)> {
+        self.all.iter_mut().map(|(id, conn)| (*id, conn))
+    }
+
+    pub(in crate::host) fn insert(&mut self, id: ConnId, conn: Conn) {
+        self.all.insert(id, conn);
+    }
+
+    /// Lets go of a connection.
+    fn remove(&mut self, id: ConnId) -> Option<Conn> {
+        let conn = self.all.remove(&id)?;
+        if let Some(member) = conn.member() {
+            self.people.remove(&(member.id, id));
+            if self.joins.get(&member.join) == Some(&id) {
+                self.joins.remove(&member.join);
+            }
+        }
+        Some(conn)
+    }
+
+    /// A connection was let in.
+    pub(in crate::host) fn enter(&mut self, id: ConnId, member: Member) {
+        if let Some(conn) = self.all.get_mut(&id) {
+            self.people.insert((member.id, id));
+            self.joins.insert(member.join, id);
+            conn.member = Some(Box::new(member));
+        }
+    }
+
+    pub(in crate::host) fn member(&self, conn: ConnId) -> Option<&Member> {
+        self.get(conn)?.member()
+    }
+
+    pub(in crate::host) fn member_mut(&mut self, conn: ConnId) -> Option<&mut Member> {
+        self.get_mut(conn)?.member_mut()
+    }
+
+    /// The connection of one run of a viewer.
+    pub(in crate::host) fn of_join(&self, join: &(PublicKey, JoinId)) -> Option<ConnId> {
+        self.joins.get(join).copied()
+    }
+
+    /// Connections of a participant.
+    pub(in crate::host) fn of_person(&self, id: ParticipantId) -> Vec<ConnId> {
+        self.person(id).collect()
+    }
+
+    /// The identity of a participant who is connected.
+    pub(in crate::host) fn identity_of(&self, id: ParticipantId) -> Option<&VerifiedIdentity> {
+        let conn = self.person(id).next()?;
+        Some(&self.member(conn)?.identity)
+    }
+
+    fn person(&self, id: ParticipantId) -> impl Iterator<Item = ConnId> {
+        let theirs = (id, ConnId(0))..=(id, ConnId(u64::MAX));
+        self.people.range(theirs).map(|(_, conn)| *conn)
+    }
+
+    /// Connections of all viewers.
+    pub(in crate::host) fn viewers(&self) -> impl Iterator<Item = ConnId> {
+        let viewers = self.iter().filter(|(_, conn)| conn.member.is_some());
+        viewers.map(|(conn, _)| conn)
+    }
+
+    /// How many viewers there are.
+    pub(in crate::host) fn viewer_count(&self) -> usize {
+        self.people.len()
+    }
+
+    /// How many connections were not let in.
+    pub(in crate::host) fn joining_count(&self) -> usize {
+        self.all.len() - self.people.len()
     }
 }
 
 impl Host {
-    pub(in crate::host) fn member(&self, conn: ConnId) -> Option<&Member> {
-        self.conns.get(&conn)?.member()
-    }
-
-    pub(in crate::host) fn member_mut(&mut self, conn: ConnId) -> Option<&mut Member> {
-        self.conns.get_mut(&conn)?.member_mut()
-    }
-
-    /// The connection of one run of a viewer.
-    pub(in crate::host) fn conn_of(&self, join: &(PublicKey, JoinId)) -> Option<ConnId> {
-        self.live_joins.get(join).copied()
-    }
-
-    /// Connections of a participant.
-    pub(in crate::host) fn conns_of(&self, id: ParticipantId) -> Vec<ConnId> {
-        let members = self
-            .conns
-            .iter()
-            .filter_map(|(conn, state)| Some((*conn, state.member()?)));
-        members
-            .filter(|(_, member)| member.id == id)
-            .map(|(conn, _)| conn)
-            .collect()
-    }
-
-    /// Connections of all viewers.
-    pub(in crate::host) fn members(&self) -> Vec<ConnId> {
-        let members = self.conns.iter().filter(|(_, conn)| conn.member.is_some());
-        members.map(|(conn, _)| *conn).collect()
-    }
-
-    /// Takes `cost` from what a connection may still ask of the host.
-    pub(in crate::host) fn charge(&mut self, conn: ConnId, cost: u64) -> bool {
-        let now = self.now.mono_us;
-        self.conns
-            .get_mut(&conn)
-            .is_none_or(|conn| conn.messages.take(now, cost))
-    }
-
-    pub(in crate::host) fn send(&mut self, conn: ConnId, message: &FromHost) {
-        let mut out = BytesMut::new();
-        message.encode(&mut out);
-        self.send_bytes(conn, Stream::Control, out.freeze());
-    }
-
-    pub(in crate::host) fn send_bytes(&mut self, conn: ConnId, stream: Stream, bytes: Bytes) {
-        self.out.push_back(HostOutput::Send {
-            conn,
-            stream,
-            bytes,
-        });
-    }
-
-    /// Sends the same to every viewer.
-    pub(in crate::host) fn broadcast(&mut self, messages: &[FromHost]) {
-        let mut out = BytesMut::new();
-        for message in messages {
-            message.encode(&mut out);
-        }
-        let bytes = out.freeze();
-        if !bytes.is_empty() {
-            for conn in self.members() {
-                self.send_bytes(conn, Stream::Control, bytes.clone());
-            }
-        }
-    }
-
     /// Bytes came from a peer.
     pub(in crate::host) fn on_received(&mut self, conn: ConnId, stream: Stream, bytes: &[u8]) {
-        let now = self.now.mono_us;
-        let Some(state) = self.conns.get_mut(&conn) else {
+        let now = self.cx.now.mono_us;
+        let Some(state) = self.cx.conns.get_mut(conn) else {
             return;
         };
         state.heard_at_us = now;
         state.said_at_us = now;
         if let Some(member) = state.member() {
             let id = member.id;
-            self.roster.set_silent(id, false);
+            self.people.roster_mut().set_silent(id, false);
             self.watch_silence();
         }
         let outcome = match stream {
             Stream::Control => self.on_control(conn, bytes),
             Stream::Input { epoch } => self.on_input(conn, epoch, bytes),
-            Stream::History { id } => self.on_history_stream(conn, id, bytes),
+            Stream::History { id } => self.tracks.on_history_stream(&mut self.cx, conn, id, bytes),
             // Tracks go the other way.
             Stream::Track { .. } => Ok(()),
         };
@@ -248,15 +288,15 @@ impl Host {
     }
 
     fn on_control(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), PeerError> {
-        if let Some(state) = self.conns.get_mut(&conn) {
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.framer.push(bytes);
         }
         // The connection may end with any of its messages.
-        while let Some(state) = self.conns.get_mut(&conn) {
+        while let Some(state) = self.cx.conns.get_mut(conn) {
             let Some((tag, payload)) = state.framer.next_message()? else {
                 break;
             };
-            if !self.charge(conn, 1) {
+            if !self.cx.charge(conn, 1) {
                 return Err(PeerError::flood());
             }
             let message = FromViewer::decode(tag, &payload)?;
@@ -266,15 +306,15 @@ impl Host {
     }
 
     fn on_message(&mut self, conn: ConnId, message: FromViewer) -> Result<(), PeerError> {
-        let Some(member) = self.member(conn) else {
-            let state = self.conns.get(&conn);
+        let Some(member) = self.cx.conns.member(conn) else {
+            let state = self.cx.conns.get(conn);
             let said = state.is_some_and(|state| state.knock.is_some() || state.parked.is_some());
             return match message {
                 FromViewer::Hello(_) if said => Err(PeerError::protocol("a second hello")),
                 FromViewer::Hello(hello) => self.on_hello(conn, &hello, false),
                 // Signs of life of who waits at the door.
                 FromViewer::Ping(ping) if said => {
-                    self.send(conn, &FromHost::Pong(ping));
+                    self.cx.send(conn, &FromHost::Pong(ping));
                     Ok(())
                 }
                 FromViewer::Unknown(_) if said => Ok(()),
@@ -292,22 +332,26 @@ impl Host {
             FromViewer::Resume(_) => {
                 return Err(PeerError::protocol("a resumption after the hello"));
             }
-            FromViewer::Ack(ack) => self.on_ack(conn, &ack)?,
-            FromViewer::RequestEdit => self.on_request(conn, id),
-            FromViewer::Redeem(proof) => self.on_redeem(conn, &proof),
-            FromViewer::Ping(Ping { nonce }) => self.send(conn, &FromHost::Pong(Ping { nonce })),
+            FromViewer::Ack(ack) => self.tracks.on_ack(&mut self.cx, conn, &ack)?,
+            FromViewer::RequestEdit => self.people.on_request(&mut self.cx, conn, id),
+            FromViewer::Redeem(proof) => self.people.on_redeem(&mut self.cx, conn, &proof),
+            FromViewer::Ping(Ping { nonce }) => self.cx.send(conn, &FromHost::Pong(Ping { nonce })),
             FromViewer::Leave => self.close(conn, 0, "left"),
             FromViewer::Command(request) => self.on_remote_command(conn, request)?,
-            FromViewer::NeedSnapshot(track) => self.on_need_snapshot(conn, track),
-            FromViewer::Subscribe(subscribe) => self.on_subscribe(conn, subscribe)?,
+            FromViewer::NeedSnapshot(track) => {
+                self.tracks.on_need_snapshot(&mut self.cx, conn, track)
+            }
+            FromViewer::Subscribe(subscribe) => {
+                self.tracks.on_subscribe(&mut self.cx, conn, subscribe)?
+            }
             FromViewer::Unknown(_) => {}
         }
         Ok(())
     }
 
     pub(in crate::host) fn on_path(&mut self, conn: ConnId, kind: PathKind, rtt_us: u32) {
-        let now = self.now.mono_us;
-        if let Some(state) = self.conns.get_mut(&conn) {
+        let now = self.cx.now.mono_us;
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.heard_at_us = now;
             state.path = kind;
             state.rtt_us = Some(rtt_us);
@@ -316,35 +360,14 @@ impl Host {
 
     /// Watches for silence from now on, if it is not watched for.
     fn watch_silence(&mut self) {
-        let at = self.now.mono_us.saturating_add(SILENT_AFTER_US);
-        self.timers.set_if_unset(Timer::Silence, at);
-    }
-
-    /// Notes of whom nothing is heard: who has no connection on which something is.
-    pub(in crate::host) fn note_silence(&mut self) {
-        let now = self.now.mono_us;
-        let mut heard: BTreeMap<ParticipantId, bool> = BTreeMap::new();
-        let mut next = u64::MAX;
-        for conn in self.conns.values() {
-            let Some(member) = conn.member() else {
-                continue;
-            };
-            let at = conn.silent_at_us();
-            *heard.entry(member.id).or_default() |= now < at;
-            if now < at {
-                next = next.min(at);
-            }
-        }
-        for (id, heard) in heard {
-            self.roster.set_silent(id, !heard);
-        }
-        self.timers.set(Timer::Silence, next);
+        let at = self.cx.now.mono_us.saturating_add(SILENT_AFTER_US);
+        self.cx.timers.set_if_unset(Timer::Silence, at);
     }
 
     /// Tells a peer why, and closes.
     pub(in crate::host) fn refuse(&mut self, conn: ConnId, fault: &PeerError) {
         let text = sentence(&fault.text);
-        self.send(
+        self.cx.send(
             conn,
             &FromHost::Refused(Refused {
                 code: fault.code,
@@ -356,12 +379,12 @@ impl Host {
 
     /// Closes a connection; nothing that still comes from it counts.
     pub(in crate::host) fn close(&mut self, conn: ConnId, code: u8, reason: &str) {
-        if self.conns.contains_key(&conn) {
-            self.out.push_back(HostOutput::Finish {
+        if self.cx.conns.get(conn).is_some() {
+            self.cx.push(HostOutput::Finish {
                 conn,
                 stream: Stream::Control,
             });
-            self.out.push_back(HostOutput::Close {
+            self.cx.push(HostOutput::Close {
                 conn,
                 code,
                 reason: reason.to_owned(),
@@ -372,39 +395,60 @@ impl Host {
 
     /// A connection is gone, or as good as that.
     pub(in crate::host) fn forget(&mut self, conn: ConnId) {
-        let Some(state) = self.conns.remove(&conn) else {
+        let Some(state) = self.cx.conns.remove(conn) else {
             return;
         };
-        self.history.left(conn);
         if let Some(kept) = &state.knock {
-            self.knock_left(conn, kept.id);
+            self.door.knock_left(&mut self.cx, conn, kept.id);
         }
         let Some(member) = state.member else { return };
-        self.look_away(conn, &member.looks_at);
-        self.members -= 1;
-        if self.live_joins.get(&member.join) == Some(&conn) {
-            self.live_joins.remove(&member.join);
-        }
-        if self.roster.leave(member.id) {
-            self.history.forget(&member.join.0);
-            self.end_span(&member.join.0);
-            self.end_request(member.id);
+        self.tracks.left(conn, &member.looks_at);
+        if self.people.roster_mut().leave(member.id, state.from) {
+            self.tracks.forget(&member.join.0);
+            self.commands.end_span(&mut self.cx, &member.join.0);
+            self.people.end_request(&mut self.cx, member.id);
             let key = member.identity.key();
-            if !self.logs_visit(&key, member.id, false) {
+            if !self
+                .door
+                .logs_visit(&mut self.cx, &self.people, &key, member.id, false)
+            {
                 return;
             }
-            let name = self.name_of(member.id);
-            self.log_event(&AuditEvent::Left {
+            let name = self.people.name_of(member.id);
+            self.cx.log_event(&AuditEvent::Left {
                 person: AuditPerson {
                     id: member.id,
                     name: name.clone(),
                     identity: key,
                 },
             });
-            self.notice(HostNotice::Left {
+            self.cx.notice(HostNotice::Left {
                 id: member.id,
                 name,
             });
         }
+    }
+}
+
+impl People {
+    /// Notes of whom nothing is heard: who has no connection on which something is.
+    pub(in crate::host) fn note_silence(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
+        let mut heard: BTreeMap<ParticipantId, bool> = BTreeMap::new();
+        let mut next = u64::MAX;
+        for (_, conn) in cx.conns.iter() {
+            let Some(member) = conn.member() else {
+                continue;
+            };
+            let at = conn.silent_at_us();
+            *heard.entry(member.id).or_default() |= now < at;
+            if now < at {
+                next = next.min(at);
+            }
+        }
+        for (id, heard) in heard {
+            self.roster_mut().set_silent(id, !heard);
+        }
+        cx.timers.set(Timer::Silence, next);
     }
 }

@@ -1,14 +1,18 @@
 //! The host: one program's output in, frames out; intents in, authorised input out.
 //!
-//! [`Host`] is one value without IO. Each folder is one of its concerns, each file one part of it: `door`
-//! who comes in, `people` who is here and who may do what, `tracks` what the program shows and takes, and
-//! `commands` what is asked for, what needs a yes, and what the log says of it. Below them stand `api` what
-//! goes in and comes out, `conn` who is connected, `fault` why a connection is ended, `principal` on whose
-//! authority something is done, and `rate` how often.
+//! `Host` is one value without IO, made of four machines, each of which owns its state: `Door` who may come in,
+//! `People` who is here and what each may do, `Tracks` what the programs show and take, and `Commands` what
+//! waits for a yes and what the log says of who did it. `Host` routes: it decides nothing that one of them can decide
+//! alone. Every method of a machine is given the `Context`, which is the clock, the `Timers`, the connections and
+//! what the session is, and puts into it what is to be done.
+//!
+//! Below them stand `api` what goes in and comes out, `conn` who is connected, `fault` why a connection is ended,
+//! `principal` on whose authority something is done, and `rate` how often.
 
 mod api;
 pub mod commands;
 mod conn;
+mod context;
 mod door;
 mod fault;
 mod people;
@@ -17,25 +21,29 @@ mod rate;
 mod timers;
 mod tracks;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use iroh_base::EndpointAddr;
-use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
-use pillion_people::{Name, Trust};
-use pillion_proto::{AccessMode, FromHost, JoinId, limits::MAX_NAME};
+use pillion_caps::{PeerEndpoint, SecretKey};
+use pillion_people::Name;
+use pillion_proto::{FromHost, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
-use rand_chacha::{
-    ChaCha20Rng,
-    rand_core::{Rng, SeedableRng},
-};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 use crate::{
-    audit::{AuditEntry, AuditEvent, Doer},
     host::commands::verbs::{CommandError, Done},
-    types::{ConnId, Now},
+    types::Now,
 };
 
-use self::timers::{Timer, Timers};
+use self::{
+    commands::Commands,
+    conn::Conns,
+    context::{Context, FanOut, Keys, Names},
+    door::{Door, sharing::Sharing},
+    people::{People, records::Recorder, rights::Grants, roster::Roster},
+    timers::{Timer, Timers},
+    tracks::{Tracks, track::Track},
+};
 
 pub use api::*;
 pub use commands::confirm::CONFIRM_WITHIN_US;
@@ -48,57 +56,11 @@ const LOOK_AT_CLOCK_US: u64 = 30_000_000;
 
 /// One hosted session.
 pub struct Host {
-    keys: Keys,
-    certificate: door::certificate::Certificate,
-    /// Requests to sign so far: the number of the newest.
-    sign_requests: u64,
-    names: Names,
-    read_only: bool,
-    edit_ttl_ms: u64,
-    started_unix_ms: u64,
-    /// Which run of the session it is, from 0.
-    run: u32,
-    has_tty: bool,
-    /// The host's terminal was closed, and the program is ended for it.
-    lost_tty: bool,
-    now: Now,
-    rng: ChaCha20Rng,
-    out: VecDeque<HostOutput>,
-    timers: Timers,
-    sharing: commands::sharing::Sharing,
-    rights: people::rights::Grants,
-    records: people::records::Recorder,
-    roster: people::roster::Roster,
-    conns: BTreeMap<ConnId, conn::Conn>,
-    /// How many of them are viewers.
-    members: usize,
-    live_joins: BTreeMap<(PublicKey, JoinId), ConnId>,
-    known: door::early_data::ReturningEndpoints,
-    comings: door::comings::Comings,
-    visits: door::visits::Visits,
-    inputs: tracks::input::Inputs,
-    tracks: tracks::Tracks,
-    history: tracks::history::History,
-    confirms: commands::confirm::Confirms,
-    /// Who may come in unless the ledger says otherwise.
-    allow: AccessMode,
-    trust: Trust,
-    knocks: door::knocks::Knocks,
-    codes: door::codes::Codes,
-    lists: door::key_lists::KeyLists,
-    attribution: commands::audit::Attribution,
-}
-
-struct Keys {
-    session: SecretKey,
-    identity: PublicKey,
-}
-
-/// What viewers are told, cleaned.
-struct Names {
-    session: String,
-    host: String,
-    software: String,
+    cx: Context,
+    door: Door,
+    people: People,
+    tracks: Tracks,
+    commands: Commands,
 }
 
 impl Host {
@@ -106,13 +68,13 @@ impl Host {
     /// sign that the session is its own.
     pub fn new(config: HostConfig, now: Now) -> Host {
         let session = config.session_key.public();
-        let rights = people::rights::Grants::new(session, config.read_only, config.ledger);
+        let rights = Grants::new(session, config.read_only, config.ledger);
         let remote_input = rights.was_edited();
         let host_name = Name::in_text(&config.host_name);
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
             .expect("a key made from a secret is one that iroh takes");
-        let main = tracks::track::Track::terminal(
+        let main = Track::terminal(
             tracks::MAIN,
             "",
             &config.program,
@@ -123,75 +85,74 @@ impl Host {
         .chained(&session, config.run);
         let begins = main.beginning(now.unix_ms);
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
+        let sharing = Sharing::new(EndpointAddr::new(endpoint), link, config.relay_token);
+        let roster = Roster::new(&host_name, &config.identity);
         let mut host = Host {
-            names: Names {
-                session: clean_name(&config.name, MAX_NAME),
-                host: host_name.clone(),
-                software: config.software,
+            cx: Context {
+                now,
+                timers: Timers::new(),
+                conns: Conns::new(),
+                keys: Keys {
+                    identity: config.identity,
+                    session: config.session_key,
+                },
+                names: Names {
+                    session: clean_name(&config.name, MAX_NAME),
+                    host: host_name,
+                    software: config.software,
+                },
+                run: config.run,
+                started_unix_ms: now.unix_ms,
+                read_only: config.read_only,
+                edit_ttl_ms: config.edit_ttl_ms,
+                shared: false,
+                has_tty: config.has_tty,
+                lost_tty: false,
+                acting: None,
+                door_changed: false,
+                rng: ChaCha20Rng::from_seed(config.seed),
+                out: VecDeque::new(),
+                fan_out: FanOut::new(),
             },
-            roster: people::roster::Roster::new(&host_name, &config.identity),
-            certificate: door::certificate::Certificate::Missing,
-            sign_requests: 0,
-            keys: Keys {
-                identity: config.identity,
-                session: config.session_key,
-            },
-            read_only: config.read_only,
-            edit_ttl_ms: config.edit_ttl_ms,
-            started_unix_ms: now.unix_ms,
-            run: config.run,
-            has_tty: config.has_tty,
-            lost_tty: false,
-            now,
-            rng: ChaCha20Rng::from_seed(config.seed),
-            out: VecDeque::new(),
-            timers: Timers::new(),
-            sharing: commands::sharing::Sharing::new(
-                EndpointAddr::new(endpoint),
-                link,
-                config.relay_token,
+            door: Door::new(
+                sharing,
+                config.allow,
+                config.knock_wait_ms,
+                config.lists,
+                now.mono_us,
             ),
-            rights,
-            records: people::records::Recorder::new(config.records),
-            conns: BTreeMap::new(),
-            members: 0,
-            live_joins: BTreeMap::new(),
-            known: door::early_data::ReturningEndpoints::new(),
-            comings: door::comings::Comings::new(now.mono_us),
-            visits: door::visits::Visits::new(now.mono_us),
-            inputs: tracks::input::Inputs::new(),
-            tracks: tracks::Tracks::new(main, config.size, now.mono_us),
-            history: tracks::history::History::new(now.mono_us),
-            confirms: commands::confirm::Confirms::new(remote_input),
-            allow: config.allow,
-            trust: Trust::default(),
-            knocks: door::knocks::Knocks::new(now.mono_us, config.knock_wait_ms),
-            codes: door::codes::Codes::default(),
-            lists: door::key_lists::KeyLists::new(config.lists),
-            attribution: commands::audit::Attribution::new(now.mono_us),
+            people: People::new(rights, Recorder::new(config.records), roster),
+            tracks: Tracks::new(main, config.size, now.mono_us),
+            commands: Commands::new(remote_input, now.mono_us),
         };
-        host.request_certificate();
-        host.out.push_back(begins);
+        host.door.request_certificate(&mut host.cx);
+        host.cx.push(begins);
         host
     }
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Now, input: HostInput) {
-        self.now = Now {
-            mono_us: self.now.mono_us.max(now.mono_us),
+        self.cx.now = Now {
+            mono_us: self.cx.now.mono_us.max(now.mono_us),
             unix_ms: now.unix_ms,
         };
         match input {
-            HostInput::Output { track, bytes, more } => self.on_output(track, &bytes, more),
-            HostInput::Written { track, seq } => self.on_written(track, seq),
-            HostInput::Discarded { track, upto } => self.on_discarded(track, upto),
+            HostInput::Output { track, bytes, more } => {
+                self.tracks.on_output(&mut self.cx, track, &bytes, more)
+            }
+            HostInput::Written { track, seq } => self.tracks.on_written(&mut self.cx, track, seq),
+            HostInput::Discarded { track, upto } => {
+                self.tracks.on_discarded(&mut self.cx, track, upto)
+            }
             HostInput::Spawned { track } => self.on_spawned(track),
             HostInput::SpawnFailed { track, why } => self.on_spawn_failed(track, &why),
             HostInput::OpenLog { request, title } => self.open_log(request, &title),
-            HostInput::Entry { track, key, json } => self.on_entry(track, &key, json),
+            HostInput::Entry { track, key, json } => {
+                self.tracks.on_entry(&mut self.cx, track, &key, json)
+            }
             HostInput::Exited { track, state } => self.on_exited(track, state),
-            HostInput::Resized { track, size } => self.on_resized(track, size),
-            HostInput::Tty(news) => self.on_tty(news),
+            HostInput::Resized { track, size } => self.tracks.on_resized(&mut self.cx, track, size),
+            HostInput::Tty(news) => self.commands.on_tty(&mut self.cx, news),
             HostInput::EarlyConnected { conn, peer, from } => {
                 self.on_connected(conn, PeerEndpoint::Proved(peer), from, None);
             }
@@ -220,47 +181,51 @@ impl Host {
                 command,
             } => self.on_command(request, by, command),
             HostInput::Confirmed { request, yes } => self.on_confirmed(request, yes),
-            HostInput::Withdrawn { request } => self.on_withdrawn(request),
-            HostInput::History(packed) => self.on_history(packed),
-            HostInput::Delivered { conn, stream } => self.on_delivered(conn, stream),
+            HostInput::Withdrawn { request } => self.commands.on_withdrawn(&mut self.cx, request),
+            HostInput::History(packed) => self.tracks.on_history(&mut self.cx, packed),
+            HostInput::Delivered { conn, stream } => {
+                self.tracks.on_delivered(&mut self.cx, conn, stream)
+            }
             HostInput::Trust(trust) => self.on_trust(*trust),
-            HostInput::CodeUsed { number, guest } => self.on_code_used(number, guest),
+            HostInput::CodeUsed { number, guest } => {
+                self.door.on_code_used(&mut self.cx, number, guest)
+            }
             HostInput::Removals(removals) => self.on_removals(removals),
             HostInput::KeyLists(found) => self.on_lists(found),
             HostInput::Tick => {}
         }
         self.run_due();
-        let framed = self.frames_if_due();
-        self.tell_written_if_due(framed);
-        self.catch_up();
-        self.sign_due();
-        self.tell_roster();
-        self.tell_tracks();
-        self.tell_activity();
-        self.tell_knocks();
-        self.step_history();
-        self.tell_shortfall();
+        let framed = self.tracks.frames_if_due(&mut self.cx);
+        self.tracks.tell_written_if_due(&mut self.cx, framed);
+        self.tracks.catch_up(&mut self.cx);
+        self.tracks.sign_due(&mut self.cx);
+        self.people.tell_roster(&mut self.cx);
+        self.tracks.tell_tracks(&mut self.cx);
+        self.tracks.tell_activity(&mut self.cx);
+        self.door.tell_knocks(&mut self.cx, &self.people);
+        self.tracks.step_history(&mut self.cx);
+        self.people.tell_shortfall(&mut self.cx);
     }
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<HostOutput> {
-        self.out.pop_front()
+        self.cx.out.pop_front()
     }
 
     /// How many viewers are connected.
     pub fn viewers(&self) -> usize {
-        self.members
+        self.cx.conns.viewer_count()
     }
 
     /// When to call `handle` with a [`HostInput::Tick`] at the latest, on [`Now::mono_us`]'s clock.
     pub fn wake_at(&self) -> Option<u64> {
-        self.timers.next()
+        self.cx.timers.next()
     }
 
     /// What waited for a time that is here; each sets its timer again for what is left.
     fn run_due(&mut self) {
         for timer in Timers::EXPIRIES {
-            if self.timers.take_due(timer, self.now.mono_us) {
+            if self.cx.timers.take_due(timer, self.cx.now.mono_us) {
                 self.expire(timer);
             }
         }
@@ -270,16 +235,18 @@ impl Host {
         match timer {
             Timer::Joiners => self.expire_joiners(),
             Timer::Knocks => self.expire_knocks(),
-            Timer::Codes => self.expire_codes(),
-            Timer::Rights => self.refresh_standings(people::standing::ChangeReason::Expired),
-            Timer::Confirms => self.expire_confirms(),
+            Timer::Codes => self.door.expire_codes(&mut self.cx),
+            Timer::Rights => self
+                .people
+                .refresh_standings(&mut self.cx, people::standing::ChangeReason::Expired),
+            Timer::Confirms => self.commands.expire_confirms(&mut self.cx),
             Timer::Tickets => self.answer_waiting(),
-            Timer::Spans => self.expire_spans(),
-            Timer::Visits => self.expire_visits(),
-            Timer::Lanes => self.check_lanes(),
-            Timer::Silence => self.note_silence(),
-            Timer::Margins => self.log_margins_put_off(),
-            Timer::Owed => self.write_owed(),
+            Timer::Spans => self.commands.expire_spans(&mut self.cx),
+            Timer::Visits => self.door.expire_visits(&mut self.cx, &self.people),
+            Timer::Lanes => self.tracks.check_lanes(&mut self.cx),
+            Timer::Silence => self.people.note_silence(&mut self.cx),
+            Timer::Margins => self.tracks.log_margins_put_off(&mut self.cx),
+            Timer::Owed => self.people.write_owed(&mut self.cx),
             // Looked at at the end of every input.
             Timer::Frames
             | Timer::Accepted
@@ -291,58 +258,38 @@ impl Host {
             | Timer::History => {}
         }
     }
+}
 
+impl Commands {
+    fn done(&mut self, cx: &mut Context, request: u64, result: Result<Done, CommandError>) {
+        self.say_changed(cx, request, &result);
+        self.log_command(cx, request, &result);
+        cx.push(HostOutput::Done { request, result });
+    }
+}
+
+impl People {
     /// Looks at the clock when the next grant ends, and now and then in between.
-    fn arm_expiry(&mut self) {
-        let Some(end) = self.rights.next_end() else {
-            return self.timers.clear(Timer::Rights);
+    fn arm_expiry(&mut self, cx: &mut Context) {
+        let Some(end) = self.rights().next_end() else {
+            return cx.timers.clear(Timer::Rights);
         };
-        let left_us = end.0.saturating_sub(self.now.unix_ms).saturating_mul(1000);
+        let left_us = end.0.saturating_sub(cx.now.unix_ms).saturating_mul(1000);
         let wait_us = left_us.min(LOOK_AT_CLOCK_US);
-        let at = self.now.mono_us.saturating_add(wait_us);
-        self.timers.set(Timer::Rights, at);
+        let at = cx.now.mono_us.saturating_add(wait_us);
+        cx.timers.set(Timer::Rights, at);
     }
 
-    fn tell_roster(&mut self) {
-        let Some(due) = self.roster.due_at_us(self.now.mono_us) else {
+    fn tell_roster(&mut self, cx: &mut Context) {
+        let Some(due) = self.roster_mut().due_at_us(cx.now.mono_us) else {
             return;
         };
-        if self.now.mono_us < due {
-            return self.timers.set(Timer::Roster, due);
+        if cx.now.mono_us < due {
+            return cx.timers.set(Timer::Roster, due);
         }
-        self.timers.clear(Timer::Roster);
-        let changes = self.roster.take_changes(self.now.mono_us);
+        cx.timers.clear(Timer::Roster);
+        let changes = self.roster_mut().take_changes(cx.now.mono_us);
         let messages: Vec<FromHost> = changes.into_iter().map(FromHost::Roster).collect();
-        self.broadcast(&messages);
-    }
-
-    fn notice(&mut self, notice: HostNotice) {
-        self.out.push_back(HostOutput::Notice(notice));
-    }
-
-    fn done(&mut self, request: u64, result: Result<Done, CommandError>) {
-        self.say_changed(request, &result);
-        self.log_command(request, &result);
-        self.out.push_back(HostOutput::Done { request, result });
-    }
-
-    /// Logs what happened. If it comes of a command that is being carried out, that is who did it.
-    fn log_event(&mut self, event: &AuditEvent) {
-        let doer = self.attribution.doer();
-        self.log_with(event, doer);
-    }
-
-    /// Logs what happened, and who did it.
-    fn log_with(&mut self, event: &AuditEvent, doer: Doer) {
-        let json = AuditEntry { event, doer }.to_json();
-        let unix_ms = self.now.unix_ms;
-        self.out
-            .push_back(HostOutput::Log(LogEntry::Event { unix_ms, json }));
-    }
-
-    fn random(&mut self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        self.rng.fill_bytes(&mut bytes);
-        bytes
+        cx.broadcast(&messages);
     }
 }

@@ -5,7 +5,10 @@ use pillion_proto::{ParticipantId, Right, Rights};
 
 use crate::{
     audit::{AuditEvent, Doer},
-    host::{Host, api::Actor, commands::verbs::CommandError, people::rights::ManageRight},
+    host::{
+        api::Actor, commands::verbs::CommandError, context::Context, people::People,
+        people::rights::ManageRight,
+    },
 };
 
 /// Who does something.
@@ -34,12 +37,12 @@ impl From<Actor> for Principal {
     }
 }
 
-impl Host {
+impl People {
     /// What to call anybody who did it.
-    pub(in crate::host) fn display_name(&self, by: &Principal) -> String {
+    pub(in crate::host) fn display_name(&self, cx: &Context, by: &Principal) -> String {
         match by {
             Principal::CoHost { id, .. } => self.name_of(*id),
-            Principal::Tty | Principal::Socket | Principal::Rule => self.names.host.clone(),
+            Principal::Tty | Principal::Socket | Principal::Rule => cx.names.host.clone(),
         }
     }
 
@@ -64,7 +67,7 @@ impl Host {
 
     /// The same of a participant who does it by a grant.
     pub(in crate::host) fn doer_by(&self, id: ParticipantId, grant: GrantId) -> Doer {
-        let person = self.roster.get(id);
+        let person = self.roster().get(id);
         Doer {
             by: person.map(|person| person.identity.to_string()),
             by_id: Some(id),
@@ -74,15 +77,16 @@ impl Host {
     }
 
     /// Logs an event with who did it.
-    pub(in crate::host) fn log_by(&mut self, by: &Principal, event: &AuditEvent) {
+    pub(in crate::host) fn log_by(&mut self, cx: &mut Context, by: &Principal, event: &AuditEvent) {
         let doer = self.doer(by);
-        self.log_with(event, doer);
+        cx.log_with(event, doer);
     }
 
     /// Whether anybody who does it may do it to this participant: a co-host not to another one, so that
     /// two of them can't take the session from each other.
     pub(in crate::host) fn check_over(
         &self,
+        cx: &Context,
         by: &Principal,
         id: ParticipantId,
     ) -> Result<(), CommandError> {
@@ -90,11 +94,11 @@ impl Host {
             return Ok(());
         };
         let manages = self
-            .roster
+            .roster()
             .get(id)
-            .is_some_and(|person| person.standing.right.has(Right::Manage));
+            .is_some_and(|person| person.standing.rights.has(Right::Manage));
         match manages && *own != id {
-            true => Err(CommandError::ManagesToo(self.person_label(id))),
+            true => Err(CommandError::ManagesToo(self.person_label(cx, id))),
             false => Ok(()),
         }
     }

@@ -143,7 +143,7 @@ fn others_hear_of_a_loop_a_few_times_a_second() {
         world.host.handle(world.now, crate::HostInput::Tick);
         while let Some(output) = world.host.poll() {
             let conn = world.seats[anna].conn;
-            let to_anna = matches!(&output, HostOutput::Send { conn: to, stream: crate::Stream::Control, .. } if Some(*to) == conn);
+            let to_anna = matches!(&output, HostOutput::Send { to, .. } if to.iter().any(|(to, stream)| stream == crate::Stream::Control && Some(to) == conn));
             heard += usize::from(to_anna);
         }
     }

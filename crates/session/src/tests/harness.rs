@@ -8,18 +8,21 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pillion_caps::{
     Binding, Ledger, LedgerEvent, PeerEndpoint, PublicKey, SecretKey, SigningInput,
 };
 use pillion_people::SubjectRef;
-use pillion_proto::{GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackState};
+use pillion_proto::{
+    Framer, FromHost, GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackKind, TrackMsg,
+    TrackState, encode_message,
+};
 use pillion_screen::{LineId, Size};
 use pillion_share::Network;
 
 use crate::{
-    Actor, Command, CommandError, ConnId, Connected, Done, Forgetful, HistoryJob, Host, HostConfig,
-    HostInput, HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
+    Actor, Command, CommandError, ConnId, Connected, Done, HistoryJob, Host, HostConfig, HostInput,
+    HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
     SubscribedKeyList, Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, verbs,
     viewer::Viewer,
 };
@@ -93,6 +96,69 @@ pub(super) struct Program {
     pub(super) echoes: bool,
 }
 
+/// What a newer version says that this one does not: behind each message one that it does not know, and at the
+/// end of each a field more.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Newer {
+    pub(super) host: bool,
+    pub(super) viewers: bool,
+    /// This track is of a kind that is not known here.
+    pub(super) kind: Option<TrackId>,
+}
+
+impl Newer {
+    fn says(self, stream: Stream, bytes: &Bytes, to_host: bool) -> Bytes {
+        let mut framer = Framer::new(usize::MAX);
+        framer.push(bytes);
+        let mut out = BytesMut::new();
+        while let Some((tag, payload)) = framer.next_message().unwrap() {
+            let payload = self.of_that_kind(stream, tag, payload.into());
+            encode_message(&mut out, tag, &[&payload[..], b"a field more"].concat());
+            let unknown = match (stream, to_host) {
+                (Stream::Control, true) => 63,
+                (Stream::Control, false) => 127,
+                (Stream::Track { .. }, _) => 191,
+                (Stream::Input { .. }, _) => 159,
+                (Stream::History { .. }, _) => continue,
+            };
+            encode_message(&mut out, unknown, b"a message more");
+        }
+        assert_eq!(framer.pending(), 0);
+        out.freeze()
+    }
+
+    /// The same message, in which one track is of a kind that is not known here.
+    fn of_that_kind(self, stream: Stream, tag: u8, payload: Bytes) -> Bytes {
+        let Some(unknown) = self.kind else {
+            return payload;
+        };
+        let (other, mut out) = (TrackKind::Unknown(99), BytesMut::new());
+        match stream {
+            Stream::Control => {
+                let mut message = FromHost::decode(tag, &payload).unwrap();
+                let infos = match &mut message {
+                    FromHost::Welcome(welcome) => &mut welcome.tracks,
+                    FromHost::Tracks(change) => &mut change.changed,
+                    _ => return payload,
+                };
+                let of_it = infos.iter_mut().filter(|info| info.id == unknown);
+                of_it.for_each(|info| info.kind = other);
+                message.encode(&mut out);
+            }
+            Stream::Track { .. } => match TrackMsg::decode(tag, &payload).unwrap() {
+                TrackMsg::Open { track, epoch, .. } if track == unknown => {
+                    let kind = other;
+                    TrackMsg::Open { track, epoch, kind }.encode(&mut out);
+                }
+                _ => return payload,
+            },
+            _ => return payload,
+        }
+        // Behind length and tag.
+        out.freeze().slice(5..)
+    }
+}
+
 pub(super) struct World {
     pub(super) now: Now,
     pub(super) host: Host,
@@ -134,6 +200,8 @@ pub(super) struct World {
     pub(super) from: Network,
     /// Connections prove no endpoint, as WebTransport's.
     pub(super) unproved: bool,
+    /// What of a newer version everybody who is in here speaks.
+    pub(super) newer: Newer,
     /// What identities are asked to sign is kept for the test to answer.
     pub(super) signs_later: bool,
     /// What the host's identity is asked to sign.
@@ -194,25 +262,14 @@ pub(super) fn replayed(entries: &[Bytes]) -> Ledger {
 
 pub(super) fn config() -> HostConfig {
     HostConfig {
-        session_key: secret(1),
-        run: 0,
-        identity: secret(2).public(),
-        seed: [3; 32],
         name: "work".into(),
         host_name: "olga".into(),
-        software: "pillion test".into(),
-        read_only: false,
-        edit_ttl_ms: 8 * 3_600_000,
-        program: "sh".into(),
-        size: Size::clamped(80, 24),
-        has_tty: true,
-        ledger: replayed(&[]),
-        records: Box::new(Forgetful),
-        link: None,
-        relay_token: None,
-        allow: pillion_proto::AccessMode::Link,
-        knock_wait_ms: 120_000,
-        lists: Vec::new(),
+        ..HostConfig::plain(
+            secret(1),
+            secret(2).public(),
+            [3; 32],
+            Size::clamped(80, 24),
+        )
     }
 }
 
@@ -269,6 +326,7 @@ impl World {
             conns: 0,
             from: Network::ALL,
             unproved: false,
+            newer: Newer::default(),
             signs_later: false,
             host_to_sign: Vec::new(),
         };
@@ -586,7 +644,7 @@ impl World {
 
     /// Delivers one message in each direction.
     fn pass(&mut self, index: usize) -> bool {
-        let now = self.now;
+        let (now, newer) = (self.now, self.newer);
         let seat = &mut self.seats[index];
         let Some(conn) = seat.conn.filter(|_| !seat.silent) else {
             return false;
@@ -596,6 +654,10 @@ impl World {
         if let Some(at) = seat.to_host.iter().position(|(stream, _)| !stalled(stream))
             && let Some((stream, bytes)) = seat.to_host.remove(at)
         {
+            let bytes = match newer.viewers {
+                true => newer.says(stream, &bytes, true),
+                false => bytes,
+            };
             self.host.handle(
                 now,
                 HostInput::Received {
@@ -621,6 +683,9 @@ impl World {
                 let last = damaged.len() - 1;
                 damaged[last] ^= 0x55;
                 bytes = damaged.into();
+            }
+            if newer.host {
+                bytes = newer.says(stream, &bytes, false);
             }
             let stream = match stream {
                 Stream::Track { id } => {
@@ -755,15 +820,14 @@ impl World {
                 let signed = HostInput::signed_with(&secret(2), request, &input);
                 self.host.handle(self.now, signed);
             }
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => {
-                if let Some(seat) = self.seat_of(conn) {
-                    seat.to_viewer.push_back((stream, bytes));
-                } else if let Some(stranger) = self.strangers.get_mut(&conn) {
-                    stranger.push((stream, bytes));
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    let bytes = bytes.clone();
+                    if let Some(seat) = self.seat_of(conn) {
+                        seat.to_viewer.push_back((stream, bytes));
+                    } else if let Some(stranger) = self.strangers.get_mut(&conn) {
+                        stranger.push((stream, bytes));
+                    }
                 }
             }
             HostOutput::Reset { conn, stream } => {
@@ -850,8 +914,11 @@ impl World {
             HostOutput::Show { track } => self.shows.push(track),
             HostOutput::SessionEnded { state } => self.ended = Some(state),
             HostOutput::LinkChanged(_) => {}
-            HostOutput::UseService { service, link } => self.published.push((service, link)),
-            HostOutput::EndLink => self.published.clear(),
+            HostOutput::Allowed(Command::UseService(verbs::UseService { service, link })) => {
+                self.published.push((service, link));
+            }
+            HostOutput::Allowed(Command::EndLink(_)) => self.published.clear(),
+            HostOutput::Allowed(other) => panic!("{other:?} is not the driver's"),
             HostOutput::Log(entry) => self.log.push(entry),
             HostOutput::ReadHistory(job) => match &mut self.packer {
                 Some(jobs) => jobs.push(*job),

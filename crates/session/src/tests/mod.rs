@@ -22,5 +22,6 @@ mod taken_back;
 mod tracks;
 mod typing;
 mod unproved;
+mod versions;
 mod watching;
 mod who;

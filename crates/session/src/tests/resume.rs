@@ -4,9 +4,10 @@
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{Binding, PeerEndpoint, PublicKey};
 use pillion_proto::{
-    Ack, Framer, FromViewer, GrantProof, JoinId, Ping, RefusedCode, Resume, Rights, SnapshotMsg,
-    TrackMsg, Version, VersionRange, limits::MAX_TRACK_MESSAGE,
+    Ack, Framer, FromViewer, GrantProof, JoinId, LogState, Ping, RefusedCode, Resume, Rights,
+    SnapshotMsg, TrackMsg, Version, VersionRange, limits::MAX_TRACK_MESSAGE,
 };
+use pillion_share::Network;
 
 use super::{
     harness::*,
@@ -100,6 +101,29 @@ fn a_returning_viewer_sees_the_screen_of_now_before_its_handshake_is_complete() 
         world.advance_ms(20);
     }
     world.assert_same_screen(anna);
+}
+
+#[test]
+fn an_early_picture_of_a_log_is_of_its_newest_frame() {
+    let (mut world, endpoint) = joined();
+    let log = world.opens_log("agent");
+    world.advance_ms(1_000);
+    world.says(log, "", "1");
+    world.says(log, "", "2");
+    let conn = world.early_stranger(endpoint);
+    let resume = FromViewer::Resume(Resume {
+        versions: VersionRange::OURS,
+        padding: Bytes::new(),
+        track: Some(log),
+    });
+    say(&mut world, conn, &resume);
+    let messages = track(&world, conn);
+    let picture = messages.iter().find_map(|message| match message {
+        TrackMsg::Snapshot(snapshot) => Some(snapshot),
+        _ => None,
+    });
+    let state = LogState::decode(&picture.unwrap().payload).unwrap();
+    assert_eq!(state.next, 1, "no frame has the second yet");
 }
 
 #[test]
@@ -479,6 +503,17 @@ fn endpoints_are_not_remembered_without_bound() {
     let anna = world.join(10, "anna");
     let first = world.seats[anna].endpoint.public();
     assert!(is_shown(&mut world, first));
-    world.host.meet_many_for_tests(2048);
+    world.host.meet_many_for_tests(2048, Network::ALL);
     assert!(!is_shown(&mut world, first));
+}
+
+#[test]
+fn many_endpoints_of_one_address_do_not_have_another_forgotten() {
+    let mut world = World::shared();
+    world.from = Network::of([192, 0, 2, 1].into());
+    let anna = world.join(10, "anna");
+    let endpoint = world.seats[anna].endpoint.public();
+    let crowd = Network::of([192, 0, 2, 2].into());
+    world.host.meet_many_for_tests(4096, crowd);
+    assert!(is_shown(&mut world, endpoint));
 }

@@ -675,6 +675,51 @@ fn each_terminal_has_its_own_size() {
     world.assert_same_screen(anna);
 }
 
+/// World 225 of the simulation.
+#[test]
+fn what_was_typed_for_a_track_that_is_gone_leaves_no_gap() {
+    let (mut world, second, anna) = two_terminals();
+    world.grant_edit("anna").unwrap();
+    world.types(anna, "0");
+    world.seats[anna].stalled.push(Stream::Input { epoch: 0 });
+    world.looks(anna, &[second]);
+    world.types(anna, "a");
+    world.looks(anna, &[]);
+    world.types(anna, "b");
+    world.exits_on(second, 0);
+    world.command(verbs::CloseTrack { track: second }).unwrap();
+    world.advance_ms(300);
+    assert_eq!(told_tracks(&world, anna), [0]);
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 1);
+    // The host is heard all the while, and the stream is given up.
+    for _ in 0..20 {
+        world.prints(".");
+        world.advance_ms(200);
+    }
+    assert_eq!(world.seats[anna].ended(), None);
+    assert_eq!(world.program.input, b"0b");
+    world.types(anna, "c");
+    assert_eq!(world.program.input, b"0bc");
+    world.advance_ms(1_000);
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
+}
+
+#[test]
+fn what_is_shown_until_another_is_there_goes_on() {
+    let (mut world, second, anna) = two_terminals();
+    // The stream of the second.
+    world.seats[anna].stalled.push(Stream::Track { id: 1 });
+    world.looks(anna, &[second, TERMINAL]);
+    world.damage_next_frame(anna);
+    world.prints("\x1b[2J\x1b[Hall of it is new");
+    world.advance_ms(1_000);
+    world.prints("\x1b[5;1Hand goes on");
+    world.assert_same_screen(anna);
+    world.looks(anna, &[TERMINAL]);
+    world.prints("\x1b[7;1Hand on");
+    world.assert_same_screen(anna);
+}
+
 #[test]
 fn a_kind_that_is_not_known_is_listed_and_skipped() {
     let (mut world, _, anna) = two_terminals();
@@ -874,6 +919,34 @@ fn a_reader_of_a_log_that_falls_behind_skips_to_its_state() {
         .map(|(number, _)| *number)
         .collect();
     assert_eq!(numbers, (393..400).collect::<Vec<u64>>());
+}
+
+#[test]
+fn entries_without_end_are_frames_of_bounded_size() {
+    let mut world = World::unshared(config());
+    let log = world.opens_log("agent");
+    let large = "x".repeat(pillion_proto::limits::MAX_ENTRY);
+    let frames = |world: &World| {
+        let mut log = world.log.iter();
+        log.by_ref()
+            .filter(|entry| matches!(entry, LogEntry::Entries { .. }))
+            .count()
+    };
+    // Nobody looks, and nothing is shared.
+    for _ in 0..700 {
+        world.says(log, "", &large);
+    }
+    assert!(frames(&world) >= 40, "{}", frames(&world));
+    world.share();
+    let anna = world.join(10, "anna");
+    world.looks(anna, &[log]);
+    // 16 MB before any time passes.
+    for _ in 0..1_000 {
+        world.says(log, "", &large);
+    }
+    world.advance_ms(1_000);
+    assert_eq!(world.seats[anna].ended(), None);
+    assert_eq!(world.seats[anna].viewer.log(log).unwrap().next, 1_700);
 }
 
 #[test]

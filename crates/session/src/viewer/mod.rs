@@ -537,13 +537,13 @@ impl Viewer {
     }
 
     fn set_right(&mut self, right: &RightChanged) {
-        self.view.right = right.right;
+        self.view.right = right.rights;
         self.view.until_unix_ms = right.until_unix_ms;
         self.set_tenure(right.edit_epoch);
-        if right.right.exceeds_view() {
+        if right.rights.exceeds_view() {
             self.view.asking = false;
         }
-        if !right.right.has(Right::Manage) {
+        if !right.rights.has(Right::Manage) {
             self.view.door = None;
         }
         self.changed = true;

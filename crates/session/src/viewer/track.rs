@@ -250,6 +250,8 @@ pub(super) struct Receivers {
     snapshot_bytes: usize,
     /// The run of the session that checkpoints on this connection are of.
     run: Option<u32>,
+    /// What it was last said of that it can't be shown.
+    skipped: Option<TrackId>,
 }
 
 impl Receivers {
@@ -263,6 +265,7 @@ impl Receivers {
             host_shows: None,
             snapshot_bytes: 0,
             run: None,
+            skipped: None,
         }
     }
 
@@ -557,6 +560,7 @@ impl Viewer {
                     // One that is looked at no longer, or of a kind this version knows nothing of.
                     if !self.receivers.opened(id, track, epoch, kind) {
                         self.receivers.let_go(id);
+                        self.skip_kind(track, kind);
                     }
                 }
                 (TrackMsg::Unknown(_), _) => {}
@@ -578,6 +582,27 @@ impl Viewer {
         Ok(())
     }
 
+    /// A track of a kind that this version knows nothing of can't be shown. Who wants to see it is in all the
+    /// same, and is told so once.
+    fn skip_kind(&mut self, track: TrackId, kind: TrackKind) {
+        let is_known = TrackReceiver::new(kind).is_some();
+        if is_known || !self.is_in() || self.receivers.wanted() != Some(track) {
+            return;
+        }
+        if self.view.screen.is_none() {
+            // Nothing was shown before: what is typed now is for no other track.
+            self.view.track = (track, TrackState::Live);
+            self.note_state();
+        }
+        self.set_phase(Phase::Live);
+        if self.receivers.skipped.replace(track) != Some(track) {
+            self.say(format!(
+                "track {track} is of a kind that this version of Pillion can't show: choose another one, or \
+                 update Pillion"
+            ));
+        }
+    }
+
     /// What receives a stream's track, unless a newer stream took its place.
     fn receiver(&mut self, id: TrackId, epoch: u32) -> Option<&mut TrackReceiver> {
         let track = self.receivers.tracks.get_mut(&id)?;
@@ -595,8 +620,9 @@ impl Viewer {
         }
         self.receivers.snapshot_bytes = snapshot.payload.len();
         self.changed = true;
-        if self.receivers.wanted().is_none_or(|wanted| wanted == id) {
-            let is_other = self.view.track.0 != id;
+        let is_other = self.view.track.0 != id;
+        // What is shown until the wanted one is there stays as it is.
+        if !is_other || self.receivers.wanted().is_none_or(|wanted| wanted == id) {
             self.show(id, None);
             if is_other {
                 self.receivers.forget_unwanted(id);

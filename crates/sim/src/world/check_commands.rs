@@ -285,7 +285,11 @@ impl World {
             match notice {
                 HostNotice::Confirm { request, .. } => {
                     let new = side.questions.insert(*request);
+                    let there = side.has_tty && self.sabotage != Sabotage::AskNobody;
                     self.tally.questions += 1;
+                    self.require(there, || {
+                        format!("command {request} is asked about where there is no terminal")
+                    });
                     self.require(new, || format!("command {request} is asked about twice"));
                 }
                 HostNotice::ConfirmGone { request } if !keeps => {
@@ -298,6 +302,11 @@ impl World {
                 _ => {}
             }
         }
+        let left = self.host.iter().filter(|side| !side.has_tty);
+        let left = left.flat_map(|side| side.questions.first()).next().copied();
+        self.require(left.is_none() || keeps, || {
+            format!("the question of {left:?} stays, and the terminal is gone")
+        });
         for output in fresh {
             let HostOutput::Done { request, result } = output else {
                 continue;

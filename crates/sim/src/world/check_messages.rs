@@ -145,7 +145,14 @@ impl World {
         match message {
             FromHost::Roster(change) => {
                 for info in change.changed.iter().filter(|info| !info.host) {
-                    self.check_name(info.name.as_str());
+                    let key = PublicKey::from_bytes(&info.identity).ok();
+                    let person = key.and_then(|key| self.person_of(&key));
+                    let person = person.filter(|_| self.strikes(super::Sabotage::ShowAnyName));
+                    let name = match person {
+                        Some(person) => self.people[person].name.clone(),
+                        None => info.name.as_str().to_owned(),
+                    };
+                    self.check_name(&name);
                 }
             }
             FromHost::Waiting(_) => {
@@ -241,14 +248,14 @@ impl World {
             true => (Rights::VIEW, Rights::VIEW),
             false => self.model.right(who, unix_ms),
         };
-        let within = least.narrower_or_equal(told.right) && told.right.narrower_or_equal(most);
+        let within = least.narrower_or_equal(told.rights) && told.rights.narrower_or_equal(most);
         self.require(within, || {
             format!(
                 "viewer {seat} is told {:?}, and may {least:?} to {most:?}",
-                told.right
+                told.rights
             )
         });
-        if told.right.exceeds_view() {
+        if told.rights.exceeds_view() {
             let ends = told
                 .until_unix_ms
                 .is_some_and(|until| self.model.ends(who, until));
@@ -266,6 +273,15 @@ impl World {
         refused: &Refused,
     ) {
         self.tally.refusals += 1;
+        if refused.code == RefusedCode::BARRED && self.strikes(super::Sabotage::TellBanned) {
+            let told = RightChanged {
+                right: Rights::EDIT,
+                until_unix_ms: None,
+                edit_epoch: 0,
+                text: refused.text.clone(),
+            };
+            self.check_right(seat, who, &told);
+        }
         if let (RefusedCode::BUSY, Some(who)) = (refused.code, who)
             && self.came_often(&who)
         {

@@ -13,6 +13,7 @@ impl World {
         match self.sabotage {
             Sabotage::WriteWithoutRight => self.write_without_right(),
             Sabotage::ShowWhoKnocks => self.show_who_knocks(),
+            Sabotage::CloseOthers => self.close_others(),
             Sabotage::ObeyAnybody | Sabotage::OutliveManager | Sabotage::KeepBanned => {
                 self.sabotage_ledger();
             }
@@ -39,11 +40,24 @@ impl World {
         }
         .encode(&mut bytes);
         let send = HostOutput::Send {
-            conn,
-            stream: Stream::Track { id: epoch },
+            to: (conn, Stream::Track { id: epoch }).into(),
             bytes: bytes.freeze(),
         };
         self.observe(None, &[], &[send]);
+    }
+
+    /// Has the host's first terminal closed by somebody who looks at it.
+    fn close_others(&mut self) {
+        let mut conns = self.conns.iter();
+        let is_in = conns.find(|(id, conn)| {
+            let open = conn.host_open && !self.closed.contains(&ConnId(**id));
+            conn.watch.welcomed.is_some() && open
+        });
+        if let Some(conn) = is_in.map(|(id, _)| ConnId(*id)) {
+            let from = (conn, Stream::Input { epoch: 0 });
+            let close = HostOutput::Terminate { track: TERMINAL };
+            self.observe(Some(from), &[], &[close]);
+        }
     }
 
     fn write_without_right(&mut self) {

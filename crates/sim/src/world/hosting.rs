@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, SecretKey, UnixMillis};
-use pillion_proto::{ParticipantId, TrackId, TrackKind, TrackState};
+use pillion_proto::{Entry, ParticipantId, TrackId, TrackKind, TrackState};
 use pillion_screen::{HistoryChunk, Screen, Size};
 use pillion_session::{
     Actor, Command, ConnId, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
@@ -116,6 +116,8 @@ pub(super) struct HostSide {
     /// The session's last program ended.
     pub(super) over: bool,
     pub(super) opening_logs: BTreeSet<u64>,
+    /// Which viewers' people opened a track.
+    pub(super) openers: BTreeMap<TrackId, pillion_caps::PublicKey>,
     /// Ledger entries asked to be written so far.
     pub(super) entries: u64,
     pub(super) asked: BTreeMap<u64, Asked>,
@@ -219,6 +221,7 @@ impl World {
             shown: TERMINAL,
             over: false,
             opening_logs: BTreeSet::new(),
+            openers: BTreeMap::new(),
             visits: BTreeMap::new(),
             entries: self.ledger.len() as u64,
             asked: BTreeMap::new(),
@@ -407,11 +410,11 @@ impl World {
 
     fn do_output(&mut self, output: HostOutput) {
         match output {
-            HostOutput::Send {
-                conn,
-                stream,
-                bytes,
-            } => self.host_sends(conn, stream, bytes),
+            HostOutput::Send { to, bytes } => {
+                for (conn, stream) in to.iter() {
+                    self.host_sends(conn, stream, bytes.clone());
+                }
+            }
             HostOutput::Reset { conn, stream } => {
                 self.tally.resets += 1;
                 let skips = self.strikes(Sabotage::SkipReset);
@@ -444,8 +447,7 @@ impl World {
                 );
                 if self.strikes(Sabotage::SendAfterClose) {
                     let late = HostOutput::Send {
-                        conn,
-                        stream: Stream::Control,
+                        to: (conn, Stream::Control).into(),
                         bytes: Bytes::from_static(b"\0\0\0\x01\x63"),
                     };
                     self.observe(None, &[], std::slice::from_ref(&late));
@@ -453,16 +455,17 @@ impl World {
             }
             HostOutput::Write { track, seq, bytes } => self.write(track, seq, &bytes),
             HostOutput::Answer { track, bytes } => {
+                let times = match self.strikes(Sabotage::AnswerTwice) {
+                    true => 2,
+                    false => 1,
+                };
                 if let Some(side) = self.track(track) {
                     let ends = bytes.iter().filter(|byte| b"cnR".contains(byte));
-                    side.answered += ends.count() as u64;
+                    side.answered += times * ends.count() as u64;
                 }
             }
             // Signed when the host began; links are not of this world.
-            HostOutput::Sign { .. }
-            | HostOutput::LinkChanged(_)
-            | HostOutput::UseService { .. }
-            | HostOutput::EndLink => {}
+            HostOutput::Sign { .. } | HostOutput::LinkChanged(_) | HostOutput::Allowed(_) => {}
             HostOutput::Log(entry) => self.log(entry),
             HostOutput::ReadHistory(job) => self.pack(&job),
             HostOutput::Notice(notice) => self.notice(&notice),
@@ -507,6 +510,9 @@ impl World {
             _ => false,
         };
         let is_frame = matches!(stream, Stream::Track { .. }) && bytes.len() > 60;
+        if self.sabotage == Sabotage::ForgetOpening && super::invariants::is_opening(&bytes) {
+            return;
+        }
         // What says "nothing changed" in place of what changed.
         let swapped = match swaps && is_frame {
             true => super::invariants::empty_frame(&bytes),
@@ -564,7 +570,9 @@ impl World {
     }
 
     fn write(&mut self, track: TrackId, seq: u64, bytes: &Bytes) {
-        self.check_written(track, bytes);
+        if !self.strikes(Sabotage::LoseInput) {
+            self.check_written(track, bytes);
+        }
         if self.strikes(Sabotage::RepeatInput) && !std::mem::replace(&mut self.sabotaged, true) {
             self.check_written(track, bytes);
         }
@@ -588,6 +596,7 @@ impl World {
     }
 
     pub(super) fn log(&mut self, entry: LogEntry) {
+        self.check_signed(&entry);
         let second = self.now_us / 1_000_000;
         let now_us = self.now_us;
         match entry {
@@ -628,11 +637,17 @@ impl World {
                     .logged
                     .last()
                     .map_or(0, |chunk| chunk.first.0 + u64::from(chunk.count));
+                if side.kind == TrackKind::Log {
+                    let entries = Entry::decode_all(&bytes).unwrap_or_default();
+                    side.unframed.extend(entries);
+                }
                 side.logged.push(HistoryChunk {
                     first,
                     count,
                     bytes,
                 });
+                let settled = side.settle();
+                self.require(settled.is_ok(), || format!("history: {settled:?}"));
                 self.require(first.0 == next, || {
                     format!("the log gets line {first:?} after line {next}")
                 });
@@ -647,7 +662,12 @@ impl World {
 
     /// Reads the log and makes a reply, which takes its time.
     fn pack(&mut self, job: &HistoryJob) {
-        let Some(side) = self.track(job.track) else {
+        let other = self.other_history(job.track);
+        let track = match (self.sabotage, other) {
+            (Sabotage::ReadElsewhere, Some(other)) => other,
+            _ => job.track,
+        };
+        let Some(side) = self.track(track) else {
             return;
         };
         let (from, end) = (job.from.0, job.from.0 + u64::from(job.count));

@@ -56,6 +56,11 @@ pub(super) fn empty_frame(bytes: &[u8]) -> Option<Bytes> {
     Some(out.freeze())
 }
 
+/// Whether a stream of a track begins with these bytes.
+pub(super) fn is_opening(bytes: &[u8]) -> bool {
+    matches!(track_messages(bytes).first(), Some(TrackMsg::Open { .. }))
+}
+
 fn track_messages(bytes: &[u8]) -> Vec<TrackMsg> {
     let mut framer = Framer::new(usize::MAX);
     framer.push(bytes);
@@ -190,23 +195,20 @@ impl World {
         let mut told = Vec::new();
         let mut problem = None;
         for output in fresh {
-            let HostOutput::Send {
-                conn,
-                stream: Stream::Control,
-                bytes,
-            } = output
-            else {
+            let HostOutput::Send { to, bytes } = output else {
                 continue;
             };
-            let Some(state) = self.conns.get_mut(&conn.0) else {
-                continue;
-            };
-            let framer = &mut state.watch.from_host;
-            framer.push(bytes);
-            while let Ok(Some((tag, payload))) = framer.next_message() {
-                match FromHost::decode(tag, &payload) {
-                    Ok(message) => told.push((*conn, message)),
-                    Err(error) => problem = Some(error),
+            for (conn, _) in to.iter().filter(|(_, on)| *on == Stream::Control) {
+                let Some(state) = self.conns.get_mut(&conn.0) else {
+                    continue;
+                };
+                let framer = &mut state.watch.from_host;
+                framer.push(bytes);
+                while let Ok(Some((tag, payload))) = framer.next_message() {
+                    match FromHost::decode(tag, &payload) {
+                        Ok(message) => told.push((conn, message)),
+                        Err(error) => problem = Some(error),
+                    }
                 }
             }
         }
@@ -216,26 +218,28 @@ impl World {
         told
     }
 
+    fn check_sent(&mut self, conn: ConnId, stream: Stream, bytes: &Bytes) {
+        let closed = self.closed.contains(&conn);
+        self.require(!closed, || {
+            format!("{stream:?} of {conn:?} is written to after its end")
+        });
+        if let Stream::Track { id: epoch } = stream {
+            self.check_track(conn, epoch, bytes);
+        } else if stream != Stream::Control {
+            let state = self.conns.get(&conn.0);
+            let is_in = state.is_none_or(|state| state.watch.welcomed.is_some());
+            self.require(is_in, || {
+                format!("{conn:?} is sent {stream:?} and is not in")
+            });
+        }
+    }
+
     fn check_outputs(&mut self, from: Option<(ConnId, Stream)>, fresh: &[HostOutput]) {
         for output in fresh {
             match output {
-                HostOutput::Send {
-                    conn,
-                    stream,
-                    bytes,
-                } => {
-                    let closed = self.closed.contains(conn);
-                    self.require(!closed, || {
-                        format!("{stream:?} of {conn:?} is written to after its end")
-                    });
-                    if let Stream::Track { id: epoch } = stream {
-                        self.check_track(*conn, *epoch, bytes);
-                    } else if *stream != Stream::Control {
-                        let state = self.conns.get(&conn.0);
-                        let is_in = state.is_none_or(|state| state.watch.welcomed.is_some());
-                        self.require(is_in, || {
-                            format!("{conn:?} is sent {stream:?} and is not in")
-                        });
+                HostOutput::Send { to, bytes } => {
+                    for (conn, stream) in to.iter() {
+                        self.check_sent(conn, stream, bytes);
                     }
                 }
                 HostOutput::Close { conn, .. } => {
@@ -247,7 +251,8 @@ impl World {
                     self.check_place(*track, &tokens(bytes).unwrap_or_default());
                     self.remote_input = true;
                 }
-                HostOutput::Spawn { .. } => self.check_opening(from),
+                HostOutput::Spawn { track, .. } => self.check_opening(from, *track),
+                HostOutput::Terminate { track } => self.check_closing(from, *track),
                 HostOutput::Log(entry) => self.check_beginning(entry),
                 HostOutput::Show { track } => {
                     if let Some(side) = &mut self.host {

@@ -100,6 +100,28 @@ pub enum Sabotage {
     /// A token that somebody came with, and that ended with what was taken from them, is good again after a
     /// crash: what ended it is not on disk.
     KeepToken,
+    /// A stream of a track does not say which it is of.
+    ForgetOpening,
+    /// What somebody chose to look at does not reach their viewer.
+    ForgetChoice,
+    /// Lines of history come from another terminal.
+    ReadElsewhere,
+    /// A frame is missing in the log.
+    LoseLogged,
+    /// An input that the host took is lost on its way to the program.
+    LoseInput,
+    /// What one viewer asks to be opened is opened twice.
+    OpenTwice,
+    /// Somebody closes what they did not open.
+    CloseOthers,
+    /// Names are shown as people gave them.
+    ShowAnyName,
+    /// A question stands at a terminal that is not there.
+    AskNobody,
+    /// A program's question is answered twice.
+    AnswerTwice,
+    /// Who is put out is told first what they may do.
+    TellBanned,
 }
 
 /// Whether to remember what happens: when one world is looked at.

@@ -52,11 +52,12 @@ pub(super) fn describe(input: &HostInput) -> String {
 
 pub(super) fn describe_output(output: &HostOutput) -> String {
     match output {
-        HostOutput::Send {
-            conn,
-            stream,
-            bytes,
-        } => format!("[send {} {stream:?} {}]", conn.0, bytes.len()),
+        HostOutput::Send { to, bytes } => {
+            let each = to
+                .iter()
+                .map(|(conn, stream)| format!("[send {} {stream:?} {}]", conn.0, bytes.len()));
+            each.collect()
+        }
         HostOutput::Log(LogEntry::Event { json, .. }) => format!("[log {json}]"),
         HostOutput::Log(LogEntry::Frame { number, .. }) => format!("[frame {number}]"),
         HostOutput::Log(LogEntry::History { first, count, .. }) => {

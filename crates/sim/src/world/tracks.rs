@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use pillion_caps::{FrameChain, StateDigest};
 use pillion_proto::{
     Entry, FromHost, LogState, Right, Subscribe, Text, TrackId, TrackKind, TrackState,
 };
@@ -43,6 +44,19 @@ pub(super) struct TrackSide {
     pub(super) answered: u64,
     /// What a log says, folded.
     pub(super) log: LogState,
+    /// The chain of the frames that the session's log has.
+    chain: Option<FrameChain>,
+    /// The same for a log's entries: those in frames, folded, and those that the session's log has and no
+    /// frame.
+    framed: LogState,
+    pub(super) unframed: VecDeque<Entry>,
+}
+
+/// Frames that the log does not have are empty, up to the one before `number`.
+fn fill(chain: &mut FrameChain, number: u64) {
+    while chain.frame() + 1 < number {
+        chain.push(&[]);
+    }
 }
 
 impl TrackSide {
@@ -65,6 +79,9 @@ impl TrackSide {
             program_reads_at_us: 0,
             answered: 0,
             log: LogState::default(),
+            chain: None,
+            framed: LogState::default(),
+            unframed: VecDeque::new(),
         }
     }
 
@@ -77,6 +94,23 @@ impl TrackSide {
         let mut screen = Screen::blank(Size::clamped(1, 1));
         self.reference.capture(&mut screen);
         as_told(screen)
+    }
+
+    /// The lines of a terminal that ended, which become final when it is let go of.
+    pub(super) fn settle(&mut self) -> Result<(), String> {
+        if self.kind != TrackKind::Terminal || self.state == TrackState::Live {
+            return Ok(());
+        }
+        loop {
+            let next = self.lines.last_key_value().map_or(0, |(last, _)| last + 1);
+            let chunk = self.reference.margin(LineId(next), u32::MAX);
+            if chunk.count == 0 {
+                return Ok(());
+            }
+            let lines = chunk.lines().map_err(|error| format!("{error}"))?;
+            self.lines
+                .extend(lines.into_iter().map(|line| (line.id.0, line)));
+        }
     }
 
     pub(super) fn collect_lines(&mut self) -> Result<(), String> {
@@ -138,6 +172,7 @@ impl World {
                     false => Some(*self.dice.pick(&may)),
                 };
                 if let Some(seat) = seat {
+                    self.seats[seat].openings.0 += 1;
                     self.tell_viewer(seat, ViewerInput::OpenTerminal { title });
                 }
             }
@@ -288,7 +323,9 @@ impl World {
             }
         }
         self.seats[seat].fair_since_us = Some(self.now_us).filter(|_| self.seats[seat].is_fair());
-        self.tell_viewer(seat, ViewerInput::Look(tracks));
+        if !self.strikes(Sabotage::ForgetChoice) {
+            self.tell_viewer(seat, ViewerInput::Look(tracks));
+        }
     }
 
     /// What a viewer is to show: what it chose, and else what the host looks at.
@@ -379,8 +416,8 @@ impl World {
         });
     }
 
-    /// Who has a terminal opened holds the right to.
-    pub(super) fn check_opening(&mut self, from: Option<(ConnId, Stream)>) {
+    /// Who has a terminal opened holds the right to, and asked for it.
+    pub(super) fn check_opening(&mut self, from: Option<(ConnId, Stream)>, track: TrackId) {
         let from = match self.sabotage {
             Sabotage::OpenWithoutRight => self.somebody_who_only_watches().or(from),
             _ => from,
@@ -398,6 +435,99 @@ impl World {
         self.require(most.has(Right::Open), || {
             format!("viewer {seat} opens a terminal without the right to")
         });
+        if let Some(side) = &mut self.host {
+            side.openers.insert(track, who);
+        }
+        let times = match self.strikes(Sabotage::OpenTwice) {
+            true => 2,
+            false => 1,
+        };
+        let openings = &mut self.seats[seat].openings;
+        openings.1 += times;
+        let (wanted, had) = *openings;
+        let hostile = self.people[self.seats[seat].person].hostile;
+        self.require(hostile || had <= wanted, || {
+            format!("viewer {seat} asked for {wanted} terminals and got {had}")
+        });
+    }
+
+    /// Who has a terminal closed opened it.
+    pub(super) fn check_closing(&mut self, from: Option<(ConnId, Stream)>, track: TrackId) {
+        let Some((conn, Stream::Input { .. })) = from else {
+            return;
+        };
+        let (Some(state), Some(side)) = (self.conns.get(&conn.0), &self.host) else {
+            return;
+        };
+        let seat = state.seat;
+        let who = self.people[self.seats[seat].person].secret.public();
+        let theirs = side.openers.get(&track) == Some(&who);
+        self.require(theirs, || {
+            format!("viewer {seat} closes track {track} and did not open it")
+        });
+    }
+
+    /// A frame of the log, or a signature of what it has so far.
+    pub(super) fn check_signed(&mut self, entry: &LogEntry) {
+        let (session, run) = (
+            self.session.public(),
+            u32::try_from(self.lives).unwrap_or(u32::MAX),
+        );
+        let loses = self.strikes(Sabotage::LoseLogged);
+        let (LogEntry::Frame { track: id, .. }
+        | LogEntry::Entries { track: id, .. }
+        | LogEntry::Checkpoint { track: id, .. }) = entry
+        else {
+            return;
+        };
+        let Some(side) = self.track(*id) else { return };
+        let begin = || FrameChain::begin(&session, run, id.0);
+        let chain = side.chain.get_or_insert_with(begin);
+        let problem = match entry {
+            LogEntry::Frame {
+                number,
+                snapshot: false,
+                raw,
+                ..
+            } => {
+                if !loses || !number.is_multiple_of(5) {
+                    fill(chain, *number);
+                    chain.push(raw);
+                }
+                None
+            }
+            LogEntry::Entries { number, end, .. } => {
+                let mut body = BytesMut::new();
+                while let Some(first) = side.unframed.front()
+                    && first.number < *end
+                {
+                    first.encode(&mut body);
+                    side.framed
+                        .apply(side.unframed.pop_front().unwrap_or_else(|| unreachable!()));
+                }
+                fill(chain, *number);
+                chain.push(&body);
+                None
+            }
+            LogEntry::Checkpoint { checkpoint, .. } => {
+                fill(chain, checkpoint.unverified().frame.saturating_add(1));
+                let state = match side.kind {
+                    TrackKind::Log => side.framed.encode().to_vec(),
+                    _ => side
+                        .shadow
+                        .screen()
+                        .map(Screen::canonical_bytes)
+                        .unwrap_or_default(),
+                };
+                checkpoint
+                    .check(&session, chain, StateDigest::of(&state))
+                    .err()
+            }
+            _ => None,
+        };
+        self.require(problem.is_none(), || {
+            format!("what the log has of track {id} is not what its host signed: {problem:?}")
+        });
     }
 
     fn somebody_who_only_watches(&self) -> Option<(ConnId, Stream)> {
@@ -409,6 +539,15 @@ impl World {
         let mut conns = self.conns.iter();
         let found = conns.find(|(_, conn)| conn.watch.welcomed.is_some() && watches(conn.seat));
         found.map(|(id, _)| (ConnId(*id), Stream::Input { epoch: 0 }))
+    }
+
+    /// Another terminal that has history.
+    pub(super) fn other_history(&self, id: TrackId) -> Option<TrackId> {
+        let mut tracks = self.host.as_ref()?.tracks.iter();
+        let found = tracks.find(|(other, track)| {
+            **other != id && track.kind == TrackKind::Terminal && !track.logged.is_empty()
+        });
+        found.map(|(other, _)| *other)
     }
 
     /// Does to tracks what no host should, when it is asked to.

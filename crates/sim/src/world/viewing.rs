@@ -51,6 +51,8 @@ pub(super) struct Seat {
     pub(super) newest_written: BTreeMap<TrackId, usize>,
     /// What it was told to look at, as far as it was not told that it is gone; nothing to follow the host.
     pub(super) chosen: Vec<TrackId>,
+    /// Terminals it was told to ask for, and those it got in this life of the host.
+    pub(super) openings: (u32, u32),
     /// It was told to leave, that it is refused, or that the session is over.
     pub(super) may_end: bool,
     /// Inputs as they left, by number: the first and last thing typed in each.
@@ -64,6 +66,7 @@ impl Seat {
     pub(super) fn new_program(&mut self) {
         self.newest_written.clear();
         self.inputs.clear();
+        self.openings.1 = 0;
     }
 }
 
@@ -126,6 +129,7 @@ impl World {
             typed: Vec::new(),
             newest_written: BTreeMap::new(),
             chosen: Vec::new(),
+            openings: (0, 0),
             may_end: false,
             inputs: BTreeMap::new(),
             input_framers: BTreeMap::new(),

@@ -136,7 +136,7 @@ pub(super) fn person(view: &View, who: &ParticipantInfo) -> String {
     let key = key.map_or_else(|_| "no valid key".into(), |key| status::short(&key));
     let right = match who.host {
         true => "host".to_owned(),
-        false => who.right.to_string(),
+        false => who.rights.to_string(),
     };
     let you = if Some(who.id) == view.you {
         " (you)"

@@ -110,7 +110,7 @@ pub fn person(id: u32, name: &str, host: bool) -> ParticipantInfo {
         id: ParticipantId(id),
         name: Text::cut(name),
         identity: *SecretKey::from_bytes(&[id as u8; 32]).public().as_bytes(),
-        right: Rights::VIEW,
+        rights: Rights::VIEW,
         host,
         here: true,
         silent: false,

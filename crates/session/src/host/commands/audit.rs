@@ -13,10 +13,12 @@ use serde_json::Value;
 use crate::{
     audit::{AuditEvent, AuditPerson, Doer},
     host::{
-        Host,
         api::Actor,
+        commands::Commands,
         commands::verbs::{Command, CommandError, Done, Ticket},
+        context::Context,
         fault::PeerError,
+        people::People,
         people::rights::EditRight,
         principal::Principal,
         timers::Timer,
@@ -44,8 +46,6 @@ pub(in crate::host) struct Attribution {
     spans: BTreeMap<PublicKey, Span>,
     /// Commands without a result so far, by request.
     commands: BTreeMap<u64, PendingCommand>,
-    /// Whose command is being carried out: what comes of it is theirs.
-    acting: Option<Doer>,
     turned_away: SharedRate,
     /// Turned away since the log last said so of anybody.
     suppressed: u64,
@@ -77,27 +77,28 @@ impl Attribution {
         Attribution {
             spans: BTreeMap::new(),
             commands: BTreeMap::new(),
-            acting: None,
             turned_away: SharedRate::new(now_us, 1, TURNED_AWAY_BURST, TURNED_AWAY_PART),
             suppressed: 0,
         }
     }
-
-    /// Whose command is being carried out, in an event that comes of it.
-    pub(in crate::host) fn doer(&self) -> Doer {
-        self.acting.clone().unwrap_or_default()
-    }
 }
 
-impl Host {
+impl Commands {
     /// One input was given to the program. That somebody types is in the log at once, so that a crash
     /// does not hide it; for how long and how much, when the span ends.
-    pub(in crate::host) fn attribute(&mut self, right: &EditRight, who: &PublicKey, bytes: usize) {
-        let now = self.now;
+    pub(in crate::host) fn attribute(
+        &mut self,
+        cx: &mut Context,
+        people: &People,
+        right: &EditRight,
+        who: &PublicKey,
+        bytes: usize,
+    ) {
+        let now = cx.now;
         let grant = right.grant();
         let spans = &mut self.attribution.spans;
         if spans.get(who).is_some_and(|span| span.grant != grant) {
-            self.end_span(who);
+            self.end_span(cx, who);
         }
         if let Some(span) = self.attribution.spans.get_mut(who) {
             span.last_us = now.mono_us;
@@ -106,7 +107,7 @@ impl Host {
             span.bytes = span.bytes.saturating_add(bytes as u64);
             return;
         }
-        let Some(person) = self.roster.by_identity(who) else {
+        let Some(person) = people.roster().by_identity(who) else {
             return;
         };
         let (id, name) = (person.id, person.name.to_string());
@@ -123,8 +124,8 @@ impl Host {
         };
         self.attribution.spans.insert(*who, span);
         let until = now.mono_us.saturating_add(SILENCE_US);
-        self.timers.set_by(Timer::Spans, until);
-        self.log_event(&AuditEvent::Typing {
+        cx.timers.set_by(Timer::Spans, until);
+        cx.log_event(&AuditEvent::Typing {
             person: AuditPerson {
                 id,
                 name,
@@ -135,8 +136,8 @@ impl Host {
     }
 
     /// Puts down the spans of typing that are over.
-    pub(in crate::host) fn expire_spans(&mut self) {
-        let now = self.now.mono_us;
+    pub(in crate::host) fn expire_spans(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
         let end = |span: &Span| {
             let silent = span.last_us.saturating_add(SILENCE_US);
             silent.min(span.from_us.saturating_add(SPAN_US))
@@ -149,20 +150,20 @@ impl Host {
             .collect();
         for (who, end) in ends {
             match now >= end {
-                true => self.end_span(&who),
-                false => self.timers.set_by(Timer::Spans, end),
+                true => self.end_span(cx, &who),
+                false => cx.timers.set_by(Timer::Spans, end),
             }
         }
     }
 
     /// Puts down how long somebody typed, if they did: they left, or it is time.
-    pub(in crate::host) fn end_span(&mut self, who: &PublicKey) {
+    pub(in crate::host) fn end_span(&mut self, cx: &mut Context, who: &PublicKey) {
         let Some(span) = self.attribution.spans.remove(who) else {
             return;
         };
         // What they typed is theirs, no matter whose command ends it.
-        let acting = self.attribution.acting.take();
-        self.log_event(&AuditEvent::Typed {
+        let acting = cx.acting.take();
+        cx.log_event(&AuditEvent::Typed {
             person: AuditPerson {
                 id: span.id,
                 name: span.name,
@@ -174,11 +175,17 @@ impl Host {
             inputs: span.inputs,
             bytes: span.bytes,
         });
-        self.attribution.acting = acting;
+        cx.acting = acting;
     }
 
     /// Somebody on the host's side asks for something. What only asks changes nothing and is not noted.
-    pub(in crate::host) fn note_command(&mut self, request: u64, by: Actor, command: &Command) {
+    pub(in crate::host) fn note_command(
+        &mut self,
+        people: &People,
+        request: u64,
+        by: Actor,
+        command: &Command,
+    ) {
         if let Command::Who(_)
         | Command::Status(_)
         | Command::ListTracks(_)
@@ -187,33 +194,38 @@ impl Host {
         {
             return;
         }
-        let given = self.given(&by.into(), command);
+        let given = self.given(people, &by.into(), command);
         self.attribution.commands.insert(request, given);
     }
 
     /// A command and who gives it, before anything comes of it: they may be gone after that.
-    pub(in crate::host) fn given(&self, by: &Principal, command: &Command) -> PendingCommand {
+    pub(in crate::host) fn given(
+        &self,
+        people: &People,
+        by: &Principal,
+        command: &Command,
+    ) -> PendingCommand {
         PendingCommand {
-            by: self.doer(by),
+            by: people.doer(by),
             command: serde_json::to_value(command).map_or(Value::Null, bounded),
             confirmed: false,
         }
     }
 
     /// A command is carried out from here on, until [`Host::rest`].
-    pub(in crate::host) fn act(&mut self, request: u64) {
+    pub(in crate::host) fn act(&mut self, cx: &mut Context, request: u64) {
         let given = self.attribution.commands.get(&request);
-        self.attribution.acting = given.map(|given| given.by.clone());
+        cx.acting = given.map(|given| given.by.clone());
     }
 
     /// The same for one that is carried out at once.
-    pub(in crate::host) fn act_on(&mut self, given: &PendingCommand) {
-        self.attribution.acting = Some(given.by.clone());
+    pub(in crate::host) fn act_on(&mut self, cx: &mut Context, given: &PendingCommand) {
+        cx.acting = Some(given.by.clone());
     }
 
     /// Nothing is carried out any more.
-    pub(in crate::host) fn rest(&mut self) {
-        self.attribution.acting = None;
+    pub(in crate::host) fn rest(&mut self, cx: &mut Context) {
+        cx.acting = None;
     }
 
     /// The person at the host's terminal said yes to a command.
@@ -226,17 +238,19 @@ impl Host {
     /// What came of a command of the host's side.
     pub(in crate::host) fn log_command(
         &mut self,
+        cx: &mut Context,
         request: u64,
         result: &Result<Done, CommandError>,
     ) {
         if let Some(given) = self.attribution.commands.remove(&request) {
-            self.log_given(given, result);
+            self.log_given(cx, given, result);
         }
     }
 
     /// What came of a command. Its result may be a secret and is not looked at.
     pub(in crate::host) fn log_given(
         &mut self,
+        cx: &mut Context,
         given: PendingCommand,
         result: &Result<Done, CommandError>,
     ) {
@@ -247,19 +261,20 @@ impl Host {
             confirmed: given.confirmed,
             why: refused.map(|error| serde_json::to_value(error).map_or(Value::Null, bounded)),
         };
-        self.log_with(&event, given.by);
+        cx.log_with(&event, given.by);
     }
 
     /// Somebody was not let in. What they call themselves proves nothing, and their key is only put
     /// down once they have proved that it is theirs.
     pub(in crate::host) fn log_turned_away(
         &mut self,
+        cx: &mut Context,
         from: &Lineage,
         hello: &Hello,
         fault: &PeerError,
     ) {
         let rate = &mut self.attribution.turned_away;
-        if rate.take(self.now.mono_us, from).is_err() {
+        if rate.take(cx.now.mono_us, from).is_err() {
             self.attribution.suppressed += 1;
             return;
         }
@@ -280,7 +295,7 @@ impl Host {
             for_good: None,
             others: NonZeroU64::new(std::mem::take(&mut self.attribution.suppressed)),
         };
-        self.log_event(&event);
+        cx.log_event(&event);
     }
 }
 

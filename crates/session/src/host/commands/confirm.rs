@@ -16,9 +16,13 @@ use crate::{
         Host,
         api::{Change, HostNotice, TtyNews},
         commands::{
+            Commands,
+            gate::{Authorization, Statement},
             question::Question,
-            verbs::{Command, CommandError, Done, Reach, Reply},
+            verbs::{Command, CommandError, Done, Reply},
         },
+        context::Context,
+        people::People,
         principal::Principal,
         timers::Timer,
     },
@@ -52,14 +56,6 @@ pub(in crate::host) struct Confirms {
     remote_input: bool,
 }
 
-/// How a change is said at the terminal.
-enum Statement {
-    /// As it would be asked.
-    Asked(Question),
-    /// By the command's name and what came of it.
-    Result(&'static str),
-}
-
 impl Confirms {
     pub(in crate::host) fn new(remote_input: bool) -> Confirms {
         Confirms {
@@ -78,109 +74,107 @@ impl Confirms {
 impl Host {
     /// The control socket wants something: it is carried out, or asked about first.
     pub(in crate::host) fn on_socket_command(&mut self, request: u64, mut command: Command) {
-        let statement = match command.reach(self) {
-            Reach::Nothing => None,
-            Reach::Changes => Some(Statement::Result(command.name())),
-            Reach::Widens => {
-                let question = match command.question(self) {
-                    Ok(question) => question,
-                    Err(error) => return self.done(request, Err(error)),
-                };
-                if self.socket_needs_a_yes() {
-                    return self.ask_to_confirm(request, command, question);
-                }
-                Some(Statement::Asked(question))
+        match self.authorize(&Principal::Socket, &mut command) {
+            Authorization::Refused(error) => {
+                self.commands.done(&mut self.cx, request, Err(error));
             }
-        };
-        let statements = &mut self.confirms.statements;
-        statements.extend(statement.map(|statement| (request, statement)));
-        self.carry_out(request, &Principal::Socket, command);
+            Authorization::Confirm(question) => {
+                self.commands
+                    .ask_to_confirm(&mut self.cx, request, command, question);
+            }
+            Authorization::Allowed(statement) => {
+                let statements = &mut self.commands.confirms.statements;
+                statements.extend(statement.map(|statement| (request, statement)));
+                self.carry_out(request, &Principal::Socket, command);
+            }
+        }
     }
 
     /// Whether what comes through the socket may be somebody else's word.
-    fn socket_needs_a_yes(&self) -> bool {
-        self.confirms.remote_input || self.has_remote_editor()
+    pub(in crate::host) fn socket_needs_a_yes(&self) -> bool {
+        self.commands.confirms.remote_input || self.people.has_remote_editor(&self.cx)
     }
 
-    /// Whether somebody else could type at this moment.
-    fn has_remote_editor(&self) -> bool {
-        let now = UnixMillis(self.now.unix_ms);
-        let here = self.roster.people().filter(|person| person.connections > 0);
-        here.map(|person| self.rights.standing(&person.identity, now))
-            .any(|standing| standing.right.exceeds_view())
+    /// The person at the host answered.
+    pub(in crate::host) fn on_confirmed(&mut self, request: u64, yes: bool) {
+        let Some(confirm) = self.commands.end_confirm(&mut self.cx, request) else {
+            return;
+        };
+        if yes {
+            self.commands.note_confirmed(request);
+            let statement = Statement::Asked(confirm.question);
+            self.commands.confirms.statements.insert(request, statement);
+            self.carry_out(request, &Principal::Socket, confirm.command);
+        } else {
+            self.commands
+                .done(&mut self.cx, request, Err(CommandError::Declined));
+        }
     }
+}
 
+impl Commands {
     /// Asks at the terminal whether a command is really its person's.
-    fn ask_to_confirm(&mut self, request: u64, command: Command, question: Question) {
-        if !self.has_tty {
-            return self.done(request, Err(CommandError::NoTerminal));
+    fn ask_to_confirm(
+        &mut self,
+        cx: &mut Context,
+        request: u64,
+        command: Command,
+        question: Question,
+    ) {
+        if !cx.has_tty {
+            return self.done(cx, request, Err(CommandError::NoTerminal));
         }
         if self.confirms.waiting.len() >= MAX_CONFIRMS {
-            return self.done(request, Err(CommandError::TooManyConfirms));
+            return self.done(cx, request, Err(CommandError::TooManyConfirms));
         }
-        let until_us = self.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
+        let until_us = cx.now.mono_us.saturating_add(CONFIRM_WITHIN_US);
         let confirm = Confirm {
             command,
             question: question.clone(),
             until_us,
         };
         self.confirms.waiting.insert(request, confirm);
-        self.timers.set_by(Timer::Confirms, until_us);
-        self.notice(HostNotice::Confirm { request, question });
-    }
-
-    /// The person at the host answered.
-    pub(in crate::host) fn on_confirmed(&mut self, request: u64, yes: bool) {
-        let Some(confirm) = self.end_confirm(request) else {
-            return;
-        };
-        if yes {
-            self.note_confirmed(request);
-            let statement = Statement::Asked(confirm.question);
-            self.confirms.statements.insert(request, statement);
-            self.carry_out(request, &Principal::Socket, confirm.command);
-        } else {
-            self.done(request, Err(CommandError::Declined));
-        }
+        cx.timers.set_by(Timer::Confirms, until_us);
+        cx.notice(HostNotice::Confirm { request, question });
     }
 
     /// Anybody who gave a command does not wait for it any more: a question about it goes.
-    pub(in crate::host) fn on_withdrawn(&mut self, request: u64) {
-        if self.end_confirm(request).is_some() {
-            self.done(request, Err(CommandError::Withdrawn));
+    pub(in crate::host) fn on_withdrawn(&mut self, cx: &mut Context, request: u64) {
+        if self.end_confirm(cx, request).is_some() {
+            self.done(cx, request, Err(CommandError::Withdrawn));
         }
     }
 
-    pub(in crate::host) fn expire_confirms(&mut self) {
-        let now = self.now.mono_us;
+    pub(in crate::host) fn expire_confirms(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
         let waiting = self.confirms.waiting.iter();
-        let due = waiting.filter(|(_, confirm)| now >= confirm.until_us || !self.has_tty);
+        let due = waiting.filter(|(_, confirm)| now >= confirm.until_us || !cx.has_tty);
         let due: Vec<u64> = due.map(|(request, _)| *request).collect();
         for request in due {
-            self.end_confirm(request);
-            let error = match self.has_tty {
+            self.end_confirm(cx, request);
+            let error = match cx.has_tty {
                 true => CommandError::NotConfirmed,
                 false => CommandError::TerminalGone,
             };
-            self.done(request, Err(error));
+            self.done(cx, request, Err(error));
         }
         let next = self.confirms.waiting.values().map(|one| one.until_us).min();
         if let Some(next) = next {
-            self.timers.set_by(Timer::Confirms, next);
+            cx.timers.set_by(Timer::Confirms, next);
         }
     }
 
     /// A command waits no longer, and its question goes with it.
-    fn end_confirm(&mut self, request: u64) -> Option<Confirm> {
+    fn end_confirm(&mut self, cx: &mut Context, request: u64) -> Option<Confirm> {
         let confirm = self.confirms.waiting.remove(&request)?;
-        self.notice(HostNotice::ConfirmGone { request });
+        cx.notice(HostNotice::ConfirmGone { request });
         Some(confirm)
     }
 
     /// The host's terminal came or went. Viewers hear of it, because nobody may be there to answer them.
-    pub(in crate::host) fn on_tty(&mut self, news: TtyNews) {
+    pub(in crate::host) fn on_tty(&mut self, cx: &mut Context, news: TtyNews) {
         let had = std::mem::replace(
-            &mut self.has_tty,
+            &mut cx.has_tty,
             matches!(news, TtyNews::Attached | TtyNews::Moved),
         );
         let (state, text) = match news {
@@ -201,18 +195,19 @@ impl Host {
                 "closed their terminal; the session ends",
             ),
         };
-        self.lost_tty |= news == TtyNews::Lost { stays: false };
-        self.log_event(&AuditEvent::Terminal { state });
-        if self.sharing.on && !text.is_empty() {
-            let text = sentence(&format!("{} {text}", self.names.host));
-            self.broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);
+        cx.lost_tty |= news == TtyNews::Lost { stays: false };
+        cx.log_event(&AuditEvent::Terminal { state });
+        if cx.shared && !text.is_empty() {
+            let text = sentence(&format!("{} {text}", cx.names.host));
+            cx.broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);
         }
-        self.expire_confirms();
+        self.expire_confirms(cx);
     }
 
     /// Says at the terminal what the socket changed, once it is done.
     pub(in crate::host) fn say_changed(
         &mut self,
+        cx: &mut Context,
         request: u64,
         result: &Result<Done, CommandError>,
     ) {
@@ -239,6 +234,19 @@ impl Host {
                 done: done.clone(),
             },
         };
-        self.notice(HostNotice::ChangedBySocket(change));
+        cx.notice(HostNotice::ChangedBySocket(change));
+    }
+}
+
+impl People {
+    /// Whether somebody else could type at this moment.
+    fn has_remote_editor(&self, cx: &Context) -> bool {
+        let now = UnixMillis(cx.now.unix_ms);
+        let here = self
+            .roster()
+            .people()
+            .filter(|person| person.connections > 0);
+        here.map(|person| self.rights().standing(&person.identity, now))
+            .any(|standing| standing.rights.exceeds_view())
     }
 }

@@ -162,8 +162,12 @@ impl Host {
 
     /// What somebody calls themselves who is or was here, or knocks.
     fn name_behind(&self, key: &PublicKey) -> Option<&Name> {
-        let person = self.roster.by_identity(key).map(|person| &person.name);
-        let mut knocks = self.knocks.waiting();
+        let person = self
+            .people
+            .roster()
+            .by_identity(key)
+            .map(|person| &person.name);
+        let mut knocks = self.door.knocks().waiting();
         person.or_else(|| Some(&knocks.find(|knock| knock.identity == *key)?.name))
     }
 }

@@ -7,7 +7,10 @@ use pillion_proto::{CommandAnswer, CommandRequest, FromHost};
 use crate::{
     host::{
         Host,
-        commands::verbs::{Command, CommandError, Done},
+        commands::{
+            gate::Authorization,
+            verbs::{Command, CommandError, Done},
+        },
         fault::PeerError,
         principal::Principal,
     },
@@ -24,43 +27,43 @@ impl Host {
         conn: ConnId,
         request: CommandRequest,
     ) -> Result<(), PeerError> {
-        if !self.charge(conn, REQUEST_COST) {
+        if !self.cx.charge(conn, REQUEST_COST) {
             return Err(PeerError::flood());
         }
         let command = Command::from_wire(request.verb, request.body);
         let result = self.remote_command(conn, command);
         // It may have removed the one who asked.
-        if self.member(conn).is_some() {
+        if self.cx.conns.member(conn).is_some() {
             let answer = CommandAnswer {
                 id: request.id,
                 verb: request.verb,
                 done: result.is_ok(),
                 body: to_wire(&result),
             };
-            self.send(conn, &FromHost::CommandAnswer(answer));
+            self.cx.send(conn, &FromHost::CommandAnswer(answer));
         }
         Ok(())
     }
 
-    fn remote_command(&mut self, conn: ConnId, command: Command) -> Result<Done, CommandError> {
-        let now = UnixMillis(self.now.unix_ms);
-        let by = self.member(conn).and_then(|member| {
+    fn remote_command(&mut self, conn: ConnId, mut command: Command) -> Result<Done, CommandError> {
+        let now = UnixMillis(self.cx.now.unix_ms);
+        let by = self.cx.conns.member(conn).and_then(|member| {
             let (id, key) = (member.id, member.identity.key());
-            let right = self.rights.manage(&key, now)?;
+            let right = self.people.rights().manage(&key, now)?;
             Some(Principal::CoHost { id, key, right })
         });
         let by = by.ok_or(CommandError::NotManager)?;
-        if !command.is_remote() {
-            return Err(CommandError::OnlyHost);
+        match self.authorize(&by, &mut command) {
+            Authorization::Allowed(_) => {}
+            Authorization::Refused(error) => return Err(error),
+            // Nobody at the host is asked about what somebody elsewhere has a right to.
+            Authorization::Confirm(_) => return Err(CommandError::OnlyHost),
         }
-        if let Command::Unknown(..) = command {
-            return Err(CommandError::NotKnownHere);
-        }
-        let given = self.given(&by, &command);
-        self.act_on(&given);
+        let given = self.commands.given(&self.people, &by, &command);
+        self.commands.act_on(&mut self.cx, &given);
         let result = self.execute(&by, command);
-        self.rest();
-        self.log_given(given, &result);
+        self.commands.rest(&mut self.cx);
+        self.commands.log_given(&mut self.cx, given, &result);
         result
     }
 }

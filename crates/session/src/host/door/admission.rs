@@ -4,21 +4,17 @@ use std::fmt;
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{Claim, ClaimError, Issuer, MembershipId, Trust, verify};
-use pillion_proto::{AccessMode, Hello, RefusedCode, Rights};
+use pillion_proto::{AccessMode, Hello, RefusedCode};
 
 use crate::{
     audit::AuditEvent,
     host::{
         Host,
-        api::HostNotice,
-        commands::{
-            execute::refused,
-            verbs::{CommandError, EndedLinks, Revoked},
-        },
         conn::{PendingHello, PendingOn},
+        context::Context,
+        door::Door,
         fault::PeerError,
-        people::{resolve::AclSubjects, rights::Standing},
-        principal::Principal,
+        people::People,
         timers::Timer,
     },
     types::ConnId,
@@ -96,21 +92,71 @@ pub(in crate::host) struct Credentials {
 }
 
 impl Host {
+    /// Why only members come in.
+    pub(in crate::host) fn not_a_member() -> PeerError {
+        let text = "only members of a team come into this session, and you proved to be none of it. Join \
+                    with your membership (pillion join --as team), or ask the team's owner for one";
+        PeerError::new(RefusedCode::NOT_ADMITTED, text)
+    }
+
+    /// Whom to believe changed; anybody who waited for that is looked at again.
+    pub(in crate::host) fn on_trust(&mut self, trust: Trust) {
+        self.door.trust = trust;
+        self.apply_membership_revocation();
+        self.retry_hello_of(PendingOn::Keys);
+    }
+
+    /// What some hellos waited for is here.
+    pub(in crate::host) fn retry_hello_of(&mut self, waits: PendingOn) {
+        let parked = self.cx.conns.iter_mut().filter_map(|(conn, state)| {
+            let parked = state.parked.take_if(|parked| parked.waits == waits)?;
+            Some((conn, parked))
+        });
+        let parked: Vec<(ConnId, Box<PendingHello>)> = parked.collect();
+        for (conn, parked) in parked {
+            self.retry_hello(conn, &parked);
+        }
+    }
+
+    /// Takes a hello up again that waited; this time with what there is. One that waited for the host's own
+    /// certificate was not looked at yet.
+    pub(in crate::host) fn retry_hello(&mut self, conn: ConnId, parked: &PendingHello) {
+        let again = parked.waits != PendingOn::Certificate;
+        if let Err(fault) = self.on_hello(conn, &parked.hello, again) {
+            self.refuse(conn, &fault);
+        }
+    }
+
+    /// Sharing begins: a host that begins again must not be open to more people than this one, whatever
+    /// it is told then.
+    pub(in crate::host) fn keep_door(&mut self) -> Result<(), Refusal> {
+        if self.people.rights().access_mode().is_none() && self.door.allow != AccessMode::Link {
+            self.people.begin_access_mode(self.door.allow)?;
+            self.cx.log_event(&AuditEvent::Mode {
+                mode: self.door.allow,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Door {
     /// Who may come in.
-    pub(in crate::host) fn access_mode(&self) -> AccessMode {
-        self.rights.access_mode().unwrap_or(self.allow)
+    pub(in crate::host) fn access_mode(&self, people: &People) -> AccessMode {
+        people.rights().access_mode().unwrap_or(self.allow)
     }
 
     /// What the door says to somebody who is all of `who`.
     pub(in crate::host) fn decide_admission(
         &self,
+        people: &People,
         who: &[Subject],
         shown: Credentials,
     ) -> Admission {
-        let listed = self.rights.listed(who).is_some();
-        match (self.access_mode(), shown.ticket) {
+        let listed = people.rights().listed(who).is_some();
+        match (self.access_mode(people), shown.ticket) {
             (AccessMode::Link, Some(entry)) => Admission::In(entry),
-            (AccessMode::Team, _) if self.rights.listed_as_member(who).is_some() => {
+            (AccessMode::Team, _) if people.rights().listed_as_member(who).is_some() => {
                 Admission::In(AdmittedBy::Team)
             }
             (AccessMode::Team, _) => Admission::NotAMember,
@@ -125,32 +171,15 @@ impl Host {
         }
     }
 
-    /// Why only members come in.
-    pub(in crate::host) fn not_a_member() -> PeerError {
-        let text = "only members of a team come into this session, and you proved to be none of it. Join \
-                    with your membership (pillion join --as team), or ask the team's owner for one";
-        PeerError::new(RefusedCode::NOT_ADMITTED, text)
-    }
-
-    /// Whether somebody is kept out by a thing they proved.
-    pub(in crate::host) fn check_claims(&self, who: &[Subject]) -> Result<(), PeerError> {
-        match self.rights.is_banned(who) {
-            true => Err(PeerError::new(
-                RefusedCode::BARRED,
-                Refusal::Barred.to_string(),
-            )),
-            false => Ok(()),
-        }
-    }
-
     /// Who the sender of a hello proved to be beside its key; why something was not believed; and whose
     /// keys are needed to tell.
     pub(in crate::host) fn verify_claims(
         &self,
+        cx: &Context,
         hello: &Hello,
         identity: &PublicKey,
     ) -> (Vec<VerifiedClaim>, Option<ClaimError>, Vec<Issuer>) {
-        let (now, session) = (UnixMillis(self.now.unix_ms), self.keys.session.public());
+        let (now, session) = (UnixMillis(cx.now.unix_ms), cx.keys.session.public());
         let (mut claims, mut problem, mut wanted) = (Vec::new(), None, Vec::new());
         for claim in &hello.claims {
             match verify(claim, identity, &session, now, &self.trust) {
@@ -172,205 +201,21 @@ impl Host {
         (claims, problem, wanted)
     }
 
-    /// Whom to believe changed; anybody who waited for that is looked at again.
-    pub(in crate::host) fn on_trust(&mut self, trust: Trust) {
-        self.trust = trust;
-        self.apply_membership_revocation();
-        self.retry_hello_of(PendingOn::Keys);
-    }
-
-    /// What some hellos waited for is here.
-    pub(in crate::host) fn retry_hello_of(&mut self, waits: PendingOn) {
-        let parked = self.conns.iter_mut().filter_map(|(conn, state)| {
-            let parked = state.parked.take_if(|parked| parked.waits == waits)?;
-            Some((*conn, parked))
-        });
-        let parked: Vec<(ConnId, Box<PendingHello>)> = parked.collect();
-        for (conn, parked) in parked {
-            self.retry_hello(conn, &parked);
-        }
-    }
-
-    /// Takes a hello up again that waited; this time with what there is. One that waited for the host's own
-    /// certificate was not looked at yet.
-    pub(in crate::host) fn retry_hello(&mut self, conn: ConnId, parked: &PendingHello) {
-        let again = parked.waits != PendingOn::Certificate;
-        if let Err(fault) = self.on_hello(conn, &parked.hello, again) {
-            self.refuse(conn, &fault);
-        }
-    }
-
     /// Puts a hello aside until what it waits for is here.
-    pub(in crate::host) fn park(&mut self, conn: ConnId, hello: &Hello, waits: PendingOn) {
-        if let Some(state) = self.conns.get_mut(&conn) {
+    pub(in crate::host) fn park(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        hello: &Hello,
+        waits: PendingOn,
+    ) {
+        if let Some(state) = cx.conns.get_mut(conn) {
             let hello = hello.clone();
             state.parked = Some(Box::new(PendingHello { hello, waits }));
             let until = state
                 .since_us
                 .saturating_add(crate::host::door::hello::KEYS_WITHIN_US);
-            self.timers.set_by(Timer::Joiners, until);
+            cx.timers.set_by(Timer::Joiners, until);
         }
-    }
-
-    /// Gives somebody what the list says they may do, where that is more than they can now.
-    pub(in crate::host) fn give_listed_right(
-        &mut self,
-        identity: &pillion_caps::VerifiedIdentity,
-        who: &[Subject],
-    ) {
-        let now = UnixMillis(self.now.unix_ms);
-        let Some(right) = self.rights.listed(who) else {
-            return;
-        };
-        let Standing { right: has, .. } = self.rights.standing(&identity.key(), now);
-        if self.read_only || right.narrower_or_equal(has) {
-            return;
-        }
-        // Full records give nobody more; the host is told when it gives somebody a right itself.
-        if let Err(error) = self.give_listed(&Principal::Rule, identity, right) {
-            self.notice(HostNotice::RightsNotGiven(error));
-        }
-    }
-
-    /// Sharing begins: a host that begins again must not be open to more people than this one, whatever
-    /// it is told then.
-    pub(in crate::host) fn keep_door(&mut self) -> Result<(), Refusal> {
-        if self.rights.access_mode().is_none() && self.allow != AccessMode::Link {
-            self.rights
-                .begin_access_mode(&mut self.records, self.allow)?;
-            self.log_event(&AuditEvent::Mode { mode: self.allow });
-        }
-        Ok(())
-    }
-
-    /// Puts them on the list, all or none.
-    pub(in crate::host) fn put_on_list(
-        &mut self,
-        by: &Principal,
-        all: &[Subject],
-        right: Rights,
-    ) -> Result<(), CommandError> {
-        let listed = self.rights.allow(&mut self.records, all, right);
-        listed.map_err(|refusal| refused(&refusal))?;
-        for who in all {
-            let event = AuditEvent::Allowed {
-                who: who.to_string(),
-                rights: right,
-            };
-            self.log_by(by, &event);
-            for id in self.covered(who) {
-                self.subscribe_key_list(by, id, right);
-            }
-        }
-        Ok(())
-    }
-
-    /// Somebody who is here gets or loses what the list says now.
-    fn subscribe_key_list(
-        &mut self,
-        by: &Principal,
-        id: pillion_proto::ParticipantId,
-        right: Rights,
-    ) {
-        let Some(person) = self.roster.get(id) else {
-            return;
-        };
-        let (key, has) = (person.identity, person.standing.right);
-        let identity = self.conns_of(id).first().and_then(|conn| {
-            let member = self.member(*conn)?;
-            Some(member.identity.clone())
-        });
-        if !has.narrower_or_equal(right) {
-            self.take_from(&key);
-            self.refresh_standings(crate::host::people::standing::ChangeReason::Revoked);
-        }
-        if let Some(identity) = identity.filter(|_| right.exceeds_view() && right != has) {
-            let given = self.give_listed(by, &identity, right);
-            if given.is_ok() {
-                let text = format!(
-                    "{} gave you the right to {}",
-                    self.display_name(by),
-                    crate::words::acts(right)
-                );
-                self.send_standing(&key, &text);
-            }
-        }
-    }
-
-    /// Takes people off the list. `None` if none of them was on it.
-    pub(in crate::host) fn disallow(
-        &mut self,
-        by: &Principal,
-        meant: &AclSubjects,
-    ) -> Option<Revoked> {
-        let (mut was_listed, mut ended) = (false, EndedLinks::default());
-        for who in meant.subjects() {
-            if !self.rights.disallow(&mut self.records, &who) {
-                continue;
-            }
-            was_listed = true;
-            let event = AuditEvent::Disallowed {
-                who: who.to_string(),
-            };
-            self.log_by(by, &event);
-            for id in self.covered(&who) {
-                if let Some(key) = self.roster.get(id).map(|person| person.identity) {
-                    let EndedLinks { links, others } = self.take_from(&key);
-                    ended.links += links;
-                    ended.others += others;
-                }
-            }
-        }
-        if !was_listed {
-            return None;
-        }
-        self.refresh_standings(crate::host::people::standing::ChangeReason::Revoked);
-        Some(Revoked::Listed {
-            who: meant.labels.clone(),
-            ended,
-        })
-    }
-
-    /// What the list gives somebody falls to view: else coming back would undo a revocation.
-    pub(in crate::host) fn unlist_edit(&mut self, id: pillion_proto::ParticipantId) {
-        let Some(person) = self.roster.get(id) else {
-            return;
-        };
-        let who = person.subjects();
-        if self
-            .rights
-            .listed(&who)
-            .is_some_and(|right| right.exceeds_view())
-        {
-            for subject in who {
-                self.rights.limit_to_view(&mut self.records, subject);
-            }
-        }
-    }
-
-    pub(in crate::host) fn is_kept_out(&self, who: &Subject) -> bool {
-        who.as_key().is_some_and(|key| self.rights.is_barred(&key))
-            || self.rights.is_banned(std::slice::from_ref(who))
-    }
-
-    /// Everybody whom an entry means: who is here, and who is away and holds a right to come back with.
-    pub(in crate::host) fn covered(&self, who: &Subject) -> Vec<pillion_proto::ParticipantId> {
-        let people = self.roster.listed();
-        people
-            .filter(|person| person.subjects().iter().any(|one| who.covers(one)))
-            .map(|person| person.id)
-            .collect()
-    }
-
-    /// A co-host changes nothing about those who manage.
-    pub(in crate::host) fn check_may_change(
-        &self,
-        by: &Principal,
-        who: &Subject,
-    ) -> Result<(), CommandError> {
-        for id in self.covered(who) {
-            self.check_over(by, id)?;
-        }
-        Ok(())
     }
 }

@@ -11,6 +11,8 @@ use crate::host::{
     Host,
     api::{HostNotice, HostOutput, LogEntry},
     conn::PendingOn,
+    context::Context,
+    door::Door,
     fault::PeerError,
 };
 
@@ -25,54 +27,37 @@ pub(in crate::host) enum Certificate {
 }
 
 impl Host {
-    /// Asks the identity to sign, unless it has been asked.
-    pub(in crate::host) fn request_certificate(&mut self) {
-        if !matches!(self.certificate, Certificate::Missing) {
-            return;
-        }
-        self.certificate = Certificate::Requested;
-        self.sign_requests += 1;
-        self.out.push_back(HostOutput::Sign {
-            request: self.sign_requests,
-            input: SessionCertificate::signing_input(&self.keys.session.public()),
-        });
-    }
-
     /// The identity has signed.
     pub(in crate::host) fn on_signed(&mut self, request: u64, signature: Signature) {
-        if !self.awaits_signature(request) {
+        if !self.door.awaits_signature(request) {
             return;
         }
-        let session = self.keys.session.public();
-        let certificate = SessionCertificate::from_signature(self.keys.identity, signature);
+        let session = self.cx.keys.session.public();
+        let certificate = SessionCertificate::from_signature(self.cx.keys.identity, signature);
         if certificate.verify(&session).is_err() {
             return self.certificate_failed("what signed is another key than your identity");
         }
-        self.certificate = Certificate::Signed(signature);
-        self.out.push_back(HostOutput::Log(LogEntry::Certificate {
+        self.door.certificate = Certificate::Signed(signature);
+        self.cx.push(HostOutput::Log(LogEntry::Certificate {
             session,
-            identity: self.keys.identity,
+            identity: self.cx.keys.identity,
             signature,
-            unix_ms: self.now.unix_ms,
+            unix_ms: self.cx.now.unix_ms,
         }));
         self.retry_hello_of(PendingOn::Certificate);
     }
 
     /// The identity does not sign.
     pub(in crate::host) fn on_not_signed(&mut self, request: u64, why: &str) {
-        if self.awaits_signature(request) {
+        if self.door.awaits_signature(request) {
             self.certificate_failed(why);
         }
     }
 
-    fn awaits_signature(&self, request: u64) -> bool {
-        request == self.sign_requests && matches!(self.certificate, Certificate::Requested)
-    }
-
     fn certificate_failed(&mut self, why: &str) {
-        self.certificate = Certificate::Missing;
+        self.door.certificate = Certificate::Missing;
         let why = clean_name(why, MAX_SENTENCE);
-        self.notice(HostNotice::NotVouched { why });
+        self.cx.notice(HostNotice::NotVouched { why });
         self.retry_hello_of(PendingOn::Certificate);
     }
 
@@ -81,5 +66,24 @@ impl Host {
         let text =
             "the host's identity key has not vouched for this session yet; try again shortly";
         PeerError::new(RefusedCode::BUSY, text)
+    }
+}
+
+impl Door {
+    /// Asks the identity to sign, unless it has been asked.
+    pub(in crate::host) fn request_certificate(&mut self, cx: &mut Context) {
+        if !matches!(self.certificate, Certificate::Missing) {
+            return;
+        }
+        self.certificate = Certificate::Requested;
+        self.sign_requests += 1;
+        cx.push(HostOutput::Sign {
+            request: self.sign_requests,
+            input: SessionCertificate::signing_input(&cx.keys.session.public()),
+        });
+    }
+
+    fn awaits_signature(&self, request: u64) -> bool {
+        request == self.sign_requests && matches!(self.certificate, Certificate::Requested)
     }
 }

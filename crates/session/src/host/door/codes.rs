@@ -9,7 +9,10 @@ use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
 
 use crate::{
     audit::AuditEvent,
-    host::{Host, api::HostNotice, door::admission::AdmittedBy, fault::PeerError, timers::Timer},
+    host::{
+        api::HostNotice, context::Context, door::Door, door::admission::AdmittedBy,
+        fault::PeerError, timers::Timer,
+    },
 };
 
 /// Anybody who used a code comes within so long, in microseconds, or the host is told that they did not.
@@ -50,13 +53,18 @@ impl Codes {
     }
 }
 
-impl Host {
+impl Door {
     /// A code was used, and its guest is about to get a ticket of their own.
-    pub(in crate::host) fn on_code_used(&mut self, number: u32, guest: PublicKey) {
+    pub(in crate::host) fn on_code_used(
+        &mut self,
+        cx: &mut Context,
+        number: u32,
+        guest: PublicKey,
+    ) {
         let Some(link) = self.link_of(&guest) else {
             return;
         };
-        let at_us = self.now.mono_us;
+        let at_us = cx.now.mono_us;
         if self.codes.used.len() >= MAX_USED {
             self.codes.used.remove(0);
         }
@@ -69,8 +77,8 @@ impl Host {
             passed_on: false,
         });
         let until = at_us.saturating_add(COME_WITHIN_US);
-        self.timers.set_by(Timer::Codes, until);
-        self.log_event(&AuditEvent::CodeUsed {
+        cx.timers.set_by(Timer::Codes, until);
+        cx.log_event(&AuditEvent::CodeUsed {
             code: number,
             endpoint: guest,
         });
@@ -118,6 +126,7 @@ impl Host {
     /// Refuses anybody who shows a ticket that a code gave to another endpoint, and tells the host once.
     pub(in crate::host) fn check_given_to(
         &mut self,
+        cx: &mut Context,
         hello: &Hello,
         context: &ProofContext,
     ) -> Result<(), PeerError> {
@@ -137,7 +146,7 @@ impl Host {
         let held = Proof::from_bytes((*proof).into()).verify(&used.link, context, None, Role::Link);
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
-            self.notice(HostNotice::CodePassedOn { number });
+            cx.notice(HostNotice::CodePassedOn { number });
         }
         let text = "this ticket was given by a code to another viewer, and lets nobody else in. Ask the \
                     host for a ticket or a code of your own";
@@ -145,8 +154,8 @@ impl Host {
     }
 
     /// Tells the host of codes whose guest never came.
-    pub(in crate::host) fn expire_codes(&mut self) {
-        let now = self.now.mono_us;
+    pub(in crate::host) fn expire_codes(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
         let (mut missed, mut next) = (Vec::new(), None);
         self.codes.used.retain(|used| {
             let until = used.at_us.saturating_add(COME_WITHIN_US);
@@ -159,10 +168,10 @@ impl Host {
             used.came || waits
         });
         if let Some(at) = next {
-            self.timers.set_by(Timer::Codes, at);
+            cx.timers.set_by(Timer::Codes, at);
         }
         for number in missed {
-            self.notice(HostNotice::CodeMissed { number });
+            cx.notice(HostNotice::CodeMissed { number });
         }
     }
 }

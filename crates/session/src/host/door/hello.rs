@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use pillion_caps::{
-    Audience, Binding, Grant, GrantId, PeerEndpoint, Proof, ProofContext, PublicKey, Refusal,
-    UnixMillis, VerifiedIdentity,
+    Binding, PeerEndpoint, Proof, ProofContext, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
 };
 use pillion_people::{Issuer, Name};
 use pillion_proto::{
-    FromHost, GrantProof, Hello, JoinId, ParticipantId, RefusedCode, Right, RightChanged, Text,
-    Version, VersionRange, Welcome,
+    FromHost, Hello, ParticipantId, RefusedCode, Right, RightChanged, Text, Version, VersionRange,
+    Welcome,
 };
 use pillion_share::{Later, Network};
 
@@ -19,6 +18,8 @@ use crate::{
         Host,
         api::{HostNotice, HostOutput},
         conn::{Conn, Early, Member, PendingOn},
+        context::Context,
+        door::Door,
         door::{
             admission::{Admission, AdmittedBy, Credentials, subjects_of},
             certificate::Certificate,
@@ -45,9 +46,6 @@ pub(in crate::host) const KEYS_WITHIN_US: u64 = 6_000_000;
 /// and person (`knocks.rs`: 32 people with four connections each), so it only holds a driver to that which does
 /// not.
 const MAX_JOINING: usize = 1024;
-
-/// Connections one identity may have at once: its devices and windows.
-const MAX_PER_PERSON: usize = 16;
 
 impl PeerError {
     /// Somebody comes again too soon.
@@ -91,40 +89,43 @@ impl Host {
         from: Network,
         binding: Option<Binding>,
     ) {
-        let now = self.now.mono_us;
-        let joining = self.conns.len() - self.members;
-        self.conns.insert(conn, Conn::new(peer, from, binding, now));
+        let now = self.cx.now.mono_us;
+        let joining = self.cx.conns.joining_count();
+        self.cx
+            .conns
+            .insert(conn, Conn::new(peer, from, binding, now));
         if joining >= MAX_JOINING {
             let text = "too many people are joining this session at this moment; try again shortly";
             return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
         }
         let until = now.saturating_add(HELLO_WITHIN_US);
-        self.timers.set_by(Timer::Joiners, until);
+        self.cx.timers.set_by(Timer::Joiners, until);
     }
 
     /// The handshake of a connection that began early is complete.
     pub(in crate::host) fn on_handshake_confirmed(&mut self, conn: ConnId, binding: Binding) {
-        if let Some(state) = self.conns.get_mut(&conn) {
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.binding = Some(binding);
         }
     }
 
     /// Puts those out who connected and say nothing.
     pub(in crate::host) fn expire_joiners(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let within = |conn: &Conn| match conn.parked {
             Some(_) => KEYS_WITHIN_US,
             None => HELLO_WITHIN_US,
         };
         let due = |conn: &Conn| conn.since_us.saturating_add(within(conn));
         let joining: Vec<(ConnId, u64)> = self
+            .cx
             .conns
             .iter()
             .filter(|(_, conn)| conn.member().is_none() && conn.knock.is_none())
-            .map(|(id, conn)| (*id, due(conn)))
+            .map(|(id, conn)| (id, due(conn)))
             .collect();
         for (conn, due) in joining {
-            let parked = self.conns.get_mut(&conn).filter(|_| now >= due);
+            let parked = self.cx.conns.get_mut(conn).filter(|_| now >= due);
             if let Some(parked) = parked.and_then(|state| state.parked.take()) {
                 // Nobody answers: who they are is not known, and that may do.
                 match parked.waits {
@@ -136,7 +137,7 @@ impl Host {
                     "your side connected but did not say who it is within 10 seconds; try again";
                 self.refuse(conn, &PeerError::new(RefusedCode::PROTOCOL, text));
             } else {
-                self.timers.set_by(Timer::Joiners, due);
+                self.cx.timers.set_by(Timer::Joiners, due);
             }
         }
     }
@@ -148,10 +149,11 @@ impl Host {
         hello: &Hello,
         again: bool,
     ) -> Result<(), PeerError> {
-        match self.certificate {
+        match self.door.certificate {
             Certificate::Signed(_) => {}
             Certificate::Requested => {
-                self.park(conn, hello, PendingOn::Certificate);
+                self.door
+                    .park(&mut self.cx, conn, hello, PendingOn::Certificate);
                 return Ok(());
             }
             Certificate::Missing => return Err(Host::no_certificate()),
@@ -160,15 +162,19 @@ impl Host {
             Ok(HelloOutcome::In(admitted)) => self.welcome(conn, hello, admitted, None),
             Ok(HelloOutcome::Knock(admitted)) => self.knock(conn, hello, admitted)?,
             Ok(HelloOutcome::WaitForKeys(issuers)) => {
-                self.park(conn, hello, PendingOn::Keys);
+                self.door.park(&mut self.cx, conn, hello, PendingOn::Keys);
                 for issuer in issuers {
-                    self.out.push_back(HostOutput::FetchKeys { issuer });
+                    self.cx.push(HostOutput::FetchKeys { issuer });
                 }
             }
-            Ok(HelloOutcome::WaitForLists) => self.park(conn, hello, PendingOn::KeyLists),
+            Ok(HelloOutcome::WaitForLists) => {
+                self.door
+                    .park(&mut self.cx, conn, hello, PendingOn::KeyLists)
+            }
             Err(fault) => {
-                if let Some(from) = self.conns.get(&conn).map(|state| state.from) {
-                    self.log_turned_away(&from, hello, &fault);
+                if let Some(from) = self.cx.conns.get(conn).map(|state| state.from) {
+                    self.commands
+                        .log_turned_away(&mut self.cx, &from, hello, &fault);
                 }
                 return Err(fault);
             }
@@ -183,7 +189,7 @@ impl Host {
         hello: &Hello,
         again: bool,
     ) -> Result<HelloOutcome, PeerError> {
-        let Some(state) = self.conns.get(&conn) else {
+        let Some(state) = self.cx.conns.get(conn) else {
             return Err(PeerError::protocol("a hello from nowhere"));
         };
         let Some(binding) = state.binding else {
@@ -191,9 +197,9 @@ impl Host {
                 "a hello before the handshake is complete",
             ));
         };
-        let version = self.check_open(hello.versions)?;
+        let version = self.door.check_open(&self.cx, hello.versions)?;
 
-        let session = self.keys.session.public();
+        let session = self.cx.keys.session.public();
         let context = ProofContext {
             binding,
             host_endpoint: session,
@@ -208,34 +214,34 @@ impl Host {
             .verify_identity(key, &context, None)
             .map_err(bad_proof)?;
 
-        self.check_person(&key)?;
+        self.people.check_person(&key)?;
         if state.peer.key() == Some(&session) || key == session {
             let text = "this is the session you are in: joining it from inside itself would show it \
                         in itself, without end. Join from another terminal";
             return Err(PeerError::new(RefusedCode::SELF, text));
         }
-        let (from, now) = (state.from, self.now.mono_us);
+        let (from, now) = (state.from, self.cx.now.mono_us);
         if !again {
-            let came = self.comings.come(now, &key, &from);
+            let came = self.door.comings.come(now, &key, &from);
             came.map_err(|later| PeerError::too_often(later, "you come"))?;
         }
 
-        let (claims, problem, wanted) = self.verify_claims(hello, &key);
+        let (claims, problem, wanted) = self.door.verify_claims(&self.cx, hello, &key);
         if !wanted.is_empty() && !again {
             return Ok(HelloOutcome::WaitForKeys(wanted));
         }
         let who = subjects_of(&key, &claims);
-        self.check_claims(&who)?;
-        if self.look_at_lists(&claims) && !again {
+        self.people.check_claims(&who)?;
+        if self.door.look_at_lists(&mut self.cx, &self.people, &claims) && !again {
             return Ok(HelloOutcome::WaitForLists);
         }
 
-        let link = self.shown_link(hello, &context).map_err(bad_proof)?;
+        let link = self.door.shown_link(hello, &context).map_err(bad_proof)?;
         let shown = Credentials {
-            ticket: link.map(|_| self.entry_by_ticket(&context.viewer_endpoint)),
+            ticket: link.map(|_| self.door.entry_by_ticket(&context.viewer_endpoint)),
             grant: false,
         };
-        if self.decide_admission(&who, shown) == Admission::NotAMember {
+        if self.door.decide_admission(&self.people, &who, shown) == Admission::NotAMember {
             let mut fault = Host::not_a_member();
             if let Some(problem) = problem {
                 fault.text = format!("{}. {problem}", fault.text);
@@ -244,7 +250,7 @@ impl Host {
         }
         let (mut grants, mut refusal) = (Vec::new(), None);
         for presented in &hello.grants {
-            match self.redeem(presented, &identity) {
+            match self.people.redeem(&mut self.cx, presented, &identity) {
                 Ok(grant) => grants.push(grant),
                 Err(error) => refusal = Some(error),
             }
@@ -253,9 +259,9 @@ impl Host {
             grant: !grants.is_empty(),
             ..shown
         };
-        let answer = self.decide_admission(&who, shown);
+        let answer = self.door.decide_admission(&self.people, &who, shown);
         if matches!(answer, Admission::In(_) | Admission::Knock) {
-            let entered = self.comings.enter(now, &key, &from);
+            let entered = self.door.comings.enter(now, &key, &from);
             entered.map_err(|later| PeerError::too_often(later, "people come"))?;
         }
         let remarks = [
@@ -285,87 +291,10 @@ impl Host {
                 Err(PeerError::new(RefusedCode::GRANT, refusal.to_string()))
             }
             (Admission::Nothing, None) => {
-                self.check_given_to(hello, &context)?;
+                self.door.check_given_to(&mut self.cx, hello, &context)?;
                 let text = "this ticket does not open this session (any more): the host may have \
                             replaced it. Ask the host for the new one (pillion ticket)";
                 Err(PeerError::new(RefusedCode::TICKET, text))
-            }
-        }
-    }
-
-    /// Whether the session is open to anybody, and in which version.
-    pub(in crate::host) fn check_open(&self, versions: VersionRange) -> Result<Version, PeerError> {
-        let version = VersionRange::OURS
-            .agree(versions)
-            .map_err(|mismatch| PeerError::new(RefusedCode::VERSION, mismatch.to_string()))?;
-        if !self.sharing.on {
-            let text = "this session is not shared any more; ask the host for a new ticket";
-            return Err(PeerError::new(RefusedCode::NOT_SHARED, text));
-        }
-        Ok(version)
-    }
-
-    /// Whether the session is open to the one who holds `identity`.
-    pub(in crate::host) fn check_person(&self, identity: &PublicKey) -> Result<(), PeerError> {
-        match self.rights.is_barred(identity) {
-            true => Err(PeerError::new(
-                RefusedCode::BARRED,
-                Refusal::Barred.to_string(),
-            )),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether somebody has as many connections as one may, that of the run `join` aside: a newer
-    /// one would replace it.
-    pub(in crate::host) fn check_room(&self, join: &(PublicKey, JoinId)) -> Result<(), PeerError> {
-        let connections = self
-            .roster
-            .by_identity(&join.0)
-            .map_or(0, |person| person.connections);
-        let replaced = usize::from(self.conn_of(join).is_some());
-        if connections.saturating_sub(replaced) < MAX_PER_PERSON {
-            return Ok(());
-        }
-        let text = format!(
-            "you are in this session {MAX_PER_PERSON} times already; leave one of them first"
-        );
-        Err(PeerError::new(RefusedCode::BUSY, text))
-    }
-
-    /// Redeems a presented grant; the use is durable before anything follows from it.
-    fn redeem(
-        &mut self,
-        presented: &GrantProof,
-        who: &VerifiedIdentity,
-    ) -> Result<GrantId, Refusal> {
-        let grant = Grant::from_bytes(&presented.grant)?;
-        let proof = Proof::from_bytes(presented.proof.into());
-        let link = matches!(grant.terms().audience, Audience::Link(_)).then_some(&proof);
-        let now = UnixMillis(self.now.unix_ms);
-        let is_new = self
-            .rights
-            .redeem(&mut self.records, &grant, who, link, now)?;
-        if is_new {
-            self.log_event(&AuditEvent::Redeemed {
-                grant: grant.id().to_string(),
-                identity: who.key(),
-            });
-        }
-        self.arm_expiry();
-        Ok(grant.id())
-    }
-
-    /// A grant that came after the hello.
-    pub(in crate::host) fn on_redeem(&mut self, conn: ConnId, presented: &GrantProof) {
-        let Some(identity) = self.member(conn).map(|member| member.identity.clone()) else {
-            return;
-        };
-        match self.redeem(presented, &identity) {
-            Ok(_) => self.send_standing(&identity.key(), "your grant was accepted"),
-            Err(refusal) => {
-                let text = sentence(&refusal.to_string());
-                self.send(conn, &FromHost::Notice(pillion_proto::Notice { text }));
             }
         }
     }
@@ -388,53 +317,58 @@ impl Host {
         } = admitted;
         let key = identity.key();
         let join = (key, hello.join);
-        if let Some(old) = self.conn_of(&join) {
+        if let Some(old) = self.cx.conns.of_join(&join) {
             self.close(old, 0, "replaced by a newer connection of the same viewer");
         }
-        let room = self.check_room(&join);
-        let from = self.conns.get(&conn).map(|state| state.from);
+        let room = self.people.check_room(&self.cx, &join);
+        let from = self.cx.conns.get(conn).map(|state| state.from);
         let room = room.and_then(|()| from.map_or(Ok(()), |from| self.make_place(&key, &from)));
         if let Err(fault) = room {
             return self.refuse(conn, &fault);
         }
 
-        let Certificate::Signed(certificate) = self.certificate else {
+        let Certificate::Signed(certificate) = self.door.certificate else {
             return self.refuse(conn, &Host::no_certificate());
         };
-        let now = self.now;
+        let now = self.cx.now;
         let claims = pass.claims.clone();
         let who = subjects_of(&key, &claims);
-        self.give_listed_right(&identity, &who);
-        let standing = self.rights.standing(&key, UnixMillis(now.unix_ms));
-        self.knocks.changed |= standing.right.has(Right::Manage);
+        self.people.give_listed_right(&mut self.cx, &identity, &who);
+        let standing = self.people.rights().standing(&key, UnixMillis(now.unix_ms));
+        self.cx.door_changed |= standing.rights.has(Right::Manage);
         if self
-            .roster
+            .people
+            .roster()
             .by_identity(&key)
             .is_some_and(|person| person.standing != standing)
         {
-            self.send_standing(
+            self.people.send_standing(
+                &mut self.cx,
                 &key,
                 "a grant you presented from another viewer was accepted",
             );
         }
-        let [a, b, c, d, ..] = self.random();
+        let [a, b, c, d, ..] = self.cx.random();
         let edit_epoch = u32::from_be_bytes([a, b, c, d]);
         let name = Name::of(hello.name.as_str());
-        let (id, is_first) = self.roster.enter(key, name, standing, edit_epoch, reserved);
-        if let Some(person) = self.roster.get_mut(id) {
+        let (id, is_first) = self
+            .people
+            .roster_mut()
+            .enter(key, name, standing, edit_epoch, reserved);
+        if let Some(person) = self.people.roster_mut().get_mut(id) {
             person.claims.extend(claims.iter().cloned());
             person.entry = entry;
         }
-        let Some(state) = self.conns.get_mut(&conn) else {
+        let Some(state) = self.cx.conns.get_mut(conn) else {
             return;
         };
         // What was shown before has a stream of its own, and nobody acknowledges it.
         let track_streams = u32::from(state.early == Early::Shown);
-        let peer = state.peer;
+        let (peer, from) = (state.peer, state.from);
         if let PeerEndpoint::Proved(endpoint) = peer {
-            self.known.note(endpoint, join, pass.clone());
+            self.door.known.note(endpoint, join, pass.clone(), from);
         }
-        state.become_member(Member {
+        let member = Member {
             id,
             join,
             identity,
@@ -446,44 +380,51 @@ impl Host {
             track_streams,
             input: InputReader::new(),
             requests: Requests::new(),
-        });
-        self.members += 1;
-        self.out.push_back(HostOutput::Accepted { conn });
-        self.live_joins.insert(join, conn);
+        };
+        self.cx.conns.enter(conn, member);
+        self.cx.push(HostOutput::Accepted { conn });
         if let PeerEndpoint::Proved(endpoint) = peer {
-            self.codes.came(&endpoint);
+            self.door.codes.came(&endpoint);
         }
 
         let welcome = Welcome {
             version,
-            software: Text::cut(&self.names.software),
-            session_name: Text::cut(&self.names.session),
-            host_name: Text::cut(&self.names.host),
-            host_identity: *self.keys.identity.as_bytes(),
+            software: Text::cut(&self.cx.names.software),
+            session_name: Text::cut(&self.cx.names.session),
+            host_name: Text::cut(&self.cx.names.host),
+            host_identity: *self.cx.keys.identity.as_bytes(),
             host_certificate: (*certificate.as_bytes()).into(),
             you: id,
             right: RightChanged {
-                right: standing.right,
+                rights: standing.rights,
                 until_unix_ms: standing.until.map(|until| until.0),
-                edit_epoch: self.roster.get(id).map_or(0, |person| person.edit_epoch),
+                edit_epoch: self
+                    .people
+                    .roster()
+                    .get(id)
+                    .map_or(0, |person| person.edit_epoch),
                 text: sentence(&remark),
             },
-            read_only: self.read_only,
-            accepted: self.inputs.seen(&join),
-            tracks: self.track_infos(),
+            read_only: self.cx.read_only,
+            accepted: self.tracks.seen(&join),
+            tracks: self.tracks.track_infos(),
             shows: self.tracks.shown(),
         };
-        self.send(conn, &FromHost::Welcome(Box::new(welcome)));
-        for part in self.roster.whole() {
-            self.send(conn, &FromHost::Roster(part));
+        self.cx.send(conn, &FromHost::Welcome(Box::new(welcome)));
+        for part in self.people.roster().whole() {
+            self.cx.send(conn, &FromHost::Roster(part));
         }
-        self.look(conn);
-        self.tell_dropped_again(conn);
+        self.tracks.look(&mut self.cx, conn);
+        self.tracks.tell_dropped_again(&mut self.cx, conn);
 
-        if is_first && self.logs_visit(&key, id, true) {
-            let name = self.name_of(id);
+        if is_first
+            && self
+                .door
+                .logs_visit(&mut self.cx, &self.people, &key, id, true)
+        {
+            let name = self.people.name_of(id);
             let claims = claims.iter().map(|claim| claim.who.to_string()).collect();
-            self.log_event(&AuditEvent::Joined {
+            self.cx.log_event(&AuditEvent::Joined {
                 person: AuditPerson {
                     id,
                     name: name.clone(),
@@ -494,8 +435,13 @@ impl Host {
                     claims,
                 },
             });
-            let proof = self.roster.get(id).map(Person::proof).unwrap_or_default();
-            self.notice(HostNotice::Joined {
+            let proof = self
+                .people
+                .roster()
+                .get(id)
+                .map(Person::proof)
+                .unwrap_or_default();
+            self.cx.notice(HostNotice::Joined {
                 id,
                 name,
                 identity: key,
@@ -508,8 +454,28 @@ impl Host {
     #[cfg(test)]
     pub(crate) fn tenure_for_tests(&self, conn: ConnId) -> u32 {
         let person = self
+            .cx
+            .conns
             .member(conn)
-            .and_then(|member| self.roster.get(member.id));
+            .and_then(|member| self.people.roster().get(member.id));
         person.map_or(0, |person| person.edit_epoch)
+    }
+}
+
+impl Door {
+    /// Whether the session is open to anybody, and in which version.
+    pub(in crate::host) fn check_open(
+        &self,
+        cx: &Context,
+        versions: VersionRange,
+    ) -> Result<Version, PeerError> {
+        let version = VersionRange::OURS
+            .agree(versions)
+            .map_err(|mismatch| PeerError::new(RefusedCode::VERSION, mismatch.to_string()))?;
+        if !cx.shared {
+            let text = "this session is not shared any more; ask the host for a new ticket";
+            return Err(PeerError::new(RefusedCode::NOT_SHARED, text));
+        }
+        Ok(version)
     }
 }

@@ -18,7 +18,10 @@ use crate::host::{
         verbs::{CommandError, SubjectLabel},
     },
     conn::PendingOn,
+    context::Context,
+    door::Door,
     door::admission::VerifiedClaim,
+    people::People,
     people::resolve::AclSubjects,
     principal::Principal,
 };
@@ -57,9 +60,69 @@ impl KeyLists {
 }
 
 impl Host {
+    /// What the lists say now, as far as they could be had.
+    pub(in crate::host) fn on_lists(&mut self, found: Vec<(String, Vec<SshKey>)>) {
+        self.door.lists.asked = false;
+        let mut changed = false;
+        for (from, keys) in found {
+            let Some(list) = self.door.lists.followed.get_mut(&from) else {
+                continue;
+            };
+            let before = std::mem::replace(&mut list.keys, keys.clone());
+            let right = list.right;
+            let new: Vec<SshKey> = keys
+                .into_iter()
+                .filter(|key| !before.contains(key))
+                .collect();
+            let gone = before
+                .into_iter()
+                .filter(|key| !self.door.lists.lists(*key));
+            let gone: Vec<SshKey> = gone.collect();
+            changed |= !new.is_empty() || !gone.is_empty();
+            self.add_listed(&from, &new, right);
+            self.drop_unlisted(&gone, right);
+        }
+        if changed {
+            self.door.owe_lists(&mut self.people);
+            self.reconsider_knocks();
+        }
+        self.retry_hello_of(PendingOn::KeyLists);
+    }
+
+    /// Keys that are new on a list come in as the others do.
+    fn add_listed(&mut self, from: &str, keys: &[SshKey], right: Rights) {
+        let new = keys.iter().map(|key| ssh(key).subject());
+        let new = new.filter(|who| {
+            self.people.rights().entry(who).is_none() && !self.people.is_kept_out(who)
+        });
+        let new: Vec<pillion_caps::Subject> = new.collect();
+        if let Err(error) = self
+            .people
+            .put_on_list(&mut self.cx, &Principal::Rule, &new, right)
+        {
+            let from = from.to_owned();
+            self.cx.notice(HostNotice::KeysNotListed { from, error });
+        }
+    }
+
+    /// Keys that no list has any more are taken off, unless the host gave them another right since.
+    fn drop_unlisted(&mut self, keys: &[SshKey], right: Rights) {
+        for key in keys.iter().map(ssh) {
+            if self.people.rights().entry(&key.subject()) == Some(right) {
+                let labels = vec![SubjectLabel::Subject(key.to_string())];
+                let who = vec![key];
+                self.people
+                    .disallow(&mut self.cx, &Principal::Rule, &AclSubjects { who, labels });
+            }
+        }
+    }
+}
+
+impl Door {
     /// Looks at this list again from now on. It was just looked at. What was followed before.
     pub(in crate::host) fn subscribe(
         &mut self,
+        people: &mut People,
         from: &str,
         right: Rights,
         keys: &[SshKey],
@@ -76,98 +139,62 @@ impl Host {
         let mut followed = before.clone();
         followed.insert(from.to_owned(), list);
         let lists: Vec<SubscribedKeyList> = followed.values().cloned().collect();
-        let kept = self.records.keep_lists(&lists);
+        let kept = people.records().keep_lists(&lists);
         kept.map_err(|refusal| refused(&refusal))?;
         Ok(std::mem::replace(&mut self.lists.followed, followed))
     }
 
     /// Follows what was followed before [`Host::subscribe`].
-    pub(in crate::host) fn unfollow_again(&mut self, before: BTreeMap<String, SubscribedKeyList>) {
+    pub(in crate::host) fn unfollow_again(
+        &mut self,
+        people: &mut People,
+        before: BTreeMap<String, SubscribedKeyList>,
+    ) {
         self.lists.followed = before;
-        self.owe_lists();
+        self.owe_lists(people);
     }
 
     /// Looks at it no more. Whether it was followed.
-    pub(in crate::host) fn unsubscribe(&mut self, from: &str) -> bool {
+    pub(in crate::host) fn unsubscribe(&mut self, people: &mut People, from: &str) -> bool {
         let was = self.lists.followed.remove(from).is_some();
         if was {
-            self.owe_lists();
+            self.owe_lists(people);
         }
         was
     }
 
-    fn owe_lists(&mut self) {
+    fn owe_lists(&mut self, people: &mut People) {
         let lists = self.lists.followed.values().cloned().collect();
-        self.records.owe_lists(lists);
+        people.records().owe_lists(lists);
     }
 
     /// Somebody comes who proved all this: asks for the lists, if that may be done now. Whether they may
     /// say more of this person.
-    pub(in crate::host) fn look_at_lists(&mut self, claims: &[VerifiedClaim]) -> bool {
+    pub(in crate::host) fn look_at_lists(
+        &mut self,
+        cx: &mut Context,
+        people: &People,
+        claims: &[VerifiedClaim],
+    ) -> bool {
         let is_key = |claim: &&VerifiedClaim| claim.who.as_str().parse::<SshKey>().is_ok();
         let mut keys = claims.iter().filter(is_key).peekable();
         if self.lists.followed.is_empty() || keys.peek().is_none() {
             return false;
         }
-        let now = self.now.mono_us;
+        let now = cx.now.mono_us;
         if now >= self.lists.ask_at_us {
             self.lists.ask_at_us = now.saturating_add(LOOK_AGAIN_US);
             self.lists.asked = true;
             let from = self.lists.addresses();
-            self.out.push_back(HostOutput::FetchLists { from });
+            cx.push(HostOutput::FetchLists { from });
         }
-        let unknown =
-            |key: &VerifiedClaim| self.rights.listed(std::slice::from_ref(&key.who)).is_none();
+        let unknown = |key: &VerifiedClaim| {
+            people
+                .rights()
+                .listed(std::slice::from_ref(&key.who))
+                .is_none()
+        };
         self.lists.asked && keys.any(unknown)
-    }
-
-    /// What the lists say now, as far as they could be had.
-    pub(in crate::host) fn on_lists(&mut self, found: Vec<(String, Vec<SshKey>)>) {
-        self.lists.asked = false;
-        let mut changed = false;
-        for (from, keys) in found {
-            let Some(list) = self.lists.followed.get_mut(&from) else {
-                continue;
-            };
-            let before = std::mem::replace(&mut list.keys, keys.clone());
-            let right = list.right;
-            let new: Vec<SshKey> = keys
-                .into_iter()
-                .filter(|key| !before.contains(key))
-                .collect();
-            let gone = before.into_iter().filter(|key| !self.lists.lists(*key));
-            let gone: Vec<SshKey> = gone.collect();
-            changed |= !new.is_empty() || !gone.is_empty();
-            self.add_listed(&from, &new, right);
-            self.drop_unlisted(&gone, right);
-        }
-        if changed {
-            self.owe_lists();
-            self.reconsider_knocks();
-        }
-        self.retry_hello_of(PendingOn::KeyLists);
-    }
-
-    /// Keys that are new on a list come in as the others do.
-    fn add_listed(&mut self, from: &str, keys: &[SshKey], right: Rights) {
-        let new = keys.iter().map(|key| ssh(key).subject());
-        let new = new.filter(|who| self.rights.entry(who).is_none() && !self.is_kept_out(who));
-        let new: Vec<pillion_caps::Subject> = new.collect();
-        if let Err(error) = self.put_on_list(&Principal::Rule, &new, right) {
-            let from = from.to_owned();
-            self.notice(HostNotice::KeysNotListed { from, error });
-        }
-    }
-
-    /// Keys that no list has any more are taken off, unless the host gave them another right since.
-    fn drop_unlisted(&mut self, keys: &[SshKey], right: Rights) {
-        for key in keys.iter().map(ssh) {
-            if self.rights.entry(&key.subject()) == Some(right) {
-                let labels = vec![SubjectLabel::Subject(key.to_string())];
-                let who = vec![key];
-                self.disallow(&Principal::Rule, &AclSubjects { who, labels });
-            }
-        }
     }
 }
 

@@ -18,17 +18,20 @@ use crate::{
     audit::{AuditEvent, AuditProof},
     host::{
         Host,
-        api::HostNotice,
+        api::{HostNotice, HostOutput},
         commands::{
             execute::refused,
             question::Question,
             verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
         },
+        context::Context,
+        door::Door,
         door::{
             admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
             hello::Admittance,
         },
         fault::PeerError,
+        people::People,
         people::standing::ChangeReason,
         principal::Principal,
         timers::Timer,
@@ -149,8 +152,6 @@ pub(in crate::host) struct Knocks {
     cooldowns: BTreeMap<PublicKey, u64>,
     rate: SharedRate,
     wait_ms: u64,
-    /// Who manages has not been told how it stands.
-    pub(in crate::host) changed: bool,
 }
 
 impl Knocks {
@@ -160,7 +161,6 @@ impl Knocks {
             cooldowns: BTreeMap::new(),
             rate: SharedRate::new(now_us, PER_SECOND, BURST, PART),
             wait_ms: wait_ms.clamp(1_000, u64::from(u32::MAX)),
-            changed: false,
         }
     }
 
@@ -196,14 +196,18 @@ impl Host {
         hello: &Hello,
         admitted: Admittance,
     ) -> Result<(), PeerError> {
-        let now = self.now.mono_us;
-        let peer = self.conns.get(&conn).map(|state| (state.peer, state.from));
+        let now = self.cx.now.mono_us;
+        let peer = self
+            .cx
+            .conns
+            .get(conn)
+            .map(|state| (state.peer, state.from));
         let Some((peer, from)) = peer else {
             return Ok(());
         };
         let key = admitted.identity.key();
         let keys = [Some(&key), peer.key()].into_iter().flatten();
-        let at = keys.map(|key| self.knocks.may_knock_at(key)).max();
+        let at = keys.map(|key| self.door.knocks.may_knock_at(key)).max();
         let at = at.unwrap_or(0);
         if now < at {
             let text = format!(
@@ -213,6 +217,7 @@ impl Host {
             return Err(PeerError::new(RefusedCode::NOT_ADMITTED, text));
         }
         let known = self
+            .door
             .knocks
             .waiting
             .values()
@@ -222,14 +227,16 @@ impl Host {
                 self.leave_older_knocks(id, hello);
                 id
             }
-            None => self.reserve_knock(key, &from)?,
+            None => self
+                .door
+                .reserve_knock(&mut self.cx, &mut self.people, key, &from)?,
         };
-        let until_us = now.saturating_add(self.knocks.wait_ms.saturating_mul(1000));
-        let is_new = !self.knocks.waiting.contains_key(&id);
+        let until_us = now.saturating_add(self.door.knocks.wait_ms.saturating_mul(1000));
+        let is_new = !self.door.knocks.waiting.contains_key(&id);
         let name = Name::of(hello.name.as_str());
         let claims = admitted.pass.claims.clone();
         let ticket = admitted.entry;
-        let knock = self.knocks.waiting.entry(id).or_insert_with(|| Knock {
+        let knock = self.door.knocks.waiting.entry(id).or_insert_with(|| Knock {
             id,
             identity: key,
             name,
@@ -247,9 +254,8 @@ impl Host {
         knock.conns.insert(conn);
         let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
         let left_ms = until_us.saturating_sub(now).div_ceil(1000);
-        self.out
-            .push_back(crate::host::api::HostOutput::Accepted { conn });
-        if let Some(state) = self.conns.get_mut(&conn) {
+        self.cx.push(HostOutput::Accepted { conn });
+        if let Some(state) = self.cx.conns.get_mut(conn) {
             state.knock = Some(Box::new(PendingAdmittance {
                 id,
                 hello: hello.clone(),
@@ -261,82 +267,37 @@ impl Host {
             span(left_ms)
         );
         let wait_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
-        self.send(
+        self.cx.send(
             conn,
             &FromHost::Waiting(Waiting {
                 text: sentence(&text),
                 wait_ms,
             }),
         );
-        self.timers.set_by(Timer::Knocks, until_us);
+        self.cx.timers.set_by(Timer::Knocks, until_us);
         if is_new {
-            self.announce_knock(id, &proof);
+            self.door.announce_knock(&mut self.cx, id, &proof);
         }
         Ok(())
     }
 
-    /// A number for somebody new at the door, if there is room.
-    fn reserve_knock(
-        &mut self,
-        key: PublicKey,
-        from: &Lineage,
-    ) -> Result<ParticipantId, PeerError> {
-        let now = self.now.mono_us;
-        let limits = Limits::parts(MAX_KNOCKS as u64, PART, 1);
-        let full = from[1..].iter().find(|network| {
-            let inside = |knock: &&Knock| knock.from.lineage().contains(network);
-            let held = self.knocks.waiting.values().filter(inside).count() as u64;
-            held >= limits.of(network)
-        });
-        if let Some(network) = full {
-            let text =
-                format!("too many people knock from {network} at this moment; try again shortly");
-            return Err(PeerError::new(RefusedCode::BUSY, text));
-        }
-        if self.knocks.waiting.len() >= MAX_KNOCKS || self.knocks.rate.take(now, from).is_err() {
-            let text = "too many people knock at this session at this moment; try again shortly";
-            return Err(PeerError::new(RefusedCode::BUSY, text));
-        }
-        Ok(self.roster.reserve(&key))
-    }
-
     /// The same run of a viewer knocks again: its connection before was cut.
     fn leave_older_knocks(&mut self, id: ParticipantId, hello: &Hello) {
-        let older = self.conns.iter().filter(|(_, state)| {
+        let older = self.cx.conns.iter().filter(|(_, state)| {
             let kept = state.knock.as_ref();
             kept.is_some_and(|kept| kept.id == id && kept.hello.join == hello.join)
         });
-        let older: Vec<ConnId> = older.map(|(conn, _)| *conn).collect();
+        let older: Vec<ConnId> = older.map(|(conn, _)| conn).collect();
         for conn in older {
             // Silently: the knock goes on.
-            if let Some(state) = self.conns.get_mut(&conn) {
+            if let Some(state) = self.cx.conns.get_mut(conn) {
                 state.knock = None;
             }
-            if let Some(knock) = self.knocks.waiting.get_mut(&id) {
+            if let Some(knock) = self.door.knocks.waiting.get_mut(&id) {
                 knock.conns.remove(&conn);
             }
             self.close(conn, 0, "replaced by a newer connection of the same viewer");
         }
-    }
-
-    fn announce_knock(&mut self, id: ParticipantId, proof: &str) {
-        let Some(knock) = self.knocks.get(id) else {
-            return;
-        };
-        let notice = HostNotice::Knocked {
-            id,
-            name: knock.name.to_string(),
-            identity: knock.identity,
-            proof: proof.to_owned(),
-            question: knock.question(),
-        };
-        let event = AuditEvent::Knocked {
-            person: knock.label().into(),
-            proof: knock.audit_proof(),
-        };
-        self.log_event(&event);
-        self.notice(notice);
-        self.knocks.changed = true;
     }
 
     /// `pillion admit`.
@@ -345,10 +306,14 @@ impl Host {
         by: &Principal,
         id: ParticipantId,
     ) -> Result<PersonLabel, CommandError> {
-        let knock = self.knocks.get(id).ok_or(CommandError::NobodyKnocks(id))?;
+        let knock = self
+            .door
+            .knocks
+            .get(id)
+            .ok_or(CommandError::NobodyKnocks(id))?;
         let (label, who) = (knock.label(), Subject::key(&knock.identity));
         let view = pillion_proto::Rights::VIEW;
-        let listed = self.rights.allow(&mut self.records, &[who], view);
+        let listed = self.people.allow(&[who], view);
         listed.map_err(|refusal| refused(&refusal))?;
         self.let_in(by, id, AdmittedBy::Admittance);
         Ok(label)
@@ -356,7 +321,7 @@ impl Host {
 
     /// Goes on with everybody's connection who knocks under this number.
     fn let_in(&mut self, by: &Principal, id: ParticipantId, entry: AdmittedBy) {
-        let Some(knock) = self.end_knock(id) else {
+        let Some(knock) = self.door.end_knock(&mut self.cx, id) else {
             return;
         };
         let event = AuditEvent::Admitted {
@@ -366,11 +331,12 @@ impl Host {
                 ..knock.audit_proof()
             },
         };
-        self.log_by(by, &event);
+        self.people.log_by(&mut self.cx, by, &event);
         for conn in knock.conns {
             let kept = self
+                .cx
                 .conns
-                .get_mut(&conn)
+                .get_mut(conn)
                 .and_then(|state| state.knock.take());
             if let Some(kept) = kept {
                 let PendingAdmittance {
@@ -391,17 +357,18 @@ impl Host {
         id: ParticipantId,
         for_good: bool,
     ) -> Result<TurnedAway, CommandError> {
-        let knock = self.knocks.get(id).ok_or(CommandError::NobodyKnocks(id))?;
+        let knock = self
+            .door
+            .knocks
+            .get(id)
+            .ok_or(CommandError::NobodyKnocks(id))?;
         let (person, key) = (knock.label(), knock.identity);
         let claims: Vec<Subject> = knock.claims.iter().map(|one| one.who.clone()).collect();
         let ended = match for_good {
-            true => self.bar_all(key, &claims),
-            false => {
-                let now = UnixMillis(self.now.unix_ms);
-                self.rights.end_links(&mut self.records, &key, now)
-            }
+            true => self.people.bar_all(&self.cx, key, &claims),
+            false => self.people.end_links(&self.cx, &key),
         };
-        let host = self.display_name(by);
+        let host = self.people.display_name(&self.cx, by);
         let fault = match for_good {
             true => PeerError::new(
                 RefusedCode::BARRED,
@@ -420,7 +387,8 @@ impl Host {
         }
         // Only then: who is kept out is not told what right would be left.
         if ended.links > 0 {
-            self.refresh_standings(ChangeReason::Revoked);
+            self.people
+                .refresh_standings(&mut self.cx, ChangeReason::Revoked);
         }
         Ok(TurnedAway::Knock {
             person,
@@ -439,38 +407,31 @@ impl Host {
         why: &str,
         for_good: Option<bool>,
     ) {
-        let until_us = self.now.mono_us.saturating_add(AGAIN_US);
-        let Some(knock) = self.end_knock(id) else {
+        let until_us = self.cx.now.mono_us.saturating_add(AGAIN_US);
+        let Some(knock) = self.door.end_knock(&mut self.cx, id) else {
             return;
         };
-        self.log_by(by, &knock.turned_away(why, for_good));
-        self.knocks.turn_away(knock.identity, until_us);
+        self.people
+            .log_by(&mut self.cx, by, &knock.turned_away(why, for_good));
+        self.door.knocks.turn_away(knock.identity, until_us);
         for conn in knock.conns {
-            if let Some(state) = self.conns.get_mut(&conn) {
+            if let Some(state) = self.cx.conns.get_mut(conn) {
                 state.knock = None;
                 if let PeerEndpoint::Proved(endpoint) = state.peer {
-                    self.knocks.turn_away(endpoint, until_us);
+                    self.door.knocks.turn_away(endpoint, until_us);
                 }
             }
             self.refuse(conn, fault);
         }
     }
 
-    /// Nobody waits under this number any more, however it ended.
-    fn end_knock(&mut self, id: ParticipantId) -> Option<Knock> {
-        let knock = self.knocks.waiting.remove(&id)?;
-        self.knocks.changed = true;
-        self.notice(HostNotice::KnockGone { id });
-        Some(knock)
-    }
-
     /// Lets go of the memberships among what those who wait proved that a team took back; they are asked
     /// about again without them.
     pub(in crate::host) fn forget_taken_back(&mut self) {
-        let trust = &self.trust;
+        let trust = &self.door.trust;
         let holds = |claim: &VerifiedClaim| !claim.is_taken_back(trust);
         let mut changed = Vec::new();
-        for knock in self.knocks.waiting.values_mut() {
+        for knock in self.door.knocks.waiting.values_mut() {
             let before = knock.claims.len();
             knock.claims.retain(holds);
             if knock.claims.len() != before {
@@ -478,9 +439,10 @@ impl Host {
             }
         }
         let kept = self
+            .cx
             .conns
-            .values_mut()
-            .filter_map(|state| state.knock.as_mut());
+            .iter_mut()
+            .filter_map(|(_, state)| state.knock.as_mut());
         for kept in kept {
             kept.admitted.pass.claims.retain(holds);
         }
@@ -489,43 +451,30 @@ impl Host {
         }
         self.reconsider_knocks();
         for id in changed {
-            if let Some(proof) = self.knocks.get(id).map(Knock::proof) {
-                self.notice(HostNotice::KnockGone { id });
-                self.announce_knock(id, &proof);
+            if let Some(proof) = self.door.knocks.get(id).map(Knock::proof) {
+                self.cx.notice(HostNotice::KnockGone { id });
+                self.door.announce_knock(&mut self.cx, id, &proof);
             }
-        }
-    }
-
-    /// A connection that knocked is gone.
-    pub(in crate::host) fn knock_left(&mut self, conn: ConnId, id: ParticipantId) {
-        let Some(knock) = self.knocks.waiting.get_mut(&id) else {
-            return;
-        };
-        knock.conns.remove(&conn);
-        if knock.conns.is_empty()
-            && let Some(knock) = self.end_knock(id)
-        {
-            self.log_event(&knock.turned_away("left", None));
         }
     }
 
     /// Who may come in changed: so may the answer to those who wait.
     pub(in crate::host) fn reconsider_knocks(&mut self) {
-        let ids: Vec<ParticipantId> = self.knocks.waiting.keys().copied().collect();
+        let ids: Vec<ParticipantId> = self.door.knocks.waiting.keys().copied().collect();
         for id in ids {
-            let Some(knock) = self.knocks.get(id) else {
+            let Some(knock) = self.door.knocks.get(id) else {
                 continue;
             };
             let who = knock.subjects();
-            let out = match self.check_person(&knock.identity) {
-                Ok(()) => self.check_claims(&who),
+            let out = match self.people.check_person(&knock.identity) {
+                Ok(()) => self.people.check_claims(&who),
                 barred => barred,
             };
             let shown = Credentials {
                 ticket: Some(knock.ticket),
                 grant: false,
             };
-            let fault = match (out, self.decide_admission(&who, shown)) {
+            let fault = match (out, self.door.decide_admission(&self.people, &who, shown)) {
                 (Err(barred), _) => barred,
                 (Ok(()), Admission::In(entry)) => {
                     self.let_in(&Principal::Rule, id, entry);
@@ -544,8 +493,9 @@ impl Host {
 
     /// Refuses those whom nobody answered.
     pub(in crate::host) fn expire_knocks(&mut self) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let due: Vec<(ParticipantId, u64)> = self
+            .door
             .knocks
             .waiting
             .values()
@@ -553,10 +503,11 @@ impl Host {
             .collect();
         for (id, until_us) in due {
             if now < until_us {
-                self.timers.set_by(Timer::Knocks, until_us);
+                self.cx.timers.set_by(Timer::Knocks, until_us);
                 continue;
             }
             let waited = self
+                .door
                 .knocks
                 .get(id)
                 .map_or(0, |knock| until_us - knock.since_us);
@@ -568,13 +519,92 @@ impl Host {
             self.send_away(&Principal::Rule, id, &fault, "nobody answered", None);
         }
     }
+}
+
+impl Door {
+    /// A number for somebody new at the door, if there is room.
+    fn reserve_knock(
+        &mut self,
+        cx: &mut Context,
+        people: &mut People,
+        key: PublicKey,
+        from: &Lineage,
+    ) -> Result<ParticipantId, PeerError> {
+        let now = cx.now.mono_us;
+        let limits = Limits::parts(MAX_KNOCKS as u64, PART, 1);
+        let full = from[1..].iter().find(|network| {
+            let inside = |knock: &&Knock| knock.from.lineage().contains(network);
+            let held = self.knocks.waiting.values().filter(inside).count() as u64;
+            held >= limits.of(network)
+        });
+        if let Some(network) = full {
+            let text =
+                format!("too many people knock from {network} at this moment; try again shortly");
+            return Err(PeerError::new(RefusedCode::BUSY, text));
+        }
+        if self.knocks.waiting.len() >= MAX_KNOCKS || self.knocks.rate.take(now, from).is_err() {
+            let text = "too many people knock at this session at this moment; try again shortly";
+            return Err(PeerError::new(RefusedCode::BUSY, text));
+        }
+        Ok(people.roster_mut().reserve(&key))
+    }
+
+    fn announce_knock(&mut self, cx: &mut Context, id: ParticipantId, proof: &str) {
+        let Some(knock) = self.knocks.get(id) else {
+            return;
+        };
+        let notice = HostNotice::Knocked {
+            id,
+            name: knock.name.to_string(),
+            identity: knock.identity,
+            proof: proof.to_owned(),
+            question: knock.question(),
+        };
+        let event = AuditEvent::Knocked {
+            person: knock.label().into(),
+            proof: knock.audit_proof(),
+        };
+        cx.log_event(&event);
+        cx.notice(notice);
+        cx.door_changed = true;
+    }
+
+    /// Nobody waits under this number any more, however it ended.
+    fn end_knock(&mut self, cx: &mut Context, id: ParticipantId) -> Option<Knock> {
+        let knock = self.knocks.waiting.remove(&id)?;
+        cx.door_changed = true;
+        cx.notice(HostNotice::KnockGone { id });
+        Some(knock)
+    }
+
+    /// A connection that knocked is gone.
+    pub(in crate::host) fn knock_left(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        id: ParticipantId,
+    ) {
+        let Some(knock) = self.knocks.waiting.get_mut(&id) else {
+            return;
+        };
+        knock.conns.remove(&conn);
+        if knock.conns.is_empty()
+            && let Some(knock) = self.end_knock(cx, id)
+        {
+            cx.log_event(&knock.turned_away("left", None));
+        }
+    }
 
     /// Those who knock, as `pillion who` lists them.
-    pub(in crate::host) fn who_knocks(&self) -> Vec<ParticipantStatus> {
+    pub(in crate::host) fn who_knocks(&self, cx: &Context) -> Vec<ParticipantStatus> {
         let knocks = self.knocks.waiting.values();
         knocks
             .map(|knock| {
-                let conn = knock.conns.first().and_then(|conn| self.conns.get(conn));
+                let conn = knock
+                    .conns
+                    .first()
+                    .copied()
+                    .and_then(|conn| cx.conns.get(conn));
                 ParticipantStatus {
                     id: knock.id,
                     name: knock.name.to_string(),
@@ -595,16 +625,21 @@ impl Host {
     }
 
     /// Tells those who manage who knocks, if that changed.
-    pub(in crate::host) fn tell_knocks(&mut self) {
-        if !std::mem::take(&mut self.knocks.changed) {
+    pub(in crate::host) fn tell_knocks(&mut self, cx: &mut Context, people: &People) {
+        if !std::mem::take(&mut cx.door_changed) {
             return;
         }
-        let now = UnixMillis(self.now.unix_ms);
-        let managers = self.conns.iter().filter(|(_, state)| {
+        let now = UnixMillis(cx.now.unix_ms);
+        let managers = cx.conns.iter().filter(|(_, state)| {
             let member = state.member();
-            member.is_some_and(|member| self.rights.manage(&member.identity.key(), now).is_some())
+            member.is_some_and(|member| {
+                people
+                    .rights()
+                    .manage(&member.identity.key(), now)
+                    .is_some()
+            })
         });
-        let managers: Vec<ConnId> = managers.map(|(conn, _)| *conn).collect();
+        let managers: Vec<ConnId> = managers.map(|(conn, _)| conn).collect();
         if managers.is_empty() {
             return;
         }
@@ -615,11 +650,11 @@ impl Host {
             proof: Text::cut(&knock.proof()),
         });
         let told = FromHost::Knocks(Told {
-            allow: Some(self.access_mode()),
+            allow: Some(self.access_mode(people)),
             knocks: knocks.collect(),
         });
         for conn in managers {
-            self.send(conn, &told);
+            cx.send(conn, &told);
         }
     }
 }

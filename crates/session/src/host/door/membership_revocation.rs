@@ -22,23 +22,24 @@ use crate::{
 impl Host {
     /// Teams took more back.
     pub(in crate::host) fn on_removals(&mut self, removals: Vec<Removals>) {
-        self.trust.removals = removals;
+        self.door.trust.removals = removals;
         self.apply_membership_revocation();
     }
 
     /// Lets go of every membership that was proved and does not hold any more, and of what it gave.
     pub(in crate::host) fn apply_membership_revocation(&mut self) {
-        let people = self.roster.people();
+        let people = self.people.roster().people();
         let hit = people.filter(|person| {
             let mut claims = person.claims.iter();
-            claims.any(|claim| claim.is_taken_back(&self.trust))
+            claims.any(|claim| claim.is_taken_back(&self.door.trust))
         });
         let hit: Vec<ParticipantId> = hit.map(|person| person.id).collect();
         for id in &hit {
             self.forget_memberships(*id);
         }
         if !hit.is_empty() {
-            self.refresh_standings(ChangeReason::MembershipRevoked);
+            self.people
+                .refresh_standings(&mut self.cx, ChangeReason::MembershipRevoked);
             self.put_out_taken_back();
         }
         self.forget_taken_back();
@@ -46,8 +47,8 @@ impl Host {
 
     /// Somebody is a member no more, and has what the list gives them without that.
     fn forget_memberships(&mut self, id: ParticipantId) {
-        let trust = &self.trust;
-        let Some(person) = self.roster.get_mut(id) else {
+        let trust = &self.door.trust;
+        let Some(person) = self.people.roster_mut().get_mut(id) else {
             return;
         };
         let before = person.proved();
@@ -61,7 +62,7 @@ impl Host {
         let (key, name, who) = (person.identity, person.name.to_string(), person.subjects());
         if !lost.is_empty() {
             let lost = lost.join(", ");
-            self.log_event(&AuditEvent::TakenBack {
+            self.cx.log_event(&AuditEvent::TakenBack {
                 person: AuditPerson {
                     id,
                     name: name.clone(),
@@ -69,29 +70,27 @@ impl Host {
                 },
                 what: lost,
             });
-            self.notice(HostNotice::MembershipEnded { name });
+            self.cx.notice(HostNotice::MembershipEnded { name });
         }
-        let listed = self.rights.listed(&who);
-        self.rights.unlist(&mut self.records, &key, listed);
-        let conns = self.conns_of(id);
-        let member = conns.first().and_then(|conn| self.member(*conn));
-        if let Some(identity) = member.map(|member| member.identity.clone()) {
-            self.give_listed_right(&identity, &who);
+        let listed = self.people.rights().listed(&who);
+        self.people.unlist(&key, listed);
+        if let Some(identity) = self.cx.conns.identity_of(id).cloned() {
+            self.people.give_listed_right(&mut self.cx, &identity, &who);
         }
     }
 
     /// Puts out whom nothing lets in but what was taken back.
     fn put_out_taken_back(&mut self) {
-        let members = self.conns.iter().filter_map(|(conn, state)| {
+        let members = self.cx.conns.iter().filter_map(|(conn, state)| {
             let member = state.member()?;
             let mut claims = member.pass.claims.iter();
-            let hit = claims.any(|claim| claim.is_taken_back(&self.trust));
-            hit.then_some(*conn)
+            let hit = claims.any(|claim| claim.is_taken_back(&self.door.trust));
+            hit.then_some(conn)
         });
         let members: Vec<ConnId> = members.collect();
         for conn in members {
-            let trust = &self.trust;
-            let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+            let trust = &self.door.trust;
+            let Some(member) = self.cx.conns.get_mut(conn).and_then(Conn::member_mut) else {
                 continue;
             };
             let claims = &mut member.pass.claims;
@@ -101,12 +100,16 @@ impl Host {
             }
             let (id, key, pass) = (member.id, member.join.0, member.pass.clone());
             let who = subjects_of(&key, &pass.claims);
-            match self.decide_admission(&who, self.still_shown(&key, &pass)) {
+            match self.door.decide_admission(
+                &self.people,
+                &who,
+                self.door.still_shown(&self.cx, &self.people, &key, &pass),
+            ) {
                 Admission::In(entry) => self.set_entry(conn, id, entry),
                 Admission::Knock | Admission::Nothing | Admission::NotAMember => {
                     let text = "your team took back the membership that let you into this session: ask \
                                 the team's owner";
-                    self.log_event(&AuditEvent::PutOut {
+                    self.cx.log_event(&AuditEvent::PutOut {
                         id,
                         identity: key,
                         why: "a membership was taken back".to_owned(),
@@ -119,10 +122,10 @@ impl Host {
 
     /// Somebody who is here stays for another reason than before.
     fn set_entry(&mut self, conn: ConnId, id: ParticipantId, entry: AdmittedBy) {
-        if let Some(member) = self.member_mut(conn) {
+        if let Some(member) = self.cx.conns.member_mut(conn) {
             member.entry = entry;
         }
-        if let Some(person) = self.roster.get_mut(id) {
+        if let Some(person) = self.people.roster_mut().get_mut(id) {
             person.entry = entry;
         }
     }

@@ -81,20 +81,21 @@ impl Host {
         who: &PublicKey,
         from: &Lineage,
     ) -> Result<(), PeerError> {
-        if self.members < MAX_VIEWERS {
+        if self.cx.conns.viewer_count() < MAX_VIEWERS {
             return Ok(());
         }
         let all: Vec<Held> = self
+            .cx
             .conns
             .iter()
             .filter_map(|(conn, state)| {
                 let member = state.member()?;
-                let person = self.roster.get(member.id);
+                let person = self.people.roster().get(member.id);
                 Some(Held {
-                    conn: *conn,
+                    conn,
                     who: member.join.0,
                     from: state.from,
-                    watches: !person.is_some_and(|person| person.standing.right.exceeds_view()),
+                    watches: !person.is_some_and(|person| person.standing.rights.exceeds_view()),
                 })
             })
             .collect();

@@ -13,7 +13,9 @@ use pillion_proto::ParticipantId;
 
 use crate::{
     audit::{AuditEvent, AuditPerson},
-    host::{Host, api::HostNotice, rate::Bucket, timers::Timer},
+    host::{
+        api::HostNotice, context::Context, door::Door, people::People, rate::Bucket, timers::Timer,
+    },
 };
 
 /// Entries of one person that are written down one by one: so many at once, and one every twenty seconds in
@@ -101,16 +103,18 @@ impl Visits {
     }
 }
 
-impl Host {
+impl Door {
     /// Whether a coming or going goes into the log now, and is said to the host; if not, it is counted.
     pub(in crate::host) fn logs_visit(
         &mut self,
+        cx: &mut Context,
+        people: &People,
         who: &PublicKey,
         id: ParticipantId,
         joined: bool,
     ) -> bool {
-        let now = self.now;
-        let name = self.name_of(id);
+        let now = cx.now;
+        let name = people.name_of(id);
         let visits = &mut self.visits;
         if !visits.counted.contains_key(who) && visits.may_log(now.mono_us, who) {
             return true;
@@ -132,26 +136,31 @@ impl Host {
         };
         counted.count(now, joined);
         let due = counted.due_us();
-        self.timers.set_by(Timer::Visits, due);
+        cx.timers.set_by(Timer::Visits, due);
         false
     }
 
     /// Puts down the comings and goings that are over.
-    pub(in crate::host) fn expire_visits(&mut self) {
-        let now = self.now.mono_us;
-        self.put_down_visits(|counted| now >= counted.due_us());
+    pub(in crate::host) fn expire_visits(&mut self, cx: &mut Context, people: &People) {
+        let now = cx.now.mono_us;
+        self.put_down_visits(cx, people, |counted| now >= counted.due_us());
         let counted = self.visits.counted.values().chain(&self.visits.others);
         if let Some(due) = counted.map(Counted::due_us).min() {
-            self.timers.set_by(Timer::Visits, due);
+            cx.timers.set_by(Timer::Visits, due);
         }
     }
 
     /// Puts all of them down: sharing ends.
-    pub(in crate::host) fn end_visits(&mut self) {
-        self.put_down_visits(|_| true);
+    pub(in crate::host) fn end_visits(&mut self, cx: &mut Context, people: &People) {
+        self.put_down_visits(cx, people, |_| true);
     }
 
-    fn put_down_visits(&mut self, over: impl Fn(&Counted) -> bool) {
+    fn put_down_visits(
+        &mut self,
+        cx: &mut Context,
+        people: &People,
+        over: impl Fn(&Counted) -> bool,
+    ) {
         let is_over: Vec<PublicKey> = self
             .visits
             .counted
@@ -164,16 +173,16 @@ impl Host {
                 continue;
             };
             // Under many keys, one entry each would be too many as well.
-            if !self.visits.all.take(self.now.mono_us, 1) {
-                self.count_among_others(counted);
+            if !self.visits.all.take(cx.now.mono_us, 1) {
+                self.count_among_others(cx, counted);
                 continue;
             }
-            let here = self
-                .roster
+            let here = people
+                .roster()
                 .by_identity(&who)
                 .is_some_and(|person| person.connections > 0);
-            self.log_visits(&counted, Some((&who, here)));
-            self.notice(HostNotice::Visits {
+            self.log_visits(cx, &counted, Some((&who, here)));
+            cx.notice(HostNotice::Visits {
                 id: counted.id,
                 name: counted.name,
                 joins: counted.joins,
@@ -181,11 +190,11 @@ impl Host {
             });
         }
         if let Some(others) = self.visits.others.take_if(|others| over(others)) {
-            self.log_visits(&others, None);
+            self.log_visits(cx, &others, None);
         }
     }
 
-    fn count_among_others(&mut self, counted: Counted) {
+    fn count_among_others(&mut self, cx: &mut Context, counted: Counted) {
         match &mut self.visits.others {
             Some(others) => {
                 others.joins += counted.joins;
@@ -196,7 +205,7 @@ impl Host {
             }
             none => {
                 // A minute from now on, or each of them would be an entry again.
-                let (from_us, last_us) = (self.now.mono_us, self.now.mono_us);
+                let (from_us, last_us) = (cx.now.mono_us, cx.now.mono_us);
                 *none = Some(Counted {
                     from_us,
                     last_us,
@@ -206,8 +215,13 @@ impl Host {
         }
     }
 
-    fn log_visits(&mut self, counted: &Counted, whose: Option<(&PublicKey, bool)>) {
-        self.log_event(&AuditEvent::Visits {
+    fn log_visits(
+        &mut self,
+        cx: &mut Context,
+        counted: &Counted,
+        whose: Option<(&PublicKey, bool)>,
+    ) {
+        cx.log_event(&AuditEvent::Visits {
             person: whose.map(|(who, _)| AuditPerson {
                 id: counted.id,
                 name: counted.name.clone(),

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use pillion_caps::{LedgerEvent, Refusal};
 
 use crate::host::{
-    Host,
     api::{HostNotice, SubscribedKeyList},
     commands::verbs::{Done, Reply, Shortfall},
+    context::Context,
+    people::People,
     timers::Timer,
 };
 
@@ -195,7 +196,7 @@ impl Recorder {
     }
 }
 
-impl Host {
+impl People {
     /// Says with what came of a command what of it does not outlive this run.
     pub(in crate::host) fn with_shortfall(&mut self, reply: Reply) -> Done {
         let shortfall = self.records.shortfall.take();
@@ -203,20 +204,20 @@ impl Host {
     }
 
     /// Tells the person at the host what was done without a command and does not outlive this run.
-    pub(in crate::host) fn tell_shortfall(&mut self) {
+    pub(in crate::host) fn tell_shortfall(&mut self, cx: &mut Context) {
         if let Some(shortfall) = self.records.shortfall.take() {
-            self.notice(HostNotice::FellShort(shortfall));
+            cx.notice(HostNotice::FellShort(shortfall));
         }
         if self.records.owes() {
-            let at = self.now.mono_us.saturating_add(TRY_AGAIN_US);
-            self.timers.set_if_unset(Timer::Owed, at);
+            let at = cx.now.mono_us.saturating_add(TRY_AGAIN_US);
+            cx.timers.set_if_unset(Timer::Owed, at);
         }
     }
 
     /// Tries to write what could not be written before.
-    pub(in crate::host) fn write_owed(&mut self) {
+    pub(in crate::host) fn write_owed(&mut self, cx: &mut Context) {
         if self.records.owes() && self.records.settle().is_ok() {
-            self.notice(HostNotice::CaughtUp);
+            cx.notice(HostNotice::CaughtUp);
         }
     }
 }

@@ -14,7 +14,9 @@ use pillion_screen::clean::clean_title;
 use crate::host::{
     Host,
     commands::verbs::{Choice, CommandError, PersonLabel, SubjectLabel, Target},
+    context::Context,
     door::knocks::Knock,
+    people::People,
     people::roster::Person,
 };
 
@@ -116,8 +118,8 @@ impl Known<'_> {
 impl Host {
     /// Everybody a command can be about.
     fn known(&self) -> impl Iterator<Item = Known<'_>> {
-        let people = self.roster.people().map(Known::Person);
-        people.chain(self.knocks.waiting().map(Known::Knock))
+        let people = self.people.roster.people().map(Known::Person);
+        people.chain(self.door.knocks().waiting().map(Known::Knock))
     }
 
     /// Those who are meant, each identity once.
@@ -144,8 +146,10 @@ impl Host {
         let whom = one(target)?;
         let people = self.meant_by(|known| known.is_meant(whom));
         let grants = match whom {
-            SubjectRef::Grant(grant) => self.rights.live_grants(|id| id == grant),
-            SubjectRef::Prefix(prefix) => self.rights.live_grants(|id| prefix.begins_grant(id)),
+            SubjectRef::Grant(grant) => self.people.rights.live_grants(|id| id == grant),
+            SubjectRef::Prefix(prefix) => {
+                self.people.rights.live_grants(|id| prefix.begins_grant(id))
+            }
             _ => Vec::new(),
         };
         match (&people[..], &grants[..]) {
@@ -247,14 +251,14 @@ impl Host {
         };
         let mut keys: Vec<PublicKey> = found.iter().map(|person| person.key).collect();
         match whom {
-            SubjectRef::Prefix(prefix) => keys.extend(self.rights.barred_beginning(prefix)),
+            SubjectRef::Prefix(prefix) => keys.extend(self.people.rights.barred_beginning(prefix)),
             whom => keys.extend(whom.as_key()),
         }
         keys.sort();
         keys.dedup();
         match &keys[..] {
             [key] => {
-                let person = self.roster.by_identity(key);
+                let person = self.people.roster.by_identity(key);
                 let subjects = person.map_or_else(|| vec![Subject::key(key)], Person::subjects);
                 let who = subjects.iter().filter_map(|one| one.as_str().parse().ok());
                 Ok(self.acl(who.collect()))
@@ -262,7 +266,7 @@ impl Host {
             [] => Err(unknown(whom)),
             several => {
                 let choices = several.iter().map(|key| {
-                    let person = self.roster.by_identity(key).map(Person::label);
+                    let person = self.people.roster.by_identity(key).map(Person::label);
                     person.map_or_else(|| Choice::Key(key.fingerprint()), Choice::Person)
                 });
                 Err(ambiguous(whom, choices.collect()))
@@ -286,28 +290,35 @@ impl Host {
 
     /// What replies call somebody.
     pub(in crate::host) fn label_of(&self, person: &Candidate) -> PersonLabel {
-        let knock = || self.knocks.get(person.id).map(Knock::label);
-        let label = self.roster.get(person.id).map(Person::label).or_else(knock);
+        let knock = || self.door.knocks().get(person.id).map(Knock::label);
+        let label = self
+            .people
+            .roster
+            .get(person.id)
+            .map(Person::label)
+            .or_else(knock);
         label.unwrap_or_else(|| PersonLabel {
             id: person.id,
             name: String::new(),
             identity: person.key,
         })
     }
+}
 
+impl People {
     pub(in crate::host) fn person(&self, id: ParticipantId) -> Result<&Person, CommandError> {
         let person = self.roster.get(id);
         person.ok_or_else(|| unknown(&SubjectRef::Number(id.0)))
     }
 
     /// What replies call a participant.
-    pub(in crate::host) fn person_label(&self, id: ParticipantId) -> PersonLabel {
+    pub(in crate::host) fn person_label(&self, cx: &Context, id: ParticipantId) -> PersonLabel {
         let person = self.roster.get(id).map(Person::label);
         // Somebody who was just looked up is in the roster.
         person.unwrap_or_else(|| PersonLabel {
             id,
             name: String::new(),
-            identity: self.keys.identity,
+            identity: cx.keys.identity,
         })
     }
 

@@ -82,14 +82,14 @@ impl ManageRight {
 /// What somebody may do, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::host) struct Standing {
-    pub(in crate::host) right: Rights,
+    pub(in crate::host) rights: Rights,
     pub(in crate::host) until: Option<UnixMillis>,
 }
 
 impl Standing {
     /// What everybody has who was let in.
     pub(in crate::host) const VIEW: Standing = Standing {
-        right: Rights::VIEW,
+        rights: Rights::VIEW,
         until: None,
     };
 }
@@ -331,11 +331,11 @@ impl Grants {
         let mut grants: Vec<&VerifiedGrant> = self.standing_grants(who, now).collect();
         grants.sort_by_key(|grant| std::cmp::Reverse(grant.expires()));
         grants.into_iter().fold(Standing::VIEW, |so_far, grant| {
-            let right = so_far.right.and(grant.rights().without(Right::Delegate));
-            match right == so_far.right {
+            let rights = so_far.rights.and(grant.rights().without(Right::Delegate));
+            match rights == so_far.rights {
                 true => so_far,
                 false => Standing {
-                    right,
+                    rights,
                     until: Some(grant.expires()),
                 },
             }

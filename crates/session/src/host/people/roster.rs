@@ -7,6 +7,7 @@ use pillion_people::Name;
 use pillion_proto::{
     ParticipantId, ParticipantInfo, Rights, RosterChange, Text, limits::MAX_ROSTER_PART,
 };
+use pillion_share::{Lineage, Network, largest_holders};
 
 use crate::host::{
     commands::verbs::PersonLabel,
@@ -16,7 +17,8 @@ use crate::host::{
 };
 
 /// People remembered after they left, so that they get their number back. Keys are free: unbounded,
-/// a ticket holder could fill the memory.
+/// a ticket holder could fill the memory. Of the network that most of them came from, who left first is
+/// forgotten first.
 const MAX_GONE: usize = 1024;
 
 /// The host's own number.
@@ -58,6 +60,8 @@ pub(in crate::host) struct Person {
     /// No new request before.
     pub(in crate::host) may_ask_at_us: u64,
     left_at: u64,
+    /// Where their last connection came from.
+    from: Lineage,
 }
 
 impl Person {
@@ -92,7 +96,7 @@ impl Person {
 
     /// Whether others should see this person in the roster.
     pub(in crate::host) fn listed(&self) -> bool {
-        self.connections > 0 || self.standing.right.exceeds_view()
+        self.connections > 0 || self.standing.rights.exceeds_view()
     }
 
     fn info(&self) -> ParticipantInfo {
@@ -100,7 +104,7 @@ impl Person {
             id: self.id,
             name: Text::cut(self.name.as_str()),
             identity: *self.identity.as_bytes(),
-            right: self.standing.right,
+            rights: self.standing.rights,
             host: false,
             here: self.connections > 0,
             silent: self.silent && self.connections > 0,
@@ -131,7 +135,7 @@ impl Roster {
                 id: HOST,
                 name: Text::cut(host_name),
                 identity: *identity.as_bytes(),
-                right: Rights::MANAGE,
+                rights: Rights::MANAGE,
                 host: true,
                 here: true,
                 silent: false,
@@ -177,24 +181,26 @@ impl Roster {
             asking: false,
             may_ask_at_us: 0,
             left_at: 0,
+            from: Network::ALL.lineage(),
         });
         person.name = name;
         person.standing = standing;
-        person.has_edited |= standing.right.exceeds_view();
+        person.has_edited |= standing.rights.exceeds_view();
         person.connections += 1;
         person.silent = false;
         self.changed.insert(id);
         (id, person.connections == 1)
     }
 
-    /// One connection less; whether it was the last.
-    pub(in crate::host) fn leave(&mut self, id: ParticipantId) -> bool {
+    /// One connection less, which came from there; whether it was the last.
+    pub(in crate::host) fn leave(&mut self, id: ParticipantId, from: Lineage) -> bool {
         self.departures += 1;
         let Some(person) = self.people.get_mut(&id) else {
             return false;
         };
         person.connections = person.connections.saturating_sub(1);
         person.left_at = self.departures;
+        person.from = from;
         self.changed.insert(id);
         let last = person.connections == 0;
         self.forget_surplus();
@@ -203,14 +209,15 @@ impl Roster {
 
     fn forget_surplus(&mut self) {
         // Who may do more than watch is remembered for as long: what they proved says whether they still may.
-        let gone = || self.people.values().filter(|person| !person.listed());
-        if gone().count() <= MAX_GONE {
+        let gone = self.people.values().filter(|person| !person.listed());
+        let gone: Vec<&Person> = gone.collect();
+        if gone.len() <= MAX_GONE {
             return;
         }
-        if let Some((id, identity)) = gone()
-            .min_by_key(|person| person.left_at)
-            .map(|person| (person.id, person.identity))
-        {
+        let from: Vec<Lineage> = gone.iter().map(|person| person.from).collect();
+        let largest = largest_holders(&from).into_iter().map(|at| gone[at]);
+        let oldest = largest.min_by_key(|person| person.left_at);
+        if let Some((id, identity)) = oldest.map(|person| (person.id, person.identity)) {
             self.people.remove(&id);
             self.numbers.remove(&identity);
         }
@@ -245,11 +252,11 @@ impl Roster {
         };
         let differs = person.standing != standing;
         if differs {
-            if person.standing.right.exceeds_view() && !standing.right.exceeds_view() {
+            if person.standing.rights.exceeds_view() && !standing.rights.exceeds_view() {
                 person.edit_epoch = person.edit_epoch.wrapping_add(1);
             }
             person.standing = standing;
-            person.has_edited |= standing.right.exceeds_view();
+            person.has_edited |= standing.rights.exceeds_view();
             self.changed.insert(id);
         }
         differs
@@ -308,4 +315,36 @@ fn parts(changed: Vec<ParticipantInfo>, gone: Vec<ParticipantId>) -> Vec<RosterC
         gone: part.to_vec(),
     });
     changed.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u16) -> PublicKey {
+        let mut seed = [9; 32];
+        seed[..2].copy_from_slice(&number.to_be_bytes());
+        pillion_caps::SecretKey::from_bytes(&seed).public()
+    }
+
+    fn comes_and_goes(roster: &mut Roster, who: PublicKey, from: [u8; 4]) -> ParticipantId {
+        let standing = Standing::VIEW;
+        let (id, _) = roster.enter(who, Name::of("x"), standing, 0, None);
+        assert!(roster.leave(id, Network::of(from.into()).lineage()));
+        id
+    }
+
+    #[test]
+    fn many_keys_of_one_address_have_nobody_else_forgotten() {
+        let mut roster = Roster::new("host", &key(40_000));
+        let anna = key(40_001);
+        let id = comes_and_goes(&mut roster, anna, [192, 0, 2, 1]);
+        for number in 0..3_000 {
+            comes_and_goes(&mut roster, key(number), [192, 0, 2, 2]);
+        }
+        assert_eq!(roster.people().count(), MAX_GONE);
+        assert_eq!(comes_and_goes(&mut roster, anna, [192, 0, 2, 1]), id);
+        assert!(roster.by_identity(&key(0)).is_none());
+        assert!(roster.by_identity(&key(2_999)).is_some());
+    }
 }

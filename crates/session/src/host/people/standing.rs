@@ -6,12 +6,13 @@ use pillion_proto::{FromHost, ParticipantId, RequestAnswer, RightChanged, Rights
 use crate::{
     audit::AuditEvent,
     host::{
-        Host,
         api::HostNotice,
         commands::{
             question::Question,
             verbs::{CommandError, PersonLabel},
         },
+        context::Context,
+        people::People,
         principal::Principal,
     },
     types::ConnId,
@@ -30,29 +31,34 @@ pub(in crate::host) enum ChangeReason {
     MembershipRevoked,
 }
 
-impl Host {
+impl People {
     /// A viewer asks for edit.
-    pub(in crate::host) fn on_request(&mut self, conn: ConnId, id: ParticipantId) {
-        let now = self.now.mono_us;
-        let read_only = self.read_only;
-        self.notice_ended(id);
+    pub(in crate::host) fn on_request(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        id: ParticipantId,
+    ) {
+        let now = cx.now.mono_us;
+        let read_only = cx.read_only;
+        self.notice_ended(cx, id);
         let Some(person) = self.roster.get_mut(id) else {
             return;
         };
         let standing = person.standing;
         let no = if read_only {
             "edit can't be granted in this session".to_owned()
-        } else if standing.right.exceeds_view() {
-            let (right, until) = (standing.right, standing.until.map(|until| until.0));
+        } else if standing.rights.exceeds_view() {
+            let (rights, until) = (standing.rights, standing.until.map(|until| until.0));
             let text = sentence("you can type already");
             let edit_epoch = person.edit_epoch;
             let message = RightChanged {
                 edit_epoch,
-                right,
+                rights,
                 until_unix_ms: until,
                 text,
             };
-            return self.send(conn, &FromHost::Right(message));
+            return cx.send(conn, &FromHost::Right(message));
         } else if person.asking {
             return;
         } else if now < person.may_ask_at_us {
@@ -62,13 +68,13 @@ impl Host {
             person.asking = true;
             let (name, identity) = (person.name.to_string(), person.identity);
             let proof = person.proof();
-            let question = Question::give(Rights::EDIT, self.edit_ttl_ms, person);
+            let question = Question::give(Rights::EDIT, cx.edit_ttl_ms, person);
             let asked = AuditEvent::Asked {
                 id,
                 name: name.clone(),
             };
-            self.log_event(&asked);
-            return self.notice(HostNotice::EditRequested {
+            cx.log_event(&asked);
+            return cx.notice(HostNotice::EditRequested {
                 id,
                 name,
                 identity,
@@ -76,7 +82,7 @@ impl Host {
                 question,
             });
         };
-        self.send(
+        cx.send(
             conn,
             &FromHost::RequestAnswer(RequestAnswer {
                 text: sentence(&no),
@@ -86,78 +92,79 @@ impl Host {
 
     pub(in crate::host) fn refuse_request(
         &mut self,
+        cx: &mut Context,
         by: &Principal,
         id: ParticipantId,
     ) -> Result<PersonLabel, CommandError> {
-        let until = self.now.mono_us.saturating_add(ASK_AGAIN_US);
+        let until = cx.now.mono_us.saturating_add(ASK_AGAIN_US);
         let text = sentence(&format!(
             "{} said no to your request for edit",
-            self.display_name(by)
+            self.display_name(cx, by)
         ));
-        let label = self.person_label(id);
+        let label = self.person_label(cx, id);
         let Some(person) = self.roster.get_mut(id).filter(|person| person.asking) else {
             return Err(CommandError::NotAsking(label));
         };
         person.may_ask_at_us = until;
-        self.end_request(id);
-        for conn in self.conns_of(id) {
-            self.send(
+        self.end_request(cx, id);
+        for conn in cx.conns.of_person(id) {
+            cx.send(
                 conn,
                 &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
             );
         }
         let name = self.name_of(id);
-        self.log_by(by, &AuditEvent::Refused { id, name });
+        self.log_by(cx, by, &AuditEvent::Refused { id, name });
         Ok(label)
     }
 
     /// Takes a request away, however it ended.
-    pub(in crate::host) fn end_request(&mut self, id: ParticipantId) {
+    pub(in crate::host) fn end_request(&mut self, cx: &mut Context, id: ParticipantId) {
         if let Some(person) = self.roster.get_mut(id)
             && std::mem::take(&mut person.asking)
         {
-            self.notice(HostNotice::RequestGone { id });
+            cx.notice(HostNotice::RequestGone { id });
         }
     }
 
     /// Tells one person their right as it is now.
-    pub(in crate::host) fn send_standing(&mut self, key: &PublicKey, text: &str) {
-        let standing = self.rights.standing(key, UnixMillis(self.now.unix_ms));
+    pub(in crate::host) fn send_standing(&mut self, cx: &mut Context, key: &PublicKey, text: &str) {
+        let standing = self.rights.standing(key, UnixMillis(cx.now.unix_ms));
         let Some(id) = self.roster.by_identity(key).map(|person| person.id) else {
             return;
         };
-        self.knocks.changed |= self.roster.set_standing(id, standing);
-        if standing.right.exceeds_view() {
-            self.end_request(id);
+        cx.door_changed |= self.roster.set_standing(id, standing);
+        if standing.rights.exceeds_view() {
+            self.end_request(cx, id);
         }
         let edit_epoch = self.roster.get(id).map_or(0, |person| person.edit_epoch);
-        let (right, until) = (standing.right, standing.until.map(|until| until.0));
+        let (rights, until) = (standing.rights, standing.until.map(|until| until.0));
         let message = RightChanged {
-            right,
+            rights,
             until_unix_ms: until,
             edit_epoch,
             text: sentence(text),
         };
-        for conn in self.conns_of(id) {
-            self.send(conn, &FromHost::Right(message.clone()));
+        for conn in cx.conns.of_person(id) {
+            cx.send(conn, &FromHost::Right(message.clone()));
         }
     }
 
     /// Clocks jump: a right may have ended and nobody been told.
-    fn notice_ended(&mut self, id: ParticipantId) {
-        let now = UnixMillis(self.now.unix_ms);
+    fn notice_ended(&mut self, cx: &mut Context, id: ParticipantId) {
+        let now = UnixMillis(cx.now.unix_ms);
         let is_stale = self
             .roster
             .get(id)
             .is_some_and(|person| person.standing != self.rights.standing(&person.identity, now));
         if is_stale {
-            self.refresh_standings(ChangeReason::Expired);
+            self.refresh_standings(cx, ChangeReason::Expired);
         }
     }
 
     /// Finds out whose right changed, and tells them why.
-    pub(in crate::host) fn refresh_standings(&mut self, why: ChangeReason) {
-        let now = UnixMillis(self.now.unix_ms);
+    pub(in crate::host) fn refresh_standings(&mut self, cx: &mut Context, why: ChangeReason) {
+        let now = UnixMillis(cx.now.unix_ms);
         self.rights.drop_ended(now);
         let changed: Vec<(ParticipantId, PublicKey)> = self
             .roster
@@ -166,7 +173,9 @@ impl Host {
             .map(|person| (person.id, person.identity))
             .collect();
         let text = match why {
-            ChangeReason::Revoked => format!("your edit right was revoked by {}", self.names.host),
+            ChangeReason::Revoked => {
+                format!("your edit right was revoked by {}", cx.names.host)
+            }
             ChangeReason::Expired => {
                 "your edit right ended: it expired; ask again if you need it".to_owned()
             }
@@ -182,14 +191,14 @@ impl Host {
             ChangeReason::MembershipRevoked => "membership taken back",
         };
         for (id, key) in changed {
-            self.send_standing(&key, &text);
-            let right = self.rights.standing(&key, now).right;
-            self.log_event(&AuditEvent::Right {
+            self.send_standing(cx, &key, &text);
+            let right = self.rights.standing(&key, now).rights;
+            cx.log_event(&AuditEvent::Right {
                 id,
                 rights: right,
                 why: word.to_owned(),
             });
         }
-        self.arm_expiry();
+        self.arm_expiry(cx);
     }
 }

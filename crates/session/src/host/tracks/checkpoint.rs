@@ -6,9 +6,10 @@ use pillion_proto::{TrackId, TrackMsg};
 
 use crate::{
     host::{
-        Host,
         api::{HostOutput, LogEntry},
+        context::Context,
         timers::Timer,
+        tracks::Tracks,
         tracks::track::{Body, Track},
     },
     types::Stream,
@@ -18,87 +19,72 @@ use crate::{
 /// once in that time; one where nothing happens is not signed again.
 const SIGN_WITHIN_US: u64 = 1_000_000;
 
-/// Until entries that no frame has are looked at again, in microseconds.
-const LOOK_AGAIN_US: u64 = 5_000;
-
 impl Track {
     /// The state as of the newest frame: a terminal's is over
-    /// [`canonical_bytes`](pillion_screen::Screen::canonical_bytes), a log's over its snapshot. `None` where
-    /// the state is ahead of the frame.
-    fn state_digest(&self) -> Option<StateDigest> {
+    /// [`canonical_bytes`](pillion_screen::Screen::canonical_bytes), a log's over its snapshot.
+    fn state_digest(&self) -> StateDigest {
         match &self.body {
-            Body::Terminal(terminal) => {
-                let bytes = terminal.screen().canonical_bytes();
-                Some(StateDigest::of(&bytes))
-            }
-            Body::Log(log) => (!log.dirty()).then(|| StateDigest::of(&log.snapshot())),
+            Body::Terminal(terminal) => StateDigest::of(&terminal.screen().canonical_bytes()),
+            Body::Log(log) => StateDigest::of(&log.snapshot()),
         }
     }
 }
 
-impl Host {
+impl Tracks {
     /// A frame was made: it is signed with those that follow in the next second.
-    pub(in crate::host) fn sign_soon(&mut self, id: TrackId) {
-        let at = self.now.mono_us.saturating_add(SIGN_WITHIN_US);
-        self.tracks.unsigned.entry(id).or_insert(at);
+    pub(in crate::host) fn sign_soon(&mut self, cx: &mut Context, id: TrackId) {
+        let at = cx.now.mono_us.saturating_add(SIGN_WITHIN_US);
+        self.unsigned.entry(id).or_insert(at);
     }
 
     /// Signs what is due.
-    pub(in crate::host) fn sign_due(&mut self) {
-        self.timers.clear(Timer::Checkpoints);
-        if self.tracks.unsigned.is_empty() {
+    pub(in crate::host) fn sign_due(&mut self, cx: &mut Context) {
+        cx.timers.clear(Timer::Checkpoints);
+        if self.unsigned.is_empty() {
             return;
         }
-        let now = self.now.mono_us;
-        let unsigned = self.tracks.unsigned.iter();
+        let now = cx.now.mono_us;
+        let unsigned = self.unsigned.iter();
         let due = unsigned.filter(|(_, at)| **at <= now);
         let due: Vec<TrackId> = due.map(|(id, _)| *id).collect();
         for id in due {
-            self.sign_checkpoint(id);
+            self.sign_checkpoint(cx, id);
         }
-        if let Some(at) = self.tracks.unsigned.values().min() {
-            self.timers.set(Timer::Checkpoints, *at);
+        if let Some(at) = self.unsigned.values().min() {
+            cx.timers.set(Timer::Checkpoints, *at);
         }
     }
 
     /// Signs everything that is not signed: no more frames come.
-    pub(in crate::host) fn sign_all(&mut self) {
-        let unsigned: Vec<TrackId> = self.tracks.unsigned.keys().copied().collect();
+    pub(in crate::host) fn sign_all(&mut self, cx: &mut Context) {
+        let unsigned: Vec<TrackId> = self.unsigned.keys().copied().collect();
         for id in unsigned {
-            self.sign_checkpoint(id);
+            self.sign_checkpoint(cx, id);
         }
     }
 
     /// Signs a track as of its newest frame: for the log, and for every viewer who has that frame.
-    pub(in crate::host) fn sign_checkpoint(&mut self, id: TrackId) {
-        let Some(due) = self.tracks.unsigned.remove(&id) else {
+    pub(in crate::host) fn sign_checkpoint(&mut self, cx: &mut Context, id: TrackId) {
+        if self.unsigned.remove(&id).is_none() {
+            return;
+        }
+        let (now, run) = (cx.now, cx.run);
+        let Some(track) = self.get_mut(id) else {
             return;
         };
-        let (now, run) = (self.now, self.run);
-        let Some(track) = self.tracks.get_mut(id) else {
-            return;
-        };
-        let Some(state) = track.state_digest() else {
-            let again = due.max(now.mono_us).saturating_add(LOOK_AGAIN_US);
-            self.tracks.unsigned.insert(id, again);
-            return;
-        };
+        let state = track.state_digest();
         let checkpoint = track.chain.checkpoint(run, state, now.unix_ms);
-        let checkpoint = checkpoint.sign(&self.keys.session);
+        let checkpoint = checkpoint.sign(&cx.keys.session);
         let mut out = BytesMut::new();
         TrackMsg::Checkpoint(checkpoint).encode(&mut out);
         let bytes = out.freeze();
         track.checkpoint = Some((track.number, bytes.clone()));
-        for (conn, lane) in &track.lanes {
-            if lane.was_sent(track.number) {
-                self.out.push_back(HostOutput::Send {
-                    conn: *conn,
-                    stream: Stream::Track { id: lane.epoch },
-                    bytes: bytes.clone(),
-                });
-            }
-        }
-        self.out.push_back(HostOutput::Log(LogEntry::Checkpoint {
+        let current = track.lanes.iter().filter_map(|(conn, lane)| {
+            let has = lane.was_sent(track.number);
+            has.then_some((*conn, Stream::Track { id: lane.epoch }))
+        });
+        cx.send_to_all(current, bytes);
+        cx.push(HostOutput::Log(LogEntry::Checkpoint {
             track: id,
             checkpoint: Box::new(checkpoint),
         }));
@@ -106,7 +92,7 @@ impl Host {
 
     /// The newest checkpoint of a track as a message, if no frame came after it.
     pub(in crate::host) fn checkpoint_of_now(&self, id: TrackId) -> Option<Bytes> {
-        let track = self.tracks.get(id)?;
+        let track = self.get(id)?;
         let (number, bytes) = track.checkpoint.as_ref()?;
         (*number == track.number).then(|| bytes.clone())
     }

@@ -20,12 +20,13 @@ use pillion_screen::LineId;
 use crate::types::{ConnId, Stream};
 
 use crate::host::{
-    Host,
     api::HostOutput,
+    context::Context,
     fault::PeerError,
     rate::Bucket,
     timers::Timer,
     tracks::Readable,
+    tracks::Tracks,
     tracks::fair::FairQueue,
     tracks::pack::{Gathered, HistoryJob, MAX_REPLY, PackedHistory},
 };
@@ -216,21 +217,22 @@ impl History {
     }
 }
 
-impl Host {
+impl Tracks {
     /// Bytes came on a history stream.
     pub(in crate::host) fn on_history_stream(
         &mut self,
+        cx: &mut Context,
         conn: ConnId,
         id: u64,
         bytes: &[u8],
     ) -> Result<(), PeerError> {
-        let Some(member) = self.member_mut(conn) else {
+        let Some(member) = cx.conns.member_mut(conn) else {
             return Err(PeerError::protocol("a history request before the welcome"));
         };
         let known = member.requests.0.len();
         if !member.requests.0.contains_key(&id) && known >= MAX_OUTSTANDING {
             // No viewer of ours asks for so many at once.
-            return self.put_off((conn, id), COST);
+            return self.put_off(cx, (conn, id), COST);
         }
         let framer = member
             .requests
@@ -246,69 +248,69 @@ impl Host {
         *framer = None;
         let request = HistoryRequest::decode(tag, &payload)?;
         let whose = member.join.0;
-        if !self.charge(conn, COST) {
+        if !cx.charge(conn, COST) {
             // Anybody who scrolls fast is put off, not out.
-            return self.put_off((conn, id), 1);
+            return self.put_off(cx, (conn, id), 1);
         }
         let range = (request.track, LineId(request.from), request.count);
         self.history.waiting.push(whose, ((conn, id), range));
-        self.step_history_in(STEP_US);
+        self.step_history_in(cx, STEP_US);
         Ok(())
     }
 
     /// Cuts a request off: anybody who asked asks again a little later, or is put out for not doing so.
-    fn put_off(&mut self, stream: StreamId, cost: u64) -> Result<(), PeerError> {
-        self.cut_off(stream);
-        match self.charge(stream.0, cost) {
+    fn put_off(&mut self, cx: &mut Context, stream: StreamId, cost: u64) -> Result<(), PeerError> {
+        self.cut_off(cx, stream);
+        match cx.charge(stream.0, cost) {
             true => Ok(()),
             false => Err(PeerError::flood()),
         }
     }
 
-    fn cut_off(&mut self, (conn, id): StreamId) {
-        if let Some(member) = self.member_mut(conn) {
+    fn cut_off(&mut self, cx: &mut Context, (conn, id): StreamId) {
+        if let Some(member) = cx.conns.member_mut(conn) {
             member.requests.0.remove(&id);
         }
         let stream = Stream::History { id };
-        self.out.push_back(HostOutput::Reset { conn, stream });
+        cx.push(HostOutput::Reset { conn, stream });
     }
 
-    fn step_history_in(&mut self, wait_us: u64) {
-        let at = self.now.mono_us.saturating_add(wait_us);
-        self.timers.set_by(Timer::History, at);
+    fn step_history_in(&mut self, cx: &mut Context, wait_us: u64) {
+        let at = cx.now.mono_us.saturating_add(wait_us);
+        cx.timers.set_by(Timer::History, at);
     }
 
     /// A little of what is to be done, if it is time.
-    pub(in crate::host) fn step_history(&mut self) {
-        let now = self.now.mono_us;
-        if !self.timers.take_due(Timer::History, now) {
+    pub(in crate::host) fn step_history(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
+        if !cx.timers.take_due(Timer::History, now) {
             return;
         }
-        let gives_way_at_us = self.give_up_unread();
-        self.give_up_jobs();
-        let began = self.begin_history();
-        let sent_at_us = self.send_piece();
+        let gives_way_at_us = self.give_up_unread(cx);
+        self.give_up_jobs(cx);
+        let began = self.begin_history(cx);
+        let sent_at_us = self.send_piece(cx);
         // What else is to be done comes later, or when something was packed or delivered.
         if began && self.history.waiting.len() > 0 {
-            self.step_history_in(STEP_US);
+            self.step_history_in(cx, STEP_US);
         }
         let job_at_us = self.history.jobs.values().map(|job| job.since_us);
         let job_at_us = job_at_us.min().map(|at| at.saturating_add(JOB_WITHIN_US));
         let next = [sent_at_us, gives_way_at_us, job_at_us];
         if let Some(at) = next.into_iter().flatten().min() {
-            self.step_history_in(at.saturating_sub(now).max(STEP_US));
+            self.step_history_in(cx, at.saturating_sub(now).max(STEP_US));
         }
     }
 
     /// Begins to make, or to hand over, what is next.
-    fn begin_history(&mut self) -> bool {
+    fn begin_history(&mut self, cx: &mut Context) -> bool {
         let Some((who, (stream, wanted))) = self.history.next() else {
             return false;
         };
         // A track that is not there has no lines.
-        let Some(readable) = self.tracks.readable(wanted.0) else {
+        let Some(readable) = self.readable(wanted.0) else {
             let nothing = Gathered::new(wanted.1, 0, 0).message(LineId(0));
-            self.hand_over(who, stream, nothing);
+            self.hand_over(cx, who, stream, nothing);
             return true;
         };
         let range = visible(readable, wanted);
@@ -317,9 +319,9 @@ impl Host {
         let is_final = from.0.saturating_add(u64::from(count)) <= settled.0;
         if count == 0 {
             let nothing = Gathered::new(from, 0, 0).message(settled);
-            self.hand_over(who, stream, nothing);
+            self.hand_over(cx, who, stream, nothing);
         } else if let Some(bytes) = self.history.kept(range) {
-            self.hand_over(who, stream, bytes);
+            self.hand_over(cx, who, stream, bytes);
         } else if let Some(job) = self
             .history
             .jobs
@@ -329,13 +331,14 @@ impl Host {
             job.for_whom.push((who, stream));
         } else {
             self.history.waiting.charge(&who, READ_WEIGHT);
-            self.begin_job(range, readable, is_final, (who, stream));
+            self.begin_job(cx, range, readable, is_final, (who, stream));
         }
         true
     }
 
     fn begin_job(
         &mut self,
+        cx: &mut Context,
         range: Range,
         readable: Readable,
         is_final: bool,
@@ -349,24 +352,23 @@ impl Host {
             range,
             is_final,
             for_whom: vec![whose],
-            since_us: self.now.mono_us,
+            since_us: cx.now.mono_us,
         };
         self.history.jobs.insert(number, job);
         let stored = settled.0.saturating_sub(from.0);
         let stored = u32::try_from(stored).unwrap_or(u32::MAX).min(wanted);
         let max_bytes = self.history.reply_bytes();
-        self.out
-            .push_back(HostOutput::ReadHistory(Box::new(HistoryJob {
-                number,
-                track,
-                kind: readable.kind,
-                from,
-                count: stored,
-                max_bytes,
-                wanted,
-                settled,
-                margin: self.margin_of(range, settled, max_bytes),
-            })));
+        cx.push(HostOutput::ReadHistory(Box::new(HistoryJob {
+            number,
+            track,
+            kind: readable.kind,
+            from,
+            count: stored,
+            max_bytes,
+            wanted,
+            settled,
+            margin: self.margin_of(range, settled, max_bytes),
+        })));
     }
 
     /// The lines of a range that may still change, in pieces, as many as a reply has room for.
@@ -376,7 +378,7 @@ impl Host {
         settled: LineId,
         max_bytes: usize,
     ) -> Vec<pillion_screen::HistoryChunk> {
-        let Some(term) = self.tracks.term(track) else {
+        let Some(term) = self.term(track) else {
             return Vec::new();
         };
         let end = from.0.saturating_add(u64::from(count));
@@ -396,15 +398,15 @@ impl Host {
     }
 
     /// A reply was made.
-    pub(in crate::host) fn on_history(&mut self, packed: PackedHistory) {
+    pub(in crate::host) fn on_history(&mut self, cx: &mut Context, packed: PackedHistory) {
         let PackedHistory { number, bytes } = packed;
         let Some(job) = self.history.jobs.remove(&number) else {
             return;
         };
-        self.step_history_in(STEP_US);
+        self.step_history_in(cx, STEP_US);
         // Sharing may have ended and begun again while it was made.
         let (track, from, _) = job.range;
-        let readable = self.tracks.readable(track);
+        let readable = self.readable(track);
         if readable.is_some_and(|readable| from < readable.from) {
             for (who, stream) in job.for_whom {
                 self.history.waiting.push(who, (stream, job.range));
@@ -415,13 +417,14 @@ impl Host {
             self.history.keep(job.range, &bytes);
         }
         for (who, stream) in job.for_whom {
-            self.hand_over(who, stream, bytes.clone());
+            self.hand_over(cx, who, stream, bytes.clone());
         }
     }
 
-    fn hand_over(&mut self, whose: PublicKey, stream: StreamId, bytes: Bytes) {
+    fn hand_over(&mut self, cx: &mut Context, whose: PublicKey, stream: StreamId, bytes: Bytes) {
         let (conn, id) = stream;
-        let asked = self
+        let asked = cx
+            .conns
             .member_mut(conn)
             .and_then(|member| member.requests.0.remove(&id));
         if asked.is_none() {
@@ -438,8 +441,8 @@ impl Host {
     }
 
     /// Hands over a piece of the reply whose turn it is; when the next one may follow.
-    fn send_piece(&mut self) -> Option<u64> {
-        let now = self.now.mono_us;
+    fn send_piece(&mut self, cx: &mut Context) -> Option<u64> {
+        let now = cx.now.mono_us;
         let (_, next) = self.history.sending.front()?;
         let size = next.len().min(PIECE);
         if !self.history.bucket.take(now, size as u64) {
@@ -448,12 +451,12 @@ impl Host {
         let ((conn, id), mut bytes) = self.history.sending.pop_front()?;
         let piece = bytes.split_to(size);
         let stream = Stream::History { id };
-        self.send_bytes(conn, stream, piece);
+        cx.send_bytes(conn, stream, piece);
         match bytes.is_empty() {
             true => {
-                self.out.push_back(HostOutput::Finish { conn, stream });
+                cx.push(HostOutput::Finish { conn, stream });
                 // From now on it is for the other end to say that it is there.
-                let rtt_us = self.conns.get(&conn).and_then(|conn| conn.rtt_us);
+                let rtt_us = cx.conns.get(conn).and_then(|conn| conn.rtt_us);
                 let patience = PATIENCE_US.max(4 * u64::from(rtt_us.unwrap_or(0)));
                 if let Some(one) = self.history.on_the_way.get_mut(&(conn, id)) {
                     let more = PATIENCE_US_PER_BYTE.saturating_mul(one.bytes as u64);
@@ -466,7 +469,7 @@ impl Host {
     }
 
     /// The other end has all of a reply, or wants no more of it.
-    pub(in crate::host) fn on_delivered(&mut self, conn: ConnId, stream: Stream) {
+    pub(in crate::host) fn on_delivered(&mut self, cx: &mut Context, conn: ConnId, stream: Stream) {
         let Stream::History { id } = stream else {
             return;
         };
@@ -476,13 +479,13 @@ impl Host {
             self.history
                 .sending
                 .retain(|(stream, _)| *stream != (conn, id));
-            self.step_history_in(STEP_US);
+            self.step_history_in(cx, STEP_US);
         }
     }
 
     /// While others wait and there is no room, replies that nobody reads give way; when the next one may.
-    fn give_up_unread(&mut self) -> Option<u64> {
-        let now = self.now.mono_us;
+    fn give_up_unread(&mut self, cx: &mut Context) -> Option<u64> {
+        let now = cx.now.mono_us;
         let history = &self.history;
         if history.waiting.len() == 0 || !history.is_full() {
             return None;
@@ -498,20 +501,20 @@ impl Host {
         if let Some(one) = self.history.on_the_way.remove(&stream) {
             self.history.slow.insert(one.whose);
         }
-        self.cut_off(stream);
+        self.cut_off(cx, stream);
         Some(now)
     }
 
     /// Anybody who packs has lost a job: those who wait for it ask again.
-    fn give_up_jobs(&mut self) {
-        let now = self.now.mono_us;
+    fn give_up_jobs(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
         let lost = |job: &Job| now >= job.since_us.saturating_add(JOB_WITHIN_US);
         let numbers = self.history.jobs.iter().filter(|(_, job)| lost(job));
         let numbers: Vec<u64> = numbers.map(|(number, _)| *number).collect();
         for number in numbers {
             let job = self.history.jobs.remove(&number);
             for (_, stream) in job.into_iter().flat_map(|job| job.for_whom) {
-                self.cut_off(stream);
+                self.cut_off(cx, stream);
             }
         }
     }

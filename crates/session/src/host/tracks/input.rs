@@ -17,9 +17,11 @@ use crate::host::{
     api::HostOutput,
     commands::verbs::CommandError,
     conn::Conn,
+    context::Context,
     fault::PeerError,
     people::rights::{EditRight, OpenRight},
     timers::Timer,
+    tracks::Tracks,
 };
 
 /// Join instances whose input numbers are remembered, those connected not counted. Only editors have
@@ -265,7 +267,7 @@ impl Host {
         epoch: u32,
         bytes: &[u8],
     ) -> Result<(), PeerError> {
-        let Some(member) = self.member_mut(conn) else {
+        let Some(member) = self.cx.conns.member_mut(conn) else {
             return Err(PeerError::protocol("input came before the welcome"));
         };
         if epoch < member.input.epoch {
@@ -276,7 +278,7 @@ impl Host {
         }
         member.input.framer.push(bytes);
         loop {
-            let Some(member) = self.member_mut(conn) else {
+            let Some(member) = self.cx.conns.member_mut(conn) else {
                 return Ok(());
             };
             let Some((tag, payload)) = member.input.framer.next_message()? else {
@@ -292,19 +294,23 @@ impl Host {
                 self.on_intent(conn, intent)?;
             }
         }
-        self.tell_dropped(conn);
+        self.tracks.tell_dropped(&mut self.cx, conn);
         Ok(())
     }
 
     fn on_intent(&mut self, conn: ConnId, intent: IntentMsg) -> Result<(), PeerError> {
-        let Some(member) = self.member(conn) else {
+        let Some(member) = self.cx.conns.member(conn) else {
             return Ok(());
         };
         let (join, who, id, place) = (member.join, member.id, intent.id, intent.what.track());
         if let Some(why) = self.standing_refusal(conn) {
-            return self.refuse_input(conn, place, id, why);
+            return self.tracks.refuse_input(&mut self.cx, conn, place, id, why);
         }
-        let known = self.inputs.seen(&join).max(member.input.refused_upto);
+        let known = self
+            .tracks
+            .inputs
+            .seen(&join)
+            .max(member.input.refused_upto);
         let fate = match () {
             () if id <= known => Disposition::Repeated,
             () if id != known + 1 => {
@@ -313,34 +319,36 @@ impl Host {
             () => self.authorize_input(conn, intent),
         };
         match fate {
-            Disposition::Repeated => self.tell_accepted(join, place),
+            Disposition::Repeated => self.tracks.tell_accepted(&mut self.cx, join, place),
             Disposition::Write {
                 right,
                 track,
                 bytes,
             } => {
-                let record = self.record_of(join);
+                let record = self.tracks.record_of(&self.cx, join);
                 record.seen = id;
                 record.unwritten += 1;
                 record.unwritten_bytes += bytes.len();
                 let progress = record.places.entry(place).or_default();
                 progress.unwritten += 1;
                 progress.unwritten_bytes += bytes.len();
-                self.write(right, join, id, track, bytes);
+                self.write(&right, join, id, track, bytes);
             }
             Disposition::Open { right, title } => {
                 let done = self.open_for_viewer(&right, conn, who, title.as_str());
-                self.settle_request(conn, join, id, done)?;
+                self.tracks
+                    .settle_request(&mut self.cx, conn, join, id, done)?;
             }
             Disposition::Close { right, track } => {
                 let done = self.close_for_viewer(&right, who, track);
-                self.settle_request(conn, join, id, done)?;
+                self.tracks
+                    .settle_request(&mut self.cx, conn, join, id, done)?;
             }
             Disposition::Dropped(why) => {
-                if !self.charge(conn, 1) {
+                if !self.cx.charge(conn, 1) {
                     return Err(PeerError::flood());
                 }
-                let record = self.record_of(join);
+                let record = self.tracks.record_of(&self.cx, join);
                 record.seen = id;
                 record.places.entry(place).or_default().dropped = Some((id, why));
             }
@@ -353,39 +361,13 @@ impl Host {
         Ok(())
     }
 
-    /// An intent that is for no track was done, or not.
-    fn settle_request(
-        &mut self,
-        conn: ConnId,
-        join: Join,
-        id: u64,
-        done: Result<(), CommandError>,
-    ) -> Result<(), PeerError> {
-        if !self.charge(conn, REQUEST_COST) {
-            return Err(PeerError::flood());
-        }
-        // What was dropped before it is said first.
-        self.tell_dropped(conn);
-        let record = self.record_of(join);
-        record.seen = id;
-        let progress = record.places.entry(None).or_default();
-        match done {
-            Ok(()) => {
-                progress.written = id;
-                self.inputs.unreported.insert((join, None), (id, 0));
-                self.tell_written(join, None);
-            }
-            Err(error) => self.tell_lost(conn, None, id, refused_opening(&error)),
-        }
-        Ok(())
-    }
-
     /// Why nothing is expected from this viewer at all. Its inputs are not counted: anybody who never
     /// had the right to edit gets to make the host remember nothing.
     fn standing_refusal(&self, conn: ConnId) -> Option<&'static str> {
-        let member = self.member(conn)?;
+        let member = self.cx.conns.member(conn)?;
         let has_edited = self
-            .roster
+            .people
+            .roster()
             .get(member.id)
             .is_some_and(|person| person.has_edited);
         match () {
@@ -395,32 +377,19 @@ impl Host {
         }
     }
 
-    fn refuse_input(
-        &mut self,
-        conn: ConnId,
-        place: Place,
-        id: u64,
-        why: &'static str,
-    ) -> Result<(), PeerError> {
-        if !self.charge(conn, 1) {
-            return Err(PeerError::flood());
-        }
-        if let Some(member) = self.member_mut(conn) {
-            member.input.refused.insert(place, (id, why));
-            member.input.refused_upto = member.input.refused_upto.max(id);
-        }
-        Ok(())
-    }
-
     /// The one decision about an intent.
     fn authorize_input(&self, conn: ConnId, intent: IntentMsg) -> Disposition {
-        let Some(member) = self.member(conn) else {
+        let Some(member) = self.cx.conns.member(conn) else {
             return Disposition::Repeated;
         };
-        let (who, now) = (&member.join.0, UnixMillis(self.now.unix_ms));
-        let epoch = self.roster.get(member.id).map(|person| person.edit_epoch);
+        let (who, now) = (&member.join.0, UnixMillis(self.cx.now.unix_ms));
+        let epoch = self
+            .people
+            .roster()
+            .get(member.id)
+            .map(|person| person.edit_epoch);
         let stale = match () {
-            () if !self.sharing.on => Some("the session is not shared any more"),
+            () if !self.cx.shared => Some("the session is not shared any more"),
             () if Some(intent.edit_epoch) != epoch => {
                 Some("your right to type was taken away since you typed it")
             }
@@ -431,7 +400,7 @@ impl Host {
         };
         match intent.what {
             Intent::Keys { track, bytes } => {
-                let Some(right) = self.rights.edit(who, now) else {
+                let Some(right) = self.people.rights().edit(who, now) else {
                     return Disposition::Dropped("you may watch, not type: ask for edit first");
                 };
                 if let Some(why) = stale {
@@ -446,7 +415,11 @@ impl Host {
                         Disposition::Dropped("the program has ended")
                     }
                     Some(_) if bytes.is_empty() => Disposition::Dropped("there was nothing in it"),
-                    Some(_) => match self.inputs.overflow(&member.join, track, bytes.len()) {
+                    Some(_) => match self
+                        .tracks
+                        .inputs
+                        .overflow(&member.join, track, bytes.len())
+                    {
                         Some(fate) => fate,
                         None => Disposition::Write {
                             right,
@@ -457,7 +430,7 @@ impl Host {
                 }
             }
             Intent::Open { .. } | Intent::Close { .. } => {
-                let Some(right) = self.rights.open(who, now) else {
+                let Some(right) = self.people.rights().open(who, now) else {
                     return Disposition::Dropped(
                         "you may not open or close terminals: ask the host for the right to open",
                     );
@@ -475,9 +448,28 @@ impl Host {
         }
     }
 
+    /// Writes one input, and notes whose it is.
+    fn write(&mut self, right: &EditRight, join: Join, id: u64, track: TrackId, bytes: Bytes) {
+        self.commands
+            .attribute(&mut self.cx, &self.people, right, &join.0, bytes.len());
+        self.commands.note_remote_input();
+        self.tracks
+            .write(&mut self.cx, right, join, id, track, bytes);
+    }
+}
+
+impl Tracks {
     /// Writes one input. There is no other way to the program, and none without the right.
-    fn write(&mut self, right: EditRight, join: Join, id: u64, track: TrackId, bytes: Bytes) {
-        let Some(input) = self.tracks.get_mut(track).map(|track| &mut track.input) else {
+    fn write(
+        &mut self,
+        cx: &mut Context,
+        _: &EditRight,
+        join: Join,
+        id: u64,
+        track: TrackId,
+        bytes: Bytes,
+    ) {
+        let Some(input) = self.all.get_mut(&track).map(|track| &mut track.input) else {
             return;
         };
         input.seq += 1;
@@ -489,15 +481,59 @@ impl Host {
             bytes: bytes.len(),
         });
         self.inputs.unwritten_bytes += bytes.len();
-        self.attribute(&right, &join.0, bytes.len());
-        self.confirms.note_remote_input();
-        self.out.push_back(HostOutput::Write { track, seq, bytes });
+        cx.push(HostOutput::Write { track, seq, bytes });
+    }
+
+    /// An intent that is for no track was done, or not.
+    fn settle_request(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        join: Join,
+        id: u64,
+        done: Result<(), CommandError>,
+    ) -> Result<(), PeerError> {
+        if !cx.charge(conn, REQUEST_COST) {
+            return Err(PeerError::flood());
+        }
+        // What was dropped before it is said first.
+        self.tell_dropped(cx, conn);
+        let record = self.record_of(cx, join);
+        record.seen = id;
+        let progress = record.places.entry(None).or_default();
+        match done {
+            Ok(()) => {
+                progress.written = id;
+                self.inputs.unreported.insert((join, None), (id, 0));
+                self.tell_written(cx, join, None);
+            }
+            Err(error) => self.tell_lost(cx, conn, None, id, refused_opening(&error)),
+        }
+        Ok(())
+    }
+
+    fn refuse_input(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        place: Place,
+        id: u64,
+        why: &'static str,
+    ) -> Result<(), PeerError> {
+        if !cx.charge(conn, 1) {
+            return Err(PeerError::flood());
+        }
+        if let Some(member) = cx.conns.member_mut(conn) {
+            member.input.refused.insert(place, (id, why));
+            member.input.refused_upto = member.input.refused_upto.max(id);
+        }
+        Ok(())
     }
 
     /// Everything up to `seq` is in the hands of a track's program.
-    pub(in crate::host) fn on_written(&mut self, id: TrackId, seq: u64) {
-        let now = self.now.mono_us;
-        let Some(track) = self.tracks.get_mut(id) else {
+    pub(in crate::host) fn on_written(&mut self, cx: &mut Context, id: TrackId, seq: u64) {
+        let now = cx.now.mono_us;
+        let Some(track) = self.all.get_mut(&id) else {
             return;
         };
         track.keyed(now);
@@ -508,22 +544,27 @@ impl Host {
                 .unreported
                 .insert((done.join, Some(id)), (done.id, done.seq));
         }
-        self.tracks.stir(id);
+        self.stir(id);
         if !self.inputs.unreported.is_empty() {
-            let at = self.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
-            self.timers.set_if_unset(Timer::Accepted, at);
+            let at = cx.now.mono_us.saturating_add(ACCEPT_WITHIN_US);
+            cx.timers.set_if_unset(Timer::Accepted, at);
         }
     }
 
     /// What was not written up to `seq` never will be. Nothing else is in between, so their viewers are told
     /// at once, in the order of what became of it.
-    pub(in crate::host) fn on_discarded(&mut self, id: TrackId, seq: u64) {
-        self.lose_unwritten(id, seq, "the program was interrupted before it read it");
+    pub(in crate::host) fn on_discarded(&mut self, cx: &mut Context, id: TrackId, seq: u64) {
+        self.lose_unwritten(cx, id, seq, "the program was interrupted before it read it");
     }
 
     /// The program is gone: what it did not read never will be.
-    pub(in crate::host) fn drop_unwritten(&mut self, id: TrackId, why: &'static str) {
-        self.lose_unwritten(id, u64::MAX, why);
+    pub(in crate::host) fn drop_unwritten(
+        &mut self,
+        cx: &mut Context,
+        id: TrackId,
+        why: &'static str,
+    ) {
+        self.lose_unwritten(cx, id, u64::MAX, why);
         // Nothing more is counted for it.
         let mut untold = Vec::new();
         for (join, record) in &mut self.inputs.records {
@@ -531,14 +572,14 @@ impl Host {
             untold.extend(progress.and_then(|progress| Some((*join, progress.dropped?))));
         }
         for (join, (number, why)) in untold {
-            if let Some(conn) = self.conn_of(&join) {
-                self.tell_lost(conn, Some(id), number, why);
+            if let Some(conn) = cx.conns.of_join(&join) {
+                self.tell_lost(cx, conn, Some(id), number, why);
             }
         }
     }
 
-    fn lose_unwritten(&mut self, id: TrackId, seq: u64, why: &'static str) {
-        let Some(track) = self.tracks.get_mut(id) else {
+    fn lose_unwritten(&mut self, cx: &mut Context, id: TrackId, seq: u64, why: &'static str) {
+        let Some(track) = self.all.get_mut(&id) else {
             return;
         };
         let mut lost = BTreeMap::new();
@@ -552,45 +593,46 @@ impl Host {
             if let Some(progress) = progress {
                 progress.last_report = Some((number, why));
             }
-            self.tell_written(join, Some(id));
-            if let Some(conn) = self.conn_of(&join) {
-                self.tell_lost(conn, Some(id), number, why);
+            self.tell_written(cx, join, Some(id));
+            if let Some(conn) = cx.conns.of_join(&join) {
+                self.tell_lost(cx, conn, Some(id), number, why);
             }
         }
     }
 
     /// Says what was written, with a frame that goes out anyway or when it is time.
-    pub(in crate::host) fn tell_written_if_due(&mut self, framed: bool) {
-        let is_due = self.timers.take_due(Timer::Accepted, self.now.mono_us);
-        if !is_due && !(framed && self.timers.is_set(Timer::Accepted)) {
+    pub(in crate::host) fn tell_written_if_due(&mut self, cx: &mut Context, framed: bool) {
+        let goes_along = framed && cx.timers.is_set(Timer::Accepted);
+        let now = cx.now.mono_us;
+        if !goes_along && !cx.timers.take_due(Timer::Accepted, now) {
             return;
         }
-        self.timers.clear(Timer::Accepted);
+        cx.timers.clear(Timer::Accepted);
         let written: Vec<(Join, Place)> = self.inputs.unreported.keys().copied().collect();
         for (join, place) in written {
-            self.tell_written(join, place);
-            if let Some(conn) = self.conn_of(&join) {
-                self.tell_dropped(conn);
+            self.tell_written(cx, join, place);
+            if let Some(conn) = cx.conns.of_join(&join) {
+                self.tell_dropped(cx, conn);
             }
         }
     }
 
-    fn tell_written(&mut self, join: Join, track: Place) {
+    fn tell_written(&mut self, cx: &mut Context, join: Join, track: Place) {
         let Some((upto, host_seq)) = self.inputs.unreported.remove(&(join, track)) else {
             return;
         };
-        if let Some(conn) = self.conn_of(&join) {
+        if let Some(conn) = cx.conns.of_join(&join) {
             let accepted = Accepted {
                 upto,
                 host_seq,
                 track,
             };
-            self.send(conn, &FromHost::Accepted(accepted));
+            cx.send(conn, &FromHost::Accepted(accepted));
         }
     }
 
     /// Says again what a viewer that repeats itself missed, unless something is still on its way.
-    fn tell_accepted(&mut self, join: Join, track: Place) {
+    fn tell_accepted(&mut self, cx: &mut Context, join: Join, track: Place) {
         let record = self.inputs.records.get(&join);
         let Some(progress) = record.and_then(|record| record.places.get(&track)) else {
             return;
@@ -599,20 +641,20 @@ impl Host {
         let is_written =
             progress.unwritten == 0 && dropped.is_none_or(|(number, _)| number < progress.written);
         let upto = progress.written;
-        if is_written && let Some(conn) = self.conn_of(&join) {
-            let input = track.and_then(|track| self.tracks.get(track));
+        if is_written && let Some(conn) = cx.conns.of_join(&join) {
+            let input = track.and_then(|track| self.get(track));
             let accepted = Accepted {
                 upto,
                 host_seq: input.map_or(0, |track| track.input.seq),
                 track,
             };
-            self.send(conn, &FromHost::Accepted(accepted));
+            cx.send(conn, &FromHost::Accepted(accepted));
         }
     }
 
     /// Tells a viewer what was dropped, once what it sent before is written.
-    fn tell_dropped(&mut self, conn: ConnId) {
-        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+    fn tell_dropped(&mut self, cx: &mut Context, conn: ConnId) {
+        let Some(member) = cx.conns.get_mut(conn).and_then(Conn::member_mut) else {
             return;
         };
         let join = member.join;
@@ -626,31 +668,31 @@ impl Host {
                     dropped.insert(*place, one);
                 }
             }
-            let tracks = &self.tracks;
+            let tracks = &self.all;
             record.places.retain(|place, progress| {
-                let is_there = place.is_none_or(|track| tracks.get(track).is_some());
+                let is_there = place.is_none_or(|track| tracks.contains_key(&track));
                 is_there || progress.unwritten > 0 || progress.dropped.is_some()
             });
         }
         for (place, (upto, why)) in dropped {
             // What came before it was written.
-            self.tell_written(join, place);
-            self.tell_lost(conn, place, upto, why);
+            self.tell_written(cx, join, place);
+            self.tell_lost(cx, conn, place, upto, why);
         }
     }
 
-    fn tell_lost(&mut self, conn: ConnId, track: Place, upto: u64, why: &str) {
+    fn tell_lost(&mut self, cx: &mut Context, conn: ConnId, track: Place, upto: u64, why: &str) {
         let what = match track {
             Some(_) => "not typed",
             None => "not done",
         };
         let text = sentence(&format!("{what}: {why}"));
-        self.send(conn, &FromHost::Dropped(Dropped { upto, text, track }));
+        cx.send(conn, &FromHost::Dropped(Dropped { upto, text, track }));
     }
 
     /// Tells a viewer that came back what it may have missed; it knows what it was told.
-    pub(in crate::host) fn tell_dropped_again(&mut self, conn: ConnId) {
-        let join = self.member(conn).map(|member| member.join);
+    pub(in crate::host) fn tell_dropped_again(&mut self, cx: &mut Context, conn: ConnId) {
+        let join = cx.conns.member(conn).map(|member| member.join);
         let record = join.and_then(|join| self.inputs.records.get_mut(&join));
         for progress in record
             .into_iter()
@@ -658,12 +700,13 @@ impl Host {
         {
             progress.dropped = progress.dropped.or(progress.last_report);
         }
-        self.tell_dropped(conn);
+        self.tell_dropped(cx, conn);
     }
 
-    fn record_of(&mut self, join: Join) -> &mut Record {
-        let live = &self.live_joins;
-        self.inputs.record(join, |join| live.contains_key(join))
+    fn record_of(&mut self, cx: &Context, join: Join) -> &mut Record {
+        let conns = &cx.conns;
+        self.inputs
+            .record(join, |join| conns.of_join(join).is_some())
     }
 }
 

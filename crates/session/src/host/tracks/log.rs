@@ -1,31 +1,46 @@
 //! The state of a log track: numbered entries, of which the newest of each key is the state of now.
 
 use bytes::{Bytes, BytesMut};
-use pillion_proto::{Entry, LogState, Text, limits::MAX_ENTRY};
+use pillion_proto::{
+    Entry, LogState, Text,
+    limits::{MAX_ENTRY, MAX_FOLDED_BYTES},
+};
+
+/// Entries that no frame has, in bytes, at which a frame is made at once, whoever looks: what is more than the
+/// state of now need not wait for anything.
+const MAX_PENDING: usize = MAX_FOLDED_BYTES;
 
 /// A log track's entries as far as they are the state of now.
 pub(in crate::host) struct LogTrack {
+    /// As of the newest frame.
     state: LogState,
-    /// Entries that no frame has yet, encoded.
-    pending: BytesMut,
+    /// Entries that no frame has yet, and the same encoded.
+    pending: Vec<Entry>,
+    encoded: BytesMut,
 }
 
 impl LogTrack {
     pub(in crate::host) fn new() -> LogTrack {
         LogTrack {
             state: LogState::default(),
-            pending: BytesMut::new(),
+            pending: Vec::new(),
+            encoded: BytesMut::new(),
         }
     }
 
     /// The number of the entry that comes next.
     pub(in crate::host) fn next(&self) -> u64 {
-        self.state.next
+        self.state.next.saturating_add(self.pending.len() as u64)
     }
 
     /// Whether there are entries that no frame has.
     pub(in crate::host) fn dirty(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Whether there are so many of them that they don't wait for a better moment.
+    pub(in crate::host) fn is_full(&self) -> bool {
+        self.encoded.len() >= MAX_PENDING
     }
 
     /// Adds an entry: its number, and it as the session's log keeps it. One that is too large is replaced
@@ -36,24 +51,27 @@ impl LogTrack {
             length => format!(r#"{{"error":"an entry of {length} bytes was too large"}}"#).into(),
         };
         let entry = Entry {
-            number: self.state.next,
+            number: self.next(),
             key: Text::cut(key),
             json,
         };
         let number = entry.number;
         let mut encoded = BytesMut::new();
         entry.encode(&mut encoded);
-        self.pending.extend_from_slice(&encoded);
-        self.state.apply(entry);
+        self.encoded.extend_from_slice(&encoded);
+        self.pending.push(entry);
         (number, encoded.freeze())
     }
 
-    /// The entries that no frame had, as a frame's payload.
+    /// The entries that no frame had, as a frame's payload. The state has them from now on.
     pub(in crate::host) fn take_pending(&mut self) -> Bytes {
-        self.pending.split().freeze()
+        for entry in self.pending.drain(..) {
+            self.state.apply(entry);
+        }
+        self.encoded.split().freeze()
     }
 
-    /// The state of now, as a snapshot's payload.
+    /// The state of the newest frame, as a snapshot's payload.
     pub(in crate::host) fn snapshot(&self) -> Bytes {
         self.state.encode()
     }
@@ -61,7 +79,7 @@ impl LogTrack {
 
 #[cfg(test)]
 mod tests {
-    use pillion_proto::limits::{MAX_FOLDED, MAX_FOLDED_BYTES};
+    use pillion_proto::limits::MAX_FOLDED;
 
     use super::*;
 
@@ -79,6 +97,7 @@ mod tests {
         for (key, json) in [("a", "1"), ("", "2"), ("b", "3"), ("a", "4"), ("", "5")] {
             log.append(key, json.as_bytes().into());
         }
+        log.take_pending();
         assert_eq!(numbers(&log), [1, 2, 3, 4]);
         assert_eq!(state(&log).next, 5);
     }
@@ -89,7 +108,9 @@ mod tests {
         let (number, encoded) = log.append("a", Bytes::from_static(b"1"));
         assert_eq!(number, 0);
         assert!(log.dirty());
+        assert_eq!((log.next(), state(&log).next), (1, 0), "no frame has it");
         assert_eq!(log.take_pending(), encoded);
+        assert_eq!((log.next(), state(&log).next), (1, 1));
         assert!(!log.dirty() && log.take_pending().is_empty());
     }
 
@@ -106,6 +127,9 @@ mod tests {
         for number in 0..100 {
             log.append(&format!("large {number}"), large.clone());
         }
+        assert!(log.is_full());
+        log.take_pending();
+        assert!(!log.is_full());
         let state = state(&log);
         let bytes: usize = state.entries.iter().map(|one| one.json.len()).sum();
         assert!(bytes <= MAX_FOLDED_BYTES);
@@ -119,6 +143,7 @@ mod tests {
     fn an_entry_that_is_too_large_is_not_missing() {
         let mut log = LogTrack::new();
         log.append("", vec![b'x'; MAX_ENTRY + 1].into());
+        log.take_pending();
         let state = state(&log);
         assert!(state.entries[0].json.starts_with(br#"{"error""#));
     }

@@ -27,12 +27,15 @@ pub(in crate::host) mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pillion_proto::{ParticipantId, TrackId, TrackKind, TrackState, limits::MAX_TRACKS};
+use pillion_caps::PublicKey;
+use pillion_proto::{JoinId, ParticipantId, TrackId, TrackKind, TrackState, limits::MAX_TRACKS};
 use pillion_screen::{LineId, Size};
 
 use crate::types::ConnId;
 
 use self::{
+    history::History,
+    input::Inputs,
     sources::Opening,
     subscriptions::Tells,
     track::{Body, Track},
@@ -76,6 +79,8 @@ pub(in crate::host) struct Tracks {
     behind: BTreeSet<(TrackId, ConnId)>,
     catch_up_at_us: u64,
     tells: Tells,
+    inputs: Inputs,
+    history: History,
 }
 
 /// What is kept of a track that can't be looked at any more.
@@ -120,6 +125,8 @@ impl Tracks {
             behind: BTreeSet::new(),
             catch_up_at_us: 0,
             tells: Tells::new(now_us),
+            inputs: Inputs::new(),
+            history: History::new(now_us),
         }
     }
 
@@ -182,6 +189,22 @@ impl Tracks {
         let id = TrackId(self.next);
         self.next = self.next.checked_add(1)?;
         Some(id)
+    }
+
+    /// Newest input of a run that was taken in: what a returning viewer need not send again.
+    pub(in crate::host) fn seen(&self, join: &(PublicKey, JoinId)) -> u64 {
+        self.inputs.seen(join)
+    }
+
+    /// A connection is gone, which looked at these tracks.
+    pub(in crate::host) fn left(&mut self, conn: ConnId, looked_at: &BTreeSet<TrackId>) {
+        self.history.left(conn);
+        self.look_away(conn, looked_at);
+    }
+
+    /// Somebody's last connection is gone.
+    pub(in crate::host) fn forget(&mut self, who: &PublicKey) {
+        self.history.forget(who);
     }
 
     /// What of a track's history may be read; `None` for one that never was, or was long ago.

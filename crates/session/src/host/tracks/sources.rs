@@ -11,8 +11,10 @@ use crate::{
         Host,
         api::{HostNotice, HostOutput},
         commands::verbs::{CommandError, OpenTerminal, Reply, TrackClosed, TrackStatus},
+        context::Context,
         people::{rights::OpenRight, roster::HOST},
         principal::Principal,
+        tracks::Tracks,
         tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
     },
     types::ConnId,
@@ -45,9 +47,15 @@ impl Host {
     /// `pillion new`: another terminal, once its program runs.
     pub(in crate::host) fn open_terminal(&mut self, request: u64, open: OpenTerminal) {
         let OpenTerminal { title, command } = open;
-        let opened = self.begin_opening(&title, command, HOST, AskedBy::Command(request));
+        let opened = self.tracks.begin_opening(
+            &mut self.cx,
+            &title,
+            command,
+            HOST,
+            AskedBy::Command(request),
+        );
         if let Err(error) = opened {
-            self.done(request, Err(error));
+            self.commands.done(&mut self.cx, request, Err(error));
         }
     }
 
@@ -60,56 +68,21 @@ impl Host {
         id: ParticipantId,
         title: &str,
     ) -> Result<(), CommandError> {
-        let track = self.begin_opening(title, Vec::new(), id, AskedBy::Viewer(conn))?;
-        let doer = self.doer_by(id, right.grant());
-        self.log_with(&AuditEvent::Opening { track }, doer);
+        let track = self.tracks.begin_opening(
+            &mut self.cx,
+            title,
+            Vec::new(),
+            id,
+            AskedBy::Viewer(conn),
+        )?;
+        let doer = self.people.doer_by(id, right.grant());
+        self.cx.log_with(&AuditEvent::Opening { track }, doer);
         Ok(())
-    }
-
-    fn begin_opening(
-        &mut self,
-        title: &str,
-        command: Vec<String>,
-        opener: ParticipantId,
-        asked_by: AskedBy,
-    ) -> Result<TrackId, CommandError> {
-        let bytes: usize = command.iter().map(String::len).sum();
-        if command.len() > MAX_WORDS || bytes > MAX_COMMAND {
-            return Err(CommandError::CommandTooLong);
-        }
-        if !self.tracks.any_live() {
-            return Err(CommandError::SessionEnded);
-        }
-        let Some(track) = self.tracks.reserve() else {
-            return Err(CommandError::TooManyTracks { max: MAX_TRACKS });
-        };
-        let size = self
-            .tracks
-            .term(self.tracks.shown())
-            .map(|term| term.size());
-        let size = size.unwrap_or(self.tracks.size);
-        let opening = Opening {
-            title: title.to_owned(),
-            program: command
-                .first()
-                .cloned()
-                .unwrap_or_else(|| "shell".to_owned()),
-            size,
-            opener,
-            asked_by,
-        };
-        self.tracks.opening.insert(track, opening);
-        self.out.push_back(HostOutput::Spawn {
-            track,
-            command,
-            size,
-        });
-        Ok(track)
     }
 
     /// A terminal's program runs.
     pub(in crate::host) fn on_spawned(&mut self, id: TrackId) {
-        let now = self.now.mono_us;
+        let now = self.cx.now.mono_us;
         let Some(opening) = self.tracks.opening.remove(&id) else {
             return;
         };
@@ -121,20 +94,21 @@ impl Host {
             asked_by,
         } = opening;
         let track = Track::terminal(id, &title, &program, opener, size, now)
-            .chained(&self.keys.session.public(), self.run);
+            .chained(&self.cx.keys.session.public(), self.cx.run);
         // It comes of the command, though it comes later.
         if let AskedBy::Command(request) = &asked_by {
-            self.act(*request);
+            self.commands.act(&mut self.cx, *request);
         }
         self.add(track);
-        self.rest();
+        self.commands.rest(&mut self.cx);
         match asked_by {
             AskedBy::Command(request) => {
-                self.done(request, Ok(Reply::OpenTerminal(id).into()));
+                self.commands
+                    .done(&mut self.cx, request, Ok(Reply::OpenTerminal(id).into()));
             }
             AskedBy::Viewer(_) => {
-                let name = self.name_of(opener);
-                self.notice(HostNotice::TerminalOpened {
+                let name = self.people.name_of(opener);
+                self.cx.notice(HostNotice::TerminalOpened {
                     id: opener,
                     name,
                     track: id,
@@ -150,10 +124,13 @@ impl Host {
         };
         let why = clean_title(why, MAX_WHY);
         match opening.asked_by {
-            AskedBy::Command(request) => self.done(request, Err(CommandError::NotStarted(why))),
-            AskedBy::Viewer(conn) if self.member(conn).is_some() => {
+            AskedBy::Command(request) => {
+                self.commands
+                    .done(&mut self.cx, request, Err(CommandError::NotStarted(why)))
+            }
+            AskedBy::Viewer(conn) if self.cx.conns.member(conn).is_some() => {
                 let text = sentence(&format!("no terminal was opened: {why}"));
-                self.send(conn, &FromHost::Notice(Notice { text }));
+                self.cx.send(conn, &FromHost::Notice(Notice { text }));
             }
             AskedBy::Viewer(_) => {}
         }
@@ -169,38 +146,38 @@ impl Host {
             .flatten()
         {
             Some(id) => {
-                let track = Track::log(id, title, HOST, self.now.mono_us);
-                self.add(track.chained(&self.keys.session.public(), self.run));
+                let track = Track::log(id, title, HOST, self.cx.now.mono_us);
+                self.add(track.chained(&self.cx.keys.session.public(), self.cx.run));
                 Ok(Reply::OpenTerminal(id).into())
             }
             None => Err(CommandError::TooManyTracks { max: MAX_TRACKS }),
         };
-        self.done(request, result);
+        self.commands.done(&mut self.cx, request, result);
     }
 
     fn add(&mut self, track: Track) {
         let (id, title, kind) = (track.id, track.title(), track.kind());
-        self.out.push_back(track.beginning(self.now.unix_ms));
+        self.cx.push(track.beginning(self.cx.now.unix_ms));
         let event = AuditEvent::Opened {
             track: id,
             kind: name_of(kind).to_owned(),
             title: title.to_owned(),
             opener: track.opener,
         };
-        let opener = self.roster.get(track.opener).map(|person| Doer {
+        let opener = self.people.roster().get(track.opener).map(|person| Doer {
             by: Some(person.identity.to_string()),
             by_name: Some(person.name.to_string()),
             ..Doer::default()
         });
         match opener {
-            Some(doer) => self.log_with(&event, doer),
-            None => self.log_event(&event),
+            Some(doer) => self.cx.log_with(&event, doer),
+            None => self.cx.log_event(&event),
         }
         self.tracks.all.insert(id, track);
-        self.track_changed(id);
-        if self.sharing.on {
+        self.tracks.track_changed(id);
+        if self.cx.shared {
             // The session's log knows from its first frame on that it is there.
-            self.frame(id);
+            self.tracks.frame(&mut self.cx, id);
         }
     }
 
@@ -214,11 +191,12 @@ impl Host {
             return Err(CommandError::NoSuchTrack(id));
         };
         let (title, live) = (track.title(), track.state == TrackState::Live);
-        self.log_by(by, &AuditEvent::Closed { track: id });
+        self.people
+            .log_by(&mut self.cx, by, &AuditEvent::Closed { track: id });
         match live {
-            true => self.out.push_back(HostOutput::Terminate { track: id }),
+            true => self.cx.push(HostOutput::Terminate { track: id }),
             false if id == self.tracks.shown() => return Err(CommandError::Shown(id)),
-            false => self.retire(id),
+            false => self.tracks.retire(&mut self.cx, id),
         }
         Ok(TrackClosed {
             track: id,
@@ -239,9 +217,9 @@ impl Host {
         if track.opener != who {
             return Err(CommandError::NotTheirs(id));
         }
-        let doer = self.doer_by(who, right.grant());
-        self.log_with(&AuditEvent::Closed { track: id }, doer);
-        self.out.push_back(HostOutput::Terminate { track: id });
+        let doer = self.people.doer_by(who, right.grant());
+        self.cx.log_with(&AuditEvent::Closed { track: id }, doer);
+        self.cx.push(HostOutput::Terminate { track: id });
         Ok(())
     }
 
@@ -252,7 +230,7 @@ impl Host {
                 Err(CommandError::TrackEnded(id))
             }
             Some(TrackKind::Terminal) => {
-                self.show(id);
+                self.tracks.show(&mut self.cx, id);
                 Ok(())
             }
             Some(_) => Err(CommandError::NotATerminal(id)),
@@ -302,8 +280,8 @@ impl Host {
 
     fn opener_name(&self, opener: ParticipantId) -> String {
         match opener {
-            HOST => self.names.host.clone(),
-            opener => self.name_of(opener),
+            HOST => self.cx.names.host.clone(),
+            opener => self.people.name_of(opener),
         }
     }
 
@@ -322,20 +300,22 @@ impl Host {
             self.tracks.main = state;
         }
         self.tracks.ended.push_back(id);
-        if self.sharing.on {
-            self.frame(id);
-            self.sign_checkpoint(id);
-            self.log_margin(id);
+        if self.cx.shared {
+            self.tracks.frame(&mut self.cx, id);
+            self.tracks.sign_checkpoint(&mut self.cx, id);
+            self.tracks.log_margin(&mut self.cx, id);
         }
-        self.track_changed(id);
+        self.tracks.track_changed(id);
         if self.end_if_last() {
             return;
         }
-        self.drop_unwritten(id, "the program has ended");
-        self.log_event(&AuditEvent::TrackEnded { track: id, why });
+        self.tracks
+            .drop_unwritten(&mut self.cx, id, "the program has ended");
+        self.cx
+            .log_event(&AuditEvent::TrackEnded { track: id, why });
         let was_shown = id == self.tracks.shown();
         if was_shown {
-            self.show_another();
+            self.tracks.show_another(&mut self.cx);
         }
         let shown = self.tracks.shown();
         let next = self.tracks.live(shown).filter(|_| was_shown);
@@ -343,7 +323,7 @@ impl Host {
         let ended = self.tracks.get(id);
         let terminal = ended.filter(|track| track.kind() == TrackKind::Terminal);
         if let Some(title) = terminal.map(Track::title) {
-            self.notice(HostNotice::TerminalEnded {
+            self.cx.notice(HostNotice::TerminalEnded {
                 track: id,
                 title,
                 state,
@@ -353,27 +333,7 @@ impl Host {
         while self.tracks.ended.len() > MAX_ENDED
             && let Some(oldest) = self.tracks.ended.iter().find(|id| **id != shown).copied()
         {
-            self.retire(oldest);
-        }
-    }
-
-    /// The host's terminal shows another one in place of one that ended: the one it showed before, or else
-    /// the next below, or any.
-    fn show_another(&mut self) {
-        let is_terminal = |id: &TrackId| {
-            let track = self.tracks.live(*id);
-            track.is_some_and(|track| track.kind() == TrackKind::Terminal)
-        };
-        let (shown, before) = (self.tracks.shown, self.tracks.shown_before);
-        let below = self.tracks.all.range(..shown).map(|(id, _)| *id).rev();
-        let any = self.tracks.all.keys().copied();
-        let next = [before]
-            .into_iter()
-            .chain(below)
-            .chain(any)
-            .find(is_terminal);
-        if let Some(next) = next {
-            self.show(next);
+            self.tracks.retire(&mut self.cx, oldest);
         }
     }
 
@@ -383,43 +343,104 @@ impl Host {
             return false;
         }
         let state = self.tracks.main;
-        let why = match self.lost_tty {
+        let why = match self.cx.lost_tty {
             true => "the host's terminal was closed, which ended the program".to_owned(),
             false => ending(state).unwrap_or_default(),
         };
-        if self.sharing.on {
-            self.tell_tracks_now();
+        if self.cx.shared {
+            self.tracks.tell_tracks_now(&mut self.cx);
             self.end_sharing(&why);
         } else {
-            self.log_event(&AuditEvent::Ended { why });
+            self.cx.log_event(&AuditEvent::Ended { why });
         }
-        self.out.push_back(HostOutput::SessionEnded { state });
+        self.cx.push(HostOutput::SessionEnded { state });
         true
+    }
+}
+
+impl Tracks {
+    fn begin_opening(
+        &mut self,
+        cx: &mut Context,
+        title: &str,
+        command: Vec<String>,
+        opener: ParticipantId,
+        asked_by: AskedBy,
+    ) -> Result<TrackId, CommandError> {
+        let bytes: usize = command.iter().map(String::len).sum();
+        if command.len() > MAX_WORDS || bytes > MAX_COMMAND {
+            return Err(CommandError::CommandTooLong);
+        }
+        if !self.any_live() {
+            return Err(CommandError::SessionEnded);
+        }
+        let Some(track) = self.reserve() else {
+            return Err(CommandError::TooManyTracks { max: MAX_TRACKS });
+        };
+        let size = self.term(self.shown()).map(|term| term.size());
+        let size = size.unwrap_or(self.size);
+        let opening = Opening {
+            title: title.to_owned(),
+            program: command
+                .first()
+                .cloned()
+                .unwrap_or_else(|| "shell".to_owned()),
+            size,
+            opener,
+            asked_by,
+        };
+        self.opening.insert(track, opening);
+        cx.push(HostOutput::Spawn {
+            track,
+            command,
+            size,
+        });
+        Ok(track)
+    }
+
+    /// The host's terminal shows another one in place of one that ended: the one it showed before, or else
+    /// the next below, or any.
+    fn show_another(&mut self, cx: &mut Context) {
+        let is_terminal = |id: &TrackId| {
+            let track = self.live(*id);
+            track.is_some_and(|track| track.kind() == TrackKind::Terminal)
+        };
+        let (shown, before) = (self.shown, self.shown_before);
+        let below = self.all.range(..shown).map(|(id, _)| *id).rev();
+        let any = self.all.keys().copied();
+        let next = [before]
+            .into_iter()
+            .chain(below)
+            .chain(any)
+            .find(is_terminal);
+        if let Some(next) = next {
+            self.show(cx, next);
+        }
     }
 
     /// Lets go of a track that ended: it can't be looked at any more, and its history can.
-    fn retire(&mut self, id: TrackId) {
-        self.settle_margin(id);
-        let Some(track) = self.tracks.all.remove(&id) else {
+    fn retire(&mut self, cx: &mut Context, id: TrackId) {
+        self.settle_margin(cx, id);
+        let Some(track) = self.all.remove(&id) else {
             return;
         };
-        self.tracks.ended.retain(|ended| *ended != id);
-        self.tracks.margins.remove(&id);
+        self.ended.retain(|ended| *ended != id);
+        self.margins.remove(&id);
         for conn in track.lanes.keys() {
-            if let Some(member) = self.member_mut(*conn) {
+            if let Some(member) = cx.conns.member_mut(*conn) {
                 member.looks_at.remove(&id);
             }
-            self.tracks.behind.remove(&(id, *conn));
+            self.behind.remove(&(id, *conn));
         }
         for (conn, lane) in &track.lanes {
             let stream = crate::types::Stream::Track { id: lane.epoch };
-            self.out.push_back(HostOutput::Finish {
+            cx.push(HostOutput::Finish {
                 conn: *conn,
                 stream,
             });
         }
         self.track_changed(id);
-        self.tracks.closed.push_back(ClosedTrack {
+        self.closed.push_back(ClosedTrack {
             id,
             kind: track.kind(),
             title: track.title(),
@@ -428,8 +449,8 @@ impl Host {
             visible_from: track.visible_from,
             end: track.settled,
         });
-        if self.tracks.closed.len() > MAX_CLOSED {
-            self.tracks.closed.pop_front();
+        if self.closed.len() > MAX_CLOSED {
+            self.closed.pop_front();
         }
     }
 }

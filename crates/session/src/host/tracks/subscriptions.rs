@@ -11,7 +11,8 @@ use pillion_proto::{
 use crate::types::ConnId;
 
 use crate::host::{
-    Host, api::HostOutput, conn::Conn, fault::PeerError, rate::Bucket, timers::Timer,
+    api::HostOutput, conn::Conn, context::Context, fault::PeerError, rate::Bucket, timers::Timer,
+    tracks::Tracks,
 };
 
 /// What a subscription costs of a viewer's messages: each of its tracks may be a snapshot.
@@ -49,27 +50,28 @@ impl Tells {
     }
 }
 
-impl Host {
+impl Tracks {
     /// A viewer says what it looks at.
     pub(in crate::host) fn on_subscribe(
         &mut self,
+        cx: &mut Context,
         conn: ConnId,
         subscribe: Subscribe,
     ) -> Result<(), PeerError> {
-        if !self.charge(conn, COST) {
+        if !cx.charge(conn, COST) {
             return Err(PeerError::flood());
         }
-        if let Some(member) = self.member_mut(conn) {
+        if let Some(member) = cx.conns.member_mut(conn) {
             member.subscribe = subscribe;
         }
-        self.look(conn);
+        self.look(cx, conn);
         Ok(())
     }
 
     /// Shows a viewer what it said it looks at, and nothing else.
-    pub(in crate::host) fn look(&mut self, conn: ConnId) {
-        let shown = self.tracks.shown();
-        let Some(member) = self.conns.get_mut(&conn).and_then(Conn::member_mut) else {
+    pub(in crate::host) fn look(&mut self, cx: &mut Context, conn: ConnId) {
+        let shown = self.shown();
+        let Some(member) = cx.conns.get_mut(conn).and_then(Conn::member_mut) else {
             return;
         };
         let followed = member.subscribe.follow.then_some(shown);
@@ -77,77 +79,79 @@ impl Host {
         let (wanted, gone): (BTreeSet<TrackId>, BTreeSet<TrackId>) = followed
             .into_iter()
             .chain(named)
-            .partition(|id| self.tracks.get(*id).is_some());
+            .partition(|id| self.get(*id).is_some());
         let before = std::mem::replace(&mut member.looks_at, wanted.clone());
         for id in before.difference(&wanted) {
-            self.close_lane(conn, *id);
+            self.close_lane(cx, conn, *id);
         }
         for id in wanted.difference(&before) {
-            self.open_lane(conn, *id);
+            self.open_lane(cx, conn, *id);
         }
         // It may have ended a moment ago.
         if !gone.is_empty() {
             let gone = gone.into_iter().collect();
             let changed = Vec::new();
-            self.send(conn, &FromHost::Tracks(TracksChange { changed, gone }));
+            cx.send(conn, &FromHost::Tracks(TracksChange { changed, gone }));
         }
     }
 
     /// A viewer is gone, and looks at nothing.
     pub(in crate::host) fn look_away(&mut self, conn: ConnId, looked_at: &BTreeSet<TrackId>) {
         for id in looked_at {
-            if let Some(track) = self.tracks.get_mut(*id) {
+            if let Some(track) = self.get_mut(*id) {
                 track.lanes.remove(&conn);
             }
-            self.tracks.behind.remove(&(*id, conn));
+            self.behind.remove(&(*id, conn));
         }
     }
 
     /// The host's own terminal shows this track from now on.
-    pub(in crate::host) fn show(&mut self, id: TrackId) {
-        if self.tracks.shown == id {
+    pub(in crate::host) fn show(&mut self, cx: &mut Context, id: TrackId) {
+        if self.shown == id {
             return;
         }
-        self.tracks.shown_before = std::mem::replace(&mut self.tracks.shown, id);
-        self.out.push_back(HostOutput::Show { track: id });
-        if !self.sharing.on {
+        self.shown_before = std::mem::replace(&mut self.shown, id);
+        cx.push(HostOutput::Show { track: id });
+        if !cx.shared {
             return;
         }
-        self.broadcast(&[FromHost::Shows(HostShows { track: id })]);
-        for conn in self.members() {
-            if self
+        cx.broadcast(&[FromHost::Shows(HostShows { track: id })]);
+        let viewers: Vec<ConnId> = cx.conns.viewers().collect();
+        for conn in viewers {
+            if cx
+                .conns
                 .member(conn)
                 .is_some_and(|member| member.subscribe.follow)
             {
-                self.look(conn);
+                self.look(cx, conn);
             }
         }
     }
 
     /// What a viewer who comes in is told of the tracks.
     pub(in crate::host) fn track_infos(&self) -> Vec<TrackInfo> {
-        self.tracks.iter().map(|track| track.info()).collect()
+        self.iter().map(|track| track.info()).collect()
     }
 
     /// A track is new, or is not what viewers were told.
     pub(in crate::host) fn track_changed(&mut self, id: TrackId) {
-        self.tracks.tells.changed.insert(id);
+        self.tells.changed.insert(id);
     }
 
     /// Something happened on a track that not everybody looks at.
     pub(in crate::host) fn note_activity(&mut self, id: TrackId) {
-        self.tracks.tells.active.insert(id);
+        self.tells.active.insert(id);
     }
 
     /// Tells everybody what changed of the tracks, if it is time.
-    pub(in crate::host) fn tell_tracks(&mut self) {
-        let now = self.now.mono_us;
-        self.timers.clear(Timer::Tracks);
-        let tells = &mut self.tracks.tells;
+    pub(in crate::host) fn tell_tracks(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
+        cx.timers.clear(Timer::Tracks);
+        let tells = &mut self.tells;
         if tells.changed.is_empty() {
             return;
         }
-        if self.members == 0 {
+        if cx.conns.viewer_count() == 0 {
             return tells.changed.clear();
         }
         let earliest = tells
@@ -155,20 +159,20 @@ impl Host {
             .map_or(0, |at| at.saturating_add(TELL_EVERY_US));
         let due = earliest.max(tells.bucket.ready_at(now, 1));
         match now < due {
-            true => self.timers.set(Timer::Tracks, due),
+            true => cx.timers.set(Timer::Tracks, due),
             false => {
                 tells.told_at_us = Some(now);
                 tells.bucket.take(now, 1);
-                self.tell_tracks_now();
+                self.tell_tracks_now(cx);
             }
         }
     }
 
     /// The same at once.
-    pub(in crate::host) fn tell_tracks_now(&mut self) {
+    pub(in crate::host) fn tell_tracks_now(&mut self, cx: &mut Context) {
         let (mut changed, mut gone) = (Vec::new(), Vec::new());
-        for id in std::mem::take(&mut self.tracks.tells.changed) {
-            match self.tracks.get(id) {
+        for id in std::mem::take(&mut self.tells.changed) {
+            match self.get(id) {
                 Some(track) => changed.push(track.info()),
                 None => gone.push(id),
             }
@@ -182,14 +186,14 @@ impl Host {
             gone: part.to_vec(),
         });
         let messages: Vec<FromHost> = changed.chain(gone).map(FromHost::Tracks).collect();
-        self.broadcast(&messages);
+        cx.broadcast(&messages);
     }
 
     /// Tells those who don't look where something happens, if it is time.
-    pub(in crate::host) fn tell_activity(&mut self) {
-        let now = self.now.mono_us;
-        self.timers.clear(Timer::Activity);
-        let tells = &mut self.tracks.tells;
+    pub(in crate::host) fn tell_activity(&mut self, cx: &mut Context) {
+        let now = cx.now.mono_us;
+        cx.timers.clear(Timer::Activity);
+        let tells = &mut self.tells;
         if tells.active.is_empty() {
             return;
         }
@@ -197,18 +201,19 @@ impl Host {
             .active_told_at_us
             .map_or(0, |at| at.saturating_add(ACTIVITY_EVERY_US));
         if now < due {
-            return self.timers.set(Timer::Activity, due);
+            return cx.timers.set(Timer::Activity, due);
         }
         tells.active_told_at_us = Some(now);
         let active = std::mem::take(&mut tells.active);
-        for conn in self.members() {
-            let Some(member) = self.member(conn) else {
+        let viewers: Vec<ConnId> = cx.conns.viewers().collect();
+        for conn in viewers {
+            let Some(member) = cx.conns.member(conn) else {
                 continue;
             };
             let unseen = active.difference(&member.looks_at);
             let tracks: Vec<TrackId> = unseen.copied().take(MAX_TRACKS_PART).collect();
             if !tracks.is_empty() {
-                self.send(conn, &FromHost::Activity(Activity { tracks }));
+                cx.send(conn, &FromHost::Activity(Activity { tracks }));
             }
         }
     }

@@ -15,8 +15,10 @@ use crate::types::ConnId;
 use crate::host::{
     Host,
     api::{HostOutput, LogEntry},
+    context::Context,
     rate::Bucket,
     timers::Timer,
+    tracks::Tracks,
     tracks::{
         Readable,
         input::Sequence,
@@ -412,11 +414,34 @@ impl Track {
 }
 
 impl Host {
+    /// The state of the newest frame of a terminal.
+    #[cfg(test)]
+    pub(crate) fn screen_for_tests(&self, id: TrackId) -> &pillion_screen::Screen {
+        match &self.tracks.get(id).unwrap().body {
+            Body::Terminal(terminal) => terminal.encoder.screen(),
+            Body::Log(_) => panic!("a log has no screen"),
+        }
+    }
+
+    /// The newest frame's count of inputs.
+    #[cfg(test)]
+    pub(crate) fn echoed_for_tests(&self, id: TrackId) -> u64 {
+        self.tracks.get(id).unwrap().echoed
+    }
+}
+
+impl Tracks {
     /// The program wrote.
-    pub(in crate::host) fn on_output(&mut self, id: TrackId, bytes: &[u8], more: bool) {
-        let now = self.now.mono_us;
-        let answers = !(self.has_tty && id == self.tracks.shown());
-        let Some(track) = self.tracks.get_mut(id) else {
+    pub(in crate::host) fn on_output(
+        &mut self,
+        cx: &mut Context,
+        id: TrackId,
+        bytes: &[u8],
+        more: bool,
+    ) {
+        let now = cx.now.mono_us;
+        let answers = !(cx.has_tty && id == self.shown());
+        let Some(track) = self.get_mut(id) else {
             return;
         };
         let Body::Terminal(terminal) = &mut track.body else {
@@ -433,18 +458,24 @@ impl Host {
         }
         let replies = term.take_replies();
         if !replies.is_empty() && answers {
-            self.out.push_back(HostOutput::Answer {
+            cx.push(HostOutput::Answer {
                 track: id,
                 bytes: replies.into(),
             });
         }
-        self.tracks.stir(id);
-        self.log_history(id);
+        self.stir(id);
+        self.log_history(cx, id);
     }
 
     /// A log track's source said something.
-    pub(in crate::host) fn on_entry(&mut self, id: TrackId, key: &str, json: Bytes) {
-        let Some(track) = self.tracks.get_mut(id) else {
+    pub(in crate::host) fn on_entry(
+        &mut self,
+        cx: &mut Context,
+        id: TrackId,
+        key: &str,
+        json: Bytes,
+    ) {
+        let Some(track) = self.get_mut(id) else {
             return;
         };
         let Body::Log(log) = &mut track.body else {
@@ -454,19 +485,23 @@ impl Host {
             return;
         }
         let (number, bytes) = log.append(key, json);
+        let is_full = log.is_full();
         track.settled = LineId(log.next());
-        self.out.push_back(HostOutput::Log(LogEntry::History {
+        cx.push(HostOutput::Log(LogEntry::History {
             track: id,
             first: LineId(number),
             count: 1,
             bytes,
         }));
-        self.tracks.stir(id);
+        match is_full {
+            true => self.frame(cx, id),
+            false => self.stir(id),
+        }
     }
 
     /// Gives the log the lines of a terminal that became final.
-    pub(in crate::host) fn log_history(&mut self, id: TrackId) {
-        let Some(track) = self.tracks.get_mut(id) else {
+    pub(in crate::host) fn log_history(&mut self, cx: &mut Context, id: TrackId) {
+        let Some(track) = self.get_mut(id) else {
             return;
         };
         let Body::Terminal(terminal) = &mut track.body else {
@@ -474,7 +509,7 @@ impl Host {
         };
         while let Some(chunk) = terminal.term.take_history() {
             track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
-            self.out.push_back(HostOutput::Log(LogEntry::History {
+            cx.push(HostOutput::Log(LogEntry::History {
                 track: id,
                 first: chunk.first,
                 count: chunk.count,
@@ -484,8 +519,8 @@ impl Host {
     }
 
     /// The window changed.
-    pub(in crate::host) fn on_resized(&mut self, id: TrackId, size: Size) {
-        let Some(track) = self.tracks.get_mut(id) else {
+    pub(in crate::host) fn on_resized(&mut self, cx: &mut Context, id: TrackId, size: Size) {
+        let Some(track) = self.get_mut(id) else {
             return;
         };
         if let (Body::Terminal(terminal), TrackState::Live) = (&mut track.body, track.state)
@@ -493,29 +528,29 @@ impl Host {
         {
             terminal.term.resize(size);
             terminal.margin.stale = true;
-            self.tracks.stir(id);
+            self.stir(id);
             self.track_changed(id);
-            self.log_history(id);
+            self.log_history(cx, id);
         }
     }
 
     /// Makes a frame of each track where something changed and whose time has come; whether there was any.
-    pub(in crate::host) fn frames_if_due(&mut self) -> bool {
-        self.timers.clear(Timer::Frames);
-        if self.tracks.stirred.is_empty() {
+    pub(in crate::host) fn frames_if_due(&mut self, cx: &mut Context) -> bool {
+        cx.timers.clear(Timer::Frames);
+        if self.stirred.is_empty() {
             return false;
         }
-        let mut stirred = std::mem::take(&mut self.tracks.stirred);
+        let mut stirred = std::mem::take(&mut self.stirred);
         let mut framed = false;
-        stirred.retain(|id| self.frame_if_due(*id, &mut framed));
-        self.tracks.stirred.append(&mut stirred);
+        stirred.retain(|id| self.frame_if_due(cx, *id, &mut framed));
+        self.stirred.append(&mut stirred);
         framed
     }
 
     /// Makes a frame if something changed and its time has come; whether there is anything to come back for.
-    fn frame_if_due(&mut self, id: TrackId, framed: &mut bool) -> bool {
-        let (now, shared) = (self.now.mono_us, self.sharing.on);
-        let Some(track) = self.tracks.get_mut(id).filter(|_| shared) else {
+    fn frame_if_due(&mut self, cx: &mut Context, id: TrackId, framed: &mut bool) -> bool {
+        let (now, shared) = (cx.now.mono_us, cx.shared);
+        let Some(track) = self.get_mut(id).filter(|_| shared) else {
             return false;
         };
         let watched = !track.lanes.is_empty();
@@ -524,24 +559,24 @@ impl Host {
         let is_old = !track.dirty() && (echoed <= track.echoed || !watched);
         let due = track.due_at_us(now);
         if let Some(at) = echo_at_us {
-            self.timers.set_by(Timer::Frames, at);
+            cx.timers.set_by(Timer::Frames, at);
         }
         if is_old {
             return echo_at_us.is_some();
         }
         if now < due {
-            self.timers.set_by(Timer::Frames, due);
+            cx.timers.set_by(Timer::Frames, due);
             return true;
         }
-        self.frame(id);
+        self.frame(cx, id);
         *framed = true;
         echo_at_us.is_some()
     }
 
     /// Makes a frame of what changed, now.
-    pub(in crate::host) fn frame(&mut self, id: TrackId) {
-        let (now, members) = (self.now.mono_us, self.members);
-        let Some(track) = self.tracks.all.get_mut(&id) else {
+    pub(in crate::host) fn frame(&mut self, cx: &mut Context, id: TrackId) {
+        let (now, members) = (cx.now.mono_us, cx.conns.viewer_count());
+        let Some(track) = self.all.get_mut(&id) else {
             return;
         };
         let echoed = track.input.echoed(now).max(track.echoed);
@@ -578,7 +613,7 @@ impl Host {
         TrackMsg::Frame(message).encode(&mut out);
         track.sent.push(out.len(), now);
         let (is_seen, retitled) = (track.lanes.len() >= members, track.retitled());
-        self.deliver(id, &out.freeze());
+        self.deliver(cx, id, out.freeze());
         if !is_seen {
             self.note_activity(id);
         }
@@ -586,14 +621,14 @@ impl Host {
             self.track_changed(id);
         }
         if let Some(raw) = raw {
-            self.log_frame(id, raw);
+            self.log_frame(cx, id, raw);
         }
-        self.sign_soon(id);
+        self.sign_soon(cx, id);
     }
 
-    fn log_frame(&mut self, id: TrackId, raw: Bytes) {
-        let now = self.now;
-        let Some(track) = self.tracks.get_mut(id) else {
+    fn log_frame(&mut self, cx: &mut Context, id: TrackId, raw: Bytes) {
+        let now = cx.now;
+        let Some(track) = self.get_mut(id) else {
             return;
         };
         let number = track.number;
@@ -610,7 +645,7 @@ impl Host {
             Body::Terminal(terminal) => terminal,
             Body::Log(log) => {
                 let end = log.next();
-                self.out.push_back(HostOutput::Log(LogEntry::Entries {
+                cx.push(HostOutput::Log(LogEntry::Entries {
                     track: id,
                     number,
                     unix_ms: now.unix_ms,
@@ -626,22 +661,22 @@ impl Host {
         terminal.logged_bytes += raw.len();
         // The chain is over frames, so that one is not left out for a snapshot; but a log that begins with one
         // has nothing that it could be applied to.
-        self.out.push_back(frame(false, raw));
+        cx.push(frame(false, raw));
         if alone {
             terminal.logged_snapshot_at_us = Some(now.mono_us);
             // Who reads the log from here has not seen the looks that earlier frames named.
             track.reset = true;
             let raw = terminal.encoder.snapshot().raw;
             terminal.logged_bytes = raw.len();
-            self.out.push_back(frame(true, raw));
+            cx.push(frame(true, raw));
         }
-        self.log_margin_if_due(id);
+        self.log_margin_if_due(cx, id);
     }
 
     /// Gives the log the lines that left the screen and may still change, if it is time.
-    fn log_margin_if_due(&mut self, id: TrackId) {
-        let now = self.now.mono_us;
-        let Some(track) = self.tracks.all.get_mut(&id) else {
+    fn log_margin_if_due(&mut self, cx: &mut Context, id: TrackId) {
+        let now = cx.now.mono_us;
+        let Some(track) = self.all.get_mut(&id) else {
             return;
         };
         let Body::Terminal(terminal) = &mut track.body else {
@@ -652,28 +687,28 @@ impl Host {
             .logged_at_us
             .map_or(0, |at| at.saturating_add(LOG_MARGIN_EVERY_US));
         if now < due {
-            self.tracks.margins.insert(id);
-            self.timers.set_by(Timer::Margins, due);
+            self.margins.insert(id);
+            cx.timers.set_by(Timer::Margins, due);
         } else {
-            self.log_margin(id);
+            self.log_margin(cx, id);
         }
     }
 
     /// Looks again at the lines between history and screen where that was put off.
-    pub(in crate::host) fn log_margins_put_off(&mut self) {
-        if self.sharing.on {
-            for id in std::mem::take(&mut self.tracks.margins) {
-                self.log_margin_if_due(id);
+    pub(in crate::host) fn log_margins_put_off(&mut self, cx: &mut Context) {
+        if cx.shared {
+            for id in std::mem::take(&mut self.margins) {
+                self.log_margin_if_due(cx, id);
             }
         }
     }
 
     /// Gives the log the lines that left the screen and may still change: what was printed outlives a
     /// crash, and they become final only hundreds of lines later.
-    pub(in crate::host) fn log_margin(&mut self, id: TrackId) {
-        let now = self.now;
-        self.tracks.margins.remove(&id);
-        let Some(track) = self.tracks.all.get_mut(&id) else {
+    pub(in crate::host) fn log_margin(&mut self, cx: &mut Context, id: TrackId) {
+        let now = cx.now;
+        self.margins.remove(&id);
+        let Some(track) = self.all.get_mut(&id) else {
             return;
         };
         let Body::Terminal(terminal) = &mut track.body else {
@@ -703,7 +738,7 @@ impl Host {
             }
             any = true;
             from = LineId(chunk.first.0 + u64::from(chunk.count));
-            self.out.push_back(HostOutput::Log(LogEntry::Margin {
+            cx.push(HostOutput::Log(LogEntry::Margin {
                 track: id,
                 unix_ms: now.unix_ms,
                 first: chunk.first,
@@ -718,8 +753,8 @@ impl Host {
 
     /// The lines above the screen of a track that ended change no more: gives them to the log as final, and
     /// says where they end.
-    pub(in crate::host) fn settle_margin(&mut self, id: TrackId) {
-        let Some(track) = self.tracks.all.get_mut(&id) else {
+    pub(in crate::host) fn settle_margin(&mut self, cx: &mut Context, id: TrackId) {
+        let Some(track) = self.all.get_mut(&id) else {
             return;
         };
         let Body::Terminal(terminal) = &mut track.body else {
@@ -731,7 +766,7 @@ impl Host {
                 return;
             }
             track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
-            self.out.push_back(HostOutput::Log(LogEntry::History {
+            cx.push(HostOutput::Log(LogEntry::History {
                 track: id,
                 first: chunk.first,
                 count: chunk.count,
@@ -741,12 +776,16 @@ impl Host {
     }
 
     /// A snapshot of now, for somebody who needs one: the number of its frame, and the message.
-    pub(in crate::host) fn snapshot_of_now(&mut self, id: TrackId) -> Option<(u64, Bytes)> {
-        let track = self.tracks.get(id)?;
+    pub(in crate::host) fn snapshot_of_now(
+        &mut self,
+        cx: &mut Context,
+        id: TrackId,
+    ) -> Option<(u64, Bytes)> {
+        let track = self.get(id)?;
         if track.number == 0 || track.dirty() {
-            self.frame(id);
+            self.frame(cx, id);
         }
-        let track = self.tracks.get_mut(id)?;
+        let track = self.get_mut(id)?;
         track.reset = true;
         Some((track.number, track.snapshot()))
     }
@@ -754,22 +793,7 @@ impl Host {
     /// The newest frame's state, for somebody who is sent nothing that builds on it: making it costs
     /// nobody else anything, and nothing at all a second time. `None` before the first frame.
     pub(in crate::host) fn newest_snapshot(&mut self, id: TrackId) -> Option<Bytes> {
-        let track = self.tracks.get_mut(id)?;
+        let track = self.get_mut(id)?;
         (track.number > 0).then(|| track.snapshot())
-    }
-
-    /// The state of the newest frame of a terminal.
-    #[cfg(test)]
-    pub(crate) fn screen_for_tests(&self, id: TrackId) -> &pillion_screen::Screen {
-        match &self.tracks.get(id).unwrap().body {
-            Body::Terminal(terminal) => terminal.encoder.screen(),
-            Body::Log(_) => panic!("a log has no screen"),
-        }
-    }
-
-    /// The newest frame's count of inputs.
-    #[cfg(test)]
-    pub(crate) fn echoed_for_tests(&self, id: TrackId) -> u64 {
-        self.tracks.get(id).unwrap().echoed
     }
 }

@@ -34,14 +34,14 @@ impl Run for AccessList {
     }
 
     fn run(self, host: &mut Host, _: &Principal) -> Result<Option<AccessListed>, CommandError> {
-        let entries = host.rights.entries();
+        let entries = host.people.rights().entries();
         Ok(Some(AccessListed {
-            mode: host.access_mode(),
+            mode: host.door.access_mode(&host.people),
             people: entries
                 .map(|(who, rights)| (who.to_string(), rights))
                 .collect(),
-            banned: host.rights.banned(),
-            followed: host.lists.addresses(),
+            banned: host.people.rights().banned(),
+            followed: host.door.key_lists().addresses(),
         }))
     }
 }

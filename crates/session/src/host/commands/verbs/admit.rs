@@ -26,7 +26,7 @@ impl Run for Admit {
     fn question(&mut self, host: &Host) -> Result<Question, CommandError> {
         let found = host.resolve_knock(&self.target)?;
         self.target = found.key.into();
-        let knock = host.knocks.get(found.id);
+        let knock = host.door.knocks().get(found.id);
         Ok(knock
             .ok_or(CommandError::NobodyKnocks(found.id))?
             .question())

@@ -72,13 +72,13 @@ impl Run for Allow {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<Allowed>, CommandError> {
         let (target, rights) = (&self.target, self.rights);
-        host.check_gives(by, rights)?;
-        if host.read_only && rights.exceeds_view() {
+        host.people.check_gives(by, rights)?;
+        if host.cx.read_only && rights.exceeds_view() {
             return Err(CommandError::ReadOnly);
         }
         let meant = host.resolve_subjects(target)?;
         let subjects: Vec<Subject> = meant.subjects().collect();
-        if let Some(barred) = subjects.iter().find(|who| host.is_kept_out(who)) {
+        if let Some(barred) = subjects.iter().find(|who| host.people.is_kept_out(who)) {
             let who = match subjects.len() {
                 1 => meant.labels,
                 _ => vec![SubjectLabel::Subject(barred.to_string())],
@@ -89,7 +89,7 @@ impl Run for Allow {
             });
         }
         for who in &subjects {
-            host.check_may_change(by, who)?;
+            host.people.check_may_change(&host.cx, by, who)?;
         }
         let mut before = None;
         if let Target::Keys {
@@ -98,12 +98,12 @@ impl Run for Allow {
             is_address: true,
         } = target
         {
-            before = Some(host.subscribe(from, rights, keys)?);
+            before = Some(host.door.subscribe(&mut host.people, from, rights, keys)?);
         }
         let followed = before.is_some();
-        if let Err(error) = host.put_on_list(by, &subjects, rights) {
+        if let Err(error) = host.people.put_on_list(&mut host.cx, by, &subjects, rights) {
             if let Some(before) = before {
-                host.unfollow_again(before);
+                host.door.unfollow_again(&mut host.people, before);
             }
             return Err(error);
         }

@@ -60,19 +60,19 @@ impl Run for Ban {
         let meant = host.resolve_subjects(target)?;
         let subjects: Vec<Subject> = meant.subjects().collect();
         for who in &subjects {
-            host.check_may_change(by, who)?;
+            host.people.check_may_change(&host.cx, by, who)?;
         }
         if let Target::Keys { from, .. } = target {
-            host.unsubscribe(from);
+            host.door.unsubscribe(&mut host.people, from);
         }
         let mut ended = EndedLinks::default();
         for who in subjects {
-            host.rights.ban(&mut host.records, who.clone());
+            host.people.ban(who.clone());
             let event = AuditEvent::Banned {
                 who: who.to_string(),
             };
-            host.log_by(by, &event);
-            for id in host.covered(&who) {
+            host.people.log_by(&mut host.cx, by, &event);
+            for id in host.people.covered(&who) {
                 // Their key and what else they proved goes with it. Whom a co-host may not change was
                 // found above.
                 if let Ok(EndedLinks { links, others }) = host.remove(by, id) {

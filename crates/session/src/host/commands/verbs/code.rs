@@ -23,8 +23,6 @@ impl Run for Code {
     }
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
-        host.check_shared()?;
-        host.log_by(by, &AuditEvent::Code);
-        Ok(Some(()))
+        host.pass_on(by, &AuditEvent::Code, None).map(Some)
     }
 }

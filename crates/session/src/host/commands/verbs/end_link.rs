@@ -7,7 +7,7 @@ use super::{CommandError, Reach, Run};
 #[cfg(feature = "host")]
 use crate::audit::AuditEvent;
 #[cfg(feature = "host")]
-use crate::host::{Host, api::HostOutput, principal::Principal};
+use crate::host::{Host, principal::Principal};
 
 /// Ends the link; the session and its ticket stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +22,7 @@ impl Run for EndLink {
     }
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<()>, CommandError> {
-        host.check_shared()?;
-        host.log_by(by, &AuditEvent::LinkEnded);
-        host.out.push_back(HostOutput::EndLink);
-        Ok(Some(()))
+        host.pass_on(by, &AuditEvent::LinkEnded, Some(self.into()))
+            .map(Some)
     }
 }

@@ -52,11 +52,11 @@ impl Run for Grant {
     }
 
     fn question(&mut self, host: &Host) -> Result<Question, CommandError> {
-        host.check_grant(self.rights)?;
-        let ttl_ms = host.ttl(self.ttl_ms)?;
+        host.people.check_grant(&host.cx, self.rights)?;
+        let ttl_ms = host.people.ttl(&host.cx, self.ttl_ms)?;
         let found = host.resolve_participant(&self.target)?;
         self.target = found.key.into();
-        let person = host.person(found.id)?;
+        let person = host.people.person(found.id)?;
         Ok(Question::give(self.rights, ttl_ms, person))
     }
 
@@ -66,29 +66,30 @@ impl Run for Grant {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<Granted>, CommandError> {
         let rights = self.rights;
-        host.check_grant(rights)?;
-        host.check_gives(by, rights)?;
-        let ttl_ms = host.ttl_by(by, self.ttl_ms)?;
+        host.people.check_grant(&host.cx, rights)?;
+        host.people.check_gives(by, rights)?;
+        let ttl_ms = host.people.ttl_by(&host.cx, by, self.ttl_ms)?;
         let id = host.resolve_participant(&self.target)?.id;
-        host.check_over(by, id)?;
-        let person = host.person_label(id);
+        host.people.check_over(&host.cx, by, id)?;
+        let person = host.people.person_label(&host.cx, id);
         if !rights.exceeds_view() {
             return Ok(Some(Granted::WatchesAlready(person)));
         }
-        let conns = host.conns_of(id);
-        let member = conns.first().and_then(|conn| host.member(*conn));
-        let Some(identity) = member.map(|member| member.identity.clone()) else {
+        let Some(identity) = host.cx.conns.identity_of(id).cloned() else {
             return Err(CommandError::NotConnected(person));
         };
-        let expires = host.grant_to(by, &identity, rights, ttl_ms)?;
+        let expires = host
+            .people
+            .grant_to(&mut host.cx, by, &identity, rights, ttl_ms)?;
         let text = format!(
             "{} gave you {rights} for {} (until {})",
-            host.display_name(by),
+            host.people.display_name(&host.cx, by),
             span(ttl_ms),
             clock(expires)
         );
-        host.send_standing(&identity.key(), &text);
-        host.end_request(id);
+        host.people
+            .send_standing(&mut host.cx, &identity.key(), &text);
+        host.people.end_request(&mut host.cx, id);
         Ok(Some(Granted::Given {
             person,
             rights,

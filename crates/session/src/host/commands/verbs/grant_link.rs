@@ -45,11 +45,11 @@ impl Run for GrantLink {
     }
 
     fn question(&mut self, host: &Host) -> Result<Question, CommandError> {
-        host.check_grant(self.rights)?;
+        host.people.check_grant(&host.cx, self.rights)?;
         Ok(Question {
             what: Offer::Token {
                 rights: self.rights,
-                ttl_ms: host.ttl(self.ttl_ms)?,
+                ttl_ms: host.people.ttl(&host.cx, self.ttl_ms)?,
             },
             who: vec![WhoLine::FirstToUse(self.uses.get())],
             said: Vec::new(),
@@ -57,7 +57,8 @@ impl Run for GrantLink {
     }
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<Token>, CommandError> {
-        host.grant_link(by, self.rights, self.ttl_ms, self.uses)
+        host.people
+            .grant_link(&mut host.cx, by, self.rights, self.ttl_ms, self.uses)
             .map(Some)
     }
 }

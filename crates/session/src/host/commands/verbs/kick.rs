@@ -59,7 +59,7 @@ impl Host {
     ) -> Result<Kicked, CommandError> {
         let id = candidate.id;
         if candidate.is_participant {
-            self.check_over(by, id)?;
+            self.people.check_over(&self.cx, by, id)?;
         }
         if candidate.knocks
             && let TurnedAway::Knock { person, ended, .. } = self.turn_away(by, id, true)?
@@ -72,13 +72,13 @@ impl Host {
                 open: false,
             });
         }
-        let person = self.person(id)?.label();
+        let person = self.people.person(id)?.label();
         let ended = self.remove(by, id)?;
         Ok(Kicked {
             person,
             knocked: false,
             ended,
-            open: self.access_mode() == AccessMode::Link,
+            open: self.door.access_mode(&self.people) == AccessMode::Link,
         })
     }
 }

@@ -29,6 +29,6 @@ impl Run for RefuseRequest {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<PersonLabel>, CommandError> {
         let id = host.resolve_participant(&self.target)?.id;
-        host.refuse_request(by, id).map(Some)
+        host.people.refuse_request(&mut host.cx, by, id).map(Some)
     }
 }

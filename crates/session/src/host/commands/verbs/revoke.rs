@@ -74,17 +74,17 @@ impl Host {
     fn revoke(&mut self, by: &Principal, target: &Target) -> Result<Revoked, CommandError> {
         let (revoked, what) = match target {
             Target::Links => {
-                self.rights.revoke_links(&mut self.records);
+                self.people.revoke_links();
                 (Revoked::Links, "links".to_owned())
             }
             Target::All => {
-                self.rights.revoke_all(&mut self.records);
+                self.people.revoke_all();
                 (Revoked::All, "all".to_owned())
             }
             Target::Keys { from, .. } => {
                 let meant = self.resolve_subjects(target)?;
-                let followed = self.unsubscribe(from);
-                return match self.disallow(by, &meant) {
+                let followed = self.door.unsubscribe(&mut self.people, from);
+                return match self.people.disallow(&mut self.cx, by, &meant) {
                     Some(revoked) => Ok(revoked),
                     None if followed => Ok(Revoked::KeyList(from.clone())),
                     None => Err(CommandError::NotListed(meant.labels)),
@@ -96,7 +96,7 @@ impl Host {
             Target::One(_) => match self.resolve(target)? {
                 Resolved::Person(person) => return self.revoke_person(by, person.id),
                 Resolved::Grant(grant) => {
-                    self.rights.revoke_grant(&mut self.records, grant);
+                    self.people.revoke_grant(grant);
                     let grant = grant.to_string();
                     (Revoked::Grant(grant.clone()), grant)
                 }
@@ -116,14 +116,17 @@ impl Host {
         let meant = self.resolve_subjects(target)?;
         let is_key = matches!(target, Target::One(whom) if whom.as_key().is_some());
         let person = self.resolve_participant(target);
-        let here = person.as_ref().ok().and_then(|one| self.roster.get(one.id));
+        let here = person
+            .as_ref()
+            .ok()
+            .and_then(|one| self.people.roster().get(one.id));
         if let Some(id) = here
             .filter(|here| is_key && here.listed())
             .map(|here| here.id)
         {
             return self.revoke_person(by, id);
         }
-        match (self.disallow(by, &meant), person) {
+        match (self.people.disallow(&mut self.cx, by, &meant), person) {
             (Some(revoked), _) => Ok(revoked),
             (None, Ok(person)) => self.revoke_person(by, person.id),
             (None, Err(error)) => Err(error),
@@ -135,12 +138,12 @@ impl Host {
         by: &Principal,
         id: ParticipantId,
     ) -> Result<Revoked, CommandError> {
-        self.check_over(by, id)?;
-        let person = self.person(id)?;
+        self.people.check_over(&self.cx, by, id)?;
+        let person = self.people.person(id)?;
         let (label, key) = (person.label(), person.identity);
-        let could_more = person.standing.right.exceeds_view();
-        let ended = self.take_from(&key);
-        self.unlist_edit(id);
+        let could_more = person.standing.rights.exceeds_view();
+        let ended = self.people.take_from(&self.cx, &key);
+        self.people.unlist_edit(id);
         let (person, what) = (Some(label.clone().into()), None);
         self.after_revoking(by, &AuditEvent::Revoked { person, what });
         Ok(Revoked::Person {
@@ -151,7 +154,8 @@ impl Host {
     }
 
     fn after_revoking(&mut self, by: &Principal, event: &AuditEvent) {
-        self.log_by(by, event);
-        self.refresh_standings(ChangeReason::Revoked);
+        self.people.log_by(&mut self.cx, by, event);
+        self.people
+            .refresh_standings(&mut self.cx, ChangeReason::Revoked);
     }
 }

@@ -40,7 +40,7 @@ impl Run for SetAccessMode {
     type Reply = AccessModeSet;
 
     fn reach(&self, host: &Host) -> Reach {
-        let now = host.access_mode();
+        let now = host.door.access_mode(&host.people);
         match self.mode == now || now == AccessMode::Link {
             // Neither of the other two modes lets in all that "link" does not.
             true => Reach::Changes,
@@ -62,18 +62,21 @@ impl Run for SetAccessMode {
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<AccessModeSet>, CommandError> {
         let mode = self.mode;
-        if mode != host.access_mode() || host.rights.access_mode().is_none() {
-            let so_far = host.access_mode();
-            let set = host.rights.set_access_mode(&mut host.records, mode, so_far);
+        if mode != host.door.access_mode(&host.people)
+            || host.people.rights().access_mode().is_none()
+        {
+            let so_far = host.door.access_mode(&host.people);
+            let set = host.people.set_access_mode(mode, so_far);
             set.map_err(|refusal| refused(&refusal))?;
-            host.log_by(by, &AuditEvent::Mode { mode });
-            host.knocks.changed = true;
+            host.people
+                .log_by(&mut host.cx, by, &AuditEvent::Mode { mode });
+            host.cx.door_changed = true;
             host.reconsider_knocks();
         }
         Ok(Some(AccessModeSet {
             mode,
-            has_team: host.rights.entries().any(|(who, _)| who.is_team()),
-            viewers: u32::try_from(host.members).unwrap_or(u32::MAX),
+            has_team: host.people.rights().entries().any(|(who, _)| who.is_team()),
+            viewers: u32::try_from(host.cx.conns.viewer_count()).unwrap_or(u32::MAX),
         }))
     }
 }

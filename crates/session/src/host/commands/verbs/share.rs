@@ -24,7 +24,7 @@ impl Run for Share {
     type Reply = String;
 
     fn reach(&self, host: &Host) -> Reach {
-        match host.sharing.on {
+        match host.cx.shared {
             true => Reach::Nothing,
             false => Reach::Widens,
         }
@@ -36,7 +36,7 @@ impl Run for Share {
             what: Offer::Share {
                 from_start: self.from_start,
             },
-            who: vec![WhoLine::WhoJoins(host.access_mode())],
+            who: vec![WhoLine::WhoJoins(host.door.access_mode(&host.people))],
             said: Vec::new(),
         })
     }

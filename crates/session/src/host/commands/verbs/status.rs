@@ -51,12 +51,12 @@ impl Run for Status {
 
     fn run(self, host: &mut Host, _: &Principal) -> Result<Option<SessionStatus>, CommandError> {
         Ok(Some(SessionStatus {
-            name: host.names.session.clone(),
-            shared: host.sharing.on,
-            viewers: u32::try_from(host.members).unwrap_or(u32::MAX),
-            started_unix_ms: host.started_unix_ms,
-            read_only: host.read_only,
-            terminal: match host.has_tty {
+            name: host.cx.names.session.clone(),
+            shared: host.cx.shared,
+            viewers: u32::try_from(host.cx.conns.viewer_count()).unwrap_or(u32::MAX),
+            started_unix_ms: host.cx.started_unix_ms,
+            read_only: host.cx.read_only,
+            terminal: match host.cx.has_tty {
                 true => TerminalStatus::Attached,
                 false => TerminalStatus::None,
             },

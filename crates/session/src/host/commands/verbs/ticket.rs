@@ -30,7 +30,7 @@ impl Run for Ticket {
     fn run(self, host: &mut Host, _: &Principal) -> Result<Option<String>, CommandError> {
         host.check_shared()?;
         if self.new {
-            host.replace_ticket()?;
+            host.door.replace_ticket(&mut host.cx, &mut host.people)?;
         }
         Ok(None)
     }

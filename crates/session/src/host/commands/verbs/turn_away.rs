@@ -50,7 +50,7 @@ impl Run for TurnAway {
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<TurnedAway>, CommandError> {
         let person = host.resolve_person(&self.target)?;
         if !person.knocks && !self.for_good {
-            let declined = host.refuse_request(by, person.id)?;
+            let declined = host.people.refuse_request(&mut host.cx, by, person.id)?;
             return Ok(Some(TurnedAway::Request(declined)));
         }
         let id = host.resolve_knock(&self.target)?.id;

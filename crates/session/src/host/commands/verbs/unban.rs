@@ -51,12 +51,12 @@ impl Run for Unban {
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<Vec<String>>, CommandError> {
         let mut lifted = Vec::new();
         for who in host.resolve_barred(&self.target)?.subjects() {
-            let unbanned = host.rights.unban(&mut host.records, &who);
+            let unbanned = host.people.unban(&who);
             if unbanned.map_err(|refusal| refused(&refusal))? {
                 let event = AuditEvent::Unbanned {
                     who: who.to_string(),
                 };
-                host.log_by(by, &event);
+                host.people.log_by(&mut host.cx, by, &event);
                 lifted.push(who.to_string());
             }
         }

@@ -9,7 +9,6 @@ use crate::audit::AuditEvent;
 #[cfg(feature = "host")]
 use crate::host::{
     Host,
-    api::HostOutput,
     commands::question::{Offer, Question, WhoLine},
     principal::Principal,
 };
@@ -64,16 +63,13 @@ impl Run for UseService {
     }
 
     fn run(self, host: &mut Host, by: &Principal) -> Result<Option<ServiceUsed>, CommandError> {
-        host.check_shared()?;
-        let UseService { service, link } = self;
-        let shown = clean_title(&service, MAX_SERVICE);
+        let (link, shown) = (self.link, clean_title(&self.service, MAX_SERVICE));
         let at = shown.clone();
         let event = match link {
             true => AuditEvent::Link { service: at },
             false => AuditEvent::LinkService { service: at },
         };
-        host.log_by(by, &event);
-        host.out.push_back(HostOutput::UseService { service, link });
+        host.pass_on(by, &event, Some(self.into()))?;
         Ok(Some(ServiceUsed {
             service: shown,
             link,

@@ -59,8 +59,12 @@ impl Run for Who {
         host: &mut Host,
         _: &Principal,
     ) -> Result<Option<Vec<ParticipantStatus>>, CommandError> {
-        let people = host.roster.listed().map(|person| host.status_of(person));
-        Ok(Some(people.chain(host.who_knocks()).collect()))
+        let people = host
+            .people
+            .roster()
+            .listed()
+            .map(|person| host.status_of(person));
+        Ok(Some(people.chain(host.door.who_knocks(&host.cx)).collect()))
     }
 }
 
@@ -68,15 +72,16 @@ impl Run for Who {
 impl Host {
     fn status_of(&self, person: &Person) -> ParticipantStatus {
         let standing = self
-            .rights
-            .standing(&person.identity, UnixMillis(self.now.unix_ms));
-        let id = self.conns_of(person.id).first().copied();
-        let conn = id.and_then(|id| self.conns.get(&id));
+            .people
+            .rights()
+            .standing(&person.identity, UnixMillis(self.cx.now.unix_ms));
+        let id = self.cx.conns.of_person(person.id).first().copied();
+        let conn = id.and_then(|id| self.cx.conns.get(id));
         ParticipantStatus {
             id: person.id,
             name: person.name.to_string(),
             identity: person.identity,
-            rights: standing.right,
+            rights: standing.rights,
             until_unix_ms: standing.until.map(|until| until.0),
             here: conn.is_some(),
             silent: person.silent && conn.is_some(),
@@ -85,7 +90,7 @@ impl Host {
             proof: person.proof(),
             path: conn.map_or(PathKind::Unknown, |conn| conn.path),
             rtt_us: conn.and_then(|conn| conn.rtt_us),
-            lag_frames: id.map_or(0, |id| self.lag_of(id)),
+            lag_frames: id.map_or(0, |id| self.tracks.lag_of(&self.cx, id)),
         }
     }
 }

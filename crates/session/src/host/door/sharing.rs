@@ -13,10 +13,14 @@ use crate::{
             execute::refused,
             verbs::{CommandError, Done, Reply},
         },
+        context::Context,
+        door::Door,
         fault::PeerError,
+        people::People,
         people::standing::ChangeReason,
         timers::Timer,
     },
+    types::ConnId,
     words::sentence,
 };
 
@@ -26,7 +30,6 @@ const ADDRESS_WITHIN_US: u64 = 2_000_000;
 
 /// How the session stands towards the outside.
 pub(in crate::host) struct Sharing {
-    pub(in crate::host) on: bool,
     /// The key whose holders may join.
     pub(in crate::host) link: Option<SecretKey>,
     addr: EndpointAddr,
@@ -42,7 +45,6 @@ impl Sharing {
         relay_token: Option<RelayToken>,
     ) -> Sharing {
         Sharing {
-            on: false,
             link,
             addr,
             relay_token,
@@ -54,9 +56,9 @@ impl Sharing {
 impl Host {
     /// Opens the session from what is on the screen now, or from as far back as was ever open.
     pub(in crate::host) fn share(&mut self, from_start: bool) -> Result<(), CommandError> {
-        self.request_certificate();
+        self.door.request_certificate(&mut self.cx);
         self.check_running()?;
-        if !self.sharing.on {
+        if !self.cx.shared {
             self.open_records()?;
             let tracks = self.tracks.ids();
             for id in &tracks {
@@ -66,15 +68,15 @@ impl Host {
                     }
                     track.begin_log();
                 }
-                self.log_history(*id);
+                self.tracks.log_history(&mut self.cx, *id);
             }
-            self.sharing.on = true;
-            self.out.push_back(HostOutput::Listen);
+            self.cx.shared = true;
+            self.cx.push(HostOutput::Listen);
             let shown = self.tracks.shown_track();
             let from = shown.map_or(0, |track| track.visible_from.0);
-            self.log_event(&AuditEvent::Shared { from_line: from });
+            self.cx.log_event(&AuditEvent::Shared { from_line: from });
             for id in tracks {
-                self.frame(id);
+                self.tracks.frame(&mut self.cx, id);
             }
         }
         Ok(())
@@ -83,11 +85,11 @@ impl Host {
     /// Writes down what opens the session and to whom, before it is open.
     fn open_records(&mut self) -> Result<(), CommandError> {
         self.keep_door().map_err(|refusal| refused(&refusal))?;
-        if self.sharing.link.is_none() {
-            let seed = self.link_seed();
-            let kept = self.records.keep_link(&seed);
+        if self.door.sharing.link.is_none() {
+            let seed = link_seed(&mut self.cx);
+            let kept = self.people.records().keep_link(&seed);
             kept.map_err(|error| refused(&Refusal::NotRecorded(error)))?;
-            self.change_link(seed);
+            self.door.change_link(&mut self.cx, seed);
         }
         Ok(())
     }
@@ -103,36 +105,38 @@ impl Host {
     /// session opens the next one.
     pub(in crate::host) fn stop(&mut self) -> Result<(), CommandError> {
         self.check_shared()?;
-        let text = format!("{} stopped sharing", self.names.host);
+        let text = format!("{} stopped sharing", self.cx.names.host);
         for id in self.tracks.ids() {
-            self.log_margin(id);
+            self.tracks.log_margin(&mut self.cx, id);
         }
         self.end_sharing(&text);
         // A host that starts again must not open to earlier tickets. What of this can't be written is
         // said with the answer.
-        let _ = self.records.replace_link(None);
-        self.rights.revoke_all(&mut self.records);
+        let _ = self.people.records().replace_link(None);
+        self.people.revoke_all();
         // Nobody is told any more. But what they typed by it is not written by what they are given later.
-        self.refresh_standings(ChangeReason::Revoked);
+        self.people
+            .refresh_standings(&mut self.cx, ChangeReason::Revoked);
         Ok(())
     }
 
     /// Tells everybody that it is over, and closes.
     pub(in crate::host) fn end_sharing(&mut self, text: &str) {
-        let now = self.now;
-        self.sign_all();
-        self.sharing.on = false;
-        self.sharing.link = None;
-        self.codes.forget();
+        let now = self.cx.now;
+        self.tracks.sign_all(&mut self.cx);
+        self.cx.shared = false;
+        self.door.sharing.link = None;
+        self.door.codes.forget();
         let ended = FromHost::Ended(Ended {
             text: sentence(text),
             at_unix_ms: now.unix_ms,
         });
-        self.broadcast(&[ended]);
-        for conn in self.members() {
+        self.cx.broadcast(&[ended]);
+        let viewers: Vec<ConnId> = self.cx.conns.viewers().collect();
+        for conn in viewers {
             self.close(conn, 0, text);
         }
-        let joining: Vec<_> = self.conns.keys().copied().collect();
+        let joining: Vec<ConnId> = self.cx.conns.iter().map(|(conn, _)| conn).collect();
         for conn in joining {
             let fault = PeerError::new(
                 RefusedCode::NOT_SHARED,
@@ -140,17 +144,59 @@ impl Host {
             );
             self.refuse(conn, &fault);
         }
-        self.end_visits();
-        self.log_event(&AuditEvent::Ended {
+        self.door.end_visits(&mut self.cx, &self.people);
+        self.cx.log_event(&AuditEvent::Ended {
             why: text.to_owned(),
         });
-        self.out.push_back(HostOutput::StopListening);
-        self.timers.clear(Timer::Tickets);
-        for request in std::mem::take(&mut self.sharing.waiting) {
-            self.done(request, Err(CommandError::SharingEnded));
+        self.cx.push(HostOutput::StopListening);
+        self.cx.timers.clear(Timer::Tickets);
+        for request in std::mem::take(&mut self.door.sharing.waiting) {
+            self.commands
+                .done(&mut self.cx, request, Err(CommandError::SharingEnded));
         }
     }
 
+    pub(in crate::host) fn check_shared(&self) -> Result<(), CommandError> {
+        match self.cx.shared {
+            true => Ok(()),
+            false => Err(CommandError::NotShared),
+        }
+    }
+
+    /// Answers with the ticket once it says where the endpoint is.
+    pub(in crate::host) fn ticket_when_reachable(&mut self, request: u64) {
+        if !self.door.sharing.addr.is_empty() {
+            return self.answer_ticket(request);
+        }
+        self.door.sharing.waiting.push(request);
+        let until = self.cx.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
+        self.cx.timers.set_if_unset(Timer::Tickets, until);
+    }
+
+    fn answer_ticket(&mut self, request: u64) {
+        let ticket = self.door.ticket().ok_or(CommandError::NotShared);
+        let done = ticket.map(|ticket| Done::from(Reply::Ticket(ticket)));
+        self.commands.done(&mut self.cx, request, done);
+    }
+
+    /// The endpoint can be reached differently.
+    pub(in crate::host) fn on_addresses(&mut self, addr: EndpointAddr) {
+        self.door.sharing.addr.addrs = addr.addrs;
+        if !self.door.sharing.addr.is_empty() {
+            self.answer_waiting();
+        }
+    }
+
+    /// Answers those who wait for a ticket, as the endpoint can be reached now.
+    pub(in crate::host) fn answer_waiting(&mut self) {
+        self.cx.timers.clear(Timer::Tickets);
+        for request in std::mem::take(&mut self.door.sharing.waiting) {
+            self.answer_ticket(request);
+        }
+    }
+}
+
+impl Door {
     /// The ticket, as the endpoint can be reached now.
     pub(in crate::host) fn ticket(&self) -> Option<String> {
         let Sharing {
@@ -161,64 +207,29 @@ impl Host {
     }
 
     /// Makes another ticket, and the one before open nothing.
-    pub(in crate::host) fn replace_ticket(&mut self) -> Result<(), CommandError> {
-        let seed = self.link_seed();
-        let kept = self.records.replace_link(Some(&seed));
-        self.change_link(seed);
-        self.log_event(&AuditEvent::TicketReplaced);
+    pub(in crate::host) fn replace_ticket(
+        &mut self,
+        cx: &mut Context,
+        people: &mut People,
+    ) -> Result<(), CommandError> {
+        let seed = link_seed(cx);
+        let kept = people.records().replace_link(Some(&seed));
+        self.change_link(cx, seed);
+        cx.log_event(&AuditEvent::TicketReplaced);
         kept.map_err(CommandError::TicketNotRecorded)
     }
 
-    pub(in crate::host) fn check_shared(&self) -> Result<(), CommandError> {
-        match self.sharing.on {
-            true => Ok(()),
-            false => Err(CommandError::NotShared),
-        }
-    }
-
-    /// The seed of another link key, of which a ticket carries half.
-    fn link_seed(&mut self) -> [u8; 32] {
-        let [secret, _] = *self.random().as_chunks().0 else {
-            unreachable!("32 bytes are two times 16")
-        };
-        *pillion_proto::link_seed(&secret)
-    }
-
-    fn change_link(&mut self, seed: [u8; 32]) {
+    fn change_link(&mut self, cx: &mut Context, seed: [u8; 32]) {
         self.sharing.link = Some(SecretKey::from_bytes(&seed));
         self.codes.forget();
-        self.out.push_back(HostOutput::LinkChanged(seed));
+        cx.push(HostOutput::LinkChanged(seed));
     }
+}
 
-    /// Answers with the ticket once it says where the endpoint is.
-    pub(in crate::host) fn ticket_when_reachable(&mut self, request: u64) {
-        if !self.sharing.addr.is_empty() {
-            return self.answer_ticket(request);
-        }
-        self.sharing.waiting.push(request);
-        let until = self.now.mono_us.saturating_add(ADDRESS_WITHIN_US);
-        self.timers.set_if_unset(Timer::Tickets, until);
-    }
-
-    fn answer_ticket(&mut self, request: u64) {
-        let ticket = self.ticket().ok_or(CommandError::NotShared);
-        let done = ticket.map(|ticket| Done::from(Reply::Ticket(ticket)));
-        self.done(request, done);
-    }
-
-    /// The endpoint can be reached differently.
-    pub(in crate::host) fn on_addresses(&mut self, addr: EndpointAddr) {
-        self.sharing.addr.addrs = addr.addrs;
-        if !self.sharing.addr.is_empty() {
-            self.answer_waiting();
-        }
-    }
-
-    /// Answers those who wait for a ticket, as the endpoint can be reached now.
-    pub(in crate::host) fn answer_waiting(&mut self) {
-        self.timers.clear(Timer::Tickets);
-        for request in std::mem::take(&mut self.sharing.waiting) {
-            self.answer_ticket(request);
-        }
-    }
+/// The seed of another link key, of which a ticket carries half.
+fn link_seed(cx: &mut Context) -> [u8; 32] {
+    let [secret, _] = *cx.random().as_chunks().0 else {
+        unreachable!("32 bytes are two times 16")
+    };
+    *pillion_proto::link_seed(&secret)
 }
