@@ -44,7 +44,7 @@ pub fn text(reader: &SessionReader, only: Option<TrackId>, out: &mut impl Write)
             writeln!(out, "[{} {}: {title}]", kind_name(track.kind), track.track)?;
         }
         match track.kind {
-            TrackKind::Terminal => terminal_text(reader, track, out)?,
+            TrackKind::Terminal => terminal_text(reader, track, &mut WithText::new(out))?,
             TrackKind::Log => log_text(reader, track, out)?,
             TrackKind::State | TrackKind::Unknown(_) => {
                 writeln!(
@@ -139,6 +139,36 @@ fn began(run: Run, again: &BTreeMap<Run, u64>) -> String {
     let at = again.get(&run).map(|at| clock::readable(*at));
     let at = at.map_or_else(String::new, |at| format!(" at {at}"));
     format!("the session was started again{at}")
+}
+
+/// Leaves out the blank lines before the first one with text: a program seldom begins at the top of its
+/// terminal.
+struct WithText<'a, W> {
+    out: &'a mut W,
+    begun: bool,
+}
+
+impl<'a, W> WithText<'a, W> {
+    fn new(out: &'a mut W) -> WithText<'a, W> {
+        WithText { out, begun: false }
+    }
+}
+
+impl<W: Write> Write for WithText<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let blank = match self.begun {
+            true => 0,
+            false => bytes.iter().take_while(|byte| **byte == b'\n').count(),
+        };
+        let text = bytes.get(blank..).unwrap_or_default();
+        self.begun |= !text.is_empty();
+        self.out.write_all(text)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn terminal_text(

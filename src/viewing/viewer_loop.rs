@@ -206,7 +206,8 @@ impl ViewerLoop {
             if let (Phase::Live | Phase::Stalled { .. }, Some(screen)) =
                 (&self.view().phase, &self.view().screen)
             {
-                text = Some(screen.text());
+                // A program seldom begins at the top of its terminal.
+                text = Some(screen.text().trim_start_matches('\n').to_owned());
                 break Outcome::Left;
             }
             match &self.view().phase {
@@ -317,12 +318,13 @@ impl ViewerLoop {
             if let Some(ended) = news.ended {
                 return Ok((ended, self.last_lines(follow, only, out)));
             }
+            follow.see(self.viewer.view(), &mut out);
             printer.print(&mut out);
             // Who reads slowly is asked for no more than that; and without a connection nobody answers.
             let connected = matches!(self.view().phase, Phase::Live | Phase::Stalled { .. });
             if out.is_empty()
                 && connected
-                && let Some((from, count)) = follow.wants(self.viewer.view())
+                && let Some((from, count)) = follow.wants()
             {
                 self.tell(ViewerInput::WantHistory { from, count });
                 continue;
@@ -353,9 +355,9 @@ impl ViewerLoop {
     /// Adds what is left on the screen, if it is of the terminal that was to be followed.
     fn last_lines(&self, mut follow: Follow, only: Option<TrackId>, mut out: String) -> String {
         let view = self.view();
-        let is_other = only.is_some_and(|only| only != view.track.0);
-        if let Some(screen) = view.screen.as_ref().filter(|_| !is_other) {
-            follow.finish(screen, &mut out);
+        if only.is_none_or(|only| only == view.track.0) {
+            follow.see(view, &mut out);
+            follow.finish(&mut out);
         }
         if follow.missed() > 0 {
             let missed = follow.missed();

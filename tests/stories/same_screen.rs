@@ -280,3 +280,23 @@ fn a_flood_of_50_mb() {
         "the viewer's terminal got {sent} bytes of 50 MB it had no time to show"
     );
 }
+
+/// What the emulator that stands in for the terminals here has no idea of.
+#[test]
+fn blinking_overlined_and_reversed_text_is_drawn_and_a_title_is_none_of_it() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let output = r"printf '\033[5mblinks\033[0;53mover\033[m\033kname\033\\ end\n'";
+    let script = format!("{output}; read x; printf '\\033[?5h'; read x");
+    let (mut host, ticket) = anna.share(SIZE, &["--", "sh", "-c", &script]);
+    let viewer = bert.watch(&ticket, &["--name", "bert"]);
+    viewer.wait_for("blinksover end");
+    let drawn = viewer.raw_text();
+    assert!(drawn.contains("\x1b[5mblinks"), "{drawn:?}");
+    assert!(drawn.contains("53mover"), "{drawn:?}");
+    host.send("\r");
+    viewer.wait_until("a reversed screen", |screen| {
+        screen.cell(2, 70).is_some_and(vt100::Cell::inverse)
+    });
+    host.send("\r");
+    assert_eq!(host.wait_code(), Some(0));
+}

@@ -436,3 +436,41 @@ fn who_may_open_terminals_opens_one_and_types_there() {
     viewer.wait_for("ended with code 5");
     viewer.wait_for("on the first");
 }
+
+#[test]
+fn followers_miss_nothing_that_is_on_a_terminal_when_the_host_goes_to_another() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    // Below what stands on the host's terminal already.
+    let (mut host, ticket) = anna.share(
+        SIZE,
+        &["--", "sh", "-c", "echo first; echo second; read x; exit 7"],
+    );
+    host.wait_for("second");
+    let text = until("the text", || {
+        let output = bert.join_piped(&ticket, &["--text"]).wait();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.contains("second").then_some(text)
+    });
+    assert!(text.starts_with("first\nsecond"), "{text:?}");
+
+    let follower = bert.join_piped(&ticket, &["--follow", "--name", "log"]);
+    until("the follower to be here", || {
+        anna.run(&["who"]).contains("log").then_some(())
+    });
+    anna.run(&["new", "--", "sh", "-c", "echo elsewhere; read x"]);
+    host.send(&format!("{PREFIX}n"));
+    host.wait_for("elsewhere");
+    // The first one's program runs on, and the follower has its lines.
+    follower.out.wait_for("first\nsecond\n");
+    host.send("\r");
+    host.wait_for("second");
+    host.send("\r");
+    assert_eq!(host.wait_code(), Some(7));
+    let output = follower.wait();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("first\nsecond\n"), "{text:?}");
+    assert_eq!(text.matches("first").count(), 1, "{text:?}");
+    assert_eq!(text.matches("elsewhere").count(), 1, "{text:?}");
+    let text = anna.run(&["export"]);
+    assert!(text.starts_with("first\nsecond\n"), "{text:?}");
+}

@@ -56,8 +56,10 @@ impl Attrs {
     pub const HIDDEN: Attrs = Attrs(1 << 10);
     /// SGR 9.
     pub const STRIKE: Attrs = Attrs(1 << 11);
+    /// SGR 53.
+    pub const OVERLINE: Attrs = Attrs(1 << 12);
     /// Every bit with a meaning; others are refused on decoding.
-    pub const ALL: Attrs = Attrs((1 << 12) - 1);
+    pub const ALL: Attrs = Attrs((1 << 13) - 1);
 
     /// Whether every bit of `other` is set.
     pub const fn contains(self, other: Attrs) -> bool {

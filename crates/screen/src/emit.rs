@@ -592,7 +592,7 @@ fn go(x: u16, y: u16, out: &mut Vec<u8>) {
 
 /// SGR from one style to another: only what is new, or all of it when an attribute ends.
 fn sgr(old: &Style, new: &Style, out: &mut Vec<u8>) {
-    const ATTRS: [(Attrs, &str); 12] = [
+    const ATTRS: [(Attrs, &str); 13] = [
         (Attrs::BOLD, "1"),
         (Attrs::DIM, "2"),
         (Attrs::ITALIC, "3"),
@@ -605,6 +605,7 @@ fn sgr(old: &Style, new: &Style, out: &mut Vec<u8>) {
         (Attrs::INVERSE, "7"),
         (Attrs::HIDDEN, "8"),
         (Attrs::STRIKE, "9"),
+        (Attrs::OVERLINE, "53"),
     ];
     if *new == Style::default() {
         out.extend_from_slice(b"\x1b[m");

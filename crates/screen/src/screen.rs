@@ -155,7 +155,7 @@ impl Modes {
     pub const ORIGIN: Modes = Modes(1 << 13);
     /// LNM.
     pub const LINEFEED_NEWLINE: Modes = Modes(1 << 14);
-    /// DECSCNM is not emulated by the engine; reserved.
+    /// DECSCNM: the screen's default colours are exchanged.
     pub const REVERSE_VIDEO: Modes = Modes(1 << 15);
     /// Kitty keyboard: disambiguate escape codes (flag 1).
     pub const KITTY_DISAMBIGUATE: Modes = Modes(1 << 16);

@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use pillion_screen::{
-    Attrs, Color, CursorShape, Line, LineId, Modes, Screen, Size, Style, Terminal, Width, Wrap,
-    history::MAX_RECORD_CELLS,
+    Attrs, Color, CursorShape, Decoder, Encoder, Line, LineId, Modes, Screen, Size, Style,
+    Terminal, Width, Wrap, history::MAX_RECORD_CELLS,
 };
 use proptest::prelude::*;
 
@@ -436,13 +436,9 @@ fn scrolling_by_command_makes_history_and_is_bounded() {
         terminal.feed(b"text\x1b[65535S\x1b[65535T\x1b[65535L\x1b[65535M\x1b[H");
         take_history(&mut terminal, &mut history);
     }
-    // A character costs at most its row.
-    terminal.feed(b"\x1b[Hab\x1b[65535b");
-    assert!(
-        screen(&terminal)
-            .text()
-            .starts_with(&format!("a{}\n{}", "b".repeat(79), "bb"))
-    );
+    // A character costs at most the rest of its row.
+    terminal.feed(b"\x1b[H\x1b[2Jab\x1b[65535b");
+    assert_eq!(screen(&terminal).text(), format!("a{}", "b".repeat(79)));
     terminal.feed(&b"\x1b[2J".repeat(1000));
     take_history(&mut terminal, &mut history);
     assert_eq!(terminal.failures(), 0);
@@ -736,4 +732,131 @@ fn storms_of_marks_titles_and_keyboard_modes_stay_small() {
     );
     assert_eq!(screen.title.len(), 256);
     assert_eq!(screen.text().chars().next(), Some('a'));
+}
+
+#[test]
+fn blink_overline_and_a_reversed_screen_reach_viewers() {
+    let mut terminal = Terminal::new(size(20, 3));
+    terminal.feed(
+        b"\x1b[5mB\x1b[25mb\x1b[53mO\x1b[55mo\x1b[0;6;53;21mA\x1b[0mn\x1b[4:4;9md\x1b[4:5me\x1b[m\x1b[?5h",
+    );
+    let mut encoder = Encoder::new();
+    encoder.encode(&mut terminal, false);
+    let mut viewer = Decoder::new();
+    viewer.snapshot(&encoder.snapshot().wire).unwrap();
+    let seen = viewer.screen().unwrap();
+    let attrs: Vec<Attrs> = seen.rows[0].cells[..8]
+        .iter()
+        .map(|cell| cell.style.attrs)
+        .collect();
+    let all = |attrs: &[Attrs]| attrs.iter().copied().fold(Attrs::default(), Attrs::union);
+    assert_eq!(
+        attrs,
+        [
+            Attrs::BLINK,
+            Attrs::default(),
+            Attrs::OVERLINE,
+            Attrs::default(),
+            all(&[Attrs::BLINK, Attrs::OVERLINE, Attrs::DOUBLE_UNDERLINE]),
+            Attrs::default(),
+            all(&[Attrs::DOTTED_UNDERLINE, Attrs::STRIKE]),
+            all(&[Attrs::DASHED_UNDERLINE, Attrs::STRIKE]),
+        ]
+    );
+    assert!(seen.modes.contains(Modes::REVERSE_VIDEO));
+    let mut drawn = Vec::new();
+    pillion_screen::emit::emit_full(&[], seen, &mut drawn);
+    let mut again = Terminal::new(size(20, 3));
+    again.feed(&drawn);
+    let shown = screen(&again);
+    assert_eq!((&shown.rows, shown.modes), (&seen.rows, seen.modes));
+
+    terminal.feed(b"\x1b[?5l");
+    assert!(!screen(&terminal).modes.contains(Modes::REVERSE_VIDEO));
+}
+
+#[test]
+fn blink_and_overline_stay_in_history() {
+    let (mut terminal, mut history) = after(size(20, 2), b"\x1b[5mB\x1b[0;53mO \x1b[mn\r\n");
+    terminal.feed("\r\n".repeat(600).as_bytes());
+    take_history(&mut terminal, &mut history);
+    let runs: Vec<(&str, Attrs)> = history[0]
+        .runs
+        .iter()
+        .map(|run| (run.text.as_str(), run.style.attrs))
+        .collect();
+    assert_eq!(
+        runs,
+        [
+            ("B", Attrs::BLINK),
+            ("O ", Attrs::OVERLINE),
+            ("n", Attrs::default())
+        ]
+    );
+}
+
+#[test]
+fn a_title_by_esc_k_is_a_title_wherever_it_is_cut() {
+    for (output, title) in [
+        (&b"a\x1bkname\x1b\\b"[..], "name"),
+        (b"a\x1bkname\x07b", "name"),
+        ("a\x1bkÜber\x1b\\b".as_bytes(), "Über"),
+        (b"a\x1bk\x1b\\b", ""),
+        (b"a\x1bk not \x1b]2;other\x07b", "other"),
+        (b"a\x1bkstopped\x18b", "before"),
+    ] {
+        for cut in 0..=output.len() {
+            let mut terminal = Terminal::new(size(20, 2));
+            terminal.feed(b"\x1b]2;before\x07");
+            terminal.feed(&output[..cut]);
+            terminal.feed(&output[cut..]);
+            let screen = screen(&terminal);
+            assert_eq!((screen.text().as_str(), &*screen.title), ("ab", title));
+            assert_eq!(screen.bells, 0);
+            assert!(terminal.at_ground());
+        }
+    }
+}
+
+#[test]
+fn a_title_without_end_takes_little_memory_and_ends_with_the_next_sequence() {
+    let mut terminal = Terminal::new(size(20, 2));
+    terminal.feed(b"\x1bk");
+    for _ in 0..1000 {
+        terminal.feed(&[b'x'; 1000]);
+    }
+    assert!(!terminal.at_ground());
+    terminal.feed(b"\x1b[mtext");
+    let screen = screen(&terminal);
+    assert_eq!(screen.text(), "text");
+    assert_eq!(screen.title, "x".repeat(256));
+}
+
+#[test]
+fn a_dcs_leaks_no_text_wherever_it_is_cut() {
+    let output = "a\x1bPq\"1;1;1Ü日本\x07\u{9c}x\x1b\\b".as_bytes();
+    for cut in 0..=output.len() {
+        let mut terminal = Terminal::new(size(20, 2));
+        terminal.feed(&output[..cut]);
+        terminal.feed(&output[cut..]);
+        assert_eq!(screen(&terminal).text(), "ab", "cut at {cut}");
+    }
+}
+
+#[test]
+fn modes_are_answered_as_they_are() {
+    for (query, answer) in [
+        ("\x1b[?5h\x1b[?5$p", "\x1b[?5;1$y"),
+        ("\x1b[?5$p", "\x1b[?5;2$y"),
+        ("\x1b[?47h\x1b[?47$p", "\x1b[?47;1$y"),
+        ("\x1b[?1047$p", "\x1b[?1047;2$y"),
+        ("\x1b[4h\x1b[!p\x1b[4$p", "\x1b[4;2$y"),
+        ("\x1b[3;9r\x1b[?6h\x1b[!p\x1b[?6$p", "\x1b[?6;2$y"),
+        ("\x1b[?25l\x1b[!p\x1b[?25$p", "\x1b[?25;1$y"),
+    ] {
+        let mut terminal = Terminal::new(size(80, 24));
+        terminal.feed(query.as_bytes());
+        let replies = String::from_utf8(terminal.take_replies()).unwrap();
+        assert_eq!(replies, answer, "{query:?}");
+    }
 }

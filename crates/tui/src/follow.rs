@@ -16,19 +16,33 @@ const ASK: u64 = 1000;
 /// later): a host that makes its terminal taller gets it back on the screen. It is given nevertheless,
 /// as it was, because who follows waits for it; and it isn't given again.
 ///
-/// Where another terminal is shown, its lines follow; of one that is shown again, those that left its screen
-/// meanwhile come first.
+/// Where another terminal is shown, the lines still on the screen of the one before are given, but for
+/// the cursor's, which is being written; then the other one's follow. Of one that is shown again, those that left
+/// its screen meanwhile come first.
+///
+/// Blank lines before the first one with text are left out: a program seldom begins at the top of its terminal.
 #[derive(Debug, Default)]
 pub struct Follow {
     /// Whose lines are given.
     track: TrackId,
-    /// The same as `next` for terminals that were shown before.
-    left: BTreeMap<TrackId, LineId>,
-    /// The first line not given yet; `None`: nothing has been seen.
-    next: Option<LineId>,
+    shown: Terminal,
+    /// The terminals that were shown before.
+    left: BTreeMap<TrackId, Terminal>,
     /// First line asked for and not answered, and how many.
     asked: Option<(LineId, u64)>,
     missed: u64,
+}
+
+/// How far a terminal's lines were given.
+#[derive(Debug, Default)]
+struct Terminal {
+    /// The first line not given yet; `None`: nothing has been seen.
+    next: Option<LineId>,
+    /// Its screen when it was seen last.
+    screen: Option<Screen>,
+    version: u64,
+    /// A line that isn't blank was given.
+    begun: bool,
 }
 
 impl Follow {
@@ -40,16 +54,36 @@ impl Follow {
     /// From this line on (or the oldest one that may be read).
     pub fn from(line: LineId) -> Follow {
         Follow {
-            next: Some(line),
+            shown: Terminal {
+                next: Some(line),
+                ..Terminal::default()
+            },
             ..Follow::default()
         }
     }
 
+    /// Looks at what is shown; to be called whenever that may have changed. Appends the lines of a
+    /// terminal that no longer is.
+    pub fn see(&mut self, view: &View, out: &mut String) {
+        let Some(screen) = &view.screen else { return };
+        if view.track.0 != self.track {
+            self.turn_to(view, out);
+        }
+        let shown = &mut self.shown;
+        shown.next.get_or_insert(screen.lines.top);
+        if shown.screen.is_none() || shown.version != view.version {
+            shown.version = view.version;
+            match &mut shown.screen {
+                Some(seen) => seen.clone_from(screen),
+                seen => *seen = Some(screen.clone()),
+            }
+        }
+    }
+
     /// The lines to ask for now: some left the screen, and nothing is asked for.
-    pub fn wants(&mut self, view: &View) -> Option<(LineId, u32)> {
-        self.turn_to(view);
-        let lines = view.screen.as_ref()?.lines;
-        let next = *self.next.get_or_insert(lines.top);
+    pub fn wants(&mut self) -> Option<(LineId, u32)> {
+        let lines = self.shown.screen.as_ref()?.lines;
+        let next = self.shown.next?;
         if self.asked.is_some() || next >= lines.top {
             return None;
         }
@@ -64,17 +98,25 @@ impl Follow {
     }
 
     /// Goes on with the terminal that is shown. Answers of another one's lines never come.
-    fn turn_to(&mut self, view: &View) {
+    fn turn_to(&mut self, view: &View, out: &mut String) {
         let shown = view.track.0;
-        if shown == self.track {
-            return;
+        let next = self.left.remove(&shown).unwrap_or_default();
+        let mut before = std::mem::replace(&mut self.shown, next);
+        // Those that left the screen and were not had yet come first, once it is shown again.
+        if let Some(screen) = before.screen.take() {
+            if before.next >= Some(screen.lines.top) {
+                let y = usize::from(screen.cursor.y);
+                before.give(&screen, y, out);
+            }
+            before.screen = Some(screen);
         }
-        let left = self.next.take().map(|next| (self.track, next));
-        self.left.extend(left);
-        let is_there = |id: &TrackId| view.tracks.iter().any(|info| info.id == *id);
-        self.left.retain(|id, _| is_there(id));
+        self.left.insert(self.track, before);
         (self.track, self.asked) = (shown, None);
-        self.next = self.left.remove(&shown);
+        let is_there = |id: &TrackId| view.tracks.iter().any(|info| info.id == *id);
+        let gone = self.left.extract_if(.., |id, _| !is_there(id));
+        for (_, mut terminal) in gone {
+            self.missed += terminal.finish(out);
+        }
     }
 
     /// The connection was lost: what was asked for will not come.
@@ -93,7 +135,10 @@ impl Follow {
         for line in &answer.lines {
             if (next..end).contains(&line.id.0) {
                 self.missed += line.id.0 - next;
-                push(line, out);
+                self.shown.begun |= line.runs.iter().any(|run| !run.text.trim().is_empty());
+                if self.shown.begun {
+                    push(line, out);
+                }
                 next = line.id.0 + 1;
             }
         }
@@ -102,7 +147,7 @@ impl Follow {
             self.missed += count;
             next = end;
         }
-        self.next = Some(LineId(next));
+        self.shown.next = Some(LineId(next));
     }
 
     /// How many lines could not be had: the host no longer had them, or the session ended before they
@@ -111,24 +156,57 @@ impl Follow {
         self.missed
     }
 
-    /// Appends what is still on the screen, unwrapped, without the blank rows at its end. Lines that
-    /// left it and never came count as missed.
-    pub fn finish(&mut self, screen: &Screen, out: &mut String) {
-        let top = screen.lines.top.0;
-        self.missed += self.next.map_or(0, |next| top.saturating_sub(next.0));
-        self.next = Some(LineId(u64::MAX));
+    /// Appends what is still on the screen, unwrapped, without the blank rows at its end, and before
+    /// that what was still on those of other terminals when they were seen last. Lines that left a screen
+    /// and never came count as missed.
+    pub fn finish(&mut self, out: &mut String) {
+        let left = std::mem::take(&mut self.left);
+        for mut terminal in left.into_values() {
+            self.missed += terminal.finish(out);
+        }
+        self.missed += self.shown.finish(out);
+    }
+}
+
+impl Terminal {
+    /// Appends the lines of all its screen, and counts those that left it and never came.
+    fn finish(&mut self, out: &mut String) -> u64 {
+        let Some(screen) = self.screen.take() else {
+            return 0;
+        };
+        let top = screen.lines.top;
+        let missed = self.next.map_or(0, |next| top.0.saturating_sub(next.0));
+        self.next = self.next.max(Some(top));
+        self.give(&screen, screen.rows.len(), out);
+        missed
+    }
+
+    /// Appends the lines that end before row `end`, without blank ones behind them, and counts them as given.
+    fn give(&mut self, screen: &Screen, end: usize, out: &mut String) {
         let is_blank = |row: &Row| row.text().is_empty();
         let content = screen
             .rows
             .iter()
             .rposition(|row| !is_blank(row))
             .map_or(0, |last| last + 1);
+        let mut id = screen.lines.top;
         let mut line = String::new();
-        for (row, left) in screen.rows.iter().take(content).zip((0..content).rev()) {
+        for (y, row) in screen.rows.iter().enumerate().take(content) {
             row.push_part(&mut line);
-            if row.wrap == Wrap::Ends || left == 0 {
-                out.push_str(line.trim_end_matches(' '));
-                out.push('\n');
+            if row.wrap == Wrap::Ends || y + 1 == content {
+                if y >= end {
+                    return;
+                }
+                if self.next.is_none_or(|next| id >= next) {
+                    let text = line.trim_end_matches(' ');
+                    self.begun |= !text.is_empty();
+                    if self.begun {
+                        out.push_str(text);
+                        out.push('\n');
+                    }
+                    self.next = Some(LineId(id.0 + 1));
+                }
+                id.0 += 1;
                 line.clear();
             }
         }
@@ -141,40 +219,5 @@ fn push(line: &Line, out: &mut String) {
     }
     if !line.continued {
         out.push('\n');
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use pillion_screen::Size;
-
-    use super::*;
-
-    #[test]
-    fn what_is_left_on_the_screen_is_unwrapped() {
-        let mut screen = Screen::blank(Size::clamped(3, 4));
-        let rows = [
-            (0, "ab ", Wrap::Full),
-            (1, "cd", Wrap::Ends),
-            (2, "ef", Wrap::Early),
-            (3, "g", Wrap::Ends),
-        ];
-        for (y, text, wrap) in rows {
-            let row = &mut screen.rows[y];
-            row.wrap = wrap;
-            for (cell, ch) in row.cells.iter_mut().zip(text.chars()) {
-                cell.ch = ch;
-            }
-        }
-        let mut out = String::new();
-        Follow::new().finish(&screen, &mut out);
-        assert_eq!(out, "ab cd\nefg\n");
-    }
-
-    #[test]
-    fn an_empty_screen_leaves_nothing() {
-        let mut out = String::new();
-        Follow::new().finish(&Screen::blank(Size::clamped(80, 24)), &mut out);
-        assert_eq!(out, "");
     }
 }

@@ -920,6 +920,23 @@ fn colours_the_program_redefined_are_shown_as_such() {
 }
 
 #[test]
+fn a_reversed_screen_is_drawn_reversed_but_for_the_status_line() {
+    let mut flashing = view(20, 5);
+    let screen = flashing.screen.as_mut().unwrap();
+    screen.rows[1].cells[0].style.attrs = pillion_screen::Attrs::INVERSE;
+    screen.modes = screen.modes.union(Modes::REVERSE_VIDEO);
+    let mut viewer = Person::new(24, 6, flashing);
+    let inverse = |viewer: &Person, y, x| viewer.terminal.screen().cell(y, x).unwrap().inverse();
+    let seen = [(0, 0), (0, 19), (1, 0), (4, 19), (5, 0), (2, 22)];
+    let reversed = seen.map(|(y, x)| inverse(&viewer, y, x));
+    assert_eq!(reversed, [true, true, false, true, true, false]);
+
+    modes(&mut viewer, Modes::AUTOWRAP);
+    let plain = seen.map(|(y, x)| inverse(&viewer, y, x));
+    assert_eq!(plain, [false, false, true, false, true, false]);
+}
+
+#[test]
 fn a_resize_draws_everything_anew() {
     let mut viewer = Person::new(40, 10, view(30, 6));
     viewer.terminal = terminal(25, 5);

@@ -14,18 +14,42 @@ use crate::cell::{Attrs, Cell, Color, Extra, Row, Style, Width, Wrap};
 /// The right half of a wide character, and the place left free where one did not fit.
 pub(super) const SPACERS: Flags = Flags::WIDE_CHAR_SPACER.union(Flags::LEADING_WIDE_CHAR_SPACER);
 
+/// The cell blinks. The emulator has no such flag, but leaves its flags' last bit alone.
+pub(super) const BLINK: Flags = Flags::from_bits_retain(1 << 15);
+
+/// The cell is overlined. The emulator's five flags for as many underlines leave two bits free,
+/// since a cell has one of them: see [`underlined`].
+pub(super) const OVERLINE: Flags = Flags::DOTTED_UNDERLINE;
+
+/// The cell is protected from selective erasure (DECSCA).
+pub(super) const PROTECTED: Flags = Flags::DASHED_UNDERLINE;
+
+/// The three bits that say how a cell is underlined.
+pub(super) const UNDERLINES: Flags = Flags::UNDERLINE
+    .union(Flags::DOUBLE_UNDERLINE)
+    .union(Flags::UNDERCURL);
+
+/// Dotted, in [`UNDERLINES`].
+pub(super) const DOTTED: Flags = Flags::UNDERLINE.union(Flags::DOUBLE_UNDERLINE);
+
+/// Dashed, in [`UNDERLINES`].
+pub(super) const DASHED: Flags = Flags::UNDERLINE.union(Flags::UNDERCURL);
+
 /// Flags of cells that hang together with others.
 const WIDE_OR_SPACER: Flags = SPACERS.union(Flags::WIDE_CHAR);
 
 /// Flags that say how a cell looks, not how cells hang together.
 pub(super) const LOOK_FLAGS: Flags = Flags::all()
+    .union(BLINK)
     .difference(SPACERS)
     .difference(Flags::WIDE_CHAR)
-    .difference(Flags::WRAPLINE);
+    .difference(Flags::WRAPLINE)
+    .difference(PROTECTED);
 
 /// Flags that show on a space.
 pub(super) const SEEN_ON_SPACE: Flags = Flags::INVERSE
-    .union(Flags::ALL_UNDERLINES)
+    .union(UNDERLINES)
+    .union(OVERLINE)
     .union(Flags::STRIKEOUT);
 
 /// The default background, which a cell must have to count as blank.
@@ -86,18 +110,15 @@ fn color(color: VteColor) -> Color {
 }
 
 fn attrs(flags: Flags) -> Attrs {
-    const PAIRS: [(Flags, Attrs); 11] = [
+    const PAIRS: [(Flags, Attrs); 8] = [
         (Flags::BOLD, Attrs::BOLD),
         (Flags::DIM, Attrs::DIM),
         (Flags::ITALIC, Attrs::ITALIC),
-        (Flags::UNDERLINE, Attrs::UNDERLINE),
-        (Flags::DOUBLE_UNDERLINE, Attrs::DOUBLE_UNDERLINE),
-        (Flags::UNDERCURL, Attrs::CURLY_UNDERLINE),
-        (Flags::DOTTED_UNDERLINE, Attrs::DOTTED_UNDERLINE),
-        (Flags::DASHED_UNDERLINE, Attrs::DASHED_UNDERLINE),
+        (BLINK, Attrs::BLINK),
         (Flags::INVERSE, Attrs::INVERSE),
         (Flags::HIDDEN, Attrs::HIDDEN),
         (Flags::STRIKEOUT, Attrs::STRIKE),
+        (OVERLINE, Attrs::OVERLINE),
     ];
     if !flags.intersects(LOOK_FLAGS) {
         return Attrs::default();
@@ -105,7 +126,19 @@ fn attrs(flags: Flags) -> Attrs {
     PAIRS
         .iter()
         .filter(|(flag, _)| flags.contains(*flag))
-        .fold(Attrs::default(), |all, (_, attr)| all.union(*attr))
+        .fold(underlined(flags), |all, (_, attr)| all.union(*attr))
+}
+
+/// How a cell is underlined.
+fn underlined(flags: Flags) -> Attrs {
+    match flags.intersection(UNDERLINES) {
+        Flags::UNDERLINE => Attrs::UNDERLINE,
+        Flags::DOUBLE_UNDERLINE => Attrs::DOUBLE_UNDERLINE,
+        Flags::UNDERCURL => Attrs::CURLY_UNDERLINE,
+        DOTTED => Attrs::DOTTED_UNDERLINE,
+        DASHED => Attrs::DASHED_UNDERLINE,
+        _ => Attrs::default(),
+    }
 }
 
 /// Whether two cells are drawn alike, apart from their characters.

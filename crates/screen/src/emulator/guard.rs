@@ -16,7 +16,14 @@ use vte::ansi::{
     PrivateMode, Rgb, StandardCharset, TabulationClearMode,
 };
 
-use super::{keyboard::Keyboard, lines::Lines, lines::NO_LIMIT, replies::Replies};
+use super::{
+    cells::PROTECTED,
+    edits::{Alternate, Kept},
+    keyboard::Keyboard,
+    lines::Lines,
+    lines::NO_LIMIT,
+    replies::Replies,
+};
 use crate::{
     cell::MAX_MARKS,
     clean::{REPLACEMENT, allowed_link, clean_title, is_clean_char},
@@ -32,6 +39,9 @@ const MAX_TITLES: usize = 32;
 /// terminal is emulated so wide and shown in part.
 const MIN_COLS: u16 = 2;
 
+/// DECSCNM.
+const REVERSED: u16 = 5;
+
 /// The emulator with its guard.
 pub(super) struct Guard {
     pub(super) term: Term<VoidListener>,
@@ -39,6 +49,19 @@ pub(super) struct Guard {
     /// First row of the scroll region and the row after its last.
     pub(super) region: (u16, u16),
     pub(super) charset: CharsetIndex,
+    /// Something may be protected from selective erasure (DECSCA).
+    pub(super) protects: bool,
+    /// What is carried out now came in an escape sequence.
+    pub(super) in_sequence: bool,
+    /// What DECSC kept on this screen.
+    pub(super) kept: Kept,
+    other_kept: Kept,
+    /// What the emulator kept of the primary screen's cursor, while the alternate one is shown.
+    primary_kept: Option<Cursor<Cell>>,
+    /// Insert mode (IRM); the emulator's is never on.
+    pub(super) insert: bool,
+    /// Reverse screen (DECSCNM).
+    pub(super) reversed: bool,
     pub(super) keyboard: Keyboard,
     other_keyboard: Keyboard,
     pub(super) title: String,
@@ -58,6 +81,16 @@ pub(super) struct Guard {
     /// The scroll in the making, see [`Guard::scrolled`].
     pub(super) scroll: Option<(u16, u16, i32)>,
     pub(super) lines: Lines,
+}
+
+/// A character as wide as `ch` is, where the emulator has another width for that.
+#[inline]
+fn stand_in(ch: char) -> Option<char> {
+    match ch {
+        '\u{ad}' | '\u{ffa0}' => Some('¤'),
+        '\u{3164}' => Some('ㄱ'),
+        _ => None,
+    }
 }
 
 /// The size the emulator is told.
@@ -101,6 +134,13 @@ impl Guard {
             size,
             region: (0, size.rows()),
             charset: CharsetIndex::default(),
+            protects: false,
+            in_sequence: false,
+            kept: Kept::default(),
+            other_kept: Kept::default(),
+            primary_kept: None,
+            insert: false,
+            reversed: false,
             keyboard: Keyboard::default(),
             other_keyboard: Keyboard::default(),
             title: String::new(),
@@ -175,13 +215,35 @@ impl Guard {
         }
     }
 
-    /// Repeats the last character (REP), at most a row of it: curses uses it within a row, and
-    /// nine bytes must not cost 65,535 characters.
+    /// Repeats the last character (REP), at most to the end of its row: curses uses it within a row,
+    /// and nine bytes must not cost 65,535 characters.
     pub(super) fn repeat(&mut self, count: u16) {
-        if let Some(ch) = self.last_char {
-            for _ in 0..count.min(self.size.cols()) {
-                self.input(ch);
-            }
+        let Some(ch) = self.last_char.take() else {
+            return;
+        };
+        let room = match self.cursor().input_needs_wrap {
+            true => 0,
+            false => (self.term.columns() - self.x()) / columns(ch).max(1),
+        };
+        for _ in 0..usize::from(count).min(room) {
+            self.input(ch);
+        }
+        self.last_char = None;
+    }
+
+    /// Writes a character that the emulator takes for another width.
+    fn write_as(&mut self, ch: char, other: char, width: usize) {
+        self.term.input(other);
+        let grid = self.term.grid_mut();
+        let last = if grid.cursor.input_needs_wrap {
+            grid.cursor.point.column
+        } else {
+            Column(grid.cursor.point.column.saturating_sub(1))
+        };
+        let line = grid.cursor.point.line;
+        let cell = &mut grid[line][Column((last + 1).saturating_sub(width))];
+        if cell.c == other {
+            cell.c = ch;
         }
     }
 
@@ -317,27 +379,39 @@ impl Guard {
 
     fn swap_screens(&mut self) {
         mem::swap(&mut self.keyboard, &mut self.other_keyboard);
+        mem::swap(&mut self.kept, &mut self.other_kept);
         self.damage_screen();
     }
 
-    fn enter_alternate(&mut self) {
+    fn enter_alternate(&mut self, how: Alternate) {
+        if how == Alternate::KeepingCursor {
+            self.keep_cursor();
+        }
         if !self.in_alternate() {
             self.settle();
             self.lines.freeze(self.term.grid());
-            let mode = NamedPrivateMode::SwapScreenAndSetRestoreCursor.into();
-            self.term.set_private_mode(mode);
+            // The emulator takes where the cursor is for what was kept.
+            let kept = self.term.grid().saved_cursor.clone();
+            self.term.swap_alt();
+            self.primary_kept = Some(kept);
             self.renew_rows();
             self.term.grid_mut().reset_region(..);
             self.swap_screens();
         }
     }
 
-    fn leave_alternate(&mut self) {
+    fn leave_alternate(&mut self, how: Alternate) {
         if self.in_alternate() {
-            let mode = NamedPrivateMode::SwapScreenAndSetRestoreCursor.into();
-            self.term.unset_private_mode(mode);
+            let cursor = self.cursor().clone();
+            self.term.swap_alt();
+            let grid = self.term.grid_mut();
+            grid.cursor = cursor;
+            grid.saved_cursor = self.primary_kept.take().unwrap_or_default();
             self.lines.thaw(self.term.grid_mut());
             self.swap_screens();
+        }
+        if how == Alternate::KeepingCursor {
+            self.bring_cursor_back();
         }
     }
 
@@ -362,8 +436,11 @@ impl Guard {
     }
 
     fn private_mode_state(&self, mode: PrivateMode) -> Option<bool> {
-        let PrivateMode::Named(mode) = mode else {
-            return None;
+        let mode = match mode {
+            PrivateMode::Named(mode) => mode,
+            PrivateMode::Unknown(REVERSED) => return Some(self.reversed),
+            PrivateMode::Unknown(47 | 1047) => return Some(self.in_alternate()),
+            PrivateMode::Unknown(_) => return None,
         };
         let flag = match mode {
             NamedPrivateMode::CursorKeys => TermMode::APP_CURSOR,
@@ -394,8 +471,17 @@ impl Handler for Guard {
             return;
         };
         self.damage_text(width);
-        self.term.input(ch);
-        self.wrote(ch);
+        if self.insert && width > 0 {
+            self.make_room(width);
+            self.damage_text(width);
+        }
+        match stand_in(ch) {
+            None => self.term.input(ch),
+            Some(other) => self.write_as(ch, other, width),
+        }
+        if width > 0 {
+            self.wrote(ch);
+        }
         self.spill_scrollback();
     }
 
@@ -404,24 +490,33 @@ impl Handler for Guard {
             self.scrolled(self.region.0, self.region.1, 1);
         }
         self.term.linefeed();
+        if !self.in_sequence && self.mode(TermMode::LINE_FEED_NEW_LINE) {
+            self.term.carriage_return();
+        }
+        self.end_pending_wrap();
+        self.last_char = None;
         self.spill_scrollback();
     }
 
     fn put_tab(&mut self, count: u16) {
         self.damage_text(1);
         self.term.put_tab(count);
+        self.last_char = None;
         self.spill_scrollback();
     }
 
     fn backspace(&mut self) {
         self.term.backspace();
+        self.last_char = None;
     }
 
     fn carriage_return(&mut self) {
         self.term.carriage_return();
+        self.last_char = None;
     }
 
     fn bell(&mut self) {
+        self.last_char = None;
         self.bells += 1;
     }
 
@@ -434,15 +529,15 @@ impl Handler for Guard {
     }
 
     fn goto_col(&mut self, col: usize) {
-        self.term.goto_col(col);
+        self.go_in_row(col);
     }
 
     fn move_up(&mut self, rows: usize) {
-        self.term.move_up(rows);
+        self.go_up(rows, self.x());
     }
 
     fn move_down(&mut self, rows: usize) {
-        self.term.move_down(rows);
+        self.go_down(rows, self.x());
     }
 
     fn move_forward(&mut self, cols: usize) {
@@ -454,11 +549,11 @@ impl Handler for Guard {
     }
 
     fn move_down_and_cr(&mut self, rows: usize) {
-        self.term.move_down_and_cr(rows);
+        self.go_down(rows, 0);
     }
 
     fn move_up_and_cr(&mut self, rows: usize) {
-        self.term.move_up_and_cr(rows);
+        self.go_up(rows, 0);
     }
 
     fn move_backward_tabs(&mut self, count: u16) {
@@ -471,21 +566,46 @@ impl Handler for Guard {
 
     fn insert_blank(&mut self, count: usize) {
         self.damage_cursor_row();
+        let (x, y, cols) = (self.x(), self.y(), self.term.columns());
+        self.split_wide(y, x);
+        self.split_wide(y, cols.saturating_sub(count).max(x));
+        self.end_line(y);
         self.term.insert_blank(count);
+        self.end_pending_wrap();
     }
 
     fn erase_chars(&mut self, count: usize) {
         self.damage_cursor_row();
+        let (x, y) = (self.x(), self.y());
+        self.split_wide(y, x);
+        self.split_wide(y, x.saturating_add(count));
         self.term.erase_chars(count);
+        self.end_pending_wrap();
     }
 
     fn delete_chars(&mut self, count: usize) {
         self.damage_cursor_row();
+        let (x, y) = (self.x(), self.y());
+        // The emulator takes away from before the cursor what is not there behind it.
+        let count = count.min(self.term.columns() - x);
+        self.split_wide(y, x);
+        self.split_wide(y, x + count);
+        self.end_line(y);
         self.term.delete_chars(count);
+        self.end_pending_wrap();
     }
 
     fn clear_line(&mut self, mode: LineClearMode) {
         self.damage_cursor_row();
+        let (x, y) = (self.x(), self.y());
+        match mode {
+            LineClearMode::Right => self.split_wide(y, x),
+            LineClearMode::Left => {
+                self.split_wide(y, x + 1);
+                self.end_pending_wrap();
+            }
+            LineClearMode::All => {}
+        }
         self.term.clear_line(mode);
     }
 
@@ -510,6 +630,7 @@ impl Handler for Guard {
             let rows = rows.min(usize::from(bottom - y));
             self.scrolled(y, bottom, -(rows as i32));
             self.term.insert_blank_lines(rows);
+            self.go_in_row(0);
         }
     }
 
@@ -520,6 +641,7 @@ impl Handler for Guard {
             self.scrolled(y, bottom, rows as i32);
             self.term.delete_lines(rows);
             self.spill_scrollback();
+            self.go_in_row(0);
         }
     }
 
@@ -528,29 +650,50 @@ impl Handler for Guard {
             self.scrolled(self.region.0, self.region.1, -1);
         }
         self.term.reverse_index();
+        self.end_pending_wrap();
     }
 
     fn clear_screen(&mut self, mode: ClearMode) {
         self.damage_screen();
-        if let ClearMode::Saved = mode {
-            self.clear_scrollback();
-        } else {
-            self.term.clear_screen(mode);
-            self.spill_scrollback();
+        match mode {
+            ClearMode::Saved => self.clear_scrollback(),
+            ClearMode::Above => {
+                self.clear_above();
+                self.end_pending_wrap();
+            }
+            ClearMode::Below => {
+                let (x, y) = (self.x(), self.y());
+                self.split_wide(y, x);
+                self.term.clear_screen(mode);
+                self.end_pending_wrap();
+            }
+            ClearMode::All => {
+                self.term.clear_screen(mode);
+                self.spill_scrollback();
+            }
         }
     }
 
     fn decaln(&mut self) {
         self.damage_screen();
+        self.region = (0, self.size.rows());
+        self.term
+            .unset_private_mode(NamedPrivateMode::Origin.into());
+        self.term.set_scrolling_region(1, None);
         self.term.decaln();
     }
 
     fn reset_state(&mut self) {
-        self.leave_alternate();
+        self.leave_alternate(Alternate::Bare);
         self.clear_scrollback();
         self.term.reset_state();
         self.region = (0, self.size.rows());
         self.charset = CharsetIndex::default();
+        self.protects = false;
+        self.kept = Kept::default();
+        self.other_kept = Kept::default();
+        self.insert = false;
+        self.reversed = false;
         self.keyboard = Keyboard::default();
         self.other_keyboard = Keyboard::default();
         self.title.clear();
@@ -571,34 +714,51 @@ impl Handler for Guard {
     }
 
     fn save_cursor_position(&mut self) {
-        self.term.save_cursor_position();
+        self.keep_cursor();
     }
 
     fn restore_cursor_position(&mut self) {
-        self.term.restore_cursor_position();
+        self.bring_cursor_back();
     }
 
     fn terminal_attribute(&mut self, attr: Attr) {
+        if self.set_own_attribute(&attr) {
+            return;
+        }
+        if !self.protects {
+            return self.term.terminal_attribute(attr);
+        }
+        // DECSCA's is none of SGR's attributes.
+        let protected = self.cursor().template.flags & PROTECTED;
         self.term.terminal_attribute(attr);
+        self.term.grid_mut().cursor.template.flags |= protected;
     }
 
     fn set_mode(&mut self, mode: Mode) {
-        self.term.set_mode(mode);
+        match mode {
+            Mode::Named(NamedMode::Insert) => self.insert = true,
+            mode => self.term.set_mode(mode),
+        }
     }
 
     fn unset_mode(&mut self, mode: Mode) {
-        self.term.unset_mode(mode);
+        match mode {
+            Mode::Named(NamedMode::Insert) => self.insert = false,
+            mode => self.term.unset_mode(mode),
+        }
     }
 
     fn set_private_mode(&mut self, mode: PrivateMode) {
         match mode {
             PrivateMode::Named(NamedPrivateMode::SyncUpdate) => self.sync = true,
             PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) => {
-                self.enter_alternate();
+                self.enter_alternate(Alternate::KeepingCursor);
             }
-            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_column_mode(|term| {
-                term.set_private_mode(NamedPrivateMode::ColumnMode.into());
-            }),
+            PrivateMode::Unknown(47 | 1047) => self.enter_alternate(Alternate::Bare),
+            PrivateMode::Unknown(1048) => self.keep_cursor(),
+            PrivateMode::Unknown(REVERSED) => self.reversed = true,
+            // Nobody has 132 columns to change to, and terminals that haven't leave the screen as it is.
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => {}
             mode => self.term.set_private_mode(mode),
         }
     }
@@ -607,11 +767,16 @@ impl Handler for Guard {
         match mode {
             PrivateMode::Named(NamedPrivateMode::SyncUpdate) => self.sync = false,
             PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) => {
-                self.leave_alternate();
+                self.leave_alternate(Alternate::KeepingCursor);
             }
-            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_column_mode(|term| {
-                term.unset_private_mode(NamedPrivateMode::ColumnMode.into());
-            }),
+            PrivateMode::Unknown(47 | 1047) => self.leave_alternate(Alternate::Bare),
+            PrivateMode::Unknown(1048) => self.bring_cursor_back(),
+            PrivateMode::Unknown(REVERSED) => self.reversed = false,
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => {}
+            PrivateMode::Named(NamedPrivateMode::Origin) => {
+                self.term.unset_private_mode(mode);
+                self.term.goto(0, 0);
+            }
             mode => self.term.unset_private_mode(mode),
         }
     }
@@ -730,7 +895,7 @@ impl Handler for Guard {
 
     fn report_mode(&mut self, mode: Mode) {
         let state = match mode {
-            Mode::Named(NamedMode::Insert) => Some(self.mode(TermMode::INSERT)),
+            Mode::Named(NamedMode::Insert) => Some(self.insert),
             Mode::Named(NamedMode::LineFeedNewLine) => {
                 Some(self.mode(TermMode::LINE_FEED_NEW_LINE))
             }
@@ -766,12 +931,4 @@ impl Handler for Guard {
 
     // Left out on purpose: the clipboard (OSC 52) is neither read nor written, the mouse pointer's
     // shape has no meaning here, and the rest the emulator does not carry out either.
-}
-
-impl Guard {
-    fn change_column_mode(&mut self, change: impl FnOnce(&mut Term<VoidListener>)) {
-        self.region = (0, self.size.rows());
-        self.damage_screen();
-        change(&mut self.term);
-    }
 }

@@ -10,6 +10,7 @@
 //! emulator panic it is replaced by a blank one; the session goes on.
 
 mod cells;
+mod edits;
 mod guard;
 mod keyboard;
 mod lines;
@@ -259,7 +260,7 @@ impl Terminal {
     }
 
     fn modes(&self) -> Modes {
-        const PAIRS: [(TermMode, Modes); 15] = [
+        const PAIRS: [(TermMode, Modes); 14] = [
             (TermMode::APP_CURSOR, Modes::APP_CURSOR),
             (TermMode::APP_KEYPAD, Modes::APP_KEYPAD),
             (TermMode::BRACKETED_PASTE, Modes::BRACKETED_PASTE),
@@ -271,7 +272,6 @@ impl Terminal {
             (TermMode::FOCUS_IN_OUT, Modes::FOCUS),
             (TermMode::ALTERNATE_SCROLL, Modes::ALTERNATE_SCROLL),
             (TermMode::ALT_SCREEN, Modes::ALTERNATE_SCREEN),
-            (TermMode::INSERT, Modes::INSERT),
             (TermMode::LINE_WRAP, Modes::AUTOWRAP),
             (TermMode::ORIGIN, Modes::ORIGIN),
             (TermMode::LINE_FEED_NEW_LINE, Modes::LINEFEED_NEWLINE),
@@ -279,9 +279,10 @@ impl Terminal {
         PAIRS
             .iter()
             .filter(|(flag, _)| self.guard.mode(*flag))
-            .fold(self.guard.keyboard.modes(), |all, (_, mode)| {
-                all.union(*mode)
-            })
+            .map(|(_, mode)| *mode)
+            .chain(self.guard.insert.then_some(Modes::INSERT))
+            .chain(self.guard.reversed.then_some(Modes::REVERSE_VIDEO))
+            .fold(self.guard.keyboard.modes(), Modes::union)
     }
 
     /// Takes `bytes` from `at` on. `at` is ahead of what is being carried out, so that after a
@@ -309,16 +310,29 @@ impl Terminal {
     /// Takes the next part of an escape sequence.
     fn sequence(&mut self, rest: &[u8], at: &mut usize) {
         let piece = |len: usize| rest.get(..len).unwrap_or_default();
-        match self.scanner.scan(rest) {
+        let scanned = self.scanner.scan(rest);
+        if !matches!(scanned, Scanned::Repeat(..)) && self.scanner.at_ground() {
+            self.guard.last_char = None;
+        }
+        self.guard.in_sequence = true;
+        match scanned {
             Scanned::Bytes(len) => {
                 *at += len;
                 self.parser.advance(&mut self.guard, piece(len));
             }
             Scanned::Excess(len) => *at += len,
-            Scanned::Version(len) => {
+            Scanned::Ours(len, ours) => {
                 *at += len;
                 self.parser.advance(&mut self.guard, piece(len));
-                self.guard.replies.version();
+                self.guard.carry_out(ours);
+            }
+            Scanned::Title => {
+                *at += 1;
+                let title = String::from_utf8_lossy(self.scanner.title()).into_owned();
+                self.guard.set_title(Some(title));
+                if !self.scanner.at_ground() {
+                    self.parser.advance(&mut self.guard, piece(1));
+                }
             }
             Scanned::Repeat(len, count) => {
                 *at += len;
@@ -327,7 +341,14 @@ impl Terminal {
                 self.parser.advance(&mut self.guard, b"\x18");
                 self.guard.repeat(count);
             }
+            Scanned::Down(len, count) => {
+                *at += len;
+                self.parser.advance(&mut self.guard, piece(len - 1));
+                self.parser.advance(&mut self.guard, b"\x18");
+                self.guard.go_to_row_below(count);
+            }
         }
+        self.guard.in_sequence = false;
     }
 
     /// Takes text without ESC. An incomplete character at its end is kept for later: the parser

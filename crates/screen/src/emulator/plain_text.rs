@@ -83,7 +83,7 @@ impl Guard {
     pub(super) fn takes_plain(&self) -> bool {
         let cursor = self.cursor();
         self.mode(TermMode::LINE_WRAP)
-            && !self.mode(TermMode::INSERT)
+            && !self.insert
             && cursor.charsets[self.charset] == StandardCharset::Ascii
             && cursor.template.extra.is_none()
     }
@@ -192,14 +192,7 @@ impl Guard {
         let mut rest = text;
         while !rest.is_empty() {
             if self.cursor().input_needs_wrap {
-                let grid = self.term.grid_mut();
-                grid.cursor_cell().flags.insert(Flags::WRAPLINE);
-                let y = self.y();
-                self.damage.rows.insert(y);
-                self.linefeed();
-                let cursor = &mut self.term.grid_mut().cursor;
-                cursor.point.column = Column(0);
-                cursor.input_needs_wrap = false;
+                self.wrap();
             }
             let y = self.y();
             self.damage.rows.insert(y);

@@ -646,6 +646,8 @@ impl World {
                     count,
                     bytes,
                 });
+                let settled = side.settle();
+                self.require(settled.is_ok(), || format!("history: {settled:?}"));
                 self.require(first.0 == next, || {
                     format!("the log gets line {first:?} after line {next}")
                 });

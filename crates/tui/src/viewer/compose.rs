@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pillion_proto::Right;
-use pillion_screen::{Attrs, Cell, Color, Row, Screen, Style};
+use pillion_screen::{Attrs, Cell, Color, Modes, Row, Screen, Style};
 use pillion_session::{Now, View};
 
 use super::{
@@ -55,7 +55,7 @@ impl ViewerUi {
         let plain = view
             .screen
             .as_ref()
-            .filter(|screen| !covered && screen.palette.is_empty());
+            .filter(|screen| !covered && screen.palette.is_empty() && !is_reversed(screen));
         let before = std::mem::replace(&mut self.plain, plain.map(|_| self.layout));
         match plain {
             Some(screen) if before == self.plain && self.canvas.is_known() => {
@@ -129,12 +129,14 @@ impl ViewerUi {
                     }
                 }
                 recolour(&screen.palette, row);
+                reverse(screen, layout, row);
             }),
             (Some(screen), None) => {
                 let shown = screen.rows.iter().skip(usize::from(layout.top));
                 for (from, row) in shown.zip(area.iter_mut().take(usize::from(layout.rows))) {
                     copy(from, layout.left, row);
                     recolour(&screen.palette, row);
+                    reverse(screen, layout, row);
                 }
                 for (row, y) in area.iter_mut().zip(0..) {
                     border(layout, y, rows, row);
@@ -288,6 +290,20 @@ fn recolour(palette: &BTreeMap<u16, [u8; 3]>, row: &mut Row) {
     for cell in &mut row.cells {
         look(&mut cell.style.fg, 256);
         look(&mut cell.style.bg, 257);
+    }
+}
+
+fn is_reversed(screen: &Screen) -> bool {
+    screen.modes.contains(Modes::REVERSE_VIDEO)
+}
+
+/// A reversed screen (DECSCNM) is drawn as such; the viewer's terminal isn't told, since the status line
+/// is on it too.
+fn reverse(screen: &Screen, layout: Layout, row: &mut Row) {
+    if is_reversed(screen) {
+        for cell in row.cells.iter_mut().take(usize::from(layout.cols)) {
+            cell.style.attrs.0 ^= Attrs::INVERSE.0;
+        }
     }
 }
 
