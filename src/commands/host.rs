@@ -26,7 +26,7 @@ use pillion::{
 };
 
 use crate::{
-    commands::{attach, draw_qr, net_options, signal_ca, ticket_for_qr},
+    commands::{attach, draw_qr, exit, net_options, signal_ca, ticket_for_qr},
     hidden::Role,
 };
 
@@ -72,6 +72,11 @@ pub struct RunArgs {
     /// terminal. It goes on when that is closed.
     #[arg(long)]
     pub detach: bool,
+
+    /// Give the program a terminal where there is none here (in CI, behind pipes), so that viewers can type into it. Without
+    /// this its input, output and errors stay what they are there, and viewers watch.
+    #[arg(long)]
+    pub tty: bool,
 
     /// Print no greeting.
     #[arg(short, long)]
@@ -129,6 +134,14 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
         // Without a terminal there is nothing to leave: this process is the session's own.
         Role::Command => match HostTty::open()? {
             Some(tty) => attach::start_and_hold(paths, tty).await,
+            None if args.program.is_empty() && !args.tty => {
+                pillion::say!(
+                    "pillion: there is no terminal here for a shell, and no command was given. `pillion --share -- \
+                     COMMAND` runs one; `pillion --share --detach` starts a shell in the background, and \
+                     `pillion --share --tty` one here, for viewers to type in"
+                );
+                Ok(exit::USAGE)
+            }
             None => host(paths, config, args, Terminal::Own).await,
         },
     }
@@ -145,6 +158,11 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
     } else {
         Program::shell()
     };
+    // Nothing is made, and nobody is told of a session, for what can't run.
+    if let Err(error) = program.check() {
+        pillion::say!("pillion: {error}");
+        return Ok(error.exit_code());
+    }
     let net = net_options(config, args.signal.clone(), args.resolve)?;
     if net.signal.is_none() && (args.link || args.code) {
         bail!(
@@ -181,6 +199,7 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         teams: args.team.clone(),
         knock_wait: config.knock_wait().0,
         issuer: proving::client(config)?,
+        piped: matches!(terminal, Terminal::Own) && !args.tty,
         terminal,
         // Who starts it so that no hang-up ends it (nohup(1)) wants it to go on as well.
         stays: args.detach || config.stay() || ExitSignals::ignores_hangup(),

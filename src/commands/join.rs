@@ -30,6 +30,10 @@ use pillion::{
     source::HostTty,
     viewing::viewer_loop::{Options, Outcome, ViewerLoop},
 };
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    termios::QueueSelector,
+};
 
 use crate::commands::{exit, net_options, signal_ca};
 
@@ -102,6 +106,12 @@ pub struct JoinArgs {
     #[arg(long, value_name = "WHERE")]
     pub resolve: Option<Resolve>,
 }
+
+/// How long the next line of a paste may take.
+const PASTE_GOES_ON: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// Runs it; the exit code.
 pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
@@ -311,7 +321,7 @@ fn raw(args: &JoinArgs) -> Result<String> {
             Ok(ticket) if !ticket.is_empty() => Ok(ticket),
             _ if io::stdin().is_terminal() => {
                 pillion::prompt!("Ticket, link or code: ");
-                line_of_stdin()
+                pasted()
             }
             _ => bail!(
                 "no ticket was given: pillion join TICKET, or `-` to read it from standard input"
@@ -320,16 +330,35 @@ fn raw(args: &JoinArgs) -> Result<String> {
     }
 }
 
+/// What is typed at the prompt, or pasted there, in one line or in those that a mail program made of it. Nothing of it
+/// is left for the shell.
+fn pasted() -> Result<String> {
+    let mut text = String::new();
+    let mut stdin = io::Read::take(io::stdin().lock(), MAX_TICKET_CHARS as u64 + 1);
+    let mut read = stdin.read_line(&mut text)?;
+    while read > 0 && more_comes() {
+        read = stdin.read_line(&mut text)?;
+    }
+    // What fails has no more to lose.
+    let _ = rustix::termios::tcflush(rustix::stdio::stdin(), QueueSelector::IFlush);
+    Ok(text.lines().map(str::trim).collect())
+}
+
+/// Whether another line of a paste waits to be read, or comes in a moment.
+fn more_comes() -> bool {
+    let stdin = rustix::stdio::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&PASTE_GOES_ON)).is_ok_and(|ready| ready > 0)
+}
+
 fn line_of_stdin() -> Result<String> {
+    if io::stdin().is_terminal() {
+        return pasted();
+    }
+    // Tickets wrapped over lines by a mail program come in one piece only if all is read.
     let mut line = String::new();
     let mut stdin = io::Read::take(io::stdin().lock(), MAX_TICKET_CHARS as u64 + 1);
-    // Tickets wrapped over lines by a mail program come in one piece only if all is read; a terminal
-    // gives one line.
-    if io::stdin().is_terminal() {
-        stdin.read_line(&mut line)?;
-    } else {
-        io::Read::read_to_string(&mut stdin, &mut line)?;
-    }
+    io::Read::read_to_string(&mut stdin, &mut line)?;
     Ok(line)
 }
 

@@ -47,6 +47,8 @@ use pillion::{
 
 /// Exit codes; `--help` lists them.
 pub mod exit {
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
     /// The host refused.
     pub const REFUSED: u8 = 3;
     /// No such session, person or terminal.

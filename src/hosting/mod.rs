@@ -232,7 +232,8 @@ impl Hosting {
                 name: options.name.clone(),
                 host_name: options.host_name.clone(),
                 software: software(),
-                read_only: options.read_only,
+                // Nothing can be typed into pipes.
+                read_only: options.read_only || options.piped,
                 edit_ttl_ms: options.edit_ttl.as_millis() as u64,
                 program: options.command.clone(),
                 size,
@@ -362,9 +363,20 @@ impl Hosting {
     /// The program cannot be started, or the terminal not be used.
     pub async fn run(mut self) -> Result<ExitStatus> {
         match self.terminal.take() {
+            None if self.options.piped => {
+                let program = match RunningProgram::start_piped(&self.options.program) {
+                    Ok(program) => program,
+                    Err(error) => return Err(self.not_started(error.into())),
+                };
+                let (overlay, keys) = (None, None);
+                self.serve(program, Local { overlay, keys }).await
+            }
             None => {
                 let writer = TtyWriter::stdout().ok();
-                let program = RunningProgram::start(&self.options.program, writer)?;
+                let program = match RunningProgram::start(&self.options.program, writer) {
+                    Ok(program) => program,
+                    Err(error) => return Err(self.not_started(error.into())),
+                };
                 let keys = Keys::piped()?;
                 let overlay = None;
                 self.serve(program, Local { overlay, keys }).await
@@ -384,9 +396,10 @@ impl Hosting {
                     Ok(program) => program,
                     Err(error) => {
                         // Nothing of it counts as running when that is said.
-                        drop(self);
-                        let _ = starter.write(&Progress::Terminal(failed(&error))).await;
-                        return Err(error.into());
+                        let said = failed(&error);
+                        let error = self.not_started(error.into());
+                        let _ = starter.write(&Progress::Terminal(said)).await;
+                        return Err(error);
                     }
                 };
                 let runs = Progress::Terminal(ToHolder::Left(Left::Detached));
@@ -418,11 +431,20 @@ impl Hosting {
                     },
                 };
                 // Nothing of it counts as running when that is said.
-                drop(self);
+                let error = self.not_started(error);
                 holder.end(failed).await;
                 Err(error)
             }
         }
+    }
+
+    /// The session has ended before its program began.
+    fn not_started(self, error: anyhow::Error) -> anyhow::Error {
+        let reason = format!("the program did not start: {error:#}");
+        if let Err(error) = self.log.end(unix_ms(), &reason) {
+            tracing::error!(%error, "the session's end was not written down");
+        }
+        error
     }
 
     /// Starts the program in a terminal, beneath what that shows already.

@@ -56,6 +56,9 @@ pub struct Options {
     pub terminal: Terminal,
     /// The session goes on when its terminal is lost.
     pub stays: bool,
+    /// Without a terminal the program's streams are ours, and nobody can type into it; else it gets a terminal of its
+    /// own, whose output goes to standard output.
+    pub piped: bool,
 }
 
 /// Where the host's terminal is.
@@ -101,6 +104,7 @@ impl Options {
             issuer: None,
             terminal: Terminal::Own,
             stays: false,
+            piped: false,
         }
     }
 }

@@ -14,7 +14,8 @@ use std::{
 use bytes::Bytes;
 use pillion_screen::Size;
 use pillion_source::{
-    ExitSignal, ExitStatus, InputError, Pty, Source, SourceEvent, SpawnError, TtyWriter,
+    Accepted, ExitSignal, ExitStatus, InputError, Piped, Pty, Source, SourceEvent, SpawnError,
+    TtyWriter,
 };
 
 /// How long a program is given to end by itself once it is asked to.
@@ -34,7 +35,7 @@ const LOOK_LAST: Duration = Duration::from_secs(1);
 
 /// A program in its terminal.
 pub struct Program {
-    pty: Pty,
+    streams: Streams,
     source: Source,
     next: Option<SourceEvent>,
     status: Option<ExitStatus>,
@@ -46,6 +47,13 @@ pub struct Program {
     /// Nothing was typed since the last line was complete.
     at_line_start: bool,
     ending: Option<Ending>,
+}
+
+/// What the program's streams are.
+enum Streams {
+    Terminal(Pty),
+    /// Our own: what is piped in goes to it and not through here.
+    Pipes(Piped),
 }
 
 /// What was piped in has ended, and the program is to hear of it.
@@ -73,8 +81,21 @@ impl Program {
         out: Option<TtyWriter>,
     ) -> Result<Program, SpawnError> {
         let (pty, source) = Pty::spawn(program, out)?;
-        Ok(Program {
-            pty,
+        Ok(Program::with(Streams::Terminal(pty), source))
+    }
+
+    /// Starts it without a terminal: its streams are ours ([`Piped`]).
+    ///
+    /// # Errors
+    /// As [`Piped::spawn`].
+    pub fn start_piped(program: &pillion_source::Program) -> Result<Program, SpawnError> {
+        let (piped, source) = Piped::spawn(program)?;
+        Ok(Program::with(Streams::Pipes(piped), source))
+    }
+
+    fn with(streams: Streams, source: Source) -> Program {
+        Program {
+            streams,
             source,
             next: None,
             status: None,
@@ -83,7 +104,19 @@ impl Program {
             waiting_bytes: 0,
             at_line_start: true,
             ending: None,
-        })
+        }
+    }
+
+    fn pty(&self) -> Option<&Pty> {
+        match &self.streams {
+            Streams::Terminal(pty) => Some(pty),
+            Streams::Pipes(_) => None,
+        }
+    }
+
+    fn write(&self, bytes: Bytes) -> Result<Accepted, InputError> {
+        self.pty()
+            .map_or(Err(InputError::Ended), |pty| pty.write(bytes))
     }
 
     /// The next thing it does; `None` after its exit.
@@ -130,7 +163,7 @@ impl Program {
     /// Whether what is typed here, or what is piped in, has room.
     pub fn takes_keys(&self, piped: bool) -> bool {
         let limit = if piped { PIPED_WAIT } else { KEYS_WAIT };
-        self.pty.unwritten() + self.waiting_bytes < limit
+        self.pty().map_or(0, Pty::unwritten) + self.waiting_bytes < limit
     }
 
     /// Types what the person here typed.
@@ -160,12 +193,14 @@ impl Program {
 
     fn type_keys(&mut self, seq: Option<u64>, mut bytes: Bytes) -> Typed {
         let mut discarded = None;
-        if let Some(at) = self.pty.flush_before(&bytes) {
+        if let Some(at) = self.pty().and_then(|pty| pty.flush_before(&bytes)) {
             let waiting = self.waiting.drain(..).filter_map(|(seq, _)| seq);
             let seqs = self.unwritten.drain(..).map(|(_, seq)| seq);
             discarded = seqs.chain(waiting).max();
             self.waiting_bytes = 0;
-            self.pty.flush_input();
+            if let Some(pty) = self.pty() {
+                pty.flush_input();
+            }
             bytes = bytes.slice(at..);
         }
         Typed {
@@ -180,7 +215,7 @@ impl Program {
             self.at_line_start = matches!(last, b'\r' | b'\n');
         }
         if self.waiting.is_empty() {
-            match self.pty.write(bytes.clone()) {
+            match self.write(bytes.clone()) {
                 Ok(accepted) if accepted.written => return true,
                 Ok(accepted) => {
                     self.unwritten.extend(seq.map(|seq| (accepted.upto, seq)));
@@ -206,7 +241,7 @@ impl Program {
             done.push(seq);
         }
         while let Some((seq, bytes)) = self.waiting.pop_front() {
-            match self.pty.write(bytes.clone()) {
+            match self.write(bytes.clone()) {
                 Ok(accepted) => {
                     self.waiting_bytes -= bytes.len();
                     match seq {
@@ -236,16 +271,19 @@ impl Program {
     /// Types the end of what was piped in, if it is time: as in every terminal it counts at the start of a
     /// line, and behind part of one it takes two.
     pub fn end_if_read(&mut self, now: Instant) {
+        let Streams::Terminal(pty) = &self.streams else {
+            return;
+        };
         let Some(ending) = self.ending.as_mut().filter(|ending| ending.look_at <= now) else {
             return;
         };
-        if !self.waiting.is_empty() || self.pty.has_unread_input() {
+        if !self.waiting.is_empty() || pty.has_unread_input() {
             ending.look_at = now + ending.wait;
             ending.wait = LOOK_LAST.min(ending.wait * 2);
             return;
         }
-        let lines = self.pty.line_mode().is_ok_and(|mode| mode.canonical);
-        if self.pty.write_eof().is_err() || self.at_line_start || !lines {
+        let lines = pty.line_mode().is_ok_and(|mode| mode.canonical);
+        if pty.write_eof().is_err() || self.at_line_start || !lines {
             self.ending = None;
         }
         self.at_line_start = true;
@@ -259,31 +297,42 @@ impl Program {
     /// Gives its terminal another size.
     pub fn resize(&self, size: Size) {
         let size = pillion_source::Size::nearest(size.cols(), size.rows());
-        if let Err(error) = self.pty.resize(size) {
+        if let Some(Err(error)) = self.pty().map(|pty| pty.resize(size)) {
             tracing::debug!(%error, "the terminal was not resized");
         }
     }
 
     /// Shows what it prints elsewhere from here on ([`Pty::show_on`]).
     pub fn show_on(&self, tty: Option<TtyWriter>) {
-        self.pty.show_on(tty);
+        match &self.streams {
+            Streams::Terminal(pty) => pty.show_on(tty),
+            Streams::Pipes(piped) => piped.close(),
+        }
     }
 
     /// The device of its terminal, if the system says.
     pub fn device(&self) -> Option<u64> {
-        self.pty.device().ok()
+        self.pty()?.device().ok()
     }
 
     /// Asks it to end, and makes it after a while.
     pub fn terminate(&self) {
-        if let Err(error) = self.pty.terminate(GRACE) {
+        let asked = match &self.streams {
+            Streams::Terminal(pty) => pty.terminate(GRACE),
+            Streams::Pipes(piped) => piped.terminate(GRACE),
+        };
+        if let Err(error) = asked {
             tracing::warn!(%error, "the program was not asked to end");
         }
     }
 
     /// Passes on a signal that asks to end ([`Pty::pass_on`]).
     pub fn pass_on(&self, signal: ExitSignal) {
-        if let Err(error) = self.pty.pass_on(signal, GRACE) {
+        let passed = match &self.streams {
+            Streams::Terminal(pty) => pty.pass_on(signal, GRACE),
+            Streams::Pipes(piped) => piped.pass_on(signal, GRACE),
+        };
+        if let Err(error) = passed {
             tracing::warn!(%error, "a signal was not passed on");
         }
     }

@@ -94,16 +94,33 @@ pub fn private_dir(dir: &Path) -> Result<()> {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => {
-            return Err(error).with_context(|| format!("{} could not be made", dir.display()));
+            return Err(error).with_context(|| {
+                format!(
+                    "{} could not be made; where your home can't be written to, XDG_CONFIG_HOME (settings and keys) \
+                     and XDG_STATE_HOME (sessions) name other folders",
+                    dir.display()
+                )
+            });
         }
     }
     let meta = fs::symlink_metadata(dir)
         .with_context(|| format!("{} could not be looked at", dir.display()))?;
+    if meta.is_symlink() {
+        bail!(
+            "{} is a link, and what keys and rights depend on is not looked for behind links: put the folder itself \
+             there, or name the one above the folder it leads to, by XDG_CONFIG_HOME for settings and keys",
+            dir.display()
+        );
+    }
     if !meta.is_dir() {
         bail!("{} is not a directory; move it away", dir.display());
     }
     if meta.uid() != rustix::process::getuid().as_raw() {
-        bail!("{} belongs to another user; it is not used", dir.display());
+        bail!(
+            "{} belongs to another user; it is not used. After su, HOME and the XDG_… variables may still name their \
+             folders: `su -` sets your own",
+            dir.display()
+        );
     }
     if meta.mode() & 0o077 != 0 {
         bail!("{0} is open to others; run: chmod 700 {0}", dir.display());

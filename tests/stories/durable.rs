@@ -169,7 +169,7 @@ fn only_a_session_that_ended_and_is_whole_is_started_again() {
     let anna = Machine::new();
     let (mut host, _) = anna.share_shell(&["--name", "work"]);
     let id = anna.session()["session"].as_str().unwrap().to_owned();
-    let again = |name: &str| ["--share", "-q", "--restart", name].map(str::to_owned);
+    let again = |name: &str| ["--share", "-q", "--restart", name, "--", "true"].map(str::to_owned);
     let fails = |code: i32, name: &str| {
         let args = again(name);
         anna.fails(code, &args.each_ref().map(String::as_str))
@@ -229,7 +229,7 @@ fn nothing_is_started_from_a_ledger_that_lost_an_event() {
     let (whole, counted) = (std::fs::read(&log).unwrap(), std::fs::read(&count).unwrap());
     let meta = std::fs::read(dir.join("meta.json")).unwrap();
     let refused = || {
-        let said = anna.fails(1, &["--share", "-q", "--restart", &id]);
+        let said = anna.fails(1, &["--share", "-q", "--restart", &id, "--", "true"]);
         assert!(
             said.contains("ledger") && said.contains("pillion --share"),
             "{said}"

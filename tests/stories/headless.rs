@@ -31,12 +31,12 @@ fn output_goes_to_stdout_and_the_ticket_to_stderr_and_a_file() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
-        "out\r\nerr\r\n",
+        "out\n",
         "nothing but the program's output"
     );
     let said = String::from_utf8(output.stderr).unwrap();
-    let [line] = &lines(&said)[..] else {
-        panic!("not one line on stderr: {said}")
+    let [line, "err"] = &lines(&said)[..] else {
+        panic!("not one line on stderr, and the program's: {said}")
     };
     let object: serde_json::Value = serde_json::from_str(line).unwrap();
     let kept: serde_json::Value =
@@ -76,8 +76,110 @@ fn a_program_that_cannot_run_is_named() {
     std::fs::write(&file, "text").unwrap();
     let said = anna.fails(126, &["--share", "-q", "--", file.to_str().unwrap()]);
     assert!(said.contains("not-executable"), "{said}");
-    // Nothing of it counts as running.
-    assert_eq!(anna.run(&["ls", "--json"]).trim(), "[]");
+    // Nobody was told of a session.
+    assert_eq!(anna.run(&["ls", "--all", "--json"]).trim(), "[]");
+    // What can't be known before says so, too, and is no crash.
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::write(&file, "\x7fELF, or not").unwrap();
+    let output = anna.output(&["--share", "-q", "--", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(126), "{output:?}");
+    let session = anna.session();
+    assert_eq!(session["state"], "ended");
+    let reason = session["reason"].as_str().unwrap();
+    assert!(reason.contains("did not start"), "{reason}");
+}
+
+#[test]
+fn a_shell_without_a_terminal_is_refused_with_what_to_do() {
+    let anna = Machine::new();
+    for args in [&["--share"][..], &[]] {
+        let said = anna.fails(2, args);
+        assert!(
+            said.contains("no terminal here for a shell") && said.contains("--detach"),
+            "{said}"
+        );
+    }
+    assert_eq!(anna.run(&["ls", "--all", "--json"]).trim(), "[]");
+}
+
+#[test]
+fn streams_are_what_they_are_without_pillion_and_viewers_see_them_together() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let script = "test -t 0 || test -t 1 || test -t 2 || echo no-terminal; printf 'one\\ntwo\\r\\n'; echo err >&2; \
+                  read line; echo got-$line; cat; echo end >&2; exit 5";
+    let (mut host, ticket) = anna.share_piped(&["-q", "--", "sh", "-c", script]);
+    host.err.wait_for("err");
+    host.out.wait_for("two");
+    until("a viewer to see both", || {
+        let output = bert.join_piped(&ticket, &["--text"]).wait();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let all = ["no-terminal", "one", "two", "err"];
+        all.iter()
+            .all(|word| text.lines().any(|line| line == *word))
+            .then_some(())
+    });
+    // Nobody can type into what is piped in.
+    let said = anna.fails(1, &["grant", "--link", "--edit"]);
+    assert!(
+        said.contains("read-only") || said.contains("view"),
+        "{said}"
+    );
+    host.send("first\nsecond\n\x03\x04third");
+    host.end_input();
+    let output = host.wait();
+    assert_eq!(output.status.code(), Some(5));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "no-terminal\none\ntwo\r\ngot-first\nsecond\n\x03\x04third"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "err\nend\n");
+}
+
+#[test]
+fn a_program_in_a_pipeline_ends_as_it_would_alone() {
+    let anna = Machine::new();
+    let pillion = env!("CARGO_BIN_EXE_pillion");
+    let run = |script: &str| {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]);
+        anna.set_env(&mut command);
+        crate::harness::Piped::start(command).wait()
+    };
+    // Who reads no more ends who writes.
+    let output = run(&format!(
+        "{pillion} --share -q -- yes | head -n 2; echo ${{PIPESTATUS[0]}}"
+    ));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "y\ny\n141\n");
+    // All of it comes, however late it is read.
+    let output = run(&format!(
+        "{pillion} --share -q -- seq 300000 | {{ sleep 1; md5sum; }}; seq 300000 | md5sum"
+    ));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let sums: Vec<&str> = text.lines().collect();
+    assert_eq!(sums[0], sums[1]);
+    // What it leaves running keeps nobody.
+    let output = run(&format!(
+        "{pillion} -q -- sh -c 'sleep 1000 & echo left; kill $! && exit 3'"
+    ));
+    assert_eq!(
+        (output.status.code(), &output.stdout[..]),
+        (Some(3), &b"left\n"[..])
+    );
+}
+
+#[test]
+fn with_a_terminal_of_its_own_viewers_type_into_a_program_that_has_none_here() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) =
+        anna.share_piped(&["--tty", "-q", "--", "bash", "--norc", "--noprofile"]);
+    let token = anna.run(&["grant", "--link", "--edit"]);
+    let mut viewer = bert.watch(&ticket, &["--grant", token.trim()]);
+    viewer.wait_for("edit for");
+    viewer.send("test -t 1 && echo a-terminal-$((1+1))\r");
+    viewer.wait_for("a-terminal-2");
+    host.out.wait_for("a-terminal-2");
+    viewer.send("exit 6\r");
+    assert_eq!(host.wait_exit().code(), Some(6));
 }
 
 #[test]
@@ -263,7 +365,7 @@ fn a_file_that_is_named_is_written_through_what_it_is() {
 #[test]
 fn a_running_viewer_shows_nobody_its_ticket_or_token() {
     let (anna, bert) = (Machine::new(), Machine::new());
-    let (_host, ticket) = anna.share_piped(&["--", "sh", "-c", "read end"]);
+    let (_host, ticket) = anna.share_piped(&["--tty", "--", "sh", "-c", "read end"]);
     let token = || anna.run(&["grant", "--link", "--edit"]).trim().to_owned();
     for (name, in_args, token) in [("one", true, token()), ("two", false, token())] {
         let mut command = bert.pillion(&["join", "--follow", "--name", name]);

@@ -30,7 +30,7 @@ fn printing(machine: &Machine) -> (Piped, String, PipeWriter) {
         "--",
         "sh",
         "-c",
-        "stty -echo; echo ready; exec cat",
+        "echo ready; exec cat",
     ]);
     command.stdin(reader);
     let host = Piped::spawn(command);

@@ -11,7 +11,9 @@ use rustix::{
     termios::LocalModes,
 };
 
-use crate::harness::{Machine, PREFIX, Piped, SIZE, Term, in_pty, kill_process_of, until};
+use crate::harness::{
+    Machine, PREFIX, Piped, SIZE, Term, assert_no_trace, in_pty, kill_process_of, until,
+};
 
 const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
 
@@ -438,4 +440,125 @@ fn a_host_without_file_descriptors_for_its_clients_rests() {
     limit("--nofile=1024:1024".to_owned());
     drop(waits);
     anna.run(&["who"]);
+}
+
+#[test]
+fn a_wrapped_ticket_is_taken_whole_at_the_prompt_and_nothing_of_a_paste_reaches_the_shell() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (host, ticket) = anna.share(
+        SIZE,
+        &["-q", "--", "sh", "-c", "echo seen-$((1+1)); read end"],
+    );
+    host.wait_for("seen-2");
+    let mut command = Command::new("bash");
+    command.args(["--norc", "--noprofile"]);
+    bert.set_env(&mut command);
+    let mut shell = Term::start(command, SIZE);
+    shell.wait_for("$ ");
+    let join = format!("{PILLION} join --text; echo code-$?\r");
+    shell.send(&join);
+    shell.wait_for("Ticket, link or code:");
+    let (head, rest) = ticket.split_at(30);
+    let (middle, tail) = rest.split_at(30);
+    shell.send(&format!("pillion join {head}\r  {middle}\r  {tail}\r"));
+    shell.wait_for("seen-2");
+    shell.wait_for("code-0");
+    shell.send("clear\r");
+    shell.wait_gone("code-0");
+    shell.send(&join);
+    shell.wait_for("code:");
+    shell.send("nothing of the kind\rtouch leaked\recho leaked-$((1+1))\r");
+    shell.wait_for("code-1");
+    shell.send("echo after-$((1+1))\r");
+    shell.wait_for("after-2");
+    assert!(!shell.text().contains("leaked-2"), "{}", shell.text());
+    assert!(!bert.path("leaked").exists());
+}
+
+#[test]
+fn folders_that_can_not_be_used_are_refused_with_what_to_do() {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
+    let fails = |machine: &Machine, change: &dyn Fn(&mut Command)| {
+        let mut command = machine.pillion(&["--share", "-q", "--", "true"]);
+        change(&mut command);
+        let output = Piped::start(command).wait();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // A folder of settings kept elsewhere.
+    let anna = Machine::new();
+    let private = |path: &std::path::Path| {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(path).unwrap();
+    };
+    private(&anna.path("elsewhere"));
+    private(&anna.path("config"));
+    symlink(anna.path("elsewhere"), anna.path("config/pillion")).unwrap();
+    let said = fails(&anna, &|_| {});
+    assert!(
+        said.contains("is a link") && said.contains("XDG_CONFIG_HOME"),
+        "{said}"
+    );
+    // A home that is none, or can't be written to.
+    let said = fails(&anna, &|command| {
+        command.env("HOME", "/proc/none");
+        command
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME");
+    });
+    assert!(
+        said.contains("could not be made") && said.contains("XDG_STATE_HOME"),
+        "{said}"
+    );
+    // Somebody else's, as after su.
+    let bert = Machine::new();
+    private(&bert.path("config/pillion"));
+    if chown(bert.path("config/pillion"), Some(65534), None).is_err() {
+        crate::skip::skip("to give a folder to another user needs root");
+        return;
+    }
+    std::fs::set_permissions(
+        bert.path("config/pillion"),
+        PermissionsExt::from_mode(0o700),
+    )
+    .unwrap();
+    let said = fails(&bert, &|_| {});
+    assert!(
+        said.contains("another user") && said.contains("su -"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_panel_leaves_what_pillion_did_not_draw() {
+    let anna = Machine::new();
+    let file = anna.path("ticket");
+    let args = [
+        "--share",
+        "--ticket-file",
+        file.to_str().unwrap(),
+        "--name",
+        "greets",
+    ];
+    let shell = ["--", "bash", "--norc", "--noprofile"];
+    let mut host = Term::start(anna.pillion(&[&args[..], &shell].concat()), SIZE);
+    host.wait_for("open another terminal");
+    host.wait_for("$ ");
+    let before = host.screen();
+    for _ in 0..2 {
+        host.send(&format!("{PREFIX} "));
+        host.wait_for("q close");
+        host.send("q");
+        host.wait_gone("q close");
+        assert_no_trace(&before, &host, SIZE, "the panel");
+    }
+    // Where the program has the other screen itself, it is drawn over there.
+    host.send("printf '\\033[?1049h\\033[Hfull-%s' screen; read line; printf '\\033[?1049l'\r");
+    host.wait_for("full-screen");
+    let full = host.screen();
+    host.send(&format!("{PREFIX} "));
+    host.wait_for("q close");
+    host.send("q");
+    host.wait_gone("q close");
+    assert_no_trace(&full, &host, SIZE, "the panel");
 }

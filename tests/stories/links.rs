@@ -342,15 +342,10 @@ fn the_panel_shows_a_link_for_a_camera_ends_it_and_makes_codes() {
     link_ends(&bert, &link, &shared);
 
     // A key counts once the panel has stood for a moment as it is.
-    let asked = std::cell::Cell::new(false);
-    while !asked.get() {
-        shared.host.send("o");
-        shared.host.wait_until("an answer to the key", |screen| {
-            let text = screen.contents();
-            asked.set(text.contains("Asking the link service") || text.contains("Say it aloud"));
-            asked.get() || text.contains("Too soon")
-        });
-    }
+    press(&mut shared.host, "l link", "o", |host| {
+        let text = host.text();
+        text.contains("Asking the link service") || text.contains("Say it aloud")
+    });
     let mut code = None;
     shared.host.wait_until("a code", |screen| {
         let text = screen.contents();

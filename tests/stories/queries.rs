@@ -42,6 +42,7 @@ fn answers(has_tty: bool, viewers: usize) -> Vec<u8> {
     let (script, file) = (anna.path("ask"), anna.path("answers"));
     std::fs::write(&script, ASK).unwrap();
     let program = [
+        "--tty",
         "--",
         "bash",
         script.to_str().unwrap(),

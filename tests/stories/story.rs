@@ -421,7 +421,7 @@ fn what_widens_rights_needs_the_hosts_own_key_while_an_editor_is_here() {
 #[test]
 fn what_widens_rights_is_refused_where_nobody_can_confirm_it() {
     let (anna, bert) = (Machine::new(), Machine::new());
-    let (host, ticket) = anna.share_piped(&["--", "bash", "--norc", "--noprofile"]);
+    let (host, ticket) = anna.share_piped(&["--tty", "--", "bash", "--norc", "--noprofile"]);
     let token = anna.run(&["grant", "--link", "--edit"]);
     let mut viewer = bert.watch(&ticket, &["--name", "bert", "--grant", token.trim()]);
     viewer.wait_for("edit for");

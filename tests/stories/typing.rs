@@ -49,7 +49,7 @@ fn strs(args: &[String]) -> Vec<&str> {
 fn sixty_thousand_lines_are_piped_through_a_slow_reader() {
     let anna = Machine::new();
     let script = "while IFS= read -r line; do echo \"$line\"; done >copy; echo over";
-    let mut command = anna.pillion(&["--share", "-q", "--", "sh", "-c", script]);
+    let mut command = anna.pillion(&["--share", "--tty", "-q", "--", "sh", "-c", script]);
     command.stdin(Stdio::piped());
     let mut host = Piped::start_with_input(command);
     let lines = numbered(60_000);
@@ -64,7 +64,7 @@ fn sixty_thousand_lines_are_piped_through_a_slow_reader() {
 #[test]
 fn a_pipe_waits_for_a_program_that_does_not_read() {
     let anna = Machine::new();
-    let mut args = vec!["--share", "-q"];
+    let mut args = vec!["--share", "--tty", "-q"];
     let program = behind_a_gate("icanon", "cat");
     args.extend(strs(&program));
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -106,7 +106,7 @@ fn a_pipe_waits_for_a_program_that_does_not_read() {
 fn the_end_of_a_pipe_is_heard_behind_part_of_a_line() {
     let anna = Machine::new();
     let script = "echo ready; cat >copy; echo heard; cat >>copy; echo over";
-    let (mut host, _) = anna.share_piped(&["-q", "--", "sh", "-c", script]);
+    let (mut host, _) = anna.share_piped(&["--tty", "-q", "--", "sh", "-c", script]);
     host.out.wait_for("ready");
     host.send("a line\nand part of one");
     host.end_input();

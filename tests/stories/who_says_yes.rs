@@ -128,7 +128,7 @@ fn a_session_started_again_remembers_that_others_typed() {
     drop(host);
 
     // Where nobody is there to ask it is refused, with a way on.
-    let (mut host, _) = anna.share_piped(&["--restart", &session, "--", "cat"]);
+    let (mut host, _) = anna.share_piped(&["--tty", "--restart", &session, "--", "cat"]);
     let said = anna.fails(3, &["grant", "--link", "--edit"]);
     assert!(
         said.contains("no terminal here") && said.contains("from their viewer"),

@@ -51,6 +51,8 @@ impl From<std::process::ExitStatus> for ExitStatus {
 #[derive(Debug)]
 pub(crate) struct Child {
     pid: Pid,
+    /// It leads a process group of its own.
+    leads: bool,
     /// `None` until it was reaped. While this is locked and `None`, `pid` can't be anybody else.
     status: Mutex<Option<ExitStatus>>,
     ended: Condvar,
@@ -59,9 +61,19 @@ pub(crate) struct Child {
 impl Child {
     /// Starts waiting for `process`; calls `waker` once it has been reaped.
     pub(crate) fn watch(process: Process, waker: Arc<Waker>) -> io::Result<Arc<Self>> {
+        Self::watch_it(process, true, waker)
+    }
+
+    /// The same for a process in our own process group: signals are for it alone.
+    pub(crate) fn watch_alone(process: Process, waker: Arc<Waker>) -> io::Result<Arc<Self>> {
+        Self::watch_it(process, false, waker)
+    }
+
+    fn watch_it(process: Process, leads: bool, waker: Arc<Waker>) -> io::Result<Arc<Self>> {
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         let child = Arc::new(Self {
             pid: pid.ok_or(io::ErrorKind::InvalidData)?,
+            leads,
             status: Mutex::new(None),
             ended: Condvar::new(),
         });
@@ -118,6 +130,12 @@ impl Child {
     pub(crate) fn signal(&self, pty: impl AsFd, signal: Signal) {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if status.is_some() {
+            return;
+        }
+        if !self.leads {
+            if let Err(error) = rustix::process::kill_process(self.pid, signal) {
+                tracing::debug!(?signal, %error, "the program couldn't be signalled");
+            }
             return;
         }
         let foreground = rustix::termios::tcgetpgrp(pty).ok();

@@ -86,6 +86,34 @@ impl Program {
         }
     }
 
+    /// Whether the command is there and can be executed, as far as that can be told before it is started.
+    ///
+    /// # Errors
+    /// As starting it would.
+    pub fn check(&self) -> Result<(), SpawnError> {
+        let name = self.argv.first().ok_or(SpawnError::NoCommand)?;
+        let (path, cwd) = (Path::new(name), self.cwd.as_deref());
+        let found: Vec<PathBuf> = match path.components().count() > 1 || path.is_absolute() {
+            true => vec![cwd.unwrap_or(Path::new("")).join(path)],
+            false => {
+                let search = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+                let dirs = std::env::split_paths(&search);
+                dirs.map(|dir| dir.join(path)).collect()
+            }
+        };
+        let there = || found.iter().filter(|path| path.is_file());
+        let executable =
+            |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+        match (there().any(executable), there().next().is_some()) {
+            (true, _) => Ok(()),
+            (false, true) => {
+                let error = io::ErrorKind::PermissionDenied.into();
+                Err(SpawnError::NotExecutable(name.clone(), error))
+            }
+            (false, false) => Err(SpawnError::NotFound(name.clone())),
+        }
+    }
+
     /// The user's shell: `$SHELL` if that can be executed, else the one in `/etc/passwd`, else `/bin/sh`.
     ///
     /// It is interactive (it has a terminal) but no login shell, as under script(1) and in the windows

@@ -120,7 +120,7 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
     assert_eq!(desk.types(b"g"), []);
     desk.later(1);
     assert_eq!(desk.types(b"g"), [grant(3)]);
-    // Who may come in is changed the same way.
+    // Who may come in is chosen, and the choice read the same way.
     let allow = pillion_proto::AccessMode::Team;
     let door = Reply::AccessList(verbs::AccessListed {
         mode: allow,
@@ -130,15 +130,43 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
     });
     desk.ui.done(at(desk.now), Ok(door.into()));
     desk.paint();
-    assert_eq!(desk.types(b"m"), []);
     desk.later(400);
-    let mode = pillion_proto::AccessMode::Link;
-    assert_eq!(
-        desk.types(b"m"),
-        [HostAction::Command(Command::SetAccessMode(
-            verbs::SetAccessMode { mode }
-        ))]
-    );
+    let mode = |mode| HostAction::Command(Command::SetAccessMode(verbs::SetAccessMode { mode }));
+    for (key, chosen) in [
+        (&b"l"[..], pillion_proto::AccessMode::Link),
+        (b"i", pillion_proto::AccessMode::Invited),
+        (b"t", pillion_proto::AccessMode::Team),
+    ] {
+        assert_eq!(desk.types(b"m"), [], "it changes nothing");
+        desk.paint();
+        assert!(
+            desk.rows()
+                .contains("Who can join? l anyone with the ticket"),
+            "{}",
+            desk.rows()
+        );
+        assert_eq!(desk.types(key), []);
+        desk.paint();
+        assert!(desk.rows().contains("Too soon"), "{}", desk.rows());
+        desk.later(400);
+        assert_eq!(desk.types([key, b"x"].concat()), [], "typed on");
+        desk.types(b"m");
+        desk.paint();
+        desk.later(400);
+        assert_eq!(desk.types(key), [mode(chosen)]);
+        desk.paint();
+        assert!(!desk.rows().contains("Who can join?"), "{}", desk.rows());
+    }
+    // Any other key leaves it as it is.
+    for key in [&b"m"[..], b"q", b"\r"] {
+        assert_eq!(desk.types(b"m"), []);
+        desk.paint();
+        desk.later(400);
+        assert_eq!(desk.types(key), []);
+        desk.paint();
+        assert_eq!(desk.wants(), None, "the panel stays");
+        assert!(!desk.rows().contains("Who can join?"), "{}", desk.rows());
+    }
 }
 
 #[test]

@@ -675,6 +675,35 @@ fn each_terminal_has_its_own_size() {
     world.assert_same_screen(anna);
 }
 
+/// World 225 of the simulation.
+#[test]
+fn what_was_typed_for_a_track_that_is_gone_leaves_no_gap() {
+    let (mut world, second, anna) = two_terminals();
+    world.grant_edit("anna").unwrap();
+    world.types(anna, "0");
+    world.seats[anna].stalled.push(Stream::Input { epoch: 0 });
+    world.looks(anna, &[second]);
+    world.types(anna, "a");
+    world.looks(anna, &[]);
+    world.types(anna, "b");
+    world.exits_on(second, 0);
+    world.command(verbs::CloseTrack { track: second }).unwrap();
+    world.advance_ms(300);
+    assert_eq!(told_tracks(&world, anna), [0]);
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 1);
+    // The host is heard all the while, and the stream is given up.
+    for _ in 0..20 {
+        world.prints(".");
+        world.advance_ms(200);
+    }
+    assert_eq!(world.seats[anna].ended(), None);
+    assert_eq!(world.program.input, b"0b");
+    world.types(anna, "c");
+    assert_eq!(world.program.input, b"0bc");
+    world.advance_ms(1_000);
+    assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
+}
+
 #[test]
 fn what_is_shown_until_another_is_there_goes_on() {
     let (mut world, second, anna) = two_terminals();

@@ -54,6 +54,9 @@ struct Pending {
     made_at_us: u64,
     /// Sent on this stream.
     sent: bool,
+    /// Its track is gone. It is waited for no longer, and sent again all the same where a stream begins:
+    /// numbers have no gaps.
+    gone: bool,
 }
 
 impl Pending {
@@ -153,7 +156,8 @@ impl InputSender {
 
     /// When sent input counts as stuck.
     pub(super) fn stuck_at_us(&self, rtt_us: u32) -> Option<u64> {
-        self.sent.front().filter(|pending| pending.sent)?;
+        let mut waited_for = self.sent.iter().filter(|pending| !pending.gone);
+        waited_for.next().filter(|pending| pending.sent)?;
         let patience = STUCK_US.max(4 * u64::from(rtt_us)) << self.tries.min(4);
         Some(self.progress_at_us.saturating_add(patience))
     }
@@ -162,8 +166,19 @@ impl InputSender {
     fn forget_upto(&mut self, place: Place, upto: u64, now_us: u64) {
         self.confirmed = self.confirmed.max(upto);
         self.forget(now_us, |pending| {
-            pending.id <= upto && pending.what.track() == place
+            pending.id <= upto && (pending.gone || pending.what.track() == place)
         });
+    }
+
+    /// What was sent for this place is waited for no longer.
+    fn give_up(&mut self, place: Place, now_us: u64) {
+        let mine = |pending: &&mut Pending| !pending.gone && pending.what.track() == place;
+        for pending in self.sent.iter_mut().filter(mine) {
+            pending.gone = true;
+            uncount(&mut self.waiting, pending);
+            self.progress_at_us = now_us;
+            self.tries = 0;
+        }
     }
 
     /// Lets go of what was sent and is meant.
@@ -174,14 +189,8 @@ impl InputSender {
             if !is_meant(pending) {
                 return true;
             }
-            let place = pending.what.track();
-            if let Some(one) = waiting.get_mut(&place) {
-                one.count -= 1;
-                one.bytes -= pending.bytes();
-                one.sent_bytes -= pending.bytes();
-                if one.count == 0 {
-                    waiting.remove(&place);
-                }
+            if !pending.gone {
+                uncount(waiting, pending);
             }
             false
         });
@@ -199,6 +208,7 @@ impl InputSender {
             edit_epoch: self.edit_epoch,
             made_at_us: now_us,
             sent: false,
+            gone: false,
         };
         let waiting = self.waiting.entry(pending.what.track()).or_default();
         waiting.count += 1;
@@ -219,7 +229,8 @@ impl InputSender {
     /// was sent on this connection, so it gets new numbers, without what `is_lost`; whether there
     /// was any of that.
     fn go_on_from(&mut self, known: u64, is_lost: impl Fn(&InputSender, &Pending) -> bool) -> bool {
-        let mut all: Vec<Pending> = self.sent.drain(..).collect();
+        let sent = self.sent.drain(..).filter(|pending| !pending.gone);
+        let mut all: Vec<Pending> = sent.collect();
         let waiting = std::mem::take(&mut self.waiting);
         all.extend(waiting.into_values().flat_map(|waiting| waiting.unsent));
         let before = all.len();
@@ -263,6 +274,19 @@ impl InputSender {
         pending.id = self.next_id;
         self.next_id = self.next_id.saturating_add(1);
         Some(pending)
+    }
+}
+
+/// One that was sent is waited for no longer.
+fn uncount(waiting: &mut BTreeMap<Place, Waiting>, pending: &Pending) {
+    let place = pending.what.track();
+    if let Some(one) = waiting.get_mut(&place) {
+        one.count -= 1;
+        one.bytes -= pending.bytes();
+        one.sent_bytes -= pending.bytes();
+        if one.count == 0 {
+            waiting.remove(&place);
+        }
     }
 }
 
@@ -358,8 +382,7 @@ impl Viewer {
                 self.typing.waiting.remove(&place);
             }
         }
-        self.typing
-            .forget(now, |pending| pending.what.track() == place);
+        self.typing.give_up(place, now);
         self.typing.dropped.remove(&place);
         self.count_unconfirmed();
     }

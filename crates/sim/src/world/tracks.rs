@@ -96,6 +96,23 @@ impl TrackSide {
         as_told(screen)
     }
 
+    /// The lines of a terminal that ended, which become final when it is let go of.
+    pub(super) fn settle(&mut self) -> Result<(), String> {
+        if self.kind != TrackKind::Terminal || self.state == TrackState::Live {
+            return Ok(());
+        }
+        loop {
+            let next = self.lines.last_key_value().map_or(0, |(last, _)| last + 1);
+            let chunk = self.reference.margin(LineId(next), u32::MAX);
+            if chunk.count == 0 {
+                return Ok(());
+            }
+            let lines = chunk.lines().map_err(|error| format!("{error}"))?;
+            self.lines
+                .extend(lines.into_iter().map(|line| (line.id.0, line)));
+        }
+    }
+
     pub(super) fn collect_lines(&mut self) -> Result<(), String> {
         while let Some(chunk) = self.reference.take_history() {
             let lines = chunk.lines().map_err(|error| format!("history: {error}"))?;

@@ -150,7 +150,7 @@ pub struct HostUi {
     state: PanelState,
     /// In place of the panel's list.
     question: Option<QuestionPage>,
-    /// The question stands on the terminal's other screen, and what Pillion did not draw is beneath it.
+    /// The panel or the question stands on the terminal's other screen, and what Pillion did not draw is beneath it.
     alternate: bool,
     /// Not before this is a panel drawn again that the terminal did not take.
     retry_at: u64,
@@ -819,25 +819,31 @@ impl HostUi {
             .and_then(|subject| self.notices.waiting(subject));
         let drawn = page.draw(screen.size, waiting, self.notices.questions());
         self.question = Some(page);
-        out.extend_from_slice(ALL_OURS);
-        out.extend_from_slice(emit::NEUTRAL);
-        if !self.alternate && !screen.modes.contains(Modes::ALTERNATE_SCREEN) {
-            out.extend_from_slice(b"\x1b[?47h");
-            self.alternate = true;
-        }
-        if !self.alternate {
-            self.covered = RowSet::all(screen.size.rows());
-        }
+        self.enter_alternate(screen, out);
+        self.covered = RowSet::all(screen.size.rows());
         self.unknown |= self.place == Place::Unknown;
         self.paint_lines(&drawn, out);
     }
 
-    /// Back from the terminal's other screen. A terminal that has none shows the question still: it is
-    /// wiped, and what the program wrote is drawn again.
+    /// Goes to the terminal's other screen, unless the program is there; whether it has just done so.
+    fn enter_alternate(&mut self, screen: &Screen, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(ALL_OURS);
+        out.extend_from_slice(emit::NEUTRAL);
+        let enters = !self.alternate && !screen.modes.contains(Modes::ALTERNATE_SCREEN);
+        if enters {
+            out.extend_from_slice(b"\x1b[?47h");
+            self.alternate = true;
+        }
+        enters
+    }
+
+    /// Back from the terminal's other screen, where nothing was drawn over. A terminal that has none shows the
+    /// question still: it is wiped, and what the program wrote is drawn again.
     fn leave_alternate(&mut self, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
         if !std::mem::take(&mut self.alternate) {
             return;
         }
+        self.covered = RowSet::EMPTY;
         out.extend_from_slice(emit::NEUTRAL);
         for y in 1..=screen.size.rows() {
             out.extend_from_slice(format!("\x1b[{y}H\x1b[2K").as_bytes());
@@ -856,21 +862,21 @@ impl HostUi {
         let size = screen.size;
         // What it showed can't be restored in part.
         self.unknown |= self.place == Place::Unknown;
-        self.leave_alternate(screen, resume, out);
+        // What the program shows is drawn there, too: only the box is to stand out.
+        let entered = self.enter_alternate(screen, out);
         let drawn = self.panel.lines(now, size, self.notices.panel_text());
         let mut rows = RowSet::EMPTY;
         (drawn.y..)
             .zip(&drawn.lines)
             .for_each(|(y, _)| rows.insert(y));
         let before = std::mem::replace(&mut self.covered, rows);
-        let shrunk = match self.unknown {
+        let shrunk = match self.unknown || entered {
             true => RowSet::all(size.rows()),
             false => before.difference(&rows),
         };
         if !shrunk.is_empty() {
             self.repaint(screen, &shrunk, resume, out);
         }
-        out.extend_from_slice(ALL_OURS);
         out.extend_from_slice(emit::NEUTRAL);
         self.paint_lines(&drawn, out);
         if let (Some((x, y)), Some(qr)) = (drawn.qr, self.panel.qr()) {

@@ -69,6 +69,10 @@ const KEYS: [&str; 13] = [
     "q close",
 ];
 
+/// The choice that `m` opens.
+const DOORS: &str = "Who can join? l anyone with the ticket, i people you invite, t members of your teams; any other \
+                     key: no change";
+
 /// The one more while there are several terminals.
 const GO: &str = "0–9 go to terminal";
 
@@ -118,6 +122,8 @@ pub(crate) struct Panel {
     who: Vec<ParticipantStatus>,
     selected: Option<ParticipantId>,
     sure: Option<Sure>,
+    /// It is asked who may come in.
+    choosing_door: bool,
     /// The link, in place of the list.
     page: Option<LinkPage>,
     message: String,
@@ -134,8 +140,11 @@ impl Panel {
         self.who = who;
         if self.selected().is_none() {
             let asking = self.who.iter().find(|who| who.asking || who.knocking);
-            self.selected = asking.or(self.who.first()).map(|who| who.id);
-            self.steady = Settled::default();
+            let selected = asking.or(self.who.first()).map(|who| who.id);
+            // Where nobody is here, and was, nothing of it has changed.
+            if std::mem::replace(&mut self.selected, selected) != selected {
+                self.steady = Settled::default();
+            }
         }
     }
 
@@ -194,7 +203,9 @@ impl Panel {
             KeyCode::Char(ch) => ch.to_ascii_lowercase(),
             KeyCode::Up => return self.select(-1),
             KeyCode::Down => return self.select(1),
-            KeyCode::Esc if self.sure.is_none() && self.page.is_none() => return Chosen::Close,
+            KeyCode::Esc if self.sure.is_none() && self.page.is_none() && !self.choosing_door => {
+                return Chosen::Close;
+            }
             _ => '\0',
         };
         if let Some(sure) = self.sure.take() {
@@ -206,6 +217,9 @@ impl Panel {
             return Chosen::Command(sure.command);
         }
         self.message.clear();
+        if std::mem::take(&mut self.choosing_door) {
+            return self.choose_door(ch, alone);
+        }
         match ch {
             'x' if self.page.is_some() => {
                 let question = "End the link? The session goes on.".to_owned();
@@ -218,7 +232,7 @@ impl Panel {
             'd' => Chosen::Detach,
             't' => Chosen::Open,
             '0'..='9' if self.terminals.len() > 1 => Chosen::Show(ch),
-            'g' | 'm' | 'l' | 'o' if !self.steady.is_settled() => {
+            'g' | 'l' | 'o' if !self.steady.is_settled() => {
                 self.message = "Too soon: read the panel, then press the key.".to_owned();
                 Chosen::Nothing
             }
@@ -232,23 +246,32 @@ impl Panel {
                 "Stop sharing? Everyone leaves; the program keeps running.".to_owned(),
                 Command::Stop(verbs::Stop {}),
             ),
-            'm' => self.next_door(),
+            'm' => {
+                self.choosing_door = true;
+                self.steady = Settled::default();
+                Chosen::Nothing
+            }
             'g' | 'n' | 'r' | 'k' => self.about_selected(ch, for_good),
             _ => Chosen::Nothing,
         }
     }
 
-    /// Link, invited, team, and link again.
-    fn next_door(&mut self) -> Chosen {
-        let allow = match self.door {
-            Some(AccessMode::Link) => AccessMode::Invited,
-            Some(AccessMode::Invited) => AccessMode::Team,
-            Some(AccessMode::Team) => AccessMode::Link,
-            None => return Chosen::Command(Command::AccessList(verbs::AccessList {})),
+    /// Who may come in, from the choice that `m` opens; any other key changes nothing.
+    fn choose_door(&mut self, ch: char, alone: bool) -> Chosen {
+        let mode = match ch {
+            'l' => AccessMode::Link,
+            'i' => AccessMode::Invited,
+            't' => AccessMode::Team,
+            _ => return Chosen::Nothing,
         };
-        self.door = Some(allow);
+        if !alone || !self.steady.is_settled() {
+            self.message = "Too soon: read the choice, then press the key.".to_owned();
+            self.choosing_door = true;
+            return Chosen::Nothing;
+        }
+        self.door = Some(mode);
         self.steady = Settled::default();
-        Chosen::Command(Command::SetAccessMode(verbs::SetAccessMode { mode: allow }))
+        Chosen::Command(Command::SetAccessMode(verbs::SetAccessMode { mode }))
     }
 
     fn about_selected(&mut self, ch: char, for_good: bool) -> Chosen {
@@ -304,6 +327,7 @@ impl Panel {
     pub(crate) fn lines(&self, now: Now, size: Size, waiting: Option<String>) -> Drawn {
         let sure = self.sure.as_ref();
         let asked = sure.map(|sure| format!("{} y yes, any other key no", sure.question));
+        let asked = asked.or_else(|| self.choosing_door.then(|| DOORS.to_owned()));
         let asked = asked.or(waiting);
         if let Some(page) = &self.page {
             return page.lines(
