@@ -112,7 +112,7 @@ impl Newer {
         framer.push(bytes);
         let mut out = BytesMut::new();
         while let Some((tag, payload)) = framer.next_message().unwrap() {
-            let payload = self.of_that_kind(stream, tag, payload.into());
+            let payload = self.of_that_kind(stream, tag, payload);
             encode_message(&mut out, tag, &[&payload[..], b"a field more"].concat());
             let unknown = match (stream, to_host) {
                 (Stream::Control, true) => 63,

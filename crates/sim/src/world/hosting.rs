@@ -491,6 +491,9 @@ impl World {
     fn set_listening(&mut self, listening: bool) {
         if let Some(side) = &mut self.host {
             side.listening = listening;
+            // What was counted is put down when sharing ends, however often that is.
+            let visits = side.visits.values_mut().filter(|_| !listening);
+            visits.for_each(|visits| visits.entries.clear());
         }
         if !listening {
             // Nothing of what was opened by it opens anything any more.
