@@ -9,9 +9,15 @@
 //! bounded: an entry costs what it weighs, and what no longer fits is in the log only. Somebody who comes late gets
 //! the fold of now ([`Conversation::snapshot`]) and goes on with the entries that follow.
 //!
+//! [`Client`] is what speaks with an agent: it makes the messages to it, and answers those that nobody has to.
+//!
+//! [`PromptQueue`] has the prompts that wait at the host, and [`Claims`] who is about to answer which question.
+//!
 //! Everything here is pure: no processes, no clocks, no files.
 
 mod bounded;
+mod claims;
+pub mod client;
 pub mod entry;
 mod fold;
 pub mod json;
@@ -20,13 +26,17 @@ pub mod mask;
 mod maybe;
 pub mod message;
 pub mod model;
+mod queue;
 mod snapshot;
 
 pub use bounded::{BoundedText, OutputTail};
+pub use claims::{CLAIM_MS, ClaimedBy, Claims};
+pub use client::{Answer, Client, ClientEvent, ClientOutput, NotSent, Setup, StartFault};
 pub use entry::{Author, Entry, EntryError, Environment, Exit, Logged, Note};
 pub use fold::Conversation;
 pub use json::{Json, JsonError};
 pub use mask::Masker;
 pub use message::{Message, MessageError, MessageId, MessageKind};
 pub use model::*;
+pub use queue::{NotQueued, PromptQueue, WaitingPrompt};
 pub use snapshot::SnapshotError;

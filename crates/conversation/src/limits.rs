@@ -63,6 +63,12 @@ pub const MAX_OPEN_QUESTIONS: usize = 64;
 /// Most prompts that may wait in the queue.
 pub const MAX_QUEUE: usize = 64;
 
+/// Most prompts of one person that may wait.
+pub const MAX_QUEUED_BY_ONE: usize = 16;
+
+/// Longest prompt that may wait, in bytes.
+pub const MAX_QUEUED_BYTES: usize = 64 * 1024;
+
 /// Most bytes of a waiting prompt that the model holds.
 pub const MAX_PROMPT: usize = 16 * 1024;
 

@@ -3,7 +3,7 @@
 use pillion_sim::{Sabotage, play_with};
 
 /// Worlds that may pass before one must show it.
-const PATIENCE: u64 = 150;
+const PATIENCE: u64 = 60;
 
 /// What is said of the first world that shows the sabotage.
 fn noticed(sabotage: Sabotage) -> String {

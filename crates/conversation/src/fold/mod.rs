@@ -4,7 +4,7 @@ mod calls;
 mod index;
 mod notes;
 mod questions;
-mod read;
+pub(crate) mod read;
 mod updates;
 
 use serde::{Deserialize, Serialize};

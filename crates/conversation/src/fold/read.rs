@@ -181,7 +181,7 @@ pub(super) fn locations(json: Json<'_>) -> Vec<Location> {
     json.items().take(MAX_PARTS).map(location).collect()
 }
 
-pub(super) fn choices(json: Json<'_>) -> Vec<Choice> {
+pub(crate) fn choices(json: Json<'_>) -> Vec<Choice> {
     let choice = |json: Json<'_>| {
         let [id, name, kind] = json.fields(["optionId", "name", "kind"]);
         let id = id.and_then(Json::text)?;
@@ -291,7 +291,7 @@ pub(super) fn selection(
 }
 
 /// An error of JSON-RPC in one line: its message, and its data where that is a text.
-pub(super) fn error(json: Json<'_>) -> String {
+pub(crate) fn error(json: Json<'_>) -> String {
     let [code, message, data] = json.fields(["code", "message", "data"]);
     let details = data.and_then(|data| match data.is_object() {
         true => data.get("details").or(data.get("message")),

@@ -275,7 +275,7 @@ impl World {
         self.tally.refusals += 1;
         if refused.code == RefusedCode::BARRED && self.strikes(super::Sabotage::TellBanned) {
             let told = RightChanged {
-                right: Rights::EDIT,
+                rights: Rights::EDIT,
                 until_unix_ms: None,
                 edit_epoch: 0,
                 text: refused.text.clone(),

@@ -14,6 +14,7 @@ impl World {
             Sabotage::WriteWithoutRight => self.write_without_right(),
             Sabotage::ShowWhoKnocks => self.show_who_knocks(),
             Sabotage::CloseOthers => self.close_others(),
+            Sabotage::KeepToken => self.show_ended_tokens(),
             Sabotage::ObeyAnybody | Sabotage::OutliveManager | Sabotage::KeepBanned => {
                 self.sabotage_ledger();
             }
@@ -57,6 +58,25 @@ impl World {
             let from = (conn, Stream::Input { epoch: 0 });
             let close = HostOutput::Terminate { track: TERMINAL };
             self.observe(Some(from), &[], &[close]);
+        }
+    }
+
+    /// Has the host die once it lost what ended tokens, and shows those to the next one.
+    fn show_ended_tokens(&mut self) {
+        let Some(side) = &self.host else { return };
+        if side.lost_end {
+            self.sabotaged = true;
+            return self.crash();
+        }
+        if !std::mem::take(&mut self.sabotaged) {
+            return;
+        }
+        let people = 0..self.people.len();
+        let people: Vec<usize> = people.filter(|one| !self.people[*one].hostile).collect();
+        let tokens: Vec<_> = self.tokens.iter().rev().take(4).cloned().collect();
+        for (person, (grant, key)) in people.into_iter().zip(tokens) {
+            let ticket = self.ticket.clone();
+            self.sit_down(person, ticket, vec![(grant, Some(key))]);
         }
     }
 

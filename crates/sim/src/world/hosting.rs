@@ -105,6 +105,8 @@ pub(super) struct HostSide {
     /// What it wants done, from where the driver waits for the disk.
     queue: VecDeque<Task>,
     waits_for_disk: bool,
+    /// What ended a token was lost on its way to the disk.
+    pub(super) lost_end: bool,
     /// Somebody else could type in an earlier run, as its ledger tells.
     pub(super) edited_before: bool,
     /// Every track of this life, those that ended too.
@@ -212,6 +214,7 @@ impl World {
             handled_at_us: self.now_us,
             queue: first.into_iter().map(Task::Do).collect(),
             waits_for_disk: false,
+            lost_end: false,
             edited_before,
             tracks: BTreeMap::from([(
                 TERMINAL,
@@ -551,6 +554,9 @@ impl World {
             LedgerEvent::from_bytes(&entry),
             Ok(LedgerEvent::RevokedGrant(_))
         );
+        if let Some(side) = self.host.as_mut().filter(|_| loses && ends) {
+            side.lost_end = true;
+        }
         // One that says nothing.
         let nothing = || LedgerEvent::Forgotten(UnixMillis(0)).to_bytes().into();
         self.ledger.push(match loses && ends {

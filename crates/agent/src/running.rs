@@ -1,0 +1,269 @@
+//! An agent that runs: its process, what is said to it, and what is logged of both.
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use pillion_conversation::{
+    Answer, Author, Client, ClientEvent, ClientOutput, Entry, Environment, Exit, Logged, Masker,
+    Message, MessageId, NotSent, Note, Setup, limits::MAX_WORD,
+};
+use tokio::time::sleep_until;
+
+use crate::{
+    git,
+    lines::Line,
+    process::{AgentCommand, AgentProcess, NotStarted, ProcessEvent},
+};
+
+/// What there is of an agent, in the order in which it has to be taken in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AgentEvent {
+    /// An entry for the conversation's log, with what is secret masked. What it says has not been written to the
+    /// agent yet: the log comes first.
+    Entry(String),
+    /// Something happened.
+    Happened(ClientEvent),
+    /// The agent ended. Nothing more comes.
+    Ended {
+        /// How.
+        exit: Exit,
+        /// The end of what it said on its standard error, masked.
+        errors: String,
+    },
+}
+
+/// An agent with its process.
+#[derive(Debug)]
+pub struct RunningAgent {
+    process: AgentProcess,
+    client: Client,
+    masker: Masker,
+    began: Instant,
+    events: VecDeque<AgentEvent>,
+}
+
+impl RunningAgent {
+    /// Starts an agent and begins to speak with it. `name` and `version` are what it is told of us.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start(
+        command: &AgentCommand,
+        name: &str,
+        version: &str,
+    ) -> Result<RunningAgent, NotStarted> {
+        let process = AgentProcess::start(command)?;
+        let variables = command.environment.iter();
+        let variables =
+            variables.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        let setup = Setup {
+            cwd: command.cwd.to_string_lossy().into_owned(),
+            name: name.to_owned(),
+            version: version.to_owned(),
+        };
+        let mut agent = RunningAgent {
+            process,
+            client: Client::new(setup, 0),
+            masker: Masker::new(variables),
+            began: Instant::now(),
+            events: VecDeque::new(),
+        };
+        let environment = environment(command);
+        agent.log(Logged::Note(Note::Started { environment }));
+        agent.pump();
+        Ok(agent)
+    }
+
+    /// What the agent is told, and what it waits for.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What there is next. Nothing is lost when this is not waited for to the end, and an agent is read no faster
+    /// than this is called.
+    pub async fn next(&mut self) -> AgentEvent {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            let deadline = self
+                .client
+                .deadline_ms()
+                .map(|at| self.began + Duration::from_millis(at));
+            let event = tokio::select! {
+                event = self.process.next() => Some(event),
+                () = sleep_until(deadline.unwrap_or(self.began).into()), if deadline.is_some() => None,
+            };
+            match event {
+                Some(event) => self.handle(event),
+                None => {
+                    let now_ms = self.now_ms();
+                    self.client.tick(now_ms);
+                }
+            }
+            self.pump();
+        }
+    }
+
+    /// Sends a prompt.
+    ///
+    /// # Errors
+    /// When the agent can't take one now.
+    pub fn prompt(
+        &mut self,
+        text: &str,
+        number: Option<u64>,
+        by: Option<Author>,
+    ) -> Result<(), NotSent> {
+        let sent = self.client.prompt(text, number, by);
+        self.pump();
+        sent
+    }
+
+    /// Stops the turn.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn cancel(&mut self, by: Option<Author>) -> Result<(), NotSent> {
+        let sent = self.client.cancel(self.now_ms(), by);
+        self.pump();
+        sent
+    }
+
+    /// Answers a question. The first answer counts.
+    ///
+    /// # Errors
+    /// When it was answered, or does not have this answer.
+    pub fn answer(
+        &mut self,
+        question: &MessageId,
+        answer: &Answer,
+        by: Option<Author>,
+    ) -> Result<(), NotSent> {
+        let sent = self.client.answer(question, answer, by);
+        self.pump();
+        sent
+    }
+
+    /// Sets the mode, of agents that have modes beside their options.
+    ///
+    /// # Errors
+    /// When the agent is not ready.
+    pub fn set_mode(&mut self, mode: &str, by: Option<Author>) -> Result<(), NotSent> {
+        let sent = self.client.set_mode(mode, by);
+        self.pump();
+        sent
+    }
+
+    /// Sets an option to one of its values.
+    ///
+    /// # Errors
+    /// When the agent is not ready.
+    pub fn set_option(
+        &mut self,
+        option: &str,
+        value: &str,
+        by: Option<Author>,
+    ) -> Result<(), NotSent> {
+        let sent = self.client.set_option(option, value, by);
+        self.pump();
+        sent
+    }
+
+    /// Writes a note of the host's into the log.
+    pub fn note(&mut self, note: Note) {
+        self.log(Logged::Note(note));
+    }
+
+    /// Wants the agent to end, by itself or else by force. [`AgentEvent::Ended`] says that it has.
+    pub fn close(&mut self) {
+        self.process.close();
+    }
+
+    /// Ends the agent at once.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    fn handle(&mut self, event: ProcessEvent) {
+        match event {
+            ProcessEvent::Line(Line::Text(line)) => match Message::parse(&line) {
+                Ok(message) => {
+                    self.log(Logged::FromAgent(message));
+                    self.client.handle_line(&line);
+                }
+                Err(_) => {
+                    let start = line[..line.floor_char_boundary(MAX_WORD)].to_owned();
+                    self.garbage(start, line.len() as u64);
+                }
+            },
+            ProcessEvent::Line(Line::NotText { start, bytes }) => self.garbage(start, bytes),
+            ProcessEvent::Line(Line::TooLong { start, bytes }) => {
+                self.log(Logged::Note(Note::Oversized { text: start, bytes }));
+            }
+            ProcessEvent::Ended { exit, errors } => {
+                self.log(Logged::Note(Note::Ended { exit: exit.clone() }));
+                let errors = self.masker.mask_text(&errors).into_owned();
+                self.events.push_back(AgentEvent::Ended { exit, errors });
+            }
+        }
+    }
+
+    /// It is never answered: who wrote it doesn't speak the protocol.
+    fn garbage(&mut self, text: String, bytes: u64) {
+        self.log(Logged::Note(Note::Garbage { text, bytes }));
+        self.events
+            .push_back(AgentEvent::Happened(ClientEvent::Garbage));
+    }
+
+    /// Does what the machine wants done.
+    fn pump(&mut self) {
+        while let Some(output) = self.client.poll() {
+            match output {
+                ClientOutput::Event(event) => self.events.push_back(AgentEvent::Happened(event)),
+                ClientOutput::Send { line, by, prompt } => {
+                    let message = Message::parse(&line).expect("what we say is a message");
+                    self.log(Logged::ToAgent {
+                        message,
+                        by,
+                        prompt,
+                    });
+                    // It ends, which is said when it has.
+                    let _ = self.process.send(&line);
+                }
+            }
+        }
+    }
+
+    fn log(&mut self, what: Logged<'_>) {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let entry = Entry { at_ms, what }.encode();
+        let masked = self.masker.mask(&entry).into_owned();
+        self.events.push_back(AgentEvent::Entry(masked));
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn environment(command: &AgentCommand) -> Environment {
+    let words = std::iter::once(&command.program).chain(&command.arguments);
+    let (branch, commit) = git::checked_out(Path::new(&command.cwd));
+    Environment {
+        command: words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+        cwd: command.cwd.to_string_lossy().into_owned(),
+        branch,
+        commit,
+        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        ..Environment::default()
+    }
+}
