@@ -128,6 +128,8 @@ struct Agent {
     next_id: u64,
     next_name: u64,
     cancelled: bool,
+    /// Held, never waited for.
+    left_behind: Option<process::Child>,
     input: io::Lines<io::StdinLock<'static>>,
 }
 
@@ -139,14 +141,21 @@ fn main() {
         next_id: 0,
         next_name: 0,
         cancelled: false,
+        left_behind: None,
         input: io::stdin().lines(),
     };
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let done = match argument.as_str() {
             "--version" => match arguments.next().as_deref() {
-                Some("1") => Ok(agent.speaks = 1),
-                Some("2") => Ok(agent.speaks = 2),
+                Some("1") => {
+                    agent.speaks = 1;
+                    Ok(())
+                }
+                Some("2") => {
+                    agent.speaks = 2;
+                    Ok(())
+                }
                 _ => Err("--version takes 1 or 2".to_owned()),
             },
             trap => trap.parse().map(|trap| {
@@ -154,7 +163,7 @@ fn main() {
             }),
         };
         if let Err(error) = done {
-            eprintln!("{error}");
+            complain(&error);
             process::exit(2);
         }
     }
@@ -168,16 +177,15 @@ impl Agent {
 
     fn run(&mut self) {
         if self.has(Trap::Garbage) {
-            println!("npm warn deprecated something@1.0.0\n[]\n{{}}\n{{\"half\":");
+            raw(b"npm warn deprecated something@1.0.0\n[]\n{}\n{\"half\":\n");
         }
         if self.has(Trap::StderrFlood) {
             for number in 0..100_000 {
-                eprintln!("warning {number}: something is odd");
+                complain(&format!("warning {number}: something is odd"));
             }
         }
         if self.has(Trap::LeaveChild) {
-            let child = process::Command::new("sleep").arg("1000").spawn();
-            child.expect("sleep can be run");
+            self.left_behind = process::Command::new("sleep").arg("1000").spawn().ok();
         }
         while let Some(message) = self.read() {
             self.handle(&message);
@@ -328,7 +336,7 @@ impl Agent {
     fn fall_into_traps(&mut self) {
         if self.has(Trap::Crash) {
             self.say("agent_message", "half an ans");
-            eprintln!("thread 'main' panicked: no more");
+            complain("thread 'main' panicked: no more");
             process::exit(101);
         }
         if self.has(Trap::InvalidUtf8) {
@@ -607,4 +615,9 @@ fn raw(bytes: &[u8]) {
     if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
         process::exit(0);
     }
+}
+
+fn complain(text: &str) {
+    // Nobody may be reading.
+    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,9 +1,6 @@
 //! Which branch and commit a directory has checked out, read from git's own files.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 /// The branch and the commit; empty where there is none.
 pub(crate) fn checked_out(directory: &Path) -> (String, String) {
@@ -36,7 +33,7 @@ fn read(directory: &Path) -> Option<(String, String)> {
     Some((branch.to_owned(), commit.unwrap_or_default()))
 }
 
-fn commit(git: &PathBuf, reference: &str) -> Option<String> {
+fn commit(git: &Path, reference: &str) -> Option<String> {
     if let Some(commit) = text(&git.join(reference)) {
         return Some(commit);
     }

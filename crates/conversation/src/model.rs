@@ -293,7 +293,7 @@ pub struct Thread {
     pub title: String,
     /// More of that.
     pub description: String,
-    /// The agent's word for what it does, as [`Thread::activity`] reads it.
+    /// The agent's word for what it does, as [`activity`](crate::Conversation::activity) reads it.
     pub state_word: String,
     /// Whether a prompt was sent that has no end yet.
     pub prompts_pending: u32,

@@ -843,6 +843,20 @@ fn a_dcs_leaks_no_text_wherever_it_is_cut() {
     }
 }
 
+/// terminfo's `is2` has DECCOLM, which terminals that aren't allowed to change their width ignore.
+#[test]
+fn a_change_of_columns_clears_the_screen_only_where_it_is_allowed() {
+    for (output, text) in [
+        ("kept\x1b[!p\x1b[?3;4l\x1b[4l\x1b>", "kept"),
+        ("lost\x1b[?40h\x1b[3;5r\x1b[?3lnew", "new"),
+        ("lost\x1b[?40h\x1b[?3hnew", "new"),
+        ("kept\x1b[?40h\x1b[?40l\x1b[?3l", "kept"),
+    ] {
+        let (terminal, _) = after(size(20, 8), output.as_bytes());
+        assert_eq!(screen(&terminal).text(), text, "{output:?}");
+    }
+}
+
 #[test]
 fn modes_are_answered_as_they_are() {
     for (query, answer) in [

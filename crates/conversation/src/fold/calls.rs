@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Conversation {
-    pub(super) fn to_agent(
+    pub(super) fn host_sent(
         &mut self,
         at_ms: u64,
         message: &MessageKind<'_>,

@@ -213,19 +213,19 @@ impl Conversation {
     pub fn apply(&mut self, entry: &Entry<'_>) {
         let at_ms = entry.at_ms;
         match &entry.what {
-            Logged::FromAgent(message) => self.from_agent(at_ms, &message.kind),
+            Logged::FromAgent(message) => self.agent_sent(at_ms, &message.kind),
             Logged::ToAgent {
                 message,
                 by,
                 prompt,
-            } => self.to_agent(at_ms, &message.kind, by.as_ref(), *prompt),
+            } => self.host_sent(at_ms, &message.kind, by.as_ref(), *prompt),
             Logged::Note(note) => self.note(at_ms, note),
             Logged::NewerNote(kind) => self.unknown(Origin { thread: 0, at_ms }, kind),
         }
         self.finish_entry();
     }
 
-    fn from_agent(&mut self, at_ms: u64, message: &MessageKind<'_>) {
+    fn agent_sent(&mut self, at_ms: u64, message: &MessageKind<'_>) {
         match message {
             MessageKind::Notification { method, params } => match (method.as_ref(), params) {
                 ("session/update", Some(params)) => self.session_update(at_ms, *params),

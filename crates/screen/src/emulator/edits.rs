@@ -251,6 +251,17 @@ impl Guard {
         self.end_pending_wrap();
     }
 
+    /// DECCOLM. The size is the terminal's own to change; what else comes of it does only where mode
+    /// 40 allows it, or every `tput init` would clear the screen.
+    pub(super) fn change_columns(&mut self) {
+        if self.may_change_columns {
+            self.region = (0, self.size.rows());
+            self.damage_screen();
+            self.term
+                .unset_private_mode(NamedPrivateMode::ColumnMode.into());
+        }
+    }
+
     /// DECSTR: modes, margins, pen and sets are as in the beginning; what stands on the screen and the
     /// cursor's place stay.
     fn soft_reset(&mut self) {

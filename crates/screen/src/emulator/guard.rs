@@ -42,6 +42,9 @@ const MIN_COLS: u16 = 2;
 /// DECSCNM.
 const REVERSED: u16 = 5;
 
+/// xterm's "allow 80 to 132".
+const MAY_CHANGE_COLUMNS: u16 = 40;
+
 /// The emulator with its guard.
 pub(super) struct Guard {
     pub(super) term: Term<VoidListener>,
@@ -62,6 +65,8 @@ pub(super) struct Guard {
     pub(super) insert: bool,
     /// Reverse screen (DECSCNM).
     pub(super) reversed: bool,
+    /// DECCOLM has an effect (mode 40).
+    pub(super) may_change_columns: bool,
     pub(super) keyboard: Keyboard,
     other_keyboard: Keyboard,
     pub(super) title: String,
@@ -141,6 +146,7 @@ impl Guard {
             primary_kept: None,
             insert: false,
             reversed: false,
+            may_change_columns: false,
             keyboard: Keyboard::default(),
             other_keyboard: Keyboard::default(),
             title: String::new(),
@@ -694,6 +700,7 @@ impl Handler for Guard {
         self.other_kept = Kept::default();
         self.insert = false;
         self.reversed = false;
+        self.may_change_columns = false;
         self.keyboard = Keyboard::default();
         self.other_keyboard = Keyboard::default();
         self.title.clear();
@@ -757,8 +764,8 @@ impl Handler for Guard {
             PrivateMode::Unknown(47 | 1047) => self.enter_alternate(Alternate::Bare),
             PrivateMode::Unknown(1048) => self.keep_cursor(),
             PrivateMode::Unknown(REVERSED) => self.reversed = true,
-            // Nobody has 132 columns to change to, and terminals that haven't leave the screen as it is.
-            PrivateMode::Named(NamedPrivateMode::ColumnMode) => {}
+            PrivateMode::Unknown(MAY_CHANGE_COLUMNS) => self.may_change_columns = true,
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             mode => self.term.set_private_mode(mode),
         }
     }
@@ -772,7 +779,8 @@ impl Handler for Guard {
             PrivateMode::Unknown(47 | 1047) => self.leave_alternate(Alternate::Bare),
             PrivateMode::Unknown(1048) => self.bring_cursor_back(),
             PrivateMode::Unknown(REVERSED) => self.reversed = false,
-            PrivateMode::Named(NamedPrivateMode::ColumnMode) => {}
+            PrivateMode::Unknown(MAY_CHANGE_COLUMNS) => self.may_change_columns = false,
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             PrivateMode::Named(NamedPrivateMode::Origin) => {
                 self.term.unset_private_mode(mode);
                 self.term.goto(0, 0);

@@ -219,6 +219,7 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
             "\x1b[3A",
             "\x1b[2B",
             "\x1b[?3h",
+            "\x1b[?40h",
             "\x1b[?47h",
             "\x1b[?47l",
             "\x1b[?1047h",

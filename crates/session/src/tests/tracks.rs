@@ -704,6 +704,23 @@ fn what_was_typed_for_a_track_that_is_gone_leaves_no_gap() {
     assert_eq!(world.seats[anna].viewer.view().unconfirmed, 0);
 }
 
+/// World 664 of the simulation.
+#[test]
+fn a_terminal_that_comes_before_the_host_is_said_to_show_it_is_shown() {
+    let (mut world, second, anna) = two_terminals();
+    let third = world.opens("third");
+    world.prints_on(third, "on the third");
+    world.seats[anna].stalled.push(Stream::Control);
+    for track in [second, third] {
+        world.command(verbs::ShowTrack { track }).unwrap();
+        world.advance_ms(100);
+    }
+    world.seats[anna].stalled.clear();
+    world.advance_ms(1_000);
+    assert_eq!(looks_at(&world, anna), third);
+    world.assert_same_screen(anna);
+}
+
 #[test]
 fn what_is_shown_until_another_is_there_goes_on() {
     let (mut world, second, anna) = two_terminals();

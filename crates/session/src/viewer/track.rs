@@ -400,11 +400,15 @@ impl Receivers {
         true
     }
 
-    /// Lets go of tracks that are not looked at any more.
+    /// Lets go of tracks that are not looked at any more. What comes on a stream is kept: the host may look at it
+    /// already, and what it says of that come later.
     fn forget_unwanted(&mut self, shown: TrackId) {
         let (chosen, wanted) = (&self.chosen, self.wanted());
-        self.tracks
-            .retain(|id, _| *id == shown || Some(*id) == wanted || chosen.contains(id));
+        let streams = self.streams.values();
+        let comes: BTreeSet<TrackId> = streams.filter_map(|one| Some(one.opened?.0)).collect();
+        self.tracks.retain(|id, _| {
+            *id == shown || Some(*id) == wanted || chosen.contains(id) || comes.contains(id)
+        });
     }
 }
 
