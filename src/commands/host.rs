@@ -121,6 +121,11 @@ const CODE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Runs it; the exit code is the program's.
 pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> Result<u8> {
+    // Nothing is made, and nobody is told of a session, for what can't run.
+    if let Err(error) = program(&args, config).check() {
+        pillion::say!("pillion: {error}");
+        return Ok(error.exit_code());
+    }
     match role {
         Role::SessionProcess => {
             let starter = process::enter()?;
@@ -147,22 +152,21 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
     }
 }
 
-async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal) -> Result<u8> {
-    let own_process = !matches!(terminal, Terminal::Own);
-    private_dir(&paths.config)?;
-    let identity = load_or_create_identity(&paths.config)?;
-    let program = if !args.program.is_empty() {
+fn program(args: &RunArgs, config: &Config) -> Program {
+    if !args.program.is_empty() {
         Program::new(args.program.iter().cloned())
     } else if let Some(shell) = config.shell() {
         Program::new([shell])
     } else {
         Program::shell()
-    };
-    // Nothing is made, and nobody is told of a session, for what can't run.
-    if let Err(error) = program.check() {
-        pillion::say!("pillion: {error}");
-        return Ok(error.exit_code());
     }
+}
+
+async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal) -> Result<u8> {
+    let own_process = !matches!(terminal, Terminal::Own);
+    private_dir(&paths.config)?;
+    let identity = load_or_create_identity(&paths.config)?;
+    let program = program(&args, config);
     let net = net_options(config, args.signal.clone(), args.resolve)?;
     if net.signal.is_none() && (args.link || args.code) {
         bail!(

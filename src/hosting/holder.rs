@@ -145,7 +145,12 @@ impl Holder {
                     let _ = self.wire.write(&say).await;
                 }
                 said = self.wire.read() => {
-                    if let Some(held) = self.said(said?).await? {
+                    let said = match said {
+                        // It has ended without reading what we asked, and said why itself.
+                        Err(error) if is_reset(&error) => None,
+                        said => said?,
+                    };
+                    if let Some(held) = self.said(said).await? {
                         return Ok(held);
                     }
                 }
@@ -214,6 +219,11 @@ impl Holder {
         let _ = self.wire.write(&FromHolder::Ready).await;
         Ok(())
     }
+}
+
+fn is_reset(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
 }
 
 async fn sleep_until(until: Option<Instant>) {

@@ -166,6 +166,21 @@ fn a_clock_set_back_revives_nothing() {
 }
 
 #[test]
+fn a_clock_that_steps_back_before_a_right_began_ends_it_and_the_viewer_is_told() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    assert_eq!(world.seats[anna].right(), Rights::EDIT);
+    world.now.unix_ms -= 3_600_000;
+    // The clock is looked at twice a minute, also where nobody types.
+    world.advance_ms(31_000);
+    assert_eq!(world.seats[anna].right(), Rights::VIEW);
+    assert!(world.seats[anna].was_told("your edit right ended"));
+    world.types(anna, "x");
+    assert!(world.program.input.is_empty());
+}
+
+#[test]
 fn edit_lasts_eight_hours_unless_said_otherwise() {
     let mut world = World::shared();
     let anna = world.join(10, "anna");
