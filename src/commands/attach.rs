@@ -152,10 +152,8 @@ async fn default_session(paths: &Paths) -> Result<SessionSummary> {
         let detached = |status: Option<SessionStatus>| {
             status.is_some_and(|status| status.terminal == TerminalStatus::Detached)
         };
-        let all = live.into_iter().zip(said);
-        free = all
-            .filter_map(|(session, status)| detached(status).then_some(session))
-            .last();
+        let mut all = live.into_iter().zip(said).rev();
+        free = all.find_map(|(session, status)| detached(status).then_some(session));
     }
     match free {
         Some(session) => Ok(session),

@@ -163,7 +163,7 @@ fn knocks(command: Command) -> String {
 /// A shared shell with these settings, where a knock waits for two seconds only.
 fn share(machine: &Machine, issuer: &str, args: &[&str]) -> (Piped, String) {
     let file = machine.fresh("ticket");
-    let mut all = vec!["--share", "--ticket-file", file.to_str().unwrap()];
+    let mut all = vec!["--share", "--tty", "--ticket-file", file.to_str().unwrap()];
     all.extend(args);
     all.extend(["--", "bash", "--norc", "--noprofile"]);
     let mut command = machine.pillion(&all);
