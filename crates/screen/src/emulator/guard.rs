@@ -365,6 +365,12 @@ impl Guard {
     #[inline]
     pub(super) fn wrote(&mut self, ch: char) {
         self.last_char = Some(ch);
+        self.doubt(ch);
+    }
+
+    /// Notes whether terminals may have the cursor elsewhere after this character.
+    #[inline]
+    fn doubt(&mut self, ch: char) {
         self.unsure |= !ch.is_ascii() && !self.unsure && !is_sure(ch);
     }
 
@@ -485,8 +491,10 @@ impl Handler for Guard {
             None => self.term.input(ch),
             Some(other) => self.write_as(ch, other, width),
         }
-        if width > 0 {
-            self.wrote(ch);
+        match width {
+            // REP repeats no mark.
+            0 => self.doubt(ch),
+            _ => self.wrote(ch),
         }
         self.spill_scrollback();
     }

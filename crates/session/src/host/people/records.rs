@@ -16,8 +16,8 @@ use crate::host::{
     timers::Timer,
 };
 
-/// Where a session is kept. A host waits inside [`Host::handle`] for what it writes, since nothing may
-/// follow from it before.
+/// Where a session is kept. A host waits inside [`Host::handle`](crate::Host::handle) for what it writes, since
+/// nothing may follow from it before.
 pub trait Records: Send {
     /// Adds entries to the ledger, all or none: durable when this returns `Ok`.
     ///
