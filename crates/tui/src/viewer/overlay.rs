@@ -107,7 +107,7 @@ fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
         ("q", "leave"),
         ("?", "this"),
     ] {
-        lines.push(format!("{prefix} {key}   {what}"));
+        lines.push(format!("{prefix} {key:<3} {what}"));
     }
     lines.push(format!("{prefix} twice sends {prefix} itself"));
     lines.push("Hold Shift to select text with the mouse.".to_owned());

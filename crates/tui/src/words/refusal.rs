@@ -82,7 +82,7 @@ pub fn refusal(error: &CommandError) -> String {
             "you can't manage this session (any more): ask its host for the right to"
         }
         CommandError::ReadOnly => {
-            "this session was shared with --read-only: edit can't be granted in it"
+            "nobody can be allowed to type in this session: it was shared with --read-only, or its command has no terminal (--tty gives it one)"
         }
         CommandError::NotShared => {
             "this session is not shared; `pillion share` starts that and prints the ticket"

@@ -45,7 +45,7 @@ pub enum CommandError {
     OnlyHost,
     /// Who asks does not have the right to manage (any more).
     NotManager,
-    /// The session was shared with --read-only.
+    /// The session was shared with --read-only, or its command has no terminal.
     ReadOnly,
     /// The session is not shared.
     NotShared,
