@@ -491,7 +491,7 @@ impl World {
     fn set_listening(&mut self, listening: bool) {
         if let Some(side) = &mut self.host {
             side.listening = listening;
-            // What was counted is put down when sharing ends, however often that is.
+            // What was counted is written down each time sharing ends.
             let visits = side.visits.values_mut().filter(|_| !listening);
             visits.for_each(|visits| visits.entries.clear());
         }

@@ -6,7 +6,7 @@ use pillion_proto::{
     limits::{MAX_ENTRY, MAX_FOLDED_BYTES},
 };
 
-/// Entries that no frame has, in bytes, at which a frame is made at once, whoever looks: what is more than the
+/// Entries that no frame has, in bytes, at which a frame is made at once, with or without viewers: what is more than the
 /// state of now need not wait for anything.
 const MAX_PENDING: usize = MAX_FOLDED_BYTES;
 
