@@ -276,6 +276,20 @@ impl Conversation {
         self.items.push(item)
     }
 
+    /// The item that the agent calls `id`: the one there is, or the one that `body` makes.
+    fn item_called(
+        &mut self,
+        from: Origin,
+        key: Key,
+        id: String,
+        body: impl FnOnce(String) -> ItemBody,
+    ) -> ItemId {
+        match self.index.get(from.thread, key, &id) {
+            Some(item) => item,
+            None => self.push(from, body(id)),
+        }
+    }
+
     /// Changes an item that is held.
     fn change(&mut self, id: ItemId, change: impl FnOnce(&mut ItemBody)) {
         self.items.change(id, self.state.next, change);

@@ -255,16 +255,12 @@ impl Conversation {
         let Some(id) = self.id(from, id) else {
             return self.unknown(from, "tool_call_update");
         };
-        let item = match self.index.get(from.thread, Key::TOOL, &id) {
-            Some(item) => item,
-            None => {
-                let tool = Tool {
-                    id,
-                    ..Tool::default()
-                };
-                self.push(from, ItemBody::Tool(tool))
-            }
-        };
+        let item = self.item_called(from, Key::TOOL, id, |id| {
+            ItemBody::Tool(Tool {
+                id,
+                ..Tool::default()
+            })
+        });
         // In version 1 a field that is null says nothing, in version 2 it empties what was there.
         let null_says_nothing = self.state.agent.protocol < 2;
         self.change(item, |body| {
@@ -282,16 +278,12 @@ impl Conversation {
         let (Some(id), Some(content)) = (self.id(from, id), content) else {
             return self.unknown(from, "tool_call_content_chunk");
         };
-        let item = match self.index.get(from.thread, Key::TOOL, &id) {
-            Some(item) => item,
-            None => {
-                let tool = Tool {
-                    id,
-                    ..Tool::default()
-                };
-                self.push(from, ItemBody::Tool(tool))
-            }
-        };
+        let item = self.item_called(from, Key::TOOL, id, |id| {
+            ItemBody::Tool(Tool {
+                id,
+                ..Tool::default()
+            })
+        });
         self.change(item, |body| {
             let ItemBody::Tool(tool) = body else {
                 return;
@@ -394,16 +386,12 @@ impl Conversation {
         let Some(id) = self.id(from, id) else {
             return self.unknown(from, "terminal_update");
         };
-        let item = match self.index.get(from.thread, Key::TERMINAL, &id) {
-            Some(item) => item,
-            None => {
-                let terminal = Terminal {
-                    id,
-                    ..Terminal::default()
-                };
-                self.push(from, ItemBody::Terminal(terminal))
-            }
-        };
+        let item = self.item_called(from, Key::TERMINAL, id, |id| {
+            ItemBody::Terminal(Terminal {
+                id,
+                ..Terminal::default()
+            })
+        });
         self.change(item, |body| {
             if let ItemBody::Terminal(terminal) = body {
                 change(terminal);
@@ -424,17 +412,13 @@ impl Conversation {
                 .map(|block| block.text.as_str())
                 .collect::<String>()
         };
-        let item = match self.index.get(from.thread, Key::NOTICE, &id) {
-            Some(item) => item,
-            None => {
-                let notice = Notice {
-                    word: Notice::COMPACTION.to_owned(),
-                    id,
-                    ..Notice::default()
-                };
-                self.push(from, ItemBody::Notice(notice))
-            }
-        };
+        let item = self.item_called(from, Key::NOTICE, id, |id| {
+            ItemBody::Notice(Notice {
+                word: Notice::COMPACTION.to_owned(),
+                id,
+                ..Notice::default()
+            })
+        });
         self.change(item, |body| {
             let ItemBody::Notice(notice) = body else {
                 return;
@@ -500,17 +484,13 @@ impl Conversation {
             .iter()
             .map(|block| block.text.as_str())
             .collect();
-        let item = match self.index.get(from.thread, Key::NOTICE, &id) {
-            Some(item) => item,
-            None => {
-                let notice = Notice {
-                    word: Notice::SESSION_MESSAGE.to_owned(),
-                    id,
-                    ..Notice::default()
-                };
-                self.push(from, ItemBody::Notice(notice))
-            }
-        };
+        let item = self.item_called(from, Key::NOTICE, id, |id| {
+            ItemBody::Notice(Notice {
+                word: Notice::SESSION_MESSAGE.to_owned(),
+                id,
+                ..Notice::default()
+            })
+        });
         self.change(item, |body| {
             if let ItemBody::Notice(notice) = body {
                 match kind {
