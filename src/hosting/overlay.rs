@@ -43,7 +43,7 @@ pub struct Overlay {
     writer: Option<TtyWriter>,
     gate: Gate,
     /// All of the screen is to be drawn: the terminal shows something else.
-    anew: bool,
+    repaints: bool,
     /// The terminal shows another program, which is to be drawn over: the colours that it has defined.
     other: Option<BTreeMap<u16, [u8; 3]>>,
     /// The terminal came, and shows nothing of the session yet.
@@ -112,7 +112,7 @@ impl Overlay {
             ui: HostUi::new(prefix).through(Multiplexer::detect(|name| std::env::var(name).ok())),
             writer: None,
             gate: Gate::Free,
-            anew: false,
+            repaints: false,
             other: None,
             fresh: false,
             primary_unknown: false,
@@ -183,7 +183,7 @@ impl Overlay {
     fn draw_all_on(&mut self, now: Now, host: &Host, writer: TtyWriter, hold: Hold) {
         self.writer = Some(writer);
         self.gate = Gate::Held(hold);
-        self.anew = true;
+        self.repaints = true;
         self.wanted_since_us = None;
         self.unfit = false;
         // What was asked before this one was here, it does not answer.
@@ -200,7 +200,7 @@ impl Overlay {
         let Some(writer) = self.writer.clone() else {
             return;
         };
-        if self.anew {
+        if self.repaints {
             // It shows nothing of the program.
             return;
         }
@@ -221,7 +221,7 @@ impl Overlay {
         self.ui.let_go(now);
         self.writer = None;
         self.gate = Gate::Free;
-        self.anew = false;
+        self.repaints = false;
         self.other = None;
         self.fresh = false;
         self.primary_unknown = false;
@@ -319,10 +319,10 @@ impl Overlay {
         let Some(writer) = self.writer.clone() else {
             return;
         };
-        self.anew |= self.primary_unknown && !host.is_alternate(host.shown());
-        if self.anew {
-            self.paint_anew(now, host, program).await;
-            if self.anew {
+        self.repaints |= self.primary_unknown && !host.is_alternate(host.shown());
+        if self.repaints {
+            self.paint_all(now, host, program).await;
+            if self.repaints {
                 return;
             }
         }
@@ -414,7 +414,7 @@ impl Overlay {
     }
 
     /// Draws all of the screen on a terminal that shows something else, in the first moment for it.
-    async fn paint_anew(&mut self, now: Now, host: &mut Host, program: &mut Program) {
+    async fn paint_all(&mut self, now: Now, host: &mut Host, program: &mut Program) {
         let since = *self.wanted_since_us.get_or_insert(now.mono_us);
         let late = now.mono_us.saturating_sub(since) >= PATIENCE_US;
         let hold = match &mut self.gate {
@@ -454,7 +454,7 @@ impl Overlay {
             None => emit_moved(&self.screen, &host.resume(), &mut self.bytes),
         }
         hold.keep(&self.bytes);
-        self.anew = false;
+        self.repaints = false;
         self.fresh = false;
         self.primary_unknown = self.screen.modes.contains(Modes::ALTERNATE_SCREEN);
         self.wanted_since_us = None;
@@ -484,7 +484,7 @@ impl Overlay {
     /// The program has written: the notice makes way before the session takes it in.
     pub async fn before_output(&mut self, now: Now, host: &Host) {
         self.unfit = false;
-        if self.anew {
+        if self.repaints {
             return;
         }
         if self.behind_panel.is_none() && matches!(self.gate, Gate::Held(_) | Gate::Drawn(_)) {
@@ -494,7 +494,7 @@ impl Overlay {
 
     /// The program has ended: the terminal shows what it left behind, and nothing of ours.
     pub async fn end(mut self, now: Now, host: &Host) {
-        if self.writer.is_some() && !self.anew {
+        if self.writer.is_some() && !self.repaints {
             self.take_away(now, host).await;
         }
     }
