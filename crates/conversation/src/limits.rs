@@ -30,7 +30,7 @@ pub const MAX_PARTS: usize = 64;
 /// Most bytes that an item's content weighs.
 pub const MAX_ITEM: usize = 256 * 1024;
 
-/// Most bytes of what a tool was called with.
+/// Most bytes of what a tool was called with, and of the command that a question is about.
 pub const MAX_INPUT: usize = 32 * 1024;
 
 /// Most bytes of a form's schema, and of a plan that is a text.

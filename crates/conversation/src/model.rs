@@ -206,8 +206,8 @@ pub struct Question {
     pub description: String,
     /// The tool it is about; empty if none.
     pub tool: String,
-    /// The command it is about; empty if none.
-    pub command: String,
+    /// The command it is about; empty if none. It is as long as a tool's input may be.
+    pub command: BoundedText,
     /// Where that would run.
     pub cwd: String,
     /// What can be answered, of a permission.

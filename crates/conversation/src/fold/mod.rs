@@ -118,8 +118,9 @@ impl Conversation {
     }
 
     /// The items that are held, in the order in which they came.
-    pub fn items(&self) -> impl Iterator<Item = (ItemId, &Item)> {
-        (self.items.first..).zip(&self.items.held)
+    pub fn items(&self) -> impl DoubleEndedIterator<Item = (ItemId, &Item)> {
+        let held = self.items.held.iter().enumerate();
+        held.map(|(at, item)| (self.items.first + at as u64, item))
     }
 
     /// One item, if it is held.
@@ -152,6 +153,11 @@ impl Conversation {
     /// The item of a tool, by the agent's id.
     pub fn tool(&self, thread: u32, id: &str) -> Option<ItemId> {
         self.index.get(thread, Key::TOOL, id)
+    }
+
+    /// The newest tool of a thread that has not come to its end.
+    pub fn open_tool(&self, thread: u32) -> Option<ItemId> {
+        self.index.open_tool(thread)
     }
 
     /// The item of a terminal, by the agent's id.
