@@ -148,16 +148,6 @@ impl RunningAgent {
         sent
     }
 
-    /// Sets the mode, of agents that have modes beside their options.
-    ///
-    /// # Errors
-    /// When the agent is not ready.
-    pub fn set_mode(&mut self, mode: &str, by: Option<Author>) -> Result<(), NotSent> {
-        let sent = self.client.set_mode(mode, by);
-        self.pump();
-        sent
-    }
-
     /// Sets an option to one of its values.
     ///
     /// # Errors

@@ -278,7 +278,9 @@ async fn forms_are_answered() {
 #[tokio::test]
 async fn modes_and_options_are_set() {
     let mut talk = Talk::ready(&["--version", "1"]).await;
-    talk.agent.set_mode("auto", Some(author("bo"))).unwrap();
+    talk.agent
+        .set_option("mode", "auto", Some(author("bo")))
+        .unwrap();
     talk.turn("say:x").await;
     assert_eq!(talk.conversation.threads()[0].mode().unwrap().value, "auto");
     let mut talk = Talk::ready(&["--version", "2"]).await;
@@ -390,7 +392,7 @@ async fn an_agent_that_stops_reading_is_ended() {
     talk.agent.prompt(&large, None, None).unwrap();
     for _ in 0..8 {
         // What is set is not waited for.
-        talk.agent.set_mode(&large, None).unwrap();
+        talk.agent.set_option("mode", &large, None).unwrap();
     }
     let (exit, _) = talk.end().await;
     assert_eq!(exit.fault, "it no longer read what it was told");
