@@ -41,7 +41,7 @@ impl Talk {
             environment,
         };
         Talk {
-            agent: RunningAgent::start(&command, "pillion", "0").unwrap(),
+            agent: RunningAgent::start(&command, "pillion", "0"),
             conversation: Conversation::new(),
             log: Vec::new(),
             events: Vec::new(),
@@ -325,16 +325,16 @@ async fn a_program_that_is_not_there_or_no_agent_says_so() {
         cwd: PathBuf::from("/"),
         environment: vec![],
     };
-    let missing = RunningAgent::start(&command("/no/such/agent"), "pillion", "0");
-    assert!(matches!(missing, Err(NotStarted::NotFound(_))));
+    let mut no_agent = Talk::start(&[]);
+    no_agent.agent = RunningAgent::start(&command("/no/such/agent"), "pillion", "0");
+    let missing = no_agent.end().await.0.fault;
+    assert!(missing.contains("is the agent installed"), "{missing}");
     let mut nowhere = command("/bin/sh");
     nowhere.cwd = "/no/such/folder".into();
-    assert!(matches!(
-        RunningAgent::start(&nowhere, "pillion", "0"),
-        Err(NotStarted::Cwd(_))
-    ));
-    let mut no_agent = Talk::start(&[]);
-    no_agent.agent = RunningAgent::start(&command("/bin/true"), "pillion", "0").unwrap();
+    no_agent.agent = RunningAgent::start(&nowhere, "pillion", "0");
+    let nowhere = no_agent.end().await.0.fault;
+    assert!(nowhere.contains("is no directory"), "{nowhere}");
+    no_agent.agent = RunningAgent::start(&command("/bin/true"), "pillion", "0");
     assert_eq!(no_agent.end().await.0.code, Some(0));
 }
 

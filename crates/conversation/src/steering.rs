@@ -120,74 +120,48 @@ pub enum Order {
     Restart(Author),
 }
 
-/// Why a request is not done. What there is to say of it is said where it is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+/// Why a request is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusedRequest {
     /// They may not send prompts.
-    #[error("you may watch this conversation, not prompt its agent: ask for the right to prompt")]
     MayNotPrompt,
     /// They may not answer questions.
-    #[error("answering the agent's questions needs the right to approve: ask the host for it")]
     MayNotApprove,
     /// It is not theirs.
-    #[error("this is for who manages the session")]
     MayNotManage,
     /// The prompt says nothing.
-    #[error("a prompt says something")]
     Empty,
     /// The prompt is too long.
-    #[error("the prompt is too long: 64 KiB at most")]
     TooLong,
     /// Too many of theirs wait.
-    #[error(
-        "as many of your prompts wait as anybody may have: withdraw one, or wait until one was sent"
-    )]
     TooManyOfYours,
     /// Too many wait.
-    #[error("as many prompts wait as may: wait until one was sent")]
     Full,
     /// The prompt was sent or withdrawn.
-    #[error("this prompt no longer waits: it was sent or withdrawn")]
     Gone,
     /// It is somebody else's.
-    #[error(
-        "this prompt is somebody else's: its author can change it, and who manages the session"
-    )]
     NotYours,
     /// It would go before somebody else's.
-    #[error(
-        "your prompt can't go before somebody else's: who manages the session can move it there"
-    )]
     NotPastOthers,
     /// It waits for somebody's yes.
-    #[error("this prompt waits for a yes of somebody who may approve")]
     NeedsYes,
     /// The agent does nothing that could be stopped.
-    #[error("the agent is not at work on anything")]
     Idle,
     /// The question has its answer.
-    #[error("this question no longer waits for an answer")]
     NotOpen,
     /// It does not have this answer.
-    #[error("this question does not have that choice")]
     NoSuchChoice,
     /// Somebody else is about to answer it.
-    #[error("somebody else is about to answer this question")]
     Claimed,
     /// No rule can be made of the question.
-    #[error("this question says too little of what it is about: answer it by itself")]
     NoRule,
     /// There is no such rule, option or value.
-    #[error("there is no such thing any more")]
     NoSuchThing,
     /// There are as many as may be.
-    #[error("there are as many of these as may be: take one back first")]
     TooMany,
     /// The agent can't be spoken with now.
-    #[error("the agent is not ready")]
     NotReady,
     /// A request of a newer version.
-    #[error("it is not known here: the host's pillion is older than yours")]
     NotKnownHere,
 }
 
@@ -233,6 +207,13 @@ enum Turn {
 enum Acting {
     Host,
     Guest(Trust),
+}
+
+impl Order {
+    /// Whether somebody else than the host makes the agent do something by it.
+    pub fn is_others(&self) -> bool {
+        matches!(self, Order::Prompt { by, .. } if by.right != "host")
+    }
 }
 
 impl Person {
@@ -829,6 +810,48 @@ fn allow_once(asked: &Question) -> Option<String> {
     let mut choices = asked.choices.iter();
     let once = choices.find(|choice| choice.kind() == ChoiceKind::AllowOnce)?;
     Some(once.id.clone())
+}
+
+impl RefusedRequest {
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RefusedRequest::MayNotPrompt => {
+                "you may watch this conversation, not prompt its agent: ask for the right to prompt"
+            }
+            RefusedRequest::MayNotApprove => {
+                "answering the agent's questions needs the right to approve: ask the host for it"
+            }
+            RefusedRequest::MayNotManage => "this is for who manages the session",
+            RefusedRequest::Empty => "a prompt says something",
+            RefusedRequest::TooLong => "the prompt is too long: 64 KiB at most",
+            RefusedRequest::TooManyOfYours => {
+                "as many of your prompts wait as anybody may have: withdraw one, or wait until one was sent"
+            }
+            RefusedRequest::Full => "as many prompts wait as may: wait until one was sent",
+            RefusedRequest::Gone => "this prompt no longer waits: it was sent or withdrawn",
+            RefusedRequest::NotYours => {
+                "this prompt is somebody else's: its author can change it, and who manages the session"
+            }
+            RefusedRequest::NotPastOthers => {
+                "your prompt can't go before somebody else's: who manages the session can move it there"
+            }
+            RefusedRequest::NeedsYes => "this prompt waits for a yes of somebody who may approve",
+            RefusedRequest::Idle => "the agent is not at work on anything",
+            RefusedRequest::NotOpen => "this question no longer waits for an answer",
+            RefusedRequest::NoSuchChoice => "this question does not have that choice",
+            RefusedRequest::Claimed => "somebody else is about to answer this question",
+            RefusedRequest::NoRule => {
+                "this question says too little of what it is about: answer it by itself"
+            }
+            RefusedRequest::NoSuchThing => "there is no such thing any more",
+            RefusedRequest::TooMany => "there are as many of these as may be: take one back first",
+            RefusedRequest::NotReady => "the agent is not ready",
+            RefusedRequest::NotKnownHere => {
+                "it is not known here: the host's pillion is older than yours"
+            }
+        }
+    }
 }
 
 impl From<NotQueued> for RefusedRequest {

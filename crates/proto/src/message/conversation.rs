@@ -121,22 +121,25 @@ pub enum Trust {
 }
 
 impl ConversationRequest {
-    /// Whether everything in it is within its bounds.
-    pub fn is_bounded(&self) -> bool {
+    /// How long what somebody wrote in it is, in bytes.
+    pub fn text_len(&self) -> usize {
         match self {
             ConversationRequest::Prompt { text }
             | ConversationRequest::Amend { text }
-            | ConversationRequest::Edit { text, .. } => text.len() <= MAX_PROMPT,
-            ConversationRequest::Answer { answer, .. } => match answer {
-                Answer::Choice(text) | Answer::Form(text) => text.len() <= MAX_PROMPT,
-                Answer::Decline | Answer::Cancel => true,
-            },
-            ConversationRequest::SetOption { option, value } => {
-                option.len() + value.len() <= MAX_PROMPT
-            }
-            ConversationRequest::Trust { person, .. } => person.len() <= MAX_PROMPT,
-            _ => true,
+            | ConversationRequest::Edit { text, .. } => text.len(),
+            ConversationRequest::Answer {
+                answer: Answer::Choice(text) | Answer::Form(text),
+                ..
+            } => text.len(),
+            ConversationRequest::SetOption { option, value } => option.len() + value.len(),
+            ConversationRequest::Trust { person, .. } => person.len(),
+            _ => 0,
         }
+    }
+
+    /// Whether everything in it is within its bounds.
+    pub fn is_bounded(&self) -> bool {
+        self.text_len() <= MAX_PROMPT
     }
 }
 

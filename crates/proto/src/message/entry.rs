@@ -59,6 +59,14 @@ impl Entry {
         Entry::decode_within(bytes, MAX_CONVERSATION_ENTRY)
     }
 
+    /// The same of entries as a host's log has them, which are whole.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode_recorded(bytes: &[u8]) -> Result<Vec<Entry>, ProtocolError> {
+        Entry::decode_within(bytes, usize::MAX)
+    }
+
     fn decode_within(mut bytes: &[u8], max: usize) -> Result<Vec<Entry>, ProtocolError> {
         let malformed = ProtocolError::Malformed("entries of a log");
         let mut entries: Vec<Entry> = Vec::new();
