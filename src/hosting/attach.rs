@@ -25,6 +25,7 @@ use crate::{
         process,
     },
     sessions::control::{FromHolder, Left, Response, ToHolder},
+    terminal::console::explain,
 };
 
 /// How long what the programs say when they are told to end is shown, at most: who shows it may take nothing.
@@ -171,7 +172,7 @@ impl Hosting {
         };
         if let Err(error) = self.show_on(&holder, program, local).await {
             tracing::warn!(%error, "a terminal could not be used");
-            let text = format!("this terminal could not be used: {error:#}");
+            let text = format!("this terminal could not be used: {}", explain(&error));
             holder.say(ToHolder::Failed { text, code: 1 });
             return self.detached(TtyNews::Detached);
         }

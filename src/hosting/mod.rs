@@ -78,11 +78,13 @@ use crate::{
         recording::Recorder,
     },
     settings::paths::Paths,
+    terminal::console::explain,
 };
 
 pub use holder::{Held, Holding, hold, wait_for_foreground};
 pub use link::LinkConfig as LinkWanted;
 pub use options::{Options, Terminal};
+pub use session_dir::{KeptService, kept_service};
 
 /// The program that the session begins with.
 const TERMINAL: TrackId = TrackId(0);
@@ -308,12 +310,24 @@ impl Hosting {
         matches!(self.terminal, Some(Start::Own(_) | Start::Starter(_)))
     }
 
+    /// Who can join, as the session stands.
+    ///
+    /// # Errors
+    /// The session does not say.
+    pub async fn access(&mut self) -> Result<verbs::AccessListed> {
+        match self.at_start(verbs::AccessList {}.into()).await?.reply {
+            Reply::AccessList(listed) => Ok(listed),
+            _ => anyhow::bail!("the session did not say who can join; this is a defect of pillion"),
+        }
+    }
+
     /// Starts sharing from the first line; the ticket.
     ///
     /// # Errors
     /// No socket can be had.
     pub async fn share(&mut self) -> Result<String> {
         self.listen().await?;
+        self.keep_service();
         if self.options.allow_said {
             let mode = self.options.allow;
             self.at_start(Command::SetAccessMode(verbs::SetAccessMode { mode }))
@@ -351,6 +365,14 @@ impl Hosting {
     /// Why there is none.
     pub fn link(&self) -> Result<String, String> {
         self.links.url()
+    }
+
+    /// The URL of the session's link service.
+    ///
+    /// # Errors
+    /// There is none; how to name one.
+    pub fn service(&self) -> Result<String, String> {
+        self.links.service(None).map(|url| url.to_string())
     }
 
     /// A spoken code for the session, which must be shared.
@@ -441,7 +463,7 @@ impl Hosting {
                 let failed = match error.downcast_ref::<SpawnError>() {
                     Some(error) => failed(error),
                     None => ToHolder::Failed {
-                        text: format!("{error:#}"),
+                        text: explain(&error),
                         code: 1,
                     },
                 };
@@ -455,7 +477,7 @@ impl Hosting {
 
     /// The session has ended before its program began.
     fn not_started(self, error: anyhow::Error) -> anyhow::Error {
-        let reason = format!("the program did not start: {error:#}");
+        let reason = format!("the program did not start: {}", explain(&error));
         if let Err(error) = self.log.end(unix_ms(), &reason) {
             tracing::error!(%error, "the session's end was not written down");
         }
