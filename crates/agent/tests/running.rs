@@ -331,9 +331,11 @@ async fn a_program_that_is_not_there_or_no_agent_says_so() {
     assert!(missing.contains("is the agent installed"), "{missing}");
     let mut nowhere = command("/bin/sh");
     nowhere.cwd = "/no/such/folder".into();
+    let mut no_agent = Talk::start(&[]);
     no_agent.agent = RunningAgent::start(&nowhere, "pillion", "0");
     let nowhere = no_agent.end().await.0.fault;
     assert!(nowhere.contains("is no directory"), "{nowhere}");
+    let mut no_agent = Talk::start(&[]);
     no_agent.agent = RunningAgent::start(&command("/bin/true"), "pillion", "0");
     assert_eq!(no_agent.end().await.0.code, Some(0));
 }
