@@ -21,13 +21,13 @@ use std::{
     process::Command,
 };
 
-use clap::Parser;
 use pillion::hosting::process::SESSION_PROCESS;
 use rustix::io::FdFlags;
 
 use crate::{
     args::{Cli, Cmd},
     commands::device::DeviceCmd,
+    usage,
 };
 
 /// The first argument of a process that was started again; its second says where to read.
@@ -56,7 +56,7 @@ pub fn parse() -> (Cli, Role) {
     let mut args: Vec<OsString> = env::args_os().collect();
     if args.get(1).is_some_and(|first| first == SESSION_PROCESS) {
         args.remove(1);
-        return (Cli::parse_from(args), Role::SessionProcess);
+        return (usage::parse_from(&args), Role::SessionProcess);
     }
     (parse_command(&args), Role::Command)
 }
@@ -75,7 +75,7 @@ fn parse_command(args: &[OsString]) -> Cli {
             }
         };
     }
-    let cli = Cli::parse();
+    let cli = usage::parse_from(args);
     let secrets = secrets(&cli);
     let inherited = matches!(cli.command, Some(Cmd::Join(_)))
         && [TICKET, GRANT]
@@ -163,7 +163,7 @@ fn take(from: &OsStr) -> io::Result<Cli> {
     // What stands behind the last separator is nothing.
     let args: Vec<OsString> = std::iter::from_fn(next).collect();
     let args = &args[..args.len().saturating_sub(1)];
-    let mut cli = Cli::parse_from(args);
+    let mut cli = usage::parse_from(args);
     if let Some(Cmd::Join(join)) = &mut cli.command {
         let text = |value: Option<OsString>| {
             let text = value?.into_string().ok()?;
@@ -177,6 +177,8 @@ fn take(from: &OsStr) -> io::Result<Cli> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod hidden;
+mod usage;
 
 use std::{path::Path, process::ExitCode};
 
@@ -17,7 +18,7 @@ use pillion::{
         config::Config,
         paths::{Paths, open_log},
     },
-    terminal::console::is_unread,
+    terminal::console::{explain, is_unread},
     tui::words::Refusal,
 };
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         // What was wanted of it was read: `pillion ls | head` is no error.
         Err(error) if is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            pillion::say!("pillion: {error:#}");
+            pillion::say!("pillion: {}", explain(&error));
             ExitCode::from(exit_code(&error))
         }
     }

@@ -11,6 +11,8 @@ use pillion::{
     settings::paths::Paths,
 };
 
+use crate::commands::join_by_code;
+
 /// Flags of `code`.
 #[derive(Debug, Args)]
 pub struct CodeArgs {
@@ -28,10 +30,15 @@ pub async fn run(paths: &Paths, args: &CodeArgs) -> Result<()> {
     let session = select::running(paths, args.session.as_deref())?;
     let service = args.signal.as_ref().map(ToString::to_string);
     let socket = paths.socket(&session.meta.id);
-    pillion::output!(
-        "{}",
-        control::text(&socket, &Request::Code { service }).await?
-    )?;
+    let code = control::text(&socket, &Request::Code { service }).await?;
+    pillion::output!("{code}")?;
     pillion::say!("Say it aloud: it works once, for ten minutes.");
+    // A session of an earlier version does not say it.
+    if let Ok(service) = control::text(&socket, &Request::Service).await {
+        pillion::say!(
+            "On the other machine (without --signal where it is in the settings):\n  {}",
+            join_by_code(&code, &service)
+        );
+    }
     Ok(())
 }

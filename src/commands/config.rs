@@ -29,7 +29,13 @@ pub fn run(paths: &Paths, command: &ConfigCmd) -> Result<()> {
     let file = paths.config_file();
     match command {
         ConfigCmd::Path => pillion::output!("{}", file.display())?,
-        ConfigCmd::Show { json } => show(&Config::load(&file)?, *json)?,
+        ConfigCmd::Show { json } => {
+            let (config, unusable) = Config::read(&file);
+            show(&config, *json)?;
+            if let Some(why) = unusable {
+                return Err(why);
+            }
+        }
         ConfigCmd::Edit => {
             private_dir(&paths.config)?;
             let made = std::fs::OpenOptions::new()

@@ -103,7 +103,7 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
         };
         pillion::say!(
             "{who} {right} until {}. Take it back with: pillion revoke {grant}",
-            clock::readable(*expires_unix_ms)
+            clock::local(*expires_unix_ms)
         );
     }
     say(&done);

@@ -11,22 +11,24 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, builder::NonEmptyStringValueParser};
 use pillion::{
     caps::PublicKey,
-    hosting::{Hosting, LinkWanted, Options, Terminal, process},
+    hosting::{Hosting, LinkWanted, Options, Terminal, kept_service, process},
     identity::proving,
     net::{RelayChoice, Resolve, load_or_create_identity, signal::SignalUrl},
-    proto::{AccessMode, limits::MAX_NAME},
+    proto::{AccessMode, Rights, limits::MAX_NAME},
     screen::clean::clean_name,
+    session::verbs,
     sessions::{retention::Retention, select},
     settings::{
         config::Config,
         paths::{NamedFile, Paths, private_dir},
     },
     source::{ExitSignals, HostTty, Program, SpawnError},
+    terminal::console::explain,
     tui::{Multiplexer, clipboard},
 };
 
 use crate::{
-    commands::{attach, draw_qr, exit, net_options, signal_ca, ticket_for_qr},
+    commands::{attach, draw_qr, exit, join_by_code, net_options, signal_ca, ticket_for_qr},
     hidden::Role,
 };
 
@@ -167,23 +169,33 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
     private_dir(&paths.config)?;
     let identity = load_or_create_identity(&paths.config)?;
     let program = program(&args, config);
-    let net = net_options(config, args.signal.clone(), args.resolve)?;
+    let again = args
+        .restart
+        .as_deref()
+        .map(|wanted| select::ended(paths, wanted))
+        .transpose()?;
+    // A session that is started again keeps the service it had, unless another one is named.
+    let kept = again.as_ref().filter(|_| args.signal.is_none());
+    let kept = kept.and_then(|session| kept_service(&paths.sessions, &session.meta.id));
+    let signal = match &kept {
+        Some(kept) => Some(kept.url.parse()?),
+        None => args.signal.clone(),
+    };
+    let net = net_options(config, signal, args.resolve)?;
     if net.signal.is_none() && (args.link || args.code) {
         bail!(
             "links and codes need a link service: give its URL with --signal, or as signal in the settings (pillion config edit); the ticket needs none"
         );
     }
     // A service in the settings asks for a link by itself; one named for a code does not.
-    let link = args.link || !args.code || config.signal().is_some();
+    let link = match &kept {
+        Some(kept) => args.link || kept.link,
+        None => args.link || !args.code || config.signal().is_some(),
+    };
     let link = net
         .signal
         .clone()
         .map(|service| LinkWanted { service, link });
-    let again = args
-        .restart
-        .as_deref()
-        .map(|wanted| select::ended(paths, wanted))
-        .transpose()?;
     let name = args.name.clone();
     let name = name.or_else(|| again.as_ref().map(|session| session.meta.name.clone()));
     let options = Options {
@@ -234,7 +246,7 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         Err(error) => match error.downcast_ref::<SpawnError>() {
             Some(spawn) => {
                 let code = spawn.exit_code();
-                pillion::say!("pillion: {error:#}");
+                pillion::say!("pillion: {}", explain(&error));
                 Ok(code)
             }
             None => Err(error),
@@ -254,6 +266,7 @@ async fn begin(hosting: &mut Hosting, args: &RunArgs, config: &Config, prefix: &
             ticket,
             link: hosting.link().ok(),
             code,
+            access: hosting.access().await?,
         };
         return announce(hosting, &ways, args, config, prefix).await;
     }
@@ -272,6 +285,7 @@ struct Ways {
     link: Option<String>,
     /// A code, or why there is none, if one was asked for.
     code: Option<Result<String, String>>,
+    access: verbs::AccessListed,
 }
 
 async fn announce(
@@ -289,7 +303,7 @@ async fn announce(
         "ticket": ticket,
         "join": join,
         "read_only": args.read_only,
-        "allow": args.allow.unwrap_or_else(|| config.allow()).as_str(),
+        "allow": ways.access.mode.as_str(),
         "pid": std::process::id(),
     });
     for (name, value) in [("link", ways.link.as_ref()), ("code", code)] {
@@ -310,13 +324,14 @@ async fn announce(
     if args.json {
         pillion::say!("{object}");
     } else if !args.quiet {
-        let who = match args.allow.unwrap_or_else(|| config.allow()) {
+        let has_team = |(who, _): &(String, Rights)| who.starts_with("team:");
+        let who = match ways.access.mode {
             AccessMode::Link => "Sharing, view-only. Others can join with:",
             AccessMode::Invited => {
                 "Sharing, view-only, with people you allow (pillion allow PERSON). Others who have this knock, \
                  and you are asked:"
             }
-            AccessMode::Team if args.team.is_empty() => {
+            AccessMode::Team if !ways.access.people.iter().any(has_team) => {
                 "Sharing, view-only, with members of a team: name it (pillion allow team:KEY). They can join with:"
             }
             AccessMode::Team => "Sharing, view-only, with members of the team. They can join with:",
@@ -327,7 +342,11 @@ async fn announce(
             pillion::say!("or with the link\n\n  pillion join '{link}'\n");
         }
         if let Some(code) = code {
-            pillion::say!("or, once and within ten minutes, by saying the code\n\n  {code}\n");
+            let service = hosting.service().unwrap_or_default();
+            let join = join_by_code(code, &service);
+            pillion::say!(
+                "or, once and within ten minutes, by saying the code (without --signal where it is in the settings)\n\n  {join}\n"
+            );
         }
         if hosting.has_tty() {
             let grant = if args.read_only {

@@ -88,6 +88,11 @@ pub async fn target(config: &Config, word: &str) -> Result<Target> {
     })
 }
 
+/// How somebody joins by a code: whose link service it is, theirs need not know.
+pub fn join_by_code(code: &str, service: &str) -> String {
+    format!("pillion join {code} --signal {service}")
+}
+
 /// Prints what came of a command, for people: on stderr, because stdout is for results.
 pub fn say(done: &Done) {
     if let Some(text) = words::done(done) {

@@ -11,6 +11,8 @@ use pillion::{
     store::{SessionState, SessionSummary, list},
 };
 
+use pillion::terminal::console::explain;
+
 use crate::commands::{ask, say};
 
 /// How long sessions may take to stop sharing, all together.
@@ -49,7 +51,7 @@ pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
                 session.meta.id
             ),
             Err(error) => {
-                pillion::say!("{}: {error:#}", session.meta.id);
+                pillion::say!("{}: {}", session.meta.id, explain(&error));
                 failed = Some(error);
             }
         }

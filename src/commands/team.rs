@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use pillion::{
     caps::{PublicKey, UnixMillis},
-    clock::{readable, unix_ms},
+    clock::{local, unix_ms},
     identity::teams::{self, Team},
     net::load_or_create_identity,
     people::{Membership, Removals},
@@ -175,7 +175,8 @@ fn print_membership(membership: &Membership, json: bool) -> Result<()> {
     } else {
         pillion::output!("{membership}")?;
         pillion::say!(
-            "Good until {until}, for that key alone, so it is no secret. {} keeps it with: pillion team join LINE",
+            "Good until {}, for that key alone, so it is no secret. {} keeps it with: pillion team join LINE",
+            local(until.0),
             membership.member()
         );
     }
@@ -226,7 +227,7 @@ fn show(paths: &Paths, wanted: Option<&str>, now: UnixMillis, json: bool) -> Res
                 "  {:<20} {}  until {}{note}",
                 one.member.as_str(),
                 one.identity.fingerprint(),
-                readable(one.expires_unix_ms)
+                local(one.expires_unix_ms)
             )?;
         }
     }
@@ -235,7 +236,7 @@ fn show(paths: &Paths, wanted: Option<&str>, now: UnixMillis, json: bool) -> Res
             "you are {} of team:{} until {}",
             one.member(),
             one.team(),
-            one.expires()
+            local(one.expires().0)
         )?;
     }
     Ok(())
@@ -245,7 +246,7 @@ fn join(paths: &Paths, text: &str, now: UnixMillis) -> Result<()> {
     let membership: Membership = text.parse()?;
     let identity = load_or_create_identity(&paths.config)?.public();
     membership.verify(&identity, now, &[])?;
-    let (member, until) = (membership.member().clone(), membership.expires());
+    let (member, until) = (membership.member().clone(), local(membership.expires().0));
     teams::keep(&paths.config, membership)?;
     pillion::say!(
         "You are {member} until {until}. Join the team's sessions with: pillion join TICKET --as team"

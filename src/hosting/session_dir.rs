@@ -8,6 +8,7 @@ use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, Refusal, SecretKey};
 use pillion_session::{Records, SubscribedKeyList};
 use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, SessionReader, StoreError};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::unix_ms,
@@ -22,6 +23,9 @@ const LISTS: &str = "lists";
 
 /// The document of the addresses listened on, one a line.
 const SOCKETS: &str = "sockets";
+
+/// The document of the link service and whether a link is published there.
+const SERVICE: &str = "service";
 
 /// Addresses listened on at most: one for each version of the Internet Protocol, and room.
 const MAX_SOCKETS: usize = 8;
@@ -173,6 +177,31 @@ fn damaged(id: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
 pub(super) fn keep_sockets(log: &SessionLog, sockets: &[SocketAddr]) -> Result<()> {
     let lines: String = sockets.iter().map(|socket| format!("{socket}\n")).collect();
     Ok(log.write_document(SOCKETS, lines.as_bytes())?)
+}
+
+/// A link service as a session keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptService {
+    /// Its URL.
+    pub url: String,
+    /// Whether a link is published there.
+    pub link: bool,
+}
+
+/// The link service that an ended session had; `None` if it had none, or nothing can be read.
+pub fn kept_service(sessions: &Path, id: &str) -> Option<KeptService> {
+    let reader = SessionReader::open(sessions, id).ok()?;
+    let bytes = reader.read_document(SERVICE).ok()??;
+    serde_json::from_slice::<Option<KeptService>>(&bytes).ok()?
+}
+
+/// Notes the link service, for when the session is started again.
+///
+/// # Errors
+/// The system refused.
+pub(super) fn keep_service(log: &SessionLog, service: Option<&KeptService>) -> Result<()> {
+    let bytes = serde_json::to_vec(&service)?;
+    Ok(log.write_document(SERVICE, &bytes)?)
 }
 
 /// Where the run before listened. What can't be read is as good as none: the system picks then.

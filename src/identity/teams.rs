@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::{
     sessions::control,
     settings::paths::{Paths, private_dir},
+    terminal::console::explain,
 };
 
 /// The longest file, in bytes.
@@ -312,7 +313,7 @@ pub async fn tell_sessions(paths: &Paths) -> Result<Vec<String>> {
             Ok(_) => {}
             // It has just ended, or doesn't listen yet: then it reads what was written.
             Err(error) if error.is::<control::NoSession>() => {}
-            Err(error) => untold.push((id, format!("{error:#}"))),
+            Err(error) => untold.push((id, explain(&error))),
         }
     }
     if !untold.is_empty() {

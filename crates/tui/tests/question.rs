@@ -78,6 +78,9 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
         .collect();
         assert!(places.is_sorted(), "{text}");
         assert!(!seen.iter().any(|line| line.starts_with("key 1111")));
+        // What is cut is seen to be, within its quotes.
+        let quoted = seen.iter().find(|line| line.contains('“'));
+        assert!(quoted.unwrap().ends_with("…”"), "{quoted:?}");
         assert!(text.contains("y yes  n no"), "{text}");
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     message::MessageKind,
     model::{
         Activity, Agent, Item, ItemBody, ItemId, Items, Notice, Process, Question, QueuedPrompt,
-        Thread, Unknown,
+        Rule, Thread, Trusted, Unknown,
     },
 };
 pub(crate) use index::Index;
@@ -49,6 +49,10 @@ pub(crate) struct State {
     /// Our requests that have no answer yet, the oldest first.
     #[serde(with = "pillion_proto::growing::list")]
     pub(crate) calls: Vec<Call>,
+    #[serde(with = "pillion_proto::growing::list")]
+    pub(crate) rules: Vec<Rule>,
+    #[serde(with = "pillion_proto::growing::list")]
+    pub(crate) trusted: Vec<Trusted>,
 }
 
 /// An open question that is no longer among the items.
@@ -115,6 +119,16 @@ impl Conversation {
     /// The prompts that wait, in the order in which they go.
     pub fn queue(&self) -> &[QueuedPrompt] {
         &self.state.queue
+    }
+
+    /// The rules by which questions are answered with yes, the oldest first.
+    pub fn rules(&self) -> &[Rule] {
+        &self.state.rules
+    }
+
+    /// Of whom it was said how far they are trusted. Others are asked about.
+    pub fn trusted(&self) -> &[Trusted] {
+        &self.state.trusted
     }
 
     /// The items that are held, in the order in which they came.

@@ -3,6 +3,7 @@
 //! The state machines speak none, so this is the one place for how something is said. A sentence that
 //! holds another machine's words is cleaned where it is shown ([`pillion_screen::clean`]).
 
+mod command;
 #[cfg(feature = "host")]
 mod notice;
 #[cfg(feature = "host")]
@@ -11,6 +12,7 @@ mod refusal;
 mod reply;
 mod terminal;
 
+pub use command::attempt;
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
 #[cfg(feature = "host")]
