@@ -790,7 +790,7 @@ fn about(asked: &Question, shown: &Conversation) -> Option<About> {
         // Of anything else it is allowed to the letter.
         _ => {
             let command = match asked.command.is_empty() {
-                false => asked.command.clone(),
+                false => asked.command.as_str().to_owned(),
                 true => tool
                     .map(|tool| tool.input.as_str().to_owned())
                     .unwrap_or_default(),
