@@ -360,6 +360,23 @@ fn the_same_question_asked_again_is_answered() {
     desk.command_asks(9, Offer::PublishLink);
     desk.reads_question();
     assert_eq!(desk.types(b"y"), [confirmed(9, true)]);
+    desk.paint();
+
+    // After one that was read and withdrawn, and behind one that was answered: each is read for itself.
+    desk.command_asks(10, Offer::PublishLink);
+    desk.reads_question();
+    desk.ui.notice(at(desk.now), gone(10));
+    desk.paint();
+    assert_eq!(desk.types(b"x"), []);
+    desk.paint();
+    desk.command_asks(11, Offer::PublishLink);
+    desk.command_asks(12, Offer::PublishLink);
+    desk.reads_question();
+    assert_eq!(desk.types(b"n"), [confirmed(11, false)]);
+    assert_eq!(desk.types(b"y"), [], "the next one was not read");
+    desk.paint();
+    desk.later(400);
+    assert_eq!(desk.types(b"y"), [confirmed(12, true)]);
 }
 
 #[test]

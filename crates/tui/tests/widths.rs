@@ -253,7 +253,9 @@ fn what_a_terminal_finds_too_wide_for_a_row_does_not_get_into_the_next() {
         let mut shown = shows(row);
         shown.version += u64::from(row.contains('│'));
         ui.draw(at(0), &shown, &mut out);
-        let out = String::from_utf8(out).unwrap().replace('│', &WIDE.to_string());
+        let out = String::from_utf8(out)
+            .unwrap()
+            .replace('│', &WIDE.to_string());
         terminal.feed(out.as_bytes());
     }
     let mut screen = Screen::blank(Size::clamped(10, 4));
