@@ -11,6 +11,7 @@
 //! own keys go straight to the program; everything anybody else types comes out of the state machine
 //! as [`HostOutput::Write`](pillion_session::HostOutput::Write) or not at all.
 
+mod agents;
 mod attach;
 mod clients;
 mod commands;
@@ -38,6 +39,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use pillion_agent::AgentEvent;
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::PublisherEvent};
 use pillion_people::{Invited, SubjectRef, Trust};
@@ -56,6 +58,7 @@ use tokio::{net::UnixStream, sync::oneshot};
 use crate::{
     clock::{Clock, unix_ms},
     hosting::{
+        agents::Agents,
         attach::{Holder, Local},
         clients::{Clients, FromClient},
         commands::ReplyTo,
@@ -141,6 +144,7 @@ pub struct Hosting {
     requests: u64,
     ended: Option<ExitStatus>,
     terminals: Terminals,
+    agents: Agents,
     /// What was typed behind the key that goes to another terminal.
     typed_on: Vec<HostAction>,
 }
@@ -163,6 +167,7 @@ enum LoopEvent {
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
     Other(TrackId, SourceEvent),
+    Agent(TrackId, AgentEvent),
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
@@ -247,6 +252,8 @@ impl Hosting {
                 allow: options.allow,
                 knock_wait_ms: options.knock_wait.as_millis() as u64,
                 lists,
+                conversation: options.conversation.as_ref().map(|one| one.gate.clone()),
+                owner: options.owner,
             },
             clock.now(),
         );
@@ -288,6 +295,7 @@ impl Hosting {
             requests: 0,
             ended: None,
             terminals: Terminals::new(),
+            agents: Agents::default(),
             typed_on: Vec::new(),
         })
     }
@@ -414,7 +422,14 @@ impl Hosting {
             Some(Start::Starter(stream)) => self.run_in_terminal(stream).await,
             Some(Start::Detached(stream)) => {
                 let mut starter = Wire::new(stream);
-                let program = match RunningProgram::start(&self.options.program, None) {
+                let program = match self.options.conversation.clone() {
+                    Some(conversation) => {
+                        self.start_agent(TERMINAL, conversation.start);
+                        Ok(RunningProgram::absent())
+                    }
+                    None => RunningProgram::start(&self.options.program, None),
+                };
+                let program = match program {
                     Ok(program) => program,
                     Err(error) => {
                         // Nothing of it counts as running when that is said.
@@ -557,6 +572,7 @@ impl Hosting {
                         tokio::task::yield_now().await;
                     }
                 }
+                LoopEvent::Agent(track, event) => self.agent_event(track, event, &mut program),
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -594,7 +610,7 @@ impl Hosting {
                 }
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
-                LoopEvent::Signal(signal) => self.told_to_end(signal, &program),
+                LoopEvent::Signal(signal) => self.told_to_end(signal, &mut program),
                 LoopEvent::Held(hold) => {
                     if let Some(overlay) = &mut local.overlay {
                         overlay.held(hold);
@@ -628,6 +644,7 @@ impl Hosting {
         let links = &mut self.links;
         let code = &mut self.code;
         let terminals = &mut self.terminals;
+        let agents = &mut self.agents;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -648,6 +665,7 @@ impl Hosting {
                 Turn::Shown(event) => LoopEvent::Source(event),
                 Turn::Other(track, event) => LoopEvent::Other(track, event),
             },
+            (track, event) = agents.next_event(), if !agents.is_empty() => LoopEvent::Agent(track, event),
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }

@@ -407,6 +407,7 @@ impl Host {
             self.tracks.forget(&member.join.0);
             self.commands.end_span(&mut self.cx, &member.join.0);
             self.people.end_request(&mut self.cx, member.id);
+            self.cx.standings_changed.push(member.id);
             let key = member.identity.key();
             let Host {
                 door, cx, people, ..
