@@ -16,6 +16,7 @@ use pillion::{
     net::{RelayChoice, Resolve, load_or_create_identity, signal::SignalUrl},
     proto::{AccessMode, limits::MAX_NAME},
     screen::clean::clean_name,
+    session::verbs::OpenConversation,
     sessions::{retention::Retention, select},
     settings::{
         config::Config,
@@ -38,7 +39,7 @@ use crate::{
 };
 
 /// Flags of `pillion` itself.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Share the session from its beginning: the same as `pillion share`.
     #[arg(long)]
@@ -54,7 +55,7 @@ pub struct RunArgs {
 }
 
 /// How a session is started.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct StartArgs {
     /// The session's name, shown to those who join.
     #[arg(long, value_name = "NAME")]
@@ -101,7 +102,7 @@ pub struct StartArgs {
 }
 
 /// How a session is shared.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct SharingArgs {
     /// Nobody can be given the right to type in this session.
     #[arg(long)]
@@ -180,7 +181,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
                 true => Terminal::Detached(starter),
                 false => Terminal::Starter(starter),
             };
-            host(paths, config, args, terminal).await
+            host(paths, config, args, terminal, None).await
         }
         Role::Command if args.start.detach => attach::wait_until_it_runs().await,
         // Without a terminal there is nothing to leave: this process is the session's own.
@@ -194,7 +195,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
                 );
                 Ok(exit::USAGE)
             }
-            None => host(paths, config, args, Terminal::Own).await,
+            None => host(paths, config, args, Terminal::Own, None).await,
         },
     }
 }
@@ -209,7 +210,27 @@ fn program(args: &RunArgs, config: &Config) -> Program {
     }
 }
 
-async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal) -> Result<u8> {
+/// A conversation that a session begins with.
+pub struct Begins {
+    /// With which agent.
+    pub conversation: OpenConversation,
+    /// Who holds this key is the host.
+    pub owner: Option<PublicKey>,
+}
+
+/// Hosts a session in this process.
+pub async fn host(
+    paths: &Paths,
+    config: &Config,
+    args: RunArgs,
+    terminal: Terminal,
+    begins: Option<Begins>,
+) -> Result<u8> {
+    let (conversation, owner) = match begins {
+        Some(begins) => (Some(begins.conversation), begins.owner),
+        None => (None, None),
+    };
+    let is_agent = conversation.is_some();
     let own_process = !matches!(terminal, Terminal::Own);
     private_dir(&paths.config)?;
     let identity = load_or_create_identity(&paths.config)?;
@@ -264,6 +285,8 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         piped: matches!(terminal, Terminal::Own) && !args.start.tty,
         terminal,
         // Who starts it so that no hang-up ends it (nohup(1)) wants it to go on as well.
+        conversation,
+        owner,
         stays: args.start.detach || config.stay() || ExitSignals::ignores_hangup(),
         ..Options::new(program, identity)
     };
@@ -277,7 +300,7 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         begun = begin(&mut hosting, &args, config, prefix) => begun?,
     }
     drop(signals);
-    if args.start.detach && !args.start.quiet && !args.sharing.json {
+    if args.start.detach && !args.start.quiet && !args.sharing.json && !is_agent {
         pillion::say!(
             "Session {id} runs in the background. `pillion attach {id}` opens it in this terminal, and \
              `pillion close --all --session {id}` ends it.",
@@ -307,7 +330,8 @@ async fn begin(
     config: &Config,
     prefix: Prefix,
 ) -> Result<()> {
-    if args.share {
+    // A conversation is looked at as a viewer does, by the host as well.
+    if args.share || hosting.has_conversation() {
         let ticket = hosting.share().await?;
         let code = match args.sharing.code {
             true => Some(hosting.code(CODE_WITHIN).await),
@@ -321,7 +345,10 @@ async fn begin(
             service: hosting.service().ok(),
             access: hosting.access().await?,
         };
-        return announce(hosting, ways, args, config, prefix).await;
+        return match args.share {
+            true => announce(hosting, ways, args, config, prefix).await,
+            false => Ok(()),
+        };
     }
     if !args.start.quiet && hosting.has_tty() {
         pillion::say!(

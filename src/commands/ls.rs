@@ -123,6 +123,7 @@ fn kind(kind: TrackKind) -> &'static str {
     match kind {
         TrackKind::Terminal => "terminal",
         TrackKind::Log => "log",
+        TrackKind::Conversation => "conversation",
         TrackKind::State => "state",
         TrackKind::Unknown(_) => "unknown",
     }

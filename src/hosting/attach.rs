@@ -347,14 +347,14 @@ impl Hosting {
     }
 
     /// We were told to end: so are the programs, by the same signal. One of the keyboard's is for them alone.
-    pub(super) fn told_to_end(&mut self, signal: ExitSignal, program: &RunningProgram) {
+    pub(super) fn told_to_end(&mut self, signal: ExitSignal, program: &mut RunningProgram) {
         self.pass_on(signal, program);
         if !signal.is_key() {
             self.let_go_at.get_or_insert(Instant::now() + STUCK);
         }
     }
 
-    fn pass_on(&self, signal: ExitSignal, program: &RunningProgram) {
+    fn pass_on(&mut self, signal: ExitSignal, program: &mut RunningProgram) {
         program.pass_on(signal);
         self.terminals.pass_on(signal);
     }

@@ -52,11 +52,16 @@ impl Hosting {
                     size,
                 } => self.spawn(track, command, size),
                 HostOutput::Terminate { track } => {
+                    if self.close_conversation(track, program.as_deref_mut()) {
+                        continue;
+                    }
                     let program = self.terminals.program(track, program.as_deref_mut());
                     if let Some(program) = program {
                         program.terminate();
                     }
                 }
+                HostOutput::StartAgent { track, start } => self.start_agent(track, start),
+                HostOutput::Order { track, order } => self.order(track, order),
                 HostOutput::Show { track } => self.terminals.show(track),
                 // The loop has seen the last of them end.
                 HostOutput::SessionEnded { .. } => {}

@@ -12,7 +12,10 @@ use pillion_store::{GapKind, SessionMeta, SessionReader};
 
 use crate::{
     clock,
-    sessions::recording::{self, RecordedTrack, Run},
+    sessions::{
+        conversation,
+        recording::{self, RecordedTrack, Run},
+    },
 };
 
 /// History lines read from the log at once.
@@ -46,6 +49,7 @@ pub fn text(reader: &SessionReader, only: Option<TrackId>, out: &mut impl Write)
         match track.kind {
             TrackKind::Terminal => terminal_text(reader, track, &mut WithText::new(out))?,
             TrackKind::Log => log_text(reader, track, out)?,
+            TrackKind::Conversation => conversation::transcript(reader, track, out)?,
             TrackKind::State | TrackKind::Unknown(_) => {
                 writeln!(
                     out,
@@ -91,6 +95,7 @@ fn kind_name(kind: TrackKind) -> &'static str {
     match kind {
         TrackKind::Terminal => "terminal",
         TrackKind::Log => "log",
+        TrackKind::Conversation => "conversation",
         TrackKind::State | TrackKind::Unknown(_) => "track",
     }
 }

@@ -37,8 +37,9 @@ pub use host::commands::verbs::{
 };
 #[cfg(feature = "host")]
 pub use host::{
-    Actor, Change, Forgetful, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, PackedHistory, Receivers, Records, SubscribedKeyList, TtyNews,
+    Actor, Change, ConversationNews, Forgetful, HistoryJob, Host, HostConfig, HostInput,
+    HostNotice, HostOutput, LogEntry, PackedHistory, Receivers, Records, SubscribedKeyList,
+    TtyNews,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

@@ -7,8 +7,8 @@ use pillion_caps::{
     Binding, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint, SigningInput,
 };
 use pillion_proto::{
-    Entry, JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights, TrackId, TrackInfo,
-    TrackState,
+    ConversationRequest, Entry, JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights,
+    TrackId, TrackInfo, TrackState,
 };
 use pillion_screen::{LineId, Screen, history::Line};
 
@@ -116,6 +116,13 @@ pub enum ViewerInput {
     },
     /// The person, who opened this track, wants it closed.
     CloseTrack(TrackId),
+    /// The person wants something of a conversation.
+    Converse {
+        /// Which.
+        track: TrackId,
+        /// What.
+        request: ConversationRequest,
+    },
     /// Somebody wants these entries of a log track.
     WantEntries {
         /// The track.

@@ -167,6 +167,10 @@ pub fn refusal(error: &CommandError) -> String {
                 "your terminal shows {track}, and there is no other one to show; open one first (`pillion new`)"
             );
         }
+        CommandError::NoConversation => {
+            "there is no conversation with an agent here; `pillion agent` begins one"
+        }
+        CommandError::Conversation(why) => why.as_str(),
         CommandError::TooManyTracks { max } => {
             return format!(
                 "{max} terminals are open, which is all that can be; close one first (`pillion close NUMBER`)"

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_proto::{
-    Accepted, Dropped, FromHost, InputStream, Intent, IntentMsg, JoinId, Text, TrackId, TrackKind,
-    TrackState,
-    limits::{MAX_INPUT, MAX_NAME, MAX_UNCONFIRMED_INPUT},
+    Accepted, ConversationRequest, Dropped, FromHost, InputStream, Intent, IntentMsg, JoinId, Text,
+    TrackId, TrackKind, TrackState,
+    limits::{MAX_INPUT_MESSAGE, MAX_NAME, MAX_UNCONFIRMED_INPUT},
 };
 
 use crate::{types::ConnId, words::sentence};
@@ -163,6 +163,10 @@ enum Disposition {
     Close {
         right: OpenRight,
         track: TrackId,
+    },
+    Converse {
+        track: TrackId,
+        request: ConversationRequest,
     },
     Dropped(&'static str),
     /// No viewer sends that much before it is confirmed.
@@ -344,6 +348,11 @@ impl Host {
                 self.tracks
                     .settle_request(&mut self.cx, conn, join, id, done)?;
             }
+            Disposition::Converse { track, request } => {
+                let done = self.converse_for_viewer(who, track, request);
+                self.tracks
+                    .settle_request(&mut self.cx, conn, join, id, done)?;
+            }
             Disposition::Dropped(why) => {
                 if !self.cx.charge(conn, 1) {
                     return Err(PeerError::flood());
@@ -442,6 +451,11 @@ impl Host {
                     (None, _) => Disposition::Repeated,
                 }
             }
+            // Who may have what is for the conversation to say.
+            Intent::Converse { track, request } => match stale {
+                Some(why) => Disposition::Dropped(why),
+                None => Disposition::Converse { track, request },
+            },
             Intent::Unknown(_) => {
                 Disposition::Dropped("it is not known here: the host's pillion is older than yours")
             }
@@ -713,6 +727,8 @@ impl Tracks {
 /// Why a viewer's terminal is not opened or closed, for people.
 fn refused_opening(error: &CommandError) -> &'static str {
     match error {
+        CommandError::Conversation(why) => why.as_str(),
+        CommandError::NoConversation => "it is no conversation with an agent",
         CommandError::TooManyTracks { .. } => {
             "there are as many terminals as a session may have at once"
         }
@@ -735,7 +751,7 @@ pub(in crate::host) struct InputReader {
 
 impl InputReader {
     pub(in crate::host) fn new() -> InputReader {
-        let framer = pillion_proto::Framer::new(MAX_INPUT + 64);
+        let framer = pillion_proto::Framer::new(MAX_INPUT_MESSAGE);
         InputReader {
             epoch: 0,
             framer,
