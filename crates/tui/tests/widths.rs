@@ -239,6 +239,36 @@ proptest! {
 }
 
 #[test]
+fn what_a_terminal_finds_too_wide_for_a_row_does_not_get_into_the_next() {
+    let shows = |row: &str| {
+        let mut shown = view(10, 3);
+        shown.screen = Some(written(&format!("{row}\r\nbbbb\r\ncccc"), 10, 3));
+        shown
+    };
+    let mut ui = ViewerUi::new(CONFIG(), Size::clamped(10, 4));
+    let mut terminal = Terminal::new(Size::clamped(10, 4));
+    // Set up for East Asia, where what draws boxes is wide.
+    for row in ["aaaaaaaaaa", "aaaaaaaaa│"] {
+        let mut out = Vec::new();
+        let mut shown = shows(row);
+        shown.version += u64::from(row.contains('│'));
+        ui.draw(at(0), &shown, &mut out);
+        let out = String::from_utf8(out)
+            .unwrap()
+            .replace('│', &WIDE.to_string());
+        terminal.feed(out.as_bytes());
+    }
+    let mut screen = Screen::blank(Size::clamped(10, 4));
+    terminal.capture(&mut screen);
+    let rows: Vec<String> = screen.text().lines().map(str::to_owned).collect();
+    assert!(rows[0].starts_with("aaaaaaaa"), "{rows:?}");
+    assert_eq!((rows[1].as_str(), rows[2].as_str()), ("bbbb", "cccc"));
+    let mut out = Vec::new();
+    ui.leave(&mut out);
+    assert!(String::from_utf8(out).unwrap().contains("\x1b[?7h"));
+}
+
+#[test]
 fn what_stands_in_for_the_disputed_has_the_width_it_is_to_have() {
     use pillion_screen::width::{columns, is_disputed};
     assert_eq!((columns(NARROW), columns(WIDE)), (1, 2));
