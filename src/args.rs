@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    admit, allow, attach, audit, ban, close, code, config, device, export, grant, host, id, join,
-    kick, link, ls, new, people, refuse, revoke, rm, share, stop, team, ticket, who,
+    admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation, device,
+    export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke, rm, share,
+    stop, team, ticket, who,
 };
 
 /// Share a live terminal straight from your machine.
@@ -129,6 +130,25 @@ pub enum Cmd {
     /// End a terminal of a session, or all of them and the session. One that ended is no longer listed.
     #[command(after_long_help = close::EXAMPLES)]
     Close(close::CloseArgs),
+
+    /// Begin a conversation with a coding agent, which others can watch, prompt and approve with you.
+    ///
+    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed. Any other
+    /// program that speaks the Agent Client Protocol on its standard input and output is given behind `--`.
+    #[command(after_long_help = agent::EXAMPLES)]
+    Agent(agent::AgentArgs),
+
+    /// Ask an agent for something.
+    #[command(after_long_help = prompt::EXAMPLES)]
+    Prompt(prompt::PromptArgs),
+
+    /// Answer a question of an agent's.
+    #[command(after_long_help = answer::EXAMPLES)]
+    Answer(answer::AnswerArgs),
+
+    /// Print an agent's conversation.
+    #[command(after_long_help = conversation::EXAMPLES)]
+    Conversation(conversation::ConversationArgs),
 
     /// Remove someone and block their key and proven identities. The token they came with ends, too.
     Kick(kick::KickArgs),

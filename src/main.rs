@@ -71,6 +71,12 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
     match cli.command {
         None => return commands::host::run(paths, &config()?, cli.run, role).await,
         Some(Cmd::Join(args)) => return commands::join::run(paths, &config()?, args).await,
+        Some(Cmd::Agent(args)) => return commands::agent::run(paths, &config()?, args, role).await,
+        Some(Cmd::Prompt(args)) => return commands::prompt::run(paths, &config()?, args).await,
+        Some(Cmd::Answer(args)) => return commands::answer::run(paths, &config()?, args).await,
+        Some(Cmd::Conversation(args)) => {
+            return commands::conversation::run(paths, &config()?, args).await;
+        }
         Some(Cmd::Attach(args)) => return commands::attach::run(paths, &args).await,
         Some(Cmd::Share(args)) => commands::share::run(paths, &args).await?,
         Some(Cmd::Stop(args)) => commands::stop::run(paths, &args).await?,

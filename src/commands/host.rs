@@ -17,6 +17,7 @@ use pillion::{
     proto::{AccessMode, Rights, limits::MAX_NAME},
     screen::clean::clean_name,
     session::verbs,
+    session::verbs::OpenConversation,
     sessions::{retention::Retention, select},
     settings::{
         config::Config,
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// Flags of `pillion` itself.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Share the session from its beginning and print the ticket.
     #[arg(long)]
@@ -135,7 +136,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
                 true => Terminal::Detached(starter),
                 false => Terminal::Starter(starter),
             };
-            host(paths, config, args, terminal).await
+            host(paths, config, args, terminal, None).await
         }
         Role::Command if args.detach => attach::wait_until_it_runs().await,
         // Without a terminal there is nothing to leave: this process is the session's own.
@@ -149,7 +150,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
                 );
                 Ok(exit::USAGE)
             }
-            None => host(paths, config, args, Terminal::Own).await,
+            None => host(paths, config, args, Terminal::Own, None).await,
         },
     }
 }
@@ -164,7 +165,27 @@ fn program(args: &RunArgs, config: &Config) -> Program {
     }
 }
 
-async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal) -> Result<u8> {
+/// A conversation that a session begins with.
+pub struct Begins {
+    /// With which agent.
+    pub conversation: OpenConversation,
+    /// Who holds this key is the host.
+    pub owner: Option<PublicKey>,
+}
+
+/// Hosts a session in this process.
+pub async fn host(
+    paths: &Paths,
+    config: &Config,
+    args: RunArgs,
+    terminal: Terminal,
+    begins: Option<Begins>,
+) -> Result<u8> {
+    let (conversation, owner) = match begins {
+        Some(begins) => (Some(begins.conversation), begins.owner),
+        None => (None, None),
+    };
+    let is_agent = conversation.is_some();
     let own_process = !matches!(terminal, Terminal::Own);
     private_dir(&paths.config)?;
     let identity = load_or_create_identity(&paths.config)?;
@@ -218,6 +239,8 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         piped: matches!(terminal, Terminal::Own) && !args.tty,
         terminal,
         // Who starts it so that no hang-up ends it (nohup(1)) wants it to go on as well.
+        conversation,
+        owner,
         stays: args.detach || config.stay() || ExitSignals::ignores_hangup(),
         ..Options::new(program, identity)
     };
@@ -231,7 +254,7 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
         begun = begin(&mut hosting, &args, config, &prefix) => begun?,
     }
     drop(signals);
-    if args.detach && !args.quiet && !args.json {
+    if args.detach && !args.quiet && !args.json && !is_agent {
         pillion::say!(
             "Session {id} runs in the background. `pillion attach {id}` opens it in this terminal, and \
              `pillion close --all --session {id}` ends it.",
@@ -256,7 +279,8 @@ async fn host(paths: &Paths, config: &Config, args: RunArgs, terminal: Terminal)
 
 /// Shares the session, if it is to be, and says how to join it.
 async fn begin(hosting: &mut Hosting, args: &RunArgs, config: &Config, prefix: &str) -> Result<()> {
-    if args.share {
+    // A conversation is looked at as a viewer does, by the host as well.
+    if args.share || hosting.has_conversation() {
         let ticket = hosting.share().await?;
         let code = match args.code {
             true => Some(hosting.code(CODE_WITHIN).await),
@@ -268,7 +292,10 @@ async fn begin(hosting: &mut Hosting, args: &RunArgs, config: &Config, prefix: &
             code,
             access: hosting.access().await?,
         };
-        return announce(hosting, &ways, args, config, prefix).await;
+        return match args.share {
+            true => announce(hosting, &ways, args, config, prefix).await,
+            false => Ok(()),
+        };
     }
     if !args.quiet && hosting.has_tty() {
         pillion::say!(

@@ -10,7 +10,7 @@ use pillion::{
     code::Code,
     identity::{
         devices::{Devices, Directory, Running, Seen, silence},
-        proving::{ProofKinds, Prover},
+        proving::{Claims, ProofKinds, Prover},
     },
     net::{
         NetOptions, RelayCa, RelayChoice, Resolve, load_or_create_identity, random_bytes,
@@ -178,7 +178,12 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
             .full_screen(tty, config.prefix(), read_only)
             .await?
     };
-    Ok(match outcome {
+    Ok(said(outcome))
+}
+
+/// Says how it ended, and gives what to exit with.
+pub fn said(outcome: Outcome) -> u8 {
+    match outcome {
         Outcome::Left => 0,
         Outcome::Ended(text) => {
             pillion::say!("{text}");
@@ -198,7 +203,43 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         }
         Outcome::Signalled(signal) => signal.exit_code(),
         Outcome::Unread => 0,
-    })
+    }
+}
+
+/// A viewer for a script, which shows nothing: of the session that a ticket, link or code leads to. Else what to exit
+/// with.
+pub async fn headless(
+    paths: &Paths,
+    config: &Config,
+    given: &str,
+) -> Result<std::result::Result<ViewerLoop, u8>> {
+    let mut net = net_options(config, None, None)?;
+    let found = match find(given, &mut net, signal_ca(config)?, paths).await {
+        Ok(found) => found,
+        Err(error) => {
+            let Some(failed) = error.downcast_ref::<JoinError>() else {
+                return Err(error);
+            };
+            pillion::say!("pillion: {failed}");
+            return Ok(Err(exit_code(failed)));
+        }
+    };
+    private_dir(&paths.config)?;
+    let options = Options {
+        ticket: found.ticket,
+        resolver: found.resolver,
+        endpoint: found.endpoint,
+        grants: Vec::new(),
+        claims: Claims::default(),
+        identity: load_or_create_identity(&paths.config)?,
+        name: config.name().to_owned(),
+        read_only: false,
+        terminal: None,
+        relay: config.relay(),
+        net,
+        inside: inside(),
+    };
+    Ok(Ok(ViewerLoop::start(options)?))
 }
 
 /// What was given leads here.

@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
 pub mod admit;
+pub mod agent;
 pub mod allow;
+pub mod answer;
 pub mod attach;
 pub mod audit;
 pub mod ban;
@@ -9,6 +11,7 @@ pub mod close;
 pub mod code;
 pub mod completions;
 pub mod config;
+pub mod conversation;
 pub mod device;
 pub mod export;
 pub mod grant;
@@ -21,6 +24,7 @@ pub mod ls;
 pub mod man;
 pub mod new;
 pub mod people;
+pub mod prompt;
 pub mod refuse;
 pub mod revoke;
 pub mod rm;
