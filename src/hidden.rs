@@ -92,6 +92,9 @@ fn parse_command(args: &[OsString]) -> Cli {
 fn secrets(cli: &Cli) -> Vec<&str> {
     let given = match &cli.command {
         Some(Cmd::Join(join)) => [join.ticket.as_deref(), join.grant.as_deref()],
+        Some(Cmd::Prompt(args)) => [args.place.ticket(), None],
+        Some(Cmd::Answer(args)) => [args.place.ticket(), None],
+        Some(Cmd::Conversation(args)) => [args.place.ticket(), None],
         Some(Cmd::Device(DeviceCmd::Link(link))) => [link.code.as_deref(), None],
         _ => [None, None],
     };
@@ -210,6 +213,11 @@ mod tests {
         assert_eq!(secrets(&["join", "T", "--grant", "G"]), ["T", "G"]);
         assert_eq!(secrets(&["device", "link", "C"]), ["C"]);
         assert!(secrets(&["join", "-"]).is_empty());
+        assert_eq!(
+            secrets(&["prompt", "--in", "pillionabc", "x"]),
+            ["pillionabc"]
+        );
+        assert!(secrets(&["prompt", "--in", "26ab", "x"]).is_empty());
         assert!(secrets(&["who"]).is_empty());
     }
 }

@@ -43,7 +43,7 @@ use pillion_agent::AgentEvent;
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::PublisherEvent};
 use pillion_people::{Invited, SubjectRef, Trust};
-use pillion_proto::{Rights, TrackId};
+use pillion_proto::{Right, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, Done, Host, HostConfig, HostInput, PackedHistory, Reply, verbs,
@@ -300,6 +300,11 @@ impl Hosting {
         })
     }
 
+    /// The session's name.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
     /// The session's id, as `ls` shows it.
     pub fn id(&self) -> &str {
         &self.id
@@ -333,6 +338,12 @@ impl Hosting {
             self.at_start(Command::SetAccessMode(verbs::SetAccessMode { mode }))
                 .await?;
         }
+        if let Some(owner) = self.options.owner {
+            let target = SubjectRef::key(owner).into();
+            let rights = Rights::MANAGE.with(Right::Approve).with(Right::Open);
+            self.at_start(Command::Allow(verbs::Allow { target, rights }))
+                .await?;
+        }
         for team in self.options.teams.clone() {
             let target = SubjectRef::Provable(Invited::Team(team)).into();
             let rights = Rights::VIEW;
@@ -357,6 +368,11 @@ impl Hosting {
         let result = receiver.try_recv();
         let result = result.context("the session did not answer; this is a defect of pillion")?;
         Ok(result.map_err(pillion_tui::words::Refusal)?)
+    }
+
+    /// Whether the session begins with a conversation in place of a program.
+    pub fn has_conversation(&self) -> bool {
+        self.options.conversation.is_some()
     }
 
     /// The session's link, while it is shared with one.
@@ -439,6 +455,11 @@ impl Hosting {
                         return Err(error);
                     }
                 };
+                if self.options.conversation.is_some() {
+                    let session = self.id.clone();
+                    let begun = Progress::Terminal(ToHolder::Attached { session });
+                    let _ = starter.write(&begun).await;
+                }
                 let runs = Progress::Terminal(ToHolder::Left(Left::Detached));
                 let _ = starter.write(&runs).await;
                 drop(starter);
@@ -863,7 +884,7 @@ fn inherit(program: &mut Program, id: &str, key: &SecretKey) {
     // These were for us.
     program
         .env_remove
-        .extend(["PILLION_TICKET".into(), "PILLION_GRANT".into()]);
+        .extend(["PILLION_TICKET", "PILLION_GRANT", "PILLION_OWNER"].map(Into::into));
 }
 
 /// The size of a terminal nobody looks at: as the environment says, else 80×24.

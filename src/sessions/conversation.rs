@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use pillion_conversation::{Block, Conversation, Item, ItemBody, Notice, Tool};
+use pillion_conversation::{Activity, Block, Conversation, Item, ItemBody, ItemId, Notice, Tool};
 use pillion_proto::Entry;
 use pillion_screen::clean::clean_title;
 use pillion_store::SessionReader;
+use serde_json::{Value, json};
 
 use crate::sessions::recording::RecordedTrack;
 
@@ -47,6 +48,20 @@ pub fn each_entry(
     }
 }
 
+/// What a conversation has come to.
+///
+/// # Errors
+/// The log can't be read.
+pub fn folded(reader: &SessionReader, track: &RecordedTrack) -> Result<Conversation> {
+    let mut shown = Conversation::new();
+    each_entry(reader, track, |entry| {
+        let json = String::from_utf8_lossy(&entry.json);
+        shown.apply_text(&pillion_conversation::shown(&json));
+        Ok(())
+    })?;
+    Ok(shown)
+}
+
 /// Writes a conversation as plain text.
 ///
 /// # Errors
@@ -56,33 +71,97 @@ pub fn transcript(
     track: &RecordedTrack,
     out: &mut impl Write,
 ) -> Result<()> {
-    let mut shown = Conversation::new();
-    let mut written = 0;
+    let (mut shown, mut printer) = (Conversation::new(), Printer::default());
     each_entry(reader, track, |entry| {
         shown.apply_text(&String::from_utf8_lossy(&entry.json));
         if shown.items().count() > 2 * SETTLED {
-            let held = shown.items().count();
-            for (id, item) in shown.items().take(held - SETTLED) {
-                if id >= written {
-                    write_item(item, out)?;
-                    written = id + 1;
-                }
-            }
+            printer.print(&shown, false, out)?;
+            let first = shown.items().find(|(id, _)| *id >= printer.next);
+            let first = first.map(|(_, item)| item.first);
             // What is written down is held no longer.
-            let first = shown
-                .items()
-                .nth(held - SETTLED)
-                .map(|(_, item)| item.first);
             shown = shown.visible_from(first.unwrap_or_default());
         }
         Ok(())
     })?;
-    for (id, item) in shown.items() {
-        if id >= written {
-            write_item(item, out)?;
+    Ok(printer.print(&shown, true, out)?)
+}
+
+/// Writes items down, each once.
+#[derive(Debug, Default)]
+pub struct Printer {
+    next: ItemId,
+}
+
+impl Printer {
+    /// Writes what is new; what may still change only when `all` is wanted.
+    ///
+    /// # Errors
+    /// `out` can't be written.
+    pub fn print(
+        &mut self,
+        shown: &Conversation,
+        all: bool,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let is_idle = matches!(shown.activity(0), Activity::Idle | Activity::Stopped);
+        let held = shown.items().count();
+        // While the agent works its newest items change.
+        let settled = match all || is_idle {
+            true => held,
+            false => held.saturating_sub(SETTLED.min(held / 2).max(1)),
+        };
+        for (id, item) in shown.items().take(settled) {
+            if id >= self.next {
+                write_item(item, out)?;
+                self.next = id + 1;
+            }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// How a conversation stands, for scripts: `activity` (`idle`, `working`, `needs_answer`, `stopped`), `agent`,
+/// `queue` (`prompt`, `by`, `text`, `held`, `needs_yes`), `questions` (`question`, `title`, `command`, `choices` with
+/// `id`, `name` and `kind`, `claimed_by`), `rules`, `options`, `usage`.
+pub fn standing(shown: &Conversation) -> Value {
+    let main = &shown.threads()[0];
+    let activity = match shown.activity(0) {
+        Activity::Idle => "idle",
+        Activity::Working => "working",
+        Activity::NeedsAnswer => "needs_answer",
+        Activity::Stopped => "stopped",
+    };
+    let queue = shown.queue().iter().map(|prompt| {
+        json!({
+            "prompt": prompt.number, "by": prompt.by.name, "text": prompt.text.as_str(), "held": prompt.held,
+            "needs_yes": prompt.needs_yes,
+        })
+    });
+    let questions = shown.open_questions().map(|(id, question)| {
+        let choices = question.choices.iter();
+        let choices = choices
+            .map(|choice| json!({"id": choice.id, "name": choice.name, "kind": choice.kind_word}));
+        json!({
+            "question": id, "title": question.title, "command": question.command.as_str(),
+            "choices": choices.collect::<Vec<_>>(),
+            "claimed_by": question.claimed_by.as_ref().map(|by| by.name.clone()),
+        })
+    });
+    let rules = shown.rules().iter().map(|rule| {
+        json!({"rule": rule.number, "by": rule.by.name, "tool": rule.tool, "command": rule.command})
+    });
+    let options = main.options.iter();
+    let options = options.map(|option| json!({"option": option.id, "value": option.value}));
+    json!({
+        "activity": activity,
+        "agent": {"name": shown.agent().name, "version": shown.agent().version},
+        "entries": shown.next(),
+        "queue": queue.collect::<Vec<_>>(),
+        "questions": questions.collect::<Vec<_>>(),
+        "rules": rules.collect::<Vec<_>>(),
+        "options": options.collect::<Vec<_>>(),
+        "usage": {"used": main.usage.used, "size": main.usage.size, "cost": main.usage.cost},
+    })
 }
 
 fn write_item(item: &Item, out: &mut impl Write) -> io::Result<()> {
@@ -116,8 +195,8 @@ fn write_item(item: &Item, out: &mut impl Write) -> io::Result<()> {
             });
             let by = by.map_or(String::new(), |by| format!(" by {}", by.name));
             let title = match question.title.is_empty() {
-                true => &question.command,
-                false => &question.title,
+                true => question.command.as_str(),
+                false => question.title.as_str(),
             };
             let said = format!("{title}: {word}{by}");
             writeln!(out, "{indent}[asked] {}", clean_title(&said, MAX_TITLE))
