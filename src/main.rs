@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod completion;
 mod hidden;
 mod usage;
 
@@ -29,6 +30,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    completion::complete();
     // Before anything else: what is a secret of it is seen until then.
     let (cli, role) = hidden::parse();
     start_logging();
@@ -78,7 +80,9 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
             return commands::conversation::run(paths, &config()?, args).await;
         }
         Some(Cmd::Attach(args)) => return commands::attach::run(paths, &args).await,
-        Some(Cmd::Share(args)) => commands::share::run(paths, &args).await?,
+        Some(Cmd::Share(args)) => {
+            return commands::share::run(paths, &config()?, *args, role).await;
+        }
         Some(Cmd::Stop(args)) => commands::stop::run(paths, &args).await?,
         Some(Cmd::Ticket(args)) => commands::ticket::run(paths, &args).await?,
         Some(Cmd::Link(args)) => commands::link::run(paths, &config()?, &args).await?,

@@ -45,6 +45,18 @@ fn invalid(error: &Error) -> Option<&str> {
     }
 }
 
+/// Says what is wrong with a command line that clap takes, and ends the process.
+pub fn error(text: &str) -> ! {
+    pillion::say!("error: {text}\n\nFor more information, try '--help'.");
+    exit(USAGE.into())
+}
+
+/// A number, or what is wrong with it in words.
+pub fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| format!("\"{text}\" is no number that can be meant here"))
+}
+
 /// What a word that is no command could mean.
 fn unknown_command(word: &str) -> String {
     let shown = clean_name(word, 64);
@@ -112,5 +124,43 @@ mod tests {
     #[test]
     fn a_word_is_shown_without_what_it_could_do_to_a_terminal() {
         assert!(!unknown_command("a\x1b[2Jb").contains('\x1b'));
+    }
+
+    fn check(command: &clap::Command, path: &str) {
+        let help = command.get_after_long_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        assert!(
+            help.contains("Example"),
+            "`pillion{path} --help` has no example"
+        );
+        for sub in command
+            .get_subcommands()
+            .filter(|sub| sub.get_name() != "help")
+        {
+            check(sub, &format!("{path} {}", sub.get_name()));
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_examples() {
+        check(&Cli::command(), "");
+    }
+
+    #[test]
+    fn every_command_names_its_session_in_one_way() {
+        for command in Cli::command().get_subcommands() {
+            for arg in command.get_arguments() {
+                let is_session = arg.get_id() == "session" || arg.get_id() == "place";
+                let names = arg.get_value_names().unwrap_or_default();
+                let called_so = names.iter().any(|name| name.starts_with("SESSION"));
+                assert!(
+                    is_session <= called_so,
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+        }
+        Cli::command().debug_assert();
     }
 }

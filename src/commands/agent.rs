@@ -25,7 +25,7 @@ use tokio::net::UnixStream;
 use crate::{
     commands::{
         ask, exit,
-        host::{self, Begins, RunArgs},
+        host::{self, Begins, RunArgs, SharingArgs, StartArgs},
         net_options,
     },
     hidden::Role,
@@ -231,13 +231,18 @@ async fn host(
     let owner = process::owner();
     let run = RunArgs {
         share: false,
-        name: Some(conversation.title.clone()),
-        allow: (!args.share).then_some(AccessMode::Invited),
-        detach: true,
-        quiet: true,
-        relay: args.relay,
-        program: conversation.start.command.iter().map(Into::into).collect(),
-        ..RunArgs::default()
+        start: StartArgs {
+            name: Some(conversation.title.clone()),
+            detach: true,
+            quiet: true,
+            relay: args.relay,
+            program: conversation.start.command.iter().map(Into::into).collect(),
+            ..StartArgs::default()
+        },
+        sharing: SharingArgs {
+            allow: (!args.share).then_some(AccessMode::Invited),
+            ..SharingArgs::default()
+        },
     };
     let begins = Some(Begins {
         conversation,

@@ -21,6 +21,15 @@ use pillion::{
 };
 
 use crate::commands::signal_service;
+use crate::completion;
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion device link                    on one device; it prints what to run on the other
+  pillion ls --all-devices               what is shared on the others
+  pillion join NAME                      join one of those
+  pillion device unlink laptop           that device no longer finds these sessions";
 
 /// What to do with your devices.
 #[derive(Debug, Subcommand)]
@@ -29,8 +38,16 @@ pub enum DeviceCmd {
     ///
     /// Both show the same digits and ask whether they are the same. After that each finds the other's
     /// shared sessions: `pillion ls --all-devices`, `pillion join NAME`.
+    #[command(after_long_help = "\
+Examples:
+  pillion device link                    prints what to run on the other device
+  pillion device link 7-guitar-lantern   there")]
     Link(DeviceLinkArgs),
     /// The devices that are linked with this one.
+    #[command(after_long_help = "\
+Examples:
+  pillion device ls
+  pillion device ls --json")]
     Ls {
         /// Print an array of {"name","id","this"}.
         #[arg(long)]
@@ -39,11 +56,15 @@ pub enum DeviceCmd {
         #[arg(long, value_name = "URL")]
         signal: Option<SignalUrl>,
     },
-    /// Take a device out: the others get a new secret, which it does not learn. With this device's own
+    /// Remove a device: the others get a new secret, which it does not learn. With this device's own
     /// name, leave the group.
+    #[command(after_long_help = "\
+Examples:
+  pillion device unlink laptop
+  pillion device unlink 4f1c           by the beginning of its id")]
     Unlink {
         /// The device's name, or the beginning of its id.
-        #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        #[arg(value_name = "NAME", add = completion::devices(), value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// A link service's URL, instead of that of the settings.
         #[arg(long, value_name = "URL")]

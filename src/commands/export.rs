@@ -19,6 +19,8 @@ use pillion::{
     store::{SessionReader, SessionState},
 };
 
+use crate::args::AnySession;
+
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -29,9 +31,9 @@ Examples:
 /// Flags of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The session; the one you are in, or the only one, by default.
-    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
-    pub session: Option<String>,
+    /// Which session.
+    #[command(flatten)]
+    pub session: AnySession,
 
     /// Plain text, or a recording for asciinema: "cast" plays with asciinema 2 and 3 (asciicast v2), "cast3" with 3 alone.
     #[arg(long, value_enum, default_value_t = ExportFormat::Txt)]
@@ -100,7 +102,7 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
              (--format txt)"
         );
     }
-    let session = select::any(paths, args.session.as_deref())?;
+    let session = select::any(paths, args.session.wanted().as_deref())?;
     if session.state == SessionState::Live {
         control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
     }

@@ -35,7 +35,11 @@ use rustix::{
     termios::QueueSelector,
 };
 
-use crate::commands::{exit, net_options, signal_ca};
+use crate::completion;
+use crate::{
+    commands::{exit, net_options, signal_ca},
+    usage,
+};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
@@ -70,7 +74,7 @@ pub struct JoinArgs {
 
     /// Prove who you are: "ssh" (or ssh:FINGERPRINT, ssh:FILE), "email", "team" (or team:NAME); several
     /// with commas. Your Pillion key is proved anyway.
-    #[arg(long = "as", value_name = "ssh|email|team")]
+    #[arg(long = "as", value_name = "ssh|email|team", add = completion::words(["ssh", "email", "team"]))]
     pub prove: Option<ProofKinds>,
 
     /// Sign in for --as email on another device, where this one has no browser.
@@ -90,7 +94,7 @@ pub struct JoinArgs {
     pub follow: bool,
 
     /// Look at this terminal, by its number in `pillion ls SESSION`; at what the host looks at, by default.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = usage::number::<u32>)]
     pub terminal: Option<u32>,
 
     /// A relay's URL, "none", or "default".
@@ -364,8 +368,8 @@ fn raw(args: &JoinArgs) -> Result<String> {
                 pillion::prompt!("Ticket, link or code: ");
                 pasted()
             }
-            _ => bail!(
-                "no ticket was given: pillion join TICKET, or `-` to read it from standard input"
+            _ => usage::error(
+                "no ticket was given: `pillion join TICKET`, or `pillion join -` to read it from standard input",
             ),
         },
     }

@@ -17,11 +17,13 @@ use pillion::{
     tui::words::track_state,
 };
 
+use crate::completion;
+
 /// Flags of `ls`.
 #[derive(Debug, Args)]
 pub struct LsArgs {
     /// The terminals of this session instead.
-    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "all_devices"])]
+    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "all_devices"], add = completion::running())]
     pub session: Option<String>,
 
     /// Ended sessions too.
@@ -66,7 +68,7 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
         )?;
     } else if rows.is_empty() {
         pillion::say!(
-            "No session is running. `pillion --share` starts one; `pillion ls --all` lists ended ones."
+            "No session is running. `pillion share` starts one; `pillion ls --all` lists ended ones."
         );
     } else {
         table(&rows)?;

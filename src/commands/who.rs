@@ -11,14 +11,14 @@ use pillion::{
     terminal::table::{Side, Table},
 };
 
-use crate::{args::SessionArg, commands::ask};
+use crate::{args::OnlySession, commands::ask};
 
 /// Flags of commands that list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Which session.
     #[command(flatten)]
-    pub session: SessionArg,
+    pub session: OnlySession,
 
     /// Print JSON.
     #[arg(long)]
@@ -27,7 +27,7 @@ pub struct ListArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
-    let done = ask(paths, args.session.session.as_deref(), verbs::Who {}).await?;
+    let done = ask(paths, args.session.wanted().as_deref(), verbs::Who {}).await?;
     let Reply::Who(people) = done.reply else {
         return Ok(());
     };

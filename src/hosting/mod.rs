@@ -300,6 +300,11 @@ impl Hosting {
         })
     }
 
+    /// The session's name.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
     /// The session's id, as `ls` shows it.
     pub fn id(&self) -> &str {
         &self.id

@@ -73,7 +73,7 @@ pub fn enter() -> Result<std::os::unix::net::UnixStream> {
         Ok(std::os::unix::net::UnixStream::from(stream))
     };
     entered().with_context(|| {
-        format!("{SESSION_PROCESS} is for pillion itself; `pillion --share` starts a session")
+        format!("{SESSION_PROCESS} is for pillion itself; `pillion share` starts a session")
     })
 }
 

@@ -81,7 +81,7 @@ impl SessionFiles {
             .map(|seed| SecretKey::from_bytes(&seed))
             .filter(|key| session_id(key) == id)
             .with_context(|| {
-                format!("session {id} has no key of its own any more, so it can't be started again; `pillion --share` starts a new one")
+                format!("session {id} has no key of its own any more, so it can't be started again; `pillion share` starts a new one")
             })?;
         let (ledger_writer, entries) = log.open_ledger().map_err(|error| match error {
             StoreError::LedgerDamaged { .. } => damaged(id, &error),
@@ -166,7 +166,7 @@ fn damaged(id: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
         "the ledger of session {id}, which says who is barred, who may come in and what was taken back, \
          can't be relied on: {why}. So the session is not started again: people who were put out could come \
          back. Put its files back as they were if you have a copy, or share a new session with \
-         `pillion --share`; the history of this one can still be read with `pillion export {id}`"
+         `pillion share`; the history of this one can still be read with `pillion export {id}`"
     )
 }
 
@@ -231,7 +231,7 @@ fn seed(log: &SessionLog, name: &str) -> Result<Option<[u8; 32]>> {
     let seed = bytes.try_into().ok();
     let seed = seed.with_context(|| {
         let path = log.path().display();
-        format!("{path}/{name}.doc is damaged, so this session can't be started again; `pillion --share` starts a new one")
+        format!("{path}/{name}.doc is damaged, so this session can't be started again; `pillion share` starts a new one")
     })?;
     Ok(Some(seed))
 }

@@ -93,8 +93,9 @@ impl Team {
 
     fn load(config: &Path, name: &str) -> Result<(Team, Zeroizing<[u8; 32]>)> {
         let (file, name) = Team::place(config, name)?;
-        let text = private::read(&file, MAX_FILE)?
-            .with_context(|| format!("there is no team \"{name}\": pillion team new {name}"))?;
+        let text = private::read(&file, MAX_FILE)?.with_context(|| {
+            format!("there is no team \"{name}\"; `pillion team new {name}` makes one")
+        })?;
         let damaged = || format!("{} is damaged: restore it from a backup", file.display());
         let read: TeamFile = serde_json::from_slice(&text).with_context(damaged)?;
         let bytes = HEXLOWER.decode(read.secret.as_bytes());

@@ -101,8 +101,8 @@ const KEYS: [Key; 21] = [
     },
     Key {
         name: "clipboard",
-        help: "Whether sharing puts the join line on the clipboard (OSC 52).",
-        default: || "true".to_owned(),
+        help: "Whether sharing puts the command to join by on the clipboard, over what was there (OSC 52).",
+        default: || "false".to_owned(),
         check: yes_or_no,
     },
     Key {
@@ -290,6 +290,11 @@ impl Config {
             let (value, origin) = &self.values[key.name];
             (key.name, value.as_str(), *origin, key.help)
         })
+    }
+
+    /// Every setting's name and what it means.
+    pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+        KEYS.iter().map(|key| (key.name, key.help))
     }
 
     /// The file as `config edit` first shows it: every key explained and commented out.

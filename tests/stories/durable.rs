@@ -90,7 +90,7 @@ fn a_killed_hosts_session_is_there_to_the_last_moment() {
     anna.run(&["who"]);
 }
 
-/// `pillion --share --restart`, with the ticket once it is there.
+/// `pillion share --restart`, with the ticket once it is there.
 fn restart(machine: &Machine, id: &str) -> (Term, String) {
     let (host, ticket) = machine.share(SIZE, &["--restart", id]);
     host.wait_for("$ ");
@@ -231,7 +231,7 @@ fn nothing_is_started_from_a_ledger_that_lost_an_event() {
     let refused = || {
         let said = anna.fails(1, &["--share", "-q", "--restart", &id, "--", "true"]);
         assert!(
-            said.contains("ledger") && said.contains("pillion --share"),
+            said.contains("ledger") && said.contains("pillion share"),
             "{said}"
         );
         assert_eq!(anna.run(&["ls", "--json"]).trim(), "[]");

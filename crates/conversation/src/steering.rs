@@ -789,12 +789,14 @@ fn about(asked: &Question, shown: &Conversation) -> Option<About> {
         }),
         // Of anything else it is allowed to the letter.
         _ => {
-            let command = match asked.command.is_empty() {
-                false => asked.command.as_str().to_owned(),
-                true => tool
-                    .map(|tool| tool.input.as_str().to_owned())
-                    .unwrap_or_default(),
+            let whole = match asked.command.is_empty() {
+                false => Some(&asked.command),
+                true => tool.map(|tool| &tool.input),
             };
+            // Of one that is not held whole, another may have the same beginning.
+            let command = whole
+                .filter(|text| text.omitted() == 0)
+                .map_or_else(String::new, |text| text.as_str().to_owned());
             let tool = if word.is_empty() {
                 "other".to_owned()
             } else {

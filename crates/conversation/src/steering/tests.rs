@@ -325,6 +325,18 @@ fn a_rule_answers_what_is_alike_never_for_a_guest_and_never_always() {
 }
 
 #[test]
+fn no_rule_is_made_of_a_command_that_is_not_held_whole() {
+    let mut desk = Desk::new();
+    let host = person("h", "host");
+    desk.ask(&host, prompt("x")).unwrap();
+    // Another could have the same beginning.
+    let long = desk.question("execute", &"x".repeat(crate::limits::MAX_INPUT));
+    let refused = desk.ask(&host, ConversationRequest::AllowAlike { question: long });
+    assert_eq!(refused, Err(RefusedRequest::NoRule));
+    assert!(desk.outcome(long).is_none());
+}
+
+#[test]
 fn reads_only_lets_read_and_search_and_asks_for_the_rest() {
     let mut desk = Desk::new();
     let host = person("h", "host");

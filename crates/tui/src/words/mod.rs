@@ -35,6 +35,11 @@ pub(crate) fn subjects(who: &[SubjectLabel]) -> String {
     all.collect::<Vec<String>>().join(", ")
 }
 
+/// A text in lines of at most so many columns, broken at blanks where that can be.
+pub fn folded(text: &str, cols: usize) -> Vec<String> {
+    crate::text::fold(text, cols.max(1), usize::MAX)
+}
+
 /// The same as a sentence of its own: with a capital at its beginning and a full stop at its end.
 pub fn sentence(text: &str) -> String {
     let mut rest = text.chars();

@@ -139,7 +139,7 @@ pub fn refusal(error: &CommandError) -> String {
         CommandError::NothingToConfirm => "there is nothing to confirm",
         CommandError::NotAttachable => {
             "this session was started without a terminal (its output goes to a file or a pipe), so none can be \
-             attached. Watch it with `pillion join`; a session for later is started with `pillion --share \
+             attached. Watch it with `pillion join`; a session for later is started with `pillion share \
              --detach`"
         }
         CommandError::InsideItself => {
