@@ -71,7 +71,8 @@ async fn close_all(paths: &Paths, wanted: Option<&str>) -> Result<()> {
         bail!("the session answered something else; this is a defect of pillion");
     };
     let runs = |track: &&verbs::TrackStatus| {
-        track.kind == TrackKind::Terminal && track.state == TrackState::Live
+        let ends_by_command = matches!(track.kind, TrackKind::Terminal | TrackKind::Conversation);
+        ends_by_command && track.state == TrackState::Live
     };
     for track in tracks.iter().filter(runs).map(|track| track.id) {
         let closed = control::command(&socket, verbs::CloseTrack { track }.into()).await;

@@ -49,7 +49,8 @@ impl Place {
     /// What should not be seen in a list of processes.
     pub fn ticket(&self) -> Option<&str> {
         let is_secret = |given: &&str| {
-            given.starts_with("pillion") || given.contains("/s/") || Code::is_meant(given)
+            let is_code = given.contains('-') && Code::is_meant(given);
+            given.starts_with("pillion") || given.contains("/s/") || is_code
         };
         self.session.as_deref().filter(is_secret)
     }

@@ -5,7 +5,6 @@ use std::{
     ffi::OsString,
     future::{Future as _, poll_fn},
     path::PathBuf,
-    pin::pin,
     task::Poll,
 };
 
@@ -53,21 +52,23 @@ impl Agents {
     /// The next thing that one of them does. They take turns, and are read no faster than this is called.
     pub(super) async fn next_event(&mut self) -> (TrackId, AgentEvent) {
         let last = self.last.unwrap_or(TrackId(u32::MAX));
+        // What is waited for stays waited for until something came: it holds the wake-ups.
+        let (before, behind): (Vec<_>, Vec<_>) = self
+            .all
+            .iter_mut()
+            .map(|(track, agent)| (*track, Box::pin(agent.running.next())))
+            .partition(|(track, _)| *track <= last);
+        let mut waiting: Vec<_> = behind.into_iter().chain(before).collect();
         let found = poll_fn(|cx| {
-            for is_behind in [true, false] {
-                for (track, agent) in &mut self.all {
-                    if (*track > last) != is_behind {
-                        continue;
-                    }
-                    // What it does is not lost when this is waited for again.
-                    if let Poll::Ready(event) = pin!(agent.running.next()).poll(cx) {
-                        return Poll::Ready((*track, event));
-                    }
+            for (track, next) in &mut waiting {
+                if let Poll::Ready(event) = next.as_mut().poll(cx) {
+                    return Poll::Ready((*track, event));
                 }
             }
             Poll::Pending
         })
         .await;
+        drop(waiting);
         self.last = Some(found.0);
         found
     }

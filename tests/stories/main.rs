@@ -9,6 +9,7 @@ mod harness;
 mod skip;
 
 mod admission;
+mod agents;
 mod bad_input;
 mod codes;
 mod completion;

@@ -117,17 +117,20 @@ fn update(number: usize) -> String {
     )
 }
 
-fn conversation(c: &mut Criterion) {
-    let mut conversation = Conversation::new();
-    (0..10_000).for_each(|number| conversation.apply_text(&update(number)));
-    let context = |conversation| ConversationContext {
+fn context(conversation: &Conversation) -> ConversationContext<'_> {
+    ConversationContext {
         conversation,
         now: Now::default(),
         may_prompt: true,
         may_approve: true,
         me: "",
         host_away: false,
-    };
+    }
+}
+
+fn conversation(c: &mut Criterion) {
+    let mut conversation = Conversation::new();
+    (0..10_000).for_each(|number| conversation.apply_text(&update(number)));
     for (cols, rows) in [(80, 24), (200, 60)] {
         let new = || ConversationUi::new(Depth::True, Size::clamped(cols, rows));
         let mut out = Vec::new();

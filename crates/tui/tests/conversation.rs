@@ -722,3 +722,141 @@ fn without_colours_signs_say_it() {
     });
     assert_eq!(colours.count(), 0);
 }
+
+#[test]
+fn what_is_alike_is_allowed_for_the_session() {
+    let (talk, question) = a_question("make");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    assert_eq!(desk.types(&talk, "a"), []);
+    desk.later(&talk, 400);
+    assert_eq!(
+        desk.types(&talk, "a"),
+        [ConversationAction::AllowAlike { question }]
+    );
+    assert_eq!(desk.types(&talk, "y"), []);
+}
+
+#[test]
+fn a_form_is_filled_in_field_by_field() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    talk.agent(r#"{"id":1,"method":"elicitation/create","params":{"sessionId":"s","mode":"form","message":"Which database?","requestedSchema":{"type":"object","properties":{"kind":{"type":"string","title":"Kind","enum":["pg","sqlite"]},"name":{"type":"string","title":"Name","description":"As in the settings"},"backup":{"type":"boolean"}},"required":["kind","backup"]}}}"#);
+    let (question, _) = talk.conversation.open_questions().next().unwrap();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.is_golden("form");
+    assert_eq!(desk.state(), "needs an answer");
+    assert_eq!(desk.types(&talk, "2"), []);
+    desk.sees("1 of 3: Kind");
+    desk.later(&talk, 400);
+    assert_eq!(desk.types(&talk, "2"), []);
+    desk.sees("2 of 3: Name");
+    // Text is text, whatever keys mean elsewhere.
+    desk.types(&talk, "my ");
+    desk.types(&talk, "\x1b[200~db\n\x1b[201~");
+    desk.sees("› my db");
+    desk.later(&talk, 400);
+    assert_eq!(desk.types(&talk, "\r"), []);
+    desk.sees("3 of 3: backup");
+    desk.later(&talk, 400);
+    let filled = r#"{"kind":"sqlite","name":"my db","backup":true}"#;
+    assert_eq!(
+        desk.types(&talk, "y"),
+        [ConversationAction::Answer {
+            question,
+            answer: Answer::Form(filled.into())
+        }]
+    );
+}
+
+#[test]
+fn a_form_is_declined_whatever_it_asks() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    talk.agent(r#"{"id":1,"method":"elicitation/create","params":{"sessionId":"s","message":"Which?","requestedSchema":{"type":"object","properties":{"many":{"type":"array"}}}}}"#);
+    let (question, _) = talk.conversation.open_questions().next().unwrap();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees("can't be filled in here");
+    desk.later(&talk, 400);
+    assert_eq!(
+        desk.types(&talk, "\x04"),
+        [ConversationAction::Answer {
+            question,
+            answer: Answer::Decline
+        }]
+    );
+}
+
+#[test]
+fn version_2_shows_patches_and_terminals() {
+    let mut talk = Talk::unready();
+    let id = talk.ask("initialize", "{}");
+    talk.reply(
+        id,
+        r#"{"protocolVersion":2,"info":{"name":"codex","version":"1"}}"#,
+    );
+    let id = talk.ask("session/new", "{}");
+    talk.reply(id, r#"{"sessionId":"s"}"#);
+    let id = talk.prompt("ann", "change it");
+    talk.reply(id, r#"{"messageId":"u1"}"#);
+    talk.update(r#""sessionUpdate":"state_update","state":"running""#);
+    let patch = quoted(
+        "diff --git a/src/a.rs b/src/a.rs\n--- a/src/a.rs\n+++ b/src/a.rs\n@@ -1,2 +1,2 @@\n fn a() {\n-old\n+new\n",
+    );
+    talk.tool("e", &format!(
+        r#""title":"Edit a.rs","kind":"edit","status":"completed","content":[{{"type":"diff","changes":[{{"operation":"modify","path":"src/a.rs"}}],"patch":{{"format":"git_patch","text":{patch}}}}}]"#
+    ));
+    talk.tool("x", r#""title":"ls","kind":"execute","status":"in_progress","content":[{"type":"terminal","terminalId":"p"}]"#);
+    talk.update(
+        r#""sessionUpdate":"terminal_update","terminalId":"p","command":"ls","cwd":"/src""#,
+    );
+    // "a.rs\nb.rs\n"
+    talk.update(
+        r#""sessionUpdate":"terminal_output_chunk","terminalId":"p","data":"YS5ycwpiLnJzCg==""#,
+    );
+    talk.update(r#""sessionUpdate":"state_update","state":"requires_action""#);
+    talk.agent(r#"{"id":"q","method":"session/request_permission","params":{"sessionId":"s","title":"Remove it?","description":"It is not needed.","subject":{"type":"command","command":"rm src/b.rs","cwd":"/src"},"options":[{"optionId":"a","name":"Yes","kind":"allow_once"},{"optionId":"b","name":"No, and tell it what to do","kind":"reject_once"}]}}"#);
+    for (cols, rows) in [(80, 24), (40, 10)] {
+        let mut desk = Desk::new(cols, rows);
+        desk.look(&talk);
+        desk.is_golden("version_2");
+    }
+}
+
+#[test]
+fn a_response_that_goes_on_is_laid_out_as_one_that_is_there() {
+    let text = "# A\n\nSome *text*.\n\n- one\n\n- two\n\n  more of it\n\n```rs\nlet a;\n\nlet b;\n```\n\nAnd **so** on.\n\n> x\n\ny";
+    let mut talk = Talk::begun();
+    let mut desk = Desk::new(40, 40);
+    talk.prompt("ann", "go");
+    let mut said = String::new();
+    for ch in text.chars() {
+        talk.says(&ch.to_string());
+        said.push(ch);
+        desk.look(&talk);
+        let mut fresh = Desk::new(40, 40);
+        fresh.look(&talk);
+        assert_eq!(desk.screen(), fresh.screen(), "{said:?}");
+    }
+}
+
+#[test]
+fn a_click_opens_what_it_is_on() {
+    let talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    let row = |desk: &Desk| {
+        desk.screen()
+            .lines()
+            .position(|row| row.contains("cargo test"))
+            .unwrap()
+    };
+    let click = format!("\x1b[<0;5;{}M", row(&desk) + 1);
+    desk.types(&talk, &click);
+    desk.sees("test b ... ok");
+    let click = format!("\x1b[<0;5;{}M", row(&desk) + 1);
+    desk.types(&talk, &click);
+    desk.sees_not("test b ... ok");
+}

@@ -330,8 +330,22 @@ impl Desk {
         self.ui.draw(&cx, &mut out);
         fresh.process(&self.opinion.of(&out));
         let (shown, again) = (looks(&self.tty), looks(&fresh));
+        let differ = shown
+            .0
+            .iter()
+            .zip(&again.0)
+            .position(|(one, other)| one != other);
+        let cells = differ.map(|at| (at, &shown.0[at], &again.0[at]));
         let texts = || (self.tty.screen().contents(), fresh.screen().contents());
-        prop_assert!(shown == again, "after {:?}: {:#?}", step, texts());
+        prop_assert!(
+            shown == again,
+            "after {:?}: {:?} {:?} {:?} {:#?}",
+            step,
+            cells,
+            shown.1,
+            again.1,
+            texts()
+        );
         self.tty.process(&self.opinion.of(&out));
         // The cells themselves.
         if let Step::Keys(bytes) = step {

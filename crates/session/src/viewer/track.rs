@@ -364,8 +364,10 @@ impl Receivers {
 
     /// A conversation that is looked at.
     pub(super) fn conversation(&self, track: TrackId) -> Option<&Conversation> {
-        match &self.tracks.get(&track)?.content {
-            Content::Conversation(shown) => Some(shown),
+        let received = self.tracks.get(&track)?;
+        // Before its first snapshot there is nothing to see.
+        match &received.content {
+            Content::Conversation(shown) => (received.frame > 0).then_some(shown),
             Content::Terminal(_) | Content::Log(_) => None,
         }
     }

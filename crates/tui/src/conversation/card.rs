@@ -11,6 +11,7 @@ use pillion_screen::Attrs;
 
 use super::{
     ConversationContext, diff,
+    form::Form,
     items::{Around, command_of, title, verb},
     output,
     span::{BOLD, DIM, Line, PLAIN, RED, YELLOW, hang, with},
@@ -18,7 +19,7 @@ use super::{
 use crate::{settled::Settled, text};
 
 /// Keys for choices that are neither the first yes nor the first no.
-const KEYS: &str = "123456789abefghijklmopqrstuvwxz";
+const KEYS: &str = "123456789befghijklmopqrstuvwxz";
 
 /// Longest name of a choice, in characters.
 const CHOICE: usize = 200;
@@ -40,6 +41,8 @@ pub(super) struct Card {
     /// All of it that must be seen was on the terminal.
     whole: Settled,
     too_soon: bool,
+    /// What is filled in, of a question that is a form.
+    pub(super) form: Option<Form>,
 }
 
 /// Who may answer, as far as somebody's claim goes.
@@ -65,11 +68,13 @@ impl Card {
     }
 
     /// Shows this question, or none; `true` if it is another than before.
-    pub(super) fn show(&mut self, question: Option<ItemId>) -> bool {
-        let changes = self.question != question;
+    pub(super) fn show(&mut self, question: Option<(ItemId, &Question)>) -> bool {
+        let id = question.map(|(id, _)| id);
+        let changes = self.question != id;
         if changes {
             *self = Card {
-                question,
+                question: id,
+                form: question.and_then(|(_, question)| Form::of(&question.form)),
                 ..Card::default()
             };
         }
@@ -192,13 +197,21 @@ impl Card {
         let tool = tool_of(inner, self.question, question);
         let version = tool.map_or(0, |(last, _)| last);
         let made_of = (version, inner.cols);
-        if self.made_of == made_of && !self.body.is_empty() {
+        if self.made_of == made_of && !self.body.is_empty() && self.form.is_none() {
             return;
         }
         let is_wider = self.made_of.1 != inner.cols;
         self.made_of = made_of;
-        let (body, must) = body(inner, question, tool.map(|(_, tool)| tool));
-        if !is_wider && (&body, must) != (&self.body, self.must) {
+        let (mut body, mut must) = body(inner, question, tool.map(|(_, tool)| tool));
+        if question.choices.is_empty() {
+            body.extend(match &self.form {
+                Some(form) => form.rows(inner.cols),
+                None => Line::new("It can't be filled in here.", DIM).wrap(inner.cols),
+            });
+            must = body.len();
+        }
+        let typed = self.form.as_ref().is_some_and(Form::takes_text);
+        if !is_wider && !typed && (&body, must) != (&self.body, self.must) {
             // What is asked for has changed: it must be read again.
             self.begin_again();
         }
@@ -231,12 +244,17 @@ impl Card {
             (true, true) => say("Too soon: ↓ shows more of it."),
         }
         match claim(cx, question) {
-            Claim::Free => say("c handle it"),
-            Claim::Mine => say("c leave it to others"),
-            Claim::Others(_) => {}
+            Claim::Free if !question.choices.is_empty() => say("c handle it"),
+            Claim::Mine if !question.choices.is_empty() => say("c leave it to others"),
+            _ => {}
         }
         if question.choices.is_empty() {
-            say("d decline");
+            say("Ctrl-D decline");
+        }
+        if self.form.as_ref().is_some_and(Form::takes_text) {
+            say("Enter goes on");
+        } else if choice_of(question, 'y').is_some() {
+            say("a allow what is like it, in this session");
         }
         if of > 1 {
             say("← → other questions");

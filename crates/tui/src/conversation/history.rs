@@ -9,7 +9,7 @@ use pillion_conversation::{Conversation, Item, ItemBody, ItemId, Tool, ToolKind,
 use pillion_screen::Attrs;
 
 use super::{
-    items::{Around, Laid},
+    items::{Around, Laid, Stable, response_text},
     span::{DIM, Line, PLAIN, hang, with},
 };
 use crate::text;
@@ -58,6 +58,7 @@ struct Cached {
     /// The row that stands for all of it when it is chosen.
     head: usize,
     folds: bool,
+    stable: Option<Stable>,
     round: u64,
 }
 
@@ -397,22 +398,65 @@ impl History {
         {
             return cached.rows.len();
         }
-        let (rows, head, folds) = composed(around, block, above, dropped, open);
-        let count = rows.len();
+        let before = self.cache.remove(&block.first).filter(|cached| {
+            (cached.above, cached.dropped, cached.cols) == (above, dropped, around.cols)
+        });
+        let composed = match before.and_then(|before| continued(around, block, before)) {
+            Some(continued) => continued,
+            None => composed(around, block, above, dropped, open),
+        };
+        let count = composed.rows.len();
         let cached = Cached {
             version,
             above,
             dropped,
             cols: around.cols,
             open,
-            rows,
-            head,
-            folds,
+            rows: composed.rows,
+            head: composed.head,
+            folds: composed.folds,
+            stable: composed.stable,
             round: self.round,
         };
         self.cache.insert(block.first, cached);
         count
     }
+}
+
+/// A block laid out.
+#[derive(Default)]
+struct Composed {
+    rows: Vec<Line>,
+    head: usize,
+    folds: bool,
+    stable: Option<Stable>,
+}
+
+/// A response that goes on: what is settled of it is not laid out again.
+fn continued(around: &Around<'_>, block: Block, before: Cached) -> Option<Composed> {
+    let item = around.conversation.item(block.first)?;
+    let text = response_text(item)?;
+    let (length, count) = before.stable?.continues_in(text)?;
+    let mut rows = before.rows;
+    rows.truncate(count);
+    let (around, indent) = moved_in(around, item);
+    let stable = around.response(&indent, text, length, before.head, &mut rows);
+    Some(Composed {
+        rows,
+        head: before.head,
+        folds: false,
+        stable: Some(stable),
+    })
+}
+
+/// The room there is for what is in a thread, and what stands before each of its rows.
+fn moved_in<'a>(around: &Around<'a>, item: &Item) -> (Around<'a>, Line) {
+    let depth = depth(around.conversation, item.thread);
+    let indent = match around.cols >= MIN_COLS + 2 * depth {
+        true => Line::new(&"  ".repeat(depth), PLAIN),
+        false => Line::default(),
+    };
+    (around.narrowed(indent.width()), indent)
 }
 
 /// All rows of a block: what sets it apart from what is above, and the rows of its items.
@@ -422,11 +466,11 @@ fn composed(
     above: Option<Above>,
     dropped: u64,
     open: bool,
-) -> (Vec<Line>, usize, bool) {
+) -> Composed {
     let conversation = around.conversation;
     let mut rows = Vec::new();
     let Some(item) = conversation.item(block.first) else {
-        return (rows, 0, false);
+        return Composed::default();
     };
     match above {
         None if dropped > 0 => {
@@ -441,11 +485,6 @@ fn composed(
         }
         _ => {}
     }
-    let depth = depth(conversation, item.thread);
-    let indent = match around.cols >= MIN_COLS + 2 * depth {
-        true => Line::new(&"  ".repeat(depth), PLAIN),
-        false => Line::default(),
-    };
     if item.thread != above.map_or(0, |above| above.thread) {
         let name = match item.thread {
             0 => "the agent".to_owned(),
@@ -455,6 +494,7 @@ fn composed(
                 format!("subagent {}", text::label(title, 60))
             }
         };
+        let depth = depth(conversation, item.thread);
         let before = "  ".repeat(depth.saturating_sub(1));
         rows.push(
             Line::new(&before, PLAIN)
@@ -464,7 +504,16 @@ fn composed(
         );
     }
     let head = rows.len();
-    let around = around.narrowed(indent.width());
+    let (around, indent) = moved_in(around, item);
+    if let Some(text) = response_text(item) {
+        let stable = around.response(&indent, text, 0, head, &mut rows);
+        return Composed {
+            rows,
+            head,
+            folds: false,
+            stable: Some(stable),
+        };
+    }
     let laid = match block.first == block.last {
         true => around.item(item, open),
         false => {
@@ -483,7 +532,12 @@ fn composed(
     };
     let Laid { rows: inner, folds } = laid;
     rows.extend(hang(&indent, &indent, inner));
-    (rows, head, folds)
+    Composed {
+        rows,
+        head,
+        folds,
+        stable: None,
+    }
 }
 
 /// Changes with everything that a block is laid out from.

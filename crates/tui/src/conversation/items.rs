@@ -1,5 +1,7 @@
 //! What came in a conversation, item by item, in rows.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use pillion_conversation::{
     Author, Block, Conversation, Exit, Item, ItemBody, Json, Notice, Outcome, Plan, Prompt,
     Question, Stop, Terminal, Tool, ToolContent, ToolKind, ToolStatus, TurnEnd,
@@ -8,7 +10,7 @@ use pillion_screen::{Attrs, Style};
 
 use super::{
     diff,
-    markdown::lay_out,
+    markdown::{lay_out, settled_length},
     output,
     span::{BOLD, CYAN, DIM, GREEN, Line, PLAIN, RED, YELLOW, hang, lines, with},
 };
@@ -34,7 +36,42 @@ const SHORT: usize = 9;
 
 const INDENT: &str = "  ";
 
-/// What is known to who lays out an item.
+/// The part of a response that is laid out as it is whatever the agent adds to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stable {
+    /// How many bytes of it.
+    length: usize,
+    hash: u64,
+    /// How many rows of its block.
+    rows: usize,
+}
+
+impl Stable {
+    /// Whether the text still begins so: then this is where to go on, in bytes and rows.
+    pub(super) fn continues_in(&self, text: &str) -> Option<(usize, usize)> {
+        let begins = text.get(..self.length)?;
+        (self.length > 0 && hash(begins) == self.hash).then_some((self.length, self.rows))
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The text of a response that is nothing but one text, held whole.
+pub(super) fn response_text(item: &Item) -> Option<&str> {
+    let ItemBody::Response(message) = &item.body else {
+        return None;
+    };
+    match message.content.as_slice() {
+        [only] if only.kind == "text" && only.text.omitted() == 0 => Some(only.text.as_str()),
+        _ => None,
+    }
+}
+
+/// What the layout of an item depends on beside the item.
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) conversation: &'a Conversation,
@@ -53,6 +90,16 @@ pub(super) struct Laid {
 impl Laid {
     fn of(rows: Vec<Line>) -> Laid {
         Laid { rows, folds: false }
+    }
+}
+
+impl<'a> Around<'a> {
+    /// The same with less room.
+    pub(super) fn narrowed(&self, by: usize) -> Around<'a> {
+        Around {
+            cols: self.cols.saturating_sub(by).max(1),
+            ..*self
+        }
     }
 }
 
@@ -165,18 +212,18 @@ impl Around<'_> {
 
     fn thought(&self, content: &[Block], open: bool) -> Laid {
         let style = with(DIM, Attrs::ITALIC);
-        let all = self.lines_of(content);
         if open {
             let mut rows = vec![Line::new("~ thought", style)];
             rows.extend(self.moved_in(INDENT, |around| around.markdown(content, style)));
             return Laid { rows, folds: true };
         }
+        let all = content.iter().flat_map(|block| lines(block.text.as_str()));
+        let mut all = all.filter(|line| !line.trim().is_empty());
         let mut line = Line::new("~ thought: ", style);
-        let first = all.iter().find(|line| !line.is_blank());
         // Its Markdown is not worth a layout: what marks a heading is left out.
-        let first = first.map(Line::plain_text).unwrap_or_default();
+        let first = all.next().unwrap_or_default();
         line.push(first.trim_matches(['*', '#', ' ']), style);
-        let several = all.iter().filter(|line| !line.is_blank()).count() > 1;
+        let several = all.next().is_some();
         if several {
             line.push(" …", style);
         }
@@ -184,6 +231,36 @@ impl Around<'_> {
             folds: several || line.width() > self.cols,
             rows: vec![line.cut(self.cols)],
         }
+    }
+
+    /// Adds the rows of a response's text from `from` on to those of what is before it, of which `head` are not the
+    /// response's.
+    pub(super) fn response(
+        &self,
+        indent: &Line,
+        text: &str,
+        from: usize,
+        head: usize,
+        rows: &mut Vec<Line>,
+    ) -> Stable {
+        let before = indent.clone().and(INDENT, PLAIN);
+        let inner = self.narrowed(INDENT.len());
+        let to = from + settled_length(&text[from..]);
+        let add = |piece: &str, rows: &mut Vec<Line>| {
+            let laid = lay_out(piece, inner.cols, PLAIN);
+            if !laid.is_empty() && rows.len() > head {
+                rows.push(before.clone());
+            }
+            rows.extend(hang(&before, &before, laid));
+        };
+        add(&text[from..to], rows);
+        let stable = Stable {
+            length: to,
+            hash: hash(&text[..to]),
+            rows: rows.len(),
+        };
+        add(&text[to..], rows);
+        stable
     }
 
     fn tool(&self, thread: u32, tool: &Tool, open: bool) -> Laid {
@@ -597,13 +674,6 @@ impl Around<'_> {
         let before = Line::new(before, PLAIN);
         let rows = lay(&self.narrowed(before.width()));
         hang(&before, &before, rows)
-    }
-
-    pub(super) fn narrowed(&self, by: usize) -> Around<'_> {
-        Around {
-            cols: self.cols.saturating_sub(by).max(1),
-            ..*self
-        }
     }
 
     /// As many rows as are shown while something is folded.

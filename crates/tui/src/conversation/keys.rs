@@ -5,6 +5,7 @@ use pillion_conversation::{Activity, Answer, Choice, ChoiceKind, Question};
 use super::{
     AGAIN_US, ConversationAction, ConversationContext, ConversationView, Focus, SENT_US,
     card::{Claim, choice_of, claim},
+    form::{Filled, Form},
     input::TooLong,
     items::Around,
 };
@@ -17,6 +18,9 @@ use crate::{
 const WHEEL_ROWS: usize = 3;
 
 const WATCHES: &str = "You watch this conversation: prompts are sent by those with the right to prompt. Ask the host for it.";
+
+/// Ctrl-D: a form is sent back empty, or the agent is to stop.
+const DECLINE: char = '\u{4}';
 
 const TOO_LONG: &str = "That is longer than a prompt may be.";
 
@@ -35,14 +39,18 @@ impl ConversationView {
             Event::Reply | Event::Unknown | Event::Focus(_) => {}
             Event::Text(text) => self.text(cx, text, alone, &mut actions),
             Event::Key(key) if key.press == Press::Up => {}
-            Event::Key(key) => self.key(cx, key, &mut actions),
+            Event::Key(key) => self.key(cx, key, alone, &mut actions),
             Event::PasteStart => {
-                if self.writes(cx) {
+                if !self.form_takes_text(cx) && self.writes(cx) {
                     self.input.paste_begins();
                 }
             }
             Event::Paste(text) => {
-                if cx.may_prompt {
+                if self.form_takes_text(cx) {
+                    if let Some(form) = &mut self.card.form {
+                        form.bytes(text);
+                    }
+                } else if cx.may_prompt {
                     let typed = self.input.bytes(text);
                     self.typed(cx, typed);
                 }
@@ -61,6 +69,11 @@ impl ConversationView {
         actions: &mut Vec<ConversationAction>,
     ) {
         match (self.focus, text) {
+            (Focus::Card, _) if self.form_takes_text(cx) => {
+                if let Some(form) = &mut self.card.form {
+                    form.bytes(text);
+                }
+            }
             (Focus::Card, _) => {
                 let text = String::from_utf8_lossy(text);
                 let mut chars = text.chars();
@@ -105,6 +118,7 @@ impl ConversationView {
         &mut self,
         cx: &ConversationContext<'_>,
         key: &Key,
+        alone: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
         let around = self.around(cx);
@@ -115,6 +129,17 @@ impl ConversationView {
             (KeyCode::Char('t'), Mods::CTRL) => self.plan_open = !self.plan_open,
             (KeyCode::Tab, Mods::NONE) => self.tab(cx, &around),
             (KeyCode::Tab, _) => self.back_tab(&around),
+            (KeyCode::Char('d'), Mods::CTRL) if self.focus == Focus::Card => {
+                self.answer(cx, DECLINE, alone, actions);
+            }
+            (KeyCode::Enter, _) if self.focus == Focus::Card => {
+                self.answer(cx, '\r', alone, actions);
+            }
+            (_, _) if self.form_takes_text(cx) && !is_vertical(key.code) => {
+                if let Some(form) = &mut self.card.form {
+                    form.key(key);
+                }
+            }
             (code, _) if self.focus == Focus::Card => self.card_key(cx, code),
             (KeyCode::PageUp, _) => self.history.up(&around, page),
             (KeyCode::PageDown, _) => self.history.down(&around, page),
@@ -181,6 +206,11 @@ impl ConversationView {
             KeyCode::PageDown => self.card.scroll(true, page),
             KeyCode::Home => self.card.scroll(false, usize::MAX / 2),
             KeyCode::End => self.card.scroll(true, usize::MAX / 2),
+            KeyCode::Backspace => {
+                if let Some(form) = &mut self.card.form {
+                    form.back();
+                }
+            }
             KeyCode::Left => self.other_question(cx, false),
             KeyCode::Right => self.other_question(cx, true),
             KeyCode::Enter => {
@@ -201,7 +231,8 @@ impl ConversationView {
             }
         });
         if let Some(id) = to.and_then(|to| open.get(to)) {
-            self.card.show(Some(*id));
+            let question = cx.conversation.question(*id);
+            self.card.show(question.map(|question| (*id, question)));
         }
     }
 
@@ -226,33 +257,79 @@ impl ConversationView {
             );
         }
         let claim = claim(cx, question);
-        let (answer, is_no) = match key {
-            'c' if claim == Claim::Mine => {
+        let is_form = question.choices.is_empty();
+        let is_no = match key {
+            'c' if claim == Claim::Mine && !is_form => {
                 return actions.push(ConversationAction::Release { question: id });
             }
-            'c' if claim == Claim::Free => {
+            'c' if claim == Claim::Free && !is_form => {
                 return actions.push(ConversationAction::Claim { question: id });
             }
-            'd' if question.choices.is_empty() => (Answer::Decline, true),
+            DECLINE => true,
+            _ if is_form => false,
+            '\r' => {
+                return self.say(cx.now, "Enter answers nothing: press the key of an answer.");
+            }
+            'a' if choice_of(question, 'y').is_some() => false,
             key => match choice_of(question, key) {
-                Some(choice) => (
-                    Answer::Choice(choice.id.clone()),
-                    choice.kind() == ChoiceKind::RejectOnce,
-                ),
+                Some(choice) => choice.kind() == ChoiceKind::RejectOnce,
                 None => return self.no_such_answer(cx, question, key),
             },
         };
         if let Claim::Others(by) = claim {
             let name = text::name(&by.name, 24);
-            return self.say(cx.now, &format!("{name} is handling this: it is free again when they leave it, or after a minute."));
+            let text = format!(
+                "{name} is handling this: it is free again when they leave it, or after a minute."
+            );
+            return self.say(cx.now, &text);
         }
-        if self.card.takes_answer(alone, is_no) {
-            self.sent = Some((id, cx.now.mono_us.saturating_add(SENT_US)));
-            actions.push(ConversationAction::Answer {
-                question: id,
-                answer,
-            });
+        if !self.card.takes_answer(alone, is_no) {
+            return;
         }
+        let answer = match key {
+            'a' if !is_form => {
+                self.sent = Some((id, cx.now.mono_us.saturating_add(SENT_US)));
+                return actions.push(ConversationAction::AllowAlike { question: id });
+            }
+            DECLINE if is_form => Answer::Decline,
+            DECLINE => Answer::Cancel,
+            key if is_form => match self.fill_in(cx, key) {
+                Some(filled) => Answer::Form(filled),
+                None => return,
+            },
+            key => match choice_of(question, key) {
+                Some(choice) => Answer::Choice(choice.id.clone()),
+                None => return,
+            },
+        };
+        self.sent = Some((id, cx.now.mono_us.saturating_add(SENT_US)));
+        actions.push(ConversationAction::Answer {
+            question: id,
+            answer,
+        });
+    }
+
+    /// A key in a form; what was filled in, if it was the last.
+    fn fill_in(&mut self, cx: &ConversationContext<'_>, key: char) -> Option<String> {
+        let form = self.card.form.as_mut()?;
+        let filled = match key {
+            '\r' => form.enter(),
+            key => form.choose(key),
+        };
+        match filled {
+            Filled::More => None,
+            Filled::Done(filled) => Some(filled),
+            Filled::No(why) => {
+                self.say(cx.now, why);
+                None
+            }
+        }
+    }
+
+    fn form_takes_text(&self, cx: &ConversationContext<'_>) -> bool {
+        self.focus == Focus::Card
+            && cx.may_approve
+            && self.card.form.as_ref().is_some_and(Form::takes_text)
     }
 
     fn no_such_answer(&mut self, cx: &ConversationContext<'_>, question: &Question, key: char) {
@@ -442,8 +519,21 @@ impl ConversationView {
             _ if mouse.release => {}
             Some(rows) if rows < 0 => self.history.up(&around, WHEEL_ROWS),
             Some(_) => self.history.down(&around, WHEEL_ROWS),
-            None if mouse.button == 0 => self.history.click(usize::from(mouse.y)),
+            None if mouse.button == 0 => {
+                self.history.click(usize::from(mouse.y));
+                if self.history.chosen().is_some() {
+                    self.focus = Focus::Item;
+                }
+            }
             None => {}
         }
     }
+}
+
+/// Keys that scroll what is asked, whatever is filled in.
+fn is_vertical(code: KeyCode) -> bool {
+    matches!(
+        code,
+        KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown
+    )
 }

@@ -35,7 +35,90 @@ pub(super) fn lay_out(text: &str, cols: usize, base: Style) -> Vec<Line> {
         depth: 0,
     };
     layout.blocks();
-    layout.rows
+    let mut rows = layout.rows;
+    // What has nothing in it was set apart all the same.
+    while rows.last().is_some_and(Line::is_blank) {
+        rows.pop();
+    }
+    rows
+}
+
+/// How much of a text is laid out as it is whatever follows it: up to a line that begins a block of its own. 0 if
+/// there is no such line. Only the addresses of links may stand behind it.
+pub(super) fn settled_length(text: &str) -> usize {
+    let mut settled = 0;
+    let mut fence: Option<Fence> = None;
+    let mut after_blank = false;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let mark = Fence::of(line);
+        if let Some(open) = fence {
+            match mark {
+                _ if open.indent > 0 && !line.starts_with([' ', '\t', '\n', '\r']) => break,
+                Some(mark) if mark.indent > 3 => break,
+                Some(mark) if mark.ends(open) => fence = None,
+                _ => {}
+            }
+            after_blank = false;
+            continue;
+        }
+        let inner = line.trim();
+        // What such a line begins may go past a blank one; and how far one goes that is moved in so far depends on
+        // what it is in.
+        if inner.starts_with('<') || mark.is_some_and(|mark| mark.indent > 3) {
+            break;
+        }
+        if after_blank && begins_a_block(line) {
+            settled = start;
+        }
+        fence = mark;
+        after_blank = inner.is_empty();
+    }
+    settled
+}
+
+/// A line that begins or ends a block of code.
+#[derive(Clone, Copy)]
+struct Fence {
+    indent: usize,
+    mark: char,
+    length: usize,
+    /// Nothing stands behind it.
+    bare: bool,
+}
+
+impl Fence {
+    fn of(line: &str) -> Option<Fence> {
+        let inner = line.trim();
+        let mark = inner.chars().next().filter(|ch| matches!(ch, '`' | '~'))?;
+        let length = inner.chars().take_while(|ch| *ch == mark).count();
+        let fence = Fence {
+            indent: line.len() - line.trim_start().len(),
+            mark,
+            length,
+            bare: inner.len() == length,
+        };
+        // Behind one of backticks there are no others.
+        let is_code = mark == '`' && inner[length..].contains('`');
+        (length >= 3 && !is_code).then_some(fence)
+    }
+
+    fn ends(self, open: Fence) -> bool {
+        self.bare && self.mark == open.mark && self.length >= open.length
+    }
+}
+
+/// Whether a line behind a blank one goes on with nothing that was before: it is not moved in, and no item of a list.
+fn begins_a_block(line: &str) -> bool {
+    let mut chars = line.chars();
+    match chars.next() {
+        None => false,
+        Some(first) if first.is_whitespace() || first.is_ascii_digit() => false,
+        Some('-' | '*' | '+') => !chars.next().is_none_or(char::is_whitespace),
+        Some(_) => true,
+    }
 }
 
 struct Layout<'a> {
@@ -103,13 +186,11 @@ impl<'a> Layout<'a> {
     fn block(&mut self, tag: Tag<'a>) {
         match tag {
             Tag::Paragraph => {
-                self.gap();
                 let inline = self.inline_until_end(self.base);
                 self.put_inline(inline);
                 self.owes_gap = true;
             }
             Tag::Heading { level, .. } => {
-                self.gap();
                 let style = match level {
                     HeadingLevel::H1 => with(with(self.base, Attrs::BOLD), Attrs::UNDERLINE),
                     _ => with(self.base, Attrs::BOLD),
@@ -120,7 +201,6 @@ impl<'a> Layout<'a> {
             }
             Tag::CodeBlock(kind) => self.code(&kind),
             Tag::HtmlBlock | Tag::MetadataBlock(_) => {
-                self.gap();
                 let inline = self.inline_until_end(with(self.base, Attrs::DIM));
                 self.put_inline(inline);
                 self.owes_gap = true;
@@ -642,7 +722,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_settled_ends_before_a_block_of_its_own() {
+        let settled = |text: &str| text[..settled_length(text)].to_owned();
+        assert_eq!(settled("one\n\ntwo\n\nthree"), "one\n\ntwo\n\n");
+        assert_eq!(settled("- a\n\n- b\n\n  c\n"), "");
+        assert_eq!(settled("a\n\n```\nb\n\nc\n"), "a\n\n");
+        assert_eq!(
+            settled("a\n\n```\nb\n\nc\n```\n\nd"),
+            "a\n\n```\nb\n\nc\n```\n\n"
+        );
+        assert_eq!(settled("a\n\n<!-- b\n\nc"), "");
+    }
+
     proptest! {
+        #[test]
+        fn what_is_settled_is_laid_out_by_itself(
+            lines in proptest::collection::vec("([-*+>#]|1\\.|```|~~~|    |  |\\| a \\| b \\||---)?[ ]?[ab*`]{0,4}", 0..16),
+            cols in 10_usize..30,
+        ) {
+            let text = lines.join("\n");
+            let at = settled_length(&text);
+            let mut rows = lay_out(&text[..at], cols, PLAIN);
+            let rest = lay_out(&text[at..], cols, PLAIN);
+            if !rows.is_empty() && !rest.is_empty() {
+                rows.push(Line::default());
+            }
+            rows.extend(rest);
+            prop_assert_eq!(rows, lay_out(&text, cols, PLAIN), "{:?}", &text[..at]);
+        }
+
         #[test]
         fn any_text_fits(text in "[a-c #*_`>|\\-\\[\\]()!~:1.<\n\t日]{0,200}", cols in 1usize..30) {
             let rows = lay_out(&text, cols, PLAIN);

@@ -13,6 +13,7 @@
 
 mod card;
 mod diff;
+mod form;
 mod history;
 mod input;
 mod items;
@@ -97,6 +98,11 @@ pub enum ConversationAction {
     },
     /// The person leaves a question to others.
     Release {
+        /// Which.
+        question: ItemId,
+    },
+    /// Yes to a question, and to what is like it for the rest of the session. It is a rule that can be taken back.
+    AllowAlike {
         /// Which.
         question: ItemId,
     },
@@ -302,7 +308,8 @@ impl ConversationView {
         let shown = self.card.question().filter(|id| is_open(*id));
         let oldest = || cx.conversation.open_questions().next().map(|(id, _)| id);
         let shown = shown.or_else(oldest);
-        let changed = self.card.show(shown);
+        let question = shown.and_then(|id| Some((id, cx.conversation.question(id)?)));
+        let changed = self.card.show(question);
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
             // Who is writing goes on writing.

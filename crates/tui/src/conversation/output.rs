@@ -5,7 +5,7 @@
 
 use pillion_screen::{Attrs, Color, Style};
 
-use super::span::{Line, PLAIN};
+use super::span::{Line, PLAIN, with};
 
 /// Longest line that is kept, in characters. It holds a tail of output in one line.
 const MAX_COLUMNS: usize = 128 * 1024;
@@ -172,8 +172,8 @@ fn sgr(style: &mut Style, params: &[u8]) {
         let attrs = &mut style.attrs;
         match number {
             0 => *style = PLAIN,
-            1 => *attrs = attrs.union(Attrs::BOLD),
-            2 => *attrs = attrs.union(Attrs::DIM),
+            1 => *style = with(*style, Attrs::BOLD),
+            2 => *style = with(*style, Attrs::DIM),
             3 => *attrs = attrs.union(Attrs::ITALIC),
             4 => *attrs = attrs.union(Attrs::UNDERLINE),
             7 => *attrs = attrs.union(Attrs::INVERSE),

@@ -27,10 +27,19 @@ pub(super) const GREEN: Style = ink(2);
 pub(super) const YELLOW: Style = ink(3);
 pub(super) const CYAN: Style = ink(6);
 
-/// A style with attributes added.
+/// A style with attributes added. Nothing is bold and dim at once: what terminals make of that differs.
 pub(super) const fn with(style: Style, attrs: Attrs) -> Style {
+    let mut all = style.attrs.union(attrs);
+    if all.contains(Attrs::BOLD.union(Attrs::DIM)) {
+        let older = if attrs.contains(Attrs::DIM) {
+            Attrs::BOLD
+        } else {
+            Attrs::DIM
+        };
+        all = Attrs(all.0 & !older.0);
+    }
     Style {
-        attrs: style.attrs.union(attrs),
+        attrs: all,
         ..style
     }
 }
