@@ -9,7 +9,7 @@ use pillion_conversation::{
 use pillion_screen::{Attrs, Style};
 
 use super::{
-    diff,
+    ConversationContext, diff,
     markdown::{lay_out, settled_length},
     output,
     span::{BOLD, CYAN, DIM, GREEN, Line, PLAIN, RED, YELLOW, hang, lines, with},
@@ -94,6 +94,14 @@ impl Laid {
 }
 
 impl<'a> Around<'a> {
+    pub(super) fn of(cx: &ConversationContext<'a>, cols: usize) -> Around<'a> {
+        Around {
+            conversation: cx.conversation,
+            me: cx.me,
+            cols,
+        }
+    }
+
     /// The same with less room.
     pub(super) fn narrowed(&self, by: usize) -> Around<'a> {
         Around {
