@@ -209,7 +209,7 @@ fn a_question_is_seen_with_its_command() {
     }
 }
 
-/// Everything that a turn may bring beside what it should.
+/// A turn in which much goes wrong.
 fn a_bad_day() -> Talk {
     let mut talk = Talk::begun();
     let prompt = talk.prompt("bo\u{202e}\u{1b}[31m", "do it\nall");
@@ -417,7 +417,7 @@ fn a_command_that_changes_is_read_again() {
 }
 
 #[test]
-fn who_is_writing_goes_on_writing_when_a_question_comes() {
+fn a_question_does_not_interrupt_a_prompt_that_is_written() {
     let mut talk = Talk::begun();
     talk.prompt("bo", "go");
     let mut desk = Desk::new(80, 24);
@@ -440,7 +440,7 @@ fn who_is_writing_goes_on_writing_when_a_question_comes() {
 }
 
 #[test]
-fn a_claimed_question_is_left_to_who_claimed_it() {
+fn a_claimed_question_is_left_to_its_holder() {
     let (mut talk, question) = a_question("make");
     let mut desk = Desk::new(80, 24);
     desk.look(&talk);
@@ -474,7 +474,7 @@ fn a_claimed_question_is_left_to_who_claimed_it() {
 }
 
 #[test]
-fn who_may_not_answer_is_told_who_may() {
+fn without_the_right_to_approve_nothing_is_answered() {
     let (talk, _) = a_question("make");
     let mut desk = Desk::new(80, 24);
     desk.may_approve = false;
@@ -486,7 +486,7 @@ fn who_may_not_answer_is_told_who_may() {
 }
 
 #[test]
-fn who_may_not_prompt_is_told_so_once() {
+fn without_the_right_to_prompt_nothing_is_written() {
     let talk = a_turn();
     let mut desk = Desk::new(80, 24);
     desk.may_prompt = false;
@@ -944,7 +944,7 @@ fn everything_is_opened_by_one_key() {
 }
 
 #[test]
-fn a_prompt_that_waits_for_a_yes_gets_it_from_who_may_approve() {
+fn a_prompt_that_waits_for_a_yes_gets_it_from_the_list() {
     let mut talk = Talk::begun();
     talk.queued(1, "bo", "delete it all");
     talk.note(Note::NeedsYes { prompt: 1 });

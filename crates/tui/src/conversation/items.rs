@@ -71,7 +71,7 @@ pub(super) fn response_text(item: &Item) -> Option<&str> {
     }
 }
 
-/// What the layout of an item depends on beside the item.
+/// What the layout of an item depends on, besides the item.
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) conversation: &'a Conversation,
@@ -199,7 +199,7 @@ impl Around<'_> {
         let mut who = Line::new("› ", CYAN);
         match &prompt.by {
             Some(by) => {
-                who.extend(&self.who(by, with(CYAN, Attrs::BOLD)));
+                who.extend(&self.author(by, with(CYAN, Attrs::BOLD)));
                 if !by.right.is_empty() {
                     who.push(&format!(" ({})", text::label(&by.right, NAME)), DIM);
                 }
@@ -476,7 +476,7 @@ impl Around<'_> {
         }
         if let Some(by) = &outcome.by {
             line.push(" by ", DIM);
-            line.extend(&self.who(by, PLAIN));
+            line.extend(&self.author(by, PLAIN));
         }
         self.hung(INDENT, &line)
     }
@@ -578,9 +578,9 @@ impl Around<'_> {
         all
     }
 
-    /// Somebody, by what they call themselves and by what they can't choose.
-    pub(super) fn who(&self, by: &Author, style: Style) -> Line {
-        if !self.me.is_empty() && by.id == self.me {
+    /// A person: the name they chose, and their key, which they can't choose.
+    pub(super) fn author(&self, by: &Author, style: Style) -> Line {
+        if by.id == self.me {
             return Line::new("you", style);
         }
         let name = text::name(&by.name, NAME);

@@ -96,7 +96,7 @@ impl ConversationView {
         }
     }
 
-    /// Whether what is typed goes to the line; who may not is told so.
+    /// Whether what is typed goes to the line. A person without the right to prompt is told so.
     fn writes(&mut self, cx: &ConversationContext<'_>) -> bool {
         if !cx.may_prompt {
             if self.message.is_none() {

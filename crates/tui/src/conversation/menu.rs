@@ -155,7 +155,7 @@ impl Menu {
         }
         for waiting in conversation.queue().iter().filter(|one| one.needs_yes) {
             let mut line = Line::new("yes, send what ", PLAIN);
-            line.extend(&around.who(&waiting.by, PLAIN));
+            line.extend(&around.author(&waiting.by, PLAIN));
             line.push(" asks: ", PLAIN);
             line.push(waiting.text.as_str(), DIM);
             all.push((Entry::LetGo(waiting.number), line));
@@ -171,7 +171,7 @@ impl Menu {
             line.push(": ", DIM);
             line.push(what, DIM);
             line.push(", as ", DIM);
-            line.extend(&around.who(&rule.by, DIM));
+            line.extend(&around.author(&rule.by, DIM));
             line.push(" did", DIM);
             all.push((Entry::Rule(rule.number), line));
         }

@@ -135,7 +135,7 @@ pub enum ConversationAction {
     },
 }
 
-/// What is known to who draws a conversation, or takes keys for it.
+/// What drawing a conversation depends on, and what keys do in it.
 #[derive(Clone, Copy, Debug)]
 pub struct ConversationContext<'a> {
     /// The conversation.
@@ -146,13 +146,13 @@ pub struct ConversationContext<'a> {
     pub may_prompt: bool,
     /// Whether the person may answer questions.
     pub may_approve: bool,
-    /// Who the person is, as in [`Author::id`](pillion_conversation::Author).
+    /// Who the person is, as in [`Author::id`](pillion_conversation::Author): empty for the host.
     pub me: &'a str,
     /// Whether nothing is heard of the host.
     pub host_away: bool,
 }
 
-/// Who gets the keys.
+/// Where keys go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Focus {
     #[default]
@@ -335,7 +335,7 @@ impl ConversationView {
         let changed = self.card.show(question);
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
-            // Who is writing goes on writing.
+            // A prompt that is being written is not interrupted.
             (Some(_), Focus::Input) if changed && cx.may_approve && self.input.is_empty() => {
                 self.focus = Focus::Card;
             }
@@ -545,7 +545,7 @@ impl ConversationView {
             (false, false) => ("queued by ", DIM),
         };
         line.push(word, style);
-        line.extend(&around.who(&waiting.by, PLAIN));
+        line.extend(&around.author(&waiting.by, PLAIN));
         line.push(": ", PLAIN);
         let mut lines = span::lines(waiting.text.as_str().trim());
         line.push(lines.next().unwrap_or_default(), DIM);
