@@ -335,7 +335,7 @@ fn a_key_that_comes_too_soon_is_no_answer() {
     desk.sees("Too soon");
     desk.later(&talk, 399);
     assert_eq!(desk.types(&talk, "y"), []);
-    desk.later(&talk, 1);
+    desk.later(&talk, 400);
     // Not with anything else in the same read, nor by Enter.
     for keys in ["yy", "y\r", "\r", "xy", "\x1b[200~y\x1b[201~"] {
         assert_eq!(desk.types(&talk, keys), [], "{keys:?}");
@@ -344,6 +344,7 @@ fn a_key_that_comes_too_soon_is_no_answer() {
         desk.types(&talk, "\x1b[Z");
         desk.types(&talk, "\t");
     }
+    desk.later(&talk, 400);
     assert_eq!(desk.types(&talk, "y"), answered(question, "once"));
     // One answer is enough.
     desk.sees("on its way");
@@ -969,5 +970,17 @@ fn keys_are_said_on_request() {
         desk.look(&talk);
         desk.types(&talk, "\x1bOP");
         desk.sees("Enter sends");
+    }
+}
+
+#[test]
+fn a_person_who_goes_on_writing_answers_nothing() {
+    let (talk, _) = a_question("make");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    // What was meant for the line, a key every 200 ms.
+    for key in "any ideas? yes, 123".chars() {
+        assert_eq!(desk.types(&talk, key.to_string()), [], "{key}");
+        desk.later(&talk, 200);
     }
 }

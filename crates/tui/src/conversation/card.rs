@@ -85,8 +85,17 @@ impl Card {
     pub(super) fn takes_answer(&mut self, alone: bool, is_no: bool) -> bool {
         let settled = if is_no { &self.shown } else { &self.whole };
         let takes = alone && settled.is_settled();
-        self.too_soon |= !takes;
+        if !takes {
+            self.too_soon = true;
+            self.wait_again();
+        }
         takes
+    }
+
+    /// A key was pressed that is no answer: it is waited again until nothing more is typed, since a person who writes
+    /// presses a key that answers sooner or later.
+    pub(super) fn wait_again(&mut self) {
+        (self.shown, self.whole) = (Settled::default(), Settled::default());
     }
 
     pub(super) fn settle(&mut self, now: pillion_session::Now) {
@@ -171,7 +180,7 @@ impl Card {
     /// It looks different: nothing of it has been seen.
     fn begin_again(&mut self) {
         (self.top, self.seen) = (0, 0);
-        (self.shown, self.whole) = (Settled::default(), Settled::default());
+        self.wait_again();
     }
 
     /// What was laid out is on the terminal.
@@ -254,7 +263,7 @@ impl Card {
         if self.form.as_ref().is_some_and(Form::takes_text) {
             say("Enter goes on");
         } else if choice_of(question, 'y').is_some() {
-            say("a allow what is like it, in this session");
+            say("a allow alike, this session");
         }
         if of > 1 {
             say("← → other questions");
@@ -263,6 +272,9 @@ impl Card {
             say("↓ more");
         }
         say("Esc later");
+        if !question.choices.is_empty() {
+            say("Ctrl-D stop");
+        }
         keys
     }
 }

@@ -135,12 +135,12 @@ impl History {
     }
 
     /// The end is seen again, and stays so.
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn show_end(&mut self) {
         self.bottom = None;
     }
 
     /// The first row is seen.
-    pub(super) fn to_beginning(&mut self, around: &Around<'_>) {
+    pub(super) fn show_beginning(&mut self, around: &Around<'_>) {
         let Some(first) = first_shown(around.conversation) else {
             return;
         };
@@ -458,6 +458,12 @@ fn continued(around: &Around<'_>, block: Block, before: Cached) -> Option<Compos
     })
 }
 
+/// Whether there is a blank row above an item.
+fn stands_apart(item: &Item, above: Above) -> bool {
+    let belongs = above.compact && is_compact(item) && above.thread == item.thread;
+    !belongs && !matches!(item.body, ItemBody::TurnEnd(_))
+}
+
 /// The room there is for what is in a thread, and what stands before each of its rows.
 fn moved_in<'a>(around: &Around<'a>, item: &Item) -> (Around<'a>, Line) {
     let depth = depth(around.conversation, item.thread);
@@ -487,11 +493,7 @@ fn composed(
             rows.push(Line::new(text, DIM).cut(around.cols));
             rows.push(Line::default());
         }
-        Some(above) if !(above.compact && is_compact(item) && above.thread == item.thread) => {
-            if !matches!(item.body, ItemBody::TurnEnd(_)) {
-                rows.push(Line::default());
-            }
-        }
+        Some(above) if stands_apart(item, above) => rows.push(Line::default()),
         _ => {}
     }
     if item.thread != above.map_or(0, |above| above.thread) {
