@@ -12,9 +12,10 @@ use pillion_screen::Attrs;
 use super::{
     ConversationContext, diff,
     form::Form,
-    items::{Around, command_of, title, verb},
+    items::Around,
     output,
     span::{BOLD, DIM, Line, PLAIN, RED, YELLOW, hang, with},
+    tools::{command_of, title, verb},
 };
 use crate::{settled::Settled, text};
 

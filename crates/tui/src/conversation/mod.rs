@@ -1,7 +1,7 @@
 //! A conversation with an agent, on a terminal: what was said, what is asked, and a line for a prompt.
 //!
 //! ```text
-//! items, from the end upwards         history.rs, items.rs (markdown.rs, diff.rs, output.rs)
+//! items, from the end upwards         history.rs, blocks.rs, items.rs, tools.rs (markdown.rs, diff.rs, output.rs)
 //! the plan, what waits to be sent     here
 //! a question that waits               card.rs
 //! › the prompt that is written        input.rs
@@ -11,6 +11,7 @@
 //! [`ConversationView`] draws into rows that somebody else puts on a terminal, and takes what that terminal sends, so
 //! that a viewer can show it in place of a host's screen. [`ConversationUi`] is one that has a terminal to itself.
 
+mod blocks;
 mod card;
 mod diff;
 mod form;
@@ -23,6 +24,7 @@ mod menu;
 mod output;
 mod span;
 mod state;
+mod tools;
 mod ui;
 
 use pillion_conversation::{Activity, Answer, Command, Conversation, ItemId, Plan, QueuedPrompt};

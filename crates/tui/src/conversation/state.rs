@@ -7,7 +7,8 @@ use pillion_conversation::{
 use super::{
     ConversationContext,
     card::{Claim, claim},
-    items::{how_it_ended, title},
+    items::how_it_ended,
+    tools::title,
 };
 use crate::{text, viewer::Piece};
 
