@@ -241,6 +241,13 @@ impl ConversationView {
         self.message = (!text.is_empty()).then_some(Message { text, until });
     }
 
+    /// Puts a prompt that the host refused back into the line, unless another is being written.
+    pub fn give_back(&mut self, text: &str) {
+        if self.input.is_empty() {
+            self.input.replace(text);
+        }
+    }
+
     /// Time passed. `typed` says that something was typed that has not been read.
     pub fn tick(&mut self, now: Now, typed: bool) {
         let is_over = |until: u64| now.mono_us >= until;
