@@ -1037,3 +1037,28 @@ fn a_question_without_a_title_has_its_tools() {
     desk.look(&talk);
     desk.sees("? Write a.txt – Allow once by you");
 }
+
+#[test]
+fn a_question_comes_before_looking_at_items() {
+    let mut talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.types(&talk, "\t");
+    let question = talk.permission(1, r#""toolCallId":"t","title":"Run ls""#);
+    desk.look(&talk);
+    desk.later(&talk, 400);
+    assert_eq!(desk.types(&talk, "n"), answered(question, "no"));
+}
+
+#[test]
+fn an_agent_that_works_wakes_nobody_before_its_silence_is_said() {
+    let mut talk = Talk::begun();
+    let desk = &mut Desk::new(80, 24);
+    desk.look(&talk);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), None);
+    talk.prompt("bo", "go");
+    desk.look(&talk);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(10_000_000));
+    desk.later(&talk, 10_000);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(11_000_000));
+}
