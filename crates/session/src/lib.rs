@@ -23,7 +23,6 @@ mod host {
 }
 pub mod types;
 pub mod viewer;
-pub mod words;
 
 #[cfg(all(test, feature = "host"))]
 mod tests;
@@ -42,6 +41,6 @@ pub use host::{
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{
-    Connected, HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
-    ViewerOutput,
+    Connected, Ending, HistoryLines, Interruption, NotAsked, NotOpened, NotTyped, Phase, View,
+    Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerNotice, ViewerOutput,
 };

@@ -2,7 +2,7 @@
 #![cfg(feature = "host")]
 
 use bytes::Bytes;
-use pillion_caps::SecretKey;
+use pillion_caps::{Refusal, SecretKey};
 use pillion_people::SubjectRef;
 use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights};
 use pillion_session::{
@@ -204,7 +204,7 @@ fn errors() -> Vec<CommandError> {
         CommandError::TooManyLists { max: 300 },
         CommandError::ServiceTooLong { max: 300 },
         CommandError::TicketNotRecorded(text()),
-        CommandError::Refused(text()),
+        CommandError::Refused(Refusal::TooDeep),
         CommandError::SharingEnded,
         CommandError::NotConfirmed,
         CommandError::Declined,

@@ -5,8 +5,9 @@ use pillion_caps::{AccessMode, Rights};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyBytes, ParticipantId, Ping, ProtocolError, SignatureBytes, TrackId, access_mode, bounded,
-    get, put,
+    DropReason, EndReason, KeyBytes, NoticeKind, OwnLabel, ParticipantId, Ping, ProtocolError,
+    RefusalReason, RequestRefusal, RightReason, SignatureBytes, TrackId, access_mode, bounded, get,
+    put,
 };
 use crate::{
     framer::encode_message,
@@ -52,7 +53,7 @@ pub struct Welcome {
     pub shows: TrackId,
 }
 
-/// Why a join was refused. Codes are for programs; the text is for people.
+/// Why a join was refused, for programs; [`RefusalReason`] says more, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedCode(pub u8);
 
@@ -89,8 +90,9 @@ impl RefusedCode {
 pub struct Refused {
     /// For programs.
     pub code: RefusedCode,
-    /// For people: what happened and what to do.
-    pub text: Text<MAX_SENTENCE>,
+    /// For people; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<RefusalReason>,
 }
 
 /// Somebody in the roster.
@@ -133,15 +135,17 @@ pub struct RightChanged {
     /// they were typed: one that was still on its way when the right was taken away is not written,
     /// even if the right was given again since.
     pub edit_epoch: u32,
-    /// For people: who changed it and why. Empty when nothing needs saying.
-    pub text: Text<MAX_SENTENCE>,
+    /// Who changed it and why; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<RightReason>,
 }
 
 /// The host's answer to a request for edit, when it is no.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestAnswer {
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// Why; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<RequestRefusal>,
 }
 
 /// Intents of this join instance for one track were done up to a number: what they held was written to the
@@ -159,8 +163,9 @@ pub struct Accepted {
 /// Sharing ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// For people: who ended it and how.
-    pub text: Text<MAX_SENTENCE>,
+    /// Who ended it and how; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<EndReason>,
     /// When, in milliseconds since the Unix epoch.
     pub at_unix_ms: u64,
 }
@@ -170,8 +175,9 @@ pub struct Ended {
 pub struct Dropped {
     /// The newest number dropped; the oldest is the track's next above the last accepted.
     pub upto: u64,
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// Why; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<DropReason>,
     /// Which track's; `None` for intents that are for no track.
     pub track: Option<TrackId>,
 }
@@ -309,19 +315,21 @@ pub struct GrantPush {
     pub grant: Bytes,
 }
 
-/// A sentence from the host's pillion.
+/// Something that the host tells a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// What; `None` for a notice of a newer version.
+    #[serde(with = "growing::known")]
+    pub what: Option<NoticeKind>,
 }
 
 /// The host is being asked whether to let the viewer in: nothing of the session is told before a
 /// welcome, and a refusal follows if nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// How the host sees them.
+    #[serde(with = "growing::one")]
+    pub you: OwnLabel,
     /// How long it may take at most from now on, in milliseconds.
     pub wait_ms: u32,
 }
@@ -392,7 +400,7 @@ pub enum FromHost {
     Activity(Activity),
     /// A grant to keep.
     Grant(GrantPush),
-    /// A sentence.
+    /// Something to know.
     Notice(Notice),
     /// You are being announced.
     Waiting(Waiting),

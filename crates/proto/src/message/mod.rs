@@ -5,6 +5,7 @@ mod entry;
 mod history;
 mod host;
 mod input;
+mod reason;
 mod track;
 mod viewer;
 
@@ -22,6 +23,7 @@ pub use entry::*;
 pub use history::*;
 pub use host::*;
 pub use input::*;
+pub use reason::*;
 pub use track::*;
 pub use viewer::*;
 

@@ -687,8 +687,6 @@ pub enum HostOutput {
         conn: ConnId,
         /// Application error code ([`pillion_proto::RefusedCode`], 0 for a normal end).
         code: u8,
-        /// For people.
-        reason: String,
     },
     /// Start this program on a terminal of this size, and say [`HostInput::Spawned`] or
     /// [`HostInput::SpawnFailed`].

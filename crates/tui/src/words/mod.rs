@@ -7,18 +7,24 @@
 mod notice;
 #[cfg(feature = "host")]
 mod question;
+mod reason;
 mod refusal;
 mod reply;
 mod terminal;
+mod unit;
+mod viewer;
 
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
 #[cfg(feature = "host")]
 pub use question::{offer, statement, unverified, who_line};
+pub use reason::{end_reason, refusal_reason, refused, turned_away};
 pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
 pub(crate) use terminal::terminal;
 pub use terminal::{lines_of, no_such_terminal, shows, terminal_ended, terminal_gone, track_state};
+pub use unit::{acts, span};
+pub use viewer::{ending, interruption, knocking, viewer_notice};
 
 use pillion_session::SubjectLabel;
 

@@ -1,10 +1,8 @@
 //! What the person at the host's terminal is asked.
 
+use super::{acts, span};
 use pillion_proto::{AccessMode, Rights};
-use pillion_session::{
-    host::{Offer, Question, Unverified, WhoLine},
-    words::{acts, span},
-};
+use pillion_session::host::{Offer, Question, Unverified, WhoLine};
 
 /// What a yes gives: a sentence without its question mark.
 pub fn offer(what: &Offer) -> String {

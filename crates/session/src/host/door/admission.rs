@@ -4,7 +4,7 @@ use std::fmt;
 
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{Claim, ClaimError, Issuer, MembershipId, Trust, verify};
-use pillion_proto::{AccessMode, Hello, RefusedCode};
+use pillion_proto::{AccessMode, Hello};
 
 use crate::{
     audit::AuditEvent,
@@ -13,7 +13,6 @@ use crate::{
         conn::{PendingHello, PendingOn},
         context::Context,
         door::Door,
-        fault::PeerError,
         people::People,
         timers::Timer,
     },
@@ -92,13 +91,6 @@ pub(in crate::host) struct Credentials {
 }
 
 impl Host {
-    /// Why only members come in.
-    pub(in crate::host) fn not_a_member() -> PeerError {
-        let text = "only members of a team come into this session, and you proved to be none of it. Join \
-                    with your membership (pillion join --as team), or ask the team's owner for one";
-        PeerError::new(RefusedCode::NOT_ADMITTED, text)
-    }
-
     /// Whom to believe changed; anybody who waited for that is looked at again.
     pub(in crate::host) fn on_trust(&mut self, trust: Trust) {
         self.door.trust = trust;

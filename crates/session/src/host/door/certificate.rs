@@ -4,7 +4,7 @@
 //! at all: until it is here, hellos wait for it.
 
 use pillion_caps::{SessionCertificate, Signature};
-use pillion_proto::{RefusedCode, limits::MAX_SENTENCE};
+use pillion_proto::{RefusalReason, limits::MAX_SENTENCE};
 use pillion_screen::clean::clean_name;
 
 use crate::host::{
@@ -63,9 +63,7 @@ impl Host {
 
     /// What somebody is told while nobody vouches for the session.
     pub(in crate::host) fn no_certificate() -> PeerError {
-        let text =
-            "the host's identity key has not vouched for this session yet; try again shortly";
-        PeerError::new(RefusedCode::BUSY, text)
+        RefusalReason::NotVouched.into()
     }
 }
 

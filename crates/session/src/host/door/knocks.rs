@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use pillion_caps::{PeerEndpoint, PublicKey, Subject, UnixMillis};
 use pillion_people::Name;
 use pillion_proto::{
-    FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
-    limits::MAX_KNOCKS,
+    FromHost, Hello, KnockInfo, Knocks as Told, KnocksFrom, OwnLabel, ParticipantId, RefusalReason,
+    Text, Waiting, limits::MAX_KNOCKS,
 };
-use pillion_share::{Limits, Lineage, Network, SharedRate};
+use pillion_share::{Limits, Lineage, Network, NetworkKind, SharedRate};
 
 use crate::{
     audit::{AuditEvent, AuditProof},
@@ -37,7 +37,6 @@ use crate::{
         timers::Timer,
     },
     types::ConnId,
-    words::{sentence, span},
 };
 
 /// Connections one identity may knock with: its windows.
@@ -120,13 +119,13 @@ impl Knock {
     }
 
     /// What the log says of one that was not let in.
-    fn turned_away(&self, why: &str, for_good: Option<bool>) -> AuditEvent {
+    fn turned_away(&self, why: Option<RefusalReason>, for_good: Option<bool>) -> AuditEvent {
         AuditEvent::TurnedAway {
             id: Some(self.id),
             name: self.name.to_string(),
             identity: Some(self.identity),
             proof: Some(self.audit_proof()),
-            why: why.to_owned(),
+            why,
             for_good,
             others: None,
         }
@@ -210,11 +209,8 @@ impl Host {
         let at = keys.map(|key| self.door.knocks.may_knock_at(key)).max();
         let at = at.unwrap_or(0);
         if now < at {
-            let text = format!(
-                "the host did not let you in a moment ago; knock again in {}",
-                span((at - now).div_ceil(1000))
-            );
-            return Err(PeerError::new(RefusedCode::NOT_ADMITTED, text));
+            let wait_ms = (at - now).div_ceil(1000);
+            return Err(RefusalReason::KnockLater { wait_ms }.into());
         }
         let known = self
             .door
@@ -248,8 +244,8 @@ impl Host {
             until_us,
         });
         if knock.conns.len() >= MAX_EACH {
-            let text = format!("you knock {MAX_EACH} times already; wait for the answer there");
-            return Err(PeerError::new(RefusedCode::BUSY, text));
+            let max = MAX_EACH as u32;
+            return Err(RefusalReason::KnocksOften { max }.into());
         }
         knock.conns.insert(conn);
         let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
@@ -262,15 +258,14 @@ impl Host {
                 admitted,
             }));
         }
-        let text = format!(
-            "the host is being asked whether to let you in, for {} at most. They see you as {label}",
-            span(left_ms)
-        );
         let wait_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
         self.cx.send(
             conn,
             &FromHost::Waiting(Waiting {
-                text: sentence(&text),
+                you: OwnLabel {
+                    id,
+                    name: Text::cut(&label.name),
+                },
                 wait_ms,
             }),
         );
@@ -296,7 +291,7 @@ impl Host {
             if let Some(knock) = self.door.knocks.waiting.get_mut(&id) {
                 knock.conns.remove(&conn);
             }
-            self.close(conn, 0, "replaced by a newer connection of the same viewer");
+            self.close(conn, 0);
         }
     }
 
@@ -368,18 +363,12 @@ impl Host {
             true => self.people.bar_all(&self.cx, key, &claims),
             false => self.people.end_links(&self.cx, &key),
         };
-        let host = self.people.display_name(&self.cx, by);
-        let fault = match for_good {
-            true => PeerError::new(
-                RefusedCode::BARRED,
-                format!("{host} does not let you into this session, now or later"),
-            ),
-            false => PeerError::new(
-                RefusedCode::NOT_ADMITTED,
-                format!("{host} did not let you in"),
-            ),
+        let host = Text::cut(&self.people.display_name(&self.cx, by));
+        let why = match for_good {
+            true => RefusalReason::Barred { by: host },
+            false => RefusalReason::Declined { by: host },
         };
-        self.send_away(by, id, &fault, "refused", Some(for_good));
+        self.send_away(by, id, why, Some(for_good));
         if for_good {
             // Others may have proved to be the same.
             self.put_out_banned();
@@ -403,17 +392,20 @@ impl Host {
         &mut self,
         by: &Principal,
         id: ParticipantId,
-        fault: &PeerError,
-        why: &str,
+        why: RefusalReason,
         for_good: Option<bool>,
     ) {
         let until_us = self.cx.now.mono_us.saturating_add(AGAIN_US);
         let Some(knock) = self.door.end_knock(&mut self.cx, id) else {
             return;
         };
-        self.people
-            .log_by(&mut self.cx, by, &knock.turned_away(why, for_good));
+        self.people.log_by(
+            &mut self.cx,
+            by,
+            &knock.turned_away(Some(why.clone()), for_good),
+        );
         self.door.knocks.turn_away(knock.identity, until_us);
+        let fault = PeerError::from(why);
         for conn in knock.conns {
             if let Some(state) = self.cx.conns.get_mut(conn) {
                 state.knock = None;
@@ -421,7 +413,7 @@ impl Host {
                     self.door.knocks.turn_away(endpoint, until_us);
                 }
             }
-            self.refuse(conn, fault);
+            self.refuse(conn, &fault);
         }
     }
 
@@ -480,14 +472,10 @@ impl Host {
                     self.let_in(&Principal::Rule, id, entry);
                     continue;
                 }
-                (Ok(()), Admission::NotAMember) => Host::not_a_member(),
+                (Ok(()), Admission::NotAMember) => RefusalReason::NotAMember { claim: None }.into(),
                 (Ok(()), Admission::Knock | Admission::Nothing) => continue,
             };
-            let why = match fault.code {
-                RefusedCode::BARRED => "barred",
-                _ => "no member of the team",
-            };
-            self.send_away(&Principal::Rule, id, &fault, why, None);
+            self.send_away(&Principal::Rule, id, fault.0, None);
         }
     }
 
@@ -511,12 +499,9 @@ impl Host {
                 .knocks
                 .get(id)
                 .map_or(0, |knock| until_us - knock.since_us);
-            let text = format!(
-                "nobody at the host answered within {}; ask them to let you in, and knock again",
-                span(waited / 1000)
-            );
-            let fault = PeerError::new(RefusedCode::NOT_ADMITTED, text);
-            self.send_away(&Principal::Rule, id, &fault, "nobody answered", None);
+            let waited_ms = waited / 1000;
+            let why = RefusalReason::Unanswered { waited_ms };
+            self.send_away(&Principal::Rule, id, why, None);
         }
     }
 }
@@ -538,13 +523,17 @@ impl Door {
             held >= limits.of(network)
         });
         if let Some(network) = full {
-            let text =
-                format!("too many people knock from {network} at this moment; try again shortly");
-            return Err(PeerError::new(RefusedCode::BUSY, text));
+            let from = match network.kind() {
+                NetworkKind::All => None,
+                NetworkKind::Address => Some(KnocksFrom::Address),
+                NetworkKind::Relay => Some(KnocksFrom::Relay),
+                NetworkKind::Endpoint => Some(KnocksFrom::Endpoint),
+                NetworkKind::Ipv6 { prefix } => Some(KnocksFrom::Network { prefix }),
+            };
+            return Err(RefusalReason::ManyKnock { from }.into());
         }
         if self.knocks.waiting.len() >= MAX_KNOCKS || self.knocks.rate.take(now, from).is_err() {
-            let text = "too many people knock at this session at this moment; try again shortly";
-            return Err(PeerError::new(RefusedCode::BUSY, text));
+            return Err(RefusalReason::ManyKnock { from: None }.into());
         }
         Ok(people.roster_mut().reserve(&key))
     }
@@ -591,7 +580,7 @@ impl Door {
         if knock.conns.is_empty()
             && let Some(knock) = self.end_knock(cx, id)
         {
-            cx.log_event(&knock.turned_away("left", None));
+            cx.log_event(&knock.turned_away(None, None));
         }
     }
 
