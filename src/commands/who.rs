@@ -8,6 +8,7 @@ use pillion::{
     proto::PathKind,
     session::{ParticipantStatus, Reply, verbs},
     settings::paths::Paths,
+    tui::words,
 };
 
 use crate::{args::SessionArg, commands::ask};
@@ -44,6 +45,14 @@ pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
     Ok(())
 }
 
+/// How somebody is known.
+fn proof(person: &ParticipantStatus) -> String {
+    match person.knocking {
+        true => words::knocker(&person.proof, &person.identity),
+        false => words::proved(&person.proof),
+    }
+}
+
 fn json(person: &ParticipantStatus, book: &Contacts) -> serde_json::Value {
     serde_json::json!({
         "id": person.id.0,
@@ -54,8 +63,8 @@ fn json(person: &ParticipantStatus, book: &Contacts) -> serde_json::Value {
         "here": person.here,
         "asking": person.asking,
         "state": state(person),
-        "proof": person.proof,
-        "remark": book.remark(&person.name, &person.identity, &person.proof),
+        "proof": proof(person),
+        "remark": book.remark(&person.name, &person.identity, &person.proof.claims),
         "path": path(person.path),
         "rtt_ms": person.rtt_us.map(|us| f64::from(us) / 1000.0),
         "lag_frames": person.lag_frames,
@@ -76,7 +85,7 @@ fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
         let rtt = person.rtt_us.map_or_else(String::new, |us| {
             format!("{:.1} ms", f64::from(us) / 1000.0)
         });
-        let remark = book.remark(&person.name, &person.identity, &person.proof);
+        let remark = book.remark(&person.name, &person.identity, &person.proof.claims);
         let mut notes: Vec<String> = remark.into_iter().collect();
         if person.asking {
             notes.push(format!(
@@ -87,7 +96,7 @@ fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
         if person.knocking {
             notes.push(format!(
                 "knocks ({}): pillion admit {id}, or pillion refuse {id}",
-                person.proof,
+                proof(person),
                 id = person.id.0
             ));
         } else if !person.here {

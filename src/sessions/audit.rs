@@ -179,9 +179,9 @@ impl Entry {
             "turned_away" if !self.fields.contains_key("why") => {
                 Some("left before there was an answer".to_owned())
             }
-            "turned_away" | "put_out" => self.reason().map(|why| words::turned_away(&why)),
-            "ended" | "track_ended" => self.reason().map(|why| words::end_reason(Some(&why))),
-            "right" => self.reason().map(|why: ChangeReason| {
+            "turned_away" | "put_out" => self.typed("why").map(|why| words::turned_away(&why)),
+            "ended" | "track_ended" => self.typed("why").map(|why| words::end_reason(Some(&why))),
+            "right" => self.typed("why").map(|why: ChangeReason| {
                 let said = match why {
                     ChangeReason::Revoked => "revoked",
                     ChangeReason::Expired => "expired",
@@ -189,7 +189,7 @@ impl Entry {
                 };
                 said.to_owned()
             }),
-            _ => self.reason().map(|error| words::refusal(&error)),
+            _ => self.typed("why").map(|error| words::refusal(&error)),
         };
         let said = said.or_else(|| self.text("why"));
         said.map_or_else(String::new, |said| {
@@ -197,10 +197,10 @@ impl Entry {
         })
     }
 
-    /// Why it happened, if it is of a kind that this version knows.
-    fn reason<T: DeserializeOwned>(&self) -> Option<T> {
-        let why = self.fields.get("why")?;
-        serde_json::from_value(why.clone()).ok()
+    /// A field, if it is of a kind that this version knows.
+    fn typed<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let value = self.fields.get(name)?;
+        serde_json::from_value(value.clone()).ok()
     }
 
     fn claims(&self) -> String {
@@ -235,7 +235,8 @@ impl Entry {
     /// Who did what; `None` for what other entries say already.
     fn said(&self) -> Option<(String, String)> {
         let by_proof = || {
-            let proof = self.text("proof");
+            let proof = self.typed("proof").map(words::admitted_by);
+            let proof = proof.or_else(|| self.text("proof"));
             proof.map_or_else(String::new, |proof| format!(", by {proof}")) + &self.claims()
         };
         let right = || self.text("rights").unwrap_or_default();
@@ -469,7 +470,7 @@ mod tests {
     #[test]
     fn a_number_is_the_person_who_last_came_by_it_until_the_session_starts_again() {
         let said = lines(&[
-            json!({"event": "joined", "id": 1, "name": "anna", "identity": KEY, "proof": "the ticket"}),
+            json!({"event": "joined", "id": 1, "name": "anna", "identity": KEY, "proof": "ticket"}),
             json!({"event": "asked", "id": 1, "name": "anna"}),
             json!({"event": "left", "id": 1}),
             json!({"event": "visits", "id": 1, "name": "anna", "identity": KEY, "joins": 40, "leaves": 39,

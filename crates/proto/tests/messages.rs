@@ -274,7 +274,8 @@ fn samples() -> Vec<(&'static str, Any)> {
                     id: ParticipantId(4),
                     name: Text::cut("bert"),
                     identity: [7; 32],
-                    proof: Text::cut("the ticket"),
+                    holds: Some(AdmittedBy::Code(7)),
+                    claims: vec![Text::cut("bert@example.org")],
                 }],
             }),
         ),
@@ -620,7 +621,8 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
                     id: ParticipantId(1),
                     name: Text::cut(""),
                     identity: [0; 32],
-                    proof: Text::cut(""),
+                    holds: None,
+                    claims: Vec::new(),
                 };
                 limits::MAX_KNOCKS + 1
             ],

@@ -238,6 +238,17 @@ fn terminals() -> Vec<HostTerminal> {
     ]
 }
 
+fn admitted() -> Vec<AdmittedBy> {
+    vec![
+        AdmittedBy::Ticket,
+        AdmittedBy::Code(300),
+        AdmittedBy::Grant,
+        AdmittedBy::List,
+        AdmittedBy::Team,
+        AdmittedBy::Answer,
+    ]
+}
+
 /// Every number has a sample, in order, comes back from bytes and from JSON, and is a line of the golden file.
 #[track_caller]
 fn lines<T: Serialize + DeserializeOwned + PartialEq + Debug>(
@@ -279,6 +290,7 @@ fn every_reason_has_the_number_and_the_bytes_it_always_had() {
         lines("drop", &drops()),
         lines("notice", &notices()),
         lines("terminal", &terminals()),
+        lines("admitted", &admitted()),
     ]
     .concat();
     for (made, golden) in made.iter().zip(golden.lines()) {

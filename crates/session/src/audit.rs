@@ -7,11 +7,11 @@
 use std::num::NonZeroU64;
 
 use pillion_caps::{AccessMode, PublicKey, Rights};
-use pillion_proto::{EndReason, ParticipantId, RefusalReason, TrackId};
+use pillion_proto::{AdmittedBy, EndReason, ParticipantId, RefusalReason, TrackId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::PersonLabel;
+use crate::{PersonLabel, Proved};
 
 /// Somebody, as the log names them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,16 @@ pub struct AuditPerson {
 /// How somebody proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditProof {
-    /// What let them in, or by what they knock; for people.
-    pub proof: String,
+    /// What let them in, or what they hold that knock.
+    pub proof: AdmittedBy,
     /// What they proved beside their key.
     pub claims: Vec<String>,
+}
+
+impl From<Proved> for AuditProof {
+    fn from(Proved { by, claims }: Proved) -> AuditProof {
+        AuditProof { proof: by, claims }
+    }
 }
 
 /// Who did it.
@@ -399,7 +405,7 @@ mod tests {
             identity,
         };
         let proof = || AuditProof {
-            proof: "the ticket".to_owned(),
+            proof: AdmittedBy::Ticket,
             claims: vec!["anna@example.org".to_owned()],
         };
         let (id, name, rights, track) = (ParticipantId(3), text(), Rights::EDIT, TrackId(1));

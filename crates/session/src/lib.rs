@@ -31,13 +31,13 @@ mod tests;
 pub use pillion_share::Network;
 
 pub use host::commands::verbs::{
-    self, Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Reply,
-    SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus,
+    self, Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Proved,
+    Reply, SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus,
 };
 #[cfg(feature = "host")]
 pub use host::{
     Actor, Change, Forgetful, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, PackedHistory, Receivers, Records, SubscribedKeyList, TtyNews,
+    LogEntry, NotVouched, PackedHistory, Receivers, Records, SubscribedKeyList, TtyNews,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{

@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use pillion_caps::{Refusal, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights};
+use pillion_proto::{AccessMode, AdmittedBy, ParticipantId, PathKind, Rights};
 use pillion_session::{
-    Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Reply,
+    Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Proved, Reply,
     SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus, verbs,
 };
 use proptest::prelude::*;
@@ -129,7 +129,10 @@ fn replies() -> Vec<Reply> {
             silent: false,
             asking: true,
             knocking: false,
-            proof: text(),
+            proof: Proved {
+                by: AdmittedBy::Code(300),
+                claims: vec![text()],
+            },
             path: PathKind::Direct,
             rtt_us: Some(300),
             lag_frames: 1,

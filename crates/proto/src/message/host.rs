@@ -5,16 +5,16 @@ use pillion_caps::{AccessMode, Rights};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DropReason, EndReason, KeyBytes, NoticeKind, OwnLabel, ParticipantId, Ping, ProtocolError,
-    RefusalReason, RequestRefusal, RightReason, SignatureBytes, TrackId, access_mode, bounded, get,
-    put,
+    AdmittedBy, DropReason, EndReason, KeyBytes, NoticeKind, OwnLabel, ParticipantId, Ping,
+    ProtocolError, RefusalReason, RequestRefusal, RightReason, SignatureBytes, TrackId,
+    access_mode, bounded, get, put,
 };
 use crate::{
     framer::encode_message,
     growing,
     limits::{
-        MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE,
-        MAX_TRACKS_PART,
+        MAX_CLAIMS_IN_HELLO, MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE,
+        MAX_SOFTWARE, MAX_TRACKS_PART,
     },
     tag,
     text::Text,
@@ -356,8 +356,11 @@ pub struct KnockInfo {
     pub name: Text<MAX_NAME>,
     /// Identity key; proved.
     pub identity: KeyBytes,
-    /// How they proved who they are; for people.
-    pub proof: Text<MAX_SENTENCE>,
+    /// What they hold; `None` for something of a newer version.
+    #[serde(with = "growing::known")]
+    pub holds: Option<AdmittedBy>,
+    /// What they proved to be beside their key, at most [`MAX_CLAIMS_IN_HELLO`].
+    pub claims: Vec<Text<MAX_SENTENCE>>,
 }
 
 /// Everybody who knocks, and who may come in: the whole of it each time, to those who manage.
@@ -493,8 +496,9 @@ impl FromHost {
             tag::host::COMMAND_ANSWER => FromHost::CommandAnswer(get(payload, "an answer")?),
             tag::host::KNOCKS => {
                 let knocks: Knocks = get(payload, "who knocks")?;
+                let bounds = |knock: &KnockInfo| knock.claims.len() <= MAX_CLAIMS_IN_HELLO;
                 bounded(
-                    knocks.knocks.len() <= MAX_KNOCKS,
+                    knocks.knocks.len() <= MAX_KNOCKS && knocks.knocks.iter().all(bounds),
                     "a message with too many who knock",
                 )?;
                 FromHost::Knocks(knocks)

@@ -173,6 +173,24 @@ impl From<ProtocolError> for RefusalReason {
     }
 }
 
+/// What lets somebody in, or what they hold that knock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdmittedBy {
+    /// The ticket.
+    Ticket,
+    /// The ticket, given to their endpoint by the spoken code of this number.
+    Code(u32),
+    /// A grant.
+    Grant,
+    /// The list of who may join.
+    List,
+    /// A team.
+    Team,
+    /// An answer to a knock.
+    Answer,
+}
+
 /// Where people come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

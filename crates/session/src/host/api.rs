@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::{
     commands::{
         question::Question,
-        verbs::{Command, CommandError, Done, Shortfall},
+        verbs::{Command, CommandError, Done, Proved, Shortfall},
     },
     people::records::{Forgetful, Records},
     tracks::pack::{HistoryJob, PackedHistory},
@@ -339,6 +339,15 @@ pub enum Actor {
     Socket,
 }
 
+/// Why nobody vouched for the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotVouched {
+    /// What signed is another key than the identity.
+    OtherKey,
+    /// It did not sign: what its holder says, cleaned.
+    NotSigned(String),
+}
+
 /// Something the person at the host should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostNotice {
@@ -351,7 +360,7 @@ pub enum HostNotice {
         /// Identity key.
         identity: PublicKey,
         /// What let them in, and what they proved to be.
-        proof: String,
+        proof: Proved,
         /// What is asked.
         question: Question,
     },
@@ -364,7 +373,7 @@ pub enum HostNotice {
         /// Identity key.
         identity: PublicKey,
         /// How they proved who they are.
-        proof: String,
+        proof: Proved,
         /// What is asked.
         question: Question,
     },
@@ -401,7 +410,7 @@ pub enum HostNotice {
         /// Identity key.
         identity: PublicKey,
         /// What let them in, and what they proved to be.
-        proof: String,
+        proof: Proved,
     },
     /// Somebody left.
     Left {
@@ -446,8 +455,8 @@ pub enum HostNotice {
     },
     /// The host's identity key did not sign that the session is its own, so nobody can be let in.
     NotVouched {
-        /// Why not, cleaned.
-        why: String,
+        /// Why not.
+        why: NotVouched,
     },
     /// A viewer opened a terminal.
     TerminalOpened {

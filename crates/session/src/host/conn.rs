@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{Binding, PeerEndpoint, PublicKey, VerifiedIdentity};
 use pillion_proto::{
-    Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, RefusalReason,
-    Refused, Subscribe, TrackId,
+    AdmittedBy, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping,
+    RefusalReason, Refused, Subscribe, TrackId,
 };
 use pillion_share::{Lineage, Network};
 
@@ -15,7 +15,7 @@ use crate::{
         Host,
         api::{HostNotice, HostOutput},
         context::Context,
-        door::{admission::AdmittedBy, early_data::ProofsUsed, knocks::PendingAdmittance},
+        door::{early_data::ProofsUsed, knocks::PendingAdmittance},
         fault::PeerError,
         people::People,
         rate::Bucket,

@@ -5,8 +5,8 @@ use data_encoding::BASE64URL_NOPAD;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_people::{Claim, EmailClaim, Serial, SubjectRef, TeamKey, Trust, TrustedIssuer};
 use pillion_proto::{
-    AccessMode, CommandRequest, FromHost, FromViewer, KnocksFrom, Ping, RefusalReason, RefusedCode,
-    Resume, Rights, VersionRange,
+    AccessMode, AdmittedBy, CommandRequest, FromHost, FromViewer, KnocksFrom, Ping, RefusalReason,
+    RefusedCode, Resume, Rights, VersionRange,
 };
 
 use super::{
@@ -99,7 +99,7 @@ fn a_stranger_with_the_ticket_knocks_and_learns_nothing_until_admitted() {
     let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
-    assert!(who[0].knocking && !who[0].here && who[0].proof.contains("key "));
+    assert!(who[0].knocking && !who[0].here && who[0].proof.by == AdmittedBy::Ticket);
 
     admit(&mut world, "anna").unwrap();
     assert_eq!(*world.seats[anna].phase(), Phase::Live);

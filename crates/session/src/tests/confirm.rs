@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use pillion_proto::{AccessMode, HostTerminal, NoticeKind, Rights};
+use pillion_proto::{AccessMode, AdmittedBy, HostTerminal, NoticeKind, Rights};
 
 use super::harness::*;
 use crate::{
-    Actor, Change, Command, CommandError, HostInput, HostNotice, Reply, Target, TtyNews,
+    Actor, Change, Command, CommandError, HostInput, HostNotice, Proved, Reply, Target, TtyNews,
     ViewerInput, ViewerNotice,
     host::{CONFIRM_WITHIN_US, Offer, Question, Unverified, WhoLine},
     verbs,
@@ -342,7 +342,10 @@ fn right_and_time_come_first_and_a_name_last() {
             who: vec![
                 WhoLine::Key(secret(10).public()),
                 WhoLine::InBy {
-                    proof: "the ticket".into(),
+                    proof: Proved {
+                        by: AdmittedBy::Ticket,
+                        claims: Vec::new(),
+                    },
                     id: pillion_proto::ParticipantId(2),
                 },
             ],

@@ -30,7 +30,7 @@ fn signs(world: &mut World, seat: usize, request: u64, inputs: &[SigningInput]) 
 
 fn said(world: &World, part: &str) -> usize {
     let said = world.notices.iter().filter(|notice| match notice {
-        HostNotice::NotVouched { why } => why.contains(part),
+        HostNotice::NotVouched { why } => format!("{why:?}").contains(part),
         _ => false,
     });
     said.count()

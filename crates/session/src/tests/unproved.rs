@@ -2,7 +2,7 @@
 //! what they hold, but without codes and early data.
 
 use pillion_caps::{PeerEndpoint, SecretKey};
-use pillion_proto::{AccessMode, FromViewer, RefusedCode, Ticket};
+use pillion_proto::{AccessMode, AdmittedBy, FromViewer, RefusedCode, Ticket};
 
 use super::{
     harness::*,
@@ -82,7 +82,7 @@ fn what_a_code_gave_opens_nothing_without_an_endpoint_and_stays_its_guests() {
     let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
-    assert_eq!(who[0].proof, "code 7");
+    assert_eq!(who[0].proof.by, AdmittedBy::Code(7));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_ticket_counts_as_the_ticket_whatever_codes_were_used() {
     let Ok(Reply::Who(who)) = world.command(Command::Who(verbs::Who {})) else {
         panic!()
     };
-    assert_eq!(who[0].proof, "the ticket");
+    assert_eq!(who[0].proof.by, AdmittedBy::Ticket);
 }
 
 #[test]

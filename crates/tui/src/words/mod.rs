@@ -5,6 +5,7 @@
 
 #[cfg(feature = "host")]
 mod notice;
+mod proof;
 #[cfg(feature = "host")]
 mod question;
 mod reason;
@@ -16,6 +17,8 @@ mod viewer;
 
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
+pub(crate) use proof::held;
+pub use proof::{admitted_by, knocker, proved};
 #[cfg(feature = "host")]
 pub use question::{offer, statement, unverified, who_line};
 pub use reason::{end_reason, refusal_reason, refused, turned_away};
@@ -55,9 +58,9 @@ pub fn sentence(text: &str) -> String {
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use pillion_caps::SecretKey;
-    use pillion_proto::{AccessMode, ParticipantId, Rights};
+    use pillion_proto::{AccessMode, AdmittedBy, ParticipantId, Rights};
     use pillion_session::{
-        Change, CommandError, EndedLinks, PersonLabel, Reply, Shortfall, SubjectLabel,
+        Change, CommandError, EndedLinks, PersonLabel, Proved, Reply, Shortfall, SubjectLabel,
         host::{Offer, Question, Unverified, WhoLine},
         verbs,
     };
@@ -173,7 +176,10 @@ mod tests {
             who: vec![
                 WhoLine::Key(anna().identity),
                 WhoLine::InBy {
-                    proof: "the ticket".to_owned(),
+                    proof: Proved {
+                        by: AdmittedBy::Ticket,
+                        claims: Vec::new(),
+                    },
                     id: ParticipantId(2),
                 },
             ],

@@ -1,9 +1,8 @@
 //! Who may come in: what the door says to somebody who proved who they are, and who they are.
 
-use std::fmt;
-
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{Claim, ClaimError, Issuer, MembershipId, Trust, verify};
+pub(in crate::host) use pillion_proto::AdmittedBy;
 use pillion_proto::{AccessMode, Hello};
 
 use crate::{
@@ -18,33 +17,6 @@ use crate::{
     },
     types::ConnId,
 };
-
-/// What lets somebody in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) enum AdmittedBy {
-    Ticket,
-    /// The ticket, given to this endpoint by the spoken code of that number.
-    Code(u32),
-    Grant,
-    List,
-    Team,
-    /// They knocked.
-    Admittance,
-}
-
-/// For people, and the log.
-impl fmt::Display for AdmittedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AdmittedBy::Ticket => f.write_str("the ticket"),
-            AdmittedBy::Code(number) => write!(f, "code {number}"),
-            AdmittedBy::Grant => f.write_str("a grant"),
-            AdmittedBy::List => f.write_str("the access list"),
-            AdmittedBy::Team => f.write_str("a team"),
-            AdmittedBy::Admittance => f.write_str("an answer to a knock"),
-        }
-    }
-}
 
 /// What the door says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use pillion_screen::clean::clean_name;
 
 use crate::host::{
     Host,
-    api::{HostNotice, HostOutput, LogEntry},
+    api::{HostNotice, HostOutput, LogEntry, NotVouched},
     conn::PendingOn,
     context::Context,
     door::Door,
@@ -35,7 +35,7 @@ impl Host {
         let session = self.cx.keys.session.public();
         let certificate = SessionCertificate::from_signature(self.cx.keys.identity, signature);
         if certificate.verify(&session).is_err() {
-            return self.certificate_failed("what signed is another key than your identity");
+            return self.certificate_failed(NotVouched::OtherKey);
         }
         self.door.certificate = Certificate::Signed(signature);
         self.cx.push(HostOutput::Log(LogEntry::Certificate {
@@ -50,13 +50,13 @@ impl Host {
     /// The identity does not sign.
     pub(in crate::host) fn on_not_signed(&mut self, request: u64, why: &str) {
         if self.door.awaits_signature(request) {
-            self.certificate_failed(why);
+            let why = clean_name(why, MAX_SENTENCE);
+            self.certificate_failed(NotVouched::NotSigned(why));
         }
     }
 
-    fn certificate_failed(&mut self, why: &str) {
+    fn certificate_failed(&mut self, why: NotVouched) {
         self.door.certificate = Certificate::Missing;
-        let why = clean_name(why, MAX_SENTENCE);
         self.cx.notice(HostNotice::NotVouched { why });
         self.retry_hello_of(PendingOn::Certificate);
     }

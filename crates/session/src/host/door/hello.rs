@@ -414,22 +414,18 @@ impl Host {
                     identity: key,
                 },
                 proof: AuditProof {
-                    proof: entry.to_string(),
+                    proof: entry,
                     claims,
                 },
             });
-            let proof = self
-                .people
-                .roster()
-                .get(id)
-                .map(Person::proof)
-                .unwrap_or_default();
-            self.cx.notice(HostNotice::Joined {
-                id,
-                name,
-                identity: key,
-                proof,
-            });
+            if let Some(proof) = self.people.roster().get(id).map(Person::proof) {
+                self.cx.notice(HostNotice::Joined {
+                    id,
+                    name,
+                    identity: key,
+                    proof,
+                });
+            }
         }
     }
 

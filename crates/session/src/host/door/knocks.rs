@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pillion_caps::{PeerEndpoint, PublicKey, Subject, UnixMillis};
 use pillion_people::Name;
 use pillion_proto::{
-    FromHost, Hello, KnockInfo, Knocks as Told, KnocksFrom, OwnLabel, ParticipantId, RefusalReason,
-    Text, Waiting, limits::MAX_KNOCKS,
+    AdmittedBy, FromHost, Hello, KnockInfo, Knocks as Told, KnocksFrom, OwnLabel, ParticipantId,
+    RefusalReason, Text, Waiting,
+    limits::{MAX_CLAIMS_IN_HELLO, MAX_KNOCKS, MAX_SENTENCE},
 };
 use pillion_share::{Limits, Lineage, Network, NetworkKind, SharedRate};
 
@@ -22,12 +23,12 @@ use crate::{
         commands::{
             execute::refused,
             question::Question,
-            verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
+            verbs::{CommandError, ParticipantStatus, PersonLabel, Proved, TurnedAway},
         },
         context::Context,
         door::Door,
         door::{
-            admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
+            admission::{Admission, Credentials, VerifiedClaim, subjects_of},
             hello::Admittance,
         },
         fault::PeerError,
@@ -92,30 +93,30 @@ impl Knock {
         subjects_of(&self.identity, &self.claims)
     }
 
-    /// How they proved who they are, and by which code they came; for people.
-    fn proof(&self) -> String {
-        let key = format!("key {}", self.identity.fingerprint());
-        let all: Vec<String> = self.beside_key().chain([key]).collect();
-        all.join(", ")
+    /// What they hold, and what they proved to be.
+    fn proof(&self) -> Proved {
+        let claims = self.claims.iter().map(|one| one.who.to_string());
+        Proved {
+            by: self.ticket,
+            claims: claims.collect(),
+        }
     }
 
-    /// The same without their key.
-    fn beside_key(&self) -> impl Iterator<Item = String> {
-        let code = match self.ticket {
-            AdmittedBy::Code(_) => Some(self.ticket.to_string()),
-            _ => None,
-        };
-        code.into_iter()
-            .chain(self.claims.iter().map(|claim| claim.who.to_string()))
+    /// The claims as those who manage are told them: so much of them that everybody who knocks fits into a message.
+    fn told_claims(&self) -> Vec<Text<MAX_SENTENCE>> {
+        let mut room = MAX_SENTENCE;
+        let claims = self.claims.iter().map(|one| one.who.as_str());
+        let fit = claims.take_while(|claim| {
+            let fits = claim.len() <= room;
+            room = room.saturating_sub(claim.len());
+            fits
+        });
+        fit.take(MAX_CLAIMS_IN_HELLO).map(Text::cut).collect()
     }
 
     /// What the log says of how they come.
     fn audit_proof(&self) -> AuditProof {
-        let claims = self.claims.iter().map(|one| one.who.to_string());
-        AuditProof {
-            proof: self.proof(),
-            claims: claims.collect(),
-        }
+        self.proof().into()
     }
 
     /// What the log says of one that was not let in.
@@ -133,7 +134,7 @@ impl Knock {
 
     /// Whether to let them in.
     pub(in crate::host) fn question(&self) -> Question {
-        Question::knock(&self.identity, self.beside_key().collect(), &self.name)
+        Question::knock(&self.identity, self.proof(), &self.name)
     }
 }
 
@@ -248,7 +249,7 @@ impl Host {
             return Err(RefusalReason::KnocksOften { max }.into());
         }
         knock.conns.insert(conn);
-        let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
+        let (until_us, label) = (knock.until_us, knock.label());
         let left_ms = until_us.saturating_sub(now).div_ceil(1000);
         self.cx.push(HostOutput::Accepted { conn });
         if let Some(state) = self.cx.conns.get_mut(conn) {
@@ -271,7 +272,7 @@ impl Host {
         );
         self.cx.timers.set_by(Timer::Knocks, until_us);
         if is_new {
-            self.door.announce_knock(&mut self.cx, id, &proof);
+            self.door.announce_knock(&mut self.cx, id);
         }
         Ok(())
     }
@@ -310,7 +311,7 @@ impl Host {
         let view = pillion_proto::Rights::VIEW;
         let listed = self.people.allow(&[who], view);
         listed.map_err(|refusal| refused(&refusal))?;
-        self.let_in(by, id, AdmittedBy::Admittance);
+        self.let_in(by, id, AdmittedBy::Answer);
         Ok(label)
     }
 
@@ -322,7 +323,7 @@ impl Host {
         let event = AuditEvent::Admitted {
             person: knock.label().into(),
             proof: AuditProof {
-                proof: entry.to_string(),
+                proof: entry,
                 ..knock.audit_proof()
             },
         };
@@ -443,9 +444,9 @@ impl Host {
         }
         self.reconsider_knocks();
         for id in changed {
-            if let Some(proof) = self.door.knocks.get(id).map(Knock::proof) {
+            if self.door.knocks.get(id).is_some() {
                 self.cx.notice(HostNotice::KnockGone { id });
-                self.door.announce_knock(&mut self.cx, id, &proof);
+                self.door.announce_knock(&mut self.cx, id);
             }
         }
     }
@@ -538,7 +539,7 @@ impl Door {
         Ok(people.roster_mut().reserve(&key))
     }
 
-    fn announce_knock(&mut self, cx: &mut Context, id: ParticipantId, proof: &str) {
+    fn announce_knock(&mut self, cx: &mut Context, id: ParticipantId) {
         let Some(knock) = self.knocks.get(id) else {
             return;
         };
@@ -546,7 +547,7 @@ impl Door {
             id,
             name: knock.name.to_string(),
             identity: knock.identity,
-            proof: proof.to_owned(),
+            proof: knock.proof(),
             question: knock.question(),
         };
         let event = AuditEvent::Knocked {
@@ -636,7 +637,8 @@ impl Door {
             id: knock.id,
             name: Text::cut(knock.name.as_str()),
             identity: *knock.identity.as_bytes(),
-            proof: Text::cut(&knock.proof()),
+            holds: Some(knock.ticket),
+            claims: knock.told_claims(),
         });
         let told = FromHost::Knocks(Told {
             allow: Some(self.access_mode(people)),
