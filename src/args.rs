@@ -5,14 +5,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{
-    admit, allow, attach, audit, ban, close, code, config, device, export, grant, host, id, join,
-    kick, link, ls, new, people, refuse, revoke, rm, share, stop, team, ticket, who,
+use crate::{
+    commands::{
+        admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation, device,
+        export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke, rm,
+        share, stop, team, ticket, who,
+    },
+    completion,
 };
 
 /// Share a live terminal straight from your machine.
 ///
-/// `pillion --share` runs your shell and prints a ticket; anyone who runs `pillion join TICKET` sees
+/// `pillion share` runs your shell and prints a ticket; anyone who runs `pillion join TICKET` sees
 /// your terminal live, end-to-end encrypted, through NATs. They can type once you allow it.
 #[derive(Debug, Parser)]
 #[command(
@@ -34,16 +38,16 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  pillion --share                      share a new shell, view-only
-  pillion --share -- cargo test        share one command; the exit code is the command's
-  pillion --share --link --qr          print a link too, and the link as a QR code
-  pillion --share --code               print a code to say aloud, like 7-guitar-lantern
+  pillion share                        share a new shell, view-only
+  pillion share -- cargo test          share one command; the exit code is the command's
+  pillion share --link --qr            print a link too, and the link as a QR code
+  pillion share --code                 print a code to say aloud, like 7-guitar-lantern
   pillion join TICKET|LINK|CODE        join and watch
   pillion grant anna --edit            let anna type (for 8 hours unless --expires says otherwise)
   pillion grant --link --edit          a token for one person who is not here yet
-  pillion --share --detach             start it in the background; Ctrl-] d leaves a terminal
+  pillion share --detach               start it in the background; Ctrl-] d leaves a terminal
   pillion attach                       open it in this terminal, or in another one later
-  pillion --share --restart SESSION    after a reboot: the same session, the same ticket
+  pillion share --restart SESSION      after a reboot: the same session, the same ticket
   pillion revoke anna                  stop anna typing, at once
   pillion link; pillion code           a link, or a code to say aloud, for a session that runs
   pillion stop                         stop sharing; your shell keeps running
@@ -85,13 +89,24 @@ pub enum Cmd {
     #[command(after_long_help = attach::EXAMPLES)]
     Attach(attach::AttachArgs),
 
-    /// Start sharing a session that is already running, from what is on its screen now.
-    Share(share::ShareArgs),
+    /// Start a session that is shared, or share one that runs.
+    #[command(after_long_help = share::EXAMPLES)]
+    Share(Box<share::ShareArgs>),
 
     /// Stop sharing. Your shell keeps running; viewers are notified.
+    #[command(after_long_help = "\
+Examples:
+  pillion stop             the session you are in, or the only one
+  pillion stop 26ab        this one
+  pillion stop --all       every session of yours on this machine")]
     Stop(stop::StopArgs),
 
     /// Print the ticket again, or replace it.
+    #[command(after_long_help = "\
+Examples:
+  pillion ticket           print it again
+  pillion ticket --new     replace it: the old one and its link stop working
+  pillion ticket --qr      as a QR code, too")]
     Ticket(ticket::TicketArgs),
 
     /// Print the session's link, which works like the ticket; without one, publish it first.
@@ -99,9 +114,17 @@ pub enum Cmd {
     Link(link::LinkArgs),
 
     /// Print a code to say aloud, good for one person and ten minutes.
+    #[command(after_long_help = "\
+Examples:
+  pillion code                                  of the session you are in, or the only one
+  pillion code --signal https://signal.example  where the session has no link service")]
     Code(code::CodeArgs),
 
     /// Who is here.
+    #[command(after_long_help = "\
+Examples:
+  pillion who              by number, name and key, and what they can do
+  pillion who --json | jq -r \".[].name\"")]
     Who(who::ListArgs),
 
     /// Allow someone to type.
@@ -110,6 +133,12 @@ pub enum Cmd {
 
     /// Stop someone typing, at once, and end the token they came with; or remove an entry from the list of
     /// `pillion allow`.
+    #[command(after_long_help = "\
+Examples:
+  pillion revoke bert      bert can only watch from now on
+  pillion revoke 2         the same by the number that `pillion who` shows
+  pillion revoke --link    every token of `pillion grant --link`
+  pillion revoke --all     what everybody was given")]
     Revoke(revoke::RevokeArgs),
 
     /// Set who can join, or add someone to the list.
@@ -117,9 +146,17 @@ pub enum Cmd {
     Allow(allow::AllowArgs),
 
     /// Let in someone who is knocking, and remember them.
+    #[command(after_long_help = "\
+Examples:
+  pillion admit carla      who knocks under this name
+  pillion admit 3          by the number that `pillion who` shows")]
     Admit(admit::AdmitArgs),
 
     /// Decline a knock or a request to type.
+    #[command(after_long_help = "\
+Examples:
+  pillion refuse 3             not now
+  pillion refuse 3 --for-good  and block their key")]
     Refuse(refuse::RefuseArgs),
 
     /// Open another terminal in a session, and print its number.
@@ -130,7 +167,30 @@ pub enum Cmd {
     #[command(after_long_help = close::EXAMPLES)]
     Close(close::CloseArgs),
 
+    /// Begin a conversation with a coding agent, which others can watch, prompt and approve with you.
+    ///
+    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed. Any other
+    /// program that speaks the Agent Client Protocol on its standard input and output is given behind `--`.
+    #[command(after_long_help = agent::EXAMPLES)]
+    Agent(agent::AgentArgs),
+
+    /// Ask an agent for something.
+    #[command(after_long_help = prompt::EXAMPLES)]
+    Prompt(prompt::PromptArgs),
+
+    /// Answer a question of an agent's.
+    #[command(after_long_help = answer::EXAMPLES)]
+    Answer(answer::AnswerArgs),
+
+    /// Print an agent's conversation.
+    #[command(after_long_help = conversation::EXAMPLES)]
+    Conversation(conversation::ConversationArgs),
+
     /// Remove someone and block their key and proven identities. The token they came with ends, too.
+    #[command(after_long_help = "\
+Examples:
+  pillion kick 2           by the number that `pillion who` shows
+  pillion kick bert        by name, where only one is called so")]
     Kick(kick::KickArgs),
 
     /// Block someone by key, e-mail address or team, even if they are not connected.
@@ -138,17 +198,18 @@ pub enum Cmd {
     Ban(ban::BanArgs),
 
     /// Unblock someone.
+    #[command(after_long_help = ban::EXAMPLES)]
     Unban(ban::BanArgs),
 
     /// Print your Pillion key, which others can let you in by.
     #[command(after_long_help = id::EXAMPLES)]
     Id(id::IdArgs),
 
-    /// The contact book: what you call people. Without a command, list it.
+    /// The contact book: names for people by their keys. Without a command, list it.
     #[command(after_long_help = people::EXAMPLES)]
     People(people::PeopleArgs),
 
-    /// Teams: make one, take people in and out, show, join.
+    /// Teams: make one, add and remove members, show, join.
     #[command(
         subcommand,
         after_long_help = team::EXAMPLES
@@ -156,10 +217,17 @@ pub enum Cmd {
     Team(team::TeamCmd),
 
     /// List sessions of this machine.
+    #[command(after_long_help = "\
+Examples:
+  pillion ls               sessions that run
+  pillion ls --all         ended ones too
+  pillion ls 26ab          the terminals of one session
+  pillion ls --all-devices what your other devices share
+  pillion ls --json | jq -r \".[].session\"")]
     Ls(ls::LsArgs),
 
     /// Link your own devices, so that each finds the others' sessions.
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = device::EXAMPLES)]
     Device(device::DeviceCmd),
 
     /// Write a session's history as text or as a recording.
@@ -171,10 +239,14 @@ pub enum Cmd {
     Audit(audit::AuditArgs),
 
     /// Remove ended sessions and their history from this machine.
+    #[command(after_long_help = "\
+Examples:
+  pillion rm 26ab 7f3a     these two and their history
+  pillion rm --all         every ended session")]
     Rm(rm::RmArgs),
 
     /// Show or edit the configuration.
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = config::EXAMPLES)]
     Config(config::ConfigCmd),
 
     /// Print a completion script for a shell.
@@ -198,10 +270,52 @@ Example:
     },
 }
 
-/// Which session a command is about.
+/// Which session a command is about that has other arguments, too.
 #[derive(Debug, Args)]
 pub struct SessionArg {
     /// The session (see `pillion ls`); the one you are in, or the only one, by default.
-    #[arg(long, value_name = "SESSION", env = "PILLION_SESSION", global = false)]
+    #[arg(long, value_name = "SESSION", env = "PILLION_SESSION", hide_env_values = true, add = completion::running())]
     pub session: Option<String>,
+}
+
+/// A session that is the only thing a command is about. It is named like anywhere else, or by itself.
+macro_rules! only_session {
+    ($(#[$doc:meta])* $name:ident, $candidates:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Args)]
+        pub struct $name {
+            /// The session (see `pillion ls`); the one you are in, or the only one, by default.
+            #[arg(value_name = "SESSION", conflicts_with = "session", add = $candidates())]
+            pub place: Option<String>,
+
+            /// The same.
+            #[arg(long, value_name = "SESSION", add = $candidates())]
+            pub session: Option<String>,
+        }
+
+        impl $name {
+            /// What was given, or the session that this process runs in.
+            pub fn wanted(&self) -> Option<String> {
+                let given = self.place.clone().or_else(|| self.session.clone());
+                given.or_else(|| std::env::var("PILLION_SESSION").ok())
+            }
+        }
+    };
+}
+
+only_session! {
+    /// One that runs.
+    OnlySession, completion::running
+}
+
+only_session! {
+    /// One that runs or ended.
+    AnySession, completion::any
+}
+
+impl OnlySession {
+    /// What was given.
+    pub fn given(&self) -> Option<&str> {
+        self.place.as_deref().or(self.session.as_deref())
+    }
 }

@@ -40,13 +40,6 @@ pub fn unix_ms() -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
-/// A moment as people read it: "2026-11-20 18:40:03 UTC".
-pub fn readable(unix_ms: u64) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(unix_ms);
-    let text = humantime::format_rfc3339_seconds(time).to_string();
-    text.replace('T', " ").replace('Z', " UTC")
-}
-
 /// A moment as programs read it: "2026-11-20T18:40:03.120Z".
 pub fn rfc3339(unix_ms: u64) -> String {
     // What a damaged log may say of the year beyond 9999 is shown as its end.
@@ -77,10 +70,5 @@ mod tests {
             assert!(super::rfc3339(unix_ms).ends_with('Z'));
             assert!(!super::local(unix_ms).is_empty());
         }
-    }
-
-    #[test]
-    fn a_moment_is_readable() {
-        assert_eq!(super::readable(0), "1970-01-01 00:00:00 UTC");
     }
 }

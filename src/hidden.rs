@@ -21,13 +21,13 @@ use std::{
     process::Command,
 };
 
-use clap::Parser;
 use pillion::hosting::process::SESSION_PROCESS;
 use rustix::io::FdFlags;
 
 use crate::{
     args::{Cli, Cmd},
     commands::device::DeviceCmd,
+    usage,
 };
 
 /// The first argument of a process that was started again; its second says where to read.
@@ -56,7 +56,7 @@ pub fn parse() -> (Cli, Role) {
     let mut args: Vec<OsString> = env::args_os().collect();
     if args.get(1).is_some_and(|first| first == SESSION_PROCESS) {
         args.remove(1);
-        return (Cli::parse_from(args), Role::SessionProcess);
+        return (usage::parse_from(&args), Role::SessionProcess);
     }
     (parse_command(&args), Role::Command)
 }
@@ -75,7 +75,7 @@ fn parse_command(args: &[OsString]) -> Cli {
             }
         };
     }
-    let cli = Cli::parse();
+    let cli = usage::parse_from(args);
     let secrets = secrets(&cli);
     let inherited = matches!(cli.command, Some(Cmd::Join(_)))
         && [TICKET, GRANT]
@@ -92,6 +92,9 @@ fn parse_command(args: &[OsString]) -> Cli {
 fn secrets(cli: &Cli) -> Vec<&str> {
     let given = match &cli.command {
         Some(Cmd::Join(join)) => [join.ticket.as_deref(), join.grant.as_deref()],
+        Some(Cmd::Prompt(args)) => [args.place.ticket(), None],
+        Some(Cmd::Answer(args)) => [args.place.ticket(), None],
+        Some(Cmd::Conversation(args)) => [args.place.ticket(), None],
         Some(Cmd::Device(DeviceCmd::Link(link))) => [link.code.as_deref(), None],
         _ => [None, None],
     };
@@ -163,7 +166,7 @@ fn take(from: &OsStr) -> io::Result<Cli> {
     // What stands behind the last separator is nothing.
     let args: Vec<OsString> = std::iter::from_fn(next).collect();
     let args = &args[..args.len().saturating_sub(1)];
-    let mut cli = Cli::parse_from(args);
+    let mut cli = usage::parse_from(args);
     if let Some(Cmd::Join(join)) = &mut cli.command {
         let text = |value: Option<OsString>| {
             let text = value?.into_string().ok()?;
@@ -177,6 +180,8 @@ fn take(from: &OsStr) -> io::Result<Cli> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
@@ -208,6 +213,11 @@ mod tests {
         assert_eq!(secrets(&["join", "T", "--grant", "G"]), ["T", "G"]);
         assert_eq!(secrets(&["device", "link", "C"]), ["C"]);
         assert!(secrets(&["join", "-"]).is_empty());
+        assert_eq!(
+            secrets(&["prompt", "--in", "pillionabc", "x"]),
+            ["pillionabc"]
+        );
+        assert!(secrets(&["prompt", "--in", "26ab", "x"]).is_empty());
         assert!(secrets(&["who"]).is_empty());
     }
 }

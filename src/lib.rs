@@ -14,6 +14,7 @@ pub mod viewing;
 
 pub use pillion_caps as caps;
 pub use pillion_code as code;
+pub use pillion_conversation as conversation;
 pub use pillion_net as net;
 pub use pillion_people as people;
 pub use pillion_proto as proto;

@@ -2,7 +2,9 @@
 
 mod args;
 mod commands;
+mod completion;
 mod hidden;
+mod usage;
 
 use std::{path::Path, process::ExitCode};
 
@@ -17,7 +19,7 @@ use pillion::{
         config::Config,
         paths::{Paths, open_log},
     },
-    terminal::console::is_unread,
+    terminal::console::{explain, is_unread},
     tui::words::Refusal,
 };
 
@@ -28,6 +30,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    completion::complete();
     // Before anything else: what is a secret of it is seen until then.
     let (cli, role) = hidden::parse();
     start_logging();
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
         // What was wanted of it was read: `pillion ls | head` is no error.
         Err(error) if is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            pillion::say!("pillion: {error:#}");
+            pillion::say!("pillion: {}", explain(&error));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -70,8 +73,16 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
     match cli.command {
         None => return commands::host::run(paths, &config()?, cli.run, role).await,
         Some(Cmd::Join(args)) => return commands::join::run(paths, &config()?, args).await,
+        Some(Cmd::Agent(args)) => return commands::agent::run(paths, &config()?, args, role).await,
+        Some(Cmd::Prompt(args)) => return commands::prompt::run(paths, &config()?, args).await,
+        Some(Cmd::Answer(args)) => return commands::answer::run(paths, &config()?, args).await,
+        Some(Cmd::Conversation(args)) => {
+            return commands::conversation::run(paths, &config()?, args).await;
+        }
         Some(Cmd::Attach(args)) => return commands::attach::run(paths, &args).await,
-        Some(Cmd::Share(args)) => commands::share::run(paths, &args).await?,
+        Some(Cmd::Share(args)) => {
+            return commands::share::run(paths, &config()?, *args, role).await;
+        }
         Some(Cmd::Stop(args)) => commands::stop::run(paths, &args).await?,
         Some(Cmd::Ticket(args)) => commands::ticket::run(paths, &args).await?,
         Some(Cmd::Link(args)) => commands::link::run(paths, &config()?, &args).await?,

@@ -10,13 +10,14 @@ use pillion::{
 use crate::{
     args::SessionArg,
     commands::{ask, say, subject},
+    completion,
 };
 
 /// Flags of `admit`.
 #[derive(Debug, Args)]
 pub struct AdmitArgs {
     /// A name, number or key fingerprint from `pillion who`.
-    #[arg(value_name = "NAME|ID")]
+    #[arg(value_name = "NAME|ID", add = completion::here())]
     pub who: String,
 
     /// Which session.

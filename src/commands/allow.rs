@@ -11,6 +11,7 @@ use pillion::{
 use crate::{
     args::SessionArg,
     commands::{ask, say, target},
+    completion,
 };
 
 /// What `--help` shows at its end.
@@ -33,7 +34,7 @@ somebody comes with an SSH key, every five minutes at most; a file is read once.
 #[derive(Debug, Args)]
 pub struct AllowArgs {
     /// "link", "invited" or "team" say who can join; anything else is a person.
-    #[arg(value_name = "link|invited|team|PERSON")]
+    #[arg(value_name = "link|invited|team|PERSON", add = completion::access())]
     pub what: Option<String>,
 
     /// They may watch; the default.
@@ -52,6 +53,10 @@ pub struct AllowArgs {
     /// fork, record, files and forward can be given too; nothing asks for them yet.)
     #[arg(long, value_name = "RIGHTS", requires = "what", conflicts_with_all = ["view", "edit", "manage"])]
     pub can: Option<Rights>,
+
+    /// Print the list as {"mode","people":[{"who","rights"}],"blocked","followed"}.
+    #[arg(long, conflicts_with = "what")]
+    pub json: bool,
 
     /// Which session.
     #[command(flatten)]
@@ -83,6 +88,17 @@ pub async fn run(paths: &Paths, config: &Config, args: &AllowArgs) -> Result<()>
         followed,
     }) = &done.reply
     {
+        if args.json {
+            let people: Vec<_> = people
+                .iter()
+                .map(|(who, rights)| serde_json::json!({ "who": who, "rights": rights }))
+                .collect();
+            let object = serde_json::json!({
+                "mode": mode.as_str(), "people": people, "blocked": banned, "followed": followed,
+            });
+            pillion::output!("{object}")?;
+            return Ok(());
+        }
         pillion::output!("{mode}")?;
         for (who, right) in people {
             pillion::output!("{:<7} {who}", right.to_string())?;

@@ -17,7 +17,7 @@ use pillion::{
 };
 use tokio::net::UnixStream;
 
-use crate::commands::ls;
+use crate::{args::OnlySession, commands::ls};
 
 /// Examples of `attach`.
 pub const EXAMPLES: &str = "\
@@ -28,14 +28,14 @@ Examples:
 /// Flags of `attach`.
 #[derive(Debug, Args)]
 pub struct AttachArgs {
-    /// The session (see `pillion ls`); the only one, or the newest without a terminal, by default.
-    #[arg(value_name = "SESSION")]
-    pub session: Option<String>,
+    /// Which session. Without one it is the only one, or the newest without a terminal.
+    #[command(flatten)]
+    pub session: OnlySession,
 }
 
 /// Runs it; the exit code is the program's if it ends here.
 pub async fn run(paths: &Paths, args: &AttachArgs) -> Result<u8> {
-    let session = match &args.session {
+    let session = match args.session.given() {
         Some(wanted) => select::running(paths, Some(wanted))?,
         None => default_session(paths).await?,
     };
@@ -113,7 +113,7 @@ fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>) -> u8 {
         Held::Vanished => {
             pillion::say!(
                 "pillion: the process of session {id} was killed, or crashed, and its program has ended. What \
-                 was recorded is in {}: `pillion export {id}` prints it, and `pillion --share --restart {id}` \
+                 was recorded is in {}: `pillion export {id}` prints it, and `pillion share --restart {id}` \
                  starts the session again.",
                 paths.sessions.join(id).display()
             );

@@ -15,6 +15,8 @@ use pillion::{
     store::{SessionReader, SessionState},
 };
 
+use crate::args::AnySession;
+
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -30,9 +32,9 @@ What was typed is never written down here, only when, by whom and how much.";
 /// Flags of `audit`.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
-    /// The session; the one you are in, or the only one, by default.
-    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
-    pub session: Option<String>,
+    /// Which session.
+    #[command(flatten)]
+    pub session: AnySession,
 
     /// Print an array of {"at","event","name","identity","fingerprint","by",…}, oldest first.
     #[arg(long)]
@@ -45,7 +47,7 @@ pub struct AuditArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &AuditArgs) -> Result<()> {
-    let session = select::any(paths, args.session.as_deref())?;
+    let session = select::any(paths, args.session.wanted().as_deref())?;
     if session.state == SessionState::Live {
         control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
     }

@@ -10,6 +10,7 @@ use pillion::{
 use crate::{
     args::SessionArg,
     commands::{ask, say, target},
+    completion,
 };
 
 /// What `--help` shows at its end.
@@ -25,7 +26,7 @@ Examples:
 pub struct BanArgs {
     /// A name, number or fingerprint from `pillion who`, or whatever `pillion allow` takes: a Pillion key, an
     /// SSH key, a file of them or forge:USER, an e-mail address or a team.
-    #[arg(value_name = "PERSON")]
+    #[arg(value_name = "PERSON", add = completion::people())]
     pub who: String,
 
     /// Which session.

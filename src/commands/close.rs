@@ -18,6 +18,7 @@ use pillion::{
 use crate::{
     args::SessionArg,
     commands::{ask, say},
+    usage,
 };
 
 /// What `--help` shows at its end.
@@ -32,13 +33,14 @@ const ENDING: Duration = Duration::from_secs(15);
 
 /// Flags of `close`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["terminal", "all"]))]
 pub struct CloseArgs {
     /// The terminal's number, as `pillion ls SESSION` lists it.
-    #[arg(value_name = "NUMBER", required_unless_present = "all")]
+    #[arg(value_name = "NUMBER", value_parser = usage::number::<u32>)]
     pub terminal: Option<u32>,
 
     /// Every terminal, and with the last one the session. Its history stays (`pillion export`), and
-    /// `pillion --share --restart` starts it again.
+    /// `pillion share --restart` starts it again.
     #[arg(long, conflicts_with = "terminal")]
     pub all: bool,
 
@@ -69,7 +71,8 @@ async fn close_all(paths: &Paths, wanted: Option<&str>) -> Result<()> {
         bail!("the session answered something else; this is a defect of pillion");
     };
     let runs = |track: &&verbs::TrackStatus| {
-        track.kind == TrackKind::Terminal && track.state == TrackState::Live
+        let ends_by_command = matches!(track.kind, TrackKind::Terminal | TrackKind::Conversation);
+        ends_by_command && track.state == TrackState::Live
     };
     for track in tracks.iter().filter(runs).map(|track| track.id) {
         let closed = control::command(&socket, verbs::CloseTrack { track }.into()).await;

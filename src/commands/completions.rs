@@ -3,15 +3,21 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::CommandFactory;
+use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
-use crate::args::Cli;
+use crate::completion::VARIABLE;
 
-/// Prints the script.
+/// Prints the script, which asks `pillion` itself what there is to complete.
 pub fn run(shell: clap_complete::Shell) -> Result<()> {
-    // It panics where it can't be written.
+    let completer: &dyn EnvCompleter = match shell {
+        clap_complete::Shell::Elvish => &Elvish,
+        clap_complete::Shell::Fish => &Fish,
+        clap_complete::Shell::PowerShell => &Powershell,
+        clap_complete::Shell::Zsh => &Zsh,
+        _ => &Bash,
+    };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "pillion", &mut script);
+    completer.write_registration(VARIABLE, "pillion", "pillion", "pillion", &mut script)?;
     let mut out = std::io::stdout().lock();
     out.write_all(&script)?;
     Ok(out.flush()?)

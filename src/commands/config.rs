@@ -9,18 +9,42 @@ use pillion::settings::{
     paths::{Paths, private_dir},
 };
 
+use crate::{completion, usage};
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion config show                    every setting, its value and where that came from
+  pillion config show keep               one value, for scripts
+  pillion config edit                    in $EDITOR, with every key explained
+  PILLION_KEEP=7d pillion share          the environment wins over the file, and a flag over both";
+
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCmd {
     /// Where the file is (or would be).
+    #[command(after_long_help = "\
+Example:
+  cat \"$(pillion config path)\"")]
     Path,
     /// Every setting, its value and where that came from.
+    #[command(after_long_help = "\
+Examples:
+  pillion config show
+  pillion config show prefix_key
+  pillion config show --json")]
     Show {
-        /// Print JSON.
+        /// Only this one's value.
+        #[arg(value_name = "SETTING", add = completion::settings())]
+        key: Option<String>,
+        /// Print an array of {"key","value","from"}.
         #[arg(long)]
         json: bool,
     },
     /// Open the file in $VISUAL or $EDITOR, with every key explained in it.
+    #[command(after_long_help = "\
+Example:
+  EDITOR=nano pillion config edit")]
     Edit,
 }
 
@@ -29,7 +53,13 @@ pub fn run(paths: &Paths, command: &ConfigCmd) -> Result<()> {
     let file = paths.config_file();
     match command {
         ConfigCmd::Path => pillion::output!("{}", file.display())?,
-        ConfigCmd::Show { json } => show(&Config::load(&file)?, *json)?,
+        ConfigCmd::Show { key, json } => {
+            let (config, unusable) = Config::read(&file);
+            show(&config, key.as_deref(), *json)?;
+            if let Some(why) = unusable {
+                return Err(why);
+            }
+        }
         ConfigCmd::Edit => {
             private_dir(&paths.config)?;
             let made = std::fs::OpenOptions::new()
@@ -53,15 +83,30 @@ pub fn run(paths: &Paths, command: &ConfigCmd) -> Result<()> {
     Ok(())
 }
 
-fn show(config: &Config, json: bool) -> Result<()> {
+fn show(config: &Config, key: Option<&str>, json: bool) -> Result<()> {
+    if let Some(key) = key
+        && !Config::keys().any(|(name, _)| name == key)
+    {
+        let near = usage::nearest(key, Config::keys().map(|(name, _)| name));
+        let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        usage::error(&format!("there is no setting \"{key}\"{near}"));
+    }
+    let shown = |name: &str| key.is_none_or(|key| key == name);
     if json {
         let all: Vec<_> = config
             .all()
+            .filter(|(key, ..)| shown(key))
             .map(|(key, value, origin, _)| {
                 serde_json::json!({ "key": key, "value": value, "from": origin.as_str() })
             })
             .collect();
         pillion::output!("{}", serde_json::Value::Array(all))?;
+        return Ok(());
+    }
+    if key.is_some() {
+        for (_, value, ..) in config.all().filter(|(key, ..)| shown(key)) {
+            pillion::output!("{value}")?;
+        }
         return Ok(());
     }
     for (key, value, origin, help) in config.all() {

@@ -17,9 +17,19 @@ use pillion::{
     people::plain_name,
     proto::device::{DeviceId, DeviceKey, Group, GroupSecret, MAX_DEVICES, Member},
     settings::{config::Config, paths::Paths},
+    terminal::console::explain,
 };
 
 use crate::commands::signal_service;
+use crate::completion;
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion device link                    on one device; it prints what to run on the other
+  pillion ls --all-devices               what is shared on the others
+  pillion join NAME                      join one of those
+  pillion device unlink laptop           that device no longer finds these sessions";
 
 /// What to do with your devices.
 #[derive(Debug, Subcommand)]
@@ -28,18 +38,33 @@ pub enum DeviceCmd {
     ///
     /// Both show the same digits and ask whether they are the same. After that each finds the other's
     /// shared sessions: `pillion ls --all-devices`, `pillion join NAME`.
+    #[command(after_long_help = "\
+Examples:
+  pillion device link                    prints what to run on the other device
+  pillion device link 7-guitar-lantern   there")]
     Link(DeviceLinkArgs),
     /// The devices that are linked with this one.
+    #[command(after_long_help = "\
+Examples:
+  pillion device ls
+  pillion device ls --json")]
     Ls {
         /// Print an array of {"name","id","this"}.
         #[arg(long)]
         json: bool,
+        /// A link service's URL, instead of that of the settings.
+        #[arg(long, value_name = "URL")]
+        signal: Option<SignalUrl>,
     },
-    /// Take a device out: the others get a new secret, which it does not learn. With this device's own
+    /// Remove a device: the others get a new secret, which it does not learn. With this device's own
     /// name, leave the group.
+    #[command(after_long_help = "\
+Examples:
+  pillion device unlink laptop
+  pillion device unlink 4f1c           by the beginning of its id")]
     Unlink {
         /// The device's name, or the beginning of its id.
-        #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        #[arg(value_name = "NAME", add = completion::devices(), value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// A link service's URL, instead of that of the settings.
         #[arg(long, value_name = "URL")]
@@ -69,7 +94,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub async fn run(paths: &Paths, config: &Config, command: DeviceCmd) -> Result<()> {
     match command {
         DeviceCmd::Link(args) => link(paths, config, args).await,
-        DeviceCmd::Ls { json } => ls(paths, config, json).await,
+        DeviceCmd::Ls { json, signal } => ls(paths, config, json, signal).await,
         DeviceCmd::Unlink { name, signal } => unlink(paths, config, &name, signal).await,
     }
 }
@@ -90,6 +115,8 @@ fn service(config: &Config, signal: Option<SignalUrl>) -> Result<SignalService> 
 
 async fn link(paths: &Paths, config: &Config, args: DeviceLinkArgs) -> Result<()> {
     let service = service(config, args.signal)?;
+    // Where the settings here don't have it, those there need not either.
+    let elsewhere = config.signal().is_none_or(|url| url != service.url);
     let devices = Devices::update(paths, |devices| {
         if let Some(name) = &args.name {
             devices.name = plain_name(name);
@@ -97,7 +124,7 @@ async fn link(paths: &Paths, config: &Config, args: DeviceLinkArgs) -> Result<()
         Ok(devices.clone())
     })?;
     match args.code {
-        None => invite(paths, &service).await,
+        None => invite(paths, &service, elsewhere).await,
         Some(code) => {
             let code: Code = code.parse()?;
             accept(paths, &service, &devices, &code).await
@@ -105,7 +132,7 @@ async fn link(paths: &Paths, config: &Config, args: DeviceLinkArgs) -> Result<()
     }
 }
 
-async fn invite(paths: &Paths, service: &SignalService) -> Result<()> {
+async fn invite(paths: &Paths, service: &SignalService, elsewhere: bool) -> Result<()> {
     // Anybody who joins gets the secret of now.
     Directory::new(service, paths)?.catch_up().await?;
     let devices = Devices::load(paths)?.context("this device's key is gone; try again")?;
@@ -123,7 +150,11 @@ async fn invite(paths: &Paths, service: &SignalService) -> Result<()> {
         .context("the group can't be written; this is a defect of pillion")?;
     let invitation = Invitation::open(service).await?;
     pillion::say!("On the other device, within ten minutes:\n");
-    pillion::output!("pillion device link {}", invitation.code())?;
+    let code = invitation.code();
+    match elsewhere {
+        true => pillion::output!("pillion device link {code} --signal {}", service.url)?,
+        false => pillion::output!("pillion device link {code}")?,
+    }
     let own = devices.key.id();
     let guest = invitation.guest(own.as_bytes(), &welcome).await?;
     let other = DeviceId::from_bytes(guest.device);
@@ -224,12 +255,12 @@ struct Row {
     waits: bool,
 }
 
-async fn ls(paths: &Paths, config: &Config, json: bool) -> Result<()> {
+async fn ls(paths: &Paths, config: &Config, json: bool, signal: Option<SignalUrl>) -> Result<()> {
     // Names are told by records; without a service those known here have to do.
-    if let Ok(mut directory) = directory(paths, config, None)
+    if let Ok(mut directory) = directory(paths, config, signal)
         && let Err(error) = directory.others().await
     {
-        pillion::say!("pillion: {error:#}; what is known here:");
+        pillion::say!("pillion: {}; what is known here:", explain(&error));
     }
     let devices = Devices::load(paths)?;
     let linked = devices.filter(|devices| devices.group.is_some());
@@ -324,7 +355,8 @@ async fn unlink(
     let name = plain_name(member.name.as_str());
     if let Err(error) = told.await {
         pillion::say!(
-            "pillion: the others don't know of it yet ({error:#}); they are told while a session is shared here, and whenever `pillion ls --all-devices` runs here"
+            "pillion: the others don't know of it yet ({}); they are told while a session is shared here, and whenever `pillion ls --all-devices` runs here",
+            explain(&error)
         );
     }
     pillion::say!(

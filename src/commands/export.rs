@@ -12,11 +12,14 @@ use pillion::{
     proto::TrackId,
     sessions::{
         control::{self, Request},
-        export, select,
+        export::{self, CastVersion},
+        select,
     },
     settings::paths::{NamedFile, Paths},
     store::{SessionReader, SessionState},
 };
+
+use crate::args::AnySession;
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
@@ -28,11 +31,11 @@ Examples:
 /// Flags of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The session; the one you are in, or the only one, by default.
-    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
-    pub session: Option<String>,
+    /// Which session.
+    #[command(flatten)]
+    pub session: AnySession,
 
-    /// Plain text, or an asciicast v3 recording.
+    /// Plain text, or a recording for asciinema: "cast" plays with asciinema 2 and 3 (asciicast v2), "cast3" with 3 alone.
     #[arg(long, value_enum, default_value_t = ExportFormat::Txt)]
     pub format: ExportFormat,
 
@@ -74,19 +77,32 @@ impl FromStr for ExportedTerminal {
 pub enum ExportFormat {
     /// Text, a line each.
     Txt,
-    /// asciicast v3.
+    /// asciicast v2, which every asciinema of today plays.
     Cast,
+    /// asciicast v3.
+    Cast3,
+}
+
+impl ExportFormat {
+    /// The version of a recording; `None` for text.
+    fn cast(self) -> Option<CastVersion> {
+        match self {
+            ExportFormat::Txt => None,
+            ExportFormat::Cast => Some(CastVersion::V2),
+            ExportFormat::Cast3 => Some(CastVersion::V3),
+        }
+    }
 }
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
-    if args.format == ExportFormat::Cast && args.terminal == Some(ExportedTerminal::All) {
+    if args.format.cast().is_some() && args.terminal == Some(ExportedTerminal::All) {
         anyhow::bail!(
             "a recording shows one terminal: export each by its number (--terminal N), or all of them as text \
              (--format txt)"
         );
     }
-    let session = select::any(paths, args.session.as_deref())?;
+    let session = select::any(paths, args.session.wanted().as_deref())?;
     if session.state == SessionState::Live {
         control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
     }
@@ -112,9 +128,9 @@ fn write(reader: &SessionReader, args: &ExportArgs, out: &mut impl Write) -> Res
         Some(ExportedTerminal::One(track)) => Some(track),
         None => Some(export::MAIN),
     };
-    match args.format {
-        ExportFormat::Txt => export::text(reader, only, out)?,
-        ExportFormat::Cast => export::cast(reader, only.unwrap_or(export::MAIN), out)?,
+    match args.format.cast() {
+        None => export::text(reader, only, out)?,
+        Some(version) => export::cast(reader, version, only.unwrap_or(export::MAIN), out)?,
     }
     out.flush()?;
     let left_out = match args.terminal {
@@ -122,9 +138,9 @@ fn write(reader: &SessionReader, args: &ExportArgs, out: &mut impl Write) -> Res
         Some(_) => Vec::new(),
     };
     if !left_out.is_empty() {
-        let more = match args.format {
-            ExportFormat::Txt => "--terminal N or --terminal all exports them",
-            ExportFormat::Cast => "--terminal N exports one of them",
+        let more = match args.format.cast() {
+            None => "--terminal N or --terminal all exports them",
+            Some(_) => "--terminal N exports one of them",
         };
         pillion::say!(
             "pillion: only terminal {} was exported; the session has others as well: {}. {more}",

@@ -14,6 +14,7 @@ use pillion::{
 use crate::{
     args::SessionArg,
     commands::{ask, say, subject},
+    completion, usage,
 };
 
 /// What `--help` shows at its end.
@@ -33,7 +34,7 @@ pub struct GrantArgs {
     /// A name, number or key fingerprint from `pillion who`.
     #[arg(
         value_name = "NAME|ID",
-        required_unless_present = "link",
+        add = completion::here(),
         conflicts_with = "link"
     )]
     pub who: Option<String>,
@@ -43,7 +44,7 @@ pub struct GrantArgs {
     pub link: bool,
 
     /// The right to type.
-    #[arg(long, required_unless_present_any = ["manage", "can"])]
+    #[arg(long)]
     pub edit: bool,
 
     /// Every right, and to say who else has which.
@@ -60,8 +61,12 @@ pub struct GrantArgs {
     pub expires: Option<Span>,
 
     /// How many people may use the token; one unless said otherwise. Reconnecting is no new use.
-    #[arg(long, value_name = "N", requires = "link")]
+    #[arg(long, value_name = "N", value_parser = usage::number::<NonZeroU32>)]
     pub uses: Option<NonZeroU32>,
+
+    /// Print a token as {"token","grant","rights","uses","expires_unix_ms"}.
+    #[arg(long)]
+    pub json: bool,
 
     /// Which session.
     #[command(flatten)]
@@ -70,11 +75,25 @@ pub struct GrantArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
-    let right = match (args.can, args.manage) {
-        (Some(rights), _) => rights,
-        (None, true) => Rights::MANAGE,
-        (None, false) => Rights::EDIT,
+    let right = match (args.can, args.manage, args.edit) {
+        (Some(rights), ..) => rights,
+        (None, true, _) => Rights::MANAGE,
+        (None, false, true) => Rights::EDIT,
+        (None, false, false) => usage::error(
+            "say what they can do: --edit lets them type, --manage lets them say who else can, --can RIGHTS names some",
+        ),
     };
+    if args.who.is_none() && !args.link {
+        usage::error(
+            "say who: a name or number from `pillion who`, or --link for a token that one person can use",
+        );
+    }
+    if args.uses.is_some() && !args.link {
+        usage::error("--uses is about a token, so it needs --link");
+    }
+    if args.json && !args.link {
+        usage::error("--json prints a token, so it needs --link");
+    }
     let uses = args.uses.unwrap_or(NonZeroU32::MIN);
     let ttl_ms = args.expires.map(|span| span.as_millis());
     let command = match &args.who {
@@ -96,6 +115,14 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
         expires_unix_ms,
     }) = &done.reply
     {
+        if args.json {
+            let object = serde_json::json!({
+                "token": token, "grant": grant, "rights": right, "uses": uses,
+                "expires_unix_ms": expires_unix_ms,
+            });
+            pillion::output!("{object}")?;
+            return Ok(());
+        }
         pillion::output!("{token}")?;
         let who = match uses.get() {
             1 => "The first person who comes with this token gets".to_owned(),
@@ -103,7 +130,7 @@ pub async fn run(paths: &Paths, args: &GrantArgs) -> Result<()> {
         };
         pillion::say!(
             "{who} {right} until {}. Take it back with: pillion revoke {grant}",
-            clock::readable(*expires_unix_ms)
+            clock::local(*expires_unix_ms)
         );
     }
     say(&done);

@@ -10,7 +10,7 @@ use pillion::{
     code::Code,
     identity::{
         devices::{Devices, Directory, Running, Seen, silence},
-        proving::{ProofKinds, Prover},
+        proving::{Claims, ProofKinds, Prover},
     },
     net::{
         NetOptions, RelayCa, RelayChoice, Resolve, load_or_create_identity, random_bytes,
@@ -35,7 +35,11 @@ use rustix::{
     termios::QueueSelector,
 };
 
-use crate::commands::{exit, net_options, signal_ca};
+use crate::completion;
+use crate::{
+    commands::{exit, net_options, signal_ca},
+    usage,
+};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
@@ -70,7 +74,7 @@ pub struct JoinArgs {
 
     /// Prove who you are: "ssh" (or ssh:FINGERPRINT, ssh:FILE), "email", "team" (or team:NAME); several
     /// with commas. Your Pillion key is proved anyway.
-    #[arg(long = "as", value_name = "ssh|email|team")]
+    #[arg(long = "as", value_name = "ssh|email|team", add = completion::words(["ssh", "email", "team"]))]
     pub prove: Option<ProofKinds>,
 
     /// Sign in for --as email on another device, where this one has no browser.
@@ -90,7 +94,7 @@ pub struct JoinArgs {
     pub follow: bool,
 
     /// Look at this terminal, by its number in `pillion ls SESSION`; at what the host looks at, by default.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = usage::number::<u32>)]
     pub terminal: Option<u32>,
 
     /// A relay's URL, "none", or "default".
@@ -178,7 +182,12 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
             .full_screen(tty, config.prefix(), read_only)
             .await?
     };
-    Ok(match outcome {
+    Ok(said(outcome))
+}
+
+/// Says how it ended, and gives what to exit with.
+pub fn said(outcome: Outcome) -> u8 {
+    match outcome {
         Outcome::Left => 0,
         Outcome::Ended(text) => {
             pillion::say!("{text}");
@@ -198,7 +207,43 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         }
         Outcome::Signalled(signal) => signal.exit_code(),
         Outcome::Unread => 0,
-    })
+    }
+}
+
+/// A viewer for a script, which shows nothing: of the session that a ticket, link or code leads to. Else what to exit
+/// with.
+pub async fn headless(
+    paths: &Paths,
+    config: &Config,
+    given: &str,
+) -> Result<std::result::Result<ViewerLoop, u8>> {
+    let mut net = net_options(config, None, None)?;
+    let found = match find(given, &mut net, signal_ca(config)?, paths).await {
+        Ok(found) => found,
+        Err(error) => {
+            let Some(failed) = error.downcast_ref::<JoinError>() else {
+                return Err(error);
+            };
+            pillion::say!("pillion: {failed}");
+            return Ok(Err(exit_code(failed)));
+        }
+    };
+    private_dir(&paths.config)?;
+    let options = Options {
+        ticket: found.ticket,
+        resolver: found.resolver,
+        endpoint: found.endpoint,
+        grants: Vec::new(),
+        claims: Claims::default(),
+        identity: load_or_create_identity(&paths.config)?,
+        name: config.name().to_owned(),
+        read_only: false,
+        terminal: None,
+        relay: config.relay(),
+        net,
+        inside: inside(),
+    };
+    Ok(Ok(ViewerLoop::start(options)?))
 }
 
 /// What was given leads here.
@@ -323,8 +368,8 @@ fn raw(args: &JoinArgs) -> Result<String> {
                 pillion::prompt!("Ticket, link or code: ");
                 pasted()
             }
-            _ => bail!(
-                "no ticket was given: pillion join TICKET, or `-` to read it from standard input"
+            _ => usage::error(
+                "no ticket was given: `pillion join TICKET`, or `pillion join -` to read it from standard input",
             ),
         },
     }

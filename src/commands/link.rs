@@ -16,7 +16,10 @@ use pillion::{
 };
 use tokio::time;
 
-use crate::commands::{draw_qr, say, signal_ca};
+use crate::{
+    args::OnlySession,
+    commands::{draw_qr, say, signal_ca},
+};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
@@ -29,13 +32,17 @@ Examples:
 /// Flags of `link`.
 #[derive(Debug, Args)]
 pub struct LinkArgs {
-    /// The session; the one you are in, or the only one, by default.
-    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
-    pub session: Option<String>,
+    /// Which session.
+    #[command(flatten)]
+    pub session: OnlySession,
 
     /// The link service's URL; the one the session has, by default. A link at another one ends.
     #[arg(long, value_name = "URL", conflicts_with = "off")]
     pub signal: Option<SignalUrl>,
+
+    /// Print {"session","link","join"}.
+    #[arg(long, conflicts_with = "off")]
+    pub json: bool,
 
     /// Draw the link as a QR code too, on standard error.
     #[arg(long, conflicts_with = "off")]
@@ -52,7 +59,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: &LinkArgs) -> Result<()> {
-    let session = select::running(paths, args.session.as_deref())?;
+    let session = select::running(paths, args.session.wanted().as_deref())?;
     let socket = paths.socket(&session.meta.id);
     if args.off {
         say(&control::command(&socket, verbs::EndLink {}.into()).await?);
@@ -61,7 +68,13 @@ pub async fn run(paths: &Paths, config: &Config, args: &LinkArgs) -> Result<()> 
     let service = args.signal.as_ref().map(ToString::to_string);
     let link = control::text(&socket, &Request::Publish { service }).await?;
     let trouble = trouble(&link, config).await?;
-    pillion::output!("{link}")?;
+    if args.json {
+        let join = format!("pillion join '{link}'");
+        let object = serde_json::json!({ "session": session.meta.id, "link": link, "join": join });
+        pillion::output!("{object}")?;
+    } else {
+        pillion::output!("{link}")?;
+    }
     if let Some(why) = trouble {
         pillion::say!("pillion: the link does not work yet: {why}. The session goes on trying.");
     }

@@ -5,6 +5,7 @@ use clap::Args;
 use pillion::{
     clock,
     identity::devices::{Running, Seen, silence},
+    net::signal::SignalUrl,
     people::plain_name,
     proto::TrackKind,
     screen::clean::clean_title,
@@ -12,14 +13,17 @@ use pillion::{
     sessions::control::{self, Request, Response},
     settings::{config::Config, paths::Paths},
     store::{SessionState, SessionSummary, list},
+    terminal::table::{Side, Table},
     tui::words::track_state,
 };
+
+use crate::completion;
 
 /// Flags of `ls`.
 #[derive(Debug, Args)]
 pub struct LsArgs {
     /// The terminals of this session instead.
-    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "all_devices"])]
+    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "all_devices"], add = completion::running())]
     pub session: Option<String>,
 
     /// Ended sessions too.
@@ -29,6 +33,10 @@ pub struct LsArgs {
     /// The shared sessions of your other devices (`pillion device link`); `pillion join NAME` enters one.
     #[arg(long, conflicts_with = "all")]
     pub all_devices: bool,
+
+    /// The link service that your devices find each other by, instead of that of the settings.
+    #[arg(long, value_name = "URL", requires = "all_devices")]
+    pub signal: Option<SignalUrl>,
 
     /// Print an array of {"session","name","state","terminal","viewers","started",…}.
     #[arg(long)]
@@ -60,7 +68,7 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
         )?;
     } else if rows.is_empty() {
         pillion::say!(
-            "No session is running. `pillion --share` starts one; `pillion ls --all` lists ended ones."
+            "No session is running. `pillion share` starts one; `pillion ls --all` lists ended ones."
         );
     } else {
         table(&rows)?;
@@ -90,25 +98,24 @@ async fn terminals(paths: &Paths, session: &str, json: bool) -> Result<()> {
         pillion::output!("{}", serde_json::Value::Array(tracks.collect()))?;
         return Ok(());
     }
-    pillion::output!(
-        "{:>8}  {:<24} {:<20} {:<16} {:>7}",
-        "TERMINAL",
-        "TITLE",
-        "STATE",
-        "OPENED BY",
-        "VIEWERS"
-    )?;
+    let mut table = Table::new([
+        ("TERMINAL", Side::Right),
+        ("TITLE", Side::Left),
+        ("STATE", Side::Left),
+        ("OPENED BY", Side::Left),
+        ("VIEWERS", Side::Right),
+    ]);
     for track in &tracks {
         let shown = if track.shown { "*" } else { "" };
-        pillion::output!(
-            "{:>8}  {:<24} {:<20} {:<16} {:>7}",
+        table.row([
             format!("{}{shown}", track.id),
             clean_title(&track.title, 24),
-            track_state(track.state),
+            track_state(track.state).to_owned(),
             plain_name(&track.opener_name),
-            track.viewers
-        )?;
+            track.viewers.to_string(),
+        ]);
     }
+    table.print()?;
     Ok(())
 }
 
@@ -116,6 +123,7 @@ fn kind(kind: TrackKind) -> &'static str {
     match kind {
         TrackKind::Terminal => "terminal",
         TrackKind::Log => "log",
+        TrackKind::Conversation => "conversation",
         TrackKind::State => "state",
         TrackKind::Unknown(_) => "unknown",
     }
@@ -123,7 +131,7 @@ fn kind(kind: TrackKind) -> &'static str {
 
 /// `pillion ls --all-devices`.
 pub async fn all_devices(paths: &Paths, config: &Config, args: &LsArgs) -> Result<()> {
-    let mut directory = super::device::directory(paths, config, None)?;
+    let mut directory = super::device::directory(paths, config, args.signal.clone())?;
     let seen = directory.others().await?;
     for device in &seen {
         if let Some(reason) = &device.refused {
@@ -150,10 +158,11 @@ pub async fn all_devices(paths: &Paths, config: &Config, args: &LsArgs) -> Resul
             "No session is shared on another device of yours (or the link service withholds it)."
         );
     } else {
-        pillion::output!("{:<24} NAME", "DEVICE")?;
+        let mut table = Table::new([("DEVICE", Side::Left), ("NAME", Side::Left)]);
         for session in running {
-            pillion::output!("{:<24} {}", session.device, session.name)?;
+            table.row([session.device, session.name]);
         }
+        table.print()?;
     }
     Ok(())
 }
@@ -230,15 +239,15 @@ fn reason(state: &SessionState) -> Option<String> {
 }
 
 fn table(rows: &[Row]) -> Result<()> {
-    pillion::output!(
-        "{:<12} {:<20} {:<11} {:<8} {:>7}  {:<23}  COMMAND",
-        "SESSION",
-        "NAME",
-        "STATE",
-        "TERMINAL",
-        "VIEWERS",
-        "STARTED"
-    )?;
+    let mut table = Table::new([
+        ("SESSION", Side::Left),
+        ("NAME", Side::Left),
+        ("STATE", Side::Left),
+        ("TERMINAL", Side::Left),
+        ("VIEWERS", Side::Right),
+        ("STARTED", Side::Left),
+        ("COMMAND", Side::Left),
+    ]);
     for row in rows {
         let (session, status) = row;
         let name = status
@@ -255,18 +264,18 @@ fn table(rows: &[Row]) -> Result<()> {
                  ends it)"
             ));
         }
-        pillion::output!(
-            "{:<12} {:<20} {:<11} {:<8} {:>7}  {:<23}  {}",
-            session.meta.id,
-            name,
-            state(row),
+        table.row([
+            session.meta.id.clone(),
+            name.clone(),
+            state(row).to_owned(),
             status
                 .as_ref()
-                .map_or("", |status| terminal(status.terminal)),
-            viewers,
-            clock::readable(session.meta.started_unix_ms),
-            command
-        )?;
+                .map_or("", |status| terminal(status.terminal))
+                .to_owned(),
+            viewers.to_string(),
+            clock::local(session.meta.started_unix_ms),
+            command,
+        ]);
     }
-    Ok(())
+    Ok(table.print()?)
 }

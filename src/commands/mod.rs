@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
 pub mod admit;
+pub mod agent;
 pub mod allow;
+pub mod answer;
 pub mod attach;
 pub mod audit;
 pub mod ban;
@@ -9,9 +11,11 @@ pub mod close;
 pub mod code;
 pub mod completions;
 pub mod config;
+pub mod conversation;
 pub mod device;
 pub mod export;
 pub mod grant;
+pub mod greeting;
 pub mod host;
 pub mod id;
 pub mod join;
@@ -21,6 +25,7 @@ pub mod ls;
 pub mod man;
 pub mod new;
 pub mod people;
+pub mod prompt;
 pub mod refuse;
 pub mod revoke;
 pub mod rm;
@@ -88,6 +93,11 @@ pub async fn target(config: &Config, word: &str) -> Result<Target> {
     })
 }
 
+/// How somebody joins by a code: whose link service it is, theirs need not know.
+pub fn join_by_code(code: &str, service: &str) -> String {
+    format!("pillion join {code} --signal {service}")
+}
+
 /// Prints what came of a command, for people: on stderr, because stdout is for results.
 pub fn say(done: &Done) {
     if let Some(text) = words::done(done) {
@@ -100,17 +110,34 @@ pub fn ticket_for_qr(ticket: &str) -> String {
     ticket.to_ascii_uppercase()
 }
 
-/// Draws a QR code on stderr, or says why not.
+/// The columns of the terminal that standard error goes to; 80 where there is none.
+pub fn cols_of_stderr() -> usize {
+    size_of_stderr().map_or(80, |(cols, _)| cols)
+}
+
+fn size_of_stderr() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    let size = (usize::from(size.ws_col), usize::from(size.ws_row));
+    (size.0 > 0 && size.1 > 0).then_some(size)
+}
+
+/// Draws a QR code on stderr, or says why not, and how it can be seen.
 pub fn draw_qr(text: &str) {
     let style = Style::detect(|name| std::env::var(name).ok());
-    let cols = rustix::termios::tcgetwinsize(std::io::stderr())
-        .ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|cols| *cols > 0)
-        .unwrap_or(80);
-    match qr::draw(text, style, cols) {
-        Ok(drawn) => pillion::say!("{drawn}"),
-        Err(error) => pillion::say!("pillion: {error}"),
+    let size = size_of_stderr();
+    match qr::draw(text, style, size.map_or(80, |(cols, _)| cols)) {
+        Ok(drawn) => {
+            let rows = drawn.lines().count();
+            if let Some((_, has)) = size.filter(|(_, has)| *has < rows) {
+                pillion::say!(
+                    "pillion: the QR code needs {rows} rows, and this terminal has {has}: make it higher and try again \
+                     (`pillion ticket --qr`)"
+                );
+            } else {
+                pillion::say!("{drawn}");
+            }
+        }
+        Err(error) => pillion::say!("pillion: {error} (`pillion ticket --qr` tries again)"),
     }
 }
 

@@ -22,6 +22,10 @@ pub struct NewArgs {
     #[arg(long, value_name = "TITLE", default_value = "")]
     pub title: String,
 
+    /// Print {"terminal"}.
+    #[arg(long)]
+    pub json: bool,
+
     /// Which session.
     #[command(flatten)]
     pub session: SessionArg,
@@ -39,6 +43,10 @@ pub async fn run(paths: &Paths, config: &Config, args: NewArgs) -> Result<()> {
     };
     let done = ask(paths, args.session.session.as_deref(), open).await?;
     if let Reply::OpenTerminal(track) = &done.reply {
+        if args.json {
+            pillion::output!("{}", serde_json::json!({ "terminal": track.0 }))?;
+            return Ok(());
+        }
         pillion::output!("{track}")?;
         let prefix = config.prefix();
         let go = match track.0 {

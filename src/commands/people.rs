@@ -11,6 +11,8 @@ use pillion::{
     },
 };
 
+use crate::completion;
+
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +21,7 @@ Examples:
   pillion people add anna forge:anna           by the SSH keys of a forge's user
   pillion people rename anna \"Anna M.\"
 
-Anybody who then calls themselves anna with another key is shown with a warning.";
+If someone using the name anna has a different key, you are warned.";
 
 /// Flags of `people`.
 #[derive(Debug, Args)]
@@ -37,24 +39,35 @@ pub struct PeopleArgs {
 /// What to do with the contact book.
 #[derive(Debug, Subcommand)]
 pub enum PeopleCmd {
-    /// Write somebody down.
+    /// Add a contact.
+    #[command(after_long_help = "\
+Examples:
+  pillion people add anna 8a88e3dd…
+  pillion people add anna forge:anna")]
     Add {
         /// What you call them.
         name: String,
         /// A Pillion key, an SSH key, a file of them, forge:USER, an e-mail address or a team.
         person: String,
     },
-    /// Call somebody otherwise.
+    /// Rename a contact.
+    #[command(after_long_help = "\
+Example:
+  pillion people rename anna \"Anna M.\"")]
     Rename {
         /// The name in the book.
+        #[arg(add = completion::contacts())]
         old: String,
         /// The new one.
         new: String,
     },
-    /// Take somebody out, or one of their keys.
+    /// Remove a contact, or one of their keys.
+    #[command(after_long_help = "\
+Example:
+  pillion people remove anna")]
     Remove {
         /// The name in the book, or a key.
-        #[arg(value_name = "NAME|PERSON")]
+        #[arg(value_name = "NAME|PERSON", add = completion::contacts())]
         who: String,
     },
 }

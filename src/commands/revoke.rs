@@ -10,6 +10,7 @@ use pillion::{
 use crate::{
     args::SessionArg,
     commands::{ask, say, target},
+    completion,
 };
 
 /// Flags of `revoke`.
@@ -17,7 +18,7 @@ use crate::{
 #[command(group = clap::ArgGroup::new("whose").required(true).args(["who", "link", "all"]))]
 pub struct RevokeArgs {
     /// A name, number or key fingerprint from `pillion who`, a grant's id, or whatever `pillion allow` takes.
-    #[arg(value_name = "NAME|ID|GRANT|PERSON")]
+    #[arg(value_name = "NAME|ID|GRANT|PERSON", add = completion::people())]
     pub who: Option<String>,
 
     /// Every token made with `grant --link`, and who came with one.

@@ -8,12 +8,14 @@ use pillion::{
     store::{SessionState, list, remove},
 };
 
+use crate::completion;
+
 /// Flags of `rm`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["sessions", "all"]))]
 pub struct RmArgs {
     /// Sessions, as `pillion ls --all` lists them.
-    #[arg(value_name = "SESSION")]
+    #[arg(value_name = "SESSION", add = completion::ended())]
     pub sessions: Vec<String>,
 
     /// Every ended session.

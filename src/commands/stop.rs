@@ -9,9 +9,13 @@ use pillion::{
     sessions::control::{self, Request},
     settings::paths::Paths,
     store::{SessionState, SessionSummary, list},
+    terminal::console::explain,
 };
 
-use crate::commands::{ask, say};
+use crate::{
+    args::OnlySession,
+    commands::{ask, say},
+};
 
 /// How long sessions may take to stop sharing, all together.
 const TELL_WITHIN: Duration = Duration::from_secs(10);
@@ -19,19 +23,19 @@ const TELL_WITHIN: Duration = Duration::from_secs(10);
 /// Flags of `stop`.
 #[derive(Debug, Args)]
 pub struct StopArgs {
-    /// The session; the one you are in, or the only one, by default.
-    #[arg(value_name = "SESSION", env = "PILLION_SESSION")]
-    pub session: Option<String>,
+    /// Which session.
+    #[command(flatten)]
+    pub session: OnlySession,
 
     /// Every session of yours on this machine.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["place", "session"])]
     pub all: bool,
 }
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
     if !args.all {
-        say(&ask(paths, args.session.as_deref(), verbs::Stop {}).await?);
+        say(&ask(paths, args.session.wanted().as_deref(), verbs::Stop {}).await?);
         return Ok(());
     }
     let mut live = list(&paths.sessions)?;
@@ -49,7 +53,7 @@ pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
                 session.meta.id
             ),
             Err(error) => {
-                pillion::say!("{}: {error:#}", session.meta.id);
+                pillion::say!("{}: {}", session.meta.id, explain(&error));
                 failed = Some(error);
             }
         }

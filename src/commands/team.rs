@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use pillion::{
     caps::{PublicKey, UnixMillis},
-    clock::{readable, unix_ms},
+    clock::{local, unix_ms},
     identity::teams::{self, Team},
     net::load_or_create_identity,
     people::{Membership, Removals},
@@ -13,6 +13,8 @@ use pillion::{
         span::Span,
     },
 };
+
+use crate::completion;
 use serde_json::json;
 
 /// What `--help` shows at its end.
@@ -28,6 +30,9 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum TeamCmd {
     /// Make a team: a key on this machine.
+    #[command(after_long_help = "\
+Example:
+  pillion team new core")]
     New {
         /// What you call it.
         name: String,
@@ -35,9 +40,14 @@ pub enum TeamCmd {
         #[arg(long)]
         json: bool,
     },
-    /// Make somebody a member, or again one; prints a line for them.
+    /// Add a member, or renew a membership; prints a line for them.
+    #[command(after_long_help = "\
+Examples:
+  pillion team add core anna 8a88e3dd…              KEY is what `pillion id` prints for anna
+  pillion team add core anna 8a88e3dd… --expires 7d")]
     Add {
         /// The team.
+        #[arg(add = completion::teams())]
         team: String,
         /// What the team calls them.
         member: String,
@@ -50,9 +60,13 @@ pub enum TeamCmd {
         #[arg(long)]
         json: bool,
     },
-    /// Take a member out before their time; prints a line for the team's hosts.
+    /// Remove a member before their time; prints a line for the team's hosts.
+    #[command(after_long_help = "\
+Example:
+  pillion team remove core anna     prints a line for `pillion team import` on other hosts")]
     Remove {
         /// The team.
+        #[arg(add = completion::teams())]
         team: String,
         /// Their name in the team, or their Pillion key.
         member: String,
@@ -61,20 +75,32 @@ pub enum TeamCmd {
         json: bool,
     },
     /// The teams whose key is here with their members, and the teams you are a member of.
+    #[command(after_long_help = "\
+Examples:
+  pillion team show
+  pillion team show core --json")]
     Show {
         /// Only this one.
+        #[arg(add = completion::teams())]
         team: Option<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Keep a membership you were given.
+    #[command(after_long_help = "\
+Examples:
+  pillion team join pillionmember…
+  pbpaste | pillion team join -")]
     Join {
         /// The line; "-" reads it from standard input.
         #[arg(value_name = "LINE")]
         membership: String,
     },
-    /// Keep to what a team took back, on this machine and in its sessions.
+    /// Apply a team's removals, on this machine and in its sessions.
+    #[command(after_long_help = "\
+Example:
+  pillion team import pillionremovals…")]
     Import {
         /// The line; "-" reads it from standard input.
         #[arg(value_name = "LINE")]
@@ -175,7 +201,8 @@ fn print_membership(membership: &Membership, json: bool) -> Result<()> {
     } else {
         pillion::output!("{membership}")?;
         pillion::say!(
-            "Good until {until}, for that key alone, so it is no secret. {} keeps it with: pillion team join LINE",
+            "Good until {}, for that key alone, so it is no secret. {} keeps it with: pillion team join LINE",
+            local(until.0),
             membership.member()
         );
     }
@@ -226,7 +253,7 @@ fn show(paths: &Paths, wanted: Option<&str>, now: UnixMillis, json: bool) -> Res
                 "  {:<20} {}  until {}{note}",
                 one.member.as_str(),
                 one.identity.fingerprint(),
-                readable(one.expires_unix_ms)
+                local(one.expires_unix_ms)
             )?;
         }
     }
@@ -235,7 +262,7 @@ fn show(paths: &Paths, wanted: Option<&str>, now: UnixMillis, json: bool) -> Res
             "you are {} of team:{} until {}",
             one.member(),
             one.team(),
-            one.expires()
+            local(one.expires().0)
         )?;
     }
     Ok(())
@@ -245,7 +272,7 @@ fn join(paths: &Paths, text: &str, now: UnixMillis) -> Result<()> {
     let membership: Membership = text.parse()?;
     let identity = load_or_create_identity(&paths.config)?.public();
     membership.verify(&identity, now, &[])?;
-    let (member, until) = (membership.member().clone(), membership.expires());
+    let (member, until) = (membership.member().clone(), local(membership.expires().0));
     teams::keep(&paths.config, membership)?;
     pillion::say!(
         "You are {member} until {until}. Join the team's sessions with: pillion join TICKET --as team"

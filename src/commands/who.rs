@@ -8,17 +8,18 @@ use pillion::{
     proto::PathKind,
     session::{ParticipantStatus, Reply, verbs},
     settings::paths::Paths,
+    terminal::table::{Side, Table},
     tui::words,
 };
 
-use crate::{args::SessionArg, commands::ask};
+use crate::{args::OnlySession, commands::ask};
 
 /// Flags of commands that list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Which session.
     #[command(flatten)]
-    pub session: SessionArg,
+    pub session: OnlySession,
 
     /// Print JSON.
     #[arg(long)]
@@ -27,7 +28,7 @@ pub struct ListArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
-    let done = ask(paths, args.session.session.as_deref(), verbs::Who {}).await?;
+    let done = ask(paths, args.session.wanted().as_deref(), verbs::Who {}).await?;
     let Reply::Who(people) = done.reply else {
         return Ok(());
     };
@@ -72,15 +73,15 @@ fn json(person: &ParticipantStatus, book: &Contacts) -> serde_json::Value {
 }
 
 fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
-    pillion::output!(
-        "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  NOTE",
-        "ID",
-        "NAME",
-        "KEY",
-        "RIGHT",
-        "PATH",
-        "RTT"
-    )?;
+    let mut table = Table::new([
+        ("ID", Side::Right),
+        ("NAME", Side::Left),
+        ("KEY", Side::Left),
+        ("RIGHT", Side::Left),
+        ("PATH", Side::Left),
+        ("RTT", Side::Right),
+        ("NOTE", Side::Left),
+    ]);
     for person in people {
         let rtt = person.rtt_us.map_or_else(String::new, |us| {
             format!("{:.1} ms", f64::from(us) / 1000.0)
@@ -105,22 +106,22 @@ fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
             notes.push("silent: nothing was heard of them for a few seconds".to_owned());
         }
         if let Some(until) = person.until_unix_ms {
-            notes.push(format!("until {}", clock::readable(until)));
+            notes.push(format!("until {}", clock::local(until)));
         }
-        pillion::output!(
-            "{:>3}  {:<20} {:<19} {:<8} {:<8} {:>8}  {}",
-            person.id.0,
-            person.name,
+        table.row([
+            person.id.0.to_string(),
+            person.name.clone(),
             person.identity.fingerprint(),
             match person.knocking {
                 true => String::new(),
                 false => person.rights.to_string(),
             },
-            path(person.path),
+            path(person.path).to_owned(),
             rtt,
-            notes.join("; ")
-        )?;
+            notes.join("; "),
+        ]);
     }
+    table.print()?;
     Ok(())
 }
 

@@ -25,6 +25,7 @@ use crate::{
         process,
     },
     sessions::control::{FromHolder, Left, Response, ToHolder},
+    terminal::console::explain,
 };
 
 /// How long what the programs say when they are told to end is shown, at most: who shows it may take nothing.
@@ -171,7 +172,7 @@ impl Hosting {
         };
         if let Err(error) = self.show_on(&holder, program, local).await {
             tracing::warn!(%error, "a terminal could not be used");
-            let text = format!("this terminal could not be used: {error:#}");
+            let text = format!("this terminal could not be used: {}", explain(&error));
             holder.say(ToHolder::Failed { text, code: 1 });
             return self.detached(TtyNews::Detached);
         }
@@ -346,14 +347,14 @@ impl Hosting {
     }
 
     /// We were told to end: so are the programs, by the same signal. One of the keyboard's is for them alone.
-    pub(super) fn told_to_end(&mut self, signal: ExitSignal, program: &RunningProgram) {
+    pub(super) fn told_to_end(&mut self, signal: ExitSignal, program: &mut RunningProgram) {
         self.pass_on(signal, program);
         if !signal.is_key() {
             self.let_go_at.get_or_insert(Instant::now() + STUCK);
         }
     }
 
-    fn pass_on(&self, signal: ExitSignal, program: &RunningProgram) {
+    fn pass_on(&mut self, signal: ExitSignal, program: &mut RunningProgram) {
         program.pass_on(signal);
         self.terminals.pass_on(signal);
     }

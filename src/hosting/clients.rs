@@ -15,6 +15,7 @@ use crate::{
     sessions::control::{
         Accepted, FromHolder, Progress, Request, Response, Server, ToHolder, Wire,
     },
+    terminal::console::explain,
 };
 
 /// Requests that may wait for the loop; clients beyond wait in their turn.
@@ -179,7 +180,7 @@ async fn serve(mut client: Wire, session: Arc<str>, events: mpsc::Sender<FromCli
                 Ok(Ok(tty)) => Some(tty),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "a terminal was not handed over");
-                    let failed = Response::Failed(format!("{error:#}"));
+                    let failed = Response::Failed(explain(&error));
                     let _ = client.write(&Progress::Answer(failed)).await;
                     return;
                 }

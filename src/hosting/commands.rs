@@ -18,6 +18,7 @@ use crate::{
     },
     identity::teams,
     sessions::control::{Request, Response},
+    terminal::console::explain,
 };
 
 /// Who waits for a command's result.
@@ -197,12 +198,16 @@ impl Hosting {
                         self.tell(HostInput::Removals(removals));
                         Response::Text(String::new())
                     }
-                    Err(error) => Response::Failed(format!("{error:#}")),
+                    Err(error) => Response::Failed(explain(&error)),
                 };
                 reply.send(response);
             }
             Request::Link => {
                 reply.send(response(self.links.url()));
+            }
+            Request::Service => {
+                let url = self.links.service(None);
+                reply.send(response(url.map(|url| url.to_string())));
             }
             Request::Publish { service } => {
                 let answer = ReplyTo::Link(reply);
@@ -224,7 +229,7 @@ impl Hosting {
             Request::Command(command) => {
                 let fails = match &command {
                     Command::Share(verbs::Share { .. }) => {
-                        self.listen().await.map_err(|error| format!("{error:#}"))
+                        self.listen().await.map_err(|error| explain(&error))
                     }
                     Command::EndLink(verbs::EndLink {}) => self.links.has_link(),
                     _ => Ok(()),

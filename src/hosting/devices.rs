@@ -29,8 +29,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(20);
 
-/// How long the last word may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the last word may take: a second to ask the other sessions, of which one may not answer, and one for the
+/// service.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The thread, until it is dropped or [`end`](Self::end)ed.
 pub(super) struct Publisher {

@@ -9,6 +9,8 @@ use pillion_proto::{LinkSecret, LinkUrl, RelayToken, Ticket};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::hosting::session_dir::KeptService;
+
 /// Which service, and whether a link is wanted from it.
 #[derive(Debug, Clone)]
 pub struct LinkConfig {
@@ -109,6 +111,13 @@ impl Links {
     pub fn publishes_at(&self) -> Option<String> {
         let wanted = self.wanted.as_ref().filter(|wanted| wanted.link)?;
         Some(wanted.service.url.to_string())
+    }
+
+    /// The service, as a session keeps it that may be started again.
+    pub fn kept(&self) -> Option<KeptService> {
+        let LinkConfig { service, link } = self.wanted.as_ref()?;
+        let (url, link) = (service.url.to_string(), *link);
+        Some(KeptService { url, link })
     }
 
     /// Uses this service from now on; with `link` the link is published there. At the service before

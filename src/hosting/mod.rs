@@ -11,6 +11,7 @@
 //! own keys go straight to the program; everything anybody else types comes out of the state machine
 //! as [`HostOutput::Write`](pillion_session::HostOutput::Write) or not at all.
 
+mod agents;
 mod attach;
 mod clients;
 mod commands;
@@ -38,10 +39,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use pillion_agent::AgentEvent;
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::PublisherEvent};
 use pillion_people::{Invited, SubjectRef, Trust};
-use pillion_proto::{Rights, TrackId};
+use pillion_proto::{Right, Rights, TrackId};
 use pillion_screen::Size;
 use pillion_session::{
     Actor, Command, Done, Host, HostConfig, HostInput, PackedHistory, Reply, verbs,
@@ -56,6 +58,7 @@ use tokio::{net::UnixStream, sync::oneshot};
 use crate::{
     clock::{Clock, unix_ms},
     hosting::{
+        agents::Agents,
         attach::{Holder, Local},
         clients::{Clients, FromClient},
         commands::ReplyTo,
@@ -75,11 +78,13 @@ use crate::{
         recording::Recorder,
     },
     settings::paths::Paths,
+    terminal::console::explain,
 };
 
 pub use holder::{Held, Holding, hold, wait_for_foreground};
 pub use link::LinkConfig as LinkWanted;
 pub use options::{Options, Terminal};
+pub use session_dir::{KeptService, kept_service};
 
 /// The program that the session begins with.
 const TERMINAL: TrackId = TrackId(0);
@@ -139,6 +144,7 @@ pub struct Hosting {
     requests: u64,
     ended: Option<ExitStatus>,
     terminals: Terminals,
+    agents: Agents,
     /// What was typed behind the key that goes to another terminal.
     typed_on: Vec<HostAction>,
 }
@@ -161,6 +167,7 @@ enum LoopEvent {
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
     Other(TrackId, SourceEvent),
+    Agent(TrackId, AgentEvent),
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
@@ -245,6 +252,8 @@ impl Hosting {
                 allow: options.allow,
                 knock_wait_ms: options.knock_wait.as_millis() as u64,
                 lists,
+                conversation: options.conversation.as_ref().map(|one| one.gate.clone()),
+                owner: options.owner,
             },
             clock.now(),
         );
@@ -286,8 +295,14 @@ impl Hosting {
             requests: 0,
             ended: None,
             terminals: Terminals::new(),
+            agents: Agents::default(),
             typed_on: Vec::new(),
         })
+    }
+
+    /// The session's name.
+    pub fn name(&self) -> &str {
+        &self.options.name
     }
 
     /// The session's id, as `ls` shows it.
@@ -300,15 +315,33 @@ impl Hosting {
         matches!(self.terminal, Some(Start::Own(_) | Start::Starter(_)))
     }
 
+    /// Who can join, as the session stands.
+    ///
+    /// # Errors
+    /// The session does not say.
+    pub async fn access(&mut self) -> Result<verbs::AccessListed> {
+        match self.at_start(verbs::AccessList {}.into()).await?.reply {
+            Reply::AccessList(listed) => Ok(listed),
+            _ => anyhow::bail!("the session did not say who can join; this is a defect of pillion"),
+        }
+    }
+
     /// Starts sharing from the first line; the ticket.
     ///
     /// # Errors
     /// No socket can be had.
     pub async fn share(&mut self) -> Result<String> {
         self.listen().await?;
+        self.keep_service();
         if self.options.allow_said {
             let mode = self.options.allow;
             self.at_start(Command::SetAccessMode(verbs::SetAccessMode { mode }))
+                .await?;
+        }
+        if let Some(owner) = self.options.owner {
+            let target = SubjectRef::key(owner).into();
+            let rights = Rights::MANAGE.with(Right::Approve).with(Right::Open);
+            self.at_start(Command::Allow(verbs::Allow { target, rights }))
                 .await?;
         }
         for team in self.options.teams.clone() {
@@ -337,12 +370,25 @@ impl Hosting {
         Ok(result.map_err(pillion_tui::words::Refusal)?)
     }
 
+    /// Whether the session begins with a conversation in place of a program.
+    pub fn has_conversation(&self) -> bool {
+        self.options.conversation.is_some()
+    }
+
     /// The session's link, while it is shared with one.
     ///
     /// # Errors
     /// Why there is none.
     pub fn link(&self) -> Result<String, String> {
         self.links.url()
+    }
+
+    /// The URL of the session's link service.
+    ///
+    /// # Errors
+    /// There is none; how to name one.
+    pub fn service(&self) -> Result<String, String> {
+        self.links.service(None).map(|url| url.to_string())
     }
 
     /// A spoken code for the session, which must be shared.
@@ -392,7 +438,14 @@ impl Hosting {
             Some(Start::Starter(stream)) => self.run_in_terminal(stream).await,
             Some(Start::Detached(stream)) => {
                 let mut starter = Wire::new(stream);
-                let program = match RunningProgram::start(&self.options.program, None) {
+                let program = match self.options.conversation.clone() {
+                    Some(conversation) => {
+                        self.start_agent(TERMINAL, conversation.start);
+                        Ok(RunningProgram::absent())
+                    }
+                    None => RunningProgram::start(&self.options.program, None),
+                };
+                let program = match program {
                     Ok(program) => program,
                     Err(error) => {
                         // Nothing of it counts as running when that is said.
@@ -402,6 +455,11 @@ impl Hosting {
                         return Err(error);
                     }
                 };
+                if self.options.conversation.is_some() {
+                    let session = self.id.clone();
+                    let begun = Progress::Terminal(ToHolder::Attached { session });
+                    let _ = starter.write(&begun).await;
+                }
                 let runs = Progress::Terminal(ToHolder::Left(Left::Detached));
                 let _ = starter.write(&runs).await;
                 drop(starter);
@@ -426,7 +484,7 @@ impl Hosting {
                 let failed = match error.downcast_ref::<SpawnError>() {
                     Some(error) => failed(error),
                     None => ToHolder::Failed {
-                        text: format!("{error:#}"),
+                        text: explain(&error),
                         code: 1,
                     },
                 };
@@ -440,7 +498,7 @@ impl Hosting {
 
     /// The session has ended before its program began.
     fn not_started(self, error: anyhow::Error) -> anyhow::Error {
-        let reason = format!("the program did not start: {error:#}");
+        let reason = format!("the program did not start: {}", explain(&error));
         if let Err(error) = self.log.end(unix_ms(), &reason) {
             tracing::error!(%error, "the session's end was not written down");
         }
@@ -535,6 +593,7 @@ impl Hosting {
                         tokio::task::yield_now().await;
                     }
                 }
+                LoopEvent::Agent(track, event) => self.agent_event(track, event, &mut program),
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -572,7 +631,7 @@ impl Hosting {
                 }
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
-                LoopEvent::Signal(signal) => self.told_to_end(signal, &program),
+                LoopEvent::Signal(signal) => self.told_to_end(signal, &mut program),
                 LoopEvent::Held(hold) => {
                     if let Some(overlay) = &mut local.overlay {
                         overlay.held(hold);
@@ -606,6 +665,7 @@ impl Hosting {
         let links = &mut self.links;
         let code = &mut self.code;
         let terminals = &mut self.terminals;
+        let agents = &mut self.agents;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -626,6 +686,7 @@ impl Hosting {
                 Turn::Shown(event) => LoopEvent::Source(event),
                 Turn::Other(track, event) => LoopEvent::Other(track, event),
             },
+            (track, event) = agents.next_event(), if !agents.is_empty() => LoopEvent::Agent(track, event),
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
@@ -823,7 +884,7 @@ fn inherit(program: &mut Program, id: &str, key: &SecretKey) {
     // These were for us.
     program
         .env_remove
-        .extend(["PILLION_TICKET".into(), "PILLION_GRANT".into()]);
+        .extend(["PILLION_TICKET", "PILLION_GRANT", "PILLION_OWNER"].map(Into::into));
 }
 
 /// The size of a terminal nobody looks at: as the environment says, else 80×24.

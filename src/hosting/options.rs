@@ -6,6 +6,7 @@ use pillion_caps::{PublicKey, SecretKey};
 use pillion_net::{NetOptions, RelayCa, RelayChoice};
 use pillion_proto::AccessMode;
 use pillion_prove::oidc::Client;
+use pillion_session::verbs::OpenConversation;
 use pillion_source::Program;
 use pillion_tui::Prefix;
 
@@ -59,6 +60,10 @@ pub struct Options {
     /// Without a terminal the program's streams are ours, and nobody can type into it; else it gets a terminal of its
     /// own, whose output goes to standard output.
     pub piped: bool,
+    /// The session begins with a conversation, in place of the program.
+    pub conversation: Option<OpenConversation>,
+    /// The key of the viewer that is the host's own terminal.
+    pub owner: Option<PublicKey>,
 }
 
 /// Where the host's terminal is.
@@ -105,6 +110,8 @@ impl Options {
             terminal: Terminal::Own,
             stays: false,
             piped: false,
+            conversation: None,
+            owner: None,
         }
     }
 }

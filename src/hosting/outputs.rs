@@ -8,7 +8,10 @@ use pillion_store::HistoryRead;
 
 use crate::{
     clock::unix_ms,
-    hosting::{Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay},
+    hosting::{
+        Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay,
+        session_dir,
+    },
     identity::contacts::Contacts,
 };
 
@@ -49,11 +52,16 @@ impl Hosting {
                     size,
                 } => self.spawn(track, command, size),
                 HostOutput::Terminate { track } => {
+                    if self.close_conversation(track, program.as_deref_mut()) {
+                        continue;
+                    }
                     let program = self.terminals.program(track, program.as_deref_mut());
                     if let Some(program) = program {
                         program.terminate();
                     }
                 }
+                HostOutput::StartAgent { track, start } => self.start_agent(track, start),
+                HostOutput::Order { track, order } => self.order(track, order),
                 HostOutput::Show { track } => self.terminals.show(track),
                 // The loop has seen the last of them end.
                 HostOutput::SessionEnded { .. } => {}
@@ -133,6 +141,14 @@ impl Hosting {
             },
             Command::EndLink(_) => self.links.end_link(),
             other => tracing::error!(?other, "a command that the session carries out itself"),
+        }
+        self.keep_service();
+    }
+
+    /// Notes the link service for when the session is started again.
+    pub(super) fn keep_service(&self) {
+        if let Err(error) = session_dir::keep_service(&self.log, self.links.kept().as_ref()) {
+            tracing::warn!(%error, "the session's link service was not written down");
         }
     }
 

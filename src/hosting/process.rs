@@ -9,10 +9,19 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use pillion_caps::PublicKey;
 use rustix::fs::{Mode, OFlags};
 
 /// The first argument of a session's own process.
 pub const SESSION_PROCESS: &str = "--session-process";
+
+/// Says to a session's own process who its host is.
+const OWNER: &str = "PILLION_OWNER";
+
+/// Who is the host of a session that this process is to host, if its starter said so.
+pub fn owner() -> Option<PublicKey> {
+    env::var(OWNER).ok()?.parse().ok()
+}
 
 /// Processes between one and its oldest ancestor that are looked at.
 const MAX_GENERATIONS: usize = 4096;
@@ -24,12 +33,23 @@ const MAX_GENERATIONS: usize = 4096;
 /// # Errors
 /// The program can't be started once more.
 pub fn start() -> Result<(Child, std::os::unix::net::UnixStream)> {
+    start_for(None)
+}
+
+/// The same, for a viewer that is the session's host: who holds this key.
+///
+/// # Errors
+/// The program can't be started once more.
+pub fn start_for(owner: Option<&PublicKey>) -> Result<(Child, std::os::unix::net::UnixStream)> {
     let started = || -> io::Result<_> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         let mut command = Command::new(env::current_exe()?);
         let args: Vec<OsString> = env::args_os().skip(1).collect();
         // It comes as standard input, which is no use to a session otherwise.
         command.arg(SESSION_PROCESS).args(args);
+        if let Some(owner) = owner {
+            command.env(OWNER, owner.to_string());
+        }
         let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
         Ok((child, ours))
     };
@@ -53,7 +73,7 @@ pub fn enter() -> Result<std::os::unix::net::UnixStream> {
         Ok(std::os::unix::net::UnixStream::from(stream))
     };
     entered().with_context(|| {
-        format!("{SESSION_PROCESS} is for pillion itself; `pillion --share` starts a session")
+        format!("{SESSION_PROCESS} is for pillion itself; `pillion share` starts a session")
     })
 }
 

@@ -36,7 +36,8 @@ const LOOK_LAST: Duration = Duration::from_secs(1);
 /// A program in its terminal.
 pub struct Program {
     streams: Streams,
-    source: Source,
+    /// `None` where there is no program.
+    source: Option<Source>,
     next: Option<SourceEvent>,
     status: Option<ExitStatus>,
     /// Viewers' input that was accepted and is not written yet: where it ends, and its number.
@@ -54,6 +55,8 @@ enum Streams {
     Terminal(Pty),
     /// Our own: what is piped in goes to it and not through here.
     Pipes(Piped),
+    /// There is no program: the session began with a conversation.
+    Absent,
 }
 
 /// What was piped in has ended, and the program is to hear of it.
@@ -81,7 +84,7 @@ impl Program {
         out: Option<TtyWriter>,
     ) -> Result<Program, SpawnError> {
         let (pty, source) = Pty::spawn(program, out)?;
-        Ok(Program::with(Streams::Terminal(pty), source))
+        Ok(Program::with(Streams::Terminal(pty), Some(source)))
     }
 
     /// Starts it without a terminal: its streams are ours ([`Piped`]).
@@ -90,10 +93,15 @@ impl Program {
     /// As [`Piped::spawn`].
     pub fn start_piped(program: &pillion_source::Program) -> Result<Program, SpawnError> {
         let (piped, source) = Piped::spawn(program)?;
-        Ok(Program::with(Streams::Pipes(piped), source))
+        Ok(Program::with(Streams::Pipes(piped), Some(source)))
     }
 
-    fn with(streams: Streams, source: Source) -> Program {
+    /// In place of one, where the session began with something else. It ends when it is told to.
+    pub fn absent() -> Program {
+        Program::with(Streams::Absent, None)
+    }
+
+    fn with(streams: Streams, source: Option<Source>) -> Program {
         Program {
             streams,
             source,
@@ -110,7 +118,7 @@ impl Program {
     fn pty(&self) -> Option<&Pty> {
         match &self.streams {
             Streams::Terminal(pty) => Some(pty),
-            Streams::Pipes(_) => None,
+            Streams::Pipes(_) | Streams::Absent => None,
         }
     }
 
@@ -123,7 +131,10 @@ impl Program {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceEvent>> {
         let event = match self.next.take() {
             Some(event) => Poll::Ready(Some(event)),
-            None => self.source.poll_next(cx),
+            None => match &mut self.source {
+                Some(source) => source.poll_next(cx),
+                None => Poll::Pending,
+            },
         };
         // Also of one that was looked at before it was taken.
         if let Poll::Ready(Some(SourceEvent::Exited(status))) = &event {
@@ -139,7 +150,8 @@ impl Program {
 
     /// Takes what is there already, without waiting.
     pub fn try_next(&mut self) -> Option<SourceEvent> {
-        self.next.take().or_else(|| self.source.try_next())
+        let next = self.next.take();
+        next.or_else(|| self.source.as_mut()?.try_next())
     }
 
     /// Puts back what [`Program::try_next`] gave.
@@ -150,7 +162,7 @@ impl Program {
     /// Whether more output is there already.
     pub fn more(&mut self) -> bool {
         if self.next.is_none() {
-            self.next = self.source.try_next();
+            self.next = self.source.as_mut().and_then(Source::try_next);
         }
         matches!(self.next, Some(SourceEvent::Output(_)))
     }
@@ -307,6 +319,7 @@ impl Program {
         match &self.streams {
             Streams::Terminal(pty) => pty.show_on(tty),
             Streams::Pipes(piped) => piped.close(),
+            Streams::Absent => {}
         }
     }
 
@@ -316,10 +329,14 @@ impl Program {
     }
 
     /// Asks it to end, and makes it after a while.
-    pub fn terminate(&self) {
+    pub fn terminate(&mut self) {
         let asked = match &self.streams {
             Streams::Terminal(pty) => pty.terminate(GRACE),
             Streams::Pipes(piped) => piped.terminate(GRACE),
+            Streams::Absent => {
+                self.next = Some(SourceEvent::Exited(ExitStatus::Code(0)));
+                return;
+            }
         };
         if let Err(error) = asked {
             tracing::warn!(%error, "the program was not asked to end");
@@ -327,10 +344,14 @@ impl Program {
     }
 
     /// Passes on a signal that asks to end ([`Pty::pass_on`]).
-    pub fn pass_on(&self, signal: ExitSignal) {
+    pub fn pass_on(&mut self, signal: ExitSignal) {
         let passed = match &self.streams {
             Streams::Terminal(pty) => pty.pass_on(signal, GRACE),
             Streams::Pipes(piped) => piped.pass_on(signal, GRACE),
+            Streams::Absent => {
+                self.next = Some(SourceEvent::Exited(ExitStatus::Signal(signal.number())));
+                return;
+            }
         };
         if let Err(error) = passed {
             tracing::warn!(%error, "a signal was not passed on");

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use pillion_caps::{Ledger, LedgerEvent, Refusal, SecretKey};
 use pillion_session::{Records, SubscribedKeyList};
 use pillion_store::{Documents, LedgerWriter, SessionLog, SessionMeta, SessionReader, StoreError};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::unix_ms,
@@ -22,6 +23,9 @@ const LISTS: &str = "lists";
 
 /// The document of the addresses listened on, one a line.
 const SOCKETS: &str = "sockets";
+
+/// The document of the link service and whether a link is published there.
+const SERVICE: &str = "service";
 
 /// Addresses listened on at most: one for each version of the Internet Protocol, and room.
 const MAX_SOCKETS: usize = 8;
@@ -77,7 +81,7 @@ impl SessionFiles {
             .map(|seed| SecretKey::from_bytes(&seed))
             .filter(|key| session_id(key) == id)
             .with_context(|| {
-                format!("session {id} has no key of its own any more, so it can't be started again; `pillion --share` starts a new one")
+                format!("session {id} has no key of its own any more, so it can't be started again; `pillion share` starts a new one")
             })?;
         let (ledger_writer, entries) = log.open_ledger().map_err(|error| match error {
             StoreError::LedgerDamaged { .. } => damaged(id, &error),
@@ -162,7 +166,7 @@ fn damaged(id: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
         "the ledger of session {id}, which says who is barred, who may come in and what was taken back, \
          can't be relied on: {why}. So the session is not started again: people who were put out could come \
          back. Put its files back as they were if you have a copy, or share a new session with \
-         `pillion --share`; the history of this one can still be read with `pillion export {id}`"
+         `pillion share`; the history of this one can still be read with `pillion export {id}`"
     )
 }
 
@@ -173,6 +177,31 @@ fn damaged(id: &str, why: &dyn std::fmt::Display) -> anyhow::Error {
 pub(super) fn keep_sockets(log: &SessionLog, sockets: &[SocketAddr]) -> Result<()> {
     let lines: String = sockets.iter().map(|socket| format!("{socket}\n")).collect();
     Ok(log.write_document(SOCKETS, lines.as_bytes())?)
+}
+
+/// A link service as a session keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptService {
+    /// Its URL.
+    pub url: String,
+    /// Whether a link is published there.
+    pub link: bool,
+}
+
+/// The link service that an ended session had; `None` if it had none, or nothing can be read.
+pub fn kept_service(sessions: &Path, id: &str) -> Option<KeptService> {
+    let reader = SessionReader::open(sessions, id).ok()?;
+    let bytes = reader.read_document(SERVICE).ok()??;
+    serde_json::from_slice::<Option<KeptService>>(&bytes).ok()?
+}
+
+/// Notes the link service, for when the session is started again.
+///
+/// # Errors
+/// The system refused.
+pub(super) fn keep_service(log: &SessionLog, service: Option<&KeptService>) -> Result<()> {
+    let bytes = serde_json::to_vec(&service)?;
+    Ok(log.write_document(SERVICE, &bytes)?)
 }
 
 /// Where the run before listened. What can't be read is as good as none: the system picks then.
@@ -202,7 +231,7 @@ fn seed(log: &SessionLog, name: &str) -> Result<Option<[u8; 32]>> {
     let seed = bytes.try_into().ok();
     let seed = seed.with_context(|| {
         let path = log.path().display();
-        format!("{path}/{name}.doc is damaged, so this session can't be started again; `pillion --share` starts a new one")
+        format!("{path}/{name}.doc is damaged, so this session can't be started again; `pillion share` starts a new one")
     })?;
     Ok(Some(seed))
 }

@@ -138,8 +138,8 @@ impl Terminals {
     }
 
     /// Passes a signal on to all of them.
-    pub(super) fn pass_on(&self, signal: ExitSignal) {
-        for program in self.others.values() {
+    pub(super) fn pass_on(&mut self, signal: ExitSignal) {
+        for program in self.others.values_mut() {
             program.pass_on(signal);
         }
     }

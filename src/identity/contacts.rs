@@ -95,7 +95,7 @@ impl Contacts {
             found = true;
         }
         if !found {
-            bail!("nobody in the book is called \"{old}\" (pillion people)");
+            bail!("there is no contact \"{old}\"; `pillion people` lists them");
         }
         self.entries.sort_by(|a, b| a.name.cmp(&b.name));
         self.write()
@@ -113,7 +113,7 @@ impl Contacts {
             SubjectRef::Number(_) | SubjectRef::Prefix(_) | SubjectRef::Grant(_) => {}
         }
         if self.entries.len() == before {
-            bail!("nobody in the book is called \"{what}\" (pillion people)");
+            bail!("there is no contact \"{what}\"; `pillion people` lists them");
         }
         self.write()
     }

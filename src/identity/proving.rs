@@ -11,7 +11,12 @@ use pillion_prove::{
     ssh,
 };
 
-use crate::{clock::unix_ms, identity::teams, settings::config::Config};
+use crate::{
+    clock::{self, unix_ms},
+    identity::teams,
+    settings::config::Config,
+    terminal::console::explain,
+};
 
 /// What to prove oneself to be, beside one's Pillion key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +158,9 @@ impl Claims {
                     Ok(new) => *made = new,
                     // What to do first: a status line may cut the rest.
                     Err(error) => said.push(format!(
-                        "{error:#} (your proof of {what} holds until {end})"
+                        "{} (your proof of {what} holds until {})",
+                        explain(&error),
+                        clock::local(end.0)
                     )),
                 }
             }

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::{
     sessions::control,
     settings::paths::{Paths, private_dir},
+    terminal::console::explain,
 };
 
 /// The longest file, in bytes.
@@ -92,8 +93,9 @@ impl Team {
 
     fn load(config: &Path, name: &str) -> Result<(Team, Zeroizing<[u8; 32]>)> {
         let (file, name) = Team::place(config, name)?;
-        let text = private::read(&file, MAX_FILE)?
-            .with_context(|| format!("there is no team \"{name}\": pillion team new {name}"))?;
+        let text = private::read(&file, MAX_FILE)?.with_context(|| {
+            format!("there is no team \"{name}\"; `pillion team new {name}` makes one")
+        })?;
         let damaged = || format!("{} is damaged: restore it from a backup", file.display());
         let read: TeamFile = serde_json::from_slice(&text).with_context(damaged)?;
         let bytes = HEXLOWER.decode(read.secret.as_bytes());
@@ -312,7 +314,7 @@ pub async fn tell_sessions(paths: &Paths) -> Result<Vec<String>> {
             Ok(_) => {}
             // It has just ended, or doesn't listen yet: then it reads what was written.
             Err(error) if error.is::<control::NoSession>() => {}
-            Err(error) => untold.push((id, format!("{error:#}"))),
+            Err(error) => untold.push((id, explain(&error))),
         }
     }
     if !untold.is_empty() {

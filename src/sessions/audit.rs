@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pillion_caps::PublicKey;
 use pillion_screen::clean::clean_title;
-use pillion_session::audit::ChangeReason;
+use pillion_session::{Command, audit::ChangeReason};
 use pillion_store::{Gap, GapKind, ReadError, SessionReader};
 use pillion_tui::words;
 use serde::de::DeserializeOwned;
@@ -374,9 +374,17 @@ impl Entry {
             }
             "command" if self.fields.get("done") == Some(&true.into()) => return None,
             "command" => {
-                let command = self.fields.get("command").map(Value::to_string);
-                let command = clean_title(&command.unwrap_or_default(), MAX_SHOWN);
-                (self.by(), format!("was refused: {command}{}", self.why()))
+                let command = self.fields.get("command").cloned().unwrap_or_default();
+                let tried = match serde_json::from_value::<Command>(command.clone()) {
+                    Ok(command) => words::attempt(&command),
+                    // Of a newer version.
+                    Err(_) => match command.as_object().and_then(|verb| verb.keys().next()) {
+                        Some(verb) => format!("do what this pillion does not know ({verb})"),
+                        None => "do what this pillion does not know".to_owned(),
+                    },
+                };
+                let tried = clean_title(&tried, MAX_SHOWN);
+                (self.by(), format!("tried to {tried}{}", self.why()))
             }
             // Of a newer version.
             other => {
@@ -446,7 +454,7 @@ mod tests {
             let name = event["event"].as_str().unwrap().to_owned();
             // What is no event of a known name is said as it stands in the log.
             let said = lines(&[event]).concat();
-            assert!(!said.contains('{') || name == "command", "{name}: {said}");
+            assert!(!said.contains('{'), "{name}: {said}");
         }
     }
 
@@ -519,7 +527,11 @@ mod tests {
         let said = lines(&[granted, command(true), command(false)]);
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].starts_with("the host, by command: granted edit to 8a88-e3dd-7409-f195"));
-        assert!(said[1].contains(": this session is not shared"), "{said:?}");
+        assert_eq!(
+            said[1],
+            "the host, by command: tried to stop sharing: this session is not shared; `pillion share` starts that and \
+             prints the ticket"
+        );
     }
 
     #[test]

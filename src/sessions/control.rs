@@ -56,6 +56,8 @@ pub enum Request {
     Command(Command),
     /// The session's link.
     Link,
+    /// The URL of its link service.
+    Service,
     /// The session's link, which is published first if it is not: at this link service, or else the
     /// one the session has.
     Publish {

@@ -8,11 +8,14 @@ use std::{
 use anyhow::{Context, Result};
 use pillion_proto::{Entry, TrackId, TrackKind};
 use pillion_screen::{Decoder, Line, Screen, Wrap, clean::clean_title, emit, history};
-use pillion_store::{GapKind, SessionReader};
+use pillion_store::{GapKind, SessionMeta, SessionReader};
 
 use crate::{
     clock,
-    sessions::recording::{self, RecordedTrack, Run},
+    sessions::{
+        conversation,
+        recording::{self, RecordedTrack, Run},
+    },
 };
 
 /// History lines read from the log at once.
@@ -46,6 +49,7 @@ pub fn text(reader: &SessionReader, only: Option<TrackId>, out: &mut impl Write)
         match track.kind {
             TrackKind::Terminal => terminal_text(reader, track, &mut WithText::new(out))?,
             TrackKind::Log => log_text(reader, track, out)?,
+            TrackKind::Conversation => conversation::transcript(reader, track, out)?,
             TrackKind::State | TrackKind::Unknown(_) => {
                 writeln!(
                     out,
@@ -91,6 +95,7 @@ fn kind_name(kind: TrackKind) -> &'static str {
     match kind {
         TrackKind::Terminal => "terminal",
         TrackKind::Log => "log",
+        TrackKind::Conversation => "conversation",
         TrackKind::State | TrackKind::Unknown(_) => "track",
     }
 }
@@ -136,7 +141,7 @@ fn log_text(reader: &SessionReader, track: &RecordedTrack, out: &mut impl Write)
 
 /// Says that a run began, and when if the log knows.
 fn began(run: Run, again: &BTreeMap<Run, u64>) -> String {
-    let at = again.get(&run).map(|at| clock::readable(*at));
+    let at = again.get(&run).map(|at| clock::local(*at));
     let at = at.map_or_else(String::new, |at| format!(" at {at}"));
     format!("the session was started again{at}")
 }
@@ -304,19 +309,32 @@ fn last_screen(reader: &SessionReader, track: &RecordedTrack) -> Result<Option<S
     Ok(screen)
 }
 
-/// Writes an asciicast v3 recording of one terminal: what `asciinema play` plays.
+/// Which asciicast is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CastVersion {
+    /// <https://docs.asciinema.org/manual/asciicast/v2/>: events count from the beginning.
+    V2,
+    /// <https://docs.asciinema.org/manual/asciicast/v3/>: events count from the one before.
+    V3,
+}
+
+/// Writes an asciicast recording of one terminal: what `asciinema play` plays.
 ///
-/// The format is <https://docs.asciinema.org/manual/asciicast/v3/>: a header object, then one
-/// `[seconds since the event before, code, data]` a line; `o` is output, `r` a resize, `m` a marker,
+/// It is a header object, then one `[seconds, code, data]` a line; `o` is output, `r` a resize, `m` a marker,
 /// which is where the session was started again. The time in between is left out.
 ///
 /// # Errors
 /// The log cannot be read or `out` not written.
-pub fn cast(reader: &SessionReader, terminal: TrackId, out: &mut impl Write) -> Result<()> {
+pub fn cast(
+    reader: &SessionReader,
+    version: CastVersion,
+    terminal: TrackId,
+    out: &mut impl Write,
+) -> Result<()> {
     let meta = reader.meta();
     let again = recording::started_again(reader);
     let mut before: Option<Screen> = None;
-    let mut last_ms = None;
+    let mut events = Events::new(version);
     for track in &chosen(reader, Some(terminal))? {
         if track.kind != TrackKind::Terminal {
             anyhow::bail!(
@@ -328,32 +346,24 @@ pub fn cast(reader: &SessionReader, terminal: TrackId, out: &mut impl Write) -> 
             let mut bytes = Vec::new();
             match &before {
                 None => {
-                    let header = serde_json::json!({
-                        "version": 3,
-                        "term": { "cols": screen.size.cols(), "rows": screen.size.rows(), "type": "xterm-256color" },
-                        "timestamp": meta.started_unix_ms / 1000,
-                        "title": meta.name,
-                        "command": meta.command,
-                    });
-                    writeln!(out, "{header}")?;
+                    writeln!(out, "{}", header(version, screen, meta))?;
                     emit::emit_full(&[], screen, &mut bytes);
                 }
                 Some(old) if is_first || old.size != screen.size => {
                     if is_first {
-                        last_ms = Some(at_ms);
-                        event(out, &mut last_ms, at_ms, "m", &began(run, &again))?;
+                        events.pause(at_ms);
+                        events.write(out, at_ms, "m", &began(run, &again))?;
                     }
                     if old.size != screen.size {
                         let size = screen.size.to_string().replace('×', "x");
-                        event(out, &mut last_ms, at_ms, "r", &size)?;
+                        events.write(out, at_ms, "r", &size)?;
                     }
                     emit::emit_full(&[], screen, &mut bytes);
                 }
                 Some(old) => emit::emit_diff(old, screen, &mut bytes),
             }
             is_first = false;
-            let text = String::from_utf8_lossy(&bytes);
-            event(out, &mut last_ms, at_ms, "o", &text)?;
+            events.write(out, at_ms, "o", &String::from_utf8_lossy(&bytes))?;
             before = Some(screen.clone());
             Ok(())
         })?;
@@ -364,19 +374,74 @@ pub fn cast(reader: &SessionReader, terminal: TrackId, out: &mut impl Write) -> 
     Ok(())
 }
 
-fn event(
-    out: &mut impl Write,
-    last_ms: &mut Option<u64>,
-    at_ms: u64,
-    code: &str,
-    data: &str,
-) -> io::Result<()> {
-    if data.is_empty() {
-        return Ok(());
+fn header(version: CastVersion, screen: &Screen, meta: &SessionMeta) -> serde_json::Value {
+    let (cols, rows) = (screen.size.cols(), screen.size.rows());
+    let (title, command) = (&meta.name, &meta.command);
+    let timestamp = meta.started_unix_ms / 1000;
+    match version {
+        CastVersion::V2 => serde_json::json!({
+            "version": 2,
+            "width": cols,
+            "height": rows,
+            "timestamp": timestamp,
+            "title": title,
+            "command": command,
+            "env": { "TERM": "xterm-256color" },
+        }),
+        CastVersion::V3 => serde_json::json!({
+            "version": 3,
+            "term": { "cols": cols, "rows": rows, "type": "xterm-256color" },
+            "timestamp": timestamp,
+            "title": title,
+            "command": command,
+        }),
     }
-    let seconds = at_ms.saturating_sub(last_ms.unwrap_or(at_ms)) as f64 / 1000.0;
-    *last_ms = Some(at_ms.max(last_ms.unwrap_or(0)));
-    writeln!(out, "{}", serde_json::json!([seconds, code, data]))
+}
+
+/// The events of a recording, each at its time in it.
+struct Events {
+    version: CastVersion,
+    /// When the one before was, on the log's clock.
+    last_ms: Option<u64>,
+    /// When it was, from the recording's beginning.
+    passed_ms: u64,
+}
+
+impl Events {
+    fn new(version: CastVersion) -> Events {
+        Events {
+            version,
+            last_ms: None,
+            passed_ms: 0,
+        }
+    }
+
+    /// Nothing happened until this moment that is shown.
+    fn pause(&mut self, at_ms: u64) {
+        self.last_ms = Some(at_ms);
+    }
+
+    fn write(
+        &mut self,
+        out: &mut impl Write,
+        at_ms: u64,
+        code: &str,
+        data: &str,
+    ) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let last = self.last_ms.unwrap_or(at_ms);
+        let since = at_ms.saturating_sub(last);
+        self.last_ms = Some(at_ms.max(last));
+        self.passed_ms += since;
+        let ms = match self.version {
+            CastVersion::V2 => self.passed_ms,
+            CastVersion::V3 => since,
+        };
+        let seconds = ms as f64 / 1000.0;
+        writeln!(out, "{}", serde_json::json!([seconds, code, data]))
+    }
 }
 
 /// Plays the recorded frames and shows each state to `each(at_ms, screen)`.

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod control;
+pub mod conversation;
 pub mod export;
 pub mod recording;
 pub mod retention;

@@ -62,7 +62,7 @@ fn one(sessions: Vec<SessionSummary>, wanted: Option<&str>, which: &str) -> Resu
         return match (sessions.next(), sessions.next()) {
             (Some(only), None) => Ok(only),
             (None, _) => Err(NoSuchSession(format!(
-                "there is no {which}session on this machine; `pillion --share` starts one"
+                "there is no {which}session on this machine; `pillion share` starts one"
             ))
             .into()),
             (Some(a), Some(b)) => bail!(

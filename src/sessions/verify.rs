@@ -15,7 +15,10 @@ use pillion_store::{GapKind, SessionReader};
 
 use crate::{
     clock,
-    sessions::recording::{self, RecordedTrack, SESSION_KEY},
+    sessions::{
+        conversation,
+        recording::{self, RecordedTrack, SESSION_KEY},
+    },
 };
 
 /// What a log proves.
@@ -79,6 +82,11 @@ enum Replay {
         state: LogState,
         entries: VecDeque<Entry>,
     },
+    Conversation {
+        entries: VecDeque<Entry>,
+        /// How many were taken.
+        shown: u64,
+    },
 }
 
 /// How far a track was followed.
@@ -109,6 +117,7 @@ fn verify_track(
     let kind = match track.kind {
         TrackKind::Terminal => "terminal",
         TrackKind::Log => "log",
+        TrackKind::Conversation => "conversation",
         TrackKind::State | TrackKind::Unknown(_) => {
             let text = format!(
                 "Track {} is of a kind that this version can't read, so it was not verified.",
@@ -131,6 +140,10 @@ fn verify_track(
                 state: LogState::default(),
                 entries: entries(reader, track)?,
             },
+            TrackKind::Conversation => Replay::Conversation {
+                entries: conversation_entries(reader, track)?,
+                shown: 0,
+            },
             _ => Replay::Terminal(Box::new(Decoder::new())),
         },
         whole: true,
@@ -143,6 +156,21 @@ fn verify_track(
         Ok(()) => (follower.holds(), true),
         Err(fault) => (follower.fails(&fault.to_string()), false),
     })
+}
+
+/// Every entry that the log has of a conversation, as viewers were sent it.
+fn conversation_entries(reader: &SessionReader, track: &RecordedTrack) -> Result<VecDeque<Entry>> {
+    let mut all = VecDeque::new();
+    conversation::each_entry(reader, track, |entry| {
+        let whole = String::from_utf8_lossy(&entry.json);
+        let json = pillion_conversation::shown(&whole).into_owned();
+        all.push_back(Entry {
+            json: json.into(),
+            ..entry.clone()
+        });
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// Every entry that the log has of a log track.
@@ -236,6 +264,18 @@ impl Follower<'_> {
                     applied.map_err(|error| Fault::Unreadable(error.to_string()))?;
                 }
             }
+            Replay::Conversation { entries, shown } => {
+                let end = recording::entries_end(stored)
+                    .ok_or_else(|| Fault::Unreadable("it is no frame".to_owned()))?;
+                let mut body = BytesMut::new();
+                while let Some(first) = entries.pop_front_if(|first| first.number < end) {
+                    first.encode(&mut body);
+                    *shown = first.number + 1;
+                }
+                self.unsigned += 1;
+                fill(&mut self.chain, frame.number);
+                self.chain.push(&body);
+            }
             Replay::Log { state, entries } => {
                 let end = recording::entries_end(stored)
                     .ok_or_else(|| Fault::Unreadable("it is no frame".to_owned()))?;
@@ -276,6 +316,7 @@ impl Follower<'_> {
                 StateDigest::of(&screen.unwrap_or_default())
             }
             (Replay::Log { state, .. }, true) => StateDigest::of(&state.encode()),
+            (Replay::Conversation { shown, .. }, true) => StateDigest::of(&shown.to_be_bytes()),
         };
         checkpoint.check(self.session, &self.chain, state)?;
         self.proved = Some((said.frame, said.at_unix_ms));

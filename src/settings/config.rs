@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Display, path::Path, str::FromStr};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow};
 
 use crate::{
     identity::proving::ProofKinds,
@@ -52,7 +52,7 @@ const KEYS: [Key; 21] = [
         name: "publish_addresses",
         help: "Whether a host publishes its IP addresses in its address record (true), or only its relay\n(false), so that the addresses are known only to who holds a ticket.",
         default: || "false".to_owned(),
-        check: check::<bool>,
+        check: yes_or_no,
     },
     Key {
         name: "signal",
@@ -97,13 +97,13 @@ const KEYS: [Key; 21] = [
         name: "stay",
         help: "Whether a session goes on when its terminal is closed, as with --detach (true), or ends with it.",
         default: || "false".to_owned(),
-        check: check::<bool>,
+        check: yes_or_no,
     },
     Key {
         name: "clipboard",
-        help: "Whether sharing puts the join line on the clipboard (OSC 52).",
-        default: || "true".to_owned(),
-        check: check::<bool>,
+        help: "Whether sharing puts the command to join by on the clipboard, over what was there (OSC 52).",
+        default: || "false".to_owned(),
+        check: yes_or_no,
     },
     Key {
         name: "allow",
@@ -195,52 +195,93 @@ impl Config {
     /// # Errors
     /// Unreadable, not TOML, an unknown key (the nearest is named), or a value that cannot be.
     pub fn load(file: &Path) -> Result<Config> {
+        let (config, unusable) = Config::read(file);
+        match unusable {
+            None => Ok(config),
+            Some(why) => Err(why),
+        }
+    }
+
+    /// The same with what is usable of them, and what is not: in place of that the defaults stand.
+    pub fn read(file: &Path) -> (Config, Option<Error>) {
+        let env = |name: &str| std::env::var(name).ok();
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => {
-                return Err(error).with_context(|| format!("{} could not be read", file.display()));
+                let why =
+                    Error::from(error).context(format!("{} could not be read", file.display()));
+                return (Config::from_parts("", env).0, Some(why));
             }
         };
-        Config::from_parts(&text, |name| std::env::var(name).ok())
-            .with_context(|| format!("the configuration ({}) is not usable", file.display()))
+        let (config, Unusable { in_file, in_env }) = Config::from_parts(&text, env);
+        let why = match (in_file.is_empty(), in_env.is_empty()) {
+            (true, true) => None,
+            (false, _) => {
+                let all = [in_file, in_env].concat().join("; also ");
+                let file = file.display();
+                Some(anyhow!(
+                    "the configuration ({file}) is not usable: {all}. `pillion config show` shows what counts, and \
+                     `pillion config edit` corrects it"
+                ))
+            }
+            (true, false) => Some(anyhow!(
+                "the environment is not usable: {}. `pillion config show` shows what counts",
+                in_env.join("; also ")
+            )),
+        };
+        (config, why)
     }
 
-    fn from_parts(file: &str, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
-        let table: toml::Table = file
-            .parse()
-            .map_err(|error| anyhow!("it is not valid TOML: {error}"))?;
+    fn from_parts(file: &str, env: impl Fn(&str) -> Option<String>) -> (Config, Unusable) {
+        let mut unusable = Unusable::default();
+        let table: toml::Table = file.parse().unwrap_or_else(|error| {
+            unusable
+                .in_file
+                .push(format!("it is not valid TOML: {error}"));
+            toml::Table::new()
+        });
         for name in table.keys() {
             if !KEYS.iter().any(|key| key.name == name) {
                 let near = KEYS
                     .iter()
                     .max_by(|a, b| similarity(name, a.name).total_cmp(&similarity(name, b.name)))
                     .map_or("name", |key| key.name);
-                bail!(
-                    "there is no setting \"{name}\"; did you mean \"{near}\"? `pillion config show` lists all"
-                );
+                unusable.in_file.push(format!(
+                    "there is no setting \"{name}\"; did you mean \"{near}\"?"
+                ));
             }
         }
         let mut values = BTreeMap::new();
         for key in &KEYS {
-            let from_file = table
-                .get(key.name)
-                .map(plain)
-                .transpose()
-                .with_context(|| format!("\"{}\" takes one plain value", key.name))?;
+            let from_file = table.get(key.name).map(plain).transpose();
+            let from_file = from_file.unwrap_or_else(|error| {
+                unusable
+                    .in_file
+                    .push(format!("\"{}\" takes one plain value: {error}", key.name));
+                None
+            });
             let variable = format!("PILLION_{}", key.name.to_uppercase());
-            let (value, origin) = match (env(&variable), from_file) {
+            let default = ((key.default)(), Origin::Default);
+            let value = match (env(&variable), from_file) {
                 (Some(value), _) => (value, Origin::Environment),
                 (None, Some(value)) => (value, Origin::File),
-                (None, None) => ((key.default)(), Origin::Default),
+                (None, None) => default.clone(),
             };
-            (key.check)(&value).map_err(|error| match origin {
-                Origin::Environment => anyhow!("{variable}: {error}"),
-                _ => anyhow!("\"{}\": {error}", key.name),
-            })?;
-            values.insert(key.name, (value, origin));
+            let value = match ((key.check)(&value.0), value.1) {
+                (Ok(()), _) => value,
+                (Err(error), Origin::Environment) => {
+                    unusable.in_env.push(format!("{variable}: {error}"));
+                    default
+                }
+                (Err(error), _) => {
+                    unusable.in_file.push(format!("\"{}\": {error}", key.name));
+                    default
+                }
+            };
+            values.insert(key.name, value);
         }
-        Ok(Config { values })
+        (Config { values }, unusable)
     }
 
     /// `(key, value, origin, help)` of every setting, in the order of the documentation.
@@ -249,6 +290,11 @@ impl Config {
             let (value, origin) = &self.values[key.name];
             (key.name, value.as_str(), *origin, key.help)
         })
+    }
+
+    /// Every setting's name and what it means.
+    pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+        KEYS.iter().map(|key| (key.name, key.help))
     }
 
     /// The file as `config edit` first shows it: every key explained and commented out.
@@ -410,7 +456,26 @@ where
 {
     text.parse::<T>()
         .map(drop)
-        .map_err(|error| format!("\"{text}\" does not fit: {error}"))
+        .map_err(|error| match error.to_string() {
+            said if said.contains(&format!("\"{text}\"")) => said,
+            said => format!("\"{text}\" is not a valid value: {said}"),
+        })
+}
+
+fn yes_or_no(text: &str) -> Result<(), String> {
+    match text {
+        "true" | "false" => Ok(()),
+        _ => Err(format!(
+            "\"{text}\" is not a valid value; use true or false"
+        )),
+    }
+}
+
+/// What is wrong with the settings, sentence by sentence.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Unusable {
+    in_file: Vec<String>,
+    in_env: Vec<String>,
 }
 
 fn one_line(text: &str, max: usize) -> Result<(), String> {
@@ -424,12 +489,12 @@ fn one_line(text: &str, max: usize) -> Result<(), String> {
 }
 
 /// A TOML value as the text it would be on the command line.
-fn plain(value: &toml::Value) -> Result<String> {
+fn plain(value: &toml::Value) -> Result<String, &'static str> {
     match value {
         toml::Value::String(text) => Ok(text.clone()),
         toml::Value::Boolean(yes) => Ok(yes.to_string()),
         toml::Value::Integer(number) => Ok(number.to_string()),
-        _ => bail!("lists and tables do not fit here"),
+        _ => Err("it is a list or a table"),
     }
 }
 
@@ -449,12 +514,43 @@ fn user_name() -> String {
 mod tests {
     use super::*;
 
-    fn load(file: &str, env: &[(&str, &str)]) -> Result<Config> {
+    fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, String> {
+        let (config, unusable) = read(file, env);
+        match unusable == Unusable::default() {
+            true => Ok(config),
+            false => Err([unusable.in_file, unusable.in_env].concat().join("; ")),
+        }
+    }
+
+    fn read(file: &str, env: &[(&str, &str)]) -> (Config, Unusable) {
         Config::from_parts(file, |name| {
             env.iter()
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| (*value).to_owned())
         })
+    }
+
+    #[test]
+    fn what_is_usable_counts_and_each_mistake_is_blamed_on_its_place() {
+        let (config, unusable) = read(
+            "keep = \"1d\"\nstay = \"yes\"\nnmae = \"x\"",
+            &[("PILLION_EDIT_EXPIRES", "soon"), ("PILLION_NAME", "anna")],
+        );
+        assert_eq!(config.keep(), "1d".parse().unwrap());
+        assert_eq!((config.name(), config.stay()), ("anna", false));
+        assert_eq!(
+            unusable.in_file,
+            [
+                "there is no setting \"nmae\"; did you mean \"name\"?",
+                "\"stay\": \"yes\" is not a valid value; use true or false",
+            ]
+        );
+        assert_eq!(
+            unusable.in_env,
+            [
+                "PILLION_EDIT_EXPIRES: \"soon\" is not a length of time; write it like 90s, 20m, 1h or 2d"
+            ]
+        );
     }
 
     #[test]
@@ -468,17 +564,15 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_the_nearest() {
-        let text = load("prefixkey = \"ctrl-a\"", &[]).unwrap_err().to_string();
+        let text = load("prefixkey = \"ctrl-a\"", &[]).unwrap_err();
         assert!(text.contains("\"prefix_key\""), "{text}");
     }
 
     #[test]
     fn a_bad_value_names_its_key_or_variable() {
-        let text = load("edit_expires = \"soon\"", &[])
-            .unwrap_err()
-            .to_string();
+        let text = load("edit_expires = \"soon\"", &[]).unwrap_err();
         assert!(text.contains("edit_expires"), "{text}");
-        let text = load("", &[("PILLION_KEEP", "x")]).unwrap_err().to_string();
+        let text = load("", &[("PILLION_KEEP", "x")]).unwrap_err();
         assert!(text.contains("PILLION_KEEP"), "{text}");
         assert!(load("name = [1]", &[]).is_err());
         assert!(load("name = ", &[]).is_err());

@@ -10,6 +10,28 @@ impl Span {
     /// The longest: ten years, far beyond any session and safely within every clock.
     pub const MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+    /// As people say it: "30 days", "1 day 2 hours".
+    pub fn said(self) -> String {
+        let text = self.to_string();
+        let parts = text.split(' ').map(|part| {
+            let unit = part
+                .find(|ch: char| !ch.is_ascii_digit())
+                .unwrap_or(part.len());
+            let (number, unit) = part.split_at(unit);
+            let unit = match unit {
+                "h" if number == "1" => "hour",
+                "h" => "hours",
+                "m" if number == "1" => "minute",
+                "m" => "minutes",
+                "s" if number == "1" => "second",
+                "s" => "seconds",
+                other => other,
+            };
+            format!("{number} {unit}")
+        });
+        parts.collect::<Vec<String>>().join(" ")
+    }
+
     /// In milliseconds.
     pub fn as_millis(self) -> u64 {
         // MAX is far below 2^64 ms.
@@ -53,6 +75,18 @@ mod tests {
             (" 2d ", 172_800),
         ] {
             assert_eq!(text.parse::<Span>().unwrap().0.as_secs(), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_said_in_words() {
+        for (text, said) in [
+            ("30d", "30 days"),
+            ("1d 1h", "1 day 1 hour"),
+            ("90m", "1 hour 30 minutes"),
+            ("1s", "1 second"),
+        ] {
+            assert_eq!(text.parse::<Span>().unwrap().said(), said);
         }
     }
 

@@ -3,3 +3,4 @@
 pub mod console;
 pub(crate) mod printer;
 pub mod qr;
+pub mod table;

@@ -1,5 +1,6 @@
 //! Joining a session: the viewer's loop, and what it looks up when it connects again.
 
 pub mod claim_renewal;
+pub mod conversation;
 mod host_lookup;
 pub mod viewer_loop;

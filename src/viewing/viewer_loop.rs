@@ -108,12 +108,12 @@ pub struct ViewerLoop {
 
 /// What the state machine has told and nobody has dealt with yet.
 #[derive(Default)]
-struct PendingEvents {
-    said: Vec<String>,
+pub(super) struct PendingEvents {
+    pub(super) said: Vec<String>,
     /// What this side has to tell beside it.
     aside: Vec<String>,
     history: Vec<HistoryLines>,
-    ended: Option<Outcome>,
+    pub(super) ended: Option<Outcome>,
 }
 
 impl ViewerLoop {
@@ -171,6 +171,10 @@ impl ViewerLoop {
             unrenewed: String::new(),
             seeker: HostLookup::new(options.resolver, options.ticket.addr.id),
         })
+    }
+
+    pub(super) fn viewer(&self) -> &Viewer {
+        &self.viewer
     }
 
     /// What there is to see.
@@ -526,7 +530,11 @@ impl ViewerLoop {
     /// Waits for the next thing to happen, and sees to what concerns the connection: losing it and coming back is
     /// the same however a session is shown. What `local` waits for is given back; it is dropped where something
     /// else came first.
-    async fn next<T>(&mut self, ui: Option<u64>, local: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn next<T>(
+        &mut self,
+        ui: Option<u64>,
+        local: impl Future<Output = T>,
+    ) -> Option<T> {
         let wake = self.next_wake(ui);
         tokio::select! {
             biased;
@@ -565,7 +573,7 @@ impl ViewerLoop {
         }
     }
 
-    fn tell(&mut self, input: ViewerInput) {
+    pub(super) fn tell(&mut self, input: ViewerInput) {
         if matches!(input, ViewerInput::Disconnected { .. }) {
             self.seeker.seek();
         }
@@ -573,13 +581,13 @@ impl ViewerLoop {
     }
 
     /// Does what the state machine wants done, and gives what it told.
-    fn drain(&mut self) -> PendingEvents {
+    pub(super) fn drain(&mut self) -> PendingEvents {
         self.send();
         std::mem::take(&mut self.news)
     }
 
     /// Does what the state machine wants done; what it tells is kept for [`ViewerLoop::drain`].
-    fn send(&mut self) {
+    pub(super) fn send(&mut self) {
         let news = &mut self.news;
         while let Some(output) = self.viewer.poll() {
             match output {
@@ -622,7 +630,7 @@ impl ViewerLoop {
     }
 
     /// Says goodbye, and waits until it is said (half a second at most).
-    async fn leave(mut self) {
+    pub async fn leave(mut self) {
         self.tell(ViewerInput::Leave);
         self.send();
         self.net.close().await;

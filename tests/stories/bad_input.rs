@@ -187,7 +187,7 @@ fn flags_that_are_none_are_refused_with_help() {
         );
     }
     let said = anna.fails(4, &["who"]);
-    assert!(said.contains("pillion --share"), "{said}");
+    assert!(said.contains("pillion share"), "{said}");
 }
 
 #[test]
@@ -305,6 +305,10 @@ fn a_dead_sessions_leftovers_are_in_nobodys_way() {
     assert!(socket.exists(), "a killed host leaves its socket");
     let said = anna.fails(4, &["stop", &id]);
     assert!(said.contains("pillion ls"), "{said}");
+    assert!(
+        !socket.exists(),
+        "the first command that meets it clears it away"
+    );
     let (mut host, _) = anna.share_shell(&[]);
     anna.run(&["who"]);
     anna.run(&["stop"]);

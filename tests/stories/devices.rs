@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::harness::service::Service;
 use crate::harness::{Machine, Piped, SIZE, Term, VIEWER, until};
 
@@ -123,6 +125,25 @@ fn two_linked_devices_find_each_others_sessions_by_name() {
     desk.run(&["stop"]);
     lists(&laptop, &[]);
     drop(other);
+}
+
+#[test]
+fn sessions_that_are_stuck_keep_the_others_of_their_device_from_nothing() {
+    let service = Service::start();
+    let (laptop, desk) = (device(&service), device(&service));
+    link((&laptop, "laptop"), (&desk, "desk"));
+    let stuck = ["one", "two"].map(|name| share(&desk, name));
+    lists(&laptop, &["desk/one", "desk/two"]);
+    for host in &stuck {
+        let pid = Pid::from_raw(host.session_pid() as i32).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+    }
+    let mut build = share(&desk, "build");
+    lists(&laptop, &["desk/build"]);
+    // Its last word is about them as well, and is not waited for long.
+    build.send("exit\r");
+    assert_eq!(build.wait_code(), Some(0));
+    lists(&laptop, &[]);
 }
 
 #[test]

@@ -71,6 +71,36 @@ fn ticks(pid: u32) -> u64 {
     times.iter().sum()
 }
 
+/// How often the threads of a process have gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    threads.flatten().filter_map(of).sum()
+}
+
+#[test]
+fn an_idle_viewer_sleeps() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (_host, ticket, _input) = printing(&anna);
+    let viewer = bert.watch(&ticket, &["--name", "bert"]);
+    wait_here(&anna, "bert");
+    let mut since = (sleeps(viewer.pid()), Instant::now());
+    // Forty wake-ups take some seven seconds; what wakes forty times a second never takes two for them.
+    until("forty wake-ups in two seconds or more", || {
+        if sleeps(viewer.pid()) < since.0 + 40 {
+            return None;
+        }
+        let (_, began) = std::mem::replace(&mut since, (sleeps(viewer.pid()), Instant::now()));
+        (began.elapsed() > Duration::from_secs(2)).then_some(())
+    });
+}
+
 #[test]
 fn a_follower_that_lost_its_connection_waits_and_comes_back() {
     let (anna, bert) = (Machine::new(), Machine::new());

@@ -38,7 +38,7 @@ impl Drop for Ends {
     }
 }
 
-/// `pillion --share --detach -- sh -c SCRIPT`.
+/// `pillion share --detach -- sh -c SCRIPT`.
 fn detached(machine: &Machine, name: &str, script: &str) -> Ends {
     let args = [
         "--share", "--detach", "--json", "--name", name, "--", "sh", "-c",
@@ -542,7 +542,7 @@ fn the_panel_leaves_what_pillion_did_not_draw() {
     ];
     let shell = ["--", "bash", "--norc", "--noprofile"];
     let mut host = Term::start(anna.pillion(&[&args[..], &shell].concat()), SIZE);
-    host.wait_for("open another terminal");
+    host.wait_for("Recorded here");
     host.wait_for("$ ");
     let before = host.screen();
     for _ in 0..2 {

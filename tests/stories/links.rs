@@ -103,6 +103,29 @@ fn a_session_started_again_keeps_its_link() {
 }
 
 /// The link stops working, and the session does not.
+#[test]
+fn a_session_started_again_knows_its_service_and_who_can_join() {
+    let anna = Machine::new();
+    let service = Service::start();
+    service.trusted_by(&anna);
+    let flags = ["--signal", service.url(), "--allow", "invited"];
+    let mut shared = share(&anna, &flags);
+    let (link, id) = (shared.link.clone().unwrap(), anna.session());
+    let id = id["session"].as_str().unwrap().to_owned();
+    shared.host.send("exit\r");
+    assert_eq!(shared.host.wait_code(), Some(0));
+
+    // Nothing of it is said again.
+    let again = share(&anna, &["--restart", &id]);
+    assert_eq!(again.link, Some(link));
+    drop(again);
+    let host = Term::start(
+        anna.pillion(&["--share", "--restart", &id, "--", "cat"]),
+        SIZE,
+    );
+    host.wait_for("Others who have this knock");
+}
+
 fn link_ends(machine: &Machine, link: &str, shared: &Shared) {
     until("the link's end", || {
         let output = join_text(machine, link, &[]);

@@ -38,7 +38,10 @@ pub enum AgentEvent {
 /// An agent with its process.
 #[derive(Debug)]
 pub struct RunningAgent {
-    process: AgentProcess,
+    /// `None` of one that could not be started.
+    process: Option<AgentProcess>,
+    /// Nothing more comes of the process.
+    ended: bool,
     client: Client,
     masker: Masker,
     began: Instant,
@@ -46,16 +49,10 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Starts an agent and begins to speak with it. `name` and `version` are what it is told of us.
-    ///
-    /// # Errors
-    /// When it can't be started.
-    pub fn start(
-        command: &AgentCommand,
-        name: &str,
-        version: &str,
-    ) -> Result<RunningAgent, NotStarted> {
-        let process = AgentProcess::start(command)?;
+    /// Starts an agent and begins to speak with it. `name` and `version` are what it is told of us. Of one that can't
+    /// be started the log and [`AgentEvent::Ended`] say so.
+    pub fn start(command: &AgentCommand, name: &str, version: &str) -> RunningAgent {
+        let process = AgentProcess::start(command);
         let variables = command.environment.iter();
         let variables =
             variables.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
@@ -65,7 +62,8 @@ impl RunningAgent {
             version: version.to_owned(),
         };
         let mut agent = RunningAgent {
-            process,
+            process: None,
+            ended: false,
             client: Client::new(setup, 0),
             masker: Masker::new(variables),
             began: Instant::now(),
@@ -73,8 +71,14 @@ impl RunningAgent {
         };
         let environment = environment(command);
         agent.log(Logged::Note(Note::Started { environment }));
-        agent.pump();
-        Ok(agent)
+        match process {
+            Ok(process) => {
+                agent.process = Some(process);
+                agent.pump();
+            }
+            Err(error) => agent.not_started(&error),
+        }
+        agent
     }
 
     /// What the agent is told, and what it waits for.
@@ -94,8 +98,9 @@ impl RunningAgent {
                 .deadline_ms()
                 .map(|at| self.began + Duration::from_millis(at));
             let event = tokio::select! {
-                event = self.process.next() => Some(event),
-                () = sleep_until(deadline.unwrap_or(self.began).into()), if deadline.is_some() => None,
+                event = next_of(&mut self.process), if !self.ended => Some(event),
+                () = sleep_until(deadline.unwrap_or(self.began).into()), if deadline.is_some() && !self.ended => None,
+                else => std::future::pending().await,
             };
             match event {
                 Some(event) => self.handle(event),
@@ -148,16 +153,6 @@ impl RunningAgent {
         sent
     }
 
-    /// Sets the mode, of agents that have modes beside their options.
-    ///
-    /// # Errors
-    /// When the agent is not ready.
-    pub fn set_mode(&mut self, mode: &str, by: Option<Author>) -> Result<(), NotSent> {
-        let sent = self.client.set_mode(mode, by);
-        self.pump();
-        sent
-    }
-
     /// Sets an option to one of its values.
     ///
     /// # Errors
@@ -180,12 +175,27 @@ impl RunningAgent {
 
     /// Wants the agent to end, by itself or else by force. [`AgentEvent::Ended`] says that it has.
     pub fn close(&mut self) {
-        self.process.close();
+        if let Some(process) = &mut self.process {
+            process.close();
+        }
     }
 
     /// Ends the agent at once.
     pub fn kill(&mut self) {
-        self.process.kill();
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
+    }
+
+    fn not_started(&mut self, error: &NotStarted) {
+        let exit = Exit {
+            fault: error.to_string(),
+            ..Exit::default()
+        };
+        self.handle(ProcessEvent::Ended {
+            exit,
+            errors: String::new(),
+        });
     }
 
     fn handle(&mut self, event: ProcessEvent) {
@@ -205,6 +215,7 @@ impl RunningAgent {
                 self.log(Logged::Note(Note::Oversized { text: start, bytes }));
             }
             ProcessEvent::Ended { exit, errors } => {
+                self.ended = true;
                 self.log(Logged::Note(Note::Ended { exit: exit.clone() }));
                 let errors = self.masker.mask_text(&errors).into_owned();
                 self.events.push_back(AgentEvent::Ended { exit, errors });
@@ -232,7 +243,9 @@ impl RunningAgent {
                         prompt,
                     });
                     // It ends, which is said when it has.
-                    let _ = self.process.send(&line);
+                    if let Some(process) = &mut self.process {
+                        let _ = process.send(&line);
+                    }
                 }
             }
         }
@@ -250,6 +263,14 @@ impl RunningAgent {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a process does next; nothing, of none.
+async fn next_of(process: &mut Option<AgentProcess>) -> ProcessEvent {
+    match process {
+        Some(process) => process.next().await,
+        None => std::future::pending().await,
     }
 }
 

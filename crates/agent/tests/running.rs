@@ -41,7 +41,7 @@ impl Talk {
             environment,
         };
         Talk {
-            agent: RunningAgent::start(&command, "pillion", "0").unwrap(),
+            agent: RunningAgent::start(&command, "pillion", "0"),
             conversation: Conversation::new(),
             log: Vec::new(),
             events: Vec::new(),
@@ -278,7 +278,9 @@ async fn forms_are_answered() {
 #[tokio::test]
 async fn modes_and_options_are_set() {
     let mut talk = Talk::ready(&["--version", "1"]).await;
-    talk.agent.set_mode("auto", Some(author("bo"))).unwrap();
+    talk.agent
+        .set_option("mode", "auto", Some(author("bo")))
+        .unwrap();
     talk.turn("say:x").await;
     assert_eq!(talk.conversation.threads()[0].mode().unwrap().value, "auto");
     let mut talk = Talk::ready(&["--version", "2"]).await;
@@ -323,16 +325,18 @@ async fn a_program_that_is_not_there_or_no_agent_says_so() {
         cwd: PathBuf::from("/"),
         environment: vec![],
     };
-    let missing = RunningAgent::start(&command("/no/such/agent"), "pillion", "0");
-    assert!(matches!(missing, Err(NotStarted::NotFound(_))));
+    let mut no_agent = Talk::start(&[]);
+    no_agent.agent = RunningAgent::start(&command("/no/such/agent"), "pillion", "0");
+    let missing = no_agent.end().await.0.fault;
+    assert!(missing.contains("is the agent installed"), "{missing}");
     let mut nowhere = command("/bin/sh");
     nowhere.cwd = "/no/such/folder".into();
-    assert!(matches!(
-        RunningAgent::start(&nowhere, "pillion", "0"),
-        Err(NotStarted::Cwd(_))
-    ));
     let mut no_agent = Talk::start(&[]);
-    no_agent.agent = RunningAgent::start(&command("/bin/true"), "pillion", "0").unwrap();
+    no_agent.agent = RunningAgent::start(&nowhere, "pillion", "0");
+    let nowhere = no_agent.end().await.0.fault;
+    assert!(nowhere.contains("is no directory"), "{nowhere}");
+    let mut no_agent = Talk::start(&[]);
+    no_agent.agent = RunningAgent::start(&command("/bin/true"), "pillion", "0");
     assert_eq!(no_agent.end().await.0.code, Some(0));
 }
 
@@ -390,7 +394,7 @@ async fn an_agent_that_stops_reading_is_ended() {
     talk.agent.prompt(&large, None, None).unwrap();
     for _ in 0..8 {
         // What is set is not waited for.
-        talk.agent.set_mode(&large, None).unwrap();
+        talk.agent.set_option("mode", &large, None).unwrap();
     }
     let (exit, _) = talk.end().await;
     assert_eq!(exit.fault, "it no longer read what it was told");

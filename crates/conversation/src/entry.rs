@@ -169,6 +169,38 @@ pub enum Note {
         /// Who; `None` when it is free again.
         by: Option<Author>,
     },
+    /// A waiting prompt of somebody else's goes only when somebody says yes: the agent has no stricter mode for it.
+    NeedsYes {
+        /// Which.
+        prompt: u64,
+    },
+    /// From now on questions like one are answered with yes.
+    Allowed {
+        /// The rule's number: never used again in the conversation.
+        rule: u64,
+        /// Who said so.
+        by: Author,
+        /// The agent's word for what the tools do that it is about.
+        tool: String,
+        /// The command that it is about; empty for all tools of the kind.
+        command: String,
+    },
+    /// Such a rule no longer holds.
+    RuleEnded {
+        /// Which.
+        rule: u64,
+        /// Who said so.
+        by: Author,
+    },
+    /// How far somebody's prompts are trusted.
+    Trusted {
+        /// Whose, by the fingerprint of their key.
+        person: String,
+        /// How far: `ask`, `reads` or `trusted`.
+        how: String,
+        /// Who said so.
+        by: Author,
+    },
     /// A question can't be answered any longer.
     Closed {
         /// Which: its item.

@@ -11,7 +11,8 @@
 //!
 //! [`Client`] is what speaks with an agent: it makes the messages to it, and answers those that nobody has to.
 //!
-//! [`PromptQueue`] has the prompts that wait at the host, and [`Claims`] who is about to answer which question.
+//! [`Steering`] is the host's side of those who take part: who may have what, the prompts that wait ([`PromptQueue`]),
+//! who is about to answer which question ([`Claims`]), and what is answered by rule.
 //!
 //! Everything here is pure: no processes, no clocks, no files.
 
@@ -27,16 +28,21 @@ mod maybe;
 pub mod message;
 pub mod model;
 mod queue;
+mod shown;
 mod snapshot;
+mod steering;
 
 pub use bounded::{BoundedText, OutputTail};
 pub use claims::{CLAIM_MS, ClaimedBy, Claims};
-pub use client::{Answer, Client, ClientEvent, ClientOutput, NotSent, Setup, StartFault};
+pub use client::{Client, ClientEvent, ClientOutput, NotSent, Setup, StartFault};
 pub use entry::{Author, Entry, EntryError, Environment, Exit, Logged, Note};
 pub use fold::Conversation;
 pub use json::{Json, JsonError};
 pub use mask::Masker;
 pub use message::{Message, MessageError, MessageId, MessageKind};
 pub use model::*;
+pub use pillion_proto::{Answer, ConversationRequest, Trust};
 pub use queue::{NotQueued, PromptQueue, WaitingPrompt};
+pub use shown::shown;
 pub use snapshot::SnapshotError;
+pub use steering::{Gate, Order, Person, RefusedRequest, Steering};

@@ -30,7 +30,7 @@ pub const MAX_PARTS: usize = 64;
 /// Most bytes that an item's content weighs.
 pub const MAX_ITEM: usize = 256 * 1024;
 
-/// Most bytes of what a tool was called with.
+/// Most bytes of what a tool was called with, and of the command that a question is about.
 pub const MAX_INPUT: usize = 32 * 1024;
 
 /// Most bytes of a form's schema, and of a plan that is a text.
@@ -67,10 +67,22 @@ pub const MAX_QUEUE: usize = 64;
 pub const MAX_QUEUED_BY_ONE: usize = 16;
 
 /// Longest prompt that may wait, in bytes.
-pub const MAX_QUEUED_BYTES: usize = 64 * 1024;
+pub const MAX_QUEUED_BYTES: usize = pillion_proto::limits::MAX_PROMPT;
 
 /// Most bytes of a waiting prompt that the model holds.
 pub const MAX_PROMPT: usize = 16 * 1024;
 
 /// Most requests to the agent whose answers are waited for.
 pub const MAX_CALLS: usize = 256;
+
+/// Most rules by which questions are answered.
+pub const MAX_RULES: usize = 64;
+
+/// Most people of whom it was said how far they are trusted.
+pub const MAX_TRUSTED: usize = 256;
+
+/// Longest string of an entry that viewers are sent, in bytes: what is longer is shown in part anyway.
+pub const MAX_SHOWN_STRING: usize = MAX_TEXT;
+
+/// Longest entry that viewers are sent, in bytes.
+pub const MAX_SHOWN_ENTRY: usize = pillion_proto::limits::MAX_CONVERSATION_ENTRY;

@@ -110,6 +110,14 @@ impl MessageId {
         }
     }
 
+    /// Reads an id as it stands in a message.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn from_json(text: &str) -> Result<MessageId, MessageError> {
+        MessageId::of(Json::parse(text)?)
+    }
+
     /// The id as JSON.
     pub fn as_json(&self) -> &str {
         &self.0

@@ -206,8 +206,8 @@ pub struct Question {
     pub description: String,
     /// The tool it is about; empty if none.
     pub tool: String,
-    /// The command it is about; empty if none.
-    pub command: String,
+    /// The command it is about; empty if none. It is as long as a tool's input may be.
+    pub command: BoundedText,
     /// Where that would run.
     pub cwd: String,
     /// What can be answered, of a permission.
@@ -401,6 +401,31 @@ pub struct QueuedPrompt {
     pub text: BoundedText,
     /// Whether it is held back.
     pub held: bool,
+    /// Whether it waits for a yes of somebody who may approve.
+    pub needs_yes: bool,
+}
+
+/// Questions that are answered with yes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Its number.
+    pub number: u64,
+    /// Who said so.
+    #[serde(with = "growing::one")]
+    pub by: Author,
+    /// The agent's word for what the tools do that it is about.
+    pub tool: String,
+    /// The command that it is about; empty for all tools of the kind.
+    pub command: String,
+}
+
+/// How far somebody's prompts are trusted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trusted {
+    /// Whose, by the fingerprint of their key.
+    pub person: String,
+    /// How far: `ask`, `reads` or `trusted`, or a newer word.
+    pub how: String,
 }
 
 /// What is known of the agent.

@@ -75,9 +75,14 @@ impl PromptQueue {
         &self.waiting
     }
 
-    /// Takes the prompt that goes next: the first that is not held.
-    pub fn take_next(&mut self) -> Option<WaitingPrompt> {
-        let at = self.waiting.iter().position(|prompt| !prompt.held)?;
+    /// The prompt that goes next: the first that is not held.
+    pub fn next(&self) -> Option<&WaitingPrompt> {
+        self.waiting.iter().find(|prompt| !prompt.held)
+    }
+
+    /// Takes a prompt out to send it.
+    pub fn take(&mut self, prompt: u64) -> Option<WaitingPrompt> {
+        let at = self.position(prompt).ok()?;
         Some(self.waiting.remove(at))
     }
 
@@ -235,6 +240,11 @@ mod tests {
         }
     }
 
+    fn next(queue: &mut PromptQueue) -> Option<String> {
+        let number = queue.next()?.number;
+        queue.take(number).map(|prompt| prompt.text)
+    }
+
     fn texts(queue: &PromptQueue) -> Vec<&str> {
         queue
             .waiting()
@@ -256,15 +266,15 @@ mod tests {
     fn prompts_go_in_order_and_held_ones_wait() {
         let mut queue = three();
         queue.hold(0, &author("a"), false, true).unwrap();
-        assert_eq!(queue.take_next().unwrap().text, "b1");
+        assert_eq!(next(&mut queue).unwrap(), "b1");
         queue.hold(0, &author("a"), false, false).unwrap();
-        assert_eq!(queue.take_next().unwrap().text, "a1");
+        assert_eq!(next(&mut queue).unwrap(), "a1");
         assert_eq!(
             queue.edit(0, &author("a"), false, "x"),
             Err(NotQueued::Gone)
         );
-        assert_eq!(queue.take_next().unwrap().text, "a2");
-        assert_eq!(queue.take_next(), None);
+        assert_eq!(next(&mut queue).unwrap(), "a2");
+        assert_eq!(next(&mut queue), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     fold::{Conversation, Index, State},
     limits::{
-        MAX_BYTES, MAX_CALLS, MAX_ITEMS, MAX_LISTS_BYTES, MAX_OPEN_QUESTIONS, MAX_QUEUE,
-        MAX_THREADS,
+        MAX_BYTES, MAX_CALLS, MAX_ITEMS, MAX_LISTS_BYTES, MAX_OPEN_QUESTIONS, MAX_QUEUE, MAX_RULES,
+        MAX_THREADS, MAX_TRUSTED,
     },
     model::{Item, ItemBody, ItemId, Items},
 };
@@ -82,6 +82,11 @@ impl Conversation {
             ),
             (state.queue.len() > MAX_QUEUE, "too many waiting prompts"),
             (state.calls.len() > MAX_CALLS, "too many open requests"),
+            (state.rules.len() > MAX_RULES, "too many rules"),
+            (
+                state.trusted.len() > MAX_TRUSTED,
+                "too many people who are trusted",
+            ),
             (lists > MAX_LISTS_BYTES, "too much that can be set"),
             (items.len() > MAX_ITEMS, "too many items"),
             (

@@ -36,14 +36,14 @@ pub use link::{
 pub use pillion_caps::{AccessMode, Right, Rights, UnknownAccessMode};
 
 pub use message::{
-    Accepted, Ack, Activity, AdmittedBy, CommandAnswer, CommandRequest, DropReason, Dropped,
-    EndReason, Ended, Entry, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush, Hello,
-    HistoryReply, HistoryRequest, HostShows, HostTerminal, InputStream, Intent, IntentMsg, JoinId,
-    KnockInfo, Knocks, KnocksFrom, LogState, Notice, NoticeKind, OwnLabel, ParticipantId,
-    ParticipantInfo, PathKind, Ping, ProtocolError, RefusalReason, Refused, RefusedCode,
-    RequestAnswer, RequestRefusal, Resume, RightChanged, RightReason, RosterChange, SnapshotMsg,
-    StreamKind, Subscribe, TrackId, TrackInfo, TrackKind, TrackMsg, TrackState, TracksChange,
-    Waiting, Welcome,
+    Accepted, Ack, Activity, AdmittedBy, Answer, CommandAnswer, CommandRequest,
+    ConversationRequest, DropReason, Dropped, EndReason, Ended, Entry, FrameMsg, FromHost,
+    FromViewer, GrantProof, GrantPush, Hello, HistoryReply, HistoryRequest, HostShows,
+    HostTerminal, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks, KnocksFrom, LogState,
+    Notice, NoticeKind, OwnLabel, ParticipantId, ParticipantInfo, PathKind, Ping, ProtocolError,
+    RefusalReason, Refused, RefusedCode, RequestAnswer, RequestRefusal, Resume, RightChanged,
+    RightReason, RosterChange, SnapshotMsg, StreamKind, Subscribe, TrackId, TrackInfo, TrackKind,
+    TrackMsg, TrackState, TracksChange, Trust, Waiting, Welcome,
 };
 pub use text::Text;
 pub use ticket::{GrantToken, PUBLIC_RELAYS, Ticket, TicketError, link_for_endpoint, link_seed};

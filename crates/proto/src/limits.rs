@@ -14,6 +14,12 @@ pub const MAX_HISTORY_MESSAGE: usize = 1024 * 1024;
 /// Longest single input, in bytes. A paste is split into several.
 pub const MAX_INPUT: usize = 16 * 1024;
 
+/// Longest prompt for an agent, and longest answer to one of its questions, in bytes.
+pub const MAX_PROMPT: usize = 64 * 1024;
+
+/// Longest message on an input stream, in bytes: an intent with a prompt in it.
+pub const MAX_INPUT_MESSAGE: usize = MAX_PROMPT + 1024;
+
 /// Most history lines in one request.
 pub const MAX_HISTORY_LINES: u32 = 10_000;
 
@@ -73,6 +79,10 @@ pub const MAX_SUBSCRIPTIONS: usize = 16;
 
 /// Longest entry of a log track, in bytes of JSON.
 pub const MAX_ENTRY: usize = 16 * 1024;
+
+/// Longest entry of a conversation's track, in bytes: what shows of a longer one is in it, the whole is in the host's
+/// log. A conversation shows at most 128 KiB of one text.
+pub const MAX_CONVERSATION_ENTRY: usize = 512 * 1024;
 
 /// Longest key of such an entry, in characters.
 pub const MAX_ENTRY_KEY: usize = 64;

@@ -330,6 +330,19 @@ fn samples() -> Vec<(&'static str, Any)> {
             intent(3, Intent::Close { track: TrackId(2) }),
         ),
         (
+            "intent_converse",
+            intent(
+                4,
+                Intent::Converse {
+                    track: TrackId(3),
+                    request: ConversationRequest::Answer {
+                        question: 7,
+                        answer: Answer::Choice("allow".to_owned()),
+                    },
+                },
+            ),
+        ),
+        (
             "log_snapshot",
             Any::Track(TrackMsg::Snapshot(SnapshotMsg {
                 number: 200,

@@ -215,6 +215,8 @@ fn drops() -> Vec<DropReason> {
         DropReason::TooManyTerminals,
         DropReason::NotTheirs,
         DropReason::SessionEnded,
+        DropReason::Conversation(7),
+        DropReason::NoConversation,
     ]
 }
 

@@ -22,6 +22,7 @@ pub mod emulator;
 pub mod encode;
 pub mod error;
 pub mod history;
+pub mod packed;
 pub mod place;
 pub mod screen;
 mod shape;

@@ -420,6 +420,36 @@ fn a_line_wrapped_before_a_wide_character_has_no_blank_there() {
 }
 
 #[test]
+fn what_is_left_of_half_a_wide_character_eats_no_neighbour() {
+    // Half of it is erased, or only half is moved; then both places are written, in either order.
+    for (output, row) in [
+        // ECH.
+        ("a漢b\x1b[2G\x1b[X\x1b[2Gx\x1b[3Gy", "axyb"),
+        ("a漢b\x1b[3G\x1b[X\x1b[3Gy\x1b[2Gx", "axyb"),
+        ("ab漢c\x1b[1G\x1b[3X\x1b[3Gx\x1b[4Gy", "  xyc"),
+        // DCH.
+        ("a漢bc\x1b[2G\x1b[P\x1b[2Gx", "axbc"),
+        ("a漢bc\x1b[3G\x1b[P\x1b[2Gx", "axbc"),
+        ("ab漢c\x1b[2G\x1b[2P\x1b[2Gx", "axc"),
+        // ICH.
+        ("a漢bc\x1b[3G\x1b[@\x1b[3Gx\x1b[4Gy", "a xybc"),
+        ("a漢bc\x1b[3G\x1b[@\x1b[4Gy\x1b[2Gx", "ax ybc"),
+        // EL 1 and 0, ED 1 and 0.
+        ("a漢b\x1b[2G\x1b[1K\x1b[2Gx\x1b[3Gy", " xyb"),
+        ("a漢b\x1b[3G\x1b[K\x1b[3Gy\x1b[2Gx", "axy"),
+        ("a漢b\x1b[2G\x1b[1J\x1b[2Gx\x1b[3Gy", " xyb"),
+        ("a漢b\x1b[3G\x1b[J\x1b[3Gy\x1b[2Gx", "axy"),
+    ] {
+        let (terminal, _) = after(size(10, 2), output.as_bytes());
+        assert_eq!(
+            screen(&terminal).rows[0].text().trim_end(),
+            row,
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
 fn a_flood_of_short_lines_arrives_whole() {
     let output: String = (0..40_000).map(|n| format!("{n}\r\n")).collect();
     let (terminal, history) = after(size(80, 24), output.as_bytes());

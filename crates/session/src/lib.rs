@@ -36,11 +36,12 @@ pub use host::commands::verbs::{
 };
 #[cfg(feature = "host")]
 pub use host::{
-    Actor, Change, Forgetful, HistoryJob, Host, HostConfig, HostInput, HostNotice, HostOutput,
-    LogEntry, NotVouched, PackedHistory, Receivers, Records, SubscribedKeyList, TtyNews,
+    Actor, Change, ConversationNews, Forgetful, HistoryJob, Host, HostConfig, HostInput,
+    HostNotice, HostOutput, LogEntry, NotVouched, PackedHistory, Receivers, Records,
+    SubscribedKeyList, TtyNews,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{
-    Connected, Ending, HistoryLines, Interruption, NotAsked, NotOpened, NotTyped, Phase, View,
-    Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerNotice, ViewerOutput,
+    Connected, Ending, HistoryLines, Interruption, NotAsked, NotOpened, NotSaid, NotTyped, Phase,
+    View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerNotice, ViewerOutput,
 };

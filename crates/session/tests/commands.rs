@@ -3,8 +3,11 @@
 
 use bytes::Bytes;
 use pillion_caps::{Refusal, SecretKey};
+use pillion_conversation::{Gate, RefusedRequest};
 use pillion_people::SubjectRef;
-use pillion_proto::{AccessMode, AdmittedBy, ParticipantId, PathKind, Rights};
+use pillion_proto::{
+    AccessMode, AdmittedBy, Answer, ConversationRequest, ParticipantId, PathKind, Rights, TrackId,
+};
 use pillion_session::{
     Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Proved, Reply,
     SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus, verbs,
@@ -75,6 +78,25 @@ fn commands() -> Vec<Command> {
         verbs::Code {}.into(),
         verbs::AccessList {}.into(),
         verbs::Attach { takes_over: true }.into(),
+        Command::OpenConversation(verbs::OpenConversation {
+            title: "fix it".to_owned(),
+            start: verbs::AgentStart {
+                command: vec!["agent".to_owned(), "acp".to_owned()],
+                cwd: "/src".to_owned(),
+                environment: vec![("A".to_owned(), "1".to_owned())],
+            },
+            gate: Gate {
+                strict: vec!["ask".to_owned()],
+                asks: true,
+            },
+        }),
+        Command::Converse(verbs::Converse {
+            track: Some(TrackId(3)),
+            request: ConversationRequest::Answer {
+                question: 300,
+                answer: Answer::Choice("yes".to_owned()),
+            },
+        }),
     ]
 }
 
@@ -158,6 +180,8 @@ fn replies() -> Vec<Reply> {
         }),
         Reply::EndLink(()),
         Reply::Code(()),
+        Reply::OpenConversation(TrackId(300)),
+        Reply::Converse(()),
         Reply::AccessList(verbs::AccessListed {
             mode: AccessMode::Link,
             people: vec![(text(), rights)],
@@ -221,6 +245,8 @@ fn errors() -> Vec<CommandError> {
         CommandError::InsideItself,
         CommandError::StartedInside,
         CommandError::OtherUser,
+        CommandError::NoConversation,
+        CommandError::Conversation(RefusedRequest::Claimed),
     ]
 }
 

@@ -110,6 +110,13 @@ impl Program {
                 let error = io::ErrorKind::PermissionDenied.into();
                 Err(SpawnError::NotExecutable(name.clone(), error))
             }
+            // A folder, which can't be run either.
+            (false, false)
+                if found.iter().any(|path| path.is_dir()) && path.components().count() > 1 =>
+            {
+                let error = io::ErrorKind::IsADirectory.into();
+                Err(SpawnError::NotExecutable(name.clone(), error))
+            }
             (false, false) => Err(SpawnError::NotFound(name.clone())),
         }
     }

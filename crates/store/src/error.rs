@@ -44,7 +44,9 @@ pub enum StoreError {
         id: String,
     },
     /// The session runs, and what was asked is only possible once it has ended.
-    #[error("session {id} is still running; end it first (`pillion stop`, or leave its shell)")]
+    #[error(
+        "session {id} is still running; end it first: leave its shell, or `pillion close --all --session {id}`"
+    )]
     Live {
         /// The running session.
         id: String,

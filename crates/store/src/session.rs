@@ -60,7 +60,8 @@ pub struct SessionSummary {
     pub path: PathBuf,
 }
 
-/// The socket in a session's directory on which it takes commands. Nothing here makes or reads it.
+/// The socket in a session's directory on which it takes commands. Nothing here makes or reads it; one that a
+/// killed host left is removed when somebody looks at the session.
 pub const CONTROL_SOCKET: &str = "control";
 
 /// How much of ended sessions is kept. `None` is no limit.
@@ -121,9 +122,10 @@ fn summary(dir: &Dir, id: &str) -> Result<Option<SessionSummary>, StoreError> {
 }
 
 fn state(dir: &Dir, entries: &[Entry], meta: &SessionMeta) -> Result<SessionState, StoreError> {
-    if is_live(dir)? {
+    let Some(stopped) = stopped(dir)? else {
         return Ok(SessionState::Live);
-    }
+    };
+    clear_socket(dir, entries, stopped);
     if let Some(End { at_ms, reason }) = End::read(dir)? {
         return Ok(SessionState::Ended { at_ms, reason });
     }
@@ -136,20 +138,36 @@ fn state(dir: &Dir, entries: &[Entry], meta: &SessionMeta) -> Result<SessionStat
     Ok(SessionState::Crashed { last_ms })
 }
 
-fn is_live(dir: &Dir) -> Result<bool, StoreError> {
+/// That a session does not run, and can't begin again before this is dropped.
+struct Stopped {
+    _lock: Option<File>,
+}
+
+/// Whether a session has stopped; `None` while it runs.
+fn stopped(dir: &Dir) -> Result<Option<Stopped>, StoreError> {
     let file = match dir.read_file(LOCK_FILE) {
-        Err(e) if e.is_not_found() => return Ok(false),
+        Err(e) if e.is_not_found() => return Ok(Some(Stopped { _lock: None })),
         other => other?,
     };
-    // Shared, so that two who look don't take each other for the host; freed at once.
+    // Shared, so that two who look don't take each other for the host; freed soon.
     match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
+        Ok(()) => Ok(Some(Stopped { _lock: Some(file) })),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(StoreError::io(
             "look at the lock",
             &dir.path().join(LOCK_FILE),
             e,
         )),
+    }
+}
+
+/// A host that was killed left its socket, on which nobody answers any more. It is no harm where it can't be
+/// removed: beginning the session again does so, too.
+fn clear_socket(dir: &Dir, entries: &[Entry], _: Stopped) {
+    if entries.iter().any(|entry| entry.name == CONTROL_SOCKET)
+        && let Err(error) = dir.remove_file(CONTROL_SOCKET)
+    {
+        tracing::debug!(%error, "the socket of a session that stopped stays");
     }
 }
 

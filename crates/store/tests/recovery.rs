@@ -7,13 +7,14 @@
 mod skip;
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pillion_store::{
-    Health, HistoryChunk, Keep, ReadError, SessionLog, SessionMeta, SessionReader, SessionState,
-    StoreError, list, prune, remove,
+    CONTROL_SOCKET, Health, HistoryChunk, Keep, ReadError, SessionLog, SessionMeta, SessionReader,
+    SessionState, StoreError, list, prune, remove,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -440,6 +441,27 @@ fn live_ended_and_crashed_are_told_apart() {
     drop(live);
     remove(&root, "live").unwrap();
     assert!(!root.join("live").exists());
+}
+
+#[test]
+fn the_socket_of_a_killed_host_goes_when_somebody_looks_and_a_running_ones_stays() {
+    let (_temp, root) = root();
+    let socket = |id: &str| root.join(id).join(CONTROL_SOCKET);
+    let looks: [&dyn Fn(); 2] = [&|| drop(list(&root).unwrap()), &|| {
+        drop(SessionReader::open(&root, "s").unwrap())
+    }];
+    for look in looks {
+        let runs = SessionLog::create(&root, meta("s")).unwrap();
+        let listener = UnixListener::bind(socket("s")).unwrap();
+        look();
+        assert!(socket("s").exists());
+        // As a kill leaves it: the file is there, and nobody listens or holds the lock.
+        drop((runs, listener));
+        assert!(socket("s").exists());
+        look();
+        assert!(!socket("s").exists());
+        remove(&root, "s").unwrap();
+    }
 }
 
 #[test]

@@ -464,6 +464,22 @@ pub(crate) fn first_char(text: &[u8]) -> Option<(char, &[u8])> {
     }
 }
 
+/// Whether these bytes are one key, at most with its going up and what the terminal itself says.
+pub(crate) fn is_one_key(tokenizer: &Tokenizer, bytes: &[u8]) -> bool {
+    let mut keys = 0;
+    let mut tokenizer = tokenizer.clone();
+    tokenizer.feed(bytes, |event, _| {
+        keys += match event {
+            Event::Key(key) => usize::from(key.press != Press::Up),
+            Event::Text(text) => String::from_utf8_lossy(text).chars().count(),
+            Event::Reply | Event::Focus(_) => 0,
+            Event::PasteStart | Event::Paste(_) | Event::PasteEnd => 2,
+            Event::Mouse(_) | Event::Unknown => 1,
+        }
+    });
+    keys == 1 && tokenizer.held().is_empty()
+}
+
 /// What answers begin with: OSC a number, DCS one of DA3's `!|`, XTVERSION's `>|`, DECRQSS's and
 /// XTGETTCAP's `0$r`, `1+r`, APC kitty's `G`. Anything else there is Alt and a key.
 fn is_reply_start(held: &[u8], byte: u8) -> bool {

@@ -12,6 +12,7 @@
 
 mod canvas;
 pub mod clipboard;
+pub mod conversation;
 pub mod depth;
 pub mod follow;
 #[cfg(feature = "host")]
@@ -19,11 +20,13 @@ pub mod host;
 pub mod keys;
 mod pen;
 pub mod prefix;
+mod settled;
 mod text;
 pub mod viewer;
 pub mod words;
 
 pub use clipboard::{Multiplexer, clipboard};
+pub use conversation::{ConversationAction, ConversationContext, ConversationUi, ConversationView};
 pub use depth::{Depth, DumbTerminal};
 pub use follow::Follow;
 #[cfg(feature = "host")]

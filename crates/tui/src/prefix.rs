@@ -35,6 +35,19 @@ impl Prefix {
     }
 }
 
+impl Prefix {
+    /// Another key that terminals send the same for, where this one needs AltGr on many keyboards: most of Europe has
+    /// no bare `]`, `\\` or `^`.
+    pub fn also(&self) -> Option<&'static str> {
+        match (self.code, self.mods) {
+            (KeyCode::Char('\\'), Mods::CTRL) => Some("Ctrl-4"),
+            (KeyCode::Char(']'), Mods::CTRL) => Some("Ctrl-5"),
+            (KeyCode::Char('^'), Mods::CTRL) => Some("Ctrl-6"),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (held, name) in [

@@ -81,7 +81,32 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
         .collect();
         assert!(places.is_sorted(), "{text}");
         assert!(!seen.iter().any(|line| line.starts_with("key 1111")));
+        // What is cut is seen to be, within its quotes.
+        let quoted = seen.iter().find(|line| line.contains('“'));
+        assert!(quoted.unwrap().ends_with("…”"), "{quoted:?}");
         assert!(text.contains("y yes  n no"), "{text}");
+    }
+}
+
+#[test]
+fn where_keys_are_said_to_come_from_is_said_as_said() {
+    let mut desk = Desk::new(100, 24);
+    let question = Question {
+        what: Offer::LetIn,
+        who: vec![WhoLine::Subject("an SSH key".into())],
+        said: vec![Unverified::KeysOf("https://forge.example/anna.keys".into())],
+    };
+    let stated = words::statement(&question);
+    let asks = HostNotice::Confirm {
+        request: 7,
+        question,
+    };
+    desk.ui.notice(at(0), asks);
+    desk.types(b"\x1d");
+    desk.paint();
+    for said in [desk.rows(), stated] {
+        let said_so = "the command says these are the keys of: “https://forge.example/anna.keys”";
+        assert!(said.contains(said_so), "{said}");
     }
 }
 
@@ -338,6 +363,23 @@ fn the_same_question_asked_again_is_answered() {
     desk.command_asks(9, Offer::PublishLink);
     desk.reads_question();
     assert_eq!(desk.types(b"y"), [confirmed(9, true)]);
+    desk.paint();
+
+    // After one that was read and withdrawn, and behind one that was answered: each is read for itself.
+    desk.command_asks(10, Offer::PublishLink);
+    desk.reads_question();
+    desk.ui.notice(at(desk.now), gone(10));
+    desk.paint();
+    assert_eq!(desk.types(b"x"), []);
+    desk.paint();
+    desk.command_asks(11, Offer::PublishLink);
+    desk.command_asks(12, Offer::PublishLink);
+    desk.reads_question();
+    assert_eq!(desk.types(b"n"), [confirmed(11, false)]);
+    assert_eq!(desk.types(b"y"), [], "the next one was not read");
+    desk.paint();
+    desk.later(400);
+    assert_eq!(desk.types(b"y"), [confirmed(12, true)]);
 }
 
 #[test]

@@ -17,9 +17,9 @@ use pillion_session::{HostNotice, Reply, View};
 use pillion_tui::{UiInput, ViewerUi};
 use proptest::prelude::*;
 
-/// Names as somebody hostile chooses them.
-fn name() -> impl Strategy<Value = String> {
-    let nasty = [
+/// Names that have done harm somewhere.
+fn nasty() -> Vec<String> {
+    vec![
         "☺\u{fe0f}".repeat(12),
         "\u{3248}".repeat(40),
         "👩\u{200d}👩\u{200d}👧\u{200d}👦".to_owned(),
@@ -30,13 +30,22 @@ fn name() -> impl Strategy<Value = String> {
         "রাজা नमस्ते".to_owned(),
         "\x1b[2J\x07\u{9b}31m".to_owned(),
         String::new(),
-    ];
+    ]
+}
+
+/// Names as somebody hostile chooses them.
+fn name() -> impl Strategy<Value = String> {
     prop_oneof![
-        proptest::sample::select(nasty.to_vec()),
+        proptest::sample::select(nasty()),
         any::<String>(),
         "\\PC{0,64}",
     ]
 }
+
+/// What opens each of a viewer's boxes.
+const BOXES: [&str; 7] = [
+    "\x1dw", "\x1d?", "\x1dwa", "\x1dwu", "\x1dt", "\x1d[", "\x1d",
+];
 
 fn hostile(cols: u16, rows: u16, names: &[String], right: Rights) -> View {
     let mut view = view(cols, rows);
@@ -98,6 +107,49 @@ fn check_screen(screen: &Screen, shown: &vt100::Screen) -> Result<(), TestCaseEr
     Ok(())
 }
 
+/// Opens a box of a viewer whose view is full of these names.
+fn check_boxes(
+    names: &[String],
+    (cols, rows): (u16, u16),
+    right: Rights,
+    keys: &str,
+    opinion: Opinion,
+) -> Result<(), TestCaseError> {
+    let mut viewer = Person::new(cols, rows, hostile(cols, rows, names, right));
+    viewer.opinion = opinion;
+    viewer.types(keys);
+    viewer.types(names[0].as_bytes());
+    viewer.does(UiInput::Said(&names[0]));
+    viewer.later(10_000);
+    let shown = viewer.rows();
+    // A box is a box: its right side is one column all the way down.
+    let side = |row: &String, ch| row.chars().take_while(|c| *c != ch).count();
+    if let Some(top) = shown.iter().position(|row| row.contains('┐')) {
+        prop_assert!(
+            !shown[top + 1..].iter().any(|row| row.contains('┐')),
+            "{shown:#?}"
+        );
+        prop_assert!(side(&shown[top], '┐') < usize::from(cols));
+    }
+    for row in &shown {
+        let draws = row.chars().any(char::is_control);
+        prop_assert!(!draws, "{row:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn names_that_have_done_harm_do_none_in_any_box_at_any_width() {
+    for name in nasty() {
+        let names = [name.clone(), name];
+        for keys in BOXES {
+            for cols in 1..=60 {
+                check_boxes(&names, (cols, 12), Rights::MANAGE, keys, Opinion::Most).unwrap();
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
@@ -129,26 +181,10 @@ proptest! {
         cols in 1u16..=200,
         rows in 1u16..60,
         right in prop_oneof![Just(Rights::VIEW), Just(Rights::MANAGE)],
-        keys in proptest::sample::select(vec!["\x1dw", "\x1d?", "\x1dwa", "\x1dwu", "\x1dt", "\x1d[", "\x1d"]),
+        keys in proptest::sample::select(BOXES.to_vec()),
         opinion in proptest::sample::select(OPINIONS.to_vec()),
     ) {
-        let mut viewer = Person::new(cols, rows, hostile(cols, rows, &names, right));
-        viewer.opinion = opinion;
-        viewer.types(keys);
-        viewer.types(names[0].as_bytes());
-        viewer.does(UiInput::Said(&names[0]));
-        viewer.later(10_000);
-        let shown = viewer.rows();
-        // A box is a box: its right side is one column all the way down.
-        let side = |row: &String, ch| row.chars().take_while(|c| *c != ch).count();
-        if let Some(top) = shown.iter().position(|row| row.contains('┐')) {
-            prop_assert!(!shown[top + 1..].iter().any(|row| row.contains('┐')), "{shown:#?}");
-            prop_assert!(side(&shown[top], '┐') < usize::from(cols));
-        }
-        for row in &shown {
-            let draws = row.chars().any(char::is_control);
-            prop_assert!(!draws, "{row:?}");
-        }
+        check_boxes(&names, (cols, rows), right, keys, opinion)?;
     }
 
     #[test]
@@ -201,6 +237,36 @@ proptest! {
         }
         prop_assert_eq!(rows(&desk), before);
     }
+}
+
+#[test]
+fn what_a_terminal_finds_too_wide_for_a_row_does_not_get_into_the_next() {
+    let shows = |row: &str| {
+        let mut shown = view(10, 3);
+        shown.screen = Some(written(&format!("{row}\r\nbbbb\r\ncccc"), 10, 3));
+        shown
+    };
+    let mut ui = ViewerUi::new(CONFIG(), Size::clamped(10, 4));
+    let mut terminal = Terminal::new(Size::clamped(10, 4));
+    // Set up for East Asia, where what draws boxes is wide.
+    for row in ["aaaaaaaaaa", "aaaaaaaaa│"] {
+        let mut out = Vec::new();
+        let mut shown = shows(row);
+        shown.version += u64::from(row.contains('│'));
+        ui.draw(at(0), &shown, &mut out);
+        let out = String::from_utf8(out)
+            .unwrap()
+            .replace('│', &WIDE.to_string());
+        terminal.feed(out.as_bytes());
+    }
+    let mut screen = Screen::blank(Size::clamped(10, 4));
+    terminal.capture(&mut screen);
+    let rows: Vec<String> = screen.text().lines().map(str::to_owned).collect();
+    assert!(rows[0].starts_with("aaaaaaaa"), "{rows:?}");
+    assert_eq!((rows[1].as_str(), rows[2].as_str()), ("bbbb", "cccc"));
+    let mut out = Vec::new();
+    ui.leave(&mut out);
+    assert!(String::from_utf8(out).unwrap().contains("\x1b[?7h"));
 }
 
 #[test]

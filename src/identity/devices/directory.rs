@@ -1,7 +1,5 @@
 //! What the devices of a group leave for each other at a link service.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use pillion_net::signal::{Records, SignalError, SignalService};
 use pillion_people::plain_name;
@@ -17,10 +15,11 @@ use pillion_session::{Command, Reply, verbs};
 use pillion_store::{SessionState, list};
 
 use super::Devices;
-use crate::{clock::unix_ms, sessions::control, settings::paths::Paths};
-
-/// How long another session of this device may take to tell its ticket.
-const ASK_WITHIN: Duration = Duration::from_secs(3);
+use crate::{
+    clock::unix_ms,
+    sessions::control::{self, Request, Response},
+    settings::paths::Paths,
+};
 
 /// This device's group, by way of a link service.
 pub struct Directory {
@@ -360,24 +359,27 @@ impl Seen {
 
 /// The shared sessions of this machine, as the others are to know them.
 async fn sessions(paths: &Paths, without: Option<&str>) -> Result<Vec<ListedSession>> {
-    let mut all = Vec::new();
-    for session in list(&paths.sessions).context("this device's sessions can't be listed")? {
-        if session.state != SessionState::Live || without == Some(session.meta.id.as_str()) {
-            continue;
-        }
+    let mut running = list(&paths.sessions).context("this device's sessions can't be listed")?;
+    running.retain(|session| {
+        session.state == SessionState::Live && without != Some(session.meta.id.as_str())
+    });
+    let requests = running.iter().map(|session| {
         let command = Command::Ticket(verbs::Ticket { new: false });
-        let socket = paths.socket(&session.meta.id);
-        let asked = tokio::time::timeout(ASK_WITHIN, control::command(&socket, command));
-        // What is private, or just ending, gives none.
-        if let Ok(Ok(done)) = asked.await
-            && let Reply::Ticket(ticket) = done.reply
-            && let Ok(ticket) = ticket.parse::<Ticket>()
-        {
-            all.push(ListedSession {
-                name: Text::cut(&session.meta.name),
-                ticket: ticket.to_bytes().to_vec(),
-            });
-        }
-    }
-    Ok(all)
+        (paths.socket(&session.meta.id), Request::Command(command))
+    });
+    let answers = control::ask_all(requests, control::FIRST_WORD).await;
+    let listed = running.iter().zip(answers).filter_map(|(session, answer)| {
+        // What is private, just ending or stuck gives none.
+        let Ok(Response::Done(done)) = answer else {
+            return None;
+        };
+        let Reply::Ticket(ticket) = done.reply else {
+            return None;
+        };
+        Some(ListedSession {
+            name: Text::cut(&session.meta.name),
+            ticket: ticket.parse::<Ticket>().ok()?.to_bytes().to_vec(),
+        })
+    });
+    Ok(listed.collect())
 }

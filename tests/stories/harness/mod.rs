@@ -100,7 +100,7 @@ impl Machine {
             .env("LC_ALL", "C.UTF-8");
     }
 
-    /// `pillion --share ARGS` without a terminal, with a pipe to type into; with the ticket once it is
+    /// `pillion share ARGS` without a terminal, with a pipe to type into; with the ticket once it is
     /// there.
     pub fn share_piped(&self, args: &[&str]) -> (Piped, String) {
         let file = self.fresh("ticket");
@@ -160,7 +160,7 @@ impl Machine {
         })
     }
 
-    /// `pillion --share` in a terminal; with the ticket once it is there.
+    /// `pillion share` in a terminal; with the ticket once it is there.
     pub fn share(&self, size: (u16, u16), args: &[&str]) -> (Term, String) {
         let file = self.fresh("ticket");
         let mut all = vec!["--share", "--ticket-file", file.to_str().unwrap()];

@@ -12,9 +12,11 @@ pub struct Shared {
     pub ticket: String,
     pub link: Option<String>,
     pub code: Option<String>,
+    /// All of it.
+    pub object: serde_json::Value,
 }
 
-/// `pillion --share --json ARGS` in a terminal, with a shell at its prompt.
+/// `pillion share --json ARGS` in a terminal, with a shell at its prompt.
 pub fn share(machine: &Machine, args: &[&str]) -> Shared {
     let file = machine.fresh("shared");
     let mut all = vec!["--share", "--json", "--name", "secretname", "--ticket-file"];
@@ -30,6 +32,7 @@ pub fn share(machine: &Machine, args: &[&str]) -> Shared {
         ticket: text("ticket").unwrap(),
         link: text("link"),
         code: text("code"),
+        object: object.clone(),
     }
 }
 

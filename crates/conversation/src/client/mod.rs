@@ -12,6 +12,7 @@ mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use pillion_proto::Answer;
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,6 +40,8 @@ pub struct Client {
     calls: BTreeMap<MessageId, Call>,
     version: u64,
     session: String,
+    /// Whether the agent has options that can be set, in place of modes.
+    has_options: bool,
     turn: Option<Turn>,
     questions: BTreeMap<MessageId, Open>,
     /// When what is waited for should have come.
@@ -124,6 +127,8 @@ pub enum ClientEvent {
     Closed(MessageId),
     /// The agent asked for something that is not offered, and was told so.
     NotOffered(String),
+    /// The agent has set what it was told to, or said that it doesn't.
+    Set(bool),
     /// The turn is over, and the next prompt may go.
     TurnEnded,
     /// The turn was cancelled [`CANCEL_LIMIT_MS`] ago and goes on: the agent may be restarted.
@@ -172,19 +177,6 @@ pub enum NotSent {
     NoSuchChoice,
 }
 
-/// An answer to a question.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// Of a permission: the id of a choice.
-    Choice(String),
-    /// Of a form: what was filled in, as an object of JSON.
-    Form(String),
-    /// Of a form: nothing.
-    Decline,
-    /// Nothing, and the agent should stop.
-    Cancel,
-}
-
 impl Client {
     /// A machine whose first output is what an agent is to be told first.
     pub fn new(setup: Setup, now_ms: u64) -> Client {
@@ -195,6 +187,7 @@ impl Client {
             calls: BTreeMap::new(),
             version: 0,
             session: String::new(),
+            has_options: false,
             turn: None,
             questions: BTreeMap::new(),
             deadline_ms: Some(now_ms.saturating_add(START_LIMIT_MS)),
@@ -347,18 +340,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sets the mode, of agents that have modes beside their options.
-    ///
-    /// # Errors
-    /// When the agent is not ready.
-    pub fn set_mode(&mut self, mode: &str, by: Option<Author>) -> Result<(), NotSent> {
-        self.ready()?;
-        let params = json!({"sessionId": self.session, "modeId": mode});
-        self.request("session/set_mode", params, Call::Setting, by, None);
-        Ok(())
-    }
-
-    /// Sets an option to one of its values.
+    /// Sets an option to one of its values. What came of it is a [`ClientEvent::Set`].
     ///
     /// # Errors
     /// When the agent is not ready.
@@ -369,6 +351,12 @@ impl Client {
         by: Option<Author>,
     ) -> Result<(), NotSent> {
         self.ready()?;
+        // Older agents have modes in place of options; what is shown has both as options.
+        if !self.has_options && option == "mode" {
+            let params = json!({"sessionId": self.session, "modeId": value});
+            self.request("session/set_mode", params, Call::Setting, by, None);
+            return Ok(());
+        }
         let params = json!({
             "sessionId": self.session, "configId": option, "type": "id", "value": value,
         });
@@ -466,7 +454,9 @@ impl Client {
                 }
             }
             (Call::NewSession, Ok(result)) => {
-                let session = result.get("sessionId").and_then(Json::text);
+                let [session, options] = result.fields(["sessionId", "configOptions"]);
+                self.has_options = options.is_some_and(Json::is_array);
+                let session = session.and_then(Json::text);
                 match session.filter(|session| !session.is_empty() && session.len() <= MAX_ID) {
                     Some(session) => {
                         self.session = session.into_owned();
@@ -490,7 +480,7 @@ impl Client {
                 }
             }
             (Call::Prompt, _) => self.end_turn(),
-            (Call::Setting, _) => {}
+            (Call::Setting, result) => self.event(ClientEvent::Set(result.is_ok())),
         }
     }
 

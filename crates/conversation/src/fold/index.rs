@@ -87,6 +87,11 @@ impl Index {
         of.next().map(|(_, id)| *id)
     }
 
+    pub(super) fn open_tool(&self, thread: u32) -> Option<ItemId> {
+        let mut of = self.open_tools.range((thread, 0)..=(thread, ItemId::MAX));
+        of.next_back().map(|(_, id)| *id)
+    }
+
     pub(super) fn take_open_tools(&mut self, thread: u32) -> Vec<ItemId> {
         let of = self.open_tools.range((thread, 0)..=(thread, ItemId::MAX));
         let ids: Vec<ItemId> = of.map(|(_, id)| *id).collect();

@@ -16,7 +16,7 @@ use crate::{
     message::MessageKind,
     model::{
         Activity, Agent, Item, ItemBody, ItemId, Items, Notice, Process, Question, QueuedPrompt,
-        Thread, Unknown,
+        Rule, Thread, Trusted, Unknown,
     },
 };
 pub(crate) use index::Index;
@@ -49,6 +49,10 @@ pub(crate) struct State {
     /// Our requests that have no answer yet, the oldest first.
     #[serde(with = "pillion_proto::growing::list")]
     pub(crate) calls: Vec<Call>,
+    #[serde(with = "pillion_proto::growing::list")]
+    pub(crate) rules: Vec<Rule>,
+    #[serde(with = "pillion_proto::growing::list")]
+    pub(crate) trusted: Vec<Trusted>,
 }
 
 /// An open question that is no longer among the items.
@@ -117,9 +121,20 @@ impl Conversation {
         &self.state.queue
     }
 
+    /// The rules by which questions are answered with yes, the oldest first.
+    pub fn rules(&self) -> &[Rule] {
+        &self.state.rules
+    }
+
+    /// Of whom it was said how far they are trusted. Others are asked about.
+    pub fn trusted(&self) -> &[Trusted] {
+        &self.state.trusted
+    }
+
     /// The items that are held, in the order in which they came.
-    pub fn items(&self) -> impl Iterator<Item = (ItemId, &Item)> {
-        (self.items.first..).zip(&self.items.held)
+    pub fn items(&self) -> impl DoubleEndedIterator<Item = (ItemId, &Item)> {
+        let held = self.items.held.iter().enumerate();
+        held.map(|(at, item)| (self.items.first + at as u64, item))
     }
 
     /// One item, if it is held.
@@ -152,6 +167,11 @@ impl Conversation {
     /// The item of a tool, by the agent's id.
     pub fn tool(&self, thread: u32, id: &str) -> Option<ItemId> {
         self.index.get(thread, Key::TOOL, id)
+    }
+
+    /// The newest tool of a thread that has not come to its end.
+    pub fn open_tool(&self, thread: u32) -> Option<ItemId> {
+        self.index.open_tool(thread)
     }
 
     /// The item of a terminal, by the agent's id.

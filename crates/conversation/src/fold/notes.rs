@@ -4,8 +4,8 @@ use super::{Conversation, Origin, read};
 use crate::{
     bounded::BoundedText,
     entry::{Environment, Exit, Note},
-    limits::{MAX_FORM, MAX_PARTS, MAX_PROMPT, MAX_QUEUE, MAX_WORD},
-    model::{ItemBody, ItemId, Notice, Outcome, QueuedPrompt},
+    limits::{MAX_FORM, MAX_PARTS, MAX_PROMPT, MAX_QUEUE, MAX_RULES, MAX_TRUSTED, MAX_WORD},
+    model::{ItemBody, ItemId, Notice, Outcome, QueuedPrompt, Rule, Trusted},
 };
 
 impl Conversation {
@@ -27,6 +27,7 @@ impl Conversation {
                         by: by.clone(),
                         text: BoundedText::cut(text, MAX_PROMPT),
                         held: false,
+                        needs_yes: false,
                     });
                 }
             }
@@ -34,7 +35,42 @@ impl Conversation {
                 queued.text = BoundedText::cut(text, MAX_PROMPT);
             }),
             Note::Held { prompt, held, .. } => {
-                self.change_queued(*prompt, |queued| queued.held = *held);
+                self.change_queued(*prompt, |queued| {
+                    queued.held = *held;
+                    queued.needs_yes &= *held;
+                });
+            }
+            Note::NeedsYes { prompt } => self.change_queued(*prompt, |queued| {
+                queued.held = true;
+                queued.needs_yes = true;
+            }),
+            Note::Allowed {
+                rule,
+                by,
+                tool,
+                command,
+            } => {
+                if self.state.rules.len() < MAX_RULES {
+                    self.state.rules.push(Rule {
+                        number: *rule,
+                        by: by.clone(),
+                        tool: read::word(tool),
+                        command: BoundedText::cut(command, MAX_FORM).as_str().to_owned(),
+                    });
+                }
+            }
+            Note::RuleEnded { rule, .. } => {
+                self.state.rules.retain(|known| known.number != *rule);
+            }
+            Note::Trusted { person, how, .. } => {
+                let trusted = &mut self.state.trusted;
+                trusted.retain(|known| known.person != *person);
+                if trusted.len() < MAX_TRUSTED {
+                    trusted.push(Trusted {
+                        person: read::word(person),
+                        how: read::word(how),
+                    });
+                }
             }
             Note::Moved { prompt, before, .. } => self.move_queued(*prompt, *before),
             Note::Withdrawn { prompt, .. } => {

@@ -5,7 +5,7 @@ use crate::{
     bounded::BoundedText,
     entry::Author,
     json::Json,
-    limits::{MAX_FORM, MAX_OPEN_QUESTIONS},
+    limits::{MAX_FORM, MAX_INPUT, MAX_OPEN_QUESTIONS},
     model::{ItemBody, ItemId, Notice, Outcome, Question},
 };
 
@@ -74,7 +74,11 @@ impl Conversation {
             title: read::string(title.or(tool_title)),
             description: read::string(description),
             tool: read::string(tool_id),
-            command: read::string(command),
+            command: command
+                .and_then(Json::text)
+                .map_or_else(BoundedText::default, |command| {
+                    BoundedText::cut(&command, MAX_INPUT)
+                }),
             cwd: read::string(cwd),
             choices: options.map(read::choices).unwrap_or_default(),
             ..Question::default()

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{ProtocolError, bounded, get};
 use crate::{
-    limits::{MAX_ENTRY, MAX_ENTRY_KEY, MAX_FOLDED, MAX_FOLDED_BYTES, MAX_FOLDED_TAIL},
+    limits::{
+        MAX_CONVERSATION_ENTRY, MAX_ENTRY, MAX_ENTRY_KEY, MAX_FOLDED, MAX_FOLDED_BYTES,
+        MAX_FOLDED_TAIL,
+    },
     text::Text,
 };
 
@@ -17,7 +20,7 @@ pub struct Entry {
     pub number: u64,
     /// What it says something about; empty when it stands for itself.
     pub key: Text<MAX_ENTRY_KEY>,
-    /// JSON, at most [`MAX_ENTRY`] bytes. Opaque here; anybody who shows it cleans it.
+    /// JSON, at most [`MAX_ENTRY`] bytes, or of a conversation [`MAX_CONVERSATION_ENTRY`]. Opaque here; anybody who shows it cleans it.
     pub json: Bytes,
 }
 
@@ -44,7 +47,27 @@ impl Entry {
     ///
     /// # Errors
     /// Anything else, or an entry out of its bounds.
-    pub fn decode_all(mut bytes: &[u8]) -> Result<Vec<Entry>, ProtocolError> {
+    pub fn decode_all(bytes: &[u8]) -> Result<Vec<Entry>, ProtocolError> {
+        Entry::decode_within(bytes, MAX_ENTRY)
+    }
+
+    /// The same of a conversation's entries, which are longer: at most [`MAX_CONVERSATION_ENTRY`] bytes.
+    ///
+    /// # Errors
+    /// Anything else, or an entry out of its bounds.
+    pub fn decode_conversation(bytes: &[u8]) -> Result<Vec<Entry>, ProtocolError> {
+        Entry::decode_within(bytes, MAX_CONVERSATION_ENTRY)
+    }
+
+    /// The same of entries as a host's log has them, which are whole.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn decode_recorded(bytes: &[u8]) -> Result<Vec<Entry>, ProtocolError> {
+        Entry::decode_within(bytes, usize::MAX)
+    }
+
+    fn decode_within(mut bytes: &[u8], max: usize) -> Result<Vec<Entry>, ProtocolError> {
         let malformed = ProtocolError::Malformed("entries of a log");
         let mut entries: Vec<Entry> = Vec::new();
         while !bytes.is_empty() {
@@ -52,7 +75,7 @@ impl Entry {
             let length = u32::from_be_bytes(*length) as usize;
             let (body, rest) = rest.split_at_checked(length).ok_or(malformed.clone())?;
             let entry: Entry = get(body, "an entry of a log")?;
-            bounded(entry.json.len() <= MAX_ENTRY, "an oversized entry of a log")?;
+            bounded(entry.json.len() <= max, "an oversized entry of a log")?;
             let last = entries.last().map(|entry| entry.number);
             bounded(
                 last.is_none_or(|last| last < entry.number),

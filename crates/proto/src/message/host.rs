@@ -237,6 +237,8 @@ pub enum TrackKind {
     Log,
     /// A small map that changes. Nothing makes one yet.
     State,
+    /// An agent's conversation: entries as of a log, which fold into what is shown of it.
+    Conversation,
     /// A kind of a newer version.
     Unknown(u8),
 }
@@ -247,6 +249,7 @@ impl From<u8> for TrackKind {
             0 => TrackKind::Terminal,
             1 => TrackKind::Log,
             2 => TrackKind::State,
+            3 => TrackKind::Conversation,
             other => TrackKind::Unknown(other),
         }
     }
@@ -258,6 +261,7 @@ impl From<TrackKind> for u8 {
             TrackKind::Terminal => 0,
             TrackKind::Log => 1,
             TrackKind::State => 2,
+            TrackKind::Conversation => 3,
             TrackKind::Unknown(number) => number,
         }
     }

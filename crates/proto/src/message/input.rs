@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::{JoinId, ProtocolError, TrackId, body, bounded, get, put};
+use super::{ConversationRequest, JoinId, ProtocolError, TrackId, body, bounded, get, put};
 use crate::{
     limits::{MAX_INPUT, MAX_NAME},
     tag,
@@ -52,6 +52,13 @@ pub enum Intent {
         /// Which.
         track: TrackId,
     },
+    /// Something about an agent's conversation.
+    Converse {
+        /// Which.
+        track: TrackId,
+        /// What.
+        request: ConversationRequest,
+    },
     /// An intent of a newer version.
     Unknown(u16),
 }
@@ -61,7 +68,10 @@ impl Intent {
     pub fn track(&self) -> Option<TrackId> {
         match self {
             Intent::Keys { track, .. } => Some(*track),
-            Intent::Open { .. } | Intent::Close { .. } | Intent::Unknown(_) => None,
+            Intent::Open { .. }
+            | Intent::Close { .. }
+            | Intent::Converse { .. }
+            | Intent::Unknown(_) => None,
         }
     }
 }
@@ -70,6 +80,7 @@ impl Intent {
 const KEYS: u16 = 1;
 const OPEN: u16 = 2;
 const CLOSE: u16 = 3;
+const CONVERSE: u16 = 4;
 
 /// An [`IntentMsg`] as it travels.
 #[derive(Serialize, Deserialize)]
@@ -95,6 +106,13 @@ struct Open {
 #[derive(Serialize, Deserialize)]
 struct Close {
     track: TrackId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Converse {
+    track: TrackId,
+    /// A [`ConversationRequest`], of this version or another.
+    request: Bytes,
 }
 
 impl InputStream {
@@ -129,6 +147,14 @@ impl IntentMsg {
                 (OPEN, body(&Open { title }))
             }
             Intent::Close { track } => (CLOSE, body(&Close { track: *track })),
+            Intent::Converse { track, request } => {
+                let request = match request {
+                    ConversationRequest::Unknown => Bytes::new(),
+                    known => body(known),
+                };
+                let track = *track;
+                (CONVERSE, body(&Converse { track, request }))
+            }
             Intent::Unknown(kind) => (*kind, Bytes::new()),
         };
         let IntentMsg {
@@ -175,6 +201,17 @@ impl IntentMsg {
             CLOSE => {
                 let Close { track } = get(&what, "a track to close")?;
                 Intent::Close { track }
+            }
+            CONVERSE => {
+                let Converse { track, request } = get(&what, "a request for a conversation")?;
+                // What stands behind it a newer version added.
+                let known = postcard::take_from_bytes::<ConversationRequest>(&request);
+                let request = known.map_or(ConversationRequest::Unknown, |(request, _)| request);
+                bounded(
+                    request.is_bounded(),
+                    "an oversized request for a conversation",
+                )?;
+                Intent::Converse { track, request }
             }
             kind => Intent::Unknown(kind),
         };

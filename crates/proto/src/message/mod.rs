@@ -1,6 +1,7 @@
 //! The messages, one type each, and how each side reads what the other says. What several streams
 //! share stands here; each stream has its file.
 
+mod conversation;
 mod entry;
 mod history;
 mod host;
@@ -19,6 +20,7 @@ use crate::{
     growing,
 };
 
+pub use conversation::*;
 pub use entry::*;
 pub use history::*;
 pub use host::*;

@@ -316,6 +316,10 @@ pub enum DropReason {
     NotTheirs,
     /// The session has ended.
     SessionEnded,
+    /// A conversation refuses it: why, by its number (`pillion_conversation::RefusedRequest`).
+    Conversation(u8),
+    /// It is for a track that is no conversation.
+    NoConversation,
 }
 
 /// How the host's own terminal stands.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use pillion_caps::{
     Binding, Ledger, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint, SigningInput,
 };
+use pillion_conversation::{ClientEvent, Gate, Order};
 use pillion_people::{Issuer, Removals, SshKey, Trust};
 use pillion_proto::{
     AccessMode, ParticipantId, PathKind, RelayToken, Rights, TrackId, TrackKind, TrackState,
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::{
     commands::{
         question::Question,
-        verbs::{Command, CommandError, Done, Proved, Shortfall},
+        verbs::{AgentStart, Command, CommandError, Done, Proved, Shortfall},
     },
     people::records::{Forgetful, Records},
     tracks::pack::{HistoryJob, PackedHistory},
@@ -65,6 +66,10 @@ pub struct HostConfig {
     pub knock_wait_ms: u64,
     /// Lists of keys that an earlier run followed, as it gave them to be kept.
     pub lists: Vec<SubscribedKeyList>,
+    /// The session begins with a conversation with an agent of which this is known, in place of a program.
+    pub conversation: Option<Gate>,
+    /// The key of a viewer that is the host's own terminal: who holds it is the host.
+    pub owner: Option<PublicKey>,
 }
 
 impl HostConfig {
@@ -96,6 +101,8 @@ impl HostConfig {
             allow: AccessMode::Link,
             knock_wait_ms: 120_000,
             lists: Vec::new(),
+            conversation: None,
+            owner: None,
         }
     }
 }
@@ -164,6 +171,20 @@ pub enum HostInput {
         key: String,
         /// JSON, at most [`MAX_ENTRY`](pillion_proto::limits::MAX_ENTRY) bytes.
         json: Bytes,
+    },
+    /// Something came of an agent's conversation.
+    Conversation {
+        /// The track.
+        track: TrackId,
+        /// An entry of its log, masked.
+        entry: String,
+    },
+    /// Something happened to a conversation's agent, about which the log has what there is to know.
+    Agent {
+        /// The track.
+        track: TrackId,
+        /// What.
+        news: ConversationNews,
     },
     /// A track's program ended, or a log track's source.
     Exited {
@@ -311,6 +332,17 @@ impl HostInput {
             signature: input.sign(secret),
         }
     }
+}
+
+/// What a conversation's host acts on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConversationNews {
+    /// The agent's side says that something happened.
+    Happened(ClientEvent),
+    /// The agent takes no prompt.
+    NotSent,
+    /// The agent has ended.
+    Ended,
 }
 
 /// What became of the host's own terminal.
@@ -716,6 +748,20 @@ pub enum HostOutput {
     Show {
         /// The track.
         track: TrackId,
+    },
+    /// Start an agent, whose entries become this track's. If it can't be started, the log says so.
+    StartAgent {
+        /// The track.
+        track: TrackId,
+        /// What to run.
+        start: AgentStart,
+    },
+    /// Do this with a conversation's agent.
+    Order {
+        /// The track.
+        track: TrackId,
+        /// What.
+        order: Order,
     },
     /// The session's last program ended: nothing more will come of it.
     SessionEnded {

@@ -398,11 +398,12 @@ impl Host {
             self.tracks.forget(&member.join.0);
             self.commands.end_span(&mut self.cx, &member.join.0);
             self.people.end_request(&mut self.cx, member.id);
+            self.cx.standings_changed.push(member.id);
             let key = member.identity.key();
-            if !self
-                .door
-                .logs_visit(&mut self.cx, &self.people, &key, member.id, false)
-            {
+            let Host {
+                door, cx, people, ..
+            } = self;
+            if !door.logs_visit(cx, people, &key, member.id, &state.from, false) {
                 return;
             }
             let name = self.people.name_of(member.id);

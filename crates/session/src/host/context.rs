@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::FromHost;
+use pillion_proto::{FromHost, ParticipantId};
 use rand_chacha::{ChaCha20Rng, rand_core::Rng};
 
 use crate::{
@@ -39,6 +39,8 @@ pub(in crate::host) struct Context {
     pub(in crate::host) acting: Option<Doer>,
     /// Those who manage have not been told how it stands at the door.
     pub(in crate::host) door_changed: bool,
+    /// Those whose rights changed, or who left, of which conversations were not told.
+    pub(in crate::host) standings_changed: Vec<ParticipantId>,
     pub(in crate::host) rng: ChaCha20Rng,
     pub(in crate::host) out: VecDeque<HostOutput>,
     pub(in crate::host) fan_out: FanOut,
@@ -63,6 +65,8 @@ impl FanOut {
 pub(in crate::host) struct Keys {
     pub(in crate::host) session: SecretKey,
     pub(in crate::host) identity: PublicKey,
+    /// Of a viewer that is the host's own terminal.
+    pub(in crate::host) owner: Option<PublicKey>,
 }
 
 /// What viewers are told, cleaned.

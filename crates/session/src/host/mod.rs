@@ -74,14 +74,11 @@ impl Host {
         let host_name = host_name.map_or_else(|| "the host".to_owned(), |name| name.to_string());
         let endpoint = iroh_base::EndpointId::from_bytes(session.as_bytes())
             .expect("a key made from a secret is one that iroh takes");
-        let main = Track::terminal(
-            tracks::MAIN,
-            "",
-            &config.program,
-            people::roster::HOST,
-            config.size,
-            now.mono_us,
-        )
+        let (program, host) = (&config.program, people::roster::HOST);
+        let main = match config.conversation {
+            Some(gate) => Track::conversation(tracks::MAIN, "", program, gate, host, now.mono_us),
+            None => Track::terminal(tracks::MAIN, "", program, host, config.size, now.mono_us),
+        }
         .chained(&session, config.run);
         let begins = main.beginning(now.unix_ms);
         let link = config.link.map(|seed| SecretKey::from_bytes(&seed));
@@ -95,6 +92,7 @@ impl Host {
                 keys: Keys {
                     identity: config.identity,
                     session: config.session_key,
+                    owner: config.owner,
                 },
                 names: Names {
                     session: clean_name(&config.name, MAX_NAME),
@@ -110,6 +108,7 @@ impl Host {
                 lost_tty: false,
                 acting: None,
                 door_changed: false,
+                standings_changed: Vec::new(),
                 rng: ChaCha20Rng::from_seed(config.seed),
                 out: VecDeque::new(),
                 fan_out: FanOut::new(),
@@ -150,6 +149,8 @@ impl Host {
             HostInput::Entry { track, key, json } => {
                 self.tracks.on_entry(&mut self.cx, track, &key, json)
             }
+            HostInput::Conversation { track, entry } => self.on_conversation(track, &entry),
+            HostInput::Agent { track, news } => self.on_agent(track, &news),
             HostInput::Exited { track, state } => self.on_exited(track, state),
             HostInput::Resized { track, size } => self.tracks.on_resized(&mut self.cx, track, size),
             HostInput::Tty(news) => self.commands.on_tty(&mut self.cx, news),
@@ -195,6 +196,7 @@ impl Host {
             HostInput::Tick => {}
         }
         self.run_due();
+        self.tell_conversations();
         let framed = self.tracks.frames_if_due(&mut self.cx);
         self.tracks.tell_written_if_due(&mut self.cx, framed);
         self.tracks.catch_up(&mut self.cx);
@@ -247,6 +249,7 @@ impl Host {
             Timer::Silence => self.people.note_silence(&mut self.cx),
             Timer::Margins => self.tracks.log_margins_put_off(&mut self.cx),
             Timer::Owed => self.people.write_owed(&mut self.cx),
+            Timer::Conversations => self.expire_conversations(),
             // Looked at at the end of every input.
             Timer::Frames
             | Timer::Accepted

@@ -28,6 +28,8 @@ pub(in crate::host) enum Timer {
     Margins,
     /// What could not be written down.
     Owed,
+    /// What conversations wait for.
+    Conversations,
     /// Frames, and the counts of inputs in them.
     Frames,
     /// That inputs were written.
@@ -59,7 +61,7 @@ const NEVER: u64 = u64::MAX;
 
 impl Timers {
     /// Those that are looked at when they are due, in order.
-    pub(in crate::host) const EXPIRIES: [Timer; 12] = [
+    pub(in crate::host) const EXPIRIES: [Timer; 13] = [
         Timer::Joiners,
         Timer::Knocks,
         Timer::Codes,
@@ -72,6 +74,7 @@ impl Timers {
         Timer::Silence,
         Timer::Margins,
         Timer::Owed,
+        Timer::Conversations,
     ];
 
     pub(in crate::host) fn new() -> Timers {

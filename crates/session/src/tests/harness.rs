@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use pillion_caps::{
     Binding, Ledger, LedgerEvent, PeerEndpoint, PublicKey, SecretKey, SigningInput,
 };
+use pillion_conversation::Order;
 use pillion_people::SubjectRef;
 use pillion_proto::{
     Framer, FromHost, GrantToken, JoinId, PathKind, Rights, Ticket, TrackId, TrackKind, TrackMsg,
@@ -206,6 +207,9 @@ pub(super) struct World {
     pub(super) signs_later: bool,
     /// What the host's identity is asked to sign.
     pub(super) host_to_sign: Vec<(u64, SigningInput)>,
+    /// Agents that are to be started, and what is to be done with them.
+    pub(super) agents: Vec<(TrackId, verbs::AgentStart)>,
+    pub(super) orders: Vec<(TrackId, Order)>,
 }
 
 /// What a session keeps.
@@ -329,6 +333,8 @@ impl World {
             newer: Newer::default(),
             signs_later: false,
             host_to_sign: Vec::new(),
+            agents: Vec::new(),
+            orders: Vec::new(),
         };
         world.is_reached();
         world
@@ -912,6 +918,8 @@ impl World {
                     .handle(self.now, HostInput::Exited { track, state });
             }
             HostOutput::Show { track } => self.shows.push(track),
+            HostOutput::StartAgent { track, start } => self.agents.push((track, start)),
+            HostOutput::Order { track, order } => self.orders.push((track, order)),
             HostOutput::SessionEnded { state } => self.ended = Some(state),
             HostOutput::LinkChanged(_) => {}
             HostOutput::Allowed(Command::UseService(verbs::UseService { service, link })) => {

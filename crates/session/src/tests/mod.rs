@@ -6,6 +6,7 @@ mod checkpoints;
 mod codes;
 mod comings;
 mod confirm;
+mod conversations;
 mod durable;
 mod harness;
 mod history;

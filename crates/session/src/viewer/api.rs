@@ -8,9 +8,9 @@ use pillion_caps::{
     SigningInput,
 };
 use pillion_proto::{
-    DropReason, Ended, Entry, JoinId, Knocks, NoticeKind, OwnLabel, ParticipantId, ParticipantInfo,
-    PathKind, ProtocolError, Refused, RequestRefusal, RightReason, Rights, TrackId, TrackInfo,
-    TrackState,
+    ConversationRequest, DropReason, Ended, Entry, JoinId, Knocks, NoticeKind, OwnLabel,
+    ParticipantId, ParticipantInfo, PathKind, ProtocolError, Refused, RequestRefusal, RightReason,
+    Rights, TrackId, TrackInfo, TrackState,
 };
 use pillion_screen::{DecodeError, LineId, Screen, history::Line};
 
@@ -118,6 +118,13 @@ pub enum ViewerInput {
     },
     /// The person, who opened this track, wants it closed.
     CloseTrack(TrackId),
+    /// The person wants something of a conversation.
+    Converse {
+        /// Which.
+        track: TrackId,
+        /// What.
+        request: ConversationRequest,
+    },
     /// Somebody wants these entries of a log track.
     WantEntries {
         /// The track.
@@ -241,6 +248,8 @@ pub enum ViewerNotice {
     NotTyped(NotTyped),
     /// They can't open or close terminals.
     NotOpened(NotOpened),
+    /// They can't ask anything of a conversation.
+    NotSaid(NotSaid),
     /// There is no connection at this moment, so a command was not sent.
     NotConnected,
     /// What was typed while there was no connection is not typed on the host.
@@ -303,6 +312,15 @@ pub enum NotOpened {
     MayNotOpen,
     /// Too much is on its way to the host.
     TooMuch,
+}
+
+/// Why nothing is asked of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotSaid {
+    /// The viewer joined to send nothing.
+    ReadOnlyViewer,
+    /// They may watch.
+    MayWatch,
 }
 
 /// Why a viewer is not connected.

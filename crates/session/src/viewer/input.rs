@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    Dropped, InputStream, Intent, IntentMsg, Right, TrackId, TrackState,
+    ConversationRequest, Dropped, InputStream, Intent, IntentMsg, Right, TrackId, TrackState,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
 use crate::types::Stream;
 
-use super::{NotOpened, NotTyped, Phase, Viewer, ViewerNotice, ViewerOutput};
+use super::{NotOpened, NotSaid, NotTyped, Phase, Viewer, ViewerNotice, ViewerOutput};
 
 /// Bytes that may wait here until the program has read what was typed before, before no more is taken from the
 /// terminal ([`Viewer::takes_keys`]): a large paste still leaves the prefix key behind it within reach.
@@ -64,6 +64,7 @@ impl Pending {
         match &self.what {
             Intent::Keys { bytes, .. } => bytes.len(),
             Intent::Open { title } => title.as_str().len(),
+            Intent::Converse { request, .. } => request.text_len(),
             Intent::Close { .. } | Intent::Unknown(_) => 0,
         }
     }
@@ -339,6 +340,22 @@ impl Viewer {
         info.map_or(TrackState::Live, |info| info.state)
     }
 
+    /// The person wants something of a conversation. Who may have it is the host's to say, and it says so.
+    pub(super) fn on_converse(&mut self, track: TrackId, request: ConversationRequest) {
+        if self.config.read_only {
+            return self.hint(ViewerNotice::NotSaid(NotSaid::ReadOnlyViewer));
+        }
+        if !self.may_send() {
+            return self.hint(ViewerNotice::NotSaid(NotSaid::MayWatch));
+        }
+        self.push_request(Intent::Converse { track, request });
+    }
+
+    /// Whether anything is sent at all.
+    fn may_send(&self) -> bool {
+        self.view.right.exceeds_view() && !self.config.read_only
+    }
+
     /// The person wants a terminal opened, or one closed.
     pub(super) fn on_request(&mut self, what: Intent) {
         match () {
@@ -348,15 +365,17 @@ impl Viewer {
             () if !self.view.right.has(Right::Open) => {
                 self.hint(ViewerNotice::NotOpened(NotOpened::MayNotOpen));
             }
-            () if !self.typing.has_room(None, 0, 1) => {
-                self.say(ViewerNotice::NotOpened(NotOpened::TooMuch));
-            }
-            () => {
-                self.typing.push(what, self.now.mono_us);
-                self.send_typed();
-                self.count_unconfirmed();
-            }
+            () => self.push_request(what),
         }
+    }
+
+    fn push_request(&mut self, what: Intent) {
+        if !self.typing.has_room(None, 0, 1) {
+            return self.say(ViewerNotice::NotOpened(NotOpened::TooMuch));
+        }
+        self.typing.push(what, self.now.mono_us);
+        self.send_typed();
+        self.count_unconfirmed();
     }
 
     /// A track is gone: nothing for it is sent any more.
@@ -398,8 +417,7 @@ impl Viewer {
 
     /// Sends what was not sent on this connection, as much as may be on its way.
     pub(super) fn send_typed(&mut self) {
-        let has_right = self.may_type() || self.view.right.has(Right::Open);
-        let may_send = has_right && !self.config.read_only && self.is_in();
+        let may_send = self.may_send() && self.is_in();
         if !may_send || self.view.phase == Phase::Ended {
             return;
         }
@@ -447,6 +465,7 @@ impl Viewer {
     pub(super) fn resume_typing(&mut self, known: u64) {
         let (now, may_type) = (self.now.mono_us, self.may_type());
         let may_open = self.view.right.has(Right::Open) && !self.config.read_only;
+        let may_converse = self.may_send();
         let typing = &mut self.typing;
         // A host that knows less than it confirmed, or more than it was sent, runs another program.
         let is_other = known < typing.confirmed || known >= typing.next_id;
@@ -462,6 +481,7 @@ impl Viewer {
             let waited = now.saturating_sub(pending.made_at_us.max(typing.cut_at_us));
             let may = match pending.what {
                 Intent::Keys { .. } => may_type,
+                Intent::Converse { .. } => may_converse,
                 _ => may_open,
             };
             is_other || !may || pending.edit_epoch != typing.edit_epoch || waited > MAX_WAIT_US
@@ -515,7 +535,7 @@ impl Viewer {
         }
         let heard_at = self.link.as_ref().map_or(0, |link| link.heard_at_us);
         // Without the right nothing could be sent on the new stream, and numbers have no gaps.
-        let may_send = self.may_type() || self.view.right.has(Right::Open);
+        let may_send = self.may_send();
         let typing = &mut self.typing;
         typing.progress_at_us = now;
         if !may_send || now.saturating_sub(heard_at) > HEARD_WITHIN_US {

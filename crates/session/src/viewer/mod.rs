@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::SecretKey;
+use pillion_conversation::Conversation;
 use pillion_proto::{
     CommandAnswer, CommandRequest, Ended, Framer, FromHost, FromViewer, Intent, LogState, PathKind,
     Ping, ProtocolError, Refused, RefusedCode, Right, RightChanged, RightReason, Rights,
@@ -221,6 +222,7 @@ impl Viewer {
             ViewerInput::OpenTerminal { title } => self.on_request(Intent::Open {
                 title: Text::cut(&clean_name(&title, MAX_NAME)),
             }),
+            ViewerInput::Converse { track, request } => self.on_converse(track, request),
             ViewerInput::CloseTrack(track) => self.on_request(Intent::Close { track }),
             ViewerInput::WantEntries { track, from, count } => {
                 self.want_entries(track, from, count);
@@ -284,6 +286,11 @@ impl Viewer {
     /// The state of a log among those that were chosen to be looked at.
     pub fn log(&self, track: TrackId) -> Option<&LogState> {
         self.receivers.log(track)
+    }
+
+    /// A conversation that is looked at.
+    pub fn conversation(&self, track: TrackId) -> Option<&Conversation> {
+        self.receivers.conversation(track)
     }
 
     fn event(&mut self, event: ViewerEvent) {

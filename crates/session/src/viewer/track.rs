@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{CheckpointFault, FrameChain, PublicKey, SignedCheckpoint, StateDigest};
+use pillion_conversation::Conversation;
 use pillion_proto::{
     Ack, Entry, FrameMsg, Framer, FromViewer, LogState, ProtocolError, SnapshotMsg, Subscribe,
     TrackId, TrackInfo, TrackKind, TrackMsg, TrackState, TracksChange,
     limits::{MAX_SUBSCRIPTIONS, MAX_TRACK_MESSAGE, MAX_TRACKS_PART},
 };
-use pillion_screen::{Damage, Decoder, Screen};
+use pillion_screen::{Damage, Decoder, Screen, packed};
 
 use super::{Phase, View, Viewer, ViewerNotice};
 
@@ -57,6 +58,7 @@ impl LetGo {
 enum Content {
     Terminal(Box<Decoder>),
     Log(LogState),
+    Conversation(Box<Conversation>),
 }
 
 /// What came can't be built upon.
@@ -89,6 +91,7 @@ impl TrackReceiver {
         let content = match kind {
             TrackKind::Terminal => Content::Terminal(Box::new(Decoder::new())),
             TrackKind::Log => Content::Log(LogState::default()),
+            TrackKind::Conversation => Content::Conversation(Box::default()),
             TrackKind::State | TrackKind::Unknown(_) => return None,
         };
         Some(TrackReceiver {
@@ -119,13 +122,14 @@ impl TrackReceiver {
         match &self.content {
             Content::Terminal(_) => kind == TrackKind::Terminal,
             Content::Log(_) => kind == TrackKind::Log,
+            Content::Conversation(_) => kind == TrackKind::Conversation,
         }
     }
 
     fn screen(&self) -> Option<&Screen> {
         match &self.content {
             Content::Terminal(decoder) => decoder.screen(),
-            Content::Log(_) => None,
+            Content::Log(_) | Content::Conversation(_) => None,
         }
     }
 
@@ -141,6 +145,11 @@ impl TrackReceiver {
             }
             Content::Log(state) => {
                 *state = LogState::decode(&snapshot.payload).map_err(|_| OutOfStep)?;
+            }
+            Content::Conversation(shown) => {
+                let state = packed::unpack(&snapshot.payload, MAX_TRACK_MESSAGE);
+                let state = state.map_err(|_| OutOfStep)?;
+                **shown = Conversation::from_snapshot(&state).map_err(|_| OutOfStep)?;
             }
         }
         self.in_step = true;
@@ -183,6 +192,14 @@ impl TrackReceiver {
                     fold(state, entries)?;
                     Damage::default()
                 }
+                Content::Conversation(shown) => {
+                    let entries = packed::unpack(&frame.payload, MAX_TRACK_MESSAGE);
+                    let entries = entries.map_err(|_| OutOfStep)?;
+                    chained(&entries);
+                    let entries = Entry::decode_conversation(&entries);
+                    converse(shown, entries.map_err(|_| OutOfStep)?)?;
+                    Damage::default()
+                }
             });
         }
         self.frame = frame.number;
@@ -215,6 +232,7 @@ impl TrackReceiver {
         let state = match &self.content {
             Content::Terminal(decoder) => decoder.screen().map(Screen::canonical_bytes),
             Content::Log(state) => Some(state.encode().to_vec()),
+            Content::Conversation(shown) => Some(shown.next().to_be_bytes().to_vec()),
         };
         let state = StateDigest::of(&state.unwrap_or_default());
         checkpoint.check(session, &chain, state)?;
@@ -230,6 +248,21 @@ fn fold(state: &mut LogState, entries: Vec<Entry>) -> Result<(), OutOfStep> {
             return Err(OutOfStep);
         }
         state.apply(entry);
+    }
+    Ok(())
+}
+
+/// Adds entries to what is shown. A snapshot may have had some of them.
+fn converse(shown: &mut Conversation, entries: Vec<Entry>) -> Result<(), OutOfStep> {
+    for entry in entries {
+        if entry.number < shown.next() {
+            continue;
+        }
+        let json = std::str::from_utf8(&entry.json).map_err(|_| OutOfStep)?;
+        if entry.number != shown.next() {
+            return Err(OutOfStep);
+        }
+        shown.apply_text(json);
     }
     Ok(())
 }
@@ -325,7 +358,17 @@ impl Receivers {
     pub(super) fn log(&self, track: TrackId) -> Option<&LogState> {
         match &self.tracks.get(&track)?.content {
             Content::Log(state) => Some(state),
-            Content::Terminal(_) => None,
+            Content::Terminal(_) | Content::Conversation(_) => None,
+        }
+    }
+
+    /// A conversation that is looked at.
+    pub(super) fn conversation(&self, track: TrackId) -> Option<&Conversation> {
+        let received = self.tracks.get(&track)?;
+        // Before its first snapshot there is nothing to see.
+        match &received.content {
+            Content::Conversation(shown) => (received.frame > 0).then_some(shown),
+            Content::Terminal(_) | Content::Log(_) => None,
         }
     }
 

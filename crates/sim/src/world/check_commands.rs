@@ -257,6 +257,8 @@ impl World {
             | Command::EndLink(verbs::EndLink {})
             | Command::Code(verbs::Code {})
             | Command::OpenTerminal(verbs::OpenTerminal { .. })
+            | Command::OpenConversation(_)
+            | Command::Converse(_)
             | Command::CloseTrack(verbs::CloseTrack { .. }) => (false, true),
             Command::Attach(attach) => (attach.takes_over, attach.takes_over),
             Command::Unknown(..) => (false, false),

@@ -191,6 +191,8 @@ impl World {
             lists: Vec::new(),
             link: self.link,
             relay_token: None,
+            conversation: None,
+            owner: None,
         };
         let mut host = Host::new(config, now);
         let program = Program::new(&mut self.dice);
@@ -478,6 +480,7 @@ impl World {
             HostOutput::Terminate { track } => self.terminate(track),
             // Looked at when it comes.
             HostOutput::Show { .. } => {}
+            HostOutput::StartAgent { .. } | HostOutput::Order { .. } => {}
             HostOutput::SessionEnded { .. } => {
                 if let Some(side) = &mut self.host {
                     side.over = true;

@@ -15,6 +15,8 @@ pub(super) fn describe(input: &HostInput) -> String {
         HostInput::SpawnFailed { track, why } => format!("not spawned {track}: {why}"),
         HostInput::OpenLog { request, title } => format!("open log {request} {title}"),
         HostInput::Entry { track, key, json } => format!("entry {track} {key:?} {}", json.len()),
+        HostInput::Conversation { track, entry } => format!("said in {track}: {entry}"),
+        HostInput::Agent { track, news } => format!("agent of {track}: {news:?}"),
         HostInput::Exited { .. } => "exited".into(),
         HostInput::Resized { size, .. } => format!("resized {size}"),
         HostInput::Tty(news) => format!("tty {news:?}"),

@@ -2,7 +2,7 @@
 //! prefix key and what follows it.
 
 use crate::{
-    keys::{Event, Key, KeyCode, Press, Tokenizer, cursor_report, first_char},
+    keys::{Event, Key, KeyCode, Press, Tokenizer, cursor_report, first_char, is_one_key},
     prefix::Prefix,
 };
 
@@ -267,20 +267,4 @@ impl HostKeys {
             rest = after;
         }
     }
-}
-
-/// Whether these bytes are one key, at most with its going up and what the terminal itself says.
-fn is_one_key(tokenizer: &Tokenizer, bytes: &[u8]) -> bool {
-    let mut keys = 0;
-    let mut tokenizer = tokenizer.clone();
-    tokenizer.feed(bytes, |event, _| {
-        keys += match event {
-            Event::Key(key) => usize::from(key.press != Press::Up),
-            Event::Text(text) => String::from_utf8_lossy(text).chars().count(),
-            Event::Reply | Event::Focus(_) => 0,
-            Event::PasteStart | Event::Paste(_) | Event::PasteEnd => 2,
-            Event::Mouse(_) | Event::Unknown => 1,
-        }
-    });
-    keys == 1 && tokenizer.held().is_empty()
 }

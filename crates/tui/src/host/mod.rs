@@ -30,7 +30,7 @@ use self::{
     notice::{Notices, Subject},
     page::LinkPage,
     panel::{Chosen, Drawn, Panel},
-    question::{QuestionPage, Settled},
+    question::QuestionPage,
 };
 use crate::{
     canvas::put_text,
@@ -39,6 +39,7 @@ use crate::{
     keys::{Key, KeyCode},
     pen::Pen,
     prefix::Prefix,
+    settled::Settled,
     text, words,
 };
 

@@ -11,8 +11,8 @@ use pillion_proto::{ParticipantId, Rights};
 use pillion_screen::{Screen, clean};
 use pillion_session::{Command, HostNotice, Now, host::Question, verbs};
 
-use super::{HostAction, question::READ_US};
-use crate::{prefix::Prefix, text, words};
+use super::HostAction;
+use crate::{prefix::Prefix, settled::READ_US, text, words};
 
 /// Most requests and knocks that wait; who asks after that is found in the panel and by `pillion who`.
 /// Commands come beside them: the session bounds those itself.

@@ -4,12 +4,10 @@ use pillion_proto::{AccessMode, ParticipantId, PathKind, Rights, TrackState};
 use pillion_screen::{Size, clean};
 use pillion_session::{Command, Now, ParticipantStatus, Target, verbs};
 
-use super::{
-    page::{LinkPage, QrRows},
-    question::Settled,
-};
+use super::page::{LinkPage, QrRows};
 use crate::{
     keys::{Key, KeyCode},
+    settled::Settled,
     text, words,
 };
 

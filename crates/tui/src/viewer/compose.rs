@@ -362,7 +362,7 @@ fn draw_box(lines: &[String], area: &mut [Row]) {
 }
 
 /// The pieces that fit, the most important ones first of all.
-fn draw_bar(mut pieces: Vec<Piece>, bar: &mut [Cell]) {
+pub(crate) fn draw_bar(mut pieces: Vec<Piece>, bar: &mut [Cell]) {
     const BETWEEN: &str = " │ ";
     let cols = bar.len();
     let width = |pieces: &[Piece]| {

@@ -14,6 +14,8 @@ mod terminal_modes;
 mod terminals;
 mod typing;
 
+pub(crate) use self::{compose::draw_bar, status::Piece};
+
 use bytes::Bytes;
 use pillion_proto::{Right, TrackId};
 use pillion_screen::{LineId, Modes, Screen, Size, clean};

@@ -3,6 +3,7 @@
 //! The state machines speak none, so this is the one place for how something is said. A sentence that
 //! holds another machine's words is cleaned where it is shown ([`pillion_screen::clean`]).
 
+mod command;
 #[cfg(feature = "host")]
 mod notice;
 mod proof;
@@ -15,6 +16,7 @@ mod terminal;
 mod unit;
 mod viewer;
 
+pub use command::attempt;
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
 pub(crate) use proof::held;
@@ -40,6 +42,11 @@ pub(crate) fn subjects(who: &[SubjectLabel]) -> String {
         SubjectLabel::Keys { from, count } => format!("the {count} keys of {from}"),
     });
     all.collect::<Vec<String>>().join(", ")
+}
+
+/// A text in lines of at most so many columns, broken at blanks where that can be.
+pub fn folded(text: &str, cols: usize) -> Vec<String> {
+    crate::text::fold(text, cols.max(1), usize::MAX)
 }
 
 /// The same as a sentence of its own: with a capital at its beginning and a full stop at its end.

@@ -29,6 +29,7 @@ pub fn offer(what: &Offer) -> String {
         Offer::AccessMode(mode) => format!("Change who can join, from now on (allow {mode})"),
         Offer::PublishLink => "Publish a link to this session".to_owned(),
         Offer::ExchangeCodes => "Exchange codes for this session".to_owned(),
+        Offer::Converse => "Decide for the agent, as a program here asks".to_owned(),
         Offer::MoveTerminal => "Move this session to another terminal".to_owned(),
     }
 }

@@ -4,6 +4,7 @@
 //! ([`super::viewer`]).
 
 use pillion_caps::UnixMillis;
+use pillion_conversation::RefusedRequest;
 use pillion_proto::{
     DropReason, EndReason, HostTerminal, KnocksFrom, NoticeKind, RefusalReason, Refused,
     RefusedCode, RequestRefusal, RightReason, Rights, TrackId,
@@ -235,6 +236,8 @@ pub(super) fn request_refused(why: Option<&RequestRefusal>) -> String {
     }
 }
 
+const NOT_KNOWN: &str = "for a reason that this version does not know; upgrade pillion to read it";
+
 /// Something that was typed or asked for was not done.
 pub(super) fn dropped(track: Option<TrackId>, why: Option<DropReason>) -> String {
     let what = match track {
@@ -242,7 +245,7 @@ pub(super) fn dropped(track: Option<TrackId>, why: Option<DropReason>) -> String
         None => "not done",
     };
     let why = match why {
-        None => "for a reason that this version does not know; upgrade pillion to read it",
+        None => NOT_KNOWN,
         Some(DropReason::ReadOnlyViewer) => "this viewer joined with --read-only and sends nothing",
         Some(DropReason::MayNotType) => "you may watch, not type: ask for edit first",
         Some(DropReason::MayNotOpen) => may_not_open(),
@@ -263,6 +266,11 @@ pub(super) fn dropped(track: Option<TrackId>, why: Option<DropReason>) -> String
         }
         Some(DropReason::NotTheirs) => "only who opened it, or the host, closes it",
         Some(DropReason::SessionEnded) => "the session has ended",
+        Some(DropReason::Conversation(number)) => match RefusedRequest::from_number(number) {
+            Some(why) => why.as_str(),
+            None => NOT_KNOWN,
+        },
+        Some(DropReason::NoConversation) => "it is no conversation with an agent",
     };
     format!("{what}: {why}")
 }

@@ -139,7 +139,7 @@ pub fn refusal(error: &CommandError) -> String {
         CommandError::NothingToConfirm => "there is nothing to confirm",
         CommandError::NotAttachable => {
             "this session was started without a terminal (its output goes to a file or a pipe), so none can be \
-             attached. Watch it with `pillion join`; a session for later is started with `pillion --share \
+             attached. Watch it with `pillion join`; a session for later is started with `pillion share \
              --detach`"
         }
         CommandError::InsideItself => {
@@ -167,6 +167,10 @@ pub fn refusal(error: &CommandError) -> String {
                 "your terminal shows {track}, and there is no other one to show; open one first (`pillion new`)"
             );
         }
+        CommandError::NoConversation => {
+            "there is no conversation with an agent here; `pillion agent` begins one"
+        }
+        CommandError::Conversation(why) => why.as_str(),
         CommandError::TooManyTracks { max } => {
             return format!(
                 "{max} terminals are open, which is all that can be; close one first (`pillion close NUMBER`)"

@@ -3,7 +3,9 @@
 use pillion_caps::UnixMillis;
 use pillion_proto::{OwnLabel, limits::MAX_SENTENCE};
 use pillion_screen::clean::clean_title;
-use pillion_session::{Ending, Interruption, NotAsked, NotOpened, NotTyped, View, ViewerNotice};
+use pillion_session::{
+    Ending, Interruption, NotAsked, NotOpened, NotSaid, NotTyped, View, ViewerNotice,
+};
 
 use super::{
     reason::{
@@ -27,6 +29,12 @@ pub fn viewer_notice(notice: &ViewerNotice, view: &View) -> String {
         ViewerNotice::NotAsked(why) => not_asked(*why).to_owned(),
         ViewerNotice::NotTyped(why) => not_typed(*why).to_owned(),
         ViewerNotice::NotOpened(why) => not_opened(*why).to_owned(),
+        ViewerNotice::NotSaid(NotSaid::ReadOnlyViewer) => {
+            "you joined with --read-only: what you say goes nowhere".to_owned()
+        }
+        ViewerNotice::NotSaid(NotSaid::MayWatch) => {
+            "you may watch this conversation: ask the host for more".to_owned()
+        }
         ViewerNotice::NotConnected => {
             "not connected at this moment; try again in a moment".to_owned()
         }

@@ -64,6 +64,8 @@ pub enum Offer {
     ExchangeCodes,
     /// Another terminal becomes the host's own.
     MoveTerminal,
+    /// Something is decided in an agent's conversation.
+    Converse,
 }
 
 /// A line of who gets it.

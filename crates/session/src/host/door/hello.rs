@@ -403,7 +403,7 @@ impl Host {
         if is_first
             && self
                 .door
-                .logs_visit(&mut self.cx, &self.people, &key, id, true)
+                .logs_visit(&mut self.cx, &self.people, &key, id, &from, true)
         {
             let name = self.people.name_of(id);
             let claims = claims.iter().map(|claim| claim.who.to_string()).collect();

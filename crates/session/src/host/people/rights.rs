@@ -13,11 +13,15 @@ use pillion_caps::{
     PublicKey, Refusal, Right, Rights, SecretKey, Subject, Terms, UnixMillis, VerifiedGrant,
     VerifiedIdentity,
 };
+use pillion_conversation::Person;
 use pillion_people::HexPrefix;
 
-use crate::host::{
-    commands::verbs::{EndedLinks, Shortfall},
-    people::records::Recorder,
+use crate::{
+    host::{
+        commands::verbs::{EndedLinks, Shortfall},
+        people::records::Recorder,
+    },
+    types::Now,
 };
 
 /// Grants held by one identity; beyond, the one that ends first is let go.
@@ -340,6 +344,17 @@ impl Grants {
                 },
             }
         })
+    }
+
+    /// What `who` may do in conversations now.
+    pub(in crate::host) fn converses(&self, who: &PublicKey, now: Now) -> Person {
+        let rights = self.standing(who, UnixMillis(now.unix_ms)).rights;
+        Person {
+            prompts: rights.has(Right::Prompt),
+            approves: rights.has(Right::Approve),
+            manages: rights.has(Right::Manage),
+            ..Person::default()
+        }
     }
 
     /// The grants of `who` that stand now; none in a session where nobody has more than view.

@@ -130,6 +130,7 @@ impl People {
             return;
         };
         cx.door_changed |= self.roster.set_standing(id, standing);
+        cx.standings_changed.push(id);
         if standing.rights.exceeds_view() {
             self.end_request(cx, id);
         }

@@ -21,11 +21,13 @@ const SIGN_WITHIN_US: u64 = 1_000_000;
 
 impl Track {
     /// The state as of the newest frame: a terminal's is over
-    /// [`canonical_bytes`](pillion_screen::Screen::canonical_bytes), a log's over its snapshot.
+    /// [`canonical_bytes`](pillion_screen::Screen::canonical_bytes), a log's over its snapshot,
+    /// a conversation's over how many entries it has.
     fn state_digest(&self) -> StateDigest {
         match &self.body {
             Body::Terminal(terminal) => StateDigest::of(&terminal.screen().canonical_bytes()),
             Body::Log(log) => StateDigest::of(&log.snapshot()),
+            Body::Conversation(conversation) => StateDigest::of(&conversation.digested()),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_proto::{
-    Accepted, DropReason, Dropped, FromHost, InputStream, Intent, IntentMsg, JoinId, RefusalReason,
-    Text, TrackId, TrackKind, TrackState,
-    limits::{MAX_INPUT, MAX_NAME, MAX_UNCONFIRMED_INPUT},
+    Accepted, ConversationRequest, DropReason, Dropped, FromHost, InputStream, Intent, IntentMsg,
+    JoinId, RefusalReason, Text, TrackId, TrackKind, TrackState,
+    limits::{MAX_INPUT_MESSAGE, MAX_NAME, MAX_UNCONFIRMED_INPUT},
 };
 
 use crate::types::ConnId;
@@ -163,6 +163,10 @@ enum Disposition {
     Close {
         right: OpenRight,
         track: TrackId,
+    },
+    Converse {
+        track: TrackId,
+        request: ConversationRequest,
     },
     Dropped(DropReason),
     /// No viewer sends that much before it is confirmed.
@@ -344,6 +348,11 @@ impl Host {
                 self.tracks
                     .settle_request(&mut self.cx, conn, join, id, done)?;
             }
+            Disposition::Converse { track, request } => {
+                let done = self.converse_for_viewer(who, track, request);
+                self.tracks
+                    .settle_request(&mut self.cx, conn, join, id, done)?;
+            }
             Disposition::Dropped(why) => {
                 if !self.cx.charge(conn, 1) {
                     return Err(RefusalReason::Flood.into());
@@ -436,6 +445,11 @@ impl Host {
                     (None, _) => Disposition::Repeated,
                 }
             }
+            // Who may have what is for the conversation to say.
+            Intent::Converse { track, request } => match stale {
+                Some(why) => Disposition::Dropped(why),
+                None => Disposition::Converse { track, request },
+            },
             Intent::Unknown(_) => Disposition::Dropped(DropReason::NotKnownHere),
         }
     }
@@ -708,6 +722,8 @@ impl Tracks {
 /// Why a viewer's terminal is not opened or closed, as the host says it.
 fn refused_opening(error: &CommandError) -> DropReason {
     match error {
+        CommandError::Conversation(why) => DropReason::Conversation(why.number()),
+        CommandError::NoConversation => DropReason::NoConversation,
         CommandError::TooManyTracks { .. } => DropReason::TooManyTerminals,
         CommandError::NoSuchTrack(_) => DropReason::NoSuchTerminal,
         CommandError::NotTheirs(_) => DropReason::NotTheirs,
@@ -728,7 +744,7 @@ pub(in crate::host) struct InputReader {
 
 impl InputReader {
     pub(in crate::host) fn new() -> InputReader {
-        let framer = pillion_proto::Framer::new(MAX_INPUT + 64);
+        let framer = pillion_proto::Framer::new(MAX_INPUT_MESSAGE);
         InputReader {
             epoch: 0,
             framer,

@@ -8,7 +8,7 @@ use pillion_proto::{
 
 /// Entries that no frame has, in bytes, at which a frame is made at once, with or without viewers: what is more than the
 /// state of now need not wait for anything.
-const MAX_PENDING: usize = MAX_FOLDED_BYTES;
+pub(in crate::host) const MAX_PENDING: usize = MAX_FOLDED_BYTES;
 
 /// A log track's entries as far as they are the state of now.
 pub(in crate::host) struct LogTrack {

@@ -5,6 +5,7 @@
 //! sources   tracks begin and end                      subscriptions  who looks at what, and hears what of the rest
 //! track     what a track is: its state, its frames    fanout         frames to those who look, at their pace
 //! log       the state of a log track                  lane           what one viewer of one track keeps up with
+//! conversation  an agent's, and who steers it         converse       what people want of one
 //! input     intents, and what is written of them      history, pack  lines and entries by range
 //! checkpoint  the session's signature of what was sent
 //! ```
@@ -13,6 +14,8 @@
 //! have something to do ([`Tracks::stir`]), never by going through all of them.
 
 pub(in crate::host) mod checkpoint;
+pub(in crate::host) mod conversation;
+pub(in crate::host) mod converse;
 pub(in crate::host) mod fair;
 pub(in crate::host) mod fanout;
 pub(in crate::host) mod history;
@@ -225,7 +228,7 @@ impl Tracks {
     pub(in crate::host) fn term(&self, id: TrackId) -> Option<&pillion_screen::Terminal> {
         match &self.get(id)?.body {
             Body::Terminal(terminal) => Some(&terminal.term),
-            Body::Log(_) => None,
+            Body::Log(_) | Body::Conversation(_) => None,
         }
     }
 }

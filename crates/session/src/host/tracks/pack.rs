@@ -1,6 +1,8 @@
 //! Packing history: what the log has and what may still change, put together for one reply. It is the
 //! costly part of an answer, and needs nothing of the host's, so the driver does it on another thread.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{Entry, HistoryReply, TrackId, TrackKind};
 use pillion_screen::{HistoryChunk, LineId, transfer};
@@ -68,14 +70,29 @@ impl HistoryJob {
 }
 
 impl HistoryJob {
+    /// The entries of a chunk of the log, as they are sent: what it gave back damaged is as good as lost.
+    fn entries(&self, bytes: &[u8]) -> Vec<Entry> {
+        if self.kind != TrackKind::Conversation {
+            return Entry::decode_all(bytes).unwrap_or_default();
+        }
+        let mut entries = Entry::decode_recorded(bytes).unwrap_or_default();
+        for entry in &mut entries {
+            if let Ok(json) = std::str::from_utf8(&entry.json)
+                && let Cow::Owned(part) = pillion_conversation::shown(json)
+            {
+                entry.json = part.into();
+            }
+        }
+        entries
+    }
+
     /// The same for a track of entries, which never change.
     fn pack_entries(&self, chunks: &[(LineId, u32, Bytes)]) -> Bytes {
         let end = self.from.0.saturating_add(u64::from(self.wanted));
         let mut payload = BytesMut::new();
         let (mut first, mut count) = (self.from.0, 0_u32);
         for (_, _, bytes) in chunks {
-            // What the log gave back damaged is as good as lost.
-            for entry in Entry::decode_all(bytes).unwrap_or_default() {
+            for entry in self.entries(bytes) {
                 let next = first.saturating_add(u64::from(count));
                 let follows = entry.number == next || (count == 0 && entry.number > next);
                 if !follows || entry.number >= end || payload.len() >= self.max_bytes {

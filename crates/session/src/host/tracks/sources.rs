@@ -156,7 +156,7 @@ impl Host {
         self.commands.done(&mut self.cx, request, result);
     }
 
-    fn add(&mut self, track: Track) {
+    pub(in crate::host) fn add(&mut self, track: Track) {
         let (id, title, kind) = (track.id, track.title(), track.kind());
         self.cx.push(track.beginning(self.cx.now.unix_ms));
         let event = AuditEvent::Opened {
@@ -470,6 +470,7 @@ fn name_of(kind: TrackKind) -> &'static str {
     match kind {
         TrackKind::Terminal => "terminal",
         TrackKind::Log => "log",
+        TrackKind::Conversation => "conversation",
         TrackKind::State => "state",
         TrackKind::Unknown(_) => "unknown",
     }

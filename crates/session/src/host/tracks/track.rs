@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use pillion_caps::{ChainHead, FrameChain, PublicKey};
+use pillion_conversation::Gate;
 use pillion_proto::{
     FrameMsg, ParticipantId, SnapshotMsg, Text, TrackId, TrackInfo, TrackKind, TrackMsg,
     TrackState, limits::MAX_NAME,
@@ -21,6 +22,7 @@ use crate::host::{
     tracks::Tracks,
     tracks::{
         Readable,
+        conversation::ConversationTrack,
         input::Sequence,
         lane::{Lane, Sent},
         log::LogTrack,
@@ -61,6 +63,7 @@ const LOG_SNAPSHOT_BYTES: usize = 4 * 1024 * 1024;
 pub(in crate::host) enum Body {
     Terminal(Box<TerminalTrack>),
     Log(LogTrack),
+    Conversation(Box<ConversationTrack>),
 }
 
 /// A terminal, and what its frames are made with.
@@ -188,6 +191,19 @@ impl Track {
         Track::new(id, Body::Log(LogTrack::new()), title, "log", opener, now_us)
     }
 
+    /// A conversation with an agent of which this is known.
+    pub(in crate::host) fn conversation(
+        id: TrackId,
+        title: &str,
+        program: &str,
+        gate: Gate,
+        opener: ParticipantId,
+        now_us: u64,
+    ) -> Track {
+        let body = Body::Conversation(Box::new(ConversationTrack::new(gate)));
+        Track::new(id, body, title, program, opener, now_us)
+    }
+
     fn new(
         id: TrackId,
         body: Body,
@@ -231,6 +247,7 @@ impl Track {
         match &self.body {
             Body::Terminal(_) => TrackKind::Terminal,
             Body::Log(_) => TrackKind::Log,
+            Body::Conversation(_) => TrackKind::Conversation,
         }
     }
 
@@ -250,7 +267,7 @@ impl Track {
                     said
                 }
             }
-            (Body::Log(_), true) => self.program.clone(),
+            (Body::Log(_) | Body::Conversation(_), true) => self.program.clone(),
             (_, false) => self.title.clone(),
         }
     }
@@ -274,7 +291,7 @@ impl Track {
                 let size = terminal.term.size();
                 (size.cols(), size.rows())
             }
-            Body::Log(_) => (0, 0),
+            Body::Log(_) | Body::Conversation(_) => (0, 0),
         }
     }
 
@@ -309,6 +326,7 @@ impl Track {
             // The beginning of the screen's first line may be above the screen.
             Body::Terminal(terminal) => LineId(terminal.term.top_line().0.saturating_add(1)),
             Body::Log(log) => LineId(log.next()),
+            Body::Conversation(conversation) => LineId(conversation.next()),
         };
         Readable {
             kind: self.kind(),
@@ -328,6 +346,10 @@ impl Track {
             }
             // The state of now is what a log shows, and it may be of any age.
             Body::Log(_) => {}
+            Body::Conversation(conversation) => {
+                self.visible_from = LineId(conversation.next());
+                conversation.hide_so_far();
+            }
         }
     }
 
@@ -343,6 +365,7 @@ impl Track {
         match &self.body {
             Body::Terminal(terminal) => terminal.term.dirty(),
             Body::Log(log) => log.dirty(),
+            Body::Conversation(conversation) => conversation.dirty(),
         }
     }
 
@@ -357,6 +380,11 @@ impl Track {
                     raw: entries,
                 })
             }
+            Body::Conversation(conversation) => {
+                let (wire, raw) = conversation.take_pending();
+                let reset = false;
+                Some(Encoded { wire, reset, raw })
+            }
         }
     }
 
@@ -365,7 +393,7 @@ impl Track {
         let watched = !self.lanes.is_empty();
         let (fit_at_us, more) = match &self.body {
             Body::Terminal(terminal) => (terminal.fit_at_us(), terminal.more),
-            Body::Log(_) => (0, false),
+            Body::Log(_) | Body::Conversation(_) => (0, false),
         };
         let every = match (watched, more) {
             (false, _) => UNWATCHED_EVERY_US,
@@ -398,6 +426,7 @@ impl Track {
         let payload = match &mut self.body {
             Body::Terminal(terminal) => terminal.encoder.snapshot().wire,
             Body::Log(log) => log.snapshot(),
+            Body::Conversation(conversation) => conversation.snapshot(),
         };
         let (number, echoed) = (self.number, self.echoed);
         TrackMsg::Snapshot(SnapshotMsg {
@@ -419,7 +448,7 @@ impl Host {
     pub(crate) fn screen_for_tests(&self, id: TrackId) -> &pillion_screen::Screen {
         match &self.tracks.get(id).unwrap().body {
             Body::Terminal(terminal) => terminal.encoder.screen(),
-            Body::Log(_) => panic!("a log has no screen"),
+            Body::Log(_) | Body::Conversation(_) => panic!("it has no screen"),
         }
     }
 
@@ -643,8 +672,8 @@ impl Tracks {
         };
         let terminal = match &mut track.body {
             Body::Terminal(terminal) => terminal,
-            Body::Log(log) => {
-                let end = log.next();
+            Body::Log(_) | Body::Conversation(_) => {
+                let end = track.readable().end.0;
                 cx.push(HostOutput::Log(LogEntry::Entries {
                     track: id,
                     number,

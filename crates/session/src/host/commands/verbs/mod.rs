@@ -14,12 +14,14 @@ mod attach;
 mod ban;
 mod close_track;
 mod code;
+mod converse;
 mod end_link;
 mod grant;
 mod grant_link;
 mod kick;
 mod label;
 mod list_tracks;
+mod open_conversation;
 mod open_terminal;
 mod refusal;
 mod refuse_request;
@@ -47,12 +49,14 @@ pub use attach::Attach;
 pub use ban::{Ban, Banned};
 pub use close_track::{CloseTrack, TrackClosed};
 pub use code::Code;
+pub use converse::Converse;
 pub use end_link::EndLink;
 pub use grant::{Grant, Granted};
 pub use grant_link::{GrantLink, Token};
 pub use kick::{Kick, Kicked};
 pub use label::{EndedLinks, PersonLabel, Proved, SubjectLabel};
 pub use list_tracks::{ListTracks, TrackStatus};
+pub use open_conversation::{AgentStart, OpenConversation};
 pub use open_terminal::OpenTerminal;
 pub use refusal::{Choice, CommandError, Shortfall};
 pub use refuse_request::RefuseRequest;
@@ -276,6 +280,10 @@ verbs! {
     24 "show" ShowTrack -> ();
     /// The session's tracks.
     25 "ls" ListTracks -> Vec<TrackStatus>;
+    /// Open a conversation with an agent.
+    26 "agent" OpenConversation -> TrackId;
+    /// Say something in an agent's conversation.
+    27 "prompt" Converse -> ();
 }
 
 fn body<T: Serialize>(value: &T) -> Bytes {

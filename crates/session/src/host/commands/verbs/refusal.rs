@@ -1,6 +1,7 @@
 //! Why a command was not carried out.
 
 use pillion_caps::Refusal;
+use pillion_conversation::RefusedRequest;
 use pillion_people::SubjectRef;
 use pillion_proto::{ParticipantId, TrackId};
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,10 @@ pub enum CommandError {
     SessionEnded,
     /// Its program has ended, and only those that run are shown.
     TrackEnded(TrackId),
+    /// There is no conversation with an agent.
+    NoConversation,
+    /// A conversation does not do it.
+    Conversation(RefusedRequest),
 }
 
 impl CommandError {

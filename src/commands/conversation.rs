@@ -1,0 +1,293 @@
+//! `pillion conversation`, and where a conversation is that a command is about.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use pillion::{
+    code::Code,
+    conversation::Conversation,
+    proto::{ConversationRequest, TrackId, TrackKind},
+    session::verbs,
+    sessions::{
+        control,
+        conversation::{self, Printer},
+        recording::{self, RecordedTrack},
+        select::{self, NoSuchSession},
+    },
+    settings::{config::Config, paths::Paths},
+    source::ExitSignals,
+    store::SessionReader,
+    viewing::{
+        conversation::Wanted,
+        viewer_loop::{Outcome, ViewerLoop},
+    },
+};
+
+use crate::commands::{exit, join};
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion conversation                       what was said so far, of the session on this machine
+  pillion conversation --in TICKET --follow  of another machine's, and what is said from now on
+  pillion conversation --json                how it stands: activity, waiting prompts, open questions
+  pillion conversation --log                 every message of the protocol, as it was recorded";
+
+/// Where a conversation is.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The session: one of this machine, or the ticket, link or code of another one; the one you are in, or the only
+    /// one, by default.
+    #[arg(long = "in", value_name = "SESSION|TICKET", env = "PILLION_SESSION")]
+    pub session: Option<String>,
+
+    /// Which conversation of the session, by its number in `pillion ls SESSION`; the first, by default.
+    #[arg(long = "conversation", value_name = "N")]
+    pub track: Option<u32>,
+}
+
+impl Place {
+    /// What should not be seen in a list of processes.
+    pub fn ticket(&self) -> Option<&str> {
+        let is_secret = |given: &&str| {
+            let is_code = given.contains('-') && Code::is_meant(given);
+            given.starts_with("pillion") || given.contains("/s/") || is_code
+        };
+        self.session.as_deref().filter(is_secret)
+    }
+
+    fn track(&self) -> Option<TrackId> {
+        self.track.map(TrackId)
+    }
+}
+
+/// A conversation that was found.
+pub enum Found {
+    /// In a session of this machine.
+    Here {
+        /// Its id.
+        session: String,
+        /// Which conversation.
+        track: Option<TrackId>,
+    },
+    /// Somewhere, seen by a viewer.
+    There {
+        /// The viewer.
+        viewer: Box<ViewerLoop>,
+        /// Which conversation.
+        track: TrackId,
+        /// What ends the command.
+        signals: ExitSignals,
+    },
+}
+
+/// Finds it. Else what to exit with.
+pub async fn find(
+    paths: &Paths,
+    config: &Config,
+    place: &Place,
+) -> Result<std::result::Result<Found, u8>> {
+    let track = place.track();
+    let here = match place.ticket() {
+        Some(_) => None,
+        None => match select::running(paths, place.session.as_deref()) {
+            Ok(session) => Some(session.meta.id),
+            // It may be the name of a session on another device.
+            Err(error) if error.is::<NoSuchSession>() && place.session.is_some() => None,
+            Err(error) => return Err(error),
+        },
+    };
+    if let Some(session) = here {
+        return Ok(Ok(Found::Here { session, track }));
+    }
+    let given = place.session.as_deref().unwrap_or_default();
+    let mut viewer = match join::headless(paths, config, given).await? {
+        Ok(viewer) => viewer,
+        Err(code) => return Ok(Err(code)),
+    };
+    let mut signals = ExitSignals::new()?;
+    match viewer.conversation(track, &mut signals).await {
+        Ok(track) => Ok(Ok(Found::There {
+            viewer: Box::new(viewer),
+            track,
+            signals,
+        })),
+        Err(outcome) => {
+            viewer.leave().await;
+            Ok(Err(join::said(outcome)))
+        }
+    }
+}
+
+impl Found {
+    /// The conversation as it is now.
+    pub fn shown(&self, paths: &Paths) -> Result<Conversation> {
+        match self {
+            Found::Here { session, track } => {
+                let reader = SessionReader::open(&paths.sessions, session)?;
+                conversation::folded(&reader, &recorded(&reader, *track)?)
+            }
+            Found::There { viewer, track, .. } => {
+                let shown = viewer.shown(*track);
+                Ok(shown.context("the conversation is gone")?.clone())
+            }
+        }
+    }
+
+    /// Has something done, and gives what to exit with.
+    pub async fn converse(&mut self, paths: &Paths, request: ConversationRequest) -> Result<u8> {
+        match self {
+            Found::Here { session, track } => {
+                let track = *track;
+                let converse = verbs::Converse { track, request };
+                control::command(&paths.socket(session), converse.into()).await?;
+                Ok(0)
+            }
+            Found::There {
+                viewer,
+                track,
+                signals,
+            } => Ok(match viewer.converse(*track, request, signals).await {
+                Wanted::Done => 0,
+                Wanted::NotDone(why) => {
+                    pillion::say!("pillion: {why}");
+                    exit::REFUSED
+                }
+                Wanted::Over(outcome) => join::said(outcome),
+            }),
+        }
+    }
+
+    /// Says goodbye, where somebody else is.
+    pub async fn leave(self) {
+        if let Found::There { viewer, .. } = self {
+            viewer.leave().await;
+        }
+    }
+}
+
+/// The newest conversation of a session with this number, or the first of its newest run.
+fn recorded(reader: &SessionReader, wanted: Option<TrackId>) -> Result<RecordedTrack> {
+    let mut all = recording::tracks(reader);
+    all.retain(|track| track.kind == TrackKind::Conversation);
+    let newest = all.iter().map(|track| track.run).max();
+    all.retain(|track| Some(track.run) == newest);
+    all.sort_by_key(|track| track.track);
+    let mut all = all.into_iter();
+    let found = all.find(|track| wanted.is_none_or(|wanted| wanted == track.track));
+    match found {
+        Some(track) => Ok(track),
+        None => bail!(
+            "this session has no such conversation with an agent; `pillion ls SESSION` lists what it has, and \
+             `pillion agent --session SESSION` begins one"
+        ),
+    }
+}
+
+/// Flags of `conversation`.
+#[derive(Debug, Args)]
+pub struct ConversationArgs {
+    /// Which.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Print how it stands as JSON: activity, waiting prompts, open questions, usage.
+    #[arg(long, conflicts_with_all = ["follow", "log"])]
+    pub json: bool,
+
+    /// Go on with what is said, until the session ends.
+    #[arg(long, conflicts_with = "log")]
+    pub follow: bool,
+
+    /// Print every message of the protocol as it was recorded, one a line. Of a session of this machine.
+    #[arg(long)]
+    pub log: bool,
+}
+
+/// Runs it.
+pub async fn run(paths: &Paths, config: &Config, args: ConversationArgs) -> Result<u8> {
+    let mut found = match find(paths, config, &args.place).await? {
+        Ok(found) => found,
+        Err(code) => return Ok(code),
+    };
+    if args.log {
+        let Found::Here { session, track } = &found else {
+            found.leave().await;
+            bail!(
+                "--log reads the recording of a session on this machine, and this one is elsewhere"
+            );
+        };
+        let reader = SessionReader::open(&paths.sessions, session)?;
+        conversation::each_entry(&reader, &recorded(&reader, *track)?, |entry| {
+            let line = String::from_utf8_lossy(&entry.json);
+            Ok(pillion::output!("{line}")?)
+        })?;
+        return Ok(0);
+    }
+    if args.json {
+        let shown = found.shown(paths)?;
+        pillion::output!("{}", conversation::standing(&shown))?;
+        found.leave().await;
+        return Ok(0);
+    }
+    let mut printer = Printer::default();
+    let mut out = Vec::new();
+    // What goes on is seen as viewers see it.
+    if args.follow && matches!(found, Found::Here { .. }) {
+        found = match followed(paths, config, &found).await? {
+            Ok(found) => found,
+            Err(code) => return Ok(code),
+        };
+    }
+    let outcome = loop {
+        let shown = found.shown(paths)?;
+        printer.print(&shown, !args.follow, &mut out)?;
+        put(&mut out)?;
+        match &mut found {
+            Found::There {
+                viewer, signals, ..
+            } if args.follow => {
+                if let Some(outcome) = viewer.changed(signals).await {
+                    break outcome;
+                }
+            }
+            _ => break Outcome::Left,
+        }
+    };
+    if args.follow {
+        printer.print(&found.shown(paths)?, true, &mut out)?;
+        put(&mut out)?;
+    }
+    found.leave().await;
+    Ok(join::said(outcome))
+}
+
+/// Prints lines.
+fn put(lines: &mut Vec<u8>) -> Result<()> {
+    let text = String::from_utf8_lossy(lines);
+    if let Some(text) = text.strip_suffix('\n') {
+        pillion::output!("{text}")?;
+    }
+    lines.clear();
+    Ok(())
+}
+
+/// The same conversation of this machine, as a viewer sees it.
+async fn followed(
+    paths: &Paths,
+    config: &Config,
+    found: &Found,
+) -> Result<std::result::Result<Found, u8>> {
+    let Found::Here { session, track } = found else {
+        bail!("it is followed already");
+    };
+    let ticket = verbs::Ticket { new: false };
+    let done = control::command(&paths.socket(session), ticket.into()).await?;
+    let pillion::session::Reply::Ticket(ticket) = done.reply else {
+        bail!("the session gave no ticket; this is a defect of pillion");
+    };
+    let place = Place {
+        session: Some(ticket),
+        track: track.map(|track| track.0),
+    };
+    Box::pin(find(paths, config, &place)).await
+}
