@@ -7,7 +7,8 @@ use pillion_conversation::{
 use super::{
     ConversationContext,
     card::{Claim, claim},
-    items::{how_it_ended, title},
+    items::how_it_ended,
+    tools::title,
 };
 use crate::{text, viewer::Piece};
 
@@ -61,6 +62,9 @@ pub(super) fn pieces(
         let option = |option: Option<&ConfigOption>| option.map(chosen).filter(|one| one != "?");
         pieces.extend(option(main.mode()).map(|text| piece(6, text)));
         pieces.extend(option(main.model()).map(|text| piece(5, text)));
+        if !main.title.is_empty() {
+            pieces.push(piece(1, text::label(&main.title, TITLE)));
+        }
     }
     pieces
 }
