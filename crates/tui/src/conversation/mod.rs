@@ -27,7 +27,9 @@ mod state;
 mod tools;
 mod ui;
 
-use pillion_conversation::{Activity, Answer, Command, Conversation, ItemId, Plan, QueuedPrompt};
+use pillion_conversation::{
+    Activity, Answer, Command, Conversation, ConversationRequest, ItemId, Plan, QueuedPrompt,
+};
 use pillion_screen::{Cell, Row, clean};
 use pillion_session::Now;
 
@@ -70,8 +72,8 @@ const COMMAND_ROWS: usize = 6;
 /// Terminals of fewer rows have no line between the items and what is written.
 const RULE_FROM: usize = 12;
 
-/// What the person wants. Whether they may is decided at the host.
-#[derive(Clone, Debug, PartialEq)]
+/// What the person wants: a [`ConversationRequest`], which the host allows or refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversationAction {
     /// Ask the agent this, when its turn has come.
     Prompt {
@@ -138,6 +140,26 @@ pub enum ConversationAction {
         /// What.
         answer: Answer,
     },
+}
+
+impl From<ConversationAction> for ConversationRequest {
+    fn from(action: ConversationAction) -> ConversationRequest {
+        use {ConversationAction as Action, ConversationRequest as Request};
+        match action {
+            Action::Prompt { text } => Request::Prompt { text },
+            Action::Amend { text } => Request::Amend { text },
+            Action::EditQueued { prompt, text } => Request::Edit { prompt, text },
+            Action::Withdraw { prompt } => Request::Withdraw { prompt },
+            Action::Hold { prompt, held } => Request::Hold { prompt, held },
+            Action::SetOption { option, value } => Request::SetOption { option, value },
+            Action::EndRule { rule } => Request::EndRule { rule },
+            Action::Cancel => Request::Cancel,
+            Action::Claim { question } => Request::Claim { question },
+            Action::Release { question } => Request::Release { question },
+            Action::AllowAlike { question } => Request::AllowAlike { question },
+            Action::Answer { question, answer } => Request::Answer { question, answer },
+        }
+    }
 }
 
 /// What drawing a conversation depends on, and what keys do in it.
