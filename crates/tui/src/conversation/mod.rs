@@ -43,6 +43,9 @@ use crate::{text, viewer::draw_bar};
 
 pub use ui::ConversationUi;
 
+/// So long without a word from an agent that works is worth saying, in milliseconds.
+const SILENCE_MS: u64 = 10_000;
+
 /// How long a sentence is shown, in microseconds.
 const MESSAGE_US: u64 = 6_000_000;
 
@@ -241,6 +244,13 @@ impl ConversationView {
         self.message = (!text.is_empty()).then_some(Message { text, until });
     }
 
+    /// Puts a prompt that the host refused back into the line, unless another is being written.
+    pub fn give_back(&mut self, text: &str) {
+        if self.input.is_empty() {
+            self.input.replace(text);
+        }
+    }
+
     /// Time passed. `typed` says that something was typed that has not been read.
     pub fn tick(&mut self, now: Now, typed: bool) {
         let is_over = |until: u64| now.mono_us >= until;
@@ -267,11 +277,12 @@ impl ConversationView {
             self.again_until,
             self.sent.map(|(_, until)| until),
             self.card.due_at(),
-            // The seconds of a silence.
+            // The seconds of a silence that is worth saying.
             silence.map(|silence| {
                 let passed_us =
                     cx.now.mono_us.saturating_sub(silence.since) + silence.before_ms * 1000;
-                cx.now.mono_us + 1_000_000 - passed_us % 1_000_000
+                let next_us = (passed_us / 1_000_000 + 1).max(SILENCE_MS / 1000) * 1_000_000;
+                cx.now.mono_us + (next_us - passed_us)
             }),
         ]
         .into_iter()
@@ -338,8 +349,11 @@ impl ConversationView {
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
             // A prompt that is being written is not interrupted.
-            (Some(_), Focus::Input) if changed && cx.may_approve && self.input.is_empty() => {
+            (Some(_), Focus::Input | Focus::Item)
+                if changed && cx.may_approve && self.input.is_empty() =>
+            {
                 self.focus = Focus::Card;
+                self.history.choose_none();
             }
             (Some(_), Focus::Card) if !cx.may_approve => self.focus = Focus::Input,
             _ => {}
