@@ -2,7 +2,7 @@
 
 use pillion_caps::PublicKey;
 use pillion_proto::{PathKind, Right, TrackState};
-use pillion_session::{Now, Phase, View, words::span};
+use pillion_session::{Now, Phase, View};
 
 use super::terminals;
 use crate::text;
@@ -234,7 +234,7 @@ fn right(now: Now, view: &View, read_only: bool) -> String {
     match view.until_unix_ms {
         Some(until) => {
             let left = coarse(until.saturating_sub(now.unix_ms)).0;
-            format!("{right} for {}", span(left))
+            format!("{right} for {}", words::span(left))
         }
         None => right.to_string(),
     }
