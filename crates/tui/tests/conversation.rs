@@ -5,7 +5,7 @@ mod talk;
 
 use std::{num::NonZeroU16, path::Path};
 
-use pillion_conversation::{Answer, Exit, Note};
+use pillion_conversation::{Answer, ConversationRequest, Exit, Note};
 use pillion_screen::{Size, width::is_disputed};
 use pillion_session::Now;
 use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth};
@@ -1061,4 +1061,20 @@ fn an_agent_that_works_wakes_nobody_before_its_silence_is_said() {
     assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(10_000_000));
     desk.later(&talk, 10_000);
     assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(11_000_000));
+}
+
+#[test]
+fn what_is_wanted_is_a_request_of_the_same_kind() {
+    let (talk, question) = a_question("make");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.later(&talk, 400);
+    let action = desk.types(&talk, "n").remove(0);
+    assert_eq!(
+        ConversationRequest::from(action),
+        ConversationRequest::Answer {
+            question,
+            answer: Answer::Choice("no".into()),
+        }
+    );
 }
