@@ -963,14 +963,15 @@ fn a_prompt_that_waits_for_a_yes_gets_it_from_the_list() {
 }
 
 #[test]
-fn keys_are_said_on_request() {
+fn what_keys_do_is_shown_until_the_next() {
     let talk = a_turn();
-    for (cols, rows) in [(80, 24), (40, 10)] {
-        let mut desk = Desk::new(cols, rows);
-        desk.look(&talk);
-        desk.types(&talk, "\x1bOP");
-        desk.sees("Enter sends");
-    }
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    let before = desk.screen();
+    desk.types(&talk, "\x1bOP");
+    desk.is_golden("help");
+    assert_eq!(desk.types(&talk, "x"), []);
+    assert_eq!(desk.screen(), before);
 }
 
 #[test]

@@ -61,7 +61,7 @@ const SENT_US: u64 = 5_000_000;
 const MESSAGE_CHARS: usize = 512;
 
 /// Most rows of a sentence.
-const MESSAGE_ROWS: usize = 5;
+const MESSAGE_ROWS: usize = 3;
 
 /// Rows of what waits to be sent.
 const QUEUE_ROWS: usize = 3;
@@ -80,7 +80,7 @@ pub enum ConversationAction {
         /// What.
         text: String,
     },
-    /// Say this into the turn that runs.
+    /// Stop the turn that runs, and ask this next.
     Amend {
         /// What.
         text: String,
@@ -202,6 +202,8 @@ pub struct ConversationView {
     /// The waiting prompt that is being changed.
     editing: Option<u64>,
     plan_open: bool,
+    /// What keys do is shown in place of the items.
+    help: bool,
     menu: Menu,
     message: Option<Message>,
     /// Until when a second press stops the turn.
@@ -424,7 +426,10 @@ impl ConversationView {
         left -= queue.len();
         let plan = self.plan_rows(&around, left);
         left -= plan.len();
-        let mut lines = self.history.rows(&around, left);
+        let mut lines = match self.help {
+            true => keys::help(cols),
+            false => self.history.rows(&around, left),
+        };
         lines.resize(left, Line::default());
         lines.extend(plan);
         lines.extend(queue);
