@@ -5,8 +5,8 @@ mod talk;
 
 use std::{num::NonZeroU16, path::Path};
 
-use pillion_conversation::{Answer, Exit, Note};
-use pillion_screen::Size;
+use pillion_conversation::{Answer, ConversationRequest, Exit, Note};
+use pillion_screen::{Size, width::is_disputed};
 use pillion_session::Now;
 use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth};
 use talk::{Talk, author, id_of, quoted};
@@ -209,7 +209,7 @@ fn a_question_is_seen_with_its_command() {
     }
 }
 
-/// Everything that a turn may bring beside what it should.
+/// A turn in which much goes wrong.
 fn a_bad_day() -> Talk {
     let mut talk = Talk::begun();
     let prompt = talk.prompt("bo\u{202e}\u{1b}[31m", "do it\nall");
@@ -335,7 +335,7 @@ fn a_key_that_comes_too_soon_is_no_answer() {
     desk.sees("Too soon");
     desk.later(&talk, 399);
     assert_eq!(desk.types(&talk, "y"), []);
-    desk.later(&talk, 1);
+    desk.later(&talk, 400);
     // Not with anything else in the same read, nor by Enter.
     for keys in ["yy", "y\r", "\r", "xy", "\x1b[200~y\x1b[201~"] {
         assert_eq!(desk.types(&talk, keys), [], "{keys:?}");
@@ -344,6 +344,7 @@ fn a_key_that_comes_too_soon_is_no_answer() {
         desk.types(&talk, "\x1b[Z");
         desk.types(&talk, "\t");
     }
+    desk.later(&talk, 400);
     assert_eq!(desk.types(&talk, "y"), answered(question, "once"));
     // One answer is enough.
     desk.sees("on its way");
@@ -417,7 +418,7 @@ fn a_command_that_changes_is_read_again() {
 }
 
 #[test]
-fn who_is_writing_goes_on_writing_when_a_question_comes() {
+fn a_question_does_not_interrupt_a_prompt_that_is_written() {
     let mut talk = Talk::begun();
     talk.prompt("bo", "go");
     let mut desk = Desk::new(80, 24);
@@ -440,7 +441,7 @@ fn who_is_writing_goes_on_writing_when_a_question_comes() {
 }
 
 #[test]
-fn a_claimed_question_is_left_to_who_claimed_it() {
+fn a_claimed_question_is_left_to_its_holder() {
     let (mut talk, question) = a_question("make");
     let mut desk = Desk::new(80, 24);
     desk.look(&talk);
@@ -474,7 +475,7 @@ fn a_claimed_question_is_left_to_who_claimed_it() {
 }
 
 #[test]
-fn who_may_not_answer_is_told_who_may() {
+fn without_the_right_to_approve_nothing_is_answered() {
     let (talk, _) = a_question("make");
     let mut desk = Desk::new(80, 24);
     desk.may_approve = false;
@@ -486,7 +487,7 @@ fn who_may_not_answer_is_told_who_may() {
 }
 
 #[test]
-fn who_may_not_prompt_is_told_so_once() {
+fn without_the_right_to_prompt_nothing_is_written() {
     let talk = a_turn();
     let mut desk = Desk::new(80, 24);
     desk.may_prompt = false;
@@ -859,4 +860,222 @@ fn a_click_opens_what_it_is_on() {
     let click = format!("\x1b[<0;5;{}M", row(&desk) + 1);
     desk.types(&talk, &click);
     desk.sees_not("test b ... ok");
+}
+
+/// An agent with a mode, a model and commands.
+fn an_agent_with_options() -> Talk {
+    let mut talk = a_turn();
+    talk.update(r#""sessionUpdate":"config_option_update","configOptions":[{"id":"mode","name":"Mode","category":"mode","type":"select","currentValue":"ask","options":[{"value":"ask","name":"Ask","description":"asks for everything"},{"value":"auto","name":"Auto"}]},{"id":"model","name":"Model","category":"model","type":"select","currentValue":"big","options":[{"value":"big","name":"Big 5"},{"value":"small","name":"Small 5"}]}]"#);
+    talk.update(r#""sessionUpdate":"available_commands_update","availableCommands":[{"name":"review","description":"Looks at what changed","input":{"hint":"what"}},{"name":"reset","description":"Begins again"},{"name":"init","description":"x"}]"#);
+    talk.note(Note::Allowed {
+        rule: 4,
+        by: author("bo"),
+        tool: "execute".into(),
+        command: "cargo test".into(),
+    });
+    talk
+}
+
+#[test]
+fn what_can_be_set_is_listed_and_set() {
+    let talk = an_agent_with_options();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    assert!(desk.state().ends_with("Ask │ Big 5"), "{}", desk.state());
+    desk.types(&talk, "\x10");
+    desk.is_golden("menu");
+    desk.types(&talk, "\x1b[B\r");
+    desk.sees("1 Big 5 (now)");
+    assert_eq!(
+        desk.types(&talk, "2"),
+        [ConversationAction::SetOption {
+            option: "model".into(),
+            value: "small".into()
+        }]
+    );
+    desk.sees_not("what can be set");
+    desk.types(&talk, "\x10");
+    assert_eq!(
+        desk.types(&talk, "3"),
+        [ConversationAction::EndRule { rule: 4 }]
+    );
+    // Esc goes from the values to the list, and from there to the line.
+    desk.types(&talk, "\x10");
+    desk.types(&talk, "1");
+    desk.sees("asks for everything");
+    desk.types(&talk, "\x1b");
+    desk.later(&talk, 30);
+    desk.sees("what can be set");
+    desk.types(&talk, "\x1b");
+    desk.later(&talk, 30);
+    desk.sees_not("what can be set");
+    // The mode is for those who are asked.
+    desk.may_approve = false;
+    desk.types(&talk, "\x10");
+    desk.sees("1 Model: Big 5");
+    desk.sees_not("Mode: Ask");
+}
+
+#[test]
+fn commands_are_found_by_their_beginning() {
+    let talk = an_agent_with_options();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.types(&talk, "/re");
+    desk.sees("/review  what  Looks at what changed  (Tab)");
+    desk.sees("/reset  Begins again");
+    desk.sees_not("/init");
+    desk.types(&talk, "\t");
+    desk.sees("› /review");
+    desk.sees_not("Looks at what changed");
+    assert_eq!(desk.types(&talk, "it\r"), prompt("/review it"));
+}
+
+#[test]
+fn everything_is_opened_by_one_key() {
+    let talk = a_turn();
+    let mut desk = Desk::new(80, 60);
+    desk.look(&talk);
+    desk.types(&talk, "\x12");
+    desk.sees("test b ... ok");
+    desk.sees("tests/parser.rs");
+    desk.sees("Let me look.");
+    desk.types(&talk, "\x12");
+    desk.sees_not("test b ... ok");
+}
+
+#[test]
+fn a_prompt_that_waits_for_a_yes_gets_it_from_the_list() {
+    let mut talk = Talk::begun();
+    talk.queued(1, "bo", "delete it all");
+    talk.note(Note::NeedsYes { prompt: 1 });
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees("waits for a yes (Ctrl-P), by bo");
+    desk.types(&talk, "\x10");
+    assert_eq!(
+        desk.types(&talk, "1"),
+        [ConversationAction::Hold {
+            prompt: 1,
+            held: false
+        }]
+    );
+}
+
+#[test]
+fn what_keys_do_is_shown_until_the_next() {
+    let talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    let before = desk.screen();
+    desk.types(&talk, "\x1bOP");
+    desk.is_golden("help");
+    assert_eq!(desk.types(&talk, "x"), []);
+    assert_eq!(desk.screen(), before);
+}
+
+#[test]
+fn a_person_who_goes_on_writing_answers_nothing() {
+    let (talk, _) = a_question("make");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    // What was meant for the line, a key every 200 ms.
+    for key in "any ideas? yes, 123".chars() {
+        assert_eq!(desk.types(&talk, key.to_string()), [], "{key}");
+        desk.later(&talk, 200);
+    }
+}
+
+#[test]
+fn nothing_of_ours_has_a_disputed_width() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conversation");
+    let mut seen = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let disputed: String = text
+            .chars()
+            .filter(|ch| *ch != '\n' && is_disputed(*ch))
+            .collect();
+        assert_eq!(disputed, "");
+        seen += 1;
+    }
+    assert!(seen > 10);
+}
+
+#[test]
+fn a_refused_prompt_comes_back() {
+    let talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    assert_eq!(
+        desk.types(&talk, "a long thought\r"),
+        prompt("a long thought")
+    );
+    let now = desk.cx(&talk).now;
+    desk.ui.say(now, "64 prompts wait already");
+    desk.ui.give_back("a long thought");
+    desk.look(&talk);
+    desk.sees("64 prompts wait already");
+    desk.sees("› a long thought");
+    // Not over what is written meanwhile.
+    desk.ui.give_back("another");
+    assert_eq!(desk.types(&talk, "\r"), prompt("a long thought"));
+}
+
+#[test]
+fn a_question_without_a_title_has_its_tools() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    talk.tool("w", r#""title":"Write a.txt","kind":"edit","status":"pending","rawInput":{"path":"a.txt","content":"one\\ntwo"}"#);
+    let question = talk.permission(1, r#""toolCallId":"w""#);
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees("  edit Write a.txt");
+    desk.sees("content: one");
+    desk.later(&talk, 400);
+    assert_eq!(desk.types(&talk, "y"), answered(question, "once"));
+    talk.answer(1, "ann", "once");
+    desk.look(&talk);
+    desk.sees("? Write a.txt – Allow once by you");
+}
+
+#[test]
+fn a_question_comes_before_looking_at_items() {
+    let mut talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.types(&talk, "\t");
+    let question = talk.permission(1, r#""toolCallId":"t","title":"Run ls""#);
+    desk.look(&talk);
+    desk.later(&talk, 400);
+    assert_eq!(desk.types(&talk, "n"), answered(question, "no"));
+}
+
+#[test]
+fn an_agent_that_works_wakes_nobody_before_its_silence_is_said() {
+    let mut talk = Talk::begun();
+    let desk = &mut Desk::new(80, 24);
+    desk.look(&talk);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), None);
+    talk.prompt("bo", "go");
+    desk.look(&talk);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(10_000_000));
+    desk.later(&talk, 10_000);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(11_000_000));
+}
+
+#[test]
+fn what_is_wanted_is_a_request_of_the_same_kind() {
+    let (talk, question) = a_question("make");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.later(&talk, 400);
+    let action = desk.types(&talk, "n").remove(0);
+    assert_eq!(
+        ConversationRequest::from(action),
+        ConversationRequest::Answer {
+            question,
+            answer: Answer::Choice("no".into()),
+        }
+    );
 }

@@ -8,6 +8,8 @@ use super::{
     form::{Filled, Form},
     input::TooLong,
     items::Around,
+    menu::Menu,
+    span::{BOLD, Line, PLAIN, YELLOW},
 };
 use crate::{
     keys::{Event, Key, KeyCode, Mods, Mouse, Press},
@@ -16,6 +18,24 @@ use crate::{
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: usize = 3;
+
+/// What keys do, the most useful first.
+const HELP: [(&str, &str); 14] = [
+    ("Enter", "sends, behind what waits"),
+    ("Alt-Enter", "begins a new line; so does Ctrl-J"),
+    ("Ctrl-S", "stops the turn that runs, and sends at once"),
+    ("Esc Esc", "stops the turn; so does Ctrl-C twice"),
+    ("PgUp PgDn", "scroll, like the wheel; Home, End"),
+    ("Tab", "goes to a question, then to what can be opened"),
+    ("Space", "opens what is chosen, or closes it"),
+    ("Ctrl-R", "opens everything, or closes it"),
+    ("Ctrl-T", "shows the plan"),
+    ("Ctrl-P", "lists what can be set: mode, model, rules"),
+    ("Up", "in an empty line: changes your prompt that waits"),
+    ("Ctrl-X", "takes that back"),
+    ("Ctrl-O", "holds it, or lets it go"),
+    ("/", "lists the agent's commands; Tab completes"),
+];
 
 const WATCHES: &str = "You watch this conversation: prompts are sent by those with the right to prompt. Ask the host for it.";
 
@@ -68,6 +88,9 @@ impl ConversationView {
         alone: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
+        if std::mem::take(&mut self.help) {
+            return;
+        }
         match (self.focus, text) {
             (Focus::Card, _) if self.form_takes_text(cx) => {
                 if let Some(form) = &mut self.card.form {
@@ -82,6 +105,10 @@ impl ConversationView {
                 }
             }
             (Focus::Item, b" ") => self.history.toggle(),
+            (Focus::Menu, [digit @ b'1'..=b'9']) => {
+                self.choose(cx, Some(usize::from(digit - b'1')), actions);
+            }
+            (Focus::Menu, _) => {}
             _ => {
                 if self.writes(cx) {
                     let typed = self.input.bytes(text);
@@ -91,7 +118,7 @@ impl ConversationView {
         }
     }
 
-    /// Whether what is typed goes to the line; who may not is told so.
+    /// Whether what is typed goes to the line. A person without the right to prompt is told so.
     fn writes(&mut self, cx: &ConversationContext<'_>) -> bool {
         if !cx.may_prompt {
             if self.message.is_none() {
@@ -121,12 +148,19 @@ impl ConversationView {
         alone: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
+        if std::mem::take(&mut self.help) {
+            return;
+        }
         let around = self.around(cx);
         let page = self.history.page();
         match (key.code, key.mods) {
             (KeyCode::Char('c'), Mods::CTRL) => self.stop(cx, true, actions),
             (KeyCode::Esc, _) => self.stop(cx, false, actions),
             (KeyCode::Char('t'), Mods::CTRL) => self.plan_open = !self.plan_open,
+            (KeyCode::Char('r'), Mods::CTRL) => self.history.open_all(),
+            (KeyCode::F(1), _) => self.help = true,
+            (KeyCode::Char('p'), Mods::CTRL) => self.open_menu(),
+            (code, _) if self.focus == Focus::Menu => self.menu_key(cx, code, actions),
             (KeyCode::Tab, Mods::NONE) => self.tab(cx, &around),
             (KeyCode::Tab, _) => self.back_tab(&around),
             (KeyCode::Char('d'), Mods::CTRL) if self.focus == Focus::Card => {
@@ -145,24 +179,26 @@ impl ConversationView {
             (KeyCode::PageDown, _) => self.history.down(&around, page),
             (code, _) if self.focus == Focus::Item => self.item_key(&around, code),
             // In an empty line they have nothing else to do.
-            (KeyCode::Home, _) if self.input.is_empty() => self.history.to_beginning(&around),
-            (KeyCode::End, _) if self.input.is_empty() => self.history.to_end(),
-            (KeyCode::Home, Mods::CTRL) => self.history.to_beginning(&around),
-            (KeyCode::End, Mods::CTRL) => self.history.to_end(),
+            (KeyCode::Home, _) if self.input.is_empty() => self.history.show_beginning(&around),
+            (KeyCode::End, _) if self.input.is_empty() => self.history.show_end(),
+            (KeyCode::Home, Mods::CTRL) => self.history.show_beginning(&around),
+            (KeyCode::End, Mods::CTRL) => self.history.show_end(),
             _ => self.input_key(cx, key, actions),
         }
     }
 
     fn around<'a>(&self, cx: &ConversationContext<'a>) -> Around<'a> {
-        Around {
-            conversation: cx.conversation,
-            me: cx.me,
-            cols: self.size.0,
-        }
+        Around::of(cx, self.size.0)
     }
 
     /// From the line to the question, and from there to the items, upwards.
     fn tab(&mut self, cx: &ConversationContext<'_>, around: &Around<'_>) {
+        if self.focus == Focus::Input
+            && let Some(command) = self.commands(cx).first()
+        {
+            let text = format!("/{} ", command.name);
+            return self.input.replace(&text);
+        }
         if self.focus == Focus::Input && self.card.question().is_some() && cx.may_approve {
             self.focus = Focus::Card;
             return;
@@ -188,9 +224,9 @@ impl ConversationView {
                 self.history.choose_next(around, true);
             }
             KeyCode::Down => self.back_tab(around),
-            KeyCode::Home => self.history.to_beginning(around),
+            KeyCode::Home => self.history.show_beginning(around),
             KeyCode::End => {
-                self.history.to_end();
+                self.history.show_end();
                 self.focus_input();
             }
             _ => {}
@@ -217,6 +253,42 @@ impl ConversationView {
                 self.say(cx.now, "Enter answers nothing: press the key of an answer.")
             }
             _ => {}
+        }
+    }
+
+    fn open_menu(&mut self) {
+        self.menu = Menu::default();
+        self.focus = Focus::Menu;
+        self.history.choose_none();
+    }
+
+    fn menu_key(
+        &mut self,
+        cx: &ConversationContext<'_>,
+        code: KeyCode,
+        actions: &mut Vec<ConversationAction>,
+    ) {
+        match code {
+            KeyCode::Up => self.menu.up(),
+            KeyCode::Down => self.menu.down(),
+            KeyCode::Enter => self.choose(cx, None, actions),
+            KeyCode::Left | KeyCode::Backspace => {
+                self.menu.back();
+            }
+            _ => {}
+        }
+    }
+
+    fn choose(
+        &mut self,
+        cx: &ConversationContext<'_>,
+        number: Option<usize>,
+        actions: &mut Vec<ConversationAction>,
+    ) {
+        let (action, stays) = self.menu.choose(cx, number);
+        actions.extend(action);
+        if !stays {
+            self.focus_input();
         }
     }
 
@@ -333,6 +405,7 @@ impl ConversationView {
     }
 
     fn no_such_answer(&mut self, cx: &ConversationContext<'_>, question: &Question, key: char) {
+        self.card.wait_again();
         let has = |word: &str| {
             question
                 .choices
@@ -356,6 +429,9 @@ impl ConversationView {
         ctrl_c: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
+        if !ctrl_c && self.focus == Focus::Menu && self.menu.back() {
+            return;
+        }
         if !ctrl_c && self.focus != Focus::Input {
             self.focus_input();
             return;
@@ -462,7 +538,7 @@ impl ConversationView {
             None if amends && runs => ConversationAction::Amend { text },
             None => ConversationAction::Prompt { text },
         });
-        self.history.to_end();
+        self.history.show_end();
     }
 
     /// The person's newest waiting prompt comes into the line, or the one before the one that is there.
@@ -536,4 +612,14 @@ fn is_vertical(code: KeyCode) -> bool {
         code,
         KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown
     )
+}
+
+/// What keys do, in rows; any key goes back.
+pub(super) fn help(cols: usize) -> Vec<Line> {
+    let mut rows = vec![Line::new("What keys do here. Any key goes back.", BOLD).cut(cols)];
+    for (key, does) in HELP {
+        let line = Line::new(&format!("  {key:<10}"), YELLOW).and(does, PLAIN);
+        rows.push(line.cut(cols));
+    }
+    rows
 }

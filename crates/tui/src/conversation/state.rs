@@ -5,14 +5,12 @@ use pillion_conversation::{
 };
 
 use super::{
-    ConversationContext,
+    ConversationContext, SILENCE_MS,
     card::{Claim, claim},
-    items::{how_it_ended, title},
+    items::how_it_ended,
+    tools::title,
 };
 use crate::{text, viewer::Piece};
-
-/// So long without a word from an agent that works is worth saying, in milliseconds.
-const SILENCE_MS: u64 = 10_000;
 
 /// Most columns of what a tool is called, of a mode and of a model.
 const TITLE: usize = 60;
@@ -61,6 +59,9 @@ pub(super) fn pieces(
         let option = |option: Option<&ConfigOption>| option.map(chosen).filter(|one| one != "?");
         pieces.extend(option(main.mode()).map(|text| piece(6, text)));
         pieces.extend(option(main.model()).map(|text| piece(5, text)));
+        if !main.title.is_empty() {
+            pieces.push(piece(1, text::label(&main.title, TITLE)));
+        }
     }
     pieces
 }
