@@ -22,13 +22,13 @@ use pillion::{
         limits::{MAX_NAME, MAX_TICKET_CHARS},
     },
     screen::clean::clean_name,
-    session::words::span,
     sessions::select::NoSuchSession,
     settings::{
         config::Config,
         paths::{Paths, private_dir},
     },
     source::HostTty,
+    tui::words::span,
     viewing::viewer_loop::{Options, Outcome, ViewerLoop, Visit},
 };
 use rustix::{
