@@ -17,7 +17,7 @@ use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey, UnixMillis};
 use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resolver};
 use pillion_proto::{GrantToken, JoinId, Ticket, TrackId, TrackKind, TrackState};
-use pillion_screen::Size;
+use pillion_screen::{Size, clean::clean_title};
 use pillion_session::{
     HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
@@ -67,6 +67,15 @@ pub struct Options {
     pub net: NetOptions,
     /// Keys of the sessions this process runs inside of.
     pub inside: Vec<PublicKey>,
+}
+
+/// A session that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// Its name.
+    pub session: String,
+    /// For how long, in milliseconds.
+    pub lasted: u64,
 }
 
 /// How riding along ended.
@@ -215,12 +224,15 @@ impl ViewerLoop {
                 break Outcome::Left;
             }
             match &self.view().phase {
-                Phase::Knocking { text, .. } if *text != told => {
-                    crate::say!("pillion: {text}");
-                    told.clone_from(text);
+                Phase::Knocking { you, wait_ms, .. } => {
+                    let text = words::knocking(you, *wait_ms, self.view());
+                    if text != told {
+                        crate::say!("pillion: {text}");
+                        told = text;
+                    }
                 }
-                Phase::Connecting { why, .. } if !why.is_empty() => {
-                    break Outcome::Unreachable(why.clone());
+                Phase::Connecting { why: Some(why), .. } => {
+                    break Outcome::Unreachable(words::interruption(why));
                 }
                 _ => {}
             }
@@ -297,15 +309,20 @@ impl ViewerLoop {
                 follow.history(lines, &mut out);
             }
             match &self.viewer.view().phase {
-                Phase::Knocking { text, .. } if *text != told => {
-                    crate::say!("pillion: {text}");
-                    told.clone_from(text);
+                Phase::Knocking { you, wait_ms, .. } => {
+                    let text = words::knocking(you, *wait_ms, self.viewer.view());
+                    if text != told {
+                        crate::say!("pillion: {text}");
+                        told = text;
+                    }
                 }
                 Phase::Connecting { why, .. } => {
                     follow.disconnected();
-                    if !why.is_empty() && *why != told {
+                    if let Some(why) = why.as_ref().map(words::interruption)
+                        && why != told
+                    {
                         crate::say!("pillion: {why}; trying again until you press Ctrl-C");
-                        told.clone_from(why);
+                        told = why;
                     }
                 }
                 Phase::Live => told.clear(),
@@ -379,7 +396,7 @@ impl ViewerLoop {
         tty: HostTty,
         prefix: Prefix,
         read_only: bool,
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, Option<Visit>)> {
         let depth = Depth::detect(|name| std::env::var(name).ok())?;
         let size = tty.size()?;
         let config = ViewerUiConfig {
@@ -399,8 +416,19 @@ impl ViewerLoop {
             let _ = tokio::time::timeout(LAST_DRAWING, terminal.draw(&mut bytes)).await;
             drop(terminal);
         };
+        let visit = self.visit();
         tokio::join!(farewell, self.leave());
-        Ok(outcome)
+        Ok((outcome, visit))
+    }
+
+    /// What was seen, if anything was.
+    fn visit(&self) -> Option<Visit> {
+        let view = self.view();
+        view.screen.as_ref()?;
+        Some(Visit {
+            session: clean_title(&view.session_name, 64),
+            lasted: self.clock.now().mono_us / 1000,
+        })
     }
 
     /// How it ended.
@@ -603,20 +631,19 @@ impl ViewerLoop {
             match event {
                 // Logs are not shown in a terminal yet.
                 ViewerEvent::Changed | ViewerEvent::Entries(_) => {}
-                ViewerEvent::Said(text) => news.said.push(text),
+                ViewerEvent::Said(notice) => {
+                    news.said
+                        .push(words::viewer_notice(&notice, self.viewer.view()));
+                }
                 ViewerEvent::Answered(answer) => news.said.extend(words::answered(&answer)),
                 ViewerEvent::History(lines) => news.history.push(lines),
-                ViewerEvent::Ended {
-                    text,
-                    regular: true,
-                } => news.ended = Some(Outcome::Ended(text)),
-                ViewerEvent::Ended {
-                    text,
-                    regular: false,
-                } if self.unrenewed.is_empty() => news.ended = Some(Outcome::Refused(text)),
-                ViewerEvent::Ended { text, .. } => {
-                    let text = format!("{text}. {}", self.unrenewed);
-                    news.ended = Some(Outcome::Refused(text));
+                ViewerEvent::Ended { why, regular } => {
+                    let text = words::ending(&why);
+                    news.ended = Some(match regular {
+                        true => Outcome::Ended(text),
+                        false if self.unrenewed.is_empty() => Outcome::Refused(text),
+                        false => Outcome::Refused(format!("{text}. {}", self.unrenewed)),
+                    });
                 }
             }
         }

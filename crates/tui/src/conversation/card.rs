@@ -5,7 +5,7 @@
 //! as long as it takes to notice it.
 
 use pillion_conversation::{
-    Author, BoundedText, Choice, ChoiceKind, Diff, ItemBody, ItemId, Json, Question, Tool,
+    Author, BoundedText, Choice, ChoiceKind, Diff, ItemBody, ItemId, Json, Question, Tool, ToolKind,
 };
 use pillion_screen::Attrs;
 
@@ -420,7 +420,10 @@ fn tool_of<'a>(
 /// What is asked, and how many of its rows must be seen before an answer.
 fn body(around: &Around<'_>, question: &Question, tool: Option<&Tool>) -> (Vec<Line>, usize) {
     let cols = around.cols;
-    let mut rows = Line::new(&question.title, BOLD).wrap(cols);
+    let mut rows = Vec::new();
+    if !question.title.is_empty() {
+        rows.extend(Line::new(&question.title, BOLD).wrap(cols));
+    }
     for line in output::lines(question.description.as_bytes()) {
         rows.extend(line.wrap(cols));
     }
@@ -468,15 +471,21 @@ fn body(around: &Around<'_>, question: &Question, tool: Option<&Tool>) -> (Vec<L
         }
     } else {
         cwd(&mut rows);
-        if let Some(tool) = tool
-            && diffs.is_empty()
-            && !tool.input.is_empty()
-        {
-            rows.extend(around.json("with", tool.input.as_str(), tool.input.omitted()));
-        }
     }
     // The file and how much of it changes must be seen. Its lines may be.
-    let must = rows.len() + usize::from(!diffs.is_empty());
+    let mut must = rows.len() + usize::from(!diffs.is_empty());
+    if let Some(tool) = tool
+        && command.is_none()
+        && diffs.is_empty()
+        && !tool.input.is_empty()
+    {
+        rows.extend(around.json("with", tool.input.as_str(), tool.input.omitted()));
+        must = match tool.kind() {
+            // So is what an agent writes into a file that shows no difference.
+            ToolKind::Edit => must + 1,
+            _ => rows.len(),
+        };
+    }
     for diff in &diffs {
         let lines = diff::Lines::of(diff);
         for change in &diff.changes {

@@ -12,6 +12,7 @@ use super::{
     ConversationContext,
     markdown::{lay_out, settled_length},
     span::{BOLD, CYAN, DIM, GREEN, Line, PLAIN, RED, YELLOW, hang, lines, with},
+    tools::title,
 };
 use crate::text;
 
@@ -115,7 +116,7 @@ impl Around<'_> {
             ItemBody::Thought(message) => self.thought(&message.content, open),
             ItemBody::Tool(tool) => self.tool(item.thread, tool, open),
             ItemBody::Terminal(terminal) => self.terminal(terminal, open),
-            ItemBody::Question(question) => Laid::of(self.question(question)),
+            ItemBody::Question(question) => Laid::of(self.question(item.thread, question)),
             ItemBody::TurnEnd(end) => Laid::of(self.turn_end(end)),
             ItemBody::Notice(notice) => self.notice(notice, open),
             ItemBody::Unknown(unknown) => {
@@ -230,9 +231,17 @@ impl Around<'_> {
         stable
     }
 
-    fn question(&self, question: &Question) -> Vec<Line> {
+    fn question(&self, thread: u32, question: &Question) -> Vec<Line> {
         let mut line = Line::new("? ", YELLOW);
-        line.push(&question.title, PLAIN);
+        // Some agents name only the tool that they ask about.
+        let tool = self.conversation.tool(thread, &question.tool);
+        let tool = tool.and_then(|id| self.conversation.item(id));
+        match tool.map(|item| &item.body) {
+            Some(ItemBody::Tool(tool)) if question.title.is_empty() => {
+                line.push(&title(tool), PLAIN);
+            }
+            _ => line.push(&question.title, PLAIN),
+        }
         let Some(outcome) = &question.outcome else {
             return self.hung(INDENT, &line);
         };

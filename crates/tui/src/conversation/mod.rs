@@ -27,7 +27,9 @@ mod state;
 mod tools;
 mod ui;
 
-use pillion_conversation::{Activity, Answer, Command, Conversation, ItemId, Plan, QueuedPrompt};
+use pillion_conversation::{
+    Activity, Answer, Command, Conversation, ConversationRequest, ItemId, Plan, QueuedPrompt,
+};
 use pillion_screen::{Cell, Row, clean};
 use pillion_session::Now;
 
@@ -43,6 +45,9 @@ use crate::{text, viewer::draw_bar};
 
 pub use ui::ConversationUi;
 
+/// So long without a word from an agent that works is worth saying, in milliseconds.
+const SILENCE_MS: u64 = 10_000;
+
 /// How long a sentence is shown, in microseconds.
 const MESSAGE_US: u64 = 6_000_000;
 
@@ -56,7 +61,7 @@ const SENT_US: u64 = 5_000_000;
 const MESSAGE_CHARS: usize = 512;
 
 /// Most rows of a sentence.
-const MESSAGE_ROWS: usize = 5;
+const MESSAGE_ROWS: usize = 3;
 
 /// Rows of what waits to be sent.
 const QUEUE_ROWS: usize = 3;
@@ -67,15 +72,15 @@ const COMMAND_ROWS: usize = 6;
 /// Terminals of fewer rows have no line between the items and what is written.
 const RULE_FROM: usize = 12;
 
-/// What the person wants. Whether they may is decided at the host.
-#[derive(Clone, Debug, PartialEq)]
+/// What the person wants: a [`ConversationRequest`], which the host allows or refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversationAction {
     /// Ask the agent this, when its turn has come.
     Prompt {
         /// What.
         text: String,
     },
-    /// Say this into the turn that runs.
+    /// Stop the turn that runs, and ask this next.
     Amend {
         /// What.
         text: String,
@@ -137,6 +142,26 @@ pub enum ConversationAction {
     },
 }
 
+impl From<ConversationAction> for ConversationRequest {
+    fn from(action: ConversationAction) -> ConversationRequest {
+        use {ConversationAction as Action, ConversationRequest as Request};
+        match action {
+            Action::Prompt { text } => Request::Prompt { text },
+            Action::Amend { text } => Request::Amend { text },
+            Action::EditQueued { prompt, text } => Request::Edit { prompt, text },
+            Action::Withdraw { prompt } => Request::Withdraw { prompt },
+            Action::Hold { prompt, held } => Request::Hold { prompt, held },
+            Action::SetOption { option, value } => Request::SetOption { option, value },
+            Action::EndRule { rule } => Request::EndRule { rule },
+            Action::Cancel => Request::Cancel,
+            Action::Claim { question } => Request::Claim { question },
+            Action::Release { question } => Request::Release { question },
+            Action::AllowAlike { question } => Request::AllowAlike { question },
+            Action::Answer { question, answer } => Request::Answer { question, answer },
+        }
+    }
+}
+
 /// What drawing a conversation depends on, and what keys do in it.
 #[derive(Clone, Copy, Debug)]
 pub struct ConversationContext<'a> {
@@ -177,6 +202,8 @@ pub struct ConversationView {
     /// The waiting prompt that is being changed.
     editing: Option<u64>,
     plan_open: bool,
+    /// What keys do is shown in place of the items.
+    help: bool,
     menu: Menu,
     message: Option<Message>,
     /// Until when a second press stops the turn.
@@ -241,6 +268,13 @@ impl ConversationView {
         self.message = (!text.is_empty()).then_some(Message { text, until });
     }
 
+    /// Puts a prompt that the host refused back into the line, unless another is being written.
+    pub fn give_back(&mut self, text: &str) {
+        if self.input.is_empty() {
+            self.input.replace(text);
+        }
+    }
+
     /// Time passed. `typed` says that something was typed that has not been read.
     pub fn tick(&mut self, now: Now, typed: bool) {
         let is_over = |until: u64| now.mono_us >= until;
@@ -267,11 +301,12 @@ impl ConversationView {
             self.again_until,
             self.sent.map(|(_, until)| until),
             self.card.due_at(),
-            // The seconds of a silence.
+            // The seconds of a silence that is worth saying.
             silence.map(|silence| {
                 let passed_us =
                     cx.now.mono_us.saturating_sub(silence.since) + silence.before_ms * 1000;
-                cx.now.mono_us + 1_000_000 - passed_us % 1_000_000
+                let next_us = (passed_us / 1_000_000 + 1).max(SILENCE_MS / 1000) * 1_000_000;
+                cx.now.mono_us + (next_us - passed_us)
             }),
         ]
         .into_iter()
@@ -338,8 +373,11 @@ impl ConversationView {
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
             // A prompt that is being written is not interrupted.
-            (Some(_), Focus::Input) if changed && cx.may_approve && self.input.is_empty() => {
+            (Some(_), Focus::Input | Focus::Item)
+                if changed && cx.may_approve && self.input.is_empty() =>
+            {
                 self.focus = Focus::Card;
+                self.history.choose_none();
             }
             (Some(_), Focus::Card) if !cx.may_approve => self.focus = Focus::Input,
             _ => {}
@@ -388,7 +426,10 @@ impl ConversationView {
         left -= queue.len();
         let plan = self.plan_rows(&around, left);
         left -= plan.len();
-        let mut lines = self.history.rows(&around, left);
+        let mut lines = match self.help {
+            true => keys::help(cols),
+            false => self.history.rows(&around, left),
+        };
         lines.resize(left, Line::default());
         lines.extend(plan);
         lines.extend(queue);

@@ -38,6 +38,9 @@ const SPAN_US: u64 = 60_000_000;
 const TURNED_AWAY_BURST: u64 = 32;
 const TURNED_AWAY_PART: u64 = 4;
 
+/// For so long somebody who typed is said to type, in microseconds.
+const MOMENT_US: u64 = 2_000_000;
+
 /// Longest text of a command's that the log keeps, in bytes.
 const MAX_TEXT: usize = 200;
 
@@ -133,6 +136,16 @@ impl Commands {
             },
             grant: grant.to_string(),
         });
+    }
+
+    /// Who typed last, of those who did a moment ago.
+    pub(in crate::host) fn typist(&self, now: crate::Now) -> Option<&str> {
+        let since = now.mono_us.saturating_sub(MOMENT_US);
+        let spans = self.attribution.spans.values();
+        let recent = spans.filter(|span| span.last_us >= since);
+        recent
+            .max_by_key(|span| span.last_us)
+            .map(|span| span.name.as_str())
     }
 
     /// Puts down the spans of typing that are over.
@@ -284,14 +297,14 @@ impl Commands {
             RefusedCode::PROOF,
             RefusedCode::PROTOCOL,
         ]
-        .contains(&fault.code);
+        .contains(&fault.0.code());
         let key = PublicKey::from_bytes(&hello.identity).ok();
         let event = AuditEvent::TurnedAway {
             id: None,
             name: Name::of(hello.name.as_str()).to_string(),
             identity: key.filter(|_| is_proved),
             proof: None,
-            why: clean_title(&fault.text, MAX_TEXT),
+            why: Some(fault.0.clone()),
             for_good: None,
             others: NonZeroU64::new(std::mem::take(&mut self.attribution.suppressed)),
         };
