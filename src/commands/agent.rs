@@ -324,7 +324,7 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
         net: net_options(config, None, None)?,
         inside: Vec::new(),
     };
-    let outcome = ViewerLoop::start(options)?
+    let (outcome, _) = ViewerLoop::start(options)?
         .full_screen(tty, config.prefix(), false)
         .await?;
     let end = verbs::CloseTrack {

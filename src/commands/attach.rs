@@ -9,7 +9,7 @@ use pillion::{
     session::{SessionStatus, TerminalStatus, verbs},
     sessions::{
         control::{self, Left, Progress, ToHolder, Wire},
-        select,
+        farewell, select,
     },
     settings::paths::Paths,
     source::HostTty,
@@ -55,12 +55,12 @@ pub async fn run(paths: &Paths, args: &AttachArgs) -> Result<u8> {
         None if holding.held == Held::Vanished => {
             bail!("session {id} ended before this terminal was attached")
         }
-        _ => Ok(said(paths, &id, holding.held, None)),
+        _ => Ok(said(paths, &id, holding.held, None, false)),
     }
 }
 
 /// Starts a session in a process of its own, with this terminal as its own.
-pub async fn start_and_hold(paths: &Paths, tty: HostTty) -> Result<u8> {
+pub async fn start_and_hold(paths: &Paths, tty: HostTty, quiet: bool) -> Result<u8> {
     wait_for_foreground(&tty)?;
     let (mut child, stream) = process::start()?;
     let Holding { session, held } = hold(unix_stream(stream)?, tty).await?;
@@ -69,7 +69,7 @@ pub async fn start_and_hold(paths: &Paths, tty: HostTty) -> Result<u8> {
         None if held == Held::Vanished => code(&mut child),
         session => {
             let id = session.unwrap_or_default();
-            Ok(said(paths, &id, held, Some(&mut child)))
+            Ok(said(paths, &id, held, Some(&mut child), quiet))
         }
     }
 }
@@ -89,9 +89,14 @@ pub async fn wait_until_it_runs() -> Result<u8> {
 }
 
 /// Says how the holding ended; the exit code.
-fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>) -> u8 {
+fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>, quiet: bool) -> u8 {
     match held {
-        Held::Ended(code) => code,
+        Held::Ended(code) => {
+            if !quiet && let Some(farewell) = farewell::of_session(&paths.sessions, id) {
+                pillion::say!("{farewell}");
+            }
+            code
+        }
         Held::Failed(text, code) => {
             pillion::say!("pillion: {text}");
             code
