@@ -390,7 +390,7 @@ impl ViewerLoop {
             depth,
             read_only,
         };
-        let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows()));
+        let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows())).introduced();
         let mut signals = ExitSignals::new()?;
         tty.enter_raw()?;
         let mut terminal = Terminal::take(tty).await?;

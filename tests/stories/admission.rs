@@ -139,7 +139,7 @@ fn the_mode_is_changed_while_the_session_runs() {
     knocks(&anna, "carl");
     is_here(&anna, "bert");
     anna.run(&["allow", "link"]);
-    outside.wait_for(" direct");
+    outside.wait_for("view only");
     is_here(&anna, "carl");
     drop(viewer);
 
@@ -220,7 +220,7 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
         let viewer = bert.join(VIEWER, &ticket, &["--name", "bert"]);
         let id = knocks(&anna, "bert")["id"].to_string();
         anna.run(&["admit", &id]);
-        viewer.wait_for(" direct");
+        viewer.wait_for("view only");
         anna.run(&["allow", &id, "--manage"]);
         viewer.wait_for("manage for");
         viewer
@@ -238,7 +238,7 @@ fn somebody_who_manages_lets_in_and_puts_out_from_their_viewer() {
         text.lines().any(chosen)
     });
     manager.send("y");
-    viewer.wait_for(" direct");
+    viewer.wait_for("view only");
     manager.wait_for("Let in");
     host.wait_gone("knocks");
 
@@ -328,7 +328,7 @@ fn a_restart_knows_the_mode_the_list_and_who_is_kept_out() {
         let viewer = machine.join(VIEWER, &ticket, &["--name", name]);
         let id = knocks(&anna, name)["id"].to_string();
         anna.run(&["admit", &id]);
-        viewer.wait_for(" direct");
+        viewer.wait_for("view only");
     }
     anna.run(&["kick", "carl"]);
     let session = anna.session()["session"].as_str().unwrap().to_owned();

@@ -320,9 +320,14 @@ fn a_file_that_is_named_is_written_through_what_it_is() {
     };
     let reader = pipe.clone();
     let reader = std::thread::spawn(move || std::fs::read_to_string(reader));
+    let stay = || {
+        let now = [&to_file, &to_null, &pipe, &stdout].map(|path| kind(path));
+        assert_eq!(now, before);
+    };
     for file in [&to_file, &to_null, &pipe] {
         let output = share(file);
         assert!(output.status.success(), "{output:?}");
+        stay();
     }
     for text in [
         reader.join().unwrap().unwrap(),
@@ -335,6 +340,7 @@ fn a_file_that_is_named_is_written_through_what_it_is() {
     }
     for file in [&stdout, Path::new("/dev/stdout")] {
         let output = share(file);
+        stay();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success() && text.starts_with("pillion"),
@@ -349,10 +355,7 @@ fn a_file_that_is_named_is_written_through_what_it_is() {
         let output = anna.output(&["export", id, "-o", file.to_str().unwrap()]);
         assert!(output.status.success(), "{output:?}");
     }
-    assert_eq!(
-        [&to_file, &to_null, &pipe, &stdout].map(|path| kind(path)),
-        before
-    );
+    stay();
     assert_eq!(devices.map(kind), nodes);
     let said = share(&anna.path("state"));
     let text = String::from_utf8_lossy(&said.stderr).into_owned();

@@ -2,11 +2,13 @@
 //! logins that end.
 
 use std::{
+    os::unix::fs::OpenOptionsExt as _,
     process::Command,
     time::{Duration, Instant},
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec},
     process::{Pid, Signal, kill_process},
     termios::LocalModes,
 };
@@ -230,14 +232,23 @@ fn a_terminal_that_takes_nothing_keeps_nobody_from_ending() {
 #[test]
 fn a_viewer_whose_terminal_takes_nothing_ends_when_it_is_told_to() {
     let (anna, bert) = (Machine::new(), Machine::new());
-    let (_host, ticket) = anna.share(SIZE, &["-q", "--", "yes"]);
+    // Every picture is another one, so that there is always something to draw.
+    let (_host, ticket) = anna.share(SIZE, &["-q", "--", "seq", "1000000000"]);
     let (pty, pts) = pty_process::blocking::open().unwrap();
     pty.resize(pty_process::Size::new(SIZE.1, SIZE.0)).unwrap();
     let command = bert.pillion(&["join", &ticket]);
     let mut viewer = in_pty(&command).spawn(pts).unwrap();
+    let terminal = std::fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(rustix::fs::OFlags::NOCTTY.bits() as i32)
+        .open(format!("/proc/{}/fd/1", viewer.id()))
+        .unwrap();
     until("the terminal to be full", || {
-        (rustix::io::ioctl_fionread(&pty).unwrap() > 2000).then_some(())
+        let mut fds = [PollFd::new(&terminal, PollFlags::OUT)];
+        let ready = rustix::event::poll(&mut fds, Some(&Timespec::default())).unwrap();
+        (ready == 0).then_some(())
     });
+    drop(terminal);
     signal(viewer.id(), Signal::TERM);
     assert_eq!(
         until("its end", || viewer.try_wait().unwrap()).code(),

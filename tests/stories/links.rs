@@ -29,7 +29,7 @@ fn a_link_works_like_a_ticket_until_it_is_replaced_or_the_sharing_stops() {
         &format!(" pillion join '{link}'\n"),
         &["--name", "bert"],
     );
-    viewer.wait_for(" direct");
+    viewer.wait_for("view only");
 
     assert_eq!(anna.run(&["link"]).trim(), link);
     assert_eq!(anna.run(&["ticket"]).trim(), shared.ticket);

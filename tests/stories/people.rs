@@ -452,7 +452,7 @@ fn a_member_who_is_taken_out_leaves_every_running_session_at_once() {
     assert!(member.raw_text().contains("took back the membership"));
     host.wait_for("is out of their team");
     guest.wait_for("view only");
-    other.wait_for(" direct");
+    other.wait_for("view only");
     let output = ends(joins(&bert, &ticket, &as_team));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("took your membership back"), "{said}");

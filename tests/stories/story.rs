@@ -184,7 +184,8 @@ fn a_stalled_viewer_says_so_and_goes_on_where_it_was() {
 fn a_token_is_one_persons() {
     let (anna, bert, carl) = (Machine::new(), Machine::new(), Machine::new());
     let (host, ticket) = anna.share_shell(&[]);
-    let token = anna.run(&["grant", "--link", "--edit", "--uses", "1"]);
+    // For one use, where nothing else is said.
+    let token = anna.run(&["grant", "--link", "--edit"]);
     let token = token.trim();
 
     let mut viewer = bert.watch(&ticket, &["--name", "bert", "--grant", token]);

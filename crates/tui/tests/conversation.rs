@@ -209,7 +209,7 @@ fn a_question_is_seen_with_its_command() {
     }
 }
 
-/// Everything that a turn may bring beside what it should.
+/// A turn in which much goes wrong.
 fn a_bad_day() -> Talk {
     let mut talk = Talk::begun();
     let prompt = talk.prompt("bo\u{202e}\u{1b}[31m", "do it\nall");
@@ -417,7 +417,7 @@ fn a_command_that_changes_is_read_again() {
 }
 
 #[test]
-fn who_is_writing_goes_on_writing_when_a_question_comes() {
+fn a_question_does_not_interrupt_a_prompt_that_is_written() {
     let mut talk = Talk::begun();
     talk.prompt("bo", "go");
     let mut desk = Desk::new(80, 24);
@@ -440,7 +440,7 @@ fn who_is_writing_goes_on_writing_when_a_question_comes() {
 }
 
 #[test]
-fn a_claimed_question_is_left_to_who_claimed_it() {
+fn a_claimed_question_is_left_to_its_holder() {
     let (mut talk, question) = a_question("make");
     let mut desk = Desk::new(80, 24);
     desk.look(&talk);
@@ -474,7 +474,7 @@ fn a_claimed_question_is_left_to_who_claimed_it() {
 }
 
 #[test]
-fn who_may_not_answer_is_told_who_may() {
+fn without_the_right_to_approve_nothing_is_answered() {
     let (talk, _) = a_question("make");
     let mut desk = Desk::new(80, 24);
     desk.may_approve = false;
@@ -486,7 +486,7 @@ fn who_may_not_answer_is_told_who_may() {
 }
 
 #[test]
-fn who_may_not_prompt_is_told_so_once() {
+fn without_the_right_to_prompt_nothing_is_written() {
     let talk = a_turn();
     let mut desk = Desk::new(80, 24);
     desk.may_prompt = false;
@@ -859,4 +859,115 @@ fn a_click_opens_what_it_is_on() {
     let click = format!("\x1b[<0;5;{}M", row(&desk) + 1);
     desk.types(&talk, &click);
     desk.sees_not("test b ... ok");
+}
+
+/// An agent with a mode, a model and commands.
+fn an_agent_with_options() -> Talk {
+    let mut talk = a_turn();
+    talk.update(r#""sessionUpdate":"config_option_update","configOptions":[{"id":"mode","name":"Mode","category":"mode","type":"select","currentValue":"ask","options":[{"value":"ask","name":"Ask","description":"asks for everything"},{"value":"auto","name":"Auto"}]},{"id":"model","name":"Model","category":"model","type":"select","currentValue":"big","options":[{"value":"big","name":"Big 5"},{"value":"small","name":"Small 5"}]}]"#);
+    talk.update(r#""sessionUpdate":"available_commands_update","availableCommands":[{"name":"review","description":"Looks at what changed","input":{"hint":"what"}},{"name":"reset","description":"Begins again"},{"name":"init","description":"x"}]"#);
+    talk.note(Note::Allowed {
+        rule: 4,
+        by: author("bo"),
+        tool: "execute".into(),
+        command: "cargo test".into(),
+    });
+    talk
+}
+
+#[test]
+fn what_can_be_set_is_listed_and_set() {
+    let talk = an_agent_with_options();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    assert!(desk.state().ends_with("Ask │ Big 5"), "{}", desk.state());
+    desk.types(&talk, "\x10");
+    desk.is_golden("menu");
+    desk.types(&talk, "\x1b[B\r");
+    desk.sees("1 Big 5 (now)");
+    assert_eq!(
+        desk.types(&talk, "2"),
+        [ConversationAction::SetOption {
+            option: "model".into(),
+            value: "small".into()
+        }]
+    );
+    desk.sees_not("what can be set");
+    desk.types(&talk, "\x10");
+    assert_eq!(
+        desk.types(&talk, "3"),
+        [ConversationAction::EndRule { rule: 4 }]
+    );
+    // Esc goes from the values to the list, and from there to the line.
+    desk.types(&talk, "\x10");
+    desk.types(&talk, "1");
+    desk.sees("asks for everything");
+    desk.types(&talk, "\x1b");
+    desk.later(&talk, 30);
+    desk.sees("what can be set");
+    desk.types(&talk, "\x1b");
+    desk.later(&talk, 30);
+    desk.sees_not("what can be set");
+    // The mode is for those who are asked.
+    desk.may_approve = false;
+    desk.types(&talk, "\x10");
+    desk.sees("1 Model: Big 5");
+    desk.sees_not("Mode: Ask");
+}
+
+#[test]
+fn commands_are_found_by_their_beginning() {
+    let talk = an_agent_with_options();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.types(&talk, "/re");
+    desk.sees("/review  what  Looks at what changed  (Tab)");
+    desk.sees("/reset  Begins again");
+    desk.sees_not("/init");
+    desk.types(&talk, "\t");
+    desk.sees("› /review");
+    desk.sees_not("Looks at what changed");
+    assert_eq!(desk.types(&talk, "it\r"), prompt("/review it"));
+}
+
+#[test]
+fn everything_is_opened_by_one_key() {
+    let talk = a_turn();
+    let mut desk = Desk::new(80, 60);
+    desk.look(&talk);
+    desk.types(&talk, "\x12");
+    desk.sees("test b ... ok");
+    desk.sees("tests/parser.rs");
+    desk.sees("Let me look.");
+    desk.types(&talk, "\x12");
+    desk.sees_not("test b ... ok");
+}
+
+#[test]
+fn a_prompt_that_waits_for_a_yes_gets_it_from_the_list() {
+    let mut talk = Talk::begun();
+    talk.queued(1, "bo", "delete it all");
+    talk.note(Note::NeedsYes { prompt: 1 });
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees("waits for a yes (Ctrl-P), by bo");
+    desk.types(&talk, "\x10");
+    assert_eq!(
+        desk.types(&talk, "1"),
+        [ConversationAction::Hold {
+            prompt: 1,
+            held: false
+        }]
+    );
+}
+
+#[test]
+fn keys_are_said_on_request() {
+    let talk = a_turn();
+    for (cols, rows) in [(80, 24), (40, 10)] {
+        let mut desk = Desk::new(cols, rows);
+        desk.look(&talk);
+        desk.types(&talk, "\x1bOP");
+        desk.sees("Enter sends");
+    }
 }

@@ -39,7 +39,7 @@ enum Step {
     Rights(bool, bool, bool),
 }
 
-const KEYS: [&[u8]; 34] = [
+const KEYS: [&[u8]; 40] = [
     b"y",
     b"n",
     b"1",
@@ -73,6 +73,12 @@ const KEYS: [&[u8]; 34] = [
     b"\x1b[<65;2;2M",
     b"\x1b[<0;2;2M",
     b"\x1b[200~p\n\x1b[201~",
+    b"\x10",
+    b"\x12",
+    b"\x1bOP",
+    b"a",
+    b"/",
+    b"\x04",
     "日é\u{301}".as_bytes(),
 ];
 
@@ -239,7 +245,12 @@ fn evolve(size: (u16, u16), steps: &[Step], opinion: Opinion) -> Result<(), Test
                             .is_some_and(|one| one.is_open())
                     );
                 }
-                ConversationAction::Release { .. } => prop_assert!(may_approve),
+                ConversationAction::Release { .. } | ConversationAction::AllowAlike { .. } => {
+                    prop_assert!(may_approve);
+                }
+                ConversationAction::SetOption { .. }
+                | ConversationAction::EndRule { .. }
+                | ConversationAction::Hold { .. } => prop_assert!(may_approve || may_prompt),
                 _ => prop_assert!(may_prompt),
             }
         }

@@ -84,7 +84,7 @@ fn the_status_line_names_who_is_here_how_and_how_far() {
     for part in [
         &format!("anna {short}"),
         "3 here: you, eve",
-        "direct 12 ms",
+        "direct",
         "view only",
     ] {
         assert!(status.contains(part), "{part} is not in {status}");
@@ -146,29 +146,143 @@ fn a_lag_is_said_when_it_can_be_seen() {
     viewer.view.lag_us = 1_430_000;
     viewer.later(0);
     assert!(
-        viewer.status().contains("direct 12 ms, lag 1.4 s"),
+        viewer.status().contains("direct, lag 1.4 s"),
         "{}",
         viewer.status()
     );
 }
 
 #[test]
-fn edit_that_ends_says_when() {
+fn edit_that_ends_says_when_and_only_as_often_as_it_matters() {
     let mut viewer = editor(80, 6);
-    viewer.view.until_unix_ms = Some(at(0).unix_ms + 2 * 3_600_000 + 59_000);
+    viewer.view.until_unix_ms = Some(at(0).unix_ms + 20 * 60_000);
+    let mut said = Vec::new();
     viewer.later(0);
+    while viewer.now < 20 * 60_000 {
+        let status = viewer.status();
+        let from = status.find("edit for").expect(&status);
+        let now = status[from..].split(" │").next().unwrap_or_default();
+        said.push(now.trim().to_owned());
+        let wake = viewer.ui.wake_at().unwrap().div_ceil(1000);
+        viewer.later(wake - viewer.now);
+    }
+    let all = [
+        "20 min", "10 min", "9 min", "8 min", "7 min", "6 min", "5 min", "4 min", "3 min", "2 min",
+        "1 min", "50 s", "40 s", "30 s", "20 s", "10 s",
+    ];
+    assert_eq!(said, all.map(|left| format!("edit for {left}")));
+}
+
+#[test]
+fn a_status_line_says_its_state_first_and_does_not_change_with_every_measure() {
+    let mut viewer = Person::new(100, 6, view(60, 5));
+    let before = viewer.status();
+    assert!(before.starts_with("view only │ direct │"), "{before}");
+    for us in [9_000, 14_999, 90_000] {
+        viewer.view.rtt_us = us;
+        viewer.later(1000);
+        assert_eq!(viewer.status(), before);
+    }
+    // What can be felt is said.
+    viewer.view.rtt_us = 310_000;
+    viewer.later(1000);
     assert!(
-        viewer.status().contains("edit for 2 h 0 min"),
+        viewer.status().contains("direct, 0.4 s away"),
         "{}",
         viewer.status()
     );
-    let wake = viewer.ui.wake_at().unwrap() / 1000;
-    viewer.later(wake);
+    viewer.types("\x1dw");
+    viewer.sees("Who is here (3), 310 ms away");
+}
+
+#[test]
+fn the_first_seconds_say_what_one_sees_and_the_two_keys_that_matter() {
+    for (cols, rows) in [(80, 24), (40, 10), (20, 5)] {
+        let mut viewer = Person::introduced(cols, rows, view(cols, rows - 1));
+        let said = viewer.status();
+        assert!(said.starts_with("view only"), "{said}");
+        assert!(said.contains('?'), "{said}");
+        assert_eq!(said.contains("Ctrl-] e "), cols >= 40, "{said}");
+        assert_eq!(said.contains("anna’s “build”"), cols == 80, "{said}");
+        // Nothing of the screen is covered, and it ends by itself.
+        assert_eq!(
+            viewer.row(usize::from(rows) - 2),
+            format!("row {}", rows - 2)
+        );
+        viewer.later(7_900);
+        assert_eq!(viewer.status(), said);
+        let wake = viewer.ui.wake_at().unwrap();
+        assert!(wake <= 8_000_000, "{wake}");
+        viewer.later(101);
+        assert_ne!(viewer.status(), said);
+        assert!(viewer.status().starts_with("view only"));
+    }
+}
+
+#[test]
+fn a_key_ends_the_first_seconds() {
+    let mut viewer = Person::introduced(80, 24, view(80, 23));
+    viewer.types("\x1d");
+    assert!(viewer.status().contains("? keys"), "{}", viewer.status());
+    viewer.types("\x1b");
+    viewer.later(100);
     assert!(
-        viewer.status().contains("edit for 1 h 59 min"),
+        !viewer.status().contains("anna’s “build”"),
         "{}",
         viewer.status()
     );
+}
+
+#[test]
+fn the_status_line_can_be_hidden_and_is_there_when_it_is_needed() {
+    for (cols, rows) in [(80, 24), (40, 10)] {
+        // A host as large as the terminal lacks a row until it is hidden.
+        let mut viewer = Person::new(cols, rows, view(cols, rows));
+        assert!(viewer.status().starts_with("view only"));
+        viewer.types("\x1dz");
+        for y in 0..rows {
+            assert_eq!(viewer.row(usize::from(y)), format!("row {y}"));
+        }
+        // The keys behind the prefix, a sentence, trouble.
+        viewer.types("\x1d");
+        assert!(viewer.status().contains("? keys"), "{}", viewer.status());
+        viewer.types("\x1b");
+        viewer.later(100);
+        assert_eq!(
+            viewer.row(usize::from(rows) - 1),
+            format!("row {}", rows - 1)
+        );
+        viewer.view.phase = Phase::Stalled { since_us: 0 };
+        viewer.later(3000);
+        assert!(viewer.status().contains("no word"), "{}", viewer.status());
+        viewer.view.phase = Phase::Live;
+        viewer.later(3100);
+        assert_eq!(
+            viewer.row(usize::from(rows) - 1),
+            format!("row {}", rows - 1)
+        );
+        viewer.types("\x1dz");
+        assert!(viewer.status().starts_with("view only"));
+    }
+}
+
+#[test]
+fn the_last_notices_can_be_read_again() {
+    let mut viewer = Person::new(40, 10, view(40, 9));
+    viewer.types("\x1dm");
+    viewer.sees("There were none yet.");
+    viewer.types("\x1b");
+    viewer.later(100);
+    for number in 1..=7 {
+        viewer.does(UiInput::Said(&format!("notice {number}")));
+    }
+    viewer.later(60_000);
+    assert!(!viewer.terminal.screen().contents().contains("notice 7"));
+    viewer.types("\x1dm");
+    for number in 3..=7 {
+        viewer.sees(&format!("· notice {number}"));
+    }
+    assert!(!viewer.terminal.screen().contents().contains("notice 2"));
 }
 
 #[test]

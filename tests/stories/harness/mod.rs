@@ -190,7 +190,11 @@ impl Machine {
     /// `pillion join` in a terminal, once it shows the session.
     pub fn watch(&self, ticket: &str, args: &[&str]) -> Term {
         let viewer = self.join(VIEWER, ticket, args);
-        viewer.wait_for(" direct");
+        // In its first seconds the status line says of the connection no more than that it watches.
+        viewer.wait_until("the session", |screen| {
+            let text = screen.contents();
+            text.contains("view only") || text.contains(" direct")
+        });
         viewer
     }
 

@@ -45,7 +45,7 @@ pub(super) struct Card {
     pub(super) form: Option<Form>,
 }
 
-/// Who may answer, as far as somebody's claim goes.
+/// Whose claim there is on a question.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Claim<'a> {
     Free,
@@ -303,20 +303,20 @@ fn head(
     head.cut(cols)
 }
 
-/// Who is about to answer.
+/// The claim, in words.
 fn status(cx: &ConversationContext<'_>, around: &Around<'_>, question: &Question) -> Line {
     match claim(cx, question) {
         Claim::Free => Line::default(),
         Claim::Mine => Line::new("You are handling it.", BOLD),
         Claim::Others(by) => {
-            let mut line = around.who(by, BOLD);
+            let mut line = around.author(by, BOLD);
             line.push(" is handling it.", BOLD);
             line
         }
     }
 }
 
-/// The choices with their keys: one a row where there are so many rows, else beside each other.
+/// The choices with their keys: one a row where there is room, else side by side.
 fn choices(question: &Question, cols: usize, max: usize) -> Vec<Line> {
     let first = |kind| {
         let mut all = question.choices.iter();
@@ -372,7 +372,7 @@ fn choices(question: &Question, cols: usize, max: usize) -> Vec<Line> {
     units(&each, cols)
 }
 
-/// Lines beside each other, two blanks between them; none is torn that fits.
+/// Lines side by side, two blanks between them; none is torn that fits.
 fn units(each: &[Line], cols: usize) -> Vec<Line> {
     let mut rows: Vec<Line> = Vec::new();
     for line in each {
@@ -462,7 +462,7 @@ fn body(around: &Around<'_>, question: &Question, tool: Option<&Tool>) -> (Vec<L
             rows.extend(around.json("with", tool.input.as_str(), tool.input.omitted()));
         }
     }
-    // Which file it is and how much of it changes is seen in any case, the lines by who wants to.
+    // The file and how much of it changes must be seen. Its lines may be.
     let must = rows.len() + usize::from(!diffs.is_empty());
     for diff in &diffs {
         let lines = diff::Lines::of(diff);

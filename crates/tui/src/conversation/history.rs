@@ -66,7 +66,9 @@ struct Cached {
 #[derive(Debug, Default)]
 pub(super) struct History {
     cache: BTreeMap<ItemId, Cached>,
+    /// Blocks that are open; where all are, those that are not.
     open: BTreeSet<ItemId>,
+    all_open: bool,
     /// The last row that is seen; `None` at the end, where it stays while more comes.
     bottom: Option<Place>,
     chosen: Option<ItemId>,
@@ -255,6 +257,13 @@ impl History {
         self.reveal = true;
     }
 
+    /// Opens everything, or closes everything.
+    pub(super) fn open_all(&mut self) {
+        self.all_open = !self.all_open;
+        self.open.clear();
+        self.reveal = true;
+    }
+
     /// Chooses what stands in row `y` and opens or closes it, if it can be.
     pub(super) fn click(&mut self, y: usize) {
         let block = self.shown.get(y).copied().flatten();
@@ -390,7 +399,7 @@ impl History {
         } else {
             0
         };
-        let open = self.open.contains(&block.first);
+        let open = self.open.contains(&block.first) != self.all_open;
         if let Some(cached) = self.cache.get(&block.first)
             && cached.version == version
             && (cached.above, cached.dropped) == (above, dropped)

@@ -9,7 +9,7 @@ use pillion_conversation::{
 use pillion_screen::{Attrs, Style};
 
 use super::{
-    diff,
+    ConversationContext, diff,
     markdown::{lay_out, settled_length},
     output,
     span::{BOLD, CYAN, DIM, GREEN, Line, PLAIN, RED, YELLOW, hang, lines, with},
@@ -71,7 +71,7 @@ pub(super) fn response_text(item: &Item) -> Option<&str> {
     }
 }
 
-/// What the layout of an item depends on beside the item.
+/// What the layout of an item depends on, besides the item.
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a> {
     pub(super) conversation: &'a Conversation,
@@ -94,6 +94,14 @@ impl Laid {
 }
 
 impl<'a> Around<'a> {
+    pub(super) fn of(cx: &ConversationContext<'a>, cols: usize) -> Around<'a> {
+        Around {
+            conversation: cx.conversation,
+            me: cx.me,
+            cols,
+        }
+    }
+
     /// The same with less room.
     pub(super) fn narrowed(&self, by: usize) -> Around<'a> {
         Around {
@@ -191,7 +199,7 @@ impl Around<'_> {
         let mut who = Line::new("› ", CYAN);
         match &prompt.by {
             Some(by) => {
-                who.extend(&self.who(by, with(CYAN, Attrs::BOLD)));
+                who.extend(&self.author(by, with(CYAN, Attrs::BOLD)));
                 if !by.right.is_empty() {
                     who.push(&format!(" ({})", text::label(&by.right, NAME)), DIM);
                 }
@@ -468,7 +476,7 @@ impl Around<'_> {
         }
         if let Some(by) = &outcome.by {
             line.push(" by ", DIM);
-            line.extend(&self.who(by, PLAIN));
+            line.extend(&self.author(by, PLAIN));
         }
         self.hung(INDENT, &line)
     }
@@ -570,9 +578,9 @@ impl Around<'_> {
         all
     }
 
-    /// Somebody, by what they call themselves and by what they can't choose.
-    pub(super) fn who(&self, by: &Author, style: Style) -> Line {
-        if !self.me.is_empty() && by.id == self.me {
+    /// A person: the name they chose, and their key, which they can't choose.
+    pub(super) fn author(&self, by: &Author, style: Style) -> Line {
+        if by.id == self.me {
             return Line::new("you", style);
         }
         let name = text::name(&by.name, NAME);

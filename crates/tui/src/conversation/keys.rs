@@ -8,6 +8,7 @@ use super::{
     form::{Filled, Form},
     input::TooLong,
     items::Around,
+    menu::Menu,
 };
 use crate::{
     keys::{Event, Key, KeyCode, Mods, Mouse, Press},
@@ -82,6 +83,10 @@ impl ConversationView {
                 }
             }
             (Focus::Item, b" ") => self.history.toggle(),
+            (Focus::Menu, [digit @ b'1'..=b'9']) => {
+                self.choose(cx, Some(usize::from(digit - b'1')), actions);
+            }
+            (Focus::Menu, _) => {}
             _ => {
                 if self.writes(cx) {
                     let typed = self.input.bytes(text);
@@ -91,7 +96,7 @@ impl ConversationView {
         }
     }
 
-    /// Whether what is typed goes to the line; who may not is told so.
+    /// Whether what is typed goes to the line. A person without the right to prompt is told so.
     fn writes(&mut self, cx: &ConversationContext<'_>) -> bool {
         if !cx.may_prompt {
             if self.message.is_none() {
@@ -127,6 +132,10 @@ impl ConversationView {
             (KeyCode::Char('c'), Mods::CTRL) => self.stop(cx, true, actions),
             (KeyCode::Esc, _) => self.stop(cx, false, actions),
             (KeyCode::Char('t'), Mods::CTRL) => self.plan_open = !self.plan_open,
+            (KeyCode::Char('r'), Mods::CTRL) => self.history.open_all(),
+            (KeyCode::F(1), _) => self.say_keys(cx),
+            (KeyCode::Char('p'), Mods::CTRL) => self.open_menu(),
+            (code, _) if self.focus == Focus::Menu => self.menu_key(cx, code, actions),
             (KeyCode::Tab, Mods::NONE) => self.tab(cx, &around),
             (KeyCode::Tab, _) => self.back_tab(&around),
             (KeyCode::Char('d'), Mods::CTRL) if self.focus == Focus::Card => {
@@ -154,15 +163,17 @@ impl ConversationView {
     }
 
     fn around<'a>(&self, cx: &ConversationContext<'a>) -> Around<'a> {
-        Around {
-            conversation: cx.conversation,
-            me: cx.me,
-            cols: self.size.0,
-        }
+        Around::of(cx, self.size.0)
     }
 
     /// From the line to the question, and from there to the items, upwards.
     fn tab(&mut self, cx: &ConversationContext<'_>, around: &Around<'_>) {
+        if self.focus == Focus::Input
+            && let Some(command) = self.commands(cx).first()
+        {
+            let text = format!("/{} ", command.name);
+            return self.input.replace(&text);
+        }
         if self.focus == Focus::Input && self.card.question().is_some() && cx.may_approve {
             self.focus = Focus::Card;
             return;
@@ -218,6 +229,50 @@ impl ConversationView {
             }
             _ => {}
         }
+    }
+
+    fn open_menu(&mut self) {
+        self.menu = Menu::default();
+        self.focus = Focus::Menu;
+        self.history.choose_none();
+    }
+
+    fn menu_key(
+        &mut self,
+        cx: &ConversationContext<'_>,
+        code: KeyCode,
+        actions: &mut Vec<ConversationAction>,
+    ) {
+        match code {
+            KeyCode::Up => self.menu.up(),
+            KeyCode::Down => self.menu.down(),
+            KeyCode::Enter => self.choose(cx, None, actions),
+            KeyCode::Left | KeyCode::Backspace => {
+                self.menu.back();
+            }
+            _ => {}
+        }
+    }
+
+    fn choose(
+        &mut self,
+        cx: &ConversationContext<'_>,
+        number: Option<usize>,
+        actions: &mut Vec<ConversationAction>,
+    ) {
+        let (action, stays) = self.menu.choose(cx, number);
+        actions.extend(action);
+        if !stays {
+            self.focus_input();
+        }
+    }
+
+    fn say_keys(&mut self, cx: &ConversationContext<'_>) {
+        let text = "Enter sends, Alt-Enter or Ctrl-J begins a line, Ctrl-S says it into the turn that runs. \
+            Esc twice stops the turn. Up changes what waits (Ctrl-X takes it back, Ctrl-O holds it). \
+            PgUp, PgDn and the wheel scroll, Home and End. Tab chooses what opens by Enter, Ctrl-R opens all. \
+            Ctrl-T shows the plan, Ctrl-P what can be set.";
+        self.say(cx.now, text);
     }
 
     fn other_question(&mut self, cx: &ConversationContext<'_>, next: bool) {
@@ -356,6 +411,9 @@ impl ConversationView {
         ctrl_c: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
+        if !ctrl_c && self.focus == Focus::Menu && self.menu.back() {
+            return;
+        }
         if !ctrl_c && self.focus != Focus::Input {
             self.focus_input();
             return;

@@ -15,7 +15,7 @@ const MAX_LEVELS: usize = 8;
 /// What is nested deeper is laid out as if it were not: each level takes some of the stack.
 const MAX_DEPTH: usize = 64;
 
-/// Fewest columns of text beside what stands before it.
+/// Fewest columns of text behind an indent.
 const MIN_TEXT: usize = 8;
 
 /// Most columns of a rule.

@@ -19,12 +19,13 @@ mod input;
 mod items;
 mod keys;
 mod markdown;
+mod menu;
 mod output;
 mod span;
 mod state;
 mod ui;
 
-use pillion_conversation::{Activity, Answer, Conversation, ItemId, Plan, QueuedPrompt};
+use pillion_conversation::{Activity, Answer, Command, Conversation, ItemId, Plan, QueuedPrompt};
 use pillion_screen::{Cell, Row, clean};
 use pillion_session::Now;
 
@@ -33,6 +34,7 @@ use self::{
     history::History,
     input::Input,
     items::Around,
+    menu::Menu,
     span::{BOLD, CYAN, DIM, Line, PLAIN, YELLOW, hang},
 };
 use crate::{text, viewer::draw_bar};
@@ -51,8 +53,14 @@ const SENT_US: u64 = 5_000_000;
 /// Longest sentence shown, in characters.
 const MESSAGE_CHARS: usize = 512;
 
+/// Most rows of a sentence.
+const MESSAGE_ROWS: usize = 5;
+
 /// Rows of what waits to be sent.
 const QUEUE_ROWS: usize = 3;
+
+/// Most rows of commands that begin as what is written.
+const COMMAND_ROWS: usize = 6;
 
 /// Terminals of fewer rows have no line between the items and what is written.
 const RULE_FROM: usize = 12;
@@ -89,6 +97,18 @@ pub enum ConversationAction {
         /// Whether it is to be held.
         held: bool,
     },
+    /// Set one of the agent's options, such as its mode or model.
+    SetOption {
+        /// Which, by the agent's id.
+        option: String,
+        /// The id of its value.
+        value: String,
+    },
+    /// Such a rule as [`ConversationAction::AllowAlike`] makes no longer holds.
+    EndRule {
+        /// Its number.
+        rule: u64,
+    },
     /// Stop the turn that runs.
     Cancel,
     /// The person is about to answer a question.
@@ -115,7 +135,7 @@ pub enum ConversationAction {
     },
 }
 
-/// What is known to who draws a conversation, or takes keys for it.
+/// What drawing a conversation depends on, and what keys do in it.
 #[derive(Clone, Copy, Debug)]
 pub struct ConversationContext<'a> {
     /// The conversation.
@@ -126,13 +146,13 @@ pub struct ConversationContext<'a> {
     pub may_prompt: bool,
     /// Whether the person may answer questions.
     pub may_approve: bool,
-    /// Who the person is, as in [`Author::id`](pillion_conversation::Author).
+    /// Who the person is, as in [`Author::id`](pillion_conversation::Author): empty for the host.
     pub me: &'a str,
     /// Whether nothing is heard of the host.
     pub host_away: bool,
 }
 
-/// Who gets the keys.
+/// Where keys go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Focus {
     #[default]
@@ -141,6 +161,8 @@ enum Focus {
     Card,
     /// The item that is chosen.
     Item,
+    /// What can be set.
+    Menu,
 }
 
 /// How somebody looks at a conversation: where they are in it, what is open, and what they are writing.
@@ -153,6 +175,7 @@ pub struct ConversationView {
     /// The waiting prompt that is being changed.
     editing: Option<u64>,
     plan_open: bool,
+    menu: Menu,
     message: Option<Message>,
     /// Until when a second press stops the turn.
     again_until: Option<u64>,
@@ -312,7 +335,7 @@ impl ConversationView {
         let changed = self.card.show(question);
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
-            // Who is writing goes on writing.
+            // A prompt that is being written is not interrupted.
             (Some(_), Focus::Input) if changed && cx.may_approve && self.input.is_empty() => {
                 self.focus = Focus::Card;
             }
@@ -343,18 +366,20 @@ impl ConversationView {
         cols: usize,
         height: usize,
     ) -> (Vec<Line>, Option<(usize, usize)>) {
-        let around = Around {
-            conversation: cx.conversation,
-            me: cx.me,
-            cols,
-        };
+        let around = Around::of(cx, cols);
         let mut left = height;
         let (input, caret) = self.input_rows(cx, cols, (height / 3).max(1));
         left = left.saturating_sub(input.len());
-        let message = self.message_rows(cols, (left / 2).min(3));
+        let message = self.message_rows(cols, (left / 2).min(MESSAGE_ROWS));
         left -= message.len();
-        let card = self.card_rows(cx, &around, left.saturating_sub((left / 6).min(4)));
+        let room = left.saturating_sub((left / 6).min(4));
+        let card = match self.focus {
+            Focus::Menu => self.menu.rows(cx, &around, room),
+            _ => self.card_rows(cx, &around, room),
+        };
         left -= card.len();
+        let commands = self.command_rows(cx, cols, (left / 3).min(COMMAND_ROWS));
+        left -= commands.len();
         let rule = usize::from(height >= RULE_FROM && card.is_empty() && left > 2);
         left -= rule;
         let queue = self.queue_rows(cx, &around, (left / 3).min(QUEUE_ROWS + 1));
@@ -367,6 +392,7 @@ impl ConversationView {
         lines.extend(queue);
         lines.extend(card);
         lines.extend(std::iter::repeat_n(Line::new(&"─".repeat(cols), DIM), rule));
+        lines.extend(commands);
         lines.extend(message);
         let above = lines.len();
         lines.extend(input);
@@ -394,7 +420,7 @@ impl ConversationView {
             () if !cx.may_prompt => "You watch this conversation.",
             () if self.focus == Focus::Card => "Esc, then write a prompt",
             () if self.editing.is_some() => "Ctrl-X takes it back",
-            () => "Write to the agent; Enter sends, Alt-Enter begins a new line",
+            () => "Write to the agent; Enter sends, F1 shows what keys do",
         };
         let mut seen = self.input.see(room, max);
         if let Some(first) = seen.rows.first_mut() {
@@ -405,6 +431,49 @@ impl ConversationView {
         let shows = self.focus == Focus::Input && cx.may_prompt;
         let (x, y) = seen.cursor;
         (rows, shows.then_some((x + 2, y)))
+    }
+
+    /// The commands that begin as what is written.
+    fn command_rows(&self, cx: &ConversationContext<'_>, cols: usize, max: usize) -> Vec<Line> {
+        let found = self.commands(cx);
+        let more = found.len() > max;
+        let shown = found
+            .iter()
+            .take(if more { max.saturating_sub(1) } else { max });
+        let mut rows: Vec<Line> = shown
+            .enumerate()
+            .map(|(at, command)| {
+                let mut line = Line::new("  /", CYAN).and(&command.name, CYAN);
+                for word in [&command.hint, &command.description] {
+                    if !word.is_empty() {
+                        line.push("  ", PLAIN);
+                        line.push(word, DIM);
+                    }
+                }
+                if at == 0 {
+                    line.push("  (Tab)", DIM);
+                }
+                line.cut(cols)
+            })
+            .collect();
+        if more && max > 0 {
+            let more = found.len() - rows.len();
+            rows.push(Line::new(&format!("  and {more} more"), DIM).cut(cols));
+        }
+        rows
+    }
+
+    /// The commands that begin as what is written, while it is no more than the beginning of one.
+    fn commands<'a>(&self, cx: &ConversationContext<'a>) -> Vec<&'a Command> {
+        let written = self.input.text().strip_prefix('/');
+        let (Some(written), Some(main)) = (
+            written.filter(|written| !written.contains(char::is_whitespace)),
+            cx.conversation.threads().first(),
+        ) else {
+            return Vec::new();
+        };
+        let begins = |command: &&Command| command.name.starts_with(written);
+        main.commands.iter().filter(begins).collect()
     }
 
     fn message_rows(&self, cols: usize, max: usize) -> Vec<Line> {
@@ -470,13 +539,13 @@ impl ConversationView {
             true => Line::new("› changing ", CYAN),
             false => Line::new("  ", PLAIN),
         };
-        let word = if waiting.held {
-            "held by "
-        } else {
-            "queued by "
+        let (word, style) = match (waiting.needs_yes, waiting.held) {
+            (true, _) => ("waits for a yes (Ctrl-P), by ", YELLOW),
+            (false, true) => ("held by ", YELLOW),
+            (false, false) => ("queued by ", DIM),
         };
-        line.push(word, if waiting.held { YELLOW } else { DIM });
-        line.extend(&around.who(&waiting.by, PLAIN));
+        line.push(word, style);
+        line.extend(&around.author(&waiting.by, PLAIN));
         line.push(": ", PLAIN);
         let mut lines = span::lines(waiting.text.as_str().trim());
         line.push(lines.next().unwrap_or_default(), DIM);

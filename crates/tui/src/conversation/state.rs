@@ -61,6 +61,9 @@ pub(super) fn pieces(
         let option = |option: Option<&ConfigOption>| option.map(chosen).filter(|one| one != "?");
         pieces.extend(option(main.mode()).map(|text| piece(6, text)));
         pieces.extend(option(main.model()).map(|text| piece(5, text)));
+        if !main.title.is_empty() {
+            pieces.push(piece(1, text::label(&main.title, TITLE)));
+        }
     }
     pieces
 }

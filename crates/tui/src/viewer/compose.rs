@@ -53,7 +53,8 @@ impl ViewerUi {
             return self.compose_with_conversation(now, view, conversation);
         }
         let size = self.canvas.size();
-        let (cols, rows) = Layout::area(size);
+        self.layout.bare(self.hides_status(view));
+        let (cols, rows) = self.layout.area(size);
         if let Some(screen) = &view.screen {
             self.layout.follow(size, screen.size, &screen.cursor);
         }
@@ -123,7 +124,7 @@ impl ViewerUi {
     /// frame and the eye, so it only looks at the others.
     fn compose_changed(&mut self, view: &View, screen: &Screen) {
         let layout = self.layout;
-        let (_, rows) = Layout::area(self.canvas.size());
+        let (_, rows) = self.layout.area(self.canvas.size());
         self.canvas.begin_rows();
         let versions = &view.row_versions;
         let shown = screen.rows.iter().enumerate().skip(usize::from(layout.top));
@@ -148,7 +149,7 @@ impl ViewerUi {
 
     fn compose_all(&mut self, now: Now, view: &View) {
         let layout = self.layout;
-        let (cols, rows) = Layout::area(self.canvas.size());
+        let (cols, rows) = self.layout.area(self.canvas.size());
         let next = self.canvas.begin();
         let (area, _) = next.split_at_mut(usize::from(rows).min(next.len()));
         match (&view.screen, &self.scrollback) {
@@ -189,6 +190,41 @@ impl ViewerUi {
             let cursor = self.caret(view).map(|(_, y)| usize::from(y));
             self.compose_message(cursor);
         }
+    }
+
+    /// Whether the person wants no status line, and nothing has to be said there now.
+    fn hides_status(&self, view: &View) -> bool {
+        let said = self.prefixed || self.message.is_some() || !self.is_live();
+        self.hidden && !said && view.screen.is_some() && view.phase == Phase::Live
+    }
+
+    /// For the first seconds: what one sees, and the two keys that matter. The longest that fits.
+    fn introduction(&self, view: &View, cols: usize) -> String {
+        let prefix = self.config.prefix;
+        let (host, session) = (
+            text::name(&view.host_name, 20),
+            text::label(&view.session_name, 24),
+        );
+        let asks = match view.read_only || self.config.read_only {
+            true => String::new(),
+            false => format!("{prefix} e asks to type, "),
+        };
+        let also = prefix
+            .also()
+            .map_or_else(String::new, |also| format!(" ({prefix} is also {also})"));
+        let all = [
+            format!("view only: {host}’s “{session}”. {asks}{prefix} ? shows all keys{also}"),
+            format!("view only: {host}’s “{session}”. {asks}{prefix} ? shows all keys"),
+            format!("view only: “{session}”. {asks}{prefix} ? shows all keys"),
+            format!("view only. {asks}{prefix} ? all keys"),
+            match asks.is_empty() {
+                true => format!("view only. {prefix} ? all keys"),
+                false => format!("view only. {prefix} e to type, ? keys"),
+            },
+            format!("view only. {prefix} ?"),
+        ];
+        let fits = all.iter().find(|text| text::width(text) + 2 <= cols);
+        fits.or(all.last()).cloned().unwrap_or_default()
     }
 
     /// Where the cursor of the host's screen is shown.
@@ -236,10 +272,10 @@ impl ViewerUi {
     /// The last row, where there is one to spare.
     fn compose_status(&mut self, now: Now, view: &View) {
         let last = self.canvas.size().rows() - 1;
-        if last == 0 {
+        self.status_owed = None;
+        if last == 0 || self.layout.is_bare() {
             return;
         }
-        self.status_owed = None;
         let prefix = self.config.prefix;
         let mut pieces = Vec::new();
         let mut push = |rank, bold, text| pieces.push(Piece { rank, text, bold });
@@ -262,10 +298,21 @@ impl ViewerUi {
             }
             push(7, false, "[ look back".to_owned());
             push(7, false, "w who".to_owned());
+            push(6, false, "m notices".to_owned());
+            push(6, false, "z status line".to_owned());
         } else if let Some(back) = &self.scrollback {
             let keys = "wheel, PgUp, PgDn, Home; Esc is live again";
             push(10, true, format!("looking back: {}", back.position()));
             push(7, false, keys.to_owned());
+        }
+        if self.introduces(now, view) && pieces.is_empty() {
+            let text = self.introduction(view, usize::from(self.canvas.size().cols()));
+            let bold = false;
+            if let Some(bar) = self.canvas.begin_row(last) {
+                let rank = 0;
+                draw_bar(vec![Piece { rank, text, bold }], &mut bar.cells);
+            }
+            return;
         }
         pieces.extend(status::pieces(now, view, self.config.read_only));
         let mut push = |rank, text| {

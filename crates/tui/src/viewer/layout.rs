@@ -18,19 +18,35 @@ pub(crate) struct Layout {
     host: (u16, u16),
     /// The person chose the columns; the cursor isn't followed.
     by_hand: bool,
+    /// There is no status line.
+    bare: bool,
 }
 
 impl Layout {
     /// The rows there are for the host's screen: all but the status line, if there is room for one.
-    pub(crate) fn area(terminal: Size) -> (u16, u16) {
+    pub(crate) fn area(&self, terminal: Size) -> (u16, u16) {
         let rows = terminal.rows();
-        (terminal.cols(), if rows > 1 { rows - 1 } else { rows })
+        let rows = match self.bare || rows < 2 {
+            true => rows,
+            false => rows - 1,
+        };
+        (terminal.cols(), rows)
+    }
+
+    /// Leaves the row of the status line to the host's screen, or takes it.
+    pub(crate) fn bare(&mut self, bare: bool) {
+        self.bare = bare;
+    }
+
+    /// Whether there is no status line.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.bare
     }
 
     /// Shows what is shown now of `host`, moved as little as makes the cursor visible; or, while the person
     /// has moved it by hand ([`Layout::pan`]), as little as keeps it on the host's screen.
     pub(crate) fn follow(&mut self, terminal: Size, host: Size, cursor: &Cursor) {
-        let (cols, rows) = Layout::area(terminal);
+        let (cols, rows) = self.area(terminal);
         self.host = (host.cols(), host.rows());
         self.cols = cols.min(host.cols());
         self.rows = rows.min(host.rows());

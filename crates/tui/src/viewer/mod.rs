@@ -17,6 +17,8 @@ mod typing;
 
 pub(crate) use self::{compose::draw_bar, status::Piece};
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use pillion_conversation::Conversation;
 use pillion_proto::{ConversationRequest, Right, TrackId};
@@ -46,6 +48,12 @@ const ESC_US: u64 = 30_000;
 
 /// How long a sentence is shown, in microseconds.
 const MESSAGE_US: u64 = 6_000_000;
+
+/// How many of the last sentences are kept to be read again.
+const MAX_SAID: usize = 5;
+
+/// How long the status line says at first what one sees, in microseconds.
+const INTRO_US: u64 = 8_000_000;
 
 /// The host's bell rings here at most this often, in microseconds.
 const BELL_US: u64 = 1_000_000;
@@ -160,6 +168,12 @@ pub struct ViewerUi {
     overlay: Overlay,
     scrollback: Option<Scrollback>,
     message: Option<Message>,
+    /// The last sentences that were shown, the newest at the end.
+    said: VecDeque<String>,
+    /// The status line is hidden.
+    hidden: bool,
+    /// What the status line says first.
+    intro: Intro,
     paste: Option<Paste>,
     /// A mouse button is down in the host's program.
     dragging: bool,
@@ -178,6 +192,17 @@ pub struct ViewerUi {
     lived: Option<TrackId>,
     opening: Option<Opening>,
     conversing: Conversing,
+}
+
+/// What the status line says in a viewer's first seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intro {
+    /// Once there is something to see.
+    Due,
+    /// Until then.
+    Until(u64),
+    /// The status line is what it is.
+    Over,
 }
 
 #[derive(Debug)]
@@ -236,6 +261,9 @@ impl ViewerUi {
             overlay: Overlay::None,
             scrollback: None,
             message: None,
+            said: VecDeque::new(),
+            hidden: false,
+            intro: Intro::Over,
             paste: None,
             dragging: false,
             status_at: None,
@@ -247,6 +275,15 @@ impl ViewerUi {
             lived: None,
             opening: None,
             conversing: Conversing::default(),
+        }
+    }
+
+    /// With the first seconds of the status line for who sees it for the first time: what it is, and the keys that matter.
+    #[must_use]
+    pub fn introduced(self) -> ViewerUi {
+        ViewerUi {
+            intro: Intro::Due,
+            ..self
         }
     }
 
@@ -324,7 +361,11 @@ impl ViewerUi {
             out.extend_from_slice(b"\x1b[?1049h");
         }
         self.note_shown(view);
+        self.follow_intro(now, view);
         self.status_at = status::changes_at(now, view);
+        if let Intro::Until(until) = self.intro {
+            self.status_at = Some(self.status_at.map_or(until, |at| at.min(until)));
+        }
         let caret = self.compose(now, view, conversation);
         self.drawn = view.version;
         let modes = match self.may_type(view) {
@@ -407,7 +448,31 @@ impl ViewerUi {
     fn say(&mut self, now: Now, text: &str) {
         let text = clean::clean_text(text, MESSAGE_CHARS);
         let until = now.mono_us.saturating_add(MESSAGE_US);
+        if !text.is_empty() && self.said.back() != Some(&text) {
+            if self.said.len() == MAX_SAID {
+                self.said.pop_front();
+            }
+            self.said.push_back(text.clone());
+        }
         self.message = (!text.is_empty()).then_some(Message { text, until });
+    }
+
+    /// Whether the status line says what a viewer sees who has just come.
+    fn introduces(&self, now: Now, view: &View) -> bool {
+        let watches = !self.may_type(view) && !view.asking && view.phase == Phase::Live;
+        matches!(self.intro, Intro::Until(until) if now.mono_us < until) && watches
+    }
+
+    /// The first seconds begin with the first screen, and end with them or when the person has another interest.
+    fn follow_intro(&mut self, now: Now, view: &View) {
+        self.intro = match self.intro {
+            Intro::Due if view.screen.is_some() && view.phase == Phase::Live => {
+                Intro::Until(now.mono_us.saturating_add(INTRO_US))
+            }
+            Intro::Until(_) if self.prefixed || self.may_type(view) || view.asking => Intro::Over,
+            Intro::Until(until) if now.mono_us >= until => Intro::Over,
+            intro => intro,
+        };
     }
 
     fn tick(&mut self, now: Now, view: &View, turn: &mut Turn<'_>) {
@@ -431,6 +496,7 @@ impl ViewerUi {
         {
             self.message = None;
         }
+        self.follow_intro(now, view);
         self.watch_terminals(now, view, turn);
         let connected = matches!(view.phase, Phase::Live | Phase::Stalled { .. });
         if let (Some(scrollback), Some(screen)) = (&mut self.scrollback, &view.screen) {
@@ -623,10 +689,16 @@ impl ViewerUi {
             '?' | 'h' => self.overlay = Overlay::HELP,
             'w' => self.overlay = Overlay::WHO,
             't' => self.overlay = Overlay::TERMINALS,
+            'm' => {
+                let said = self.said.iter().cloned().collect();
+                self.overlay = Overlay::Notices { said };
+            }
+            'z' => self.hidden = !self.hidden,
             '[' => self.look_back(view, &Key::plain(KeyCode::Up)),
             _ if self.terminal_command(now, view, ch, turn) => {}
             _ => {
-                let hint = format!("{prefix} and that key do nothing; {prefix} ? shows what does.");
+                let ch = if ch.is_control() { '?' } else { ch };
+                let hint = format!("{prefix} {ch} does nothing. Press {prefix} ? for help.");
                 self.say(now, &hint);
             }
         }
@@ -706,7 +778,7 @@ impl ViewerUi {
     fn look_back(&mut self, view: &View, key: &Key) {
         self.overlay = Overlay::None;
         let Some(screen) = &view.screen else { return };
-        let (cols, rows) = Layout::area(self.canvas.size());
+        let (cols, rows) = self.layout.area(self.canvas.size());
         let layout = self.layout;
         let back = self
             .scrollback
@@ -767,7 +839,7 @@ impl ViewerUi {
             }
             return;
         }
-        let (cols, height) = Layout::area(self.canvas.size());
+        let (cols, height) = self.layout.area(self.canvas.size());
         let top = self.layout.top;
         let new = || Scrollback::new(screen, top, cols, height);
         let back = self.scrollback.get_or_insert_with(new);

@@ -18,6 +18,8 @@ pub(crate) enum Overlay {
     None,
     /// The keys, from this line on.
     Help { from: usize },
+    /// The last sentences that were shown.
+    Notices { said: Vec<String> },
     /// The terminals: the entry that was chosen, and its place.
     Terminals { at: usize, chosen: Option<TrackId> },
     /// Who is here, from this entry on; for who manages, the chosen entry, and a line to name others on.
@@ -74,6 +76,7 @@ impl Overlay {
         match self {
             Overlay::None => Vec::new(),
             Overlay::Help { from } => help(prefix, from, rows),
+            Overlay::Notices { said } => notices(said, (cols, rows)),
             Overlay::Terminals { at, chosen } => terminals::lines(view, at, chosen, (cols, rows)),
             Overlay::Who {
                 from,
@@ -104,12 +107,17 @@ fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
         ("c", "open a terminal"),
         ("[", "look back (or wheel, Shift-PgUp)"),
         ("← →", "more of a wider screen"),
+        ("m", "the last notices"),
+        ("z", "hide or show the status line"),
         ("q", "leave"),
         ("?", "this"),
     ] {
         lines.push(format!("{prefix} {key:<3} {what}"));
     }
     lines.push(format!("{prefix} twice sends {prefix} itself"));
+    if let Some(also) = prefix.also() {
+        lines.push(format!("{also} is {prefix}, where that needs AltGr."));
+    }
     lines.push("Hold Shift to select text with the mouse.".to_owned());
     lines.push("Names are chosen freely: compare the numbers.".to_owned());
     let hidden = lines.len().saturating_sub(rows.max(1));
@@ -122,8 +130,36 @@ fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
     std::iter::once(title.to_owned()).chain(shown).collect()
 }
 
+/// The last sentences, the newest of which is at the end: it is there whatever the room.
+fn notices(said: &[String], (cols, rows): (usize, usize)) -> Vec<String> {
+    let title = "The last notices".to_owned();
+    if said.is_empty() {
+        return vec![title, "There were none yet.".to_owned()];
+    }
+    let mut lines: Vec<String> = said
+        .iter()
+        .flat_map(|text| {
+            let mut folded = text::fold(text, cols.saturating_sub(2).max(1), rows.max(1));
+            for (at, line) in folded.iter_mut().enumerate() {
+                let mark = if at == 0 { "· " } else { "  " };
+                line.insert_str(0, mark);
+            }
+            folded
+        })
+        .collect();
+    lines.drain(..lines.len().saturating_sub(rows.max(1)));
+    std::iter::once(title).chain(lines).collect()
+}
+
 fn who(view: &View, from: usize, rows: usize) -> Vec<String> {
-    let mut lines = vec![format!("Who is here ({})", view.roster.len())];
+    let mut lines = vec![format!(
+        "Who is here ({}){}",
+        view.roster.len(),
+        match view.rtt_us {
+            0 => String::new(),
+            us => format!(", {} away", text::round_trip(us)),
+        }
+    )];
     for who in view.roster.iter().skip(from).take(rows) {
         lines.push(person(view, who));
     }

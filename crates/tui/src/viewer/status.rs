@@ -2,13 +2,17 @@
 
 use pillion_caps::PublicKey;
 use pillion_proto::{PathKind, Right, TrackState};
-use pillion_session::{Now, Phase, View};
+use pillion_session::{Now, Phase, View, words::span};
 
 use super::terminals;
 use crate::text;
 
 /// From so much on a lag is worth a word, in microseconds: less is not seen.
 const LAG_US: u32 = 100_000;
+
+/// From so far on it is worth a word, in microseconds. How far exactly is in the list of who is here: a number that changes
+/// all the time is read out all the time.
+const FAR_US: u32 = 150_000;
 
 /// A piece of the status line; when room is short those of the lowest rank go first.
 pub(crate) struct Piece {
@@ -44,6 +48,14 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
             bold: true,
         });
     }
+    if view.you.is_some() {
+        all.push(Piece {
+            rank: 8,
+            text: right(now, view, read_only),
+            bold: view.right.has(Right::Type) && !read_only,
+        });
+        all.push(piece(4, path(view)));
+    }
     all.extend(terminal(view));
     if !view.session_name.is_empty() {
         all.push(piece(4, text::label(&view.session_name, 24)));
@@ -54,14 +66,6 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
     }
     if let Some(text) = people(view) {
         all.push(piece(3, text));
-    }
-    if view.you.is_some() {
-        all.push(Piece {
-            rank: 8,
-            text: right(now, view, read_only),
-            bold: view.right.has(Right::Type) && !read_only,
-        });
-        all.push(piece(4, path(view)));
     }
     // Of several it is the one that is looked at, which is named.
     let title = view.screen.as_ref();
@@ -117,13 +121,23 @@ pub(crate) fn changes_at(now: Now, view: &View) -> Option<u64> {
         Phase::Ended => None,
         Phase::Joining | Phase::Live => {
             let left = view.until_unix_ms?.checked_sub(now.unix_ms)?;
-            // The next whole minute, or second, and a little more so as not to be early.
-            match left {
-                0..60_000 => in_ms(left % 1000 + 1),
-                _ => in_ms(left % 60_000 + 1),
-            }
+            // When it is said otherwise, and a little more so as not to be early.
+            in_ms(left - coarse(left).1 + 1)
         }
     }
+}
+
+/// How long is left, as it is said until less than the second is: in tens of minutes, then minutes, and tens of seconds
+/// at last. Who is read the status line aloud hears it when it matters.
+fn coarse(left_ms: u64) -> (u64, u64) {
+    const MINUTE: u64 = 60_000;
+    let step = match left_ms {
+        0..=MINUTE => MINUTE / 6,
+        60_001..=600_000 => MINUTE,
+        _ => 10 * MINUTE,
+    };
+    let said = left_ms.div_ceil(step) * step;
+    (said, said.saturating_sub(step))
 }
 
 /// What is wrong, if something is.
@@ -213,8 +227,8 @@ fn right(now: Now, view: &View, read_only: bool) -> String {
     let right = view.right;
     match view.until_unix_ms {
         Some(until) => {
-            let left = text::duration(until.saturating_sub(now.unix_ms));
-            format!("{right} for {left}")
+            let left = coarse(until.saturating_sub(now.unix_ms)).0;
+            format!("{right} for {}", span(left))
         }
         None => right.to_string(),
     }
@@ -226,10 +240,11 @@ fn path(view: &View) -> String {
         PathKind::Direct => "direct",
         PathKind::Relayed => "relayed",
     };
-    let mut said = match view.rtt_us {
-        0 => kind.to_owned(),
-        us => format!("{kind} {}", text::round_trip(us)),
-    };
+    let mut said = kind.to_owned();
+    if view.rtt_us >= FAR_US {
+        let tenths = view.rtt_us.div_ceil(100_000);
+        said += &format!(", {}.{} s away", tenths / 10, tenths % 10);
+    }
     if view.lag_us >= LAG_US {
         let tenths = view.lag_us / 100_000;
         said += &format!(", lag {}.{} s", tenths / 10, tenths % 10);

@@ -144,6 +144,18 @@ impl Person {
         person
     }
 
+    /// Who has just come, and is told what they see.
+    pub fn introduced(cols: u16, rows: u16, view: View) -> Person {
+        let ui = ViewerUi::new(CONFIG(), Size::clamped(cols, rows)).introduced();
+        let mut person = Person {
+            ui,
+            ..Person::new(cols, rows, view)
+        };
+        person.terminal = terminal(cols, rows);
+        person.look();
+        person
+    }
+
     /// Draws; the bytes it took.
     pub fn look(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
