@@ -134,6 +134,10 @@ fn request(action: ConversationAction) -> ConversationRequest {
         ConversationAction::Claim { question } => ConversationRequest::Claim { question },
         ConversationAction::Release { question } => ConversationRequest::Release { question },
         ConversationAction::AllowAlike { question } => ConversationRequest::AllowAlike { question },
+        ConversationAction::SetOption { option, value } => {
+            ConversationRequest::SetOption { option, value }
+        }
+        ConversationAction::EndRule { rule } => ConversationRequest::EndRule { rule },
         ConversationAction::Answer { question, answer } => {
             ConversationRequest::Answer { question, answer }
         }
