@@ -188,7 +188,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
 /// Says how it ended, and gives what to exit with.
 pub fn said(outcome: Outcome) -> u8 {
     match outcome {
-        Outcome::Left => 0,
+        Outcome::Left | Outcome::Detached => 0,
         Outcome::Ended(text) => {
             pillion::say!("{text}");
             0

@@ -75,6 +75,8 @@ pub struct Options {
 pub enum Outcome {
     /// The person left.
     Left,
+    /// The person left, and wants what is theirs to go on.
+    Detached,
     /// The session ended; what to tell the person.
     Ended(String),
     /// The host refused; why.
@@ -442,8 +444,8 @@ impl ViewerLoop {
             if let Some(ended) = news.ended {
                 return ended;
             }
-            if self.act(actions) == Leaving::Yes {
-                return Outcome::Left;
+            if let Leaving::Yes(outcome) = self.act(actions) {
+                return outcome;
             }
             // What the interface asked for is on its way before anything is drawn.
             self.send();
@@ -496,8 +498,8 @@ impl ViewerLoop {
                 }
                 None => continue,
             };
-            if self.act(actions) == Leaving::Yes {
-                return Outcome::Left;
+            if let Leaving::Yes(outcome) = self.act(actions) {
+                return outcome;
             }
             if typed_now {
                 // The network's tasks send a key before the status line is looked at.
@@ -531,7 +533,8 @@ impl ViewerLoop {
                 Action::Converse { track, request } => {
                     self.tell(ViewerInput::Converse { track, request });
                 }
-                Action::Leave => return Leaving::Yes,
+                Action::Leave => return Leaving::Yes(Outcome::Left),
+                Action::Detach => return Leaving::Yes(Outcome::Detached),
             }
         }
         Leaving::No
@@ -700,9 +703,8 @@ impl PendingEvents {
     }
 }
 
-#[derive(PartialEq, Eq)]
 enum Leaving {
-    Yes,
+    Yes(Outcome),
     No,
 }
 

@@ -132,6 +132,8 @@ pub enum Action {
     },
     /// Leave the session.
     Leave,
+    /// Leave what is one's own, which goes on without.
+    Detach,
 }
 
 /// So long after a new frame, in microseconds, the status line is looked at if nothing else happens: what
@@ -685,7 +687,8 @@ impl ViewerUi {
         let prefix = self.config.prefix;
         match ch {
             'e' => self.request_edit(now, view, turn),
-            'q' | 'd' => turn.act(Action::Leave),
+            'q' => turn.act(Action::Leave),
+            'd' => turn.act(Action::Detach),
             '?' | 'h' => self.overlay = Overlay::HELP,
             'w' => self.overlay = Overlay::WHO,
             't' => self.overlay = Overlay::TERMINALS,
