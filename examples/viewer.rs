@@ -13,6 +13,7 @@ use pillion::{
     net::{NetOptions, RelayChoice, ViewerNet, random_bytes},
     proto::{JoinId, Ticket},
     session::{Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput},
+    tui::words,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,8 +51,8 @@ async fn main() -> Result<()> {
                         println!("--- frame {}\n{}", viewer.view().frame, screen.text());
                     }
                 }
-                Some(ViewerOutput::Event(ViewerEvent::Ended { text, .. })) => {
-                    println!("{text}");
+                Some(ViewerOutput::Event(ViewerEvent::Ended { why, .. })) => {
+                    println!("{}", words::ending(&why));
                     net.close().await;
                     return Ok(());
                 }

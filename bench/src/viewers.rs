@@ -151,7 +151,7 @@ impl Watcher {
         let mut came = Came::In;
         self.until(patience, |view| match &view.phase {
             Phase::Live => view.screen.is_some(),
-            Phase::Connecting { why, .. } if !why.is_empty() => {
+            Phase::Connecting { why: Some(_), .. } => {
                 came = Came::PutOff;
                 true
             }
@@ -266,9 +266,9 @@ impl Watcher {
                     self.viewer.handle(self.clock.now(), signed);
                 }
                 Some(ViewerOutput::Event(ViewerEvent::Ended {
-                    text,
+                    why,
                     regular: false,
-                })) => bail!("the host refused: {text}"),
+                })) => bail!("the host refused: {why:?}"),
                 Some(ViewerOutput::Event(ViewerEvent::History(history))) => {
                     found.push(history.lines.len() as u64);
                 }

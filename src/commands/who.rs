@@ -9,6 +9,7 @@ use pillion::{
     session::{ParticipantStatus, Reply, verbs},
     settings::paths::Paths,
     terminal::table::{Side, Table},
+    tui::words,
 };
 
 use crate::{args::OnlySession, commands::ask};
@@ -45,6 +46,14 @@ pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
     Ok(())
 }
 
+/// How somebody is known.
+fn proof(person: &ParticipantStatus) -> String {
+    match person.knocking {
+        true => words::knocker(&person.proof, &person.identity),
+        false => words::proved(&person.proof),
+    }
+}
+
 fn json(person: &ParticipantStatus, book: &Contacts) -> serde_json::Value {
     serde_json::json!({
         "id": person.id.0,
@@ -55,8 +64,8 @@ fn json(person: &ParticipantStatus, book: &Contacts) -> serde_json::Value {
         "here": person.here,
         "asking": person.asking,
         "state": state(person),
-        "proof": person.proof,
-        "remark": book.remark(&person.name, &person.identity, &person.proof),
+        "proof": proof(person),
+        "remark": book.remark(&person.name, &person.identity, &person.proof.claims),
         "path": path(person.path),
         "rtt_ms": person.rtt_us.map(|us| f64::from(us) / 1000.0),
         "lag_frames": person.lag_frames,
@@ -77,7 +86,7 @@ fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
         let rtt = person.rtt_us.map_or_else(String::new, |us| {
             format!("{:.1} ms", f64::from(us) / 1000.0)
         });
-        let remark = book.remark(&person.name, &person.identity, &person.proof);
+        let remark = book.remark(&person.name, &person.identity, &person.proof.claims);
         let mut notes: Vec<String> = remark.into_iter().collect();
         if person.asking {
             notes.push(format!(
@@ -88,7 +97,7 @@ fn table(people: &[ParticipantStatus], book: &Contacts) -> Result<()> {
         if person.knocking {
             notes.push(format!(
                 "knocks ({}): pillion admit {id}, or pillion refuse {id}",
-                person.proof,
+                proof(person),
                 id = person.id.0
             ));
         } else if !person.here {

@@ -186,7 +186,7 @@ impl Hosting {
             } => {
                 // A book that can't be read is no reason not to hear of them.
                 let book = Contacts::open(&self.paths.config).ok()?;
-                book.remark(name, identity, proof)
+                book.remark(name, identity, &proof.claims)
             }
             _ => None,
         }

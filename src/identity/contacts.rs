@@ -118,13 +118,9 @@ impl Contacts {
         self.write()
     }
 
-    /// What the book says of somebody, by their key and what they proved to be (texts of [`Who`], with commas
-    /// between, as the session tells it).
-    pub fn look_up(&self, name: &str, identity: &PublicKey, proof: &str) -> Match {
-        let proved: Vec<Who> = proof
-            .split(", ")
-            .filter_map(|one| one.parse().ok())
-            .collect();
+    /// What the book says of somebody, by their key and what they proved to be (texts of [`Who`]).
+    pub fn look_up(&self, name: &str, identity: &PublicKey, claims: &[String]) -> Match {
+        let proved: Vec<Who> = claims.iter().filter_map(|one| one.parse().ok()).collect();
         let theirs = |entry: &&Entry| match &entry.who {
             Invited::One(Who::Key(key)) => key == identity,
             // A whole team is called something, not somebody in it.
@@ -143,8 +139,8 @@ impl Contacts {
 
     /// What to say beside somebody's name: whom the book knows them as, or a warning. Nothing if they are
     /// called as in the book, or not in it.
-    pub fn remark(&self, name: &str, identity: &PublicKey, proof: &str) -> Option<String> {
-        match self.look_up(name, identity, proof) {
+    pub fn remark(&self, name: &str, identity: &PublicKey, claims: &[String]) -> Option<String> {
+        match self.look_up(name, identity, claims) {
             Match::ProofKind(known) if known == name => None,
             Match::ProofKind(known) => Some(format!("is {known} in your book")),
             Match::Another(known) => Some(format!("NOT the {known} you know")),
@@ -206,14 +202,15 @@ mod tests {
         book.add("anna", who(1)).unwrap();
         book.add("bert", "bert@example.org".parse().unwrap())
             .unwrap();
-        let remark = |name: &str, seed, proof: &str| {
-            book.remark(name, &key(seed), proof).unwrap_or_default()
+        let remark = |name: &str, seed, claim: &str| {
+            book.remark(name, &key(seed), &[claim.to_owned()])
+                .unwrap_or_default()
         };
         assert_eq!(remark("anna", 1, ""), "");
         assert_eq!(remark("guest", 1, ""), "is anna in your book");
         assert_eq!(remark("Anna", 2, ""), "NOT the anna you know");
         assert_eq!(remark("carl", 2, ""), "");
-        let proof = "the list, bert@example.org via https://i.example";
+        let proof = "bert@example.org via https://i.example";
         assert_eq!(remark("bert", 2, proof), "");
         assert_eq!(remark("anna", 2, proof), "is bert in your book");
         assert_eq!(remark("bert", 2, "key 7f3a"), "NOT the bert you know");

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use pillion_caps::PublicKey;
 use pillion_screen::clean::clean_title;
-use pillion_session::{Command, CommandError};
+use pillion_session::{Command, audit::ChangeReason};
 use pillion_store::{Gap, GapKind, ReadError, SessionReader};
 use pillion_tui::words;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::clock;
@@ -172,15 +173,34 @@ impl Entry {
         fingerprint(&to).unwrap_or(to)
     }
 
-    /// `, because WHY`, if there is a reason.
+    /// `: WHY`, if there is a reason.
     fn why(&self) -> String {
-        let refused = self.fields.get("why").cloned();
-        let refused = refused.and_then(|why| serde_json::from_value::<CommandError>(why).ok());
-        let why = match refused {
-            Some(error) => Some(clean_title(&words::refusal(&error), MAX_SHOWN)),
-            None => self.text("why"),
+        let said = match self.event.as_str() {
+            "turned_away" if !self.fields.contains_key("why") => {
+                Some("left before there was an answer".to_owned())
+            }
+            "turned_away" | "put_out" => self.typed("why").map(|why| words::turned_away(&why)),
+            "ended" | "track_ended" => self.typed("why").map(|why| words::end_reason(Some(&why))),
+            "right" => self.typed("why").map(|why: ChangeReason| {
+                let said = match why {
+                    ChangeReason::Revoked => "revoked",
+                    ChangeReason::Expired => "expired",
+                    ChangeReason::MembershipRevoked => "the team took the membership back",
+                };
+                said.to_owned()
+            }),
+            _ => self.typed("why").map(|error| words::refusal(&error)),
         };
-        why.map_or_else(String::new, |why| format!(": {why}"))
+        let said = said.or_else(|| self.text("why"));
+        said.map_or_else(String::new, |said| {
+            format!(": {}", clean_title(&said, MAX_SHOWN))
+        })
+    }
+
+    /// A field, if it is of a kind that this version knows.
+    fn typed<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let value = self.fields.get(name)?;
+        serde_json::from_value(value.clone()).ok()
     }
 
     fn claims(&self) -> String {
@@ -215,7 +235,8 @@ impl Entry {
     /// Who did what; `None` for what other entries say already.
     fn said(&self) -> Option<(String, String)> {
         let by_proof = || {
-            let proof = self.text("proof");
+            let proof = self.typed("proof").map(words::admitted_by);
+            let proof = proof.or_else(|| self.text("proof"));
             proof.map_or_else(String::new, |proof| format!(", by {proof}")) + &self.claims()
         };
         let right = || self.text("rights").unwrap_or_default();
@@ -443,7 +464,7 @@ mod tests {
             json!({"event": "track", "track": 0, "place": 0, "run": 1, "kind": 0, "title": "sh"}),
             json!({"event": "opened", "track": 1, "kind": "terminal", "title": "logs", "by": "socket"}),
             json!({"event": "closed", "track": 1, "by": KEY, "by_name": "anna"}),
-            json!({"event": "track_ended", "track": 1, "why": "the program ended with code 0"}),
+            json!({"event": "track_ended", "track": 1, "why": {"exited": 0}}),
         ]);
         assert_eq!(said.len(), 3, "{said:?}");
         assert_eq!(said[0], "the host, by command: opened terminal 1 (logs)");
@@ -457,7 +478,7 @@ mod tests {
     #[test]
     fn a_number_is_the_person_who_last_came_by_it_until_the_session_starts_again() {
         let said = lines(&[
-            json!({"event": "joined", "id": 1, "name": "anna", "identity": KEY, "proof": "the ticket"}),
+            json!({"event": "joined", "id": 1, "name": "anna", "identity": KEY, "proof": "ticket"}),
             json!({"event": "asked", "id": 1, "name": "anna"}),
             json!({"event": "left", "id": 1}),
             json!({"event": "visits", "id": 1, "name": "anna", "identity": KEY, "joins": 40, "leaves": 39,

@@ -6,6 +6,7 @@ use pillion_conversation::Conversation;
 use pillion_proto::{ConversationRequest, TrackId, TrackKind};
 use pillion_session::{Phase, ViewerInput};
 use pillion_source::ExitSignals;
+use pillion_tui::words;
 
 use crate::viewing::viewer_loop::{Outcome, ViewerLoop};
 
@@ -40,12 +41,15 @@ impl ViewerLoop {
                 return Err(ended);
             }
             match &self.view().phase {
-                Phase::Knocking { text, .. } if *text != told => {
-                    crate::say!("pillion: {text}");
-                    told.clone_from(text);
+                Phase::Knocking { you, wait_ms, .. } => {
+                    let text = words::knocking(you, *wait_ms, self.view());
+                    if text != told {
+                        crate::say!("pillion: {text}");
+                        told = text;
+                    }
                 }
-                Phase::Connecting { why, .. } if !why.is_empty() => {
-                    return Err(Outcome::Unreachable(why.clone()));
+                Phase::Connecting { why: Some(why), .. } => {
+                    return Err(Outcome::Unreachable(words::interruption(why)));
                 }
                 _ => {}
             }

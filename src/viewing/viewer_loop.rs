@@ -220,12 +220,15 @@ impl ViewerLoop {
                 break Outcome::Left;
             }
             match &self.view().phase {
-                Phase::Knocking { text, .. } if *text != told => {
-                    crate::say!("pillion: {text}");
-                    told.clone_from(text);
+                Phase::Knocking { you, wait_ms, .. } => {
+                    let text = words::knocking(you, *wait_ms, self.view());
+                    if text != told {
+                        crate::say!("pillion: {text}");
+                        told = text;
+                    }
                 }
-                Phase::Connecting { why, .. } if !why.is_empty() => {
-                    break Outcome::Unreachable(why.clone());
+                Phase::Connecting { why: Some(why), .. } => {
+                    break Outcome::Unreachable(words::interruption(why));
                 }
                 _ => {}
             }
@@ -302,15 +305,20 @@ impl ViewerLoop {
                 follow.history(lines, &mut out);
             }
             match &self.viewer.view().phase {
-                Phase::Knocking { text, .. } if *text != told => {
-                    crate::say!("pillion: {text}");
-                    told.clone_from(text);
+                Phase::Knocking { you, wait_ms, .. } => {
+                    let text = words::knocking(you, *wait_ms, self.viewer.view());
+                    if text != told {
+                        crate::say!("pillion: {text}");
+                        told = text;
+                    }
                 }
                 Phase::Connecting { why, .. } => {
                     follow.disconnected();
-                    if !why.is_empty() && *why != told {
+                    if let Some(why) = why.as_ref().map(words::interruption)
+                        && why != told
+                    {
                         crate::say!("pillion: {why}; trying again until you press Ctrl-C");
-                        told.clone_from(why);
+                        told = why;
                     }
                 }
                 Phase::Live => told.clear(),
@@ -624,20 +632,19 @@ impl ViewerLoop {
             match event {
                 // Logs are not shown in a terminal yet.
                 ViewerEvent::Changed | ViewerEvent::Entries(_) => {}
-                ViewerEvent::Said(text) => news.said.push(text),
+                ViewerEvent::Said(notice) => {
+                    news.said
+                        .push(words::viewer_notice(&notice, self.viewer.view()));
+                }
                 ViewerEvent::Answered(answer) => news.said.extend(words::answered(&answer)),
                 ViewerEvent::History(lines) => news.history.push(lines),
-                ViewerEvent::Ended {
-                    text,
-                    regular: true,
-                } => news.ended = Some(Outcome::Ended(text)),
-                ViewerEvent::Ended {
-                    text,
-                    regular: false,
-                } if self.unrenewed.is_empty() => news.ended = Some(Outcome::Refused(text)),
-                ViewerEvent::Ended { text, .. } => {
-                    let text = format!("{text}. {}", self.unrenewed);
-                    news.ended = Some(Outcome::Refused(text));
+                ViewerEvent::Ended { why, regular } => {
+                    let text = words::ending(&why);
+                    news.ended = Some(match regular {
+                        true => Outcome::Ended(text),
+                        false if self.unrenewed.is_empty() => Outcome::Refused(text),
+                        false => Outcome::Refused(format!("{text}. {}", self.unrenewed)),
+                    });
                 }
             }
         }

@@ -369,9 +369,9 @@ impl Stranger {
                         let signed = ViewerInput::signed_with(&this.identity, request, &inputs);
                         this.viewer.handle(this.clock.now(), signed);
                     }
-                    Some(ViewerOutput::Event(ViewerEvent::Ended { text, .. })) => {
+                    Some(ViewerOutput::Event(ViewerEvent::Ended { why, .. })) => {
                         this.net.close().await;
-                        return text;
+                        return pillion_tui::words::ending(&why);
                     }
                     _ => {}
                 }

@@ -4,7 +4,7 @@ use crate::{
     access::{AccessMode, Subject},
     grant::{Grant, GrantId},
     keys::PublicKey,
-    refusal::Malformed,
+    refusal::{Malformed, Tagged},
     rights::Rights,
     time::UnixMillis,
     wire::Reader,
@@ -109,7 +109,7 @@ impl LedgerEvent {
             14 => Self::Unbanned(subject(reader.rest())?),
             tag => {
                 return Err(Malformed::Tag {
-                    what: "a ledger event",
+                    what: Tagged::LedgerEvent,
                     tag,
                 });
             }
@@ -141,7 +141,7 @@ impl LedgerEvent {
 
 fn mode(number: u8) -> Result<AccessMode, Malformed> {
     AccessMode::from_number(number).ok_or(Malformed::Tag {
-        what: "who may come in",
+        what: Tagged::AccessMode,
         tag: number,
     })
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, from_hex, sign, verify},
-    refusal::{Malformed, Refusal},
+    refusal::{Bound, Malformed, Refusal, Tagged, Unprovable},
     rights::{Right, Rights},
     time::{CLOCK_SKEW_MILLIS, UnixMillis},
     wire::Reader,
@@ -71,15 +71,15 @@ impl Terms {
             return Err(Refusal::OtherSession);
         }
         if !child.rights.narrower_or_equal(self.rights) {
-            return Err(Refusal::Widens("rights"));
+            return Err(Refusal::Widens(Bound::Rights));
         }
         if child.not_before < self.not_before || child.expires > self.expires {
-            return Err(Refusal::Widens("time"));
+            return Err(Refusal::Widens(Bound::Time));
         }
         match (self.uses, child.uses) {
             (None, _) => Ok(()),
             (Some(ours), Some(theirs)) if theirs <= ours => Ok(()),
-            (Some(_), _) => Err(Refusal::Widens("uses")),
+            (Some(_), _) => Err(Refusal::Widens(Bound::Uses)),
         }
     }
 }
@@ -102,8 +102,8 @@ impl Audience {
     pub(crate) fn key(&self) -> Result<&PublicKey, Refusal> {
         match self {
             Self::Key(key) | Self::Link(key) => Ok(key),
-            Self::Email(_) => Err(Refusal::Unsupported("an e-mail address")),
-            Self::Team(_) => Err(Refusal::Unsupported("a team")),
+            Self::Email(_) => Err(Refusal::Unsupported(Unprovable::Email)),
+            Self::Team(_) => Err(Refusal::Unsupported(Unprovable::Team)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Audience {
             }
             4 => Ok(Self::Team(PublicKey::from_bytes(&reader.array()?)?)),
             tag => Err(Malformed::Tag {
-                what: "an audience",
+                what: Tagged::Audience,
                 tag,
             }),
         }

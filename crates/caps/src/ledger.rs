@@ -16,7 +16,7 @@ use crate::{
     grant::{Audience, Grant, GrantId, Terms},
     keys::PublicKey,
     proof::{Proof, Role, VerifiedIdentity},
-    refusal::Refusal,
+    refusal::{Limited, Refusal},
     rights::{Right, Rights},
     time::{CLOCK_SKEW_MILLIS, UnixMillis},
 };
@@ -503,7 +503,7 @@ impl Ledger {
                     .iter()
                     .filter(|id| !self.grants.contains_key(id));
                 check_limit(
-                    "revoked grants",
+                    Limited::RevokedGrants,
                     MAX_PEOPLE,
                     is_known || unseen.count() < MAX_PEOPLE,
                 )
@@ -511,19 +511,17 @@ impl Ledger {
             LedgerEvent::RevokedPerson(key) => {
                 let people = &self.people_revoked_below;
                 let fits = people.contains_key(key) || people.len() < MAX_PEOPLE;
-                check_limit("revoked people", MAX_PEOPLE, fits)
+                check_limit(Limited::RevokedPeople, MAX_PEOPLE, fits)
             }
             LedgerEvent::Barred(key) => {
                 let fits = self.is_barred(key) || self.barred.len() < MAX_PEOPLE;
-                check_limit("barred people", MAX_PEOPLE, fits)
+                check_limit(Limited::BarredPeople, MAX_PEOPLE, fits)
             }
-            LedgerEvent::Allowed { who, .. } => check_limit(
-                "people on its list",
-                MAX_ENTRIES,
-                self.access.has_room_for(who),
-            ),
+            LedgerEvent::Allowed { who, .. } => {
+                check_limit(Limited::Listed, MAX_ENTRIES, self.access.has_room_for(who))
+            }
             LedgerEvent::Banned(who) => check_limit(
-                "banned people",
+                Limited::BannedPeople,
                 MAX_ENTRIES,
                 self.access.has_room_to_ban(who),
             ),
@@ -542,7 +540,7 @@ impl Ledger {
             .chain()
             .filter(|(id, _)| !self.grants.contains_key(id));
         let fits = self.grants.len() + new.count() <= MAX_GRANTS;
-        check_limit("grants", MAX_GRANTS, fits)
+        check_limit(Limited::Grants, MAX_GRANTS, fits)
     }
 
     fn check_uses(&self, grant: &Grant, identity: &PublicKey) -> Result<(), Refusal> {
@@ -559,7 +557,7 @@ impl Ledger {
         }
         let all: usize = self.grants.values().map(|known| known.users.len()).sum();
         check_limit(
-            "uses of grants",
+            Limited::Uses,
             MAX_REDEMPTIONS,
             all + uncharged <= MAX_REDEMPTIONS,
         )
@@ -679,7 +677,7 @@ fn check_audience(
     let key = grant.terms().audience.key()?;
     match &grant.terms().audience {
         Audience::Link(_) => {
-            let proof = link.ok_or(Refusal::NotHolder(Role::Link.describe()))?;
+            let proof = link.ok_or(Refusal::NotHolder(Role::Link))?;
             proof.verify(key, identity.context(), Some(grant.id()), Role::Link)
         }
         _ if *key == identity.key() => Ok(()),
@@ -691,7 +689,7 @@ fn has_ended(terms: &Terms, now: UnixMillis) -> bool {
     now >= terms.expires.saturating_add(CLOCK_SKEW_MILLIS)
 }
 
-fn check_limit(what: &'static str, limit: usize, fits: bool) -> Result<(), Refusal> {
+fn check_limit(what: Limited, limit: usize, fits: bool) -> Result<(), Refusal> {
     match fits {
         true => Ok(()),
         false => Err(Refusal::Full { what, limit }),

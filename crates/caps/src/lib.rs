@@ -45,6 +45,6 @@ pub use ledger::{
     GrantStatus, Ledger, MAX_GRANTS, MAX_PEOPLE, MAX_REDEMPTIONS, Redemption, VerifiedGrant,
 };
 pub use proof::{Proof, Role, SessionCertificate, VerifiedIdentity};
-pub use refusal::{Malformed, Refusal};
+pub use refusal::{Bound, Limited, Malformed, Refusal, Tagged, Unprovable};
 pub use rights::{Right, Rights, UnknownRight};
 pub use time::{CLOCK_SKEW_MILLIS, UnixMillis};

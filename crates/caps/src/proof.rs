@@ -17,7 +17,8 @@ use crate::{
 ///
 /// A grant made for a key needs no role of its own: that key must be the identity, and the identity
 /// is proved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The person's long-lived key.
     Identity,
@@ -79,7 +80,7 @@ impl Proof {
         role: Role,
     ) -> Result<(), Refusal> {
         verify(key, Domain::Proof, &message(context, grant, role), &self.0)
-            .map_err(|BadSignature| Refusal::NotHolder(role.describe()))
+            .map_err(|BadSignature| Refusal::NotHolder(role))
     }
 
     /// Checks a proof in [`Role::Identity`] and keeps the outcome as a value.
@@ -309,7 +310,7 @@ mod tests {
                 ..context()
             },
         ];
-        let refused = Err(Refusal::NotHolder("your identity key"));
+        let refused = Err(Refusal::NotHolder(Role::Identity));
         for other in &others {
             assert_eq!(proof.verify(&key, other, GRANT, Role::Identity), refused);
         }
@@ -321,7 +322,7 @@ mod tests {
         let verdict = proof.verify(&secret(2).public(), &context(), GRANT, Role::Identity);
         assert_eq!(verdict, refused);
         let verdict = proof.verify(&key, &context(), GRANT, Role::Link);
-        assert_eq!(verdict, Err(Refusal::NotHolder("the link's key")));
+        assert_eq!(verdict, Err(Refusal::NotHolder(Role::Link)));
     }
 
     #[test]
@@ -371,7 +372,7 @@ mod tests {
             let key = secret(1).public();
             assert!(proof.verify(&key, made, None, Role::Identity).is_ok());
             let verdict = proof.verify(&key, checked, None, Role::Identity);
-            assert_eq!(verdict, Err(Refusal::NotHolder("your identity key")));
+            assert_eq!(verdict, Err(Refusal::NotHolder(Role::Identity)));
         }
     }
 

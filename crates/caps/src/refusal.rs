@@ -1,15 +1,21 @@
 //! Why a grant, a proof or a key is not accepted, in words for the person who joins.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     access::MAX_SUBJECT_BYTES,
     grant::{GrantId, MAX_BLOCKS, MAX_EMAIL_BYTES, MAX_GRANT_BYTES},
+    proof::Role,
     time::UnixMillis,
 };
 
-/// Why the bytes are not what they should be. Nothing about them has been believed.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+/// Why the bytes are not what they should be. Nothing about them has been believed. A reason is added at the end: the
+/// number of each is part of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Malformed {
     /// The bytes stop before the last value.
@@ -30,8 +36,8 @@ pub enum Malformed {
          one, upgrade PILLION here"
     )]
     Tag {
-        /// What the tag chooses, such as "an audience".
-        what: &'static str,
+        /// What the tag chooses.
+        what: Tagged,
         /// The tag.
         tag: u8,
     },
@@ -57,8 +63,107 @@ pub enum Malformed {
     Hex(usize),
 }
 
-/// Why a grant or a proof is refused, and what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+/// What a tag chooses among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tagged {
+    /// An audience.
+    Audience,
+    /// An event of a ledger.
+    LedgerEvent,
+    /// Who may join.
+    AccessMode,
+}
+
+impl fmt::Display for Tagged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Audience => "an audience",
+            Self::LedgerEvent => "a ledger event",
+            Self::AccessMode => "who may come in",
+        })
+    }
+}
+
+/// An audience that can't be proved yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unprovable {
+    /// An e-mail address.
+    Email,
+    /// A team.
+    Team,
+}
+
+impl fmt::Display for Unprovable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Email => "an e-mail address",
+            Self::Team => "a team",
+        })
+    }
+}
+
+/// A bound of a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Its rights.
+    Rights,
+    /// When it holds.
+    Time,
+    /// How many may use it.
+    Uses,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rights => "rights",
+            Self::Time => "time",
+            Self::Uses => "uses",
+        })
+    }
+}
+
+/// What a ledger holds a bounded number of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limited {
+    /// Grants.
+    Grants,
+    /// Uses of grants.
+    Uses,
+    /// Revoked grants.
+    RevokedGrants,
+    /// Revoked people.
+    RevokedPeople,
+    /// Barred people.
+    BarredPeople,
+    /// People on the list of who may join.
+    Listed,
+    /// People kept out by what they can prove.
+    BannedPeople,
+}
+
+impl fmt::Display for Limited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grants => "grants",
+            Self::Uses => "uses of grants",
+            Self::RevokedGrants => "revoked grants",
+            Self::RevokedPeople => "revoked people",
+            Self::BarredPeople => "barred people",
+            Self::Listed => "people on its list",
+            Self::BannedPeople => "banned people",
+        })
+    }
+}
+
+/// Why a grant or a proof is refused, and what to do next. A reason is added at the end: the number of each is part of
+/// the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Refusal {
     /// The bytes are no grant, proof or event.
@@ -72,10 +177,11 @@ pub enum Refusal {
     Altered,
     /// A proof of possession doesn't verify for this key, connection, grant and role.
     #[error(
-        "the proof of holding {0} is not valid on this connection. Connect again; if that doesn't \
-         help, ask the host for a new grant (pillion grant)"
+        "the proof of holding {} is not valid on this connection. Connect again; if that doesn't \
+         help, ask the host for a new grant (pillion grant)",
+        .0.describe()
     )]
-    NotHolder(&'static str),
+    NotHolder(Role),
     /// The grant belongs to another session.
     #[error(
         "this grant is for another session. Join with the ticket it came with, or ask this \
@@ -93,7 +199,7 @@ pub enum Refusal {
         "grants for {0} are not supported by this version. Ask the host for one made for your key \
          (pillion grant NAME), or for a link (pillion grant --link)"
     )]
-    Unsupported(&'static str),
+    Unsupported(Unprovable),
     /// The grant ends no later than it begins.
     #[error("this grant is never valid: it ends before it begins. Ask for a new one")]
     NeverValid,
@@ -110,7 +216,7 @@ pub enum Refusal {
     #[error(
         "this grant gives more {0} than the one it was passed on from. Ask for one within its bounds"
     )]
-    Widens(&'static str),
+    Widens(Bound),
     /// The host's clock, and the tolerated skew, have passed the grant's end.
     #[error(
         "this grant expired at {expires}; the host's clock says {now}. Ask the host for a new one \
@@ -175,7 +281,7 @@ pub enum Refusal {
     )]
     Full {
         /// What there is too much of.
-        what: &'static str,
+        what: Limited,
         /// How many there may be.
         limit: usize,
     },

@@ -815,6 +815,16 @@ fn allow_once(asked: &Question) -> Option<String> {
 }
 
 impl RefusedRequest {
+    /// Its number on the wire: a reason is added at the end.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The reason of a number; `None` for one of a newer version.
+    pub fn from_number(number: u8) -> Option<RefusedRequest> {
+        postcard::from_bytes(&[number]).ok()
+    }
+
     /// For people.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -621,7 +621,7 @@ fn subagents_have_threads_of_their_own() {
     let child = &talk.conversation.threads()[1];
     assert_eq!((child.title.as_str(), child.parent), ("Searcher", Some(0)));
     assert_eq!(talk.conversation.activity(1), Activity::Working);
-    let (_, item) = talk.conversation.items().last().unwrap();
+    let (_, item) = talk.conversation.items().next_back().unwrap();
     assert_eq!(
         (item.thread, shown(&item.body).as_str()),
         (1, "says: found")
@@ -690,7 +690,7 @@ fn stop_reasons_and_errors_end_a_turn() {
         talk.update(json!({"sessionUpdate": "tool_call", "toolCallId": "t", "title": "Run"}));
         talk.reply(prompt, json!({"stopReason": word}));
         assert_eq!(talk.tool("t").status(), ToolStatus::LeftOpen);
-        let (_, item) = talk.conversation.items().last().unwrap();
+        let (_, item) = talk.conversation.items().next_back().unwrap();
         let ItemBody::TurnEnd(end) = &item.body else {
             panic!("{item:?}")
         };

@@ -141,9 +141,9 @@ impl HostNet {
                     link.accept_peer();
                 }
             }
-            HostOutput::Close { conn, code, reason } => {
+            HostOutput::Close { conn, code } => {
                 if let Some(link) = self.links.get_mut(&conn) {
-                    let closed = link.close(code, &reason, tokio::time::sleep(CLOSE_WAIT));
+                    let closed = link.close(code, "", tokio::time::sleep(CLOSE_WAIT));
                     self.waits.owner(Box::pin(async move {
                         closed.await;
                         HostEvent::Closed

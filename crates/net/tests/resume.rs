@@ -44,11 +44,7 @@ async fn connect_once(host: &mut HostNet, viewer: &mut ViewerNet) -> ConnId {
 
 /// Ends a connection, so that nothing of it travels any more.
 async fn part(host: &mut HostNet, viewer: &mut ViewerNet, conn: ConnId) {
-    host.apply(HostOutput::Close {
-        conn,
-        code: 0,
-        reason: "the end".into(),
-    });
+    host.apply(HostOutput::Close { conn, code: 0 });
     let hosting = host_hears(host, "the end", |input| match input {
         HostInput::Disconnected { conn: gone } if gone == conn => Some(()),
         _ => None,

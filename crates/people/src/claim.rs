@@ -11,6 +11,7 @@
 use std::fmt;
 
 use pillion_caps::{CLOCK_SKEW_MILLIS, PublicKey, UnixMillis};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
@@ -125,7 +126,7 @@ impl Claim {
         if bytes.len() > MAX_CLAIM {
             return Err(ClaimError::TooLong(bytes.len()));
         }
-        let damaged = |Short| ClaimError::Malformed("a claim");
+        let damaged = |Short| ClaimError::Malformed(ClaimPart::Claim);
         let mut reader = Reader::new(bytes);
         match reader.u8().map_err(damaged)? {
             SSH => Ok(Claim::Ssh(SshClaim {
@@ -239,8 +240,41 @@ fn verify_ssh(
     Ok(key)
 }
 
-/// Why a claim isn't believed, in words for the person who made it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+/// A part of a claim that can be damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimPart {
+    /// All of it.
+    Claim,
+    /// An SSH signature.
+    SshSignature,
+    /// Its hash.
+    SshHash,
+    /// An SSH signature of a newer kind.
+    SshKind,
+    /// A team membership.
+    Membership,
+    /// A team's list of removals.
+    Removals,
+}
+
+impl fmt::Display for ClaimPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ClaimPart::Claim => "a claim",
+            ClaimPart::SshSignature => "an SSH signature",
+            ClaimPart::SshHash => "an SSH signature's hash",
+            ClaimPart::SshKind => "an SSH signature of a newer kind",
+            ClaimPart::Membership => "a team membership",
+            ClaimPart::Removals => "a team's list of removals",
+        })
+    }
+}
+
+/// Why a claim isn't believed, in words for the person who made it. A reason is added at the end: the number of each is
+/// part of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClaimError {
     /// So many bytes.
@@ -248,7 +282,7 @@ pub enum ClaimError {
     TooLong(usize),
     /// The bytes are not what they should be.
     #[error("{0} in the proof of who you are is damaged: make it again")]
-    Malformed(&'static str),
+    Malformed(ClaimPart),
     /// A kind of claim of a later version.
     #[error(
         "the host's PILLION doesn't know this kind of proof (number {0}): it should be upgraded"

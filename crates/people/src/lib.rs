@@ -34,11 +34,11 @@ mod who;
 mod wire;
 
 pub use claim::{
-    Claim, ClaimError, EmailClaim, MAX_CLAIM, MAX_CLAIMS, MAX_SSH_LIFE_MILLIS, SALT_BYTES,
-    SshClaim, Trust, TrustedIssuer, verify,
+    Claim, ClaimError, ClaimPart, EmailClaim, MAX_CLAIM, MAX_CLAIMS, MAX_SSH_LIFE_MILLIS,
+    SALT_BYTES, SshClaim, Trust, TrustedIssuer, verify,
 };
 pub use keyfile::{KeyFileError, MAX_KEY_FILE, SshSecret};
-pub use name::{MAX_NAME, Name, NotAName, plain_name};
+pub use name::{MAX_NAME, Name, NotAName, Reading, plain_name};
 pub use oidc::{Jwks, JwksError, MAX_JWKS, MAX_JWKS_KEYS, TokenError, nonce};
 pub use ssh::{KeyList, KeyListError, MAX_KEY_LIST, MAX_LISTED_KEYS, SshKey, SshSignature};
 pub use subject::{HexPrefix, KeyListRef, SubjectRef, SubjectText};

@@ -5,6 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::subject::{Form, MIN_PREFIX};
@@ -130,8 +131,40 @@ impl FromStr for Name {
     }
 }
 
+/// What a text could be taken for that is no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// A participant's number.
+    Number,
+    /// The beginning of a fingerprint.
+    Fingerprint,
+    /// An SSH key.
+    SshKey,
+    /// A team.
+    Team,
+    /// An e-mail address.
+    Address,
+    /// A list of keys.
+    KeyList,
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reading::Number => "a number",
+            Reading::Fingerprint => "the beginning of a fingerprint",
+            Reading::SshKey => "an SSH key",
+            Reading::Team => "a team",
+            Reading::Address => "an e-mail address",
+            Reading::KeyList => "a list of keys",
+        })
+    }
+}
+
 /// Why a text is no name, and what would be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotAName {
     /// Nothing was given.
@@ -144,7 +177,7 @@ pub enum NotAName {
     #[error(
         "a name must not read as {0}, which would be taken for somebody else: choose another, or put a _ behind it"
     )]
-    ReadsAs(&'static str),
+    ReadsAs(Reading),
     /// Part of it could be taken for a key.
     #[error(
         "a name must not hold {MAX_DIGITS} hexadecimal digits in a row, which would be taken for a key: choose another"
@@ -175,12 +208,12 @@ fn check(text: &str) -> Result<(), NotAName> {
     match Form::of(text) {
         Form::Name => {}
         Form::Empty => return Err(NotAName::Empty),
-        Form::Number(_) => return Err(NotAName::ReadsAs("a number")),
-        Form::Digits(_) => return Err(NotAName::ReadsAs("the beginning of a fingerprint")),
-        Form::Ssh => return Err(NotAName::ReadsAs("an SSH key")),
-        Form::Team => return Err(NotAName::ReadsAs("a team")),
-        Form::Address => return Err(NotAName::ReadsAs("an e-mail address")),
-        Form::Forge | Form::Url | Form::Path => return Err(NotAName::ReadsAs("a list of keys")),
+        Form::Number(_) => return Err(NotAName::ReadsAs(Reading::Number)),
+        Form::Digits(_) => return Err(NotAName::ReadsAs(Reading::Fingerprint)),
+        Form::Ssh => return Err(NotAName::ReadsAs(Reading::SshKey)),
+        Form::Team => return Err(NotAName::ReadsAs(Reading::Team)),
+        Form::Address => return Err(NotAName::ReadsAs(Reading::Address)),
+        Form::Forge | Form::Url | Form::Path => return Err(NotAName::ReadsAs(Reading::KeyList)),
     }
     if let Some(ch) = text.chars().find(|ch| Class::of(*ch).is_none()) {
         return Err(NotAName::Character(ch));

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use thiserror::Error;
 
 use crate::{
-    claim::ClaimError,
+    claim::{ClaimError, ClaimPart},
     who::NotAPerson,
     wire::{Reader, Short, put_string},
 };
@@ -331,12 +331,12 @@ impl SshSignature {
     /// # Errors
     /// It is none, of another key's kind, for another namespace.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ClaimError> {
-        let damaged = |Short| ClaimError::Malformed("an SSH signature");
+        let damaged = |Short| ClaimError::Malformed(ClaimPart::SshSignature);
         let mut reader = Reader::new(bytes);
         let magic: [u8; 6] = reader.array().map_err(damaged)?;
         let version = reader.u32().map_err(damaged)?;
         if magic != *MAGIC || version != VERSION {
-            return Err(ClaimError::Malformed("an SSH signature"));
+            return Err(ClaimError::Malformed(ClaimPart::SshSignature));
         }
         let key = SshKey::from_blob(reader.string().map_err(damaged)?)?;
         if reader.string().map_err(damaged)? != NAMESPACE {
@@ -346,13 +346,13 @@ impl SshSignature {
         let hash = match reader.string().map_err(damaged)? {
             b"sha256" => Hash::Sha256,
             b"sha512" => Hash::Sha512,
-            _ => return Err(ClaimError::Malformed("an SSH signature's hash")),
+            _ => return Err(ClaimError::Malformed(ClaimPart::SshHash)),
         };
         let inner = reader.string().map_err(damaged)?;
         reader.end().map_err(damaged)?;
         let signature = ed25519_signature(inner).map_err(damaged)?;
         if !reserved.is_empty() {
-            return Err(ClaimError::Malformed("an SSH signature of a newer kind"));
+            return Err(ClaimError::Malformed(ClaimPart::SshKind));
         }
         Ok(Self {
             key,

@@ -19,7 +19,11 @@ use pillion_caps::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{claim::ClaimError, who::MemberName, wire::Reader};
+use crate::{
+    claim::{ClaimError, ClaimPart},
+    who::MemberName,
+    wire::Reader,
+};
 
 /// The longest a membership may hold, in milliseconds: 400 days. What a team took back must be
 /// remembered for as long.
@@ -191,7 +195,7 @@ impl TeamSigned for Membership {
     const DOMAIN: Domain = Domain::TeamCertificate;
     const WORD: &'static str = "pillionmember";
     const NAME: &'static str = "team membership";
-    const MALFORMED: ClaimError = ClaimError::Malformed("a team membership");
+    const MALFORMED: ClaimError = ClaimError::Malformed(ClaimPart::Membership);
 
     fn signer(&self) -> (&PublicKey, &Signature) {
         (&self.team, &self.signature)
@@ -292,7 +296,7 @@ impl TeamSigned for Removals {
     const DOMAIN: Domain = Domain::TeamRemovals;
     const WORD: &'static str = "pillionremovals";
     const NAME: &'static str = "list of removals";
-    const MALFORMED: ClaimError = ClaimError::Malformed("a team's list of removals");
+    const MALFORMED: ClaimError = ClaimError::Malformed(ClaimPart::Removals);
 
     fn signer(&self) -> (&PublicKey, &Signature) {
         (&self.team, &self.signature)

@@ -188,7 +188,8 @@ impl FromStr for Invited {
 }
 
 /// Why a text names nobody, and what would.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotAPerson {
     /// Nothing was given.

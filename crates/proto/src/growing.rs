@@ -151,6 +151,52 @@ pub mod list {
     }
 }
 
+/// What may be of a kind that the reader does not know, for `#[serde(with = "growing::known")]`: its length, then its
+/// number and fields. One that can't be read is `None`, and the message goes on behind it.
+pub mod known {
+    use super::*;
+    use serde::{Serialize, Serializer, ser};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let bytes = match value {
+            Some(value) => postcard::to_allocvec(value).map_err(ser::Error::custom)?,
+            None => Vec::new(),
+        };
+        to.serialize_bytes(&bytes)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The message is cut.
+    pub fn deserialize<'de, T: de::Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<T>, D::Error> {
+        from.deserialize_bytes(Inner(std::marker::PhantomData))
+    }
+
+    struct Inner<T>(std::marker::PhantomData<T>);
+
+    impl<'de, T: de::Deserialize<'de>> Visitor<'de> for Inner<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("what may not be known")
+        }
+
+        fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Option<T>, E> {
+            Ok(postcard::from_bytes(bytes).ok())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

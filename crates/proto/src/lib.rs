@@ -36,13 +36,15 @@ pub use link::{
 pub use pillion_caps::{AccessMode, Right, Rights, UnknownAccessMode};
 
 pub use message::{
-    Accepted, Ack, Activity, Answer, CommandAnswer, CommandRequest, ConversationRequest, Dropped,
-    Ended, Entry, FrameMsg, FromHost, FromViewer, GrantProof, GrantPush, Hello, HistoryReply,
-    HistoryRequest, HostShows, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks, LogState,
-    Notice, ParticipantId, ParticipantInfo, PathKind, Ping, ProtocolError, Refused, RefusedCode,
-    RequestAnswer, Resume, RightChanged, RosterChange, SnapshotMsg, StreamKind, Subscribe, TrackId,
-    TrackInfo, TrackKind, TrackMsg, TrackState, TracksChange, Trust, Waiting, Welcome,
+    Accepted, Ack, Activity, AdmittedBy, Answer, CommandAnswer, CommandRequest,
+    ConversationRequest, DropReason, Dropped, EndReason, Ended, Entry, FrameMsg, FromHost,
+    FromViewer, GrantProof, GrantPush, Hello, HistoryReply, HistoryRequest, HostShows,
+    HostTerminal, InputStream, Intent, IntentMsg, JoinId, KnockInfo, Knocks, KnocksFrom, LogState,
+    Notice, NoticeKind, OwnLabel, ParticipantId, ParticipantInfo, PathKind, Ping, ProtocolError,
+    RefusalReason, Refused, RefusedCode, RequestAnswer, RequestRefusal, Resume, RightChanged,
+    RightReason, RosterChange, SnapshotMsg, StreamKind, Subscribe, TrackId, TrackInfo, TrackKind,
+    TrackMsg, TrackState, TracksChange, Trust, Waiting, Welcome,
 };
 pub use text::Text;
 pub use ticket::{GrantToken, PUBLIC_RELAYS, Ticket, TicketError, link_for_endpoint, link_seed};
-pub use version::{ALPN, Version, VersionRange};
+pub use version::{ALPN, Version, VersionMismatch, VersionRange};

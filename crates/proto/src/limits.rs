@@ -31,8 +31,12 @@ pub const MAX_UNCONFIRMED_INPUT: usize = 256 * 1024;
 /// Longest name of a person or session, in characters.
 pub const MAX_NAME: usize = pillion_people::MAX_NAME;
 
-/// Longest sentence shown to a person (a refusal, a notice), in characters.
+/// Longest text of another machine in what is shown to a person (an operating system's words, how somebody proved who
+/// they are), in characters.
 pub const MAX_SENTENCE: usize = 512;
+
+/// Longest detail in a reason (what was malformed), in characters.
+pub const MAX_DETAIL: usize = 80;
 
 /// Longest software version text, in characters.
 pub const MAX_SOFTWARE: usize = 64;

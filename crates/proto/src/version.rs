@@ -62,7 +62,8 @@ impl VersionRange {
 }
 
 /// Two peers without a version in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VersionMismatch {
     /// The joiner is behind.
     #[error(

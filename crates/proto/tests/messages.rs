@@ -92,7 +92,10 @@ fn samples() -> Vec<(&'static str, Any)> {
         rights: Rights::EDIT,
         until_unix_ms: Some(7),
         edit_epoch: 2,
-        text: Text::cut("yes"),
+        why: Some(RightReason::Granted {
+            by: Text::cut("host"),
+            ttl_ms: 300,
+        }),
     };
     let proof = GrantProof {
         grant: Bytes::from_static(b"grant"),
@@ -155,7 +158,7 @@ fn samples() -> Vec<(&'static str, Any)> {
             }),
         ),
     ];
-    let text = Text::cut("a sentence");
+    let by = Text::cut("host");
     let host = [
         (
             "welcome",
@@ -178,7 +181,7 @@ fn samples() -> Vec<(&'static str, Any)> {
             "refused",
             FromHost::Refused(Refused {
                 code: RefusedCode::TICKET,
-                text: text.clone(),
+                why: Some(RefusalReason::Ticket),
             }),
         ),
         (
@@ -191,7 +194,9 @@ fn samples() -> Vec<(&'static str, Any)> {
         ("right", FromHost::Right(right)),
         (
             "request_answer",
-            FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
+            FromHost::RequestAnswer(RequestAnswer {
+                why: Some(RequestRefusal::Declined { by: by.clone() }),
+            }),
         ),
         (
             "accepted",
@@ -205,7 +210,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         (
             "ended",
             FromHost::Ended(Ended {
-                text: text.clone(),
+                why: Some(EndReason::Stopped { by }),
                 at_unix_ms: 1_777_636_807_000,
             }),
         ),
@@ -213,7 +218,7 @@ fn samples() -> Vec<(&'static str, Any)> {
             "dropped",
             FromHost::Dropped(Dropped {
                 upto: 9,
-                text: text.clone(),
+                why: Some(DropReason::RightTaken),
                 track: None,
             }),
         ),
@@ -245,7 +250,10 @@ fn samples() -> Vec<(&'static str, Any)> {
         (
             "waiting",
             FromHost::Waiting(Waiting {
-                text: text.clone(),
+                you: OwnLabel {
+                    id: ParticipantId(300),
+                    name: Text::cut("anna"),
+                },
                 wait_ms: 120_000,
             }),
         ),
@@ -266,11 +274,17 @@ fn samples() -> Vec<(&'static str, Any)> {
                     id: ParticipantId(4),
                     name: Text::cut("bert"),
                     identity: [7; 32],
-                    proof: text.clone(),
+                    holds: Some(AdmittedBy::Code(7)),
+                    claims: vec![Text::cut("bert@example.org")],
                 }],
             }),
         ),
-        ("notice", FromHost::Notice(Notice { text })),
+        (
+            "notice",
+            FromHost::Notice(Notice {
+                what: Some(NoticeKind::HostTerminal(HostTerminal::Left)),
+            }),
+        ),
     ];
     let payload = Bytes::from_static(b"payload");
     let input = IntentMsg {
@@ -620,7 +634,8 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
                     id: ParticipantId(1),
                     name: Text::cut(""),
                     identity: [0; 32],
-                    proof: Text::cut(""),
+                    holds: None,
+                    claims: Vec::new(),
                 };
                 limits::MAX_KNOCKS + 1
             ],
@@ -665,12 +680,12 @@ fn what_is_over_its_bound_is_refused_whatever_its_bytes() {
 fn text_over_its_bound_is_cut_when_made_and_refused_when_read() {
     let text: Text<4> = Text::cut("äöüßx");
     assert_eq!(text.as_str(), "äöüß");
-    let mut out = BytesMut::new();
-    // As a sentence of 513 characters would stand in a notice.
-    let long = postcard_string(&"x".repeat(limits::MAX_SENTENCE + 1));
-    encode_message(&mut out, tag::host::NOTICE, &long);
-    let notice = samples().pop().unwrap().1;
-    assert!(notice.decode_like(&out).is_err());
+    let read = |characters| {
+        let bytes = postcard::to_allocvec(&"x".repeat(characters)).unwrap();
+        postcard::from_bytes::<Text<{ limits::MAX_SENTENCE }>>(&bytes)
+    };
+    assert!(read(limits::MAX_SENTENCE).is_ok());
+    assert!(read(limits::MAX_SENTENCE + 1).is_err());
 }
 
 fn entry(number: u64, length: usize) -> Entry {
@@ -711,13 +726,6 @@ fn the_state_of_a_log_is_bounded_and_holds_nothing_to_come() {
     let many = (0..=limits::MAX_FOLDED as u64).map(|number| entry(number, 0));
     assert!(LogState::decode(&state(1000, many.collect()).encode()).is_err());
     assert!(LogState::decode(&[0; 7]).is_err());
-}
-
-fn postcard_string(text: &str) -> Vec<u8> {
-    let length = text.len();
-    let low = u8::try_from(length & 0x7f).unwrap() | 0x80;
-    let high = u8::try_from(length >> 7).unwrap();
-    [&[low, high], text.as_bytes()].concat()
 }
 
 #[test]

@@ -7,11 +7,11 @@
 use std::num::NonZeroU64;
 
 use pillion_caps::{AccessMode, PublicKey, Rights};
-use pillion_proto::{ParticipantId, TrackId};
+use pillion_proto::{AdmittedBy, EndReason, ParticipantId, RefusalReason, TrackId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::PersonLabel;
+use crate::{PersonLabel, Proved};
 
 /// Somebody, as the log names them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,16 @@ pub struct AuditPerson {
 /// How somebody proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditProof {
-    /// What let them in, or by what they knock; for people.
-    pub proof: String,
+    /// What let them in, or what they hold that knock.
+    pub proof: AdmittedBy,
     /// What they proved beside their key.
     pub claims: Vec<String>,
+}
+
+impl From<Proved> for AuditProof {
+    fn from(Proved { by, claims }: Proved) -> AuditProof {
+        AuditProof { proof: by, claims }
+    }
 }
 
 /// Who did it.
@@ -85,6 +91,18 @@ pub enum TerminalState {
     Detached,
     /// It was closed.
     Lost,
+}
+
+/// Why somebody's rights changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeReason {
+    /// They were taken away.
+    Revoked,
+    /// They ended by themselves.
+    Expired,
+    /// A team took back the membership that gave them.
+    MembershipRevoked,
 }
 
 /// Something that happened.
@@ -154,8 +172,9 @@ pub enum AuditEvent {
         /// What they showed.
         #[serde(flatten)]
         proof: Option<AuditProof>,
-        /// Why; for people.
-        why: String,
+        /// Why; nothing if they left before there was an answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<RefusalReason>,
         /// Whether they are barred with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         for_good: Option<bool>,
@@ -217,8 +236,8 @@ pub enum AuditEvent {
         id: ParticipantId,
         /// Which.
         rights: Rights,
-        /// Why; for people.
-        why: String,
+        /// Why.
+        why: ChangeReason,
     },
     /// A team took back what somebody had proved.
     TakenBack {
@@ -234,8 +253,8 @@ pub enum AuditEvent {
         id: ParticipantId,
         /// Key.
         identity: PublicKey,
-        /// Why; for people.
-        why: String,
+        /// Why.
+        why: RefusalReason,
     },
     /// Somebody was removed and barred.
     Kicked {
@@ -279,8 +298,8 @@ pub enum AuditEvent {
     },
     /// Sharing, or the session, ended.
     Ended {
-        /// Why; for people.
-        why: String,
+        /// Why.
+        why: EndReason,
     },
     /// The ticket was replaced.
     TicketReplaced,
@@ -365,14 +384,15 @@ pub enum AuditEvent {
     TrackEnded {
         /// Which.
         track: TrackId,
-        /// How; for people.
-        why: String,
+        /// How.
+        why: EndReason,
     },
 }
 
 #[cfg(test)]
 mod tests {
     use pillion_caps::SecretKey;
+    use pillion_proto::Text;
 
     use super::*;
 
@@ -385,7 +405,7 @@ mod tests {
             identity,
         };
         let proof = || AuditProof {
-            proof: "the ticket".to_owned(),
+            proof: AdmittedBy::Ticket,
             claims: vec!["anna@example.org".to_owned()],
         };
         let (id, name, rights, track) = (ParticipantId(3), text(), Rights::EDIT, TrackId(1));
@@ -402,7 +422,7 @@ mod tests {
             name: text(),
             identity: knocked.then_some(identity),
             proof: knocked.then(proof),
-            why: text(),
+            why: knocked.then_some(RefusalReason::Removed),
             for_good: knocked.then_some(true),
             others: if knocked { None } else { NonZeroU64::new(2) },
         };
@@ -454,7 +474,7 @@ mod tests {
             AuditEvent::Right {
                 id,
                 rights,
-                why: text(),
+                why: ChangeReason::MembershipRevoked,
             },
             AuditEvent::TakenBack {
                 person: person(),
@@ -463,7 +483,7 @@ mod tests {
             AuditEvent::PutOut {
                 id,
                 identity,
-                why: text(),
+                why: RefusalReason::MembershipRevoked,
             },
             AuditEvent::Kicked {
                 person: person(),
@@ -480,7 +500,11 @@ mod tests {
                 mode: AccessMode::Invited,
             },
             AuditEvent::Shared { from_line: 3 },
-            AuditEvent::Ended { why: text() },
+            AuditEvent::Ended {
+                why: EndReason::Stopped {
+                    by: Text::cut("host"),
+                },
+            },
             AuditEvent::TicketReplaced,
             AuditEvent::Link { service: text() },
             AuditEvent::LinkService { service: text() },
@@ -515,7 +539,10 @@ mod tests {
                 opener: id,
             },
             AuditEvent::Closed { track },
-            AuditEvent::TrackEnded { track, why: text() },
+            AuditEvent::TrackEnded {
+                track,
+                why: EndReason::Exited(3),
+            },
         ]
     }
 

@@ -23,7 +23,6 @@ mod host {
 }
 pub mod types;
 pub mod viewer;
-pub mod words;
 
 #[cfg(all(test, feature = "host"))]
 mod tests;
@@ -32,17 +31,17 @@ mod tests;
 pub use pillion_share::Network;
 
 pub use host::commands::verbs::{
-    self, Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Reply,
-    SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus,
+    self, Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Proved,
+    Reply, SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus,
 };
 #[cfg(feature = "host")]
 pub use host::{
     Actor, Change, ConversationNews, Forgetful, HistoryJob, Host, HostConfig, HostInput,
-    HostNotice, HostOutput, LogEntry, PackedHistory, Receivers, Records, SubscribedKeyList,
-    TtyNews,
+    HostNotice, HostOutput, LogEntry, NotVouched, PackedHistory, Receivers, Records,
+    SubscribedKeyList, TtyNews,
 };
 pub use types::{ConnId, Now, Stream};
 pub use viewer::{
-    Connected, HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
-    ViewerOutput,
+    Connected, Ending, HistoryLines, Interruption, NotAsked, NotOpened, NotSaid, NotTyped, Phase,
+    View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerNotice, ViewerOutput,
 };

@@ -2,14 +2,14 @@
 #![cfg(feature = "host")]
 
 use bytes::Bytes;
-use pillion_caps::SecretKey;
+use pillion_caps::{Refusal, SecretKey};
 use pillion_conversation::{Gate, RefusedRequest};
 use pillion_people::SubjectRef;
 use pillion_proto::{
-    AccessMode, Answer, ConversationRequest, ParticipantId, PathKind, Rights, TrackId,
+    AccessMode, AdmittedBy, Answer, ConversationRequest, ParticipantId, PathKind, Rights, TrackId,
 };
 use pillion_session::{
-    Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Reply,
+    Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Proved, Reply,
     SessionStatus, Shortfall, SubjectLabel, Target, TerminalStatus, verbs,
 };
 use proptest::prelude::*;
@@ -154,7 +154,10 @@ fn replies() -> Vec<Reply> {
             silent: false,
             asking: true,
             knocking: false,
-            proof: text(),
+            proof: Proved {
+                by: AdmittedBy::Code(300),
+                claims: vec![text()],
+            },
             path: PathKind::Direct,
             rtt_us: Some(300),
             lag_frames: 1,
@@ -232,7 +235,7 @@ fn errors() -> Vec<CommandError> {
         CommandError::TooManyLists { max: 300 },
         CommandError::ServiceTooLong { max: 300 },
         CommandError::TicketNotRecorded(text()),
-        CommandError::Refused(text()),
+        CommandError::Refused(Refusal::TooDeep),
         CommandError::SharingEnded,
         CommandError::NotConfirmed,
         CommandError::Declined,

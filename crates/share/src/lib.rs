@@ -110,17 +110,48 @@ impl Network {
     }
 }
 
+/// What a [`Network`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkKind {
+    /// Everything.
+    All,
+    /// An IPv4 address.
+    Address,
+    /// All that comes by a relay.
+    Relay,
+    /// An endpoint that comes by a relay.
+    Endpoint,
+    /// IPv6 addresses that begin with so many bits.
+    Ipv6 {
+        /// How many.
+        prefix: u8,
+    },
+}
+
+impl Network {
+    /// What it is.
+    pub fn kind(&self) -> NetworkKind {
+        match (self.bytes[0], self.len) {
+            (_, 0) => NetworkKind::All,
+            (4, _) => NetworkKind::Address,
+            (8, 1) => NetworkKind::Relay,
+            (8, _) => NetworkKind::Endpoint,
+            (_, 7) => NetworkKind::Ipv6 { prefix: 48 },
+            (_, 8) => NetworkKind::Ipv6 { prefix: 56 },
+            _ => NetworkKind::Ipv6 { prefix: 64 },
+        }
+    }
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.bytes[0], self.len) {
-            (_, 0) => "everybody together",
-            (4, _) => "your address",
-            (8, 1) => "everybody who comes by a relay",
-            (8, _) => "your endpoint",
-            (_, 7) => "your network (IPv6 /48)",
-            (_, 8) => "your network (IPv6 /56)",
-            _ => "your network (IPv6 /64)",
-        })
+        match self.kind() {
+            NetworkKind::All => f.write_str("everybody together"),
+            NetworkKind::Address => f.write_str("your address"),
+            NetworkKind::Relay => f.write_str("everybody who comes by a relay"),
+            NetworkKind::Endpoint => f.write_str("your endpoint"),
+            NetworkKind::Ipv6 { prefix } => write!(f, "your network (IPv6 /{prefix})"),
+        }
     }
 }
 

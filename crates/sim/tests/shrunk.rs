@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use pillion_caps::{Binding, PeerEndpoint, PublicKey, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{GrantToken, JoinId, Rights, Ticket, TrackId};
+use pillion_proto::{DropReason, GrantToken, JoinId, Rights, Ticket, TrackId};
 use pillion_screen::{Decoder, Encoder, LineId, Screen, Size, Terminal};
 use pillion_session::{
-    Actor, Command, ConnId, Connected, Host, HostConfig, HostInput, HostOutput, LogEntry, Now,
-    Phase, Reply, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
-    verbs,
+    Actor, Command, ConnId, Connected, Ending, Host, HostConfig, HostInput, HostOutput, LogEntry,
+    Now, Phase, Reply, Stream, Target, Viewer, ViewerConfig, ViewerEvent, ViewerInput,
+    ViewerNotice, ViewerOutput, verbs,
 };
 
 const TERMINAL: TrackId = TrackId(0);
@@ -24,9 +24,9 @@ struct Seat {
     to_host: VecDeque<(Stream, Bytes)>,
     /// Nothing it sends arrives for now.
     held: bool,
-    said: Vec<String>,
+    said: Vec<ViewerNotice>,
     history: usize,
-    ended: Option<String>,
+    ended: Option<Ending>,
 }
 
 /// A shared session.
@@ -321,10 +321,12 @@ impl Room {
                 self.seats[index].to_host.push_back((stream, bytes))
             }
             ViewerOutput::Close => self.seats[index].conn = None,
-            ViewerOutput::Event(ViewerEvent::Said(text)) => self.seats[index].said.push(text),
+            ViewerOutput::Event(ViewerEvent::Said(notice)) => {
+                self.seats[index].said.push(*notice);
+            }
             ViewerOutput::Event(ViewerEvent::History(_)) => self.seats[index].history += 1,
-            ViewerOutput::Event(ViewerEvent::Ended { text, .. }) => {
-                self.seats[index].ended = Some(text)
+            ViewerOutput::Event(ViewerEvent::Ended { why, .. }) => {
+                self.seats[index].ended = Some(*why);
             }
             _ => {}
         }
@@ -390,12 +392,13 @@ fn what_was_typed_before_a_revocation_is_not_written_after_it() {
     room.wait(3_000_000);
     assert_eq!(room.typed, b"ac");
     assert_eq!(room.unconfirmed(anna), 0);
-    assert!(
-        room.seats[anna]
-            .said
-            .iter()
-            .any(|text| text.contains("taken away"))
-    );
+    assert!(room.seats[anna].said.iter().any(|notice| matches!(
+        notice,
+        ViewerNotice::Dropped {
+            why: Some(DropReason::RightTaken),
+            ..
+        }
+    )));
 }
 
 /// World 1499: a host that was started again counted its tenures as the one before had.

@@ -6,7 +6,7 @@ mod talk;
 use std::{num::NonZeroU16, path::Path};
 
 use pillion_conversation::{Answer, Exit, Note};
-use pillion_screen::Size;
+use pillion_screen::{Size, width::is_disputed};
 use pillion_session::Now;
 use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth};
 use talk::{Talk, author, id_of, quoted};
@@ -335,7 +335,7 @@ fn a_key_that_comes_too_soon_is_no_answer() {
     desk.sees("Too soon");
     desk.later(&talk, 399);
     assert_eq!(desk.types(&talk, "y"), []);
-    desk.later(&talk, 1);
+    desk.later(&talk, 400);
     // Not with anything else in the same read, nor by Enter.
     for keys in ["yy", "y\r", "\r", "xy", "\x1b[200~y\x1b[201~"] {
         assert_eq!(desk.types(&talk, keys), [], "{keys:?}");
@@ -344,6 +344,7 @@ fn a_key_that_comes_too_soon_is_no_answer() {
         desk.types(&talk, "\x1b[Z");
         desk.types(&talk, "\t");
     }
+    desk.later(&talk, 400);
     assert_eq!(desk.types(&talk, "y"), answered(question, "once"));
     // One answer is enough.
     desk.sees("on its way");
@@ -970,4 +971,94 @@ fn keys_are_said_on_request() {
         desk.types(&talk, "\x1bOP");
         desk.sees("Enter sends");
     }
+}
+
+#[test]
+fn a_person_who_goes_on_writing_answers_nothing() {
+    let (talk, _) = a_question("make");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    // What was meant for the line, a key every 200 ms.
+    for key in "any ideas? yes, 123".chars() {
+        assert_eq!(desk.types(&talk, key.to_string()), [], "{key}");
+        desk.later(&talk, 200);
+    }
+}
+
+#[test]
+fn nothing_of_ours_has_a_disputed_width() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conversation");
+    let mut seen = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let disputed: String = text
+            .chars()
+            .filter(|ch| *ch != '\n' && is_disputed(*ch))
+            .collect();
+        assert_eq!(disputed, "");
+        seen += 1;
+    }
+    assert!(seen > 10);
+}
+
+#[test]
+fn a_refused_prompt_comes_back() {
+    let talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    assert_eq!(
+        desk.types(&talk, "a long thought\r"),
+        prompt("a long thought")
+    );
+    let now = desk.cx(&talk).now;
+    desk.ui.say(now, "64 prompts wait already");
+    desk.ui.give_back("a long thought");
+    desk.look(&talk);
+    desk.sees("64 prompts wait already");
+    desk.sees("› a long thought");
+    // Not over what is written meanwhile.
+    desk.ui.give_back("another");
+    assert_eq!(desk.types(&talk, "\r"), prompt("a long thought"));
+}
+
+#[test]
+fn a_question_without_a_title_has_its_tools() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    talk.tool("w", r#""title":"Write a.txt","kind":"edit","status":"pending","rawInput":{"path":"a.txt","content":"one\\ntwo"}"#);
+    let question = talk.permission(1, r#""toolCallId":"w""#);
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees("  edit Write a.txt");
+    desk.sees("content: one");
+    desk.later(&talk, 400);
+    assert_eq!(desk.types(&talk, "y"), answered(question, "once"));
+    talk.answer(1, "ann", "once");
+    desk.look(&talk);
+    desk.sees("? Write a.txt – Allow once by you");
+}
+
+#[test]
+fn a_question_comes_before_looking_at_items() {
+    let mut talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.types(&talk, "\t");
+    let question = talk.permission(1, r#""toolCallId":"t","title":"Run ls""#);
+    desk.look(&talk);
+    desk.later(&talk, 400);
+    assert_eq!(desk.types(&talk, "n"), answered(question, "no"));
+}
+
+#[test]
+fn an_agent_that_works_wakes_nobody_before_its_silence_is_said() {
+    let mut talk = Talk::begun();
+    let desk = &mut Desk::new(80, 24);
+    desk.look(&talk);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), None);
+    talk.prompt("bo", "go");
+    desk.look(&talk);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(10_000_000));
+    desk.later(&talk, 10_000);
+    assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(11_000_000));
 }

@@ -11,7 +11,7 @@ use pillion_proto::{PathKind, Rights};
 use pillion_screen::{
     Attrs, Cell, Color, LineId, Modes, Screen, Size, Style, Width, width::columns,
 };
-use pillion_session::{Phase, View};
+use pillion_session::{Interruption, Phase, View};
 use pillion_tui::{UiInput, ViewerUi};
 use proptest::prelude::*;
 
@@ -183,7 +183,7 @@ fn apply(step: &Step, view: &mut View, now: u64) {
                 3 => Phase::Joining,
                 _ => Phase::Connecting {
                     attempt: 2,
-                    why: "no route".into(),
+                    why: Some(Interruption::Transport("no route".into())),
                     retry_at_us: now * 1000 + 3_000_000,
                 },
             }

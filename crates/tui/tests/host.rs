@@ -4,7 +4,10 @@ mod common;
 
 use common::{
     at,
-    desk::{Desk, all_forwarded, everything, forward, grant, key, opened, question, short, status},
+    desk::{
+        Desk, all_forwarded, everything, forward, grant, key, opened, proved, question, short,
+        status,
+    },
     terminal,
 };
 use pillion_proto::ParticipantId;
@@ -78,12 +81,12 @@ fn a_knock_says_how_they_proved_who_they_are_and_has_three_answers() {
 
 fn knocks(id: u32, name: &str) -> HostNotice {
     let mut asked = question(Offer::LetIn, id, name);
-    asked.who[1] = WhoLine::Proved(vec!["anna@example.org".into()]);
+    asked.who[1] = WhoLine::Proved(proved(&["anna@example.org"]));
     HostNotice::Knocked {
         id: ParticipantId(id),
         name: name.into(),
         identity: key(id),
-        proof: "anna@example.org".into(),
+        proof: proved(&["anna@example.org"]),
         question: asked,
     }
 }
@@ -201,7 +204,7 @@ fn what_the_book_says_of_somebody_stands_before_what_they_say() {
         id: ParticipantId(3),
         name: "anna".into(),
         identity: key(3),
-        proof: "a key".into(),
+        proof: proved(&["anna@example.org"]),
     };
     desk.ui.notice_of(at(0), joined, remark());
     desk.paint();
@@ -238,7 +241,7 @@ fn remarks_come_and_go() {
         id: ParticipantId(1),
         name: "anna".into(),
         identity: key(3),
-        proof: "the ticket".into(),
+        proof: proved(&["anna@example.org"]),
     };
     desk.ui.notice(at(0), joined);
     desk.paint();

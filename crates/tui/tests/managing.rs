@@ -5,7 +5,9 @@ mod common;
 use common::{Person, at, view};
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_people::SubjectRef;
-use pillion_proto::{AccessMode, KnockInfo, Knocks, ParticipantId, ParticipantInfo, Rights, Text};
+use pillion_proto::{
+    AccessMode, AdmittedBy, KnockInfo, Knocks, ParticipantId, ParticipantInfo, Rights, Text,
+};
 use pillion_screen::Modes;
 use pillion_session::{Command, Target, verbs};
 use pillion_tui::{Action, UiInput};
@@ -28,7 +30,8 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
             id: ParticipantId(9),
             name: Text::cut("eve"),
             identity: *eve().as_bytes(),
-            proof: Text::cut("eve@example.org"),
+            holds: Some(AdmittedBy::Ticket),
+            claims: vec![Text::cut("eve@example.org")],
         }],
     });
     let mut viewer = Person::new(80, 20, managing);
@@ -241,7 +244,8 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
             id: ParticipantId(9),
             name: Text::cut("eve"),
             identity: *eve().as_bytes(),
-            proof: Text::cut("key"),
+            holds: Some(AdmittedBy::Ticket),
+            claims: Vec::new(),
         }],
     });
     viewer.view.roster.insert(0, here(22, "carl"));

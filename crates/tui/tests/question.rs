@@ -6,10 +6,10 @@ use common::{
     at,
     desk::{Desk, all_forwarded, everything, forward, grant, key, opened},
 };
-use pillion_proto::ParticipantId;
 use pillion_proto::Rights;
+use pillion_proto::{AdmittedBy, ParticipantId};
 use pillion_session::{
-    Change, HostNotice, Reply,
+    Change, HostNotice, Proved, Reply,
     host::{Offer, Question, Unverified, WhoLine},
     verbs,
 };
@@ -44,7 +44,10 @@ fn right_and_time_stand_first_and_a_long_name_takes_their_room_nowhere() {
             who: vec![
                 WhoLine::Key(key(3)),
                 WhoLine::InBy {
-                    proof: "the ticket".into(),
+                    proof: Proved {
+                        by: AdmittedBy::Ticket,
+                        claims: Vec::new(),
+                    },
                     id: ParticipantId(3),
                 },
             ],

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{CONFIG, Person, at, person, terminal, view, write};
-use pillion_proto::{ParticipantId, Rights, TrackState};
+use pillion_proto::{OwnLabel, ParticipantId, Rights, Text, TrackState};
 use pillion_screen::{Line, LineId, Modes, Run, Screen, Size, Style};
-use pillion_session::{HistoryLines, Phase};
+use pillion_session::{HistoryLines, Interruption, Phase};
 use pillion_tui::{Action, Depth, UiInput, ViewerUi, ViewerUiConfig};
 
 fn editor(cols: u16, rows: u16) -> Person {
@@ -101,10 +101,11 @@ fn who_knocks_sees_their_own_key_whatever_the_width() {
             view.screen = screen.clone();
             view.you = None;
             view.phase = Phase::Knocking {
-                text: format!(
-                    "the host is being asked whether to let you in, for 2 min at most. They see \
-                               you as 2 bert the very long named ({key})"
-                ),
+                you: OwnLabel {
+                    id: ParticipantId(2),
+                    name: Text::cut("bert the very long named"),
+                },
+                wait_ms: 120_000,
                 until_us: at(90_000).mono_us,
             };
             let mut viewer = Person::new(cols, 6, view);
@@ -124,7 +125,11 @@ fn who_knocks_sees_their_own_key_whatever_the_width() {
     }
     let mut view = view(80, 5);
     view.phase = Phase::Knocking {
-        text: String::new(),
+        you: OwnLabel {
+            id: ParticipantId(2),
+            name: Text::cut(""),
+        },
+        wait_ms: 120_000,
         until_us: at(90_000).mono_us,
     };
     let mut viewer = Person::new(100, 6, view);
@@ -358,7 +363,7 @@ fn trouble_is_told_as_it_is() {
     viewer.sees("no word from the host for 4 s");
     viewer.view.phase = Phase::Connecting {
         attempt: 3,
-        why: "the host can't be reached".into(),
+        why: Some(Interruption::Transport("the host can't be reached".into())),
         retry_at_us: 15_000_000,
     };
     viewer.does(UiInput::Tick);
@@ -376,7 +381,7 @@ fn before_the_first_frame_it_says_what_it_waits_for() {
     first.you = None;
     first.phase = Phase::Connecting {
         attempt: 1,
-        why: String::new(),
+        why: None,
         retry_at_us: 0,
     };
     let viewer = Person::new(40, 6, first);
@@ -390,7 +395,7 @@ fn until_something_is_shown_ctrl_c_leaves_and_keys_say_nothing_false() {
     first.you = None;
     first.phase = Phase::Connecting {
         attempt: 2,
-        why: "no answer".into(),
+        why: Some(Interruption::NoAnswer),
         retry_at_us: 0,
     };
     let mut viewer = Person::new(80, 10, first);
@@ -398,7 +403,11 @@ fn until_something_is_shown_ctrl_c_leaves_and_keys_say_nothing_false() {
     viewer.sees("You are not connected yet. Ctrl-C leaves.");
     assert!(!viewer.rows().join("").contains("You are watching"));
     viewer.view.phase = Phase::Knocking {
-        text: "the host is being asked".into(),
+        you: OwnLabel {
+            id: ParticipantId(2),
+            name: Text::cut("bert"),
+        },
+        wait_ms: 120_000,
         until_us: at(90_000).mono_us,
     };
     viewer.types(b"x");
@@ -961,7 +970,7 @@ fn names_and_sentences_cannot_draw() {
     let mut viewer = Person::new(100, 10, nasty);
     viewer.view.phase = Phase::Connecting {
         attempt: 2,
-        why: "\x1b[5mwhy".into(),
+        why: Some(Interruption::Transport("\x1b[5mwhy".into())),
         retry_at_us: 0,
     };
     viewer.types(b"\x1dw");

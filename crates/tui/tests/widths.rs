@@ -10,7 +10,7 @@ use common::{
     person, terminal_info, view,
 };
 use pillion_proto::{
-    AccessMode, KnockInfo, Knocks, ParticipantId, Rights, Text, TrackId, TrackInfo,
+    AccessMode, AdmittedBy, KnockInfo, Knocks, ParticipantId, Rights, Text, TrackId, TrackInfo,
 };
 use pillion_screen::{Cell, Screen, Size, Terminal, Width};
 use pillion_session::{HostNotice, Reply, View};
@@ -69,7 +69,8 @@ fn hostile(cols: u16, rows: u16, names: &[String], right: Rights) -> View {
             id: ParticipantId(9),
             name: Text::cut(&names[0]),
             identity: [7; 32],
-            proof: Text::cut(&names[0]),
+            holds: Some(AdmittedBy::Ticket),
+            claims: vec![Text::cut(&names[0])],
         }],
     });
     view

@@ -190,8 +190,8 @@ fn a_link_passes_on_by_its_own_key() {
 #[test]
 fn addresses_and_teams_cannot_pass_on_yet() {
     for (audience, what) in [
-        (Audience::Email("a@b".parse().unwrap()), "an e-mail address"),
-        (Audience::Team(secret(2).public()), "a team"),
+        (Audience::Email("a@b".parse().unwrap()), Unprovable::Email),
+        (Audience::Team(secret(2).public()), Unprovable::Team),
     ] {
         let terms = Terms {
             audience,
@@ -235,35 +235,35 @@ fn nothing_is_widened() {
                 rights: Rights::MANAGE,
                 ..terms(3)
             },
-            Refusal::Widens("rights"),
+            Refusal::Widens(Bound::Rights),
         ),
         (
             Terms {
                 not_before: UnixMillis(START.0 - 1),
                 ..terms(3)
             },
-            Refusal::Widens("time"),
+            Refusal::Widens(Bound::Time),
         ),
         (
             Terms {
                 expires: START.saturating_add(HOUR + 1),
                 ..terms(3)
             },
-            Refusal::Widens("time"),
+            Refusal::Widens(Bound::Time),
         ),
         (
             Terms {
                 uses: NonZeroU32::new(4),
                 ..terms(3)
             },
-            Refusal::Widens("uses"),
+            Refusal::Widens(Bound::Uses),
         ),
         (
             Terms {
                 uses: None,
                 ..terms(3)
             },
-            Refusal::Widens("uses"),
+            Refusal::Widens(Bound::Uses),
         ),
         (
             Terms {

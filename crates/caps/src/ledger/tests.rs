@@ -152,7 +152,7 @@ fn a_link_admits_whoever_holds_its_secret() {
 fn a_link_without_its_secret_admits_nobody() {
     let mut host = Host::new();
     let grant = host.issue(link(LINK), 1, 0);
-    let refused = Refusal::NotHolder("the link's key");
+    let refused = Refusal::NotHolder(Role::Link);
     let id = Some(grant.id());
     let stolen = [
         None,
@@ -510,7 +510,7 @@ fn the_number_of_grants_is_bounded_and_room_can_be_made() {
     }
     let one_more = root(link(LINK), 0, 1);
     let full = Refusal::Full {
-        what: "grants",
+        what: Limited::Grants,
         limit: MAX_GRANTS,
     };
     assert_eq!(host.ledger.issue(&one_more), Err(full.clone()));
@@ -545,7 +545,7 @@ fn the_number_of_uses_is_bounded_and_revoking_links_makes_room() {
     assert_eq!(known.users.len(), MAX_REDEMPTIONS - 1);
     host.join(&grant, 10).unwrap();
     let full = Refusal::Full {
-        what: "uses of grants",
+        what: Limited::Uses,
         limit: MAX_REDEMPTIONS,
     };
     assert_eq!(host.join(&grant, 11).unwrap_err(), full);

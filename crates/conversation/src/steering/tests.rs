@@ -138,7 +138,7 @@ impl Desk {
         ));
         let items = self.shown.items();
         let questions = items.filter(|(_, item)| matches!(item.body, ItemBody::Question(_)));
-        questions.map(|(id, _)| id).last().unwrap()
+        questions.map(|(id, _)| id).next_back().unwrap()
     }
 
     fn told(&mut self) -> Vec<String> {

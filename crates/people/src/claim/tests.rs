@@ -158,7 +158,7 @@ fn every_altered_byte_is_refused() {
 #[test]
 fn what_is_no_claim_is_refused() {
     let read = Claim::from_bytes;
-    assert_eq!(read(b""), Err(ClaimError::Malformed("a claim")));
+    assert_eq!(read(b""), Err(ClaimError::Malformed(ClaimPart::Claim)));
     assert_eq!(read(&[0]), Err(ClaimError::Unknown(0)));
     assert_eq!(read(&[4, 1]), Err(ClaimError::Unknown(4)));
     let long = vec![2; MAX_CLAIM + 1];

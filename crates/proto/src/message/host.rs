@@ -5,15 +5,16 @@ use pillion_caps::{AccessMode, Rights};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyBytes, ParticipantId, Ping, ProtocolError, SignatureBytes, TrackId, access_mode, bounded,
-    get, put,
+    AdmittedBy, DropReason, EndReason, KeyBytes, NoticeKind, OwnLabel, ParticipantId, Ping,
+    ProtocolError, RefusalReason, RequestRefusal, RightReason, SignatureBytes, TrackId,
+    access_mode, bounded, get, put,
 };
 use crate::{
     framer::encode_message,
     growing,
     limits::{
-        MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE, MAX_SOFTWARE,
-        MAX_TRACKS_PART,
+        MAX_CLAIMS_IN_HELLO, MAX_GRANT, MAX_KNOCKS, MAX_NAME, MAX_ROSTER_PART, MAX_SENTENCE,
+        MAX_SOFTWARE, MAX_TRACKS_PART,
     },
     tag,
     text::Text,
@@ -52,7 +53,7 @@ pub struct Welcome {
     pub shows: TrackId,
 }
 
-/// Why a join was refused. Codes are for programs; the text is for people.
+/// Why a join was refused, for programs; [`RefusalReason`] says more, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedCode(pub u8);
 
@@ -89,8 +90,9 @@ impl RefusedCode {
 pub struct Refused {
     /// For programs.
     pub code: RefusedCode,
-    /// For people: what happened and what to do.
-    pub text: Text<MAX_SENTENCE>,
+    /// For people; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<RefusalReason>,
 }
 
 /// Somebody in the roster.
@@ -133,15 +135,17 @@ pub struct RightChanged {
     /// they were typed: one that was still on its way when the right was taken away is not written,
     /// even if the right was given again since.
     pub edit_epoch: u32,
-    /// For people: who changed it and why. Empty when nothing needs saying.
-    pub text: Text<MAX_SENTENCE>,
+    /// Who changed it and why; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<RightReason>,
 }
 
 /// The host's answer to a request for edit, when it is no.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestAnswer {
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// Why; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<RequestRefusal>,
 }
 
 /// Intents of this join instance for one track were done up to a number: what they held was written to the
@@ -159,8 +163,9 @@ pub struct Accepted {
 /// Sharing ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// For people: who ended it and how.
-    pub text: Text<MAX_SENTENCE>,
+    /// Who ended it and how; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<EndReason>,
     /// When, in milliseconds since the Unix epoch.
     pub at_unix_ms: u64,
 }
@@ -170,8 +175,9 @@ pub struct Ended {
 pub struct Dropped {
     /// The newest number dropped; the oldest is the track's next above the last accepted.
     pub upto: u64,
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// Why; `None` for a reason of a newer version.
+    #[serde(with = "growing::known")]
+    pub why: Option<DropReason>,
     /// Which track's; `None` for intents that are for no track.
     pub track: Option<TrackId>,
 }
@@ -313,19 +319,21 @@ pub struct GrantPush {
     pub grant: Bytes,
 }
 
-/// A sentence from the host's pillion.
+/// Something that the host tells a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// What; `None` for a notice of a newer version.
+    #[serde(with = "growing::known")]
+    pub what: Option<NoticeKind>,
 }
 
 /// The host is being asked whether to let the viewer in: nothing of the session is told before a
 /// welcome, and a refusal follows if nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// For people.
-    pub text: Text<MAX_SENTENCE>,
+    /// How the host sees them.
+    #[serde(with = "growing::one")]
+    pub you: OwnLabel,
     /// How long it may take at most from now on, in milliseconds.
     pub wait_ms: u32,
 }
@@ -352,8 +360,11 @@ pub struct KnockInfo {
     pub name: Text<MAX_NAME>,
     /// Identity key; proved.
     pub identity: KeyBytes,
-    /// How they proved who they are; for people.
-    pub proof: Text<MAX_SENTENCE>,
+    /// What they hold; `None` for something of a newer version.
+    #[serde(with = "growing::known")]
+    pub holds: Option<AdmittedBy>,
+    /// What they proved to be beside their key, at most [`MAX_CLAIMS_IN_HELLO`].
+    pub claims: Vec<Text<MAX_SENTENCE>>,
 }
 
 /// Everybody who knocks, and who may come in: the whole of it each time, to those who manage.
@@ -396,7 +407,7 @@ pub enum FromHost {
     Activity(Activity),
     /// A grant to keep.
     Grant(GrantPush),
-    /// A sentence.
+    /// Something to know.
     Notice(Notice),
     /// You are being announced.
     Waiting(Waiting),
@@ -489,8 +500,9 @@ impl FromHost {
             tag::host::COMMAND_ANSWER => FromHost::CommandAnswer(get(payload, "an answer")?),
             tag::host::KNOCKS => {
                 let knocks: Knocks = get(payload, "who knocks")?;
+                let bounds = |knock: &KnockInfo| knock.claims.len() <= MAX_CLAIMS_IN_HELLO;
                 bounded(
-                    knocks.knocks.len() <= MAX_KNOCKS,
+                    knocks.knocks.len() <= MAX_KNOCKS && knocks.knocks.iter().all(bounds),
                     "a message with too many who knock",
                 )?;
                 FromHost::Knocks(knocks)

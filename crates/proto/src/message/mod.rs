@@ -6,6 +6,7 @@ mod entry;
 mod history;
 mod host;
 mod input;
+mod reason;
 mod track;
 mod viewer;
 
@@ -24,6 +25,7 @@ pub use entry::*;
 pub use history::*;
 pub use host::*;
 pub use input::*;
+pub use reason::*;
 pub use track::*;
 pub use viewer::*;
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::{
     commands::{
         question::Question,
-        verbs::{AgentStart, Command, CommandError, Done, Shortfall},
+        verbs::{AgentStart, Command, CommandError, Done, Proved, Shortfall},
     },
     people::records::{Forgetful, Records},
     tracks::pack::{HistoryJob, PackedHistory},
@@ -371,6 +371,15 @@ pub enum Actor {
     Socket,
 }
 
+/// Why nobody vouched for the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotVouched {
+    /// What signed is another key than the identity.
+    OtherKey,
+    /// It did not sign: what its holder says, cleaned.
+    NotSigned(String),
+}
+
 /// Something the person at the host should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostNotice {
@@ -383,7 +392,7 @@ pub enum HostNotice {
         /// Identity key.
         identity: PublicKey,
         /// What let them in, and what they proved to be.
-        proof: String,
+        proof: Proved,
         /// What is asked.
         question: Question,
     },
@@ -396,7 +405,7 @@ pub enum HostNotice {
         /// Identity key.
         identity: PublicKey,
         /// How they proved who they are.
-        proof: String,
+        proof: Proved,
         /// What is asked.
         question: Question,
     },
@@ -433,7 +442,7 @@ pub enum HostNotice {
         /// Identity key.
         identity: PublicKey,
         /// What let them in, and what they proved to be.
-        proof: String,
+        proof: Proved,
     },
     /// Somebody left.
     Left {
@@ -478,8 +487,8 @@ pub enum HostNotice {
     },
     /// The host's identity key did not sign that the session is its own, so nobody can be let in.
     NotVouched {
-        /// Why not, cleaned.
-        why: String,
+        /// Why not.
+        why: NotVouched,
     },
     /// A viewer opened a terminal.
     TerminalOpened {
@@ -719,8 +728,6 @@ pub enum HostOutput {
         conn: ConnId,
         /// Application error code ([`pillion_proto::RefusedCode`], 0 for a normal end).
         code: u8,
-        /// For people.
-        reason: String,
     },
     /// Start this program on a terminal of this size, and say [`HostInput::Spawned`] or
     /// [`HostInput::SpawnFailed`].

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_caps::{Binding, PeerEndpoint, PublicKey, VerifiedIdentity};
 use pillion_proto::{
-    Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping, Refused, Subscribe,
-    TrackId,
+    AdmittedBy, Framer, FromHost, FromViewer, Hello, JoinId, ParticipantId, PathKind, Ping,
+    RefusalReason, Refused, Subscribe, TrackId,
 };
 use pillion_share::{Lineage, Network};
 
@@ -15,7 +15,7 @@ use crate::{
         Host,
         api::{HostNotice, HostOutput},
         context::Context,
-        door::{admission::AdmittedBy, early_data::ProofsUsed, knocks::PendingAdmittance},
+        door::{early_data::ProofsUsed, knocks::PendingAdmittance},
         fault::PeerError,
         people::People,
         rate::Bucket,
@@ -23,7 +23,6 @@ use crate::{
         tracks::{history::Requests, input::InputReader},
     },
     types::{ConnId, Stream},
-    words::sentence,
 };
 
 /// Longest message a viewer has reason to send on its control stream, in bytes: a hello with four
@@ -297,7 +296,7 @@ impl Host {
                 break;
             };
             if !self.cx.charge(conn, 1) {
-                return Err(PeerError::flood());
+                return Err(RefusalReason::Flood.into());
             }
             let message = FromViewer::decode(tag, &payload)?;
             self.on_message(conn, message)?;
@@ -320,7 +319,7 @@ impl Host {
                 FromViewer::Unknown(_) if said => Ok(()),
                 FromViewer::Resume(resume) => self.on_resume(conn, &resume),
                 FromViewer::Leave => {
-                    self.close(conn, 0, "left before joining");
+                    self.close(conn, 0);
                     Ok(())
                 }
                 _ => Err(PeerError::protocol("something before the hello")),
@@ -336,7 +335,7 @@ impl Host {
             FromViewer::RequestEdit => self.people.on_request(&mut self.cx, conn, id),
             FromViewer::Redeem(proof) => self.people.on_redeem(&mut self.cx, conn, &proof),
             FromViewer::Ping(Ping { nonce }) => self.cx.send(conn, &FromHost::Pong(Ping { nonce })),
-            FromViewer::Leave => self.close(conn, 0, "left"),
+            FromViewer::Leave => self.close(conn, 0),
             FromViewer::Command(request) => self.on_remote_command(conn, request)?,
             FromViewer::NeedSnapshot(track) => {
                 self.tracks.on_need_snapshot(&mut self.cx, conn, track)
@@ -366,29 +365,21 @@ impl Host {
 
     /// Tells a peer why, and closes.
     pub(in crate::host) fn refuse(&mut self, conn: ConnId, fault: &PeerError) {
-        let text = sentence(&fault.text);
-        self.cx.send(
-            conn,
-            &FromHost::Refused(Refused {
-                code: fault.code,
-                text,
-            }),
-        );
-        self.close(conn, fault.code.0, &fault.text);
+        let code = fault.0.code();
+        let why = Some(fault.0.clone());
+        self.cx
+            .send(conn, &FromHost::Refused(Refused { code, why }));
+        self.close(conn, code.0);
     }
 
     /// Closes a connection; nothing that still comes from it counts.
-    pub(in crate::host) fn close(&mut self, conn: ConnId, code: u8, reason: &str) {
+    pub(in crate::host) fn close(&mut self, conn: ConnId, code: u8) {
         if self.cx.conns.get(conn).is_some() {
             self.cx.push(HostOutput::Finish {
                 conn,
                 stream: Stream::Control,
             });
-            self.cx.push(HostOutput::Close {
-                conn,
-                code,
-                reason: reason.to_owned(),
-            });
+            self.cx.push(HostOutput::Close { conn, code });
             self.forget(conn);
         }
     }

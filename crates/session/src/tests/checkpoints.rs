@@ -1,11 +1,11 @@
 //! What the host signs of what it sent, and what a viewer makes of it.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{Checkpoint, FrameChain, SignedCheckpoint, StateDigest};
-use pillion_proto::{FrameMsg, TrackId, TrackMsg, TrackState};
+use pillion_caps::{Checkpoint, CheckpointFault, FrameChain, SignedCheckpoint, StateDigest};
+use pillion_proto::{FrameMsg, ProtocolError, TrackId, TrackMsg, TrackState};
 
 use super::harness::*;
-use crate::{HostInput, LogEntry, Phase, Stream, ViewerEvent, ViewerInput};
+use crate::{Ending, HostInput, LogEntry, Phase, Stream, ViewerEvent, ViewerInput, ViewerNotice};
 
 const TRACK: Stream = Stream::Track { id: 0 };
 
@@ -28,13 +28,13 @@ fn frame(world: &World, seat: usize) -> u64 {
     world.seats[seat].viewer.view().frame
 }
 
-fn said(world: &World, seat: usize) -> Vec<String> {
-    let events = world.seats[seat].events.iter();
-    let said = events.filter_map(|event| match event {
-        ViewerEvent::Said(text) if text.contains("is not what its host signed") => Some(text),
+fn said(world: &World, seat: usize) -> Vec<CheckpointFault> {
+    let said = world.seats[seat].said();
+    let faults = said.into_iter().filter_map(|notice| match notice {
+        ViewerNotice::NotAsSigned { fault, .. } => Some(*fault),
         _ => None,
     });
-    said.cloned().collect()
+    faults.collect()
 }
 
 fn send(world: &mut World, seat: usize, message: &TrackMsg) {
@@ -97,7 +97,7 @@ fn frames_are_signed_within_a_second_and_nothing_is_when_idle() {
     assert_eq!(newest.at_unix_ms / 10_000, world.now.unix_ms / 10_000);
     world.advance_ms(60_000);
     assert_eq!(signed(&world, TERMINAL), all);
-    assert_eq!(said(&world, anna), [""; 0]);
+    assert_eq!(said(&world, anna), []);
 }
 
 #[test]
@@ -177,9 +177,7 @@ fn another_frame_under_the_same_number_is_noticed() {
     world.settle();
     assert!(!world.seats[anna].text().contains("two"));
     world.advance_ms(1100);
-    let said = said(&world, anna);
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("the frames are not the ones that the host signed"));
+    assert_eq!(said(&world, anna), [CheckpointFault::Head]);
     world.advance_ms(1500);
     world.assert_same_screen(anna);
     assert_eq!(verified(&world, anna, TERMINAL), Some(frame(&world, anna)));
@@ -219,9 +217,13 @@ fn a_second_checkpoint_that_is_wrong_ends_the_connection() {
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
     send(&mut world, anna, &TrackMsg::Checkpoint(forged));
     assert_eq!(*world.seats[anna].phase(), Phase::Ended);
+    let not_signed = ProtocolError::NotAsSigned {
+        track: TERMINAL,
+        fault: CheckpointFault::Signature,
+    };
     let ended = world.seats[anna].events.iter().any(|event| {
-        matches!(event, ViewerEvent::Ended { text, regular: false }
-            if text.contains("not signed by the session's key"))
+        matches!(event, ViewerEvent::Ended { why, regular: false }
+            if **why == Ending::Protocol(not_signed.clone()))
     });
     assert!(ended, "{:?}", world.seats[anna].events);
 }
@@ -256,5 +258,5 @@ fn a_log_is_signed_with_its_entries() {
         verified(&world, anna, id),
         all.last().map(|newest| newest.frame)
     );
-    assert_eq!(said(&world, anna), [""; 0]);
+    assert_eq!(said(&world, anna), []);
 }

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU32;
 
-use pillion_proto::{AccessMode, Rights};
+use pillion_proto::{AccessMode, AdmittedBy, HostTerminal, NoticeKind, Rights};
 
 use super::harness::*;
 use crate::{
-    Actor, Change, Command, CommandError, HostInput, HostNotice, Reply, Target, TtyNews,
-    ViewerInput,
+    Actor, Change, Command, CommandError, HostInput, HostNotice, Proved, Reply, Target, TtyNews,
+    ViewerInput, ViewerNotice,
     host::{CONFIRM_WITHIN_US, Offer, Question, Unverified, WhoLine},
     verbs,
 };
@@ -342,7 +342,10 @@ fn right_and_time_come_first_and_a_name_last() {
             who: vec![
                 WhoLine::Key(secret(10).public()),
                 WhoLine::InBy {
-                    proof: "the ticket".into(),
+                    proof: Proved {
+                        by: AdmittedBy::Ticket,
+                        claims: Vec::new(),
+                    },
                     id: pillion_proto::ParticipantId(2),
                 },
             ],
@@ -536,31 +539,29 @@ fn what_becomes_of_the_hosts_terminal_is_told_to_viewers_and_written_down() {
         (TtyNews::Moved, None, Some("moved")),
         (
             TtyNews::Detached,
-            Some("left their terminal"),
+            Some(HostTerminal::Left),
             Some("detached"),
         ),
         // There is none to lose.
         (TtyNews::Lost { stays: true }, None, None),
         (
             TtyNews::Attached,
-            Some("at their terminal again"),
+            Some(HostTerminal::Attached),
             Some("attached"),
         ),
         (TtyNews::Attached, None, None),
         (
             TtyNews::Lost { stays: true },
-            Some("lost their terminal; the session goes on"),
+            Some(HostTerminal::Lost),
             Some("lost"),
         ),
     ] {
         world.seats[anna].events.clear();
         world.log.clear();
         world.host(HostInput::Tty(news));
-        let said = world.seats[anna].said().join("\n");
-        match told {
-            Some(told) => assert!(said.contains(told), "{news:?}: {said}"),
-            None => assert_eq!(said, "", "{news:?}"),
-        }
+        let told = told.map(|told| ViewerNotice::Host(Some(NoticeKind::HostTerminal(told))));
+        let told: Vec<&ViewerNotice> = told.iter().collect();
+        assert_eq!(world.seats[anna].said(), told, "{news:?}");
         let states = world.logged();
         let states: Vec<_> = states
             .iter()
@@ -577,13 +578,6 @@ fn what_becomes_of_the_hosts_terminal_is_told_to_viewers_and_written_down() {
         track: TERMINAL,
         state: pillion_proto::TrackState::Killed(1),
     });
-    let ended = world.seats[anna]
-        .events
-        .iter()
-        .find_map(|event| match event {
-            crate::ViewerEvent::Ended { text, .. } => Some(text.clone()),
-            _ => None,
-        });
-    let ended = ended.unwrap();
-    assert!(ended.contains("the host's terminal was closed"), "{ended}");
+    let (ended, _) = world.seats[anna].ended().unwrap();
+    assert!(ended.contains("TerminalClosed"), "{ended}");
 }

@@ -2,7 +2,7 @@
 
 use pillion_conversation::{
     Author, ClientEvent, Conversation, Entry, Environment, Gate, ItemBody, Logged, Message, Note,
-    Order,
+    Order, RefusedRequest,
 };
 use pillion_proto::{Answer, ConversationRequest, Right, Rights, TrackId, TrackKind};
 
@@ -18,6 +18,11 @@ struct Talk {
     track: TrackId,
     /// What the agent was told, in words.
     told: Vec<String>,
+}
+
+/// As a viewer is told of it.
+fn refused(why: RefusedRequest) -> String {
+    format!("Conversation({})", why.number())
 }
 
 fn prompt(text: &str) -> ConversationRequest {
@@ -201,8 +206,8 @@ fn those_with_the_right_prompt_and_viewers_do_not() {
     talk.wants(bo, prompt("no"));
     talk.wants(carol, prompt("no"));
     assert_eq!(talk.told(), ["anna: fix it"]);
-    assert!(talk.world.seats[bo].was_told("you may watch this conversation"));
-    assert!(talk.world.seats[carol].was_told("ask for the right to prompt"));
+    assert!(talk.world.seats[bo].was_told("NotSaid(MayWatch)"));
+    assert!(talk.world.seats[carol].was_told(&refused(RefusedRequest::MayNotPrompt)));
     talk.wants(anna, prompt("and that"));
     assert_eq!(talk.seen(bo).queue().len(), 2, "none is in the log as sent");
     assert_eq!(talk.told(), Vec::<String>::new(), "one at a time");
@@ -235,19 +240,19 @@ fn the_first_answer_counts_and_everybody_sees_whose_it_was() {
         answer: Answer::Choice("yes".into()),
     };
     talk.wants(carol, answer.clone());
-    assert!(talk.world.seats[carol].was_told("needs the right to approve"));
+    assert!(talk.world.seats[carol].was_told(&refused(RefusedRequest::MayNotApprove)));
     talk.wants(bo, ConversationRequest::Claim { question });
     let claimed = talk.seen(anna).question(question).unwrap();
     assert_eq!(claimed.claimed_by.as_ref().unwrap().name, "bo");
     talk.wants(anna, answer.clone());
-    assert!(talk.world.seats[anna].was_told("somebody else is about to answer"));
+    assert!(talk.world.seats[anna].was_told(&refused(RefusedRequest::Claimed)));
     // A minute later it is free.
     talk.world.advance_ms(61_000);
     talk.pump();
     talk.wants(anna, answer.clone());
     assert_eq!(talk.told(), ["anna answers"]);
     talk.wants(bo, answer);
-    assert!(talk.world.seats[bo].was_told("no longer waits for an answer"));
+    assert!(talk.world.seats[bo].was_told(&refused(RefusedRequest::NotOpen)));
     let late = talk.join(13, "late", None);
     let answered = talk.seen(late).question(question).unwrap();
     let outcome = answered.outcome.as_ref().unwrap();

@@ -24,8 +24,8 @@ use pillion_share::Network;
 use crate::{
     Actor, Command, CommandError, ConnId, Connected, Done, HistoryJob, Host, HostConfig, HostInput,
     HostNotice, HostOutput, LogEntry, Now, Phase, Records, Reply, Shortfall, Stream,
-    SubscribedKeyList, Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput, verbs,
-    viewer::Viewer,
+    SubscribedKeyList, Target, ViewerConfig, ViewerEvent, ViewerInput, ViewerNotice, ViewerOutput,
+    verbs, viewer::Viewer,
 };
 
 pub(super) const TERMINAL: TrackId = TrackId(0);
@@ -183,7 +183,7 @@ pub(super) struct World {
     pub(super) listening: bool,
     /// Link services to be used, and whether with a link.
     pub(super) published: Vec<(String, bool)>,
-    pub(super) closed: Vec<(ConnId, u8, String)>,
+    pub(super) closed: Vec<(ConnId, u8)>,
     /// Those that are strangers no longer.
     pub(super) accepted: Vec<ConnId>,
     /// Raw connections of no viewer: what the host sent them.
@@ -856,9 +856,9 @@ impl World {
                 }
             }
             HostOutput::Accepted { conn } => self.accepted.push(conn),
-            HostOutput::Close { conn, code, reason } => {
+            HostOutput::Close { conn, code } => {
                 let now = self.now;
-                self.closed.push((conn, code, reason));
+                self.closed.push((conn, code));
                 if let Some(seat) = self.seat_of(conn) {
                     for (stream, bytes) in std::mem::take(&mut seat.to_viewer) {
                         if !matches!(stream, Stream::Track { .. }) {
@@ -1155,10 +1155,10 @@ impl Seat {
         self.viewer.view().right
     }
 
-    /// Every sentence said to the person so far.
-    pub(super) fn said(&self) -> Vec<&str> {
+    /// Everything told to the person so far.
+    pub(super) fn said(&self) -> Vec<&ViewerNotice> {
         let said = self.events.iter().filter_map(|event| match event {
-            ViewerEvent::Said(text) => Some(text.as_str()),
+            ViewerEvent::Said(notice) => Some(&**notice),
             _ => None,
         });
         said.collect()
@@ -1182,14 +1182,16 @@ impl Seat {
         }
     }
 
+    /// Whether something was told that is written so, or holds that.
     pub(super) fn was_told(&self, part: &str) -> bool {
-        self.said().iter().any(|text| text.contains(part))
+        let mut said = self.said().into_iter();
+        said.any(|notice| format!("{notice:?}").contains(part))
     }
 
-    /// How it ended: the sentence, and whether regularly.
-    pub(super) fn ended(&self) -> Option<(&str, bool)> {
+    /// How it ended, as that is written, and whether regularly.
+    pub(super) fn ended(&self) -> Option<(String, bool)> {
         self.events.iter().find_map(|event| match event {
-            ViewerEvent::Ended { text, regular } => Some((text.as_str(), *regular)),
+            ViewerEvent::Ended { why, regular } => Some((format!("{why:?}"), *regular)),
             _ => None,
         })
     }

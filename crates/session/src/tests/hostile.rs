@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    Ack, FrameMsg, FromHost, FromViewer, Ping, RefusedCode, SnapshotMsg, Text, TrackMsg,
+    Ack, FrameMsg, FromHost, FromViewer, Ping, RefusedCode, SnapshotMsg, TrackMsg,
 };
 use proptest::prelude::*;
 
@@ -54,13 +54,7 @@ fn a_viewer_that_floods_is_closed_with_a_reason_and_the_others_go_on() {
     for nonce in 0..1000 {
         from_viewer(&mut world, conn, &FromViewer::Ping(Ping { nonce }));
     }
-    assert!(
-        world.seats[eve]
-            .ended()
-            .unwrap()
-            .0
-            .contains("more messages than any viewer needs")
-    );
+    assert!(world.seats[eve].ended().unwrap().0.contains("Flood"));
     world.prints("on we go");
     world.assert_same_screen(anna);
 }
@@ -109,23 +103,6 @@ fn messages_of_a_newer_version_are_skipped() {
         },
     );
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
-}
-
-#[test]
-fn a_hosts_sentences_and_names_reach_the_viewer_cleaned() {
-    let mut world = World::shared();
-    let anna = world.join(10, "anna");
-    let mut out = BytesMut::new();
-    let text = Text::cut("hi\x1b]52;c;aGk=\x07 \u{202e}there");
-    FromHost::Notice(pillion_proto::Notice { text }).encode(&mut out);
-    world.viewer(
-        anna,
-        ViewerInput::Received {
-            stream: Stream::Control,
-            bytes: out.freeze(),
-        },
-    );
-    assert!(world.seats[anna].was_told("hi]52;c;aGk= there"));
 }
 
 /// A connection's worth of bytes on any stream.

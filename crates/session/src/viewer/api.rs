@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use pillion_caps::{
-    Binding, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint, SigningInput,
+    Binding, CheckpointFault, PeerEndpoint, PublicKey, SecretKey, Signature, SignedCheckpoint,
+    SigningInput,
 };
 use pillion_proto::{
-    ConversationRequest, Entry, JoinId, Knocks, ParticipantId, ParticipantInfo, PathKind, Rights,
-    TrackId, TrackInfo, TrackState,
+    ConversationRequest, DropReason, Ended, Entry, JoinId, Knocks, NoticeKind, OwnLabel,
+    ParticipantId, ParticipantInfo, PathKind, ProtocolError, Refused, RequestRefusal, RightReason,
+    Rights, TrackId, TrackInfo, TrackState,
 };
-use pillion_screen::{LineId, Screen, history::Line};
+use pillion_screen::{DecodeError, LineId, Screen, history::Line};
 
 use crate::{
     host::commands::verbs::{Command, CommandError, Done},
@@ -198,8 +200,8 @@ pub enum ViewerOutput {
 pub enum ViewerEvent {
     /// The view changed: draw it.
     Changed,
-    /// A sentence to show for a while.
-    Said(String),
+    /// Something to tell the person.
+    Said(Box<ViewerNotice>),
     /// What came of a command, or why it was not carried out, as the host says. Either is `None` where the host's
     /// version says something that is not known here.
     Answered(Box<Result<Option<Done>, Option<CommandError>>>),
@@ -207,13 +209,152 @@ pub enum ViewerEvent {
     History(HistoryLines),
     /// Entries that were asked for.
     Entries(LogEntries),
-    /// It is over, for good: restore the terminal, print this, exit.
+    /// It is over, for good: restore the terminal, say why, exit.
     Ended {
-        /// For people.
-        text: String,
+        /// Why.
+        why: Box<Ending>,
         /// Whether it is an ending as it should be (exit code 0) or a refusal.
         regular: bool,
     },
+}
+
+/// Something that a viewer tells its person. What the host said is `None` where its version says something that is not
+/// known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewerNotice {
+    /// What they may do changed, or was said again.
+    Right {
+        /// What they may do now.
+        rights: Rights,
+        /// Until when, in milliseconds since the Unix epoch.
+        until_unix_ms: Option<u64>,
+        /// Why.
+        why: Option<RightReason>,
+    },
+    /// Their request to type was refused.
+    RequestRefused(Option<RequestRefusal>),
+    /// Something that they typed, or asked for if it is for no track, was not done.
+    Dropped {
+        /// The track it was for.
+        track: Option<TrackId>,
+        /// Why.
+        why: Option<DropReason>,
+    },
+    /// The host says so.
+    Host(Option<NoticeKind>),
+    /// They ask to type, and nobody is asked.
+    NotAsked(NotAsked),
+    /// What they type goes nowhere.
+    NotTyped(NotTyped),
+    /// They can't open or close terminals.
+    NotOpened(NotOpened),
+    /// They can't ask anything of a conversation.
+    NotSaid(NotSaid),
+    /// There is no connection at this moment, so a command was not sent.
+    NotConnected,
+    /// What was typed while there was no connection is not typed on the host.
+    LostWhileAway,
+    /// What they looked at is gone, and they see what the host looks at.
+    LookedAtGone,
+    /// The track is of a kind that this version can't show.
+    UnknownKind(TrackId),
+    /// What came of a track is not what the host of the session signed; it is asked for again.
+    NotAsSigned {
+        /// The track.
+        track: TrackId,
+        /// What is wrong.
+        fault: CheckpointFault,
+    },
+    /// Some history can't be shown, because more came than was asked for.
+    TooMuchHistory,
+    /// Some history can't be shown, because it can't be read.
+    BadHistory(DecodeError),
+}
+
+/// Why nobody is asked whether a viewer may type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAsked {
+    /// The viewer joined to send nothing.
+    ReadOnlyViewer,
+    /// They can type already.
+    HasEdit,
+    /// Nobody can be given it in this session.
+    ReadOnly,
+    /// There is no connection at this moment.
+    NotConnected,
+    /// The host was asked, and has not answered.
+    Asked,
+}
+
+/// Why what is typed goes nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTyped {
+    /// The viewer joined to send nothing.
+    ReadOnlyViewer,
+    /// Nobody can be given the right to type in this session.
+    ReadOnly,
+    /// The host was asked, and has not answered.
+    Asked,
+    /// They may watch.
+    MayNotType,
+    /// The program has ended.
+    ProgramEnded,
+    /// Too much is on its way to the host.
+    TooMuch,
+}
+
+/// Why a terminal is not opened or closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOpened {
+    /// The viewer joined to send nothing.
+    ReadOnlyViewer,
+    /// They have no right to.
+    MayNotOpen,
+    /// Too much is on its way to the host.
+    TooMuch,
+}
+
+/// Why nothing is asked of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotSaid {
+    /// The viewer joined to send nothing.
+    ReadOnlyViewer,
+    /// They may watch.
+    MayWatch,
+}
+
+/// Why a viewer is not connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interruption {
+    /// The host refused it for now.
+    Refused(Refused),
+    /// The host did not answer.
+    NoAnswer,
+    /// The person's key did not sign in time.
+    NotSigned,
+    /// Nothing was heard from the host.
+    Silence,
+    /// What the driver says, cleaned.
+    Transport(String),
+}
+
+/// How it ended for a viewer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The person left.
+    Left,
+    /// The session is the one this viewer runs in.
+    InsideItself,
+    /// The person's key does not sign: why, cleaned.
+    NotSigned(String),
+    /// It signed less than it was asked for.
+    PartlySigned,
+    /// The host refused it.
+    Refused(Refused),
+    /// Sharing ended.
+    Ended(Ended),
+    /// The host did not keep to the protocol.
+    Protocol(ProtocolError),
 }
 
 /// Lines of history, as the host has them.
@@ -245,8 +386,8 @@ pub enum Phase {
     Connecting {
         /// Tries so far, from 1.
         attempt: u32,
-        /// Why the last one failed; empty on the first.
-        why: String,
+        /// Why the last one failed; nothing on the first.
+        why: Option<Interruption>,
         /// When the next starts, on [`Now::mono_us`](crate::Now::mono_us)'s clock.
         retry_at_us: u64,
     },
@@ -254,8 +395,10 @@ pub enum Phase {
     Joining,
     /// The host is being asked whether to let this viewer in.
     Knocking {
-        /// What the host says of it, cleaned.
-        text: String,
+        /// How the host sees this viewer's person.
+        you: OwnLabel,
+        /// How long it may take at most, in milliseconds, as the host said when it was asked.
+        wait_ms: u32,
         /// When it gives up, on [`Now::mono_us`](crate::Now::mono_us)'s clock.
         until_us: u64,
     },

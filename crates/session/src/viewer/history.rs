@@ -11,7 +11,7 @@ use pillion_screen::{LineId, transfer};
 
 use crate::types::Stream;
 
-use super::{HistoryLines, LogEntries, Viewer, ViewerEvent, ViewerOutput};
+use super::{HistoryLines, LogEntries, Viewer, ViewerEvent, ViewerNotice, ViewerOutput};
 
 /// Requests on their way at once; a host takes four.
 const MAX_ASKED: usize = 3;
@@ -155,9 +155,7 @@ impl Viewer {
         self.asking.asked.remove(&id);
         let reply = HistoryReply::decode(tag, &payload)?;
         if reply.count > wanted.count {
-            self.say(
-                "some history can't be shown: the host sent more than was asked for".to_owned(),
-            );
+            self.say(ViewerNotice::TooMuchHistory);
             return Ok(());
         }
         if wanted.is_log {
@@ -179,7 +177,7 @@ impl Viewer {
                 lines,
                 settled: LineId(reply.settled),
             })),
-            Err(error) => self.say(format!("some history can't be shown: {error}")),
+            Err(error) => self.say(ViewerNotice::BadHistory(error)),
         }
         Ok(())
     }

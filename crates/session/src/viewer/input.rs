@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use pillion_proto::{
-    ConversationRequest, InputStream, Intent, IntentMsg, Right, TrackId, TrackState,
+    ConversationRequest, Dropped, InputStream, Intent, IntentMsg, Right, TrackId, TrackState,
     limits::{MAX_INPUT, MAX_UNCONFIRMED_INPUT},
 };
 
 use crate::types::Stream;
 
-use super::{Phase, Viewer, ViewerOutput};
+use super::{NotOpened, NotSaid, NotTyped, Phase, Viewer, ViewerNotice, ViewerOutput};
 
 /// Bytes that may wait here until the program has read what was typed before, before no more is taken from the
 /// terminal ([`Viewer::takes_keys`]): a large paste still leaves the prefix key behind it within reach.
@@ -303,27 +303,20 @@ impl Viewer {
             return;
         }
         if !self.may_type() {
-            return self.hint(match () {
-                () if self.config.read_only => {
-                    "you joined with --read-only: what you type goes nowhere"
-                }
-                () if self.view.read_only => {
-                    "this session is for watching: edit can't be granted in it"
-                }
-                () if self.view.asking => {
-                    "you may watch, not type, until the host answers your request"
-                }
-                () => "you may watch, not type: ask the host for edit",
-            });
+            return self.hint(ViewerNotice::NotTyped(match () {
+                () if self.config.read_only => NotTyped::ReadOnlyViewer,
+                () if self.view.read_only => NotTyped::ReadOnly,
+                () if self.view.asking => NotTyped::Asked,
+                () => NotTyped::MayNotType,
+            }));
         }
         let track = self.types_into();
         if self.state_of(track) != TrackState::Live {
-            return self.hint("this program has ended: what you type goes nowhere");
+            return self.hint(ViewerNotice::NotTyped(NotTyped::ProgramEnded));
         }
         let count = bytes.len().div_ceil(MAX_INPUT);
         if !self.typing.has_room(Some(track), bytes.len(), count) {
-            return self
-                .say("not typed: too much is still on its way to the host; try again in a moment");
+            return self.say(ViewerNotice::NotTyped(NotTyped::TooMuch));
         }
         let mut rest = bytes.clone();
         while !rest.is_empty() {
@@ -350,10 +343,10 @@ impl Viewer {
     /// The person wants something of a conversation. Who may have it is the host's to say, and it says so.
     pub(super) fn on_converse(&mut self, track: TrackId, request: ConversationRequest) {
         if self.config.read_only {
-            return self.hint("you joined with --read-only: what you say goes nowhere");
+            return self.hint(ViewerNotice::NotSaid(NotSaid::ReadOnlyViewer));
         }
         if !self.may_send() {
-            return self.hint("you may watch this conversation: ask the host for more");
+            return self.hint(ViewerNotice::NotSaid(NotSaid::MayWatch));
         }
         self.push_request(Intent::Converse { track, request });
     }
@@ -367,12 +360,10 @@ impl Viewer {
     pub(super) fn on_request(&mut self, what: Intent) {
         match () {
             () if self.config.read_only => {
-                self.hint("you joined with --read-only: join again without it to open terminals");
+                self.hint(ViewerNotice::NotOpened(NotOpened::ReadOnlyViewer));
             }
             () if !self.view.right.has(Right::Open) => {
-                self.hint(
-                    "you may not open or close terminals: ask the host for the right to open",
-                );
+                self.hint(ViewerNotice::NotOpened(NotOpened::MayNotOpen));
             }
             () => self.push_request(what),
         }
@@ -380,8 +371,7 @@ impl Viewer {
 
     fn push_request(&mut self, what: Intent) {
         if !self.typing.has_room(None, 0, 1) {
-            return self
-                .say("not done: too much is still on its way to the host; try again in a moment");
+            return self.say(ViewerNotice::NotOpened(NotOpened::TooMuch));
         }
         self.typing.push(what, self.now.mono_us);
         self.send_typed();
@@ -405,12 +395,12 @@ impl Viewer {
         self.count_unconfirmed();
     }
 
-    fn hint(&mut self, text: &str) {
+    fn hint(&mut self, notice: ViewerNotice) {
         let now = self.now.mono_us;
         let hinted = self.typing.hinted_at_us;
         if hinted.is_none_or(|at| now.saturating_sub(at) >= HINT_EVERY_US) {
             self.typing.hinted_at_us = Some(now);
-            self.say(text);
+            self.say(notice);
         }
     }
 
@@ -497,7 +487,7 @@ impl Viewer {
             is_other || !may || pending.edit_epoch != typing.edit_epoch || waited > MAX_WAIT_US
         });
         if lost {
-            self.say("what you typed while the connection was gone was not typed on the host");
+            self.say(ViewerNotice::LostWhileAway);
         }
         self.send_typed();
         self.count_unconfirmed();
@@ -510,7 +500,7 @@ impl Viewer {
         self.count_unconfirmed();
     }
 
-    pub(super) fn on_dropped(&mut self, track: Option<TrackId>, upto: u64, text: &str) {
+    pub(super) fn on_dropped(&mut self, Dropped { upto, why, track }: Dropped) {
         let known = upto.min(self.typing.next_id - 1);
         self.typing.forget_upto(track, known, self.now.mono_us);
         self.send_typed();
@@ -522,7 +512,7 @@ impl Viewer {
                 self.typing.dropped.pop_first();
             }
             self.typing.dropped.insert(track, upto);
-            self.say(text);
+            self.say(ViewerNotice::Dropped { track, why });
         }
     }
 

@@ -10,7 +10,7 @@ use pillion_proto::{
 };
 use pillion_screen::clean::clean_name;
 
-use super::{Connected, Phase, Viewer, ViewerOutput};
+use super::{Connected, Ending, Phase, Viewer, ViewerOutput};
 
 /// The largest screen that the answer to a resumption without padding has room for, in bytes: three
 /// times the viewer's first packet of 1200 bytes, less the host's handshake, which fills another.
@@ -86,7 +86,7 @@ impl Viewer {
         };
         let mut proofs = signatures.iter().copied().map(Proof::from_signature);
         let Some(hello) = self.signed_hello(unsigned, &mut proofs) else {
-            return self.not_signed("its holder left some of it out");
+            return self.end(Ending::PartlySigned, false);
         };
         if let Some(link) = &mut self.link {
             link.since_us = self.now.mono_us;
@@ -130,19 +130,9 @@ impl Viewer {
     /// again, because somebody may have said no.
     pub(super) fn on_not_signed(&mut self, request: u64, why: &str) {
         if self.take_unsigned(request).is_some() {
-            self.not_signed(why);
+            let why = clean_name(why, MAX_SENTENCE);
+            self.end(Ending::NotSigned(why), false);
         }
-    }
-
-    fn not_signed(&mut self, why: &str) {
-        let why = clean_name(why, MAX_SENTENCE);
-        self.end(
-            format!(
-                "your identity key did not sign, so the host cannot be told who you are ({why}): see to \
-                 what holds the key, then join again"
-            ),
-            false,
-        );
     }
 
     /// The hello that waits for the answer to this request.
@@ -174,7 +164,7 @@ impl Viewer {
         self.view.read_only = welcome.read_only;
         self.on_first_tracks(welcome.tracks, welcome.shows);
         let was_asking = self.view.asking;
-        self.set_right(&welcome.right);
+        self.set_right(welcome.right);
         self.changed = true;
         if !self.receivers.is_fresh() {
             self.set_phase(Phase::Live);

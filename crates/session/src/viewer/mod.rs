@@ -12,13 +12,13 @@ mod track;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{SecretKey, UnixMillis};
+use pillion_caps::SecretKey;
 use pillion_conversation::Conversation;
 use pillion_proto::{
     CommandAnswer, CommandRequest, Ended, Framer, FromHost, FromViewer, Intent, LogState, PathKind,
-    Ping, ProtocolError, Refused, RefusedCode, Right, RightChanged, Rights, RosterChange, Text,
-    TrackId, TrackState, Waiting,
-    limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO, MAX_NAME},
+    Ping, ProtocolError, Refused, RefusedCode, Right, RightChanged, RightReason, Rights,
+    RosterChange, Text, TrackId, TrackState, Waiting,
+    limits::{MAX_CONTROL_MESSAGE, MAX_GRANTS_IN_HELLO, MAX_NAME, MAX_SENTENCE},
 };
 use pillion_screen::{Screen, clean::clean_name};
 
@@ -27,7 +27,6 @@ pub use api::*;
 use crate::{
     host::commands::verbs::{Command, CommandError, Done},
     types::{Now, Stream},
-    words::shown,
 };
 
 use history::HistoryFetcher;
@@ -142,7 +141,7 @@ impl Viewer {
             view: View {
                 phase: Phase::Connecting {
                     attempt: 1,
-                    why: String::new(),
+                    why: None,
                     retry_at_us: now.mono_us,
                 },
                 screen: None,
@@ -188,9 +187,7 @@ impl Viewer {
             config,
         };
         if viewer.config.inside.contains(&viewer.config.session) {
-            let text = "this is the session you are in: joining it from inside itself would show it \
-                        in itself, without end. Join from another terminal";
-            viewer.end(text.to_owned(), false);
+            viewer.end(Ending::InsideItself, false);
         } else {
             viewer.connect_if_due();
         }
@@ -300,8 +297,8 @@ impl Viewer {
         self.out.push_back(ViewerOutput::Event(event));
     }
 
-    fn say(&mut self, text: impl Into<String>) {
-        self.event(ViewerEvent::Said(text.into()));
+    fn say(&mut self, notice: ViewerNotice) {
+        self.event(ViewerEvent::Said(Box::new(notice)));
     }
 
     fn send(&mut self, message: &FromViewer) {
@@ -330,12 +327,13 @@ impl Viewer {
     }
 
     /// It is over, for good.
-    fn end(&mut self, text: String, regular: bool) {
+    fn end(&mut self, why: Ending, regular: bool) {
         if self.link.take().is_some() || self.dialing {
             self.out.push_back(ViewerOutput::Close);
         }
         self.view.phase = Phase::Ended;
-        self.event(ViewerEvent::Ended { text, regular });
+        let why = Box::new(why);
+        self.event(ViewerEvent::Ended { why, regular });
     }
 
     fn run_due(&mut self) {
@@ -359,19 +357,15 @@ impl Viewer {
     }
 
     /// Plans the next try.
-    fn retry(&mut self, why: &str) {
+    fn retry(&mut self, why: Interruption) {
         self.lose_link();
         self.dialing = false;
         let wait = RETRY_AFTER_US[(self.failures as usize).min(RETRY_AFTER_US.len() - 1)];
         self.failures = self.failures.saturating_add(1);
         self.retry_at_us = self.now.mono_us.saturating_add(self.jittered(wait));
-        let (attempt, why) = (
-            self.failures,
-            clean_name(why, pillion_proto::limits::MAX_SENTENCE),
-        );
         self.set_phase(Phase::Connecting {
-            attempt,
-            why,
+            attempt: self.failures,
+            why: Some(why),
             retry_at_us: self.retry_at_us,
         });
     }
@@ -433,7 +427,8 @@ impl Viewer {
 
     fn on_disconnected(&mut self, why: &str) {
         if self.link.is_some() || self.dialing {
-            self.retry(why);
+            let why = clean_name(why, MAX_SENTENCE);
+            self.retry(Interruption::Transport(why));
         }
     }
 
@@ -460,7 +455,7 @@ impl Viewer {
             link.pinged = None;
         }
         if let Err(error) = outcome {
-            self.end(error.to_string(), false);
+            self.end(Ending::Protocol(error), false);
         }
     }
 
@@ -480,13 +475,13 @@ impl Viewer {
                 }
                 FromHost::Welcome(welcome) if !welcomed => self.on_welcome(*welcome)?,
                 FromHost::Welcome(_) => return Err(ProtocolError::Malformed("a second welcome")),
-                FromHost::Refused(refused) => self.on_refused(&refused),
-                FromHost::Waiting(waiting) if greeted && !welcomed => self.on_waiting(&waiting),
+                FromHost::Refused(refused) => self.on_refused(refused),
+                FromHost::Waiting(waiting) if greeted && !welcomed => self.on_waiting(waiting),
                 FromHost::Waiting(_) => {
                     return Err(ProtocolError::Malformed("a waiting out of place"));
                 }
                 FromHost::Pong(_) if !welcomed => {}
-                FromHost::Ended(ended) => self.on_ended(&ended),
+                FromHost::Ended(ended) => self.on_ended(ended),
                 FromHost::Unknown(_) => {}
                 _ if !welcomed => {
                     return Err(ProtocolError::Malformed("something before the welcome"));
@@ -500,22 +495,22 @@ impl Viewer {
     fn on_message(&mut self, message: FromHost) {
         match message {
             FromHost::Roster(change) => self.on_roster(change),
-            FromHost::Right(right) => self.set_right(&right),
+            FromHost::Right(right) => self.set_right(right),
             FromHost::RequestAnswer(answer) => {
                 self.view.asking = false;
                 self.changed = true;
-                self.say(shown(&answer.text));
+                self.say(ViewerNotice::RequestRefused(answer.why));
             }
             FromHost::Accepted(accepted) => self.on_accepted(accepted.track, accepted.upto),
             FromHost::Dropped(dropped) => {
-                self.on_dropped(dropped.track, dropped.upto, &shown(&dropped.text));
+                self.on_dropped(dropped);
             }
             FromHost::Pong(pong) => self.on_pong(pong),
             FromHost::Tracks(change) => self.on_tracks(change),
             FromHost::Shows(shows) => self.on_host_shows(shows.track),
             FromHost::Activity(activity) => self.on_activity(&activity.tracks),
             FromHost::Grant(push) => self.keep_grant(push.grant),
-            FromHost::Notice(notice) => self.say(shown(&notice.text)),
+            FromHost::Notice(notice) => self.say(ViewerNotice::Host(notice.what)),
             FromHost::CommandAnswer(answer) => self.on_answer(&answer),
             FromHost::Knocks(knocks) => {
                 self.view.door = Some(knocks);
@@ -543,7 +538,7 @@ impl Viewer {
         self.changed = true;
     }
 
-    fn set_right(&mut self, right: &RightChanged) {
+    fn set_right(&mut self, right: RightChanged) {
         self.view.right = right.rights;
         self.view.until_unix_ms = right.until_unix_ms;
         self.set_tenure(right.edit_epoch);
@@ -554,9 +549,12 @@ impl Viewer {
             self.view.door = None;
         }
         self.changed = true;
-        let text = shown(&right.text);
-        if !text.is_empty() {
-            self.say(text);
+        if right.why != Some(RightReason::Standing) {
+            self.say(ViewerNotice::Right {
+                rights: right.rights,
+                until_unix_ms: right.until_unix_ms,
+                why: right.why,
+            });
         }
     }
 
@@ -585,56 +583,53 @@ impl Viewer {
         }
     }
 
-    fn on_refused(&mut self, refused: &Refused) {
-        let text = shown(&refused.text);
+    fn on_refused(&mut self, refused: Refused) {
         if !refused.code.is_final() {
             self.out.push_back(ViewerOutput::Close);
-            return self.retry(&text);
+            return self.retry(Interruption::Refused(refused));
         }
         // A viewer that was cut off while the host stopped comes back to a closed door.
         let regular = self.was_in && refused.code == RefusedCode::NOT_SHARED;
-        self.end(text, regular);
+        self.end(Ending::Refused(refused), regular);
     }
 
-    fn on_ended(&mut self, ended: &Ended) {
-        let when = UnixMillis(ended.at_unix_ms);
-        self.end(format!("{} ({when})", shown(&ended.text)), true);
+    fn on_ended(&mut self, ended: Ended) {
+        self.end(Ending::Ended(ended), true);
     }
 
     fn on_request_edit(&mut self) {
         let no = match () {
-            () if self.config.read_only => {
-                "you joined with --read-only: join again without it to type"
+            () if self.config.read_only => NotAsked::ReadOnlyViewer,
+            () if self.view.right.exceeds_view() => NotAsked::HasEdit,
+            () if self.view.read_only => NotAsked::ReadOnly,
+            () if !self.is_in() => NotAsked::NotConnected,
+            () if self.view.asking => NotAsked::Asked,
+            () => {
+                self.view.asking = true;
+                self.changed = true;
+                return self.send(&FromViewer::RequestEdit);
             }
-            () if self.view.right.exceeds_view() => "you can type already",
-            () if self.view.read_only => "edit can't be granted in this session",
-            () if !self.is_in() => "not connected at this moment; ask again in a moment",
-            () if self.view.asking => "the host has been asked and has not answered yet",
-            () => "",
         };
-        if no.is_empty() {
-            self.view.asking = true;
-            self.changed = true;
-            self.send(&FromViewer::RequestEdit);
-        } else {
-            self.say(no);
-        }
+        self.say(ViewerNotice::NotAsked(no));
     }
 
     /// The host is being asked. However long it says that takes, it can't make this viewer wait for ever.
-    fn on_waiting(&mut self, waiting: &Waiting) {
+    fn on_waiting(&mut self, waiting: Waiting) {
         let now = self.now.mono_us;
         let until_us = now.saturating_add(u64::from(waiting.wait_ms) * 1000);
         if let Some(link) = &mut self.link {
             link.answer_by_us = Some(until_us);
         }
-        let text = shown(&waiting.text);
-        self.set_phase(Phase::Knocking { text, until_us });
+        self.set_phase(Phase::Knocking {
+            you: waiting.you,
+            wait_ms: waiting.wait_ms,
+            until_us,
+        });
     }
 
     fn on_command(&mut self, command: &Command) {
         if !self.is_in() {
-            return self.say("not connected at this moment; try again in a moment");
+            return self.say(ViewerNotice::NotConnected);
         }
         self.commands = self.commands.wrapping_add(1);
         let id = self.commands;
@@ -660,7 +655,7 @@ impl Viewer {
                 stream: Stream::Control,
             });
         }
-        self.end("you left the session".to_owned(), true);
+        self.end(Ending::Left, true);
     }
 
     fn on_stream_ended(&mut self, stream: Stream) {
@@ -680,8 +675,8 @@ impl Viewer {
         if !link.welcomed {
             if now >= link.welcome_by_us() {
                 let why = match link.unsigned {
-                    Some(_) => "your identity key has not signed for eight seconds",
-                    None => "the host did not answer",
+                    Some(_) => Interruption::NotSigned,
+                    None => Interruption::NoAnswer,
                 };
                 self.out.push_back(ViewerOutput::Close);
                 self.retry(why);
@@ -698,7 +693,7 @@ impl Viewer {
         }
         if silence >= RECONNECT_AFTER_US {
             self.out.push_back(ViewerOutput::Close);
-            self.retry("nothing was heard from the host for a while");
+            self.retry(Interruption::Silence);
             self.connect_if_due();
         } else if silence >= STALLED_AFTER_US && self.view.phase == Phase::Live {
             self.set_phase(Phase::Stalled { since_us: heard });

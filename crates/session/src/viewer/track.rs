@@ -11,7 +11,7 @@ use pillion_proto::{
 };
 use pillion_screen::{Damage, Decoder, Screen, packed};
 
-use super::{Phase, View, Viewer};
+use super::{Phase, View, Viewer, ViewerNotice};
 
 /// Track streams looked at at once, beside two for each track that was chosen: the one in use, one that
 /// replaces it, and one more on its way.
@@ -576,7 +576,7 @@ impl Viewer {
         left.retain(|id| !change.gone.contains(id));
         if left.len() < self.receivers.chosen.len() {
             if left.is_empty() {
-                self.say("what you looked at is there no longer: you see what the host looks at");
+                self.say(ViewerNotice::LookedAtGone);
             }
             self.on_look(&left);
         }
@@ -643,10 +643,7 @@ impl Viewer {
         }
         self.set_phase(Phase::Live);
         if self.receivers.skipped.replace(track) != Some(track) {
-            self.say(format!(
-                "track {track} is of a kind that this version of Pillion can't show: choose another one, or \
-                 update Pillion"
-            ));
+            self.say(ViewerNotice::UnknownKind(track));
         }
     }
 
@@ -722,9 +719,7 @@ impl Viewer {
             }
             Err(fault) => {
                 track.doubted = true;
-                self.say(format!(
-                    "what came of terminal {id} is not what its host signed ({fault}): it is asked for again"
-                ));
+                self.say(ViewerNotice::NotAsSigned { track: id, fault });
                 self.desync(id);
             }
         }

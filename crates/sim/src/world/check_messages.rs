@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pillion_caps::{AccessMode, Audience, Grant, PublicKey, Subject};
-use pillion_proto::{FromHost, Hello, Refused, RefusedCode, RightChanged, Rights};
+use pillion_proto::{FromHost, Hello, Refused, RefusedCode, RightChanged, RightReason, Rights};
 use pillion_session::ConnId;
 
 use crate::model::Effect;
@@ -278,7 +278,7 @@ impl World {
                 rights: Rights::EDIT,
                 until_unix_ms: None,
                 edit_epoch: 0,
-                text: refused.text.clone(),
+                why: Some(RightReason::Expired),
             };
             self.check_right(seat, who, &told);
         }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
 use pillion_proto::{Framer, Hello, Intent, IntentMsg, JoinId, TrackId};
 use pillion_session::{
-    Now, Phase, Stream, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
+    Ending, Now, Phase, Stream, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerNotice,
+    ViewerOutput,
 };
 
 use crate::link::Weather;
@@ -45,7 +46,7 @@ pub(super) struct Seat {
     skew_ms: i64,
     pub(super) armed: Option<(u64, u64)>,
     pub(super) ticks: (u64, u32),
-    pub(super) ended: Option<(String, bool)>,
+    pub(super) ended: Option<(Box<Ending>, bool)>,
     pub(super) typed: Vec<Typed>,
     /// Newest thing of it that reached each program of this life.
     pub(super) newest_written: BTreeMap<TrackId, usize>,
@@ -217,18 +218,18 @@ impl World {
                 }
             }
             ViewerOutput::Close => self.viewer_closes(index, true),
-            ViewerOutput::Event(ViewerEvent::Ended { text, regular }) => {
+            ViewerOutput::Event(ViewerEvent::Ended { why, regular }) => {
                 let may_end = self.seats[index].may_end;
                 self.require(may_end, || {
-                    format!("viewer {index} ends and nobody said so: {text}")
+                    format!("viewer {index} ends and nobody said so: {why:?}")
                 });
-                self.seats[index].ended = Some((text, regular));
+                self.seats[index].ended = Some((why, regular));
             }
             ViewerOutput::Event(ViewerEvent::History(lines)) => self.check_history(index, lines),
-            ViewerOutput::Event(ViewerEvent::Said(text))
-                if text.contains("is not what its host signed") =>
+            ViewerOutput::Event(ViewerEvent::Said(notice))
+                if matches!(*notice, ViewerNotice::NotAsSigned { .. }) =>
             {
-                self.fail(format!("seat {index} says: {text}"));
+                self.fail(format!("seat {index} says: {notice:?}"));
             }
             ViewerOutput::Event(
                 ViewerEvent::Said(_)

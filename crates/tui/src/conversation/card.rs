@@ -5,16 +5,17 @@
 //! as long as it takes to notice it.
 
 use pillion_conversation::{
-    Author, BoundedText, Choice, ChoiceKind, Diff, ItemBody, ItemId, Json, Question, Tool,
+    Author, BoundedText, Choice, ChoiceKind, Diff, ItemBody, ItemId, Json, Question, Tool, ToolKind,
 };
 use pillion_screen::Attrs;
 
 use super::{
     ConversationContext, diff,
     form::Form,
-    items::{Around, command_of, title, verb},
+    items::Around,
     output,
     span::{BOLD, DIM, Line, PLAIN, RED, YELLOW, hang, with},
+    tools::{command_of, title, verb},
 };
 use crate::{settled::Settled, text};
 
@@ -85,8 +86,17 @@ impl Card {
     pub(super) fn takes_answer(&mut self, alone: bool, is_no: bool) -> bool {
         let settled = if is_no { &self.shown } else { &self.whole };
         let takes = alone && settled.is_settled();
-        self.too_soon |= !takes;
+        if !takes {
+            self.too_soon = true;
+            self.wait_again();
+        }
         takes
+    }
+
+    /// A key was pressed that is no answer: it is waited again until nothing more is typed, since a person who writes
+    /// presses a key that answers sooner or later.
+    pub(super) fn wait_again(&mut self) {
+        (self.shown, self.whole) = (Settled::default(), Settled::default());
     }
 
     pub(super) fn settle(&mut self, now: pillion_session::Now) {
@@ -171,7 +181,7 @@ impl Card {
     /// It looks different: nothing of it has been seen.
     fn begin_again(&mut self) {
         (self.top, self.seen) = (0, 0);
-        (self.shown, self.whole) = (Settled::default(), Settled::default());
+        self.wait_again();
     }
 
     /// What was laid out is on the terminal.
@@ -254,7 +264,7 @@ impl Card {
         if self.form.as_ref().is_some_and(Form::takes_text) {
             say("Enter goes on");
         } else if choice_of(question, 'y').is_some() {
-            say("a allow what is like it, in this session");
+            say("a allow alike, this session");
         }
         if of > 1 {
             say("← → other questions");
@@ -263,6 +273,9 @@ impl Card {
             say("↓ more");
         }
         say("Esc later");
+        if !question.choices.is_empty() {
+            say("Ctrl-D stop");
+        }
         keys
     }
 }
@@ -407,7 +420,10 @@ fn tool_of<'a>(
 /// What is asked, and how many of its rows must be seen before an answer.
 fn body(around: &Around<'_>, question: &Question, tool: Option<&Tool>) -> (Vec<Line>, usize) {
     let cols = around.cols;
-    let mut rows = Line::new(&question.title, BOLD).wrap(cols);
+    let mut rows = Vec::new();
+    if !question.title.is_empty() {
+        rows.extend(Line::new(&question.title, BOLD).wrap(cols));
+    }
     for line in output::lines(question.description.as_bytes()) {
         rows.extend(line.wrap(cols));
     }
@@ -455,15 +471,21 @@ fn body(around: &Around<'_>, question: &Question, tool: Option<&Tool>) -> (Vec<L
         }
     } else {
         cwd(&mut rows);
-        if let Some(tool) = tool
-            && diffs.is_empty()
-            && !tool.input.is_empty()
-        {
-            rows.extend(around.json("with", tool.input.as_str(), tool.input.omitted()));
-        }
     }
     // The file and how much of it changes must be seen. Its lines may be.
-    let must = rows.len() + usize::from(!diffs.is_empty());
+    let mut must = rows.len() + usize::from(!diffs.is_empty());
+    if let Some(tool) = tool
+        && command.is_none()
+        && diffs.is_empty()
+        && !tool.input.is_empty()
+    {
+        rows.extend(around.json("with", tool.input.as_str(), tool.input.omitted()));
+        must = match tool.kind() {
+            // So is what an agent writes into a file that shows no difference.
+            ToolKind::Edit => must + 1,
+            _ => rows.len(),
+        };
+    }
     for diff in &diffs {
         let lines = diff::Lines::of(diff);
         for change in &diff.changes {

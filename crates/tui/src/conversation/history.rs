@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillion_conversation::{Conversation, Item, ItemBody, ItemId, Tool, ToolKind, ToolStatus};
+use pillion_conversation::{Conversation, Item, ItemBody, ItemId, Tool};
 use pillion_screen::Attrs;
 
 use super::{
+    blocks::{
+        Block, block_after, block_before, block_of, first_shown, is_compact, is_hidden, last_shown,
+        next_shown, shown_before, version,
+    },
     items::{Around, Laid, Stable, response_text},
     span::{DIM, Line, PLAIN, hang, with},
 };
@@ -17,21 +21,11 @@ use crate::text;
 /// Laid-out blocks that are kept though they are not seen.
 const KEPT: usize = 256;
 
-/// How far from a terminal the tool that shows it is looked for, in items.
-const NEAR: u64 = 32;
-
 /// Threads within threads are not moved in further than this.
 const MAX_DEPTH: usize = 4;
 
 /// Fewest columns that a subagent's items are moved in for.
 const MIN_COLS: usize = 24;
-
-/// What is shown in one piece: an item, or reads and searches one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Block {
-    first: ItemId,
-    last: ItemId,
-}
 
 /// A row of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,12 +129,12 @@ impl History {
     }
 
     /// The end is seen again, and stays so.
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn show_end(&mut self) {
         self.bottom = None;
     }
 
     /// The first row is seen.
-    pub(super) fn to_beginning(&mut self, around: &Around<'_>) {
+    pub(super) fn show_beginning(&mut self, around: &Around<'_>) {
         let Some(first) = first_shown(around.conversation) else {
             return;
         };
@@ -458,6 +452,12 @@ fn continued(around: &Around<'_>, block: Block, before: Cached) -> Option<Compos
     })
 }
 
+/// Whether there is a blank row above an item.
+fn stands_apart(item: &Item, above: Above) -> bool {
+    let belongs = above.compact && is_compact(item) && above.thread == item.thread;
+    !belongs && !matches!(item.body, ItemBody::TurnEnd(_))
+}
+
 /// The room there is for what is in a thread, and what stands before each of its rows.
 fn moved_in<'a>(around: &Around<'a>, item: &Item) -> (Around<'a>, Line) {
     let depth = depth(around.conversation, item.thread);
@@ -487,11 +487,7 @@ fn composed(
             rows.push(Line::new(text, DIM).cut(around.cols));
             rows.push(Line::default());
         }
-        Some(above) if !(above.compact && is_compact(item) && above.thread == item.thread) => {
-            if !matches!(item.body, ItemBody::TurnEnd(_)) {
-                rows.push(Line::default());
-            }
-        }
+        Some(above) if stands_apart(item, above) => rows.push(Line::default()),
         _ => {}
     }
     if item.thread != above.map_or(0, |above| above.thread) {
@@ -549,30 +545,6 @@ fn composed(
     }
 }
 
-/// Changes with everything that a block is laid out from.
-fn version(conversation: &Conversation, block: Block) -> u64 {
-    let of = |id: ItemId| {
-        let Some(item) = conversation.item(id) else {
-            return 0;
-        };
-        let ItemBody::Tool(tool) = &item.body else {
-            return item.last;
-        };
-        let shown = tool
-            .content
-            .iter()
-            .filter(|content| content.kind == "terminal");
-        let terminals = shown.filter_map(|content| {
-            let id = conversation.terminal(item.thread, &content.refers_to)?;
-            Some(conversation.item(id)?.last)
-        });
-        terminals.fold(item.last, u64::max)
-    };
-    (block.first..=block.last)
-        .map(of)
-        .fold(block.last - block.first, u64::wrapping_add)
-}
-
 fn depth(conversation: &Conversation, thread: u32) -> usize {
     let threads = conversation.threads();
     let mut at = threads.get(thread as usize);
@@ -585,122 +557,4 @@ fn depth(conversation: &Conversation, thread: u32) -> usize {
     }
     // One whose parent is not known is somebody's all the same.
     depth.max(usize::from(thread > 0))
-}
-
-/// Whether items of this kind stand right below each other.
-fn is_compact(item: &Item) -> bool {
-    match &item.body {
-        ItemBody::Tool(_) | ItemBody::Terminal(_) | ItemBody::Thought(_) => true,
-        ItemBody::Notice(_) | ItemBody::Unknown(_) | ItemBody::Newer(_) => true,
-        ItemBody::Question(_) => true,
-        ItemBody::Prompt(_) | ItemBody::Response(_) | ItemBody::TurnEnd(_) => false,
-    }
-}
-
-/// Whether an item has no rows of its own: it says nothing, or it is shown with a tool or as what waits.
-fn is_hidden(conversation: &Conversation, id: ItemId, item: &Item) -> bool {
-    match &item.body {
-        ItemBody::Response(message) | ItemBody::Thought(message) => message
-            .content
-            .iter()
-            .all(|block| block.kind == "text" && block.text.as_str().trim().is_empty()),
-        ItemBody::Question(question) => question.is_open(),
-        ItemBody::Terminal(terminal) => (id.saturating_sub(NEAR)..=id + NEAR)
-            .filter_map(|near| conversation.item(near))
-            .filter(|near| near.thread == item.thread)
-            .any(|near| match &near.body {
-                ItemBody::Tool(tool) => {
-                    let mut content = tool.content.iter();
-                    content.any(|one| one.kind == "terminal" && one.refers_to == terminal.id)
-                }
-                _ => false,
-            }),
-        _ => false,
-    }
-}
-
-/// Whether it goes together with others of its kind.
-fn is_in_run(item: &Item) -> bool {
-    match &item.body {
-        ItemBody::Tool(tool) => {
-            matches!(tool.kind(), ToolKind::Read | ToolKind::Search)
-                && matches!(
-                    tool.status(),
-                    ToolStatus::Pending | ToolStatus::InProgress | ToolStatus::Completed
-                )
-                && tool.content.iter().all(|content| content.kind == "content")
-        }
-        _ => false,
-    }
-}
-
-fn newest(conversation: &Conversation) -> Option<ItemId> {
-    conversation.items().next_back().map(|(id, _)| id)
-}
-
-fn first_shown(conversation: &Conversation) -> Option<ItemId> {
-    next_shown(conversation, conversation.first_item())
-}
-
-fn last_shown(conversation: &Conversation) -> Option<ItemId> {
-    let newest = newest(conversation)?;
-    let (id, _) = shown_before(conversation, newest + 1)?;
-    Some(id)
-}
-
-/// The first item from this one on that has rows.
-fn next_shown(conversation: &Conversation, from: ItemId) -> Option<ItemId> {
-    let mut id = from;
-    loop {
-        let item = conversation.item(id)?;
-        if !is_hidden(conversation, id, item) {
-            return Some(id);
-        }
-        id += 1;
-    }
-}
-
-/// The last item before this one that has rows.
-fn shown_before(conversation: &Conversation, before: ItemId) -> Option<(ItemId, &Item)> {
-    let mut id = before;
-    loop {
-        id = id.checked_sub(1)?;
-        let item = conversation.item(id)?;
-        if !is_hidden(conversation, id, item) {
-            return Some((id, item));
-        }
-    }
-}
-
-/// The block of an item that has rows.
-fn block_of(conversation: &Conversation, id: ItemId) -> Block {
-    let mut block = Block {
-        first: id,
-        last: id,
-    };
-    let Some(item) = conversation.item(id).filter(|item| is_in_run(item)) else {
-        return block;
-    };
-    let belongs = |other: &Item| other.thread == item.thread && is_in_run(other);
-    while let Some((before, other)) = shown_before(conversation, block.first)
-        && belongs(other)
-    {
-        block.first = before;
-    }
-    while let Some(after) = next_shown(conversation, block.last + 1)
-        && conversation.item(after).is_some_and(belongs)
-    {
-        block.last = after;
-    }
-    block
-}
-
-fn block_before(conversation: &Conversation, first: ItemId) -> Option<Block> {
-    let (id, _) = shown_before(conversation, first)?;
-    Some(block_of(conversation, id))
-}
-
-fn block_after(conversation: &Conversation, block: Block) -> Option<Block> {
-    let id = next_shown(conversation, block.last + 1)?;
-    Some(block_of(conversation, id))
 }

@@ -17,7 +17,10 @@ pub(super) struct Input {
     cursor: usize,
     /// The beginning of a character that was cut.
     partial: Vec<u8>,
-    pasting: bool,
+    /// What was written before the paste that goes on, and where.
+    before_paste: Option<(String, usize)>,
+    /// What is pasted is too long, and left out.
+    overflows: bool,
     /// The first row that is seen.
     top: usize,
     /// Columns, as it was laid out last.
@@ -52,6 +55,7 @@ impl Input {
         self.cursor = 0;
         self.top = 0;
         self.partial.clear();
+        self.before_paste = None;
         std::mem::take(&mut self.text)
     }
 
@@ -63,21 +67,34 @@ impl Input {
 
     /// Bytes that were typed or pasted, possibly cut inside a character.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        if self.overflows {
+            return Ok(());
+        }
         self.partial.extend_from_slice(bytes);
         let mut all = std::mem::take(&mut self.partial);
         let cut = cut_character(&all);
         self.partial = all.split_off(all.len() - cut);
-        self.insert(&String::from_utf8_lossy(&all))
+        let inserted = self.insert(&String::from_utf8_lossy(&all));
+        // Half of a paste is worse than none.
+        if inserted.is_err()
+            && let Some((text, cursor)) = self.before_paste.take()
+        {
+            (self.text, self.cursor) = (text, cursor);
+            self.overflows = true;
+        }
+        inserted
     }
 
     pub(super) fn paste_begins(&mut self) {
         self.partial.clear();
-        self.pasting = true;
+        self.before_paste = Some((self.text.clone(), self.cursor));
+        self.overflows = false;
     }
 
     pub(super) fn paste_ends(&mut self) {
         self.partial.clear();
-        self.pasting = false;
+        self.before_paste = None;
+        self.overflows = false;
     }
 
     pub(super) fn insert(&mut self, text: &str) -> Result<(), TooLong> {
@@ -337,6 +354,19 @@ mod tests {
         }
         text.insert("\x1b[1m\u{202e}\r\nb\tc\r").unwrap();
         assert_eq!(text.text(), "日é\u{1f600}[1m\nb\tc\n");
+    }
+
+    #[test]
+    fn a_paste_that_is_too_long_is_left_out_whole() {
+        let mut text = input("ab");
+        text.key(&Key::plain(KeyCode::Left));
+        text.paste_begins();
+        assert_eq!(text.bytes(&[b'x'; MAX_QUEUED_BYTES / 2]), Ok(()));
+        assert_eq!(text.bytes(&[b'y'; MAX_QUEUED_BYTES]), Err(TooLong));
+        assert_eq!(text.bytes(b"the rest"), Ok(()));
+        text.paste_ends();
+        text.bytes(b"c").unwrap();
+        assert_eq!(text.text(), "acb");
     }
 
     #[test]

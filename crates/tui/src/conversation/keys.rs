@@ -154,10 +154,10 @@ impl ConversationView {
             (KeyCode::PageDown, _) => self.history.down(&around, page),
             (code, _) if self.focus == Focus::Item => self.item_key(&around, code),
             // In an empty line they have nothing else to do.
-            (KeyCode::Home, _) if self.input.is_empty() => self.history.to_beginning(&around),
-            (KeyCode::End, _) if self.input.is_empty() => self.history.to_end(),
-            (KeyCode::Home, Mods::CTRL) => self.history.to_beginning(&around),
-            (KeyCode::End, Mods::CTRL) => self.history.to_end(),
+            (KeyCode::Home, _) if self.input.is_empty() => self.history.show_beginning(&around),
+            (KeyCode::End, _) if self.input.is_empty() => self.history.show_end(),
+            (KeyCode::Home, Mods::CTRL) => self.history.show_beginning(&around),
+            (KeyCode::End, Mods::CTRL) => self.history.show_end(),
             _ => self.input_key(cx, key, actions),
         }
     }
@@ -199,9 +199,9 @@ impl ConversationView {
                 self.history.choose_next(around, true);
             }
             KeyCode::Down => self.back_tab(around),
-            KeyCode::Home => self.history.to_beginning(around),
+            KeyCode::Home => self.history.show_beginning(around),
             KeyCode::End => {
-                self.history.to_end();
+                self.history.show_end();
                 self.focus_input();
             }
             _ => {}
@@ -388,6 +388,7 @@ impl ConversationView {
     }
 
     fn no_such_answer(&mut self, cx: &ConversationContext<'_>, question: &Question, key: char) {
+        self.card.wait_again();
         let has = |word: &str| {
             question
                 .choices
@@ -520,7 +521,7 @@ impl ConversationView {
             None if amends && runs => ConversationAction::Amend { text },
             None => ConversationAction::Prompt { text },
         });
-        self.history.to_end();
+        self.history.show_end();
     }
 
     /// The person's newest waiting prompt comes into the line, or the one before the one that is there.

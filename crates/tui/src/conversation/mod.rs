@@ -1,7 +1,7 @@
 //! A conversation with an agent, on a terminal: what was said, what is asked, and a line for a prompt.
 //!
 //! ```text
-//! items, from the end upwards         history.rs, items.rs (markdown.rs, diff.rs, output.rs)
+//! items, from the end upwards         history.rs, blocks.rs, items.rs, tools.rs (markdown.rs, diff.rs, output.rs)
 //! the plan, what waits to be sent     here
 //! a question that waits               card.rs
 //! › the prompt that is written        input.rs
@@ -11,6 +11,7 @@
 //! [`ConversationView`] draws into rows that somebody else puts on a terminal, and takes what that terminal sends, so
 //! that a viewer can show it in place of a host's screen. [`ConversationUi`] is one that has a terminal to itself.
 
+mod blocks;
 mod card;
 mod diff;
 mod form;
@@ -23,6 +24,7 @@ mod menu;
 mod output;
 mod span;
 mod state;
+mod tools;
 mod ui;
 
 use pillion_conversation::{Activity, Answer, Command, Conversation, ItemId, Plan, QueuedPrompt};
@@ -40,6 +42,9 @@ use self::{
 use crate::{text, viewer::draw_bar};
 
 pub use ui::ConversationUi;
+
+/// So long without a word from an agent that works is worth saying, in milliseconds.
+const SILENCE_MS: u64 = 10_000;
 
 /// How long a sentence is shown, in microseconds.
 const MESSAGE_US: u64 = 6_000_000;
@@ -239,6 +244,13 @@ impl ConversationView {
         self.message = (!text.is_empty()).then_some(Message { text, until });
     }
 
+    /// Puts a prompt that the host refused back into the line, unless another is being written.
+    pub fn give_back(&mut self, text: &str) {
+        if self.input.is_empty() {
+            self.input.replace(text);
+        }
+    }
+
     /// Time passed. `typed` says that something was typed that has not been read.
     pub fn tick(&mut self, now: Now, typed: bool) {
         let is_over = |until: u64| now.mono_us >= until;
@@ -265,11 +277,12 @@ impl ConversationView {
             self.again_until,
             self.sent.map(|(_, until)| until),
             self.card.due_at(),
-            // The seconds of a silence.
+            // The seconds of a silence that is worth saying.
             silence.map(|silence| {
                 let passed_us =
                     cx.now.mono_us.saturating_sub(silence.since) + silence.before_ms * 1000;
-                cx.now.mono_us + 1_000_000 - passed_us % 1_000_000
+                let next_us = (passed_us / 1_000_000 + 1).max(SILENCE_MS / 1000) * 1_000_000;
+                cx.now.mono_us + (next_us - passed_us)
             }),
         ]
         .into_iter()
@@ -336,8 +349,11 @@ impl ConversationView {
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
             // A prompt that is being written is not interrupted.
-            (Some(_), Focus::Input) if changed && cx.may_approve && self.input.is_empty() => {
+            (Some(_), Focus::Input | Focus::Item)
+                if changed && cx.may_approve && self.input.is_empty() =>
+            {
                 self.focus = Focus::Card;
+                self.history.choose_none();
             }
             (Some(_), Focus::Card) if !cx.may_approve => self.focus = Focus::Input,
             _ => {}

@@ -5,14 +5,12 @@ use pillion_conversation::{
 };
 
 use super::{
-    ConversationContext,
+    ConversationContext, SILENCE_MS,
     card::{Claim, claim},
-    items::{how_it_ended, title},
+    items::how_it_ended,
+    tools::title,
 };
 use crate::{text, viewer::Piece};
-
-/// So long without a word from an agent that works is worth saying, in milliseconds.
-const SILENCE_MS: u64 = 10_000;
 
 /// Most columns of what a tool is called, of a mode and of a model.
 const TITLE: usize = 60;

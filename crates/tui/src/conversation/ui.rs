@@ -78,6 +78,11 @@ impl ConversationUi {
         self.view.say(now, text);
     }
 
+    /// Puts a prompt that the host refused back into the line, unless another is being written.
+    pub fn give_back(&mut self, text: &str) {
+        self.view.give_back(text);
+    }
+
     /// The terminal's size changed, or it may show anything.
     pub fn resized(&mut self, size: Size) {
         self.canvas.reset(size);

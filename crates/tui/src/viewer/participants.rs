@@ -2,14 +2,16 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::SubjectRef;
-use pillion_proto::{AccessMode, KnockInfo, ParticipantInfo, Rights, message::KeyBytes};
+use pillion_proto::{
+    AccessMode, AdmittedBy, KnockInfo, ParticipantInfo, Rights, message::KeyBytes,
+};
 use pillion_screen::clean;
-use pillion_session::{Command, View, verbs};
+use pillion_session::{Command, Proved, View, verbs};
 
 use super::{overlay, status, subject_prompt::SubjectPrompt};
 use crate::{
     keys::{Key, KeyCode},
-    text,
+    text, words,
 };
 
 /// What a key asks for.
@@ -121,8 +123,20 @@ fn line(view: &View, entry: &Entry<'_>) -> String {
         Entry::Here(who) => overlay::person(view, who),
         Entry::Knock(knock) => {
             let key = PublicKey::from_bytes(&knock.identity);
+            let proof = Proved {
+                by: knock.holds.unwrap_or(AdmittedBy::Ticket),
+                claims: knock
+                    .claims
+                    .iter()
+                    .map(|claim| claim.as_str().to_owned())
+                    .collect(),
+            };
+            let proof = match &key {
+                Ok(key) => words::knocker(&proof, key),
+                Err(_) => words::proved(&proof),
+            };
+            let proof = clean::clean_title(&proof, 60);
             let key = key.map_or_else(|_| "no valid key".into(), |key| status::short(&key));
-            let proof = clean::clean_title(knock.proof.as_str(), 60);
             format!(
                 "{:>3} {} {key} knocks: {proof}",
                 knock.id.0,

@@ -2,10 +2,11 @@
 
 use pillion_caps::PublicKey;
 use pillion_proto::{PathKind, Right, TrackState};
-use pillion_session::{Now, Phase, View, words::span};
+use pillion_session::{Now, Phase, View};
 
 use super::terminals;
 use crate::text;
+use crate::words;
 
 /// From so much on a lag is worth a word, in microseconds: less is not seen.
 const LAG_US: u32 = 100_000;
@@ -149,7 +150,8 @@ pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
             why,
             retry_at_us,
         } => {
-            let why = pillion_screen::clean::clean_title(why, 80);
+            let why = why.as_ref().map(words::interruption).unwrap_or_default();
+            let why = pillion_screen::clean::clean_title(&why, 80);
             let wait = retry_at_us.saturating_sub(now.mono_us) / 1_000_000;
             let again = match (view.screen.is_some(), wait) {
                 (true, 0) => format!("reconnecting (try {attempt})"),
@@ -162,9 +164,13 @@ pub(crate) fn trouble(now: Now, view: &View) -> Option<String> {
             })
         }
         Phase::Joining => Some("joining".into()),
-        Phase::Knocking { text, until_us } => {
+        Phase::Knocking {
+            you,
+            wait_ms,
+            until_us,
+        } => {
             let left = seconds_left(now, *until_us);
-            let text = pillion_screen::clean::clean_title(text, 300);
+            let text = words::knocking(you, *wait_ms, view);
             Some(format!("{text} ({left} s left)"))
         }
         Phase::Stalled { since_us } => {
@@ -228,7 +234,7 @@ fn right(now: Now, view: &View, read_only: bool) -> String {
     match view.until_unix_ms {
         Some(until) => {
             let left = coarse(until.saturating_sub(now.unix_ms)).0;
-            format!("{right} for {}", span(left))
+            format!("{right} for {}", words::span(left))
         }
         None => right.to_string(),
     }

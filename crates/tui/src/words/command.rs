@@ -1,7 +1,8 @@
 //! What a command would do, in words: for the log's reader, who never saw its type.
 
+use super::span;
 use pillion_people::{Invited, SubjectRef};
-use pillion_session::{Command, Target, verbs, words::span};
+use pillion_session::{Command, Target, verbs};
 
 /// What somebody wanted to do who gave this command: "let bert type for 8 h".
 pub fn attempt(command: &Command) -> String {

@@ -6,21 +6,30 @@
 mod command;
 #[cfg(feature = "host")]
 mod notice;
+mod proof;
 #[cfg(feature = "host")]
 mod question;
+mod reason;
 mod refusal;
 mod reply;
 mod terminal;
+mod unit;
+mod viewer;
 
 pub use command::attempt;
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
+pub(crate) use proof::held;
+pub use proof::{admitted_by, knocker, proved};
 #[cfg(feature = "host")]
 pub use question::{offer, statement, unverified, who_line};
+pub use reason::{end_reason, refusal_reason, refused, turned_away};
 pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
 pub(crate) use terminal::terminal;
 pub use terminal::{lines_of, no_such_terminal, shows, terminal_ended, terminal_gone, track_state};
+pub use unit::{acts, span};
+pub use viewer::{ending, interruption, knocking, viewer_notice};
 
 use pillion_session::SubjectLabel;
 
@@ -56,9 +65,9 @@ pub fn sentence(text: &str) -> String {
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use pillion_caps::SecretKey;
-    use pillion_proto::{AccessMode, ParticipantId, Rights};
+    use pillion_proto::{AccessMode, AdmittedBy, ParticipantId, Rights};
     use pillion_session::{
-        Change, CommandError, EndedLinks, PersonLabel, Reply, Shortfall, SubjectLabel,
+        Change, CommandError, EndedLinks, PersonLabel, Proved, Reply, Shortfall, SubjectLabel,
         host::{Offer, Question, Unverified, WhoLine},
         verbs,
     };
@@ -174,7 +183,10 @@ mod tests {
             who: vec![
                 WhoLine::Key(anna().identity),
                 WhoLine::InBy {
-                    proof: "the ticket".to_owned(),
+                    proof: Proved {
+                        by: AdmittedBy::Ticket,
+                        claims: Vec::new(),
+                    },
                     id: ParticipantId(2),
                 },
             ],

@@ -1,7 +1,7 @@
 //! What the person at the host's terminal is told.
 
 use pillion_proto::TrackState;
-use pillion_session::{Change, HostNotice};
+use pillion_session::{Change, HostNotice, NotVouched};
 
 use super::{done, refusal, shortfall, statement, track_state};
 
@@ -28,10 +28,16 @@ pub fn notice(notice: &HostNotice) -> Option<String> {
             "The one who used code {number} ten minutes ago never joined; `pillion ticket --new` makes what it gave \
              them open nothing."
         ),
-        HostNotice::NotVouched { why } => format!(
+        HostNotice::NotVouched { why } => {
+            let why = match why {
+                NotVouched::OtherKey => "what signed is another key than your identity",
+                NotVouched::NotSigned(why) => why,
+            };
+            format!(
             "Your identity key did not sign that this session is yours ({why}), and without that nobody can be let \
              in: see to what holds the key, then run pillion share."
-        ),
+            )
+        }
         HostNotice::TerminalOpened { name, track, .. } => {
             format!("“{name}” opened terminal {track}.")
         }

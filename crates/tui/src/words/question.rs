@@ -1,10 +1,8 @@
 //! What the person at the host's terminal is asked.
 
+use super::{acts, held, proved, span};
 use pillion_proto::{AccessMode, Rights};
-use pillion_session::{
-    host::{Offer, Question, Unverified, WhoLine},
-    words::{acts, span},
-};
+use pillion_session::host::{Offer, Question, Unverified, WhoLine};
 
 /// What a yes gives: a sentence without its question mark.
 pub fn offer(what: &Offer) -> String {
@@ -43,8 +41,10 @@ pub fn who_line(line: &WhoLine) -> String {
         WhoLine::WholeKey(key) => format!("key {} ({key})", key.fingerprint()),
         WhoLine::SshKey(key) => format!("SSH key {}", key.fingerprint()),
         WhoLine::Subject(text) => text.clone(),
-        WhoLine::InBy { proof, id } => format!("in by {proof}, number {}", id.0),
-        WhoLine::Proved(all) => format!("by {}", all.join(", ")),
+        WhoLine::InBy { proof, id } => {
+            format!("in by {}, number {}", proved(proof), id.0)
+        }
+        WhoLine::Proved(proof) => format!("by {}", held(proof).join(", ")),
         WhoLine::More(more) => format!("and {more} more"),
         WhoLine::LaterKeys(from) => format!("and the keys that are added later at {from}"),
         WhoLine::FirstToUse(1) => "to the first person who uses it".to_owned(),

@@ -117,7 +117,7 @@ pub fn refusal(error: &CommandError) -> String {
                  disk, the old one opens it. `pillion ticket` prints the new one"
             );
         }
-        CommandError::Refused(why) => why,
+        CommandError::Refused(why) => return why.to_string(),
         CommandError::SharingEnded => "sharing ended before there was a ticket",
         CommandError::NotConfirmed => {
             "nobody said yes at the host's terminal within a minute; nothing was changed"

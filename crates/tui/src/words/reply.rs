@@ -8,10 +8,9 @@ use pillion_session::{
         AccessModeSet, Allowed, Banned, Granted, Kicked, Revoked, ServiceUsed, TrackClosed,
         TurnedAway,
     },
-    words::{acts, span},
 };
 
-use super::{refusal, sentence, shortfall, subjects};
+use super::{acts, refusal, sentence, shortfall, span, subjects};
 
 /// What came of a command, with what of it does not outlive this run of the session. `None` where the reply is a
 /// thing to print, as a ticket or a list is.

@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey};
-use pillion_proto::{ParticipantId, PathKind, Rights};
+use pillion_proto::{AdmittedBy, ParticipantId, PathKind, Rights};
 use pillion_screen::{Screen, Size, Terminal, emit};
 use pillion_session::{
-    Command, HostNotice, ParticipantStatus,
+    Command, HostNotice, ParticipantStatus, Proved,
     host::{Offer, Question, Unverified, WhoLine},
     verbs,
 };
@@ -84,7 +84,7 @@ impl Desk {
             id: ParticipantId(id),
             name: name.into(),
             identity: key(id),
-            proof: "the ticket".into(),
+            proof: proved(&[]),
             question: question(
                 Offer::Give {
                     rights: Rights::EDIT,
@@ -147,7 +147,7 @@ pub fn question(what: Offer, id: u32, name: &str) -> Question {
         who: vec![
             WhoLine::Key(key(id)),
             WhoLine::InBy {
-                proof: "the ticket".into(),
+                proof: proved(&[]),
                 id: ParticipantId(id),
             },
         ],
@@ -196,7 +196,7 @@ pub fn status(id: u32, name: &str) -> ParticipantStatus {
         silent: false,
         asking: false,
         knocking: false,
-        proof: "the ticket".into(),
+        proof: proved(&[]),
         path: PathKind::Direct,
         rtt_us: Some(12_000),
         lag_frames: 0,
@@ -250,4 +250,12 @@ pub fn opened() -> [HostAction; 2] {
         HostAction::Command(Command::Who(verbs::Who {})),
         HostAction::Command(Command::AccessList(verbs::AccessList {})),
     ]
+}
+
+/// Somebody with the ticket, who proved this too.
+pub fn proved(claims: &[&str]) -> Proved {
+    Proved {
+        by: AdmittedBy::Ticket,
+        claims: claims.iter().map(|claim| (*claim).to_owned()).collect(),
+    }
 }

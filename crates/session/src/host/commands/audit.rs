@@ -284,14 +284,14 @@ impl Commands {
             RefusedCode::PROOF,
             RefusedCode::PROTOCOL,
         ]
-        .contains(&fault.code);
+        .contains(&fault.0.code());
         let key = PublicKey::from_bytes(&hello.identity).ok();
         let event = AuditEvent::TurnedAway {
             id: None,
             name: Name::of(hello.name.as_str()).to_string(),
             identity: key.filter(|_| is_proved),
             proof: None,
-            why: clean_title(&fault.text, MAX_TEXT),
+            why: Some(fault.0.clone()),
             for_good: None,
             others: NonZeroU64::new(std::mem::take(&mut self.attribution.suppressed)),
         };

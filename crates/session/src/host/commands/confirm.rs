@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::UnixMillis;
-use pillion_proto::FromHost;
+use pillion_proto::{FromHost, HostTerminal, Notice, NoticeKind};
 
 use crate::{
     audit::{AuditEvent, TerminalState},
@@ -26,7 +26,6 @@ use crate::{
         principal::Principal,
         timers::Timer,
     },
-    words::sentence,
 };
 
 /// How long a command that widens rights waits for a yes at the terminal, in microseconds.
@@ -177,29 +176,20 @@ impl Commands {
             &mut cx.has_tty,
             matches!(news, TtyNews::Attached | TtyNews::Moved),
         );
-        let (state, text) = match news {
+        let (state, told) = match news {
             TtyNews::Attached if had => return,
-            TtyNews::Attached => (TerminalState::Attached, "is at their terminal again"),
-            TtyNews::Moved => (TerminalState::Moved, ""),
+            TtyNews::Attached => (TerminalState::Attached, Some(HostTerminal::Attached)),
+            TtyNews::Moved => (TerminalState::Moved, None),
             _ if !had => return,
-            TtyNews::Detached => (
-                TerminalState::Detached,
-                "left their terminal; the session goes on without them",
-            ),
-            TtyNews::Lost { stays: true } => (
-                TerminalState::Lost,
-                "lost their terminal; the session goes on without them",
-            ),
-            TtyNews::Lost { stays: false } => (
-                TerminalState::Lost,
-                "closed their terminal; the session ends",
-            ),
+            TtyNews::Detached => (TerminalState::Detached, Some(HostTerminal::Left)),
+            TtyNews::Lost { stays: true } => (TerminalState::Lost, Some(HostTerminal::Lost)),
+            TtyNews::Lost { stays: false } => (TerminalState::Lost, Some(HostTerminal::Closed)),
         };
         cx.lost_tty |= news == TtyNews::Lost { stays: false };
         cx.log_event(&AuditEvent::Terminal { state });
-        if cx.shared && !text.is_empty() {
-            let text = sentence(&format!("{} {text}", cx.names.host));
-            cx.broadcast(&[FromHost::Notice(pillion_proto::Notice { text })]);
+        if let Some(told) = told.filter(|_| cx.shared) {
+            let what = Some(NoticeKind::HostTerminal(told));
+            cx.broadcast(&[FromHost::Notice(Notice { what })]);
         }
         self.expire_confirms(cx);
     }

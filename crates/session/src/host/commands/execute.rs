@@ -1,7 +1,7 @@
 //! Carries commands out, and what several of them do.
 
-use pillion_caps::{Refusal, Subject, UnixMillis};
-use pillion_proto::{ParticipantId, RefusedCode};
+use pillion_caps::{Refusal, Subject};
+use pillion_proto::{ParticipantId, RefusalReason};
 
 use crate::{
     audit::AuditEvent,
@@ -76,7 +76,7 @@ impl Host {
         };
         let ended = self.people.bar_all(&self.cx, key, &claims);
         self.people.log_by(&mut self.cx, by, &event);
-        let fault = PeerError::new(RefusedCode::BARRED, Refusal::Barred.to_string());
+        let fault = PeerError::from(RefusalReason::Removed);
         for conn in self.cx.conns.of_person(id) {
             self.refuse(conn, &fault);
         }
@@ -91,7 +91,7 @@ impl Host {
 
     /// Puts out who proved to be somebody that is kept out now.
     pub(in crate::host) fn put_out_banned(&mut self) {
-        let fault = PeerError::new(RefusedCode::BARRED, Refusal::Barred.to_string());
+        let fault = PeerError::from(RefusalReason::Removed);
         let here = self
             .people
             .roster()
@@ -112,11 +112,5 @@ impl Host {
 
 /// The ledger's refusal, as a command's.
 pub(in crate::host) fn refused(refusal: &Refusal) -> CommandError {
-    CommandError::Refused(refusal.to_string())
-}
-
-/// A time of day, as the host's messages name it: nobody here knows the reader's time zone.
-pub(in crate::host) fn clock(at: UnixMillis) -> String {
-    let minutes = at.0 / 60_000;
-    format!("{:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
+    CommandError::Refused(refusal.clone())
 }

@@ -2,12 +2,12 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::{Invited, Name, SshKey, Who};
-use pillion_proto::{AccessMode, ParticipantId, Rights, limits::MAX_SUBJECT};
+use pillion_proto::{AccessMode, AdmittedBy, ParticipantId, Rights, limits::MAX_SUBJECT};
 use pillion_screen::clean::clean_title;
 
 use crate::host::{
     Host,
-    commands::verbs::Target,
+    commands::verbs::{Proved, Target},
     people::{resolve::AclSubjects, roster::Person},
 };
 
@@ -82,12 +82,12 @@ pub enum WhoLine {
     /// What let them in, and their number.
     InBy {
         /// What let them in, and what else they proved.
-        proof: String,
+        proof: Proved,
         /// Number.
         id: ParticipantId,
     },
     /// What they proved beside their key.
-    Proved(Vec<String>),
+    Proved(Proved),
     /// So many more than are listed.
     More(usize),
     /// The keys that are added later to the list at this address.
@@ -128,8 +128,9 @@ impl Question {
     }
 
     /// Whether somebody who knocks may come in.
-    pub(in crate::host) fn knock(key: &PublicKey, proved: Vec<String>, name: &Name) -> Question {
-        let proved = (!proved.is_empty()).then_some(WhoLine::Proved(proved));
+    pub(in crate::host) fn knock(key: &PublicKey, proof: Proved, name: &Name) -> Question {
+        let by_code = matches!(proof.by, AdmittedBy::Code(_));
+        let proved = (by_code || !proof.claims.is_empty()).then_some(WhoLine::Proved(proof));
         Question {
             what: Offer::LetIn,
             who: [WhoLine::Key(*key)].into_iter().chain(proved).collect(),

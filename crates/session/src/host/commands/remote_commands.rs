@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pillion_caps::UnixMillis;
-use pillion_proto::{CommandAnswer, CommandRequest, FromHost};
+use pillion_proto::{CommandAnswer, CommandRequest, FromHost, RefusalReason};
 
 use crate::{
     host::{
@@ -28,7 +28,7 @@ impl Host {
         request: CommandRequest,
     ) -> Result<(), PeerError> {
         if !self.cx.charge(conn, REQUEST_COST) {
-            return Err(PeerError::flood());
+            return Err(RefusalReason::Flood.into());
         }
         let command = Command::from_wire(request.verb, request.body);
         let result = self.remote_command(conn, command);

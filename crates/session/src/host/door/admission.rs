@@ -1,10 +1,9 @@
 //! Who may come in: what the door says to somebody who proved who they are, and who they are.
 
-use std::fmt;
-
 use pillion_caps::{PublicKey, Refusal, Subject, UnixMillis};
 use pillion_people::{Claim, ClaimError, Issuer, MembershipId, Trust, verify};
-use pillion_proto::{AccessMode, Hello, RefusedCode};
+pub(in crate::host) use pillion_proto::AdmittedBy;
+use pillion_proto::{AccessMode, Hello};
 
 use crate::{
     audit::AuditEvent,
@@ -13,39 +12,11 @@ use crate::{
         conn::{PendingHello, PendingOn},
         context::Context,
         door::Door,
-        fault::PeerError,
         people::People,
         timers::Timer,
     },
     types::ConnId,
 };
-
-/// What lets somebody in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) enum AdmittedBy {
-    Ticket,
-    /// The ticket, given to this endpoint by the spoken code of that number.
-    Code(u32),
-    Grant,
-    List,
-    Team,
-    /// They knocked.
-    Admittance,
-}
-
-/// For people, and the log.
-impl fmt::Display for AdmittedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AdmittedBy::Ticket => f.write_str("the ticket"),
-            AdmittedBy::Code(number) => write!(f, "code {number}"),
-            AdmittedBy::Grant => f.write_str("a grant"),
-            AdmittedBy::List => f.write_str("the access list"),
-            AdmittedBy::Team => f.write_str("a team"),
-            AdmittedBy::Admittance => f.write_str("an answer to a knock"),
-        }
-    }
-}
 
 /// What the door says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,13 +63,6 @@ pub(in crate::host) struct Credentials {
 }
 
 impl Host {
-    /// Why only members come in.
-    pub(in crate::host) fn not_a_member() -> PeerError {
-        let text = "only members of a team come into this session, and you proved to be none of it. Join \
-                    with your membership (pillion join --as team), or ask the team's owner for one";
-        PeerError::new(RefusedCode::NOT_ADMITTED, text)
-    }
-
     /// Whom to believe changed; anybody who waited for that is looked at again.
     pub(in crate::host) fn on_trust(&mut self, trust: Trust) {
         self.door.trust = trust;

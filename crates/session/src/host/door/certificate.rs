@@ -4,12 +4,12 @@
 //! at all: until it is here, hellos wait for it.
 
 use pillion_caps::{SessionCertificate, Signature};
-use pillion_proto::{RefusedCode, limits::MAX_SENTENCE};
+use pillion_proto::{RefusalReason, limits::MAX_SENTENCE};
 use pillion_screen::clean::clean_name;
 
 use crate::host::{
     Host,
-    api::{HostNotice, HostOutput, LogEntry},
+    api::{HostNotice, HostOutput, LogEntry, NotVouched},
     conn::PendingOn,
     context::Context,
     door::Door,
@@ -35,7 +35,7 @@ impl Host {
         let session = self.cx.keys.session.public();
         let certificate = SessionCertificate::from_signature(self.cx.keys.identity, signature);
         if certificate.verify(&session).is_err() {
-            return self.certificate_failed("what signed is another key than your identity");
+            return self.certificate_failed(NotVouched::OtherKey);
         }
         self.door.certificate = Certificate::Signed(signature);
         self.cx.push(HostOutput::Log(LogEntry::Certificate {
@@ -50,22 +50,20 @@ impl Host {
     /// The identity does not sign.
     pub(in crate::host) fn on_not_signed(&mut self, request: u64, why: &str) {
         if self.door.awaits_signature(request) {
-            self.certificate_failed(why);
+            let why = clean_name(why, MAX_SENTENCE);
+            self.certificate_failed(NotVouched::NotSigned(why));
         }
     }
 
-    fn certificate_failed(&mut self, why: &str) {
+    fn certificate_failed(&mut self, why: NotVouched) {
         self.door.certificate = Certificate::Missing;
-        let why = clean_name(why, MAX_SENTENCE);
         self.cx.notice(HostNotice::NotVouched { why });
         self.retry_hello_of(PendingOn::Certificate);
     }
 
     /// What somebody is told while nobody vouches for the session.
     pub(in crate::host) fn no_certificate() -> PeerError {
-        let text =
-            "the host's identity key has not vouched for this session yet; try again shortly";
-        PeerError::new(RefusedCode::BUSY, text)
+        RefusalReason::NotVouched.into()
     }
 }
 

@@ -5,7 +5,7 @@
 //! what is remembered is the code's number, for the log and the person at the host.
 
 use pillion_caps::{PeerEndpoint, Proof, ProofContext, PublicKey, Refusal, Role, SecretKey};
-use pillion_proto::{Hello, RefusedCode, link_for_endpoint};
+use pillion_proto::{Hello, RefusalReason, link_for_endpoint};
 
 use crate::{
     audit::AuditEvent,
@@ -138,19 +138,14 @@ impl Door {
             return Ok(());
         };
         if context.viewer_endpoint == PeerEndpoint::Unproved {
-            let text = "this ticket was given by a spoken code, for one viewer's endpoint alone, and this way \
-                        of connecting does not prove an endpoint. Connect through the relay, or ask the host \
-                        for a ticket of its own";
-            return Err(PeerError::new(RefusedCode::TICKET, text));
+            return Err(RefusalReason::CodeWithoutEndpoint.into());
         }
         let held = Proof::from_bytes((*proof).into()).verify(&used.link, context, None, Role::Link);
         if held.is_ok() && !std::mem::replace(&mut used.passed_on, true) {
             let number = used.number;
             cx.notice(HostNotice::CodePassedOn { number });
         }
-        let text = "this ticket was given by a code to another viewer, and lets nobody else in. Ask the \
-                    host for a ticket or a code of your own";
-        Err(PeerError::new(RefusedCode::TICKET, text))
+        Err(RefusalReason::CodeOfAnother.into())
     }
 
     /// Tells the host of codes whose guest never came.

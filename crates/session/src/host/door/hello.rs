@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use pillion_caps::{
-    Binding, PeerEndpoint, Proof, ProofContext, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
+    Binding, PeerEndpoint, Proof, ProofContext, PublicKey, UnixMillis, VerifiedIdentity,
 };
 use pillion_people::{Issuer, Name};
 use pillion_proto::{
-    FromHost, Hello, ParticipantId, RefusedCode, Right, RightChanged, Text, Version, VersionRange,
-    Welcome,
+    FromHost, Hello, Notice, NoticeKind, ParticipantId, RefusalReason, Right, RightChanged,
+    RightReason, Text, Version, VersionRange, Welcome,
 };
 use pillion_share::{Later, Network};
 
@@ -31,7 +31,6 @@ use crate::{
         tracks::{history::Requests, input::InputReader},
     },
     types::ConnId,
-    words::{sentence, span},
 };
 
 /// How long a connection may take to say who it is, in microseconds.
@@ -47,16 +46,9 @@ pub(in crate::host) const KEYS_WITHIN_US: u64 = 6_000_000;
 /// not.
 const MAX_JOINING: usize = 1024;
 
-impl PeerError {
-    /// Somebody comes again too soon.
-    fn too_often(Later(wait_us): Later, who: &str) -> PeerError {
-        let wait = span(wait_us.div_ceil(1000).max(1000));
-        let text = format!(
-            "{who} into this session too often at this moment: try again in {wait} (a viewer that is left \
-             running does so by itself)"
-        );
-        PeerError::new(RefusedCode::BUSY, text)
-    }
+/// How much later somebody may try again, in milliseconds.
+fn wait_ms(Later(wait_us): &Later) -> u64 {
+    wait_us.div_ceil(1000).max(1000)
 }
 
 /// Somebody who showed all that is needed.
@@ -66,8 +58,8 @@ pub(in crate::host) struct Admittance {
     pub(in crate::host) identity: VerifiedIdentity,
     /// What lets them in.
     pub(in crate::host) entry: AdmittedBy,
-    /// What was wrong with something that was presented beside what let them in; empty if nothing was.
-    remark: String,
+    /// What was wrong with things that were presented beside what let them in.
+    remarks: Vec<NoticeKind>,
 }
 
 /// What became of a hello that is in order.
@@ -95,8 +87,7 @@ impl Host {
             .conns
             .insert(conn, Conn::new(peer, from, binding, now));
         if joining >= MAX_JOINING {
-            let text = "too many people are joining this session at this moment; try again shortly";
-            return self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
+            return self.refuse(conn, &RefusalReason::ManyJoin.into());
         }
         let until = now.saturating_add(HELLO_WITHIN_US);
         self.cx.timers.set_by(Timer::Joiners, until);
@@ -133,9 +124,8 @@ impl Host {
                     _ => self.retry_hello(conn, &parked),
                 }
             } else if now >= due {
-                let text =
-                    "your side connected but did not say who it is within 10 seconds; try again";
-                self.refuse(conn, &PeerError::new(RefusedCode::PROTOCOL, text));
+                let within_ms = HELLO_WITHIN_US / 1000;
+                self.refuse(conn, &RefusalReason::NoHello { within_ms }.into());
             } else {
                 self.cx.timers.set_by(Timer::Joiners, due);
             }
@@ -206,24 +196,23 @@ impl Host {
             viewer_endpoint: state.peer,
             session,
         };
-        let bad_proof = |refusal: Refusal| PeerError::new(RefusedCode::PROOF, refusal.to_string());
-        let key = PublicKey::from_bytes(&hello.identity).map_err(|_| {
-            PeerError::new(RefusedCode::PROOF, "your identity key is no usable key")
-        })?;
+        let bad_proof = |refusal| PeerError::from(RefusalReason::Proof(refusal));
+        let key = PublicKey::from_bytes(&hello.identity)
+            .map_err(|_| PeerError::from(RefusalReason::Key))?;
         let identity = Proof::from_bytes(hello.identity_proof.into())
             .verify_identity(key, &context, None)
             .map_err(bad_proof)?;
 
         self.people.check_person(&key)?;
         if state.peer.key() == Some(&session) || key == session {
-            let text = "this is the session you are in: joining it from inside itself would show it \
-                        in itself, without end. Join from another terminal";
-            return Err(PeerError::new(RefusedCode::SELF, text));
+            return Err(RefusalReason::InsideItself.into());
         }
         let (from, now) = (state.from, self.cx.now.mono_us);
         if !again {
             let came = self.door.comings.come(now, &key, &from);
-            came.map_err(|later| PeerError::too_often(later, "you come"))?;
+            came.map_err(|later| RefusalReason::TooOften {
+                wait_ms: wait_ms(&later),
+            })?;
         }
 
         let (claims, problem, wanted) = self.door.verify_claims(&self.cx, hello, &key);
@@ -242,11 +231,7 @@ impl Host {
             grant: false,
         };
         if self.door.decide_admission(&self.people, &who, shown) == Admission::NotAMember {
-            let mut fault = Host::not_a_member();
-            if let Some(problem) = problem {
-                fault.text = format!("{}. {problem}", fault.text);
-            }
-            return Err(fault);
+            return Err(RefusalReason::NotAMember { claim: problem }.into());
         }
         let (mut grants, mut refusal) = (Vec::new(), None);
         for presented in &hello.grants {
@@ -262,13 +247,14 @@ impl Host {
         let answer = self.door.decide_admission(&self.people, &who, shown);
         if matches!(answer, Admission::In(_) | Admission::Knock) {
             let entered = self.door.comings.enter(now, &key, &from);
-            entered.map_err(|later| PeerError::too_often(later, "people come"))?;
+            entered.map_err(|later| RefusalReason::AllTooOften {
+                wait_ms: wait_ms(&later),
+            })?;
         }
         let remarks = [
-            refusal.as_ref().map(ToString::to_string),
-            problem.map(|problem| problem.to_string()),
+            refusal.clone().map(NoticeKind::Grant),
+            problem.map(NoticeKind::Claim),
         ];
-        let remarks: Vec<String> = remarks.into_iter().flatten().collect();
         let admitted = |entry| Admittance {
             version,
             pass: ProofsUsed {
@@ -278,7 +264,7 @@ impl Host {
             },
             identity,
             entry,
-            remark: remarks.join(". "),
+            remarks: remarks.into_iter().flatten().collect(),
         };
         match (answer, refusal) {
             (Admission::In(entry), _) => Ok(HelloOutcome::In(admitted(entry))),
@@ -286,15 +272,11 @@ impl Host {
                 let entry = shown.ticket.unwrap_or(AdmittedBy::Ticket);
                 Ok(HelloOutcome::Knock(admitted(entry)))
             }
-            (Admission::NotAMember, _) => Err(Host::not_a_member()),
-            (Admission::Nothing, Some(refusal)) => {
-                Err(PeerError::new(RefusedCode::GRANT, refusal.to_string()))
-            }
+            (Admission::NotAMember, _) => Err(RefusalReason::NotAMember { claim: None }.into()),
+            (Admission::Nothing, Some(refusal)) => Err(RefusalReason::Grant(refusal).into()),
             (Admission::Nothing, None) => {
                 self.door.check_given_to(&mut self.cx, hello, &context)?;
-                let text = "this ticket does not open this session (any more): the host may have \
-                            replaced it. Ask the host for the new one (pillion ticket)";
-                Err(PeerError::new(RefusedCode::TICKET, text))
+                Err(RefusalReason::Ticket.into())
             }
         }
     }
@@ -313,12 +295,12 @@ impl Host {
             pass,
             identity,
             entry,
-            remark,
+            remarks,
         } = admitted;
         let key = identity.key();
         let join = (key, hello.join);
         if let Some(old) = self.cx.conns.of_join(&join) {
-            self.close(old, 0, "replaced by a newer connection of the same viewer");
+            self.close(old, 0);
         }
         let room = self.people.check_room(&self.cx, &join);
         let from = self.cx.conns.get(conn).map(|state| state.from);
@@ -342,11 +324,8 @@ impl Host {
             .by_identity(&key)
             .is_some_and(|person| person.standing != standing)
         {
-            self.people.send_standing(
-                &mut self.cx,
-                &key,
-                "a grant you presented from another viewer was accepted",
-            );
+            self.people
+                .send_standing(&mut self.cx, &key, RightReason::GrantAcceptedElsewhere);
         }
         let [a, b, c, d, ..] = self.cx.random();
         let edit_epoch = u32::from_be_bytes([a, b, c, d]);
@@ -403,7 +382,7 @@ impl Host {
                     .roster()
                     .get(id)
                     .map_or(0, |person| person.edit_epoch),
-                text: sentence(&remark),
+                why: Some(RightReason::Standing),
             },
             read_only: self.cx.read_only,
             accepted: self.tracks.seen(&join),
@@ -413,6 +392,10 @@ impl Host {
         self.cx.send(conn, &FromHost::Welcome(Box::new(welcome)));
         for part in self.people.roster().whole() {
             self.cx.send(conn, &FromHost::Roster(part));
+        }
+        for remark in remarks {
+            let what = Some(remark);
+            self.cx.send(conn, &FromHost::Notice(Notice { what }));
         }
         self.tracks.look(&mut self.cx, conn);
         self.tracks.tell_dropped_again(&mut self.cx, conn);
@@ -431,22 +414,18 @@ impl Host {
                     identity: key,
                 },
                 proof: AuditProof {
-                    proof: entry.to_string(),
+                    proof: entry,
                     claims,
                 },
             });
-            let proof = self
-                .people
-                .roster()
-                .get(id)
-                .map(Person::proof)
-                .unwrap_or_default();
-            self.cx.notice(HostNotice::Joined {
-                id,
-                name,
-                identity: key,
-                proof,
-            });
+            if let Some(proof) = self.people.roster().get(id).map(Person::proof) {
+                self.cx.notice(HostNotice::Joined {
+                    id,
+                    name,
+                    identity: key,
+                    proof,
+                });
+            }
         }
     }
 
@@ -471,10 +450,9 @@ impl Door {
     ) -> Result<Version, PeerError> {
         let version = VersionRange::OURS
             .agree(versions)
-            .map_err(|mismatch| PeerError::new(RefusedCode::VERSION, mismatch.to_string()))?;
+            .map_err(RefusalReason::Version)?;
         if !cx.shared {
-            let text = "this session is not shared any more; ask the host for a new ticket";
-            return Err(PeerError::new(RefusedCode::NOT_SHARED, text));
+            return Err(RefusalReason::NotShared.into());
         }
         Ok(version)
     }

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use pillion_caps::{PeerEndpoint, PublicKey, Subject, UnixMillis};
 use pillion_people::Name;
 use pillion_proto::{
-    FromHost, Hello, KnockInfo, Knocks as Told, ParticipantId, RefusedCode, Text, Waiting,
-    limits::MAX_KNOCKS,
+    AdmittedBy, FromHost, Hello, KnockInfo, Knocks as Told, KnocksFrom, OwnLabel, ParticipantId,
+    RefusalReason, Text, Waiting,
+    limits::{MAX_CLAIMS_IN_HELLO, MAX_KNOCKS, MAX_SENTENCE},
 };
-use pillion_share::{Limits, Lineage, Network, SharedRate};
+use pillion_share::{Limits, Lineage, Network, NetworkKind, SharedRate};
 
 use crate::{
     audit::{AuditEvent, AuditProof},
@@ -22,12 +23,12 @@ use crate::{
         commands::{
             execute::refused,
             question::Question,
-            verbs::{CommandError, ParticipantStatus, PersonLabel, TurnedAway},
+            verbs::{CommandError, ParticipantStatus, PersonLabel, Proved, TurnedAway},
         },
         context::Context,
         door::Door,
         door::{
-            admission::{Admission, AdmittedBy, Credentials, VerifiedClaim, subjects_of},
+            admission::{Admission, Credentials, VerifiedClaim, subjects_of},
             hello::Admittance,
         },
         fault::PeerError,
@@ -37,7 +38,6 @@ use crate::{
         timers::Timer,
     },
     types::ConnId,
-    words::{sentence, span},
 };
 
 /// Connections one identity may knock with: its windows.
@@ -93,40 +93,40 @@ impl Knock {
         subjects_of(&self.identity, &self.claims)
     }
 
-    /// How they proved who they are, and by which code they came; for people.
-    fn proof(&self) -> String {
-        let key = format!("key {}", self.identity.fingerprint());
-        let all: Vec<String> = self.beside_key().chain([key]).collect();
-        all.join(", ")
-    }
-
-    /// The same without their key.
-    fn beside_key(&self) -> impl Iterator<Item = String> {
-        let code = match self.ticket {
-            AdmittedBy::Code(_) => Some(self.ticket.to_string()),
-            _ => None,
-        };
-        code.into_iter()
-            .chain(self.claims.iter().map(|claim| claim.who.to_string()))
-    }
-
-    /// What the log says of how they come.
-    fn audit_proof(&self) -> AuditProof {
+    /// What they hold, and what they proved to be.
+    fn proof(&self) -> Proved {
         let claims = self.claims.iter().map(|one| one.who.to_string());
-        AuditProof {
-            proof: self.proof(),
+        Proved {
+            by: self.ticket,
             claims: claims.collect(),
         }
     }
 
+    /// The claims as those who manage are told them: so much of them that everybody who knocks fits into a message.
+    fn told_claims(&self) -> Vec<Text<MAX_SENTENCE>> {
+        let mut room = MAX_SENTENCE;
+        let claims = self.claims.iter().map(|one| one.who.as_str());
+        let fit = claims.take_while(|claim| {
+            let fits = claim.len() <= room;
+            room = room.saturating_sub(claim.len());
+            fits
+        });
+        fit.take(MAX_CLAIMS_IN_HELLO).map(Text::cut).collect()
+    }
+
+    /// What the log says of how they come.
+    fn audit_proof(&self) -> AuditProof {
+        self.proof().into()
+    }
+
     /// What the log says of one that was not let in.
-    fn turned_away(&self, why: &str, for_good: Option<bool>) -> AuditEvent {
+    fn turned_away(&self, why: Option<RefusalReason>, for_good: Option<bool>) -> AuditEvent {
         AuditEvent::TurnedAway {
             id: Some(self.id),
             name: self.name.to_string(),
             identity: Some(self.identity),
             proof: Some(self.audit_proof()),
-            why: why.to_owned(),
+            why,
             for_good,
             others: None,
         }
@@ -134,7 +134,7 @@ impl Knock {
 
     /// Whether to let them in.
     pub(in crate::host) fn question(&self) -> Question {
-        Question::knock(&self.identity, self.beside_key().collect(), &self.name)
+        Question::knock(&self.identity, self.proof(), &self.name)
     }
 }
 
@@ -210,11 +210,8 @@ impl Host {
         let at = keys.map(|key| self.door.knocks.may_knock_at(key)).max();
         let at = at.unwrap_or(0);
         if now < at {
-            let text = format!(
-                "the host did not let you in a moment ago; knock again in {}",
-                span((at - now).div_ceil(1000))
-            );
-            return Err(PeerError::new(RefusedCode::NOT_ADMITTED, text));
+            let wait_ms = (at - now).div_ceil(1000);
+            return Err(RefusalReason::KnockLater { wait_ms }.into());
         }
         let known = self
             .door
@@ -248,11 +245,11 @@ impl Host {
             until_us,
         });
         if knock.conns.len() >= MAX_EACH {
-            let text = format!("you knock {MAX_EACH} times already; wait for the answer there");
-            return Err(PeerError::new(RefusedCode::BUSY, text));
+            let max = MAX_EACH as u32;
+            return Err(RefusalReason::KnocksOften { max }.into());
         }
         knock.conns.insert(conn);
-        let (until_us, label, proof) = (knock.until_us, knock.label(), knock.proof());
+        let (until_us, label) = (knock.until_us, knock.label());
         let left_ms = until_us.saturating_sub(now).div_ceil(1000);
         self.cx.push(HostOutput::Accepted { conn });
         if let Some(state) = self.cx.conns.get_mut(conn) {
@@ -262,21 +259,20 @@ impl Host {
                 admitted,
             }));
         }
-        let text = format!(
-            "the host is being asked whether to let you in, for {} at most. They see you as {label}",
-            span(left_ms)
-        );
         let wait_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
         self.cx.send(
             conn,
             &FromHost::Waiting(Waiting {
-                text: sentence(&text),
+                you: OwnLabel {
+                    id,
+                    name: Text::cut(&label.name),
+                },
                 wait_ms,
             }),
         );
         self.cx.timers.set_by(Timer::Knocks, until_us);
         if is_new {
-            self.door.announce_knock(&mut self.cx, id, &proof);
+            self.door.announce_knock(&mut self.cx, id);
         }
         Ok(())
     }
@@ -296,7 +292,7 @@ impl Host {
             if let Some(knock) = self.door.knocks.waiting.get_mut(&id) {
                 knock.conns.remove(&conn);
             }
-            self.close(conn, 0, "replaced by a newer connection of the same viewer");
+            self.close(conn, 0);
         }
     }
 
@@ -315,7 +311,7 @@ impl Host {
         let view = pillion_proto::Rights::VIEW;
         let listed = self.people.allow(&[who], view);
         listed.map_err(|refusal| refused(&refusal))?;
-        self.let_in(by, id, AdmittedBy::Admittance);
+        self.let_in(by, id, AdmittedBy::Answer);
         Ok(label)
     }
 
@@ -327,7 +323,7 @@ impl Host {
         let event = AuditEvent::Admitted {
             person: knock.label().into(),
             proof: AuditProof {
-                proof: entry.to_string(),
+                proof: entry,
                 ..knock.audit_proof()
             },
         };
@@ -368,18 +364,12 @@ impl Host {
             true => self.people.bar_all(&self.cx, key, &claims),
             false => self.people.end_links(&self.cx, &key),
         };
-        let host = self.people.display_name(&self.cx, by);
-        let fault = match for_good {
-            true => PeerError::new(
-                RefusedCode::BARRED,
-                format!("{host} does not let you into this session, now or later"),
-            ),
-            false => PeerError::new(
-                RefusedCode::NOT_ADMITTED,
-                format!("{host} did not let you in"),
-            ),
+        let host = Text::cut(&self.people.display_name(&self.cx, by));
+        let why = match for_good {
+            true => RefusalReason::Barred { by: host },
+            false => RefusalReason::Declined { by: host },
         };
-        self.send_away(by, id, &fault, "refused", Some(for_good));
+        self.send_away(by, id, why, Some(for_good));
         if for_good {
             // Others may have proved to be the same.
             self.put_out_banned();
@@ -403,17 +393,20 @@ impl Host {
         &mut self,
         by: &Principal,
         id: ParticipantId,
-        fault: &PeerError,
-        why: &str,
+        why: RefusalReason,
         for_good: Option<bool>,
     ) {
         let until_us = self.cx.now.mono_us.saturating_add(AGAIN_US);
         let Some(knock) = self.door.end_knock(&mut self.cx, id) else {
             return;
         };
-        self.people
-            .log_by(&mut self.cx, by, &knock.turned_away(why, for_good));
+        self.people.log_by(
+            &mut self.cx,
+            by,
+            &knock.turned_away(Some(why.clone()), for_good),
+        );
         self.door.knocks.turn_away(knock.identity, until_us);
+        let fault = PeerError::from(why);
         for conn in knock.conns {
             if let Some(state) = self.cx.conns.get_mut(conn) {
                 state.knock = None;
@@ -421,7 +414,7 @@ impl Host {
                     self.door.knocks.turn_away(endpoint, until_us);
                 }
             }
-            self.refuse(conn, fault);
+            self.refuse(conn, &fault);
         }
     }
 
@@ -451,9 +444,9 @@ impl Host {
         }
         self.reconsider_knocks();
         for id in changed {
-            if let Some(proof) = self.door.knocks.get(id).map(Knock::proof) {
+            if self.door.knocks.get(id).is_some() {
                 self.cx.notice(HostNotice::KnockGone { id });
-                self.door.announce_knock(&mut self.cx, id, &proof);
+                self.door.announce_knock(&mut self.cx, id);
             }
         }
     }
@@ -480,14 +473,10 @@ impl Host {
                     self.let_in(&Principal::Rule, id, entry);
                     continue;
                 }
-                (Ok(()), Admission::NotAMember) => Host::not_a_member(),
+                (Ok(()), Admission::NotAMember) => RefusalReason::NotAMember { claim: None }.into(),
                 (Ok(()), Admission::Knock | Admission::Nothing) => continue,
             };
-            let why = match fault.code {
-                RefusedCode::BARRED => "barred",
-                _ => "no member of the team",
-            };
-            self.send_away(&Principal::Rule, id, &fault, why, None);
+            self.send_away(&Principal::Rule, id, fault.0, None);
         }
     }
 
@@ -511,12 +500,9 @@ impl Host {
                 .knocks
                 .get(id)
                 .map_or(0, |knock| until_us - knock.since_us);
-            let text = format!(
-                "nobody at the host answered within {}; ask them to let you in, and knock again",
-                span(waited / 1000)
-            );
-            let fault = PeerError::new(RefusedCode::NOT_ADMITTED, text);
-            self.send_away(&Principal::Rule, id, &fault, "nobody answered", None);
+            let waited_ms = waited / 1000;
+            let why = RefusalReason::Unanswered { waited_ms };
+            self.send_away(&Principal::Rule, id, why, None);
         }
     }
 }
@@ -538,18 +524,22 @@ impl Door {
             held >= limits.of(network)
         });
         if let Some(network) = full {
-            let text =
-                format!("too many people knock from {network} at this moment; try again shortly");
-            return Err(PeerError::new(RefusedCode::BUSY, text));
+            let from = match network.kind() {
+                NetworkKind::All => None,
+                NetworkKind::Address => Some(KnocksFrom::Address),
+                NetworkKind::Relay => Some(KnocksFrom::Relay),
+                NetworkKind::Endpoint => Some(KnocksFrom::Endpoint),
+                NetworkKind::Ipv6 { prefix } => Some(KnocksFrom::Network { prefix }),
+            };
+            return Err(RefusalReason::ManyKnock { from }.into());
         }
         if self.knocks.waiting.len() >= MAX_KNOCKS || self.knocks.rate.take(now, from).is_err() {
-            let text = "too many people knock at this session at this moment; try again shortly";
-            return Err(PeerError::new(RefusedCode::BUSY, text));
+            return Err(RefusalReason::ManyKnock { from: None }.into());
         }
         Ok(people.roster_mut().reserve(&key))
     }
 
-    fn announce_knock(&mut self, cx: &mut Context, id: ParticipantId, proof: &str) {
+    fn announce_knock(&mut self, cx: &mut Context, id: ParticipantId) {
         let Some(knock) = self.knocks.get(id) else {
             return;
         };
@@ -557,7 +547,7 @@ impl Door {
             id,
             name: knock.name.to_string(),
             identity: knock.identity,
-            proof: proof.to_owned(),
+            proof: knock.proof(),
             question: knock.question(),
         };
         let event = AuditEvent::Knocked {
@@ -591,7 +581,7 @@ impl Door {
         if knock.conns.is_empty()
             && let Some(knock) = self.end_knock(cx, id)
         {
-            cx.log_event(&knock.turned_away("left", None));
+            cx.log_event(&knock.turned_away(None, None));
         }
     }
 
@@ -647,7 +637,8 @@ impl Door {
             id: knock.id,
             name: Text::cut(knock.name.as_str()),
             identity: *knock.identity.as_bytes(),
-            proof: Text::cut(&knock.proof()),
+            holds: Some(knock.ticket),
+            claims: knock.told_claims(),
         });
         let told = FromHost::Knocks(Told {
             allow: Some(self.access_mode(people)),

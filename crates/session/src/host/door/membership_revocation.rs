@@ -4,7 +4,7 @@
 //! something else stays, without what the list gave them as a member.
 
 use pillion_people::Removals;
-use pillion_proto::{ParticipantId, RefusedCode};
+use pillion_proto::{ParticipantId, RefusalReason};
 
 use crate::{
     audit::{AuditEvent, AuditPerson},
@@ -13,7 +13,6 @@ use crate::{
         api::HostNotice,
         conn::Conn,
         door::admission::{Admission, AdmittedBy, subjects_of},
-        fault::PeerError,
         people::standing::ChangeReason,
     },
     types::ConnId,
@@ -107,14 +106,12 @@ impl Host {
             ) {
                 Admission::In(entry) => self.set_entry(conn, id, entry),
                 Admission::Knock | Admission::Nothing | Admission::NotAMember => {
-                    let text = "your team took back the membership that let you into this session: ask \
-                                the team's owner";
                     self.cx.log_event(&AuditEvent::PutOut {
                         id,
                         identity: key,
-                        why: "a membership was taken back".to_owned(),
+                        why: RefusalReason::MembershipRevoked,
                     });
-                    self.refuse(conn, &PeerError::new(RefusedCode::NOT_ADMITTED, text));
+                    self.refuse(conn, &RefusalReason::MembershipRevoked.into());
                 }
             }
         }

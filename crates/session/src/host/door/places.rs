@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use pillion_caps::PublicKey;
-use pillion_proto::RefusedCode;
+use pillion_proto::RefusalReason;
 use pillion_share::{Limits, Lineage, Network, Shares, Verdict};
 
 use crate::{
@@ -102,15 +102,10 @@ impl Host {
         match place(&all, MAX_VIEWERS, who, from) {
             Place::Free => Ok(()),
             Place::InsteadOf(conn) => {
-                let text = "this session is full, and others want to come who have fewer viewers here than your \
-                            network: your viewer tries again by itself";
-                self.refuse(conn, &PeerError::new(RefusedCode::BUSY, text));
+                self.refuse(conn, &RefusalReason::GaveWay.into());
                 Ok(())
             }
-            Place::None => {
-                let text = "this session has as many viewers as it can have; try again shortly";
-                Err(PeerError::new(RefusedCode::BUSY, text))
-            }
+            Place::None => Err(RefusalReason::Full.into()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use iroh_base::EndpointAddr;
 use pillion_caps::{Refusal, SecretKey};
-use pillion_proto::{Ended, FromHost, RefusedCode, RelayToken, Ticket};
+use pillion_proto::{EndReason, Ended, FromHost, RefusalReason, RelayToken, Text, Ticket};
 
 use crate::{
     audit::AuditEvent,
@@ -15,13 +15,11 @@ use crate::{
         },
         context::Context,
         door::Door,
-        fault::PeerError,
         people::People,
         people::standing::ChangeReason,
         timers::Timer,
     },
     types::ConnId,
-    words::sentence,
 };
 
 /// How long a ticket waits for the first address of an endpoint that just began to listen, in
@@ -105,11 +103,11 @@ impl Host {
     /// session opens the next one.
     pub(in crate::host) fn stop(&mut self) -> Result<(), CommandError> {
         self.check_shared()?;
-        let text = format!("{} stopped sharing", self.cx.names.host);
+        let by = Text::cut(&self.cx.names.host);
         for id in self.tracks.ids() {
             self.tracks.log_margin(&mut self.cx, id);
         }
-        self.end_sharing(&text);
+        self.end_sharing(EndReason::Stopped { by });
         // A host that starts again must not open to earlier tickets. What of this can't be written is
         // said with the answer.
         let _ = self.people.records().replace_link(None);
@@ -121,33 +119,27 @@ impl Host {
     }
 
     /// Tells everybody that it is over, and closes.
-    pub(in crate::host) fn end_sharing(&mut self, text: &str) {
+    pub(in crate::host) fn end_sharing(&mut self, why: EndReason) {
         let now = self.cx.now;
         self.tracks.sign_all(&mut self.cx);
         self.cx.shared = false;
         self.door.sharing.link = None;
         self.door.codes.forget();
         let ended = FromHost::Ended(Ended {
-            text: sentence(text),
+            why: Some(why.clone()),
             at_unix_ms: now.unix_ms,
         });
         self.cx.broadcast(&[ended]);
         let viewers: Vec<ConnId> = self.cx.conns.viewers().collect();
         for conn in viewers {
-            self.close(conn, 0, text);
+            self.close(conn, 0);
         }
         let joining: Vec<ConnId> = self.cx.conns.iter().map(|(conn, _)| conn).collect();
         for conn in joining {
-            let fault = PeerError::new(
-                RefusedCode::NOT_SHARED,
-                "this session is not shared any more",
-            );
-            self.refuse(conn, &fault);
+            self.refuse(conn, &RefusalReason::NotShared.into());
         }
         self.door.end_visits(&mut self.cx, &self.people);
-        self.cx.log_event(&AuditEvent::Ended {
-            why: text.to_owned(),
-        });
+        self.cx.log_event(&AuditEvent::Ended { why });
         self.cx.push(HostOutput::StopListening);
         self.cx.timers.clear(Timer::Tickets);
         for request in std::mem::take(&mut self.door.sharing.waiting) {

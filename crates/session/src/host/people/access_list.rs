@@ -1,7 +1,7 @@
 //! The list of who may come in and what it gives them, and who is kept out.
 
-use pillion_caps::{Refusal, Subject, UnixMillis};
-use pillion_proto::{RefusedCode, Rights};
+use pillion_caps::{Subject, UnixMillis};
+use pillion_proto::{RefusalReason, RightReason, Rights, Text};
 
 use crate::{
     audit::AuditEvent,
@@ -22,10 +22,7 @@ impl People {
     /// Whether somebody is kept out by a thing they proved.
     pub(in crate::host) fn check_claims(&self, who: &[Subject]) -> Result<(), PeerError> {
         match self.rights.is_banned(who) {
-            true => Err(PeerError::new(
-                RefusedCode::BARRED,
-                Refusal::Barred.to_string(),
-            )),
+            true => Err(RefusalReason::Removed.into()),
             false => Ok(()),
         }
     }
@@ -94,12 +91,8 @@ impl People {
         if let Some(identity) = identity.filter(|_| right.exceeds_view() && right != has) {
             let given = self.give_listed(cx, by, &identity, right);
             if given.is_ok() {
-                let text = format!(
-                    "{} gave you the right to {}",
-                    self.display_name(cx, by),
-                    crate::words::acts(right)
-                );
-                self.send_standing(cx, &key, &text);
+                let by = Text::cut(&self.display_name(cx, by));
+                self.send_standing(cx, &key, RightReason::Listed { by });
             }
         }
     }

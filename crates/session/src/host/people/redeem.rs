@@ -3,13 +3,12 @@
 use pillion_caps::{
     Audience, Grant, GrantId, Proof, PublicKey, Refusal, UnixMillis, VerifiedIdentity,
 };
-use pillion_proto::{FromHost, GrantProof, JoinId, RefusedCode};
+use pillion_proto::{FromHost, GrantProof, JoinId, Notice, NoticeKind, RefusalReason, RightReason};
 
 use crate::{
     audit::AuditEvent,
     host::{context::Context, fault::PeerError, people::People},
     types::ConnId,
-    words::sentence,
 };
 
 /// Connections one identity may have at once: its devices and windows.
@@ -19,10 +18,7 @@ impl People {
     /// Whether the session is open to the one who holds `identity`.
     pub(in crate::host) fn check_person(&self, identity: &PublicKey) -> Result<(), PeerError> {
         match self.rights.is_barred(identity) {
-            true => Err(PeerError::new(
-                RefusedCode::BARRED,
-                Refusal::Barred.to_string(),
-            )),
+            true => Err(RefusalReason::Removed.into()),
             false => Ok(()),
         }
     }
@@ -42,10 +38,8 @@ impl People {
         if connections.saturating_sub(replaced) < MAX_PER_PERSON {
             return Ok(());
         }
-        let text = format!(
-            "you are in this session {MAX_PER_PERSON} times already; leave one of them first"
-        );
-        Err(PeerError::new(RefusedCode::BUSY, text))
+        let max = MAX_PER_PERSON as u32;
+        Err(RefusalReason::HereOften { max }.into())
     }
 
     /// Redeems a presented grant; the use is durable before anything follows from it.
@@ -83,10 +77,10 @@ impl People {
             return;
         };
         match self.redeem(cx, presented, &identity) {
-            Ok(_) => self.send_standing(cx, &identity.key(), "your grant was accepted"),
+            Ok(_) => self.send_standing(cx, &identity.key(), RightReason::GrantAccepted),
             Err(refusal) => {
-                let text = sentence(&refusal.to_string());
-                cx.send(conn, &FromHost::Notice(pillion_proto::Notice { text }));
+                let what = Some(NoticeKind::Grant(refusal));
+                cx.send(conn, &FromHost::Notice(Notice { what }));
             }
         }
     }

@@ -10,7 +10,7 @@ use pillion_proto::{
 use pillion_share::{Lineage, Network, largest_holders};
 
 use crate::host::{
-    commands::verbs::PersonLabel,
+    commands::verbs::{PersonLabel, Proved},
     door::admission::{AdmittedBy, VerifiedClaim, subjects_of},
     people::rights::Standing,
     rate::Bucket,
@@ -87,11 +87,12 @@ impl Person {
         subjects
     }
 
-    /// What let them in, and what else they proved to be; for people.
-    pub(in crate::host) fn proof(&self) -> String {
-        let claims = self.proved().into_iter().map(|who| who.to_string());
-        let all: Vec<String> = [self.entry.to_string()].into_iter().chain(claims).collect();
-        all.join(", ")
+    /// What let them in, and what else they proved to be.
+    pub(in crate::host) fn proof(&self) -> Proved {
+        Proved {
+            by: self.entry,
+            claims: self.proved().iter().map(Subject::to_string).collect(),
+        }
     }
 
     /// Whether others should see this person in the roster.

@@ -1,7 +1,9 @@
 //! Asking for edit, and telling people what they may do.
 
 use pillion_caps::{PublicKey, UnixMillis};
-use pillion_proto::{FromHost, ParticipantId, RequestAnswer, RightChanged, Rights};
+use pillion_proto::{
+    FromHost, ParticipantId, RequestAnswer, RequestRefusal, RightChanged, RightReason, Rights, Text,
+};
 
 use crate::{
     audit::AuditEvent,
@@ -16,20 +18,12 @@ use crate::{
         principal::Principal,
     },
     types::ConnId,
-    words::{sentence, span},
 };
 
 /// After a no, the same person may ask for edit again so much later, in microseconds.
 const ASK_AGAIN_US: u64 = 10_000_000;
 
-/// Why rights are looked at again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) enum ChangeReason {
-    Revoked,
-    Expired,
-    /// A team took a membership back.
-    MembershipRevoked,
-}
+pub(in crate::host) use crate::audit::ChangeReason;
 
 impl People {
     /// A viewer asks for edit.
@@ -47,23 +41,23 @@ impl People {
         };
         let standing = person.standing;
         let no = if read_only {
-            "edit can't be granted in this session".to_owned()
+            RequestRefusal::ReadOnly
         } else if standing.rights.exceeds_view() {
             let (rights, until) = (standing.rights, standing.until.map(|until| until.0));
-            let text = sentence("you can type already");
             let edit_epoch = person.edit_epoch;
             let message = RightChanged {
                 edit_epoch,
                 rights,
                 until_unix_ms: until,
-                text,
+                why: Some(RightReason::HasEdit),
             };
             return cx.send(conn, &FromHost::Right(message));
         } else if person.asking {
             return;
         } else if now < person.may_ask_at_us {
-            let left = span((person.may_ask_at_us - now).div_ceil(1000));
-            format!("the host said no a moment ago; ask again in {left}")
+            RequestRefusal::AskLater {
+                wait_ms: (person.may_ask_at_us - now).div_ceil(1000),
+            }
         } else {
             person.asking = true;
             let (name, identity) = (person.name.to_string(), person.identity);
@@ -84,9 +78,7 @@ impl People {
         };
         cx.send(
             conn,
-            &FromHost::RequestAnswer(RequestAnswer {
-                text: sentence(&no),
-            }),
+            &FromHost::RequestAnswer(RequestAnswer { why: Some(no) }),
         );
     }
 
@@ -97,10 +89,9 @@ impl People {
         id: ParticipantId,
     ) -> Result<PersonLabel, CommandError> {
         let until = cx.now.mono_us.saturating_add(ASK_AGAIN_US);
-        let text = sentence(&format!(
-            "{} said no to your request for edit",
-            self.display_name(cx, by)
-        ));
+        let why = Some(RequestRefusal::Declined {
+            by: Text::cut(&self.display_name(cx, by)),
+        });
         let label = self.person_label(cx, id);
         let Some(person) = self.roster.get_mut(id).filter(|person| person.asking) else {
             return Err(CommandError::NotAsking(label));
@@ -110,7 +101,7 @@ impl People {
         for conn in cx.conns.of_person(id) {
             cx.send(
                 conn,
-                &FromHost::RequestAnswer(RequestAnswer { text: text.clone() }),
+                &FromHost::RequestAnswer(RequestAnswer { why: why.clone() }),
             );
         }
         let name = self.name_of(id);
@@ -128,7 +119,12 @@ impl People {
     }
 
     /// Tells one person their right as it is now.
-    pub(in crate::host) fn send_standing(&mut self, cx: &mut Context, key: &PublicKey, text: &str) {
+    pub(in crate::host) fn send_standing(
+        &mut self,
+        cx: &mut Context,
+        key: &PublicKey,
+        why: RightReason,
+    ) {
         let standing = self.rights.standing(key, UnixMillis(cx.now.unix_ms));
         let Some(id) = self.roster.by_identity(key).map(|person| person.id) else {
             return;
@@ -144,7 +140,7 @@ impl People {
             rights,
             until_unix_ms: until,
             edit_epoch,
-            text: sentence(text),
+            why: Some(why),
         };
         for conn in cx.conns.of_person(id) {
             cx.send(conn, &FromHost::Right(message.clone()));
@@ -173,31 +169,20 @@ impl People {
             .filter(|person| person.standing != self.rights.standing(&person.identity, now))
             .map(|person| (person.id, person.identity))
             .collect();
-        let text = match why {
-            ChangeReason::Revoked => {
-                format!("your edit right was revoked by {}", cx.names.host)
-            }
-            ChangeReason::Expired => {
-                "your edit right ended: it expired; ask again if you need it".to_owned()
-            }
-            ChangeReason::MembershipRevoked => {
-                "your edit right came by your membership of a team, and the team took that \
-                               back: ask its owner, or the host"
-                    .to_owned()
-            }
-        };
-        let word = match why {
-            ChangeReason::Revoked => "revoked",
-            ChangeReason::Expired => "expired",
-            ChangeReason::MembershipRevoked => "membership taken back",
+        let reason = match why {
+            ChangeReason::Revoked => RightReason::Revoked {
+                by: Text::cut(&cx.names.host),
+            },
+            ChangeReason::Expired => RightReason::Expired,
+            ChangeReason::MembershipRevoked => RightReason::MembershipRevoked,
         };
         for (id, key) in changed {
-            self.send_standing(cx, &key, &text);
+            self.send_standing(cx, &key, reason.clone());
             let right = self.rights.standing(&key, now).rights;
             cx.log_event(&AuditEvent::Right {
                 id,
                 rights: right,
-                why: word.to_owned(),
+                why,
             });
         }
         self.arm_expiry(cx);

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use pillion_caps::PublicKey;
-use pillion_proto::{Framer, HistoryRequest, TrackId, limits::MAX_HISTORY_LINES};
+use pillion_proto::{Framer, HistoryRequest, RefusalReason, TrackId, limits::MAX_HISTORY_LINES};
 use pillion_screen::LineId;
 
 use crate::types::{ConnId, Stream};
@@ -263,7 +263,7 @@ impl Tracks {
         self.cut_off(cx, stream);
         match cx.charge(stream.0, cost) {
             true => Ok(()),
-            false => Err(PeerError::flood()),
+            false => Err(RefusalReason::Flood.into()),
         }
     }
 

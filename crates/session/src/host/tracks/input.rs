@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, UnixMillis};
 use pillion_proto::{
-    Accepted, ConversationRequest, Dropped, FromHost, InputStream, Intent, IntentMsg, JoinId, Text,
-    TrackId, TrackKind, TrackState,
+    Accepted, ConversationRequest, DropReason, Dropped, FromHost, InputStream, Intent, IntentMsg,
+    JoinId, RefusalReason, Text, TrackId, TrackKind, TrackState,
     limits::{MAX_INPUT_MESSAGE, MAX_NAME, MAX_UNCONFIRMED_INPUT},
 };
 
-use crate::{types::ConnId, words::sentence};
+use crate::types::ConnId;
 
 use crate::host::{
     Host,
@@ -82,9 +82,9 @@ struct Progress {
     unwritten: usize,
     unwritten_bytes: usize,
     /// Dropped up to here, to be said once what came before is written.
-    dropped: Option<(u64, &'static str)>,
+    dropped: Option<(u64, DropReason)>,
     /// What was last said of that; the connection may have ended before it arrived.
-    last_report: Option<(u64, &'static str)>,
+    last_report: Option<(u64, DropReason)>,
 }
 
 /// An input on its way into the program.
@@ -168,7 +168,7 @@ enum Disposition {
         track: TrackId,
         request: ConversationRequest,
     },
-    Dropped(&'static str),
+    Dropped(DropReason),
     /// No viewer sends that much before it is confirmed.
     TooMuch,
 }
@@ -212,7 +212,7 @@ impl Inputs {
             () if of_one + bytes > MAX_UNWRITTEN_OF_ONE
                 || self.unwritten_bytes + bytes > MAX_UNWRITTEN =>
             {
-                Some(Disposition::Dropped("the program does not read its input"))
+                Some(Disposition::Dropped(DropReason::NotRead))
             }
             () => None,
         }
@@ -355,7 +355,7 @@ impl Host {
             }
             Disposition::Dropped(why) => {
                 if !self.cx.charge(conn, 1) {
-                    return Err(PeerError::flood());
+                    return Err(RefusalReason::Flood.into());
                 }
                 let record = self.tracks.record_of(&self.cx, join);
                 record.seen = id;
@@ -372,7 +372,7 @@ impl Host {
 
     /// Why nothing is expected from this viewer at all. Its inputs are not counted: anybody who never
     /// had the right to edit gets to make the host remember nothing.
-    fn standing_refusal(&self, conn: ConnId) -> Option<&'static str> {
+    fn standing_refusal(&self, conn: ConnId) -> Option<DropReason> {
         let member = self.cx.conns.member(conn)?;
         let has_edited = self
             .people
@@ -380,8 +380,8 @@ impl Host {
             .get(member.id)
             .is_some_and(|person| person.has_edited);
         match () {
-            () if member.read_only => Some("this viewer joined with --read-only and sends nothing"),
-            () if !has_edited => Some("you may watch, not type: ask for edit first"),
+            () if member.read_only => Some(DropReason::ReadOnlyViewer),
+            () if !has_edited => Some(DropReason::MayNotType),
             () => None,
         }
     }
@@ -398,32 +398,28 @@ impl Host {
             .get(member.id)
             .map(|person| person.edit_epoch);
         let stale = match () {
-            () if !self.cx.shared => Some("the session is not shared any more"),
-            () if Some(intent.edit_epoch) != epoch => {
-                Some("your right to type was taken away since you typed it")
-            }
-            () if intent.waited_ms > MAX_WAITED_MS => {
-                Some("it had waited too long for the connection")
-            }
+            () if !self.cx.shared => Some(DropReason::NotShared),
+            () if Some(intent.edit_epoch) != epoch => Some(DropReason::RightTaken),
+            () if intent.waited_ms > MAX_WAITED_MS => Some(DropReason::WaitedTooLong),
             () => None,
         };
         match intent.what {
             Intent::Keys { track, bytes } => {
                 let Some(right) = self.people.rights().edit(who, now) else {
-                    return Disposition::Dropped("you may watch, not type: ask for edit first");
+                    return Disposition::Dropped(DropReason::MayNotType);
                 };
                 if let Some(why) = stale {
                     return Disposition::Dropped(why);
                 }
                 match self.tracks.get(track) {
-                    None => Disposition::Dropped("there is no such terminal any more"),
+                    None => Disposition::Dropped(DropReason::NoSuchTerminal),
                     Some(track) if track.kind() != TrackKind::Terminal => {
-                        Disposition::Dropped("there is no terminal to type into")
+                        Disposition::Dropped(DropReason::NotATerminal)
                     }
                     Some(track) if track.state != TrackState::Live => {
-                        Disposition::Dropped("the program has ended")
+                        Disposition::Dropped(DropReason::ProgramEnded)
                     }
-                    Some(_) if bytes.is_empty() => Disposition::Dropped("there was nothing in it"),
+                    Some(_) if bytes.is_empty() => Disposition::Dropped(DropReason::Empty),
                     Some(_) => match self
                         .tracks
                         .inputs
@@ -440,9 +436,7 @@ impl Host {
             }
             Intent::Open { .. } | Intent::Close { .. } => {
                 let Some(right) = self.people.rights().open(who, now) else {
-                    return Disposition::Dropped(
-                        "you may not open or close terminals: ask the host for the right to open",
-                    );
+                    return Disposition::Dropped(DropReason::MayNotOpen);
                 };
                 match (stale, intent.what) {
                     (Some(why), _) => Disposition::Dropped(why),
@@ -456,9 +450,7 @@ impl Host {
                 Some(why) => Disposition::Dropped(why),
                 None => Disposition::Converse { track, request },
             },
-            Intent::Unknown(_) => {
-                Disposition::Dropped("it is not known here: the host's pillion is older than yours")
-            }
+            Intent::Unknown(_) => Disposition::Dropped(DropReason::NotKnownHere),
         }
     }
 
@@ -510,7 +502,7 @@ impl Tracks {
         done: Result<(), CommandError>,
     ) -> Result<(), PeerError> {
         if !cx.charge(conn, REQUEST_COST) {
-            return Err(PeerError::flood());
+            return Err(RefusalReason::Flood.into());
         }
         // What was dropped before it is said first.
         self.tell_dropped(cx, conn);
@@ -534,10 +526,10 @@ impl Tracks {
         conn: ConnId,
         place: Place,
         id: u64,
-        why: &'static str,
+        why: DropReason,
     ) -> Result<(), PeerError> {
         if !cx.charge(conn, 1) {
-            return Err(PeerError::flood());
+            return Err(RefusalReason::Flood.into());
         }
         if let Some(member) = cx.conns.member_mut(conn) {
             member.input.refused.insert(place, (id, why));
@@ -570,7 +562,7 @@ impl Tracks {
     /// What was not written up to `seq` never will be. Nothing else is in between, so their viewers are told
     /// at once, in the order of what became of it.
     pub(in crate::host) fn on_discarded(&mut self, cx: &mut Context, id: TrackId, seq: u64) {
-        self.lose_unwritten(cx, id, seq, "the program was interrupted before it read it");
+        self.lose_unwritten(cx, id, seq, DropReason::Interrupted);
     }
 
     /// The program is gone: what it did not read never will be.
@@ -578,7 +570,7 @@ impl Tracks {
         &mut self,
         cx: &mut Context,
         id: TrackId,
-        why: &'static str,
+        why: DropReason,
     ) {
         self.lose_unwritten(cx, id, u64::MAX, why);
         // Nothing more is counted for it.
@@ -594,7 +586,7 @@ impl Tracks {
         }
     }
 
-    fn lose_unwritten(&mut self, cx: &mut Context, id: TrackId, seq: u64, why: &'static str) {
+    fn lose_unwritten(&mut self, cx: &mut Context, id: TrackId, seq: u64, why: DropReason) {
         let Some(track) = self.all.get_mut(&id) else {
             return;
         };
@@ -697,13 +689,16 @@ impl Tracks {
         }
     }
 
-    fn tell_lost(&mut self, cx: &mut Context, conn: ConnId, track: Place, upto: u64, why: &str) {
-        let what = match track {
-            Some(_) => "not typed",
-            None => "not done",
-        };
-        let text = sentence(&format!("{what}: {why}"));
-        cx.send(conn, &FromHost::Dropped(Dropped { upto, text, track }));
+    fn tell_lost(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        track: Place,
+        upto: u64,
+        why: DropReason,
+    ) {
+        let why = Some(why);
+        cx.send(conn, &FromHost::Dropped(Dropped { upto, why, track }));
     }
 
     /// Tells a viewer that came back what it may have missed; it knows what it was told.
@@ -726,17 +721,15 @@ impl Tracks {
     }
 }
 
-/// Why a viewer's terminal is not opened or closed, for people.
-fn refused_opening(error: &CommandError) -> &'static str {
+/// Why a viewer's terminal is not opened or closed, as the host says it.
+fn refused_opening(error: &CommandError) -> DropReason {
     match error {
-        CommandError::Conversation(why) => why.as_str(),
-        CommandError::NoConversation => "it is no conversation with an agent",
-        CommandError::TooManyTracks { .. } => {
-            "there are as many terminals as a session may have at once"
-        }
-        CommandError::NoSuchTrack(_) => "there is no such terminal any more",
-        CommandError::NotTheirs(_) => "only who opened it, or the host, closes it",
-        _ => "the session has ended",
+        CommandError::Conversation(why) => DropReason::Conversation(why.number()),
+        CommandError::NoConversation => DropReason::NoConversation,
+        CommandError::TooManyTracks { .. } => DropReason::TooManyTerminals,
+        CommandError::NoSuchTrack(_) => DropReason::NoSuchTerminal,
+        CommandError::NotTheirs(_) => DropReason::NotTheirs,
+        _ => DropReason::SessionEnded,
     }
 }
 
@@ -746,7 +739,7 @@ pub(in crate::host) struct InputReader {
     framer: pillion_proto::Framer,
     opened: bool,
     /// Newest input of a viewer that may not type at all, not yet told.
-    refused: BTreeMap<Place, (u64, &'static str)>,
+    refused: BTreeMap<Place, (u64, DropReason)>,
     /// The same, told or not: its numbers go on from there if it may type one day.
     refused_upto: u64,
 }

@@ -48,7 +48,7 @@ impl LogTrack {
     pub(in crate::host) fn append(&mut self, key: &str, json: Bytes) -> (u64, Bytes) {
         let json = match json.len() {
             0..=MAX_ENTRY => json,
-            length => format!(r#"{{"error":"an entry of {length} bytes was too large"}}"#).into(),
+            length => format!(r#"{{"error":"too_large","bytes":{length}}}"#).into(),
         };
         let entry = Entry {
             number: self.next(),

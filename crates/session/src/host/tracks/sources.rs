@@ -1,7 +1,8 @@
 //! Tracks begin and end. Their numbers are never used again, and what is kept of those that ended is bounded.
 
 use pillion_proto::{
-    FromHost, Notice, ParticipantId, TrackId, TrackKind, TrackState, limits::MAX_TRACKS,
+    DropReason, EndReason, FromHost, Notice, NoticeKind, ParticipantId, Text, TrackId, TrackKind,
+    TrackState, limits::MAX_TRACKS,
 };
 use pillion_screen::{Size, clean::clean_title};
 
@@ -18,7 +19,6 @@ use crate::{
         tracks::{ClosedTrack, MAIN, MAX_CLOSED, MAX_ENDED, track::Track},
     },
     types::ConnId,
-    words::sentence,
 };
 
 /// Longest command of a terminal, in words, and in bytes all together: what a command line has room for.
@@ -129,8 +129,9 @@ impl Host {
                     .done(&mut self.cx, request, Err(CommandError::NotStarted(why)))
             }
             AskedBy::Viewer(conn) if self.cx.conns.member(conn).is_some() => {
-                let text = sentence(&format!("no terminal was opened: {why}"));
-                self.cx.send(conn, &FromHost::Notice(Notice { text }));
+                let why = Text::cut(&why);
+                let what = Some(NoticeKind::NotOpened { why });
+                self.cx.send(conn, &FromHost::Notice(Notice { what }));
             }
             AskedBy::Viewer(_) => {}
         }
@@ -310,7 +311,7 @@ impl Host {
             return;
         }
         self.tracks
-            .drop_unwritten(&mut self.cx, id, "the program has ended");
+            .drop_unwritten(&mut self.cx, id, DropReason::ProgramEnded);
         self.cx
             .log_event(&AuditEvent::TrackEnded { track: id, why });
         let was_shown = id == self.tracks.shown();
@@ -344,12 +345,12 @@ impl Host {
         }
         let state = self.tracks.main;
         let why = match self.cx.lost_tty {
-            true => "the host's terminal was closed, which ended the program".to_owned(),
-            false => ending(state).unwrap_or_default(),
+            true => EndReason::TerminalClosed,
+            false => ending(state).unwrap_or(EndReason::ProgramEnded),
         };
         if self.cx.shared {
             self.tracks.tell_tracks_now(&mut self.cx);
-            self.end_sharing(&why);
+            self.end_sharing(why);
         } else {
             self.cx.log_event(&AuditEvent::Ended { why });
         }
@@ -455,11 +456,11 @@ impl Tracks {
     }
 }
 
-/// How a program ended, for people; `None` while it runs.
-fn ending(state: TrackState) -> Option<String> {
+/// How a program ended; `None` while it runs.
+fn ending(state: TrackState) -> Option<EndReason> {
     match state {
-        TrackState::Killed(signal) => Some(format!("the program was ended by signal {signal}")),
-        TrackState::Exited(code) => Some(format!("the program ended with code {code}")),
+        TrackState::Killed(signal) => Some(EndReason::Killed(signal)),
+        TrackState::Exited(code) => Some(EndReason::Exited(code)),
         TrackState::Live | TrackState::Unknown(_) => None,
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use pillion_proto::{
-    Activity, FromHost, HostShows, Subscribe, TrackId, TrackInfo, TracksChange,
+    Activity, FromHost, HostShows, RefusalReason, Subscribe, TrackId, TrackInfo, TracksChange,
     limits::MAX_TRACKS_PART,
 };
 
@@ -59,7 +59,7 @@ impl Tracks {
         subscribe: Subscribe,
     ) -> Result<(), PeerError> {
         if !cx.charge(conn, COST) {
-            return Err(PeerError::flood());
+            return Err(RefusalReason::Flood.into());
         }
         if let Some(member) = cx.conns.member_mut(conn) {
             member.subscribe = subscribe;

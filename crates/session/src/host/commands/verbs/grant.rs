@@ -1,20 +1,15 @@
 //! Gives somebody rights.
 
 use pillion_proto::Rights;
+#[cfg(feature = "host")]
+use pillion_proto::{RightReason, Text};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "host")]
 use super::{CommandError, Reach, Run};
 use super::{PersonLabel, Target};
 #[cfg(feature = "host")]
-use crate::{
-    host::{
-        Host,
-        commands::{execute::clock, question::Question},
-        principal::Principal,
-    },
-    words::span,
-};
+use crate::host::{Host, commands::question::Question, principal::Principal};
 
 /// Gives a participant rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,17 +73,12 @@ impl Run for Grant {
         let Some(identity) = host.cx.conns.identity_of(id).cloned() else {
             return Err(CommandError::NotConnected(person));
         };
-        let expires = host
-            .people
-            .grant_to(&mut host.cx, by, &identity, rights, ttl_ms)?;
-        let text = format!(
-            "{} gave you {rights} for {} (until {})",
-            host.people.display_name(&host.cx, by),
-            span(ttl_ms),
-            clock(expires)
-        );
         host.people
-            .send_standing(&mut host.cx, &identity.key(), &text);
+            .grant_to(&mut host.cx, by, &identity, rights, ttl_ms)?;
+        let by = Text::cut(&host.people.display_name(&host.cx, by));
+        let why = RightReason::Granted { by, ttl_ms };
+        host.people
+            .send_standing(&mut host.cx, &identity.key(), why);
         host.people.end_request(&mut host.cx, id);
         Ok(Some(Granted::Given {
             person,

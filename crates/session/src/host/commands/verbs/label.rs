@@ -3,7 +3,7 @@
 use std::fmt;
 
 use pillion_caps::PublicKey;
-use pillion_proto::ParticipantId;
+use pillion_proto::{AdmittedBy, ParticipantId};
 use serde::{Deserialize, Serialize};
 
 /// Somebody who is or was here, or who knocks: "2 anna (7f3a-91c2-04be-77d1)".
@@ -25,6 +25,15 @@ impl fmt::Display for PersonLabel {
             false => write!(to, "{id} {name} ({})", self.identity.fingerprint()),
         }
     }
+}
+
+/// How somebody is known beside their key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proved {
+    /// What let them in, or what they hold that knock.
+    pub by: AdmittedBy,
+    /// What else they proved to be.
+    pub claims: Vec<String>,
 }
 
 /// Whom a command about the list was about.

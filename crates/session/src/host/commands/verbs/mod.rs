@@ -55,7 +55,7 @@ pub use end_link::EndLink;
 pub use grant::{Grant, Granted};
 pub use grant_link::{GrantLink, Token};
 pub use kick::{Kick, Kicked};
-pub use label::{EndedLinks, PersonLabel, SubjectLabel};
+pub use label::{EndedLinks, PersonLabel, Proved, SubjectLabel};
 pub use list_tracks::{ListTracks, TrackStatus};
 pub use open_conversation::{AgentStart, OpenConversation};
 pub use open_terminal::OpenTerminal;

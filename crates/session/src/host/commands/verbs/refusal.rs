@@ -1,5 +1,6 @@
 //! Why a command was not carried out.
 
+use pillion_caps::Refusal;
 use pillion_conversation::RefusedRequest;
 use pillion_people::SubjectRef;
 use pillion_proto::{ParticipantId, TrackId};
@@ -78,7 +79,7 @@ pub enum CommandError {
     /// The ticket was replaced, and the new one could not be written down: why.
     TicketNotRecorded(String),
     /// It would not be durable, or not be valid: why.
-    Refused(String),
+    Refused(Refusal),
     /// Sharing ended before there was an answer.
     SharingEnded,
     /// Nobody said yes at the host's terminal in time.

@@ -5,7 +5,7 @@ use pillion_proto::{ParticipantId, PathKind, Rights};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "host")]
-use super::{CommandError, Reach, Run};
+use super::{CommandError, Proved, Reach, Run};
 #[cfg(feature = "host")]
 use crate::host::{Host, people::roster::Person, principal::Principal};
 #[cfg(feature = "host")]
@@ -36,8 +36,8 @@ pub struct ParticipantStatus {
     pub asking: bool,
     /// Is not in, and waits to be let in.
     pub knocking: bool,
-    /// How they proved who they are, or what let them in; for people.
-    pub proof: String,
+    /// What let them in, or what they hold that knock, and what else they proved.
+    pub proof: Proved,
     /// How the connection travels.
     pub path: PathKind,
     /// Round trip, in microseconds, once known.

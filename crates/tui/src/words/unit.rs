@@ -1,18 +1,6 @@
-//! Words that sentences for people are made of.
+//! Words that sentences are made of.
 
-use pillion_proto::{Right, Rights, Text, limits::MAX_SENTENCE};
-use pillion_screen::clean::clean_title;
-
-/// A sentence ready to be sent; names in it are cleaned already.
-#[cfg(feature = "host")]
-pub(crate) fn sentence(text: &str) -> Text<MAX_SENTENCE> {
-    Text::cut(text)
-}
-
-/// A sentence as it came from the other side, fit to be shown.
-pub(crate) fn shown(text: &Text<MAX_SENTENCE>) -> String {
-    clean_title(text.as_str(), MAX_SENTENCE)
-}
+use pillion_proto::{Right, Rights};
 
 /// What a set of rights comes to, behind "may" or "to": "watch", "type and open terminals".
 pub fn acts(rights: Rights) -> String {
