@@ -251,12 +251,13 @@ fn two_viewers_follow_a_turn_and_the_one_who_may_approve_answers() {
     bert.wait_for("Write b.rs?");
     anna.run(&["grant", "bo", "--can", "approve"]);
     bert.wait_for("y/1");
-    // It is answered once it could be read.
-    bert.wait_until("the question is settled", |screen| {
-        screen.contents().contains("Allow")
-    });
+    // A key that comes before the question could be read counts for nothing, and it begins to be read again.
+    let mut looks = 0;
     until("the answer counts", || {
-        bert.send("y");
+        if looks % 20 == 0 {
+            bert.send("y");
+        }
+        looks += 1;
         let standing = anna.run(&["conversation", "--json"]);
         (!standing.contains("needs_answer")).then_some(())
     });
