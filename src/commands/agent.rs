@@ -352,7 +352,7 @@ async fn show(
         net: net_options(config, None, None)?,
         inside: Vec::new(),
     };
-    let outcome = ViewerLoop::start(options)?
+    let (outcome, _) = ViewerLoop::start(options)?
         .full_screen(tty, config.prefix(), false)
         .await?;
     let socket = paths.socket(id);

@@ -10,7 +10,7 @@ use pillion::{
     session::{Reply, SessionStatus, TerminalStatus, verbs},
     sessions::{
         control::{self, Left, Progress, ToHolder, Wire},
-        select,
+        farewell, select,
     },
     settings::{config::Config, paths::Paths},
     source::HostTty,
@@ -62,7 +62,7 @@ pub async fn run(paths: &Paths, config: &Config, args: &AttachArgs) -> Result<u8
         None if holding.held == Held::Vanished => {
             bail!("session {id} ended before this terminal was attached")
         }
-        _ => Ok(said(paths, &id, holding.held, None)),
+        _ => Ok(said(paths, &id, holding.held, None, false)),
     }
 }
 
@@ -77,7 +77,7 @@ async fn begins_with_conversation(paths: &Paths, id: &str) -> Result<bool> {
 }
 
 /// Starts a session in a process of its own, with this terminal as its own.
-pub async fn start_and_hold(paths: &Paths, tty: HostTty) -> Result<u8> {
+pub async fn start_and_hold(paths: &Paths, tty: HostTty, quiet: bool) -> Result<u8> {
     wait_for_foreground(&tty)?;
     let (mut child, stream) = process::start()?;
     let Holding { session, held } = hold(unix_stream(stream)?, tty).await?;
@@ -86,7 +86,7 @@ pub async fn start_and_hold(paths: &Paths, tty: HostTty) -> Result<u8> {
         None if held == Held::Vanished => code(&mut child),
         session => {
             let id = session.unwrap_or_default();
-            Ok(said(paths, &id, held, Some(&mut child)))
+            Ok(said(paths, &id, held, Some(&mut child), quiet))
         }
     }
 }
@@ -106,9 +106,14 @@ pub async fn wait_until_it_runs() -> Result<u8> {
 }
 
 /// Says how the holding ended; the exit code.
-fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>) -> u8 {
+fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>, quiet: bool) -> u8 {
     match held {
-        Held::Ended(code) => code,
+        Held::Ended(code) => {
+            if !quiet && let Some(farewell) = farewell::of_session(&paths.sessions, id) {
+                pillion::say!("{farewell}");
+            }
+            code
+        }
         Held::Failed(text, code) => {
             pillion::say!("pillion: {text}");
             code

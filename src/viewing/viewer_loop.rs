@@ -18,7 +18,7 @@ use pillion_caps::{PublicKey, SecretKey, UnixMillis};
 use pillion_conversation::Conversation;
 use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resolver};
 use pillion_proto::{GrantToken, JoinId, Ticket, TrackId, TrackKind, TrackState};
-use pillion_screen::Size;
+use pillion_screen::{Size, clean::clean_title};
 use pillion_session::{
     HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
@@ -68,6 +68,15 @@ pub struct Options {
     pub net: NetOptions,
     /// Keys of the sessions this process runs inside of.
     pub inside: Vec<PublicKey>,
+}
+
+/// A session that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// Its name.
+    pub session: String,
+    /// For how long, in milliseconds.
+    pub lasted: u64,
 }
 
 /// How riding along ended.
@@ -392,7 +401,7 @@ impl ViewerLoop {
         tty: HostTty,
         prefix: Prefix,
         read_only: bool,
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, Option<Visit>)> {
         let depth = Depth::detect(|name| std::env::var(name).ok())?;
         let size = tty.size()?;
         let config = ViewerUiConfig {
@@ -412,8 +421,19 @@ impl ViewerLoop {
             let _ = tokio::time::timeout(LAST_DRAWING, terminal.draw(&mut bytes)).await;
             drop(terminal);
         };
+        let visit = self.visit();
         tokio::join!(farewell, self.leave());
-        Ok(outcome)
+        Ok((outcome, visit))
+    }
+
+    /// What was seen, if anything was.
+    fn visit(&self) -> Option<Visit> {
+        let view = self.view();
+        view.screen.as_ref()?;
+        Some(Visit {
+            session: clean_title(&view.session_name, 64),
+            lasted: self.clock.now().mono_us / 1000,
+        })
     }
 
     /// How it ended.

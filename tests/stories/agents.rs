@@ -238,7 +238,7 @@ fn two_viewers_follow_a_turn_and_the_one_who_may_approve_answers() {
     let (anna, bo, carol) = (Machine::new(), Machine::new(), Machine::new());
     let (mut host, ticket) = converse(&anna, (80, 24), &[]);
     let mut bert = bo.join((80, 24), &ticket, &["--name", "bo"]);
-    let mut watcher = carol.join((40, 10), &ticket, &["--name", "carol"]);
+    let watcher = carol.join((40, 10), &ticket, &["--name", "carol"]);
     bert.wait_for("You watch this conversation");
     watcher.wait_for("idle");
     host.send("say:hello ask say:bye");

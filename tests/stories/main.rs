@@ -25,6 +25,7 @@ mod life_cycle;
 mod links;
 mod own_terminal;
 mod people;
+mod pictures;
 mod processes;
 mod queries;
 mod same_screen;
