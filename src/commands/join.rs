@@ -22,13 +22,13 @@ use pillion::{
         limits::{MAX_NAME, MAX_TICKET_CHARS},
     },
     screen::clean::clean_name,
-    session::words::span,
     sessions::select::NoSuchSession,
     settings::{
         config::Config,
         paths::{Paths, private_dir},
     },
     source::HostTty,
+    tui::words::span,
     viewing::viewer_loop::{Options, Outcome, ViewerLoop, Visit},
 };
 use rustix::{
@@ -191,7 +191,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
 /// Says how it ended, and gives what to exit with.
 pub fn said(outcome: Outcome, visit: Option<Visit>) -> u8 {
     match outcome {
-        Outcome::Left => {
+        Outcome::Left | Outcome::Detached => {
             if let Some(Visit { session, lasted }) = visit {
                 let lasted = span(lasted.max(1000));
                 pillion::say!("You left “{session}” after {lasted}. The same command joins again.");

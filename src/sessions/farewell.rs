@@ -5,8 +5,8 @@ use std::{
     path::Path,
 };
 
-use pillion_session::words::span;
 use pillion_store::SessionReader;
+use pillion_tui::words::span;
 
 use super::audit::{self, Entry};
 
