@@ -191,7 +191,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
 /// Says how it ended, and gives what to exit with.
 pub fn said(outcome: Outcome, visit: Option<Visit>) -> u8 {
     match outcome {
-        Outcome::Left => {
+        Outcome::Left | Outcome::Detached => {
             if let Some(Visit { session, lasted }) = visit {
                 let lasted = span(lasted.max(1000));
                 pillion::say!("You left “{session}” after {lasted}. The same command joins again.");

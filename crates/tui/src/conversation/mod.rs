@@ -199,6 +199,8 @@ pub struct ConversationView {
     input: Input,
     card: Card,
     focus: Focus,
+    /// Whether the person could answer questions when it was last looked at.
+    could_approve: bool,
     /// The waiting prompt that is being changed.
     editing: Option<u64>,
     plan_open: bool,
@@ -369,7 +371,8 @@ impl ConversationView {
         let oldest = || cx.conversation.open_questions().next().map(|(id, _)| id);
         let shown = shown.or_else(oldest);
         let question = shown.and_then(|id| Some((id, cx.conversation.question(id)?)));
-        let changed = self.card.show(question);
+        let could_not = !std::mem::replace(&mut self.could_approve, cx.may_approve);
+        let changed = self.card.show(question) || (could_not && cx.may_approve);
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
             // A prompt that is being written is not interrupted.
