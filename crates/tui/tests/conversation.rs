@@ -1079,3 +1079,39 @@ fn what_is_wanted_is_a_request_of_the_same_kind() {
         }
     );
 }
+
+#[test]
+fn what_a_terminal_prints_is_seen_as_it_comes() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    talk.tool("x", r#""title":"ls","kind":"execute","status":"in_progress","content":[{"type":"terminal","terminalId":"p"}]"#);
+    talk.update(r#""sessionUpdate":"terminal_update","terminalId":"p","command":"ls""#);
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees_not("a.rs");
+    // "a.rs\n"
+    talk.update(r#""sessionUpdate":"terminal_output_chunk","terminalId":"p","data":"YS5ycwo=""#);
+    desk.look(&talk);
+    desk.sees("a.rs");
+}
+
+#[test]
+fn a_response_that_is_replaced_is_laid_out_again() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    let say = |talk: &mut Talk, text: &str| {
+        talk.update(&format!(
+            r#""sessionUpdate":"agent_message","messageId":"m","content":[{{"type":"text","text":{}}}]"#,
+            quoted(text)
+        ));
+    };
+    say(&mut talk, "first\n\nsecond\n\nthird");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees("first");
+    say(&mut talk, "other\n\nsecond\n\nthird and more");
+    desk.look(&talk);
+    desk.sees("other");
+    desk.sees("third and more");
+    desk.sees_not("first");
+}
