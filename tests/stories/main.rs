@@ -28,6 +28,7 @@ mod people;
 mod pictures;
 mod processes;
 mod queries;
+mod real_agents;
 mod same_screen;
 mod story;
 mod terminals;

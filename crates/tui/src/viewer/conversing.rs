@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use pillion_conversation::Conversation;
-use pillion_proto::{ConversationRequest, Right, TrackId};
+use pillion_proto::{Right, TrackId};
 use pillion_session::{Now, Phase, View};
 
 use super::{Action, Overlay, Turn, ViewerUi};
 use crate::{
     canvas::Caret,
-    conversation::{ConversationAction, ConversationContext, ConversationView},
+    conversation::{ConversationContext, ConversationView},
     keys::Event,
 };
 
@@ -103,7 +103,7 @@ impl ViewerUi {
         });
         let track = view.track.0;
         for action in wanted {
-            let request = request(action);
+            let request = action.into();
             turn.act(Action::Converse { track, request });
         }
     }
@@ -117,29 +117,5 @@ impl ViewerUi {
     /// Says a sentence in it for a while.
     pub(super) fn conversation_say(&mut self, now: Now, track: TrackId, text: &str) {
         self.conversing.view(track).say(now, text);
-    }
-}
-
-/// What the host is asked for.
-fn request(action: ConversationAction) -> ConversationRequest {
-    match action {
-        ConversationAction::Prompt { text } => ConversationRequest::Prompt { text },
-        ConversationAction::Amend { text } => ConversationRequest::Amend { text },
-        ConversationAction::EditQueued { prompt, text } => {
-            ConversationRequest::Edit { prompt, text }
-        }
-        ConversationAction::Withdraw { prompt } => ConversationRequest::Withdraw { prompt },
-        ConversationAction::Hold { prompt, held } => ConversationRequest::Hold { prompt, held },
-        ConversationAction::Cancel => ConversationRequest::Cancel,
-        ConversationAction::Claim { question } => ConversationRequest::Claim { question },
-        ConversationAction::Release { question } => ConversationRequest::Release { question },
-        ConversationAction::AllowAlike { question } => ConversationRequest::AllowAlike { question },
-        ConversationAction::SetOption { option, value } => {
-            ConversationRequest::SetOption { option, value }
-        }
-        ConversationAction::EndRule { rule } => ConversationRequest::EndRule { rule },
-        ConversationAction::Answer { question, answer } => {
-            ConversationRequest::Answer { question, answer }
-        }
     }
 }
