@@ -43,6 +43,8 @@ pub struct Overlay {
     ui: HostUi,
     /// The session's name.
     name: String,
+    /// The terminal has a title: Linux's console has none.
+    has_titles: bool,
     /// The terminal's gate, while there is one.
     writer: Option<TtyWriter>,
     gate: Gate,
@@ -116,6 +118,7 @@ impl Overlay {
         Overlay {
             ui: HostUi::new(prefix).through(multiplexer).notifying(notify),
             name,
+            has_titles: std::env::var_os("TERM").is_none_or(|term| term != "linux"),
             writer: None,
             gate: Gate::Free,
             repaints: false,
@@ -333,7 +336,8 @@ impl Overlay {
                 return;
             }
         }
-        let sharing = host.is_shared().then(|| Sharing {
+        let titled = self.has_titles && host.is_shared();
+        let sharing = titled.then(|| Sharing {
             name: self.name.clone(),
             viewers: host.viewers(),
             typist: host.typist().map(str::to_owned),
