@@ -268,9 +268,10 @@ impl Follower<'_> {
                 let end = recording::entries_end(stored)
                     .ok_or_else(|| Fault::Unreadable("it is no frame".to_owned()))?;
                 let mut body = BytesMut::new();
-                while let Some(first) = entries.pop_front_if(|first| first.number < end) {
-                    first.encode(&mut body);
-                    *shown = first.number + 1;
+                let taken = entries.partition_point(|entry| entry.number < end);
+                for entry in entries.drain(..taken) {
+                    entry.encode(&mut body);
+                    *shown = entry.number + 1;
                 }
                 self.unsigned += 1;
                 fill(&mut self.chain, frame.number);
