@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pillion_proto::{Framer, IntentMsg, InputStream, limits::MAX_CONTROL_MESSAGE};
+use pillion_proto::{Framer, IntentMsg, InputStream, limits::MAX_INPUT_MESSAGE};
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut framer = Framer::new(MAX_CONTROL_MESSAGE);
+    let mut framer = Framer::new(MAX_INPUT_MESSAGE);
     framer.push(bytes);
     while let Ok(Some((tag, payload))) = framer.next_message() {
         let _ = InputStream::decode(tag, &payload);

@@ -309,6 +309,34 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
         }
         return Ok(0);
     };
+    show(paths, config, &id, &ticket, owner, tty).await
+}
+
+/// Opens a conversation that runs in the background, as its host.
+pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
+    let tty = HostTty::open_output()?.context(
+        "there is no terminal here to show the conversation in; `pillion conversation` prints it",
+    )?;
+    let owner = SecretKey::from_bytes(&random_bytes()?);
+    let socket = paths.socket(id);
+    let key = owner.public();
+    command(&socket, verbs::Own { key }.into()).await?;
+    let done = command(&socket, verbs::Ticket { new: false }.into()).await?;
+    let Reply::Ticket(ticket) = done.reply else {
+        bail!("the session gave no ticket; this is a defect of pillion");
+    };
+    show(paths, config, id, &ticket, owner, tty).await
+}
+
+/// Shows a conversation to its host.
+async fn show(
+    paths: &Paths,
+    config: &Config,
+    id: &str,
+    ticket: &str,
+    owner: SecretKey,
+    tty: HostTty,
+) -> Result<u8> {
     let options = Options {
         ticket: ticket.parse::<Ticket>()?,
         resolver: None,
@@ -324,15 +352,22 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
         net: net_options(config, None, None)?,
         inside: Vec::new(),
     };
-    let outcome = ViewerLoop::start(options)?
+    let (outcome, _) = ViewerLoop::start(options)?
         .full_screen(tty, config.prefix(), false)
         .await?;
+    let socket = paths.socket(id);
     let end = verbs::CloseTrack {
         track: pillion::proto::TrackId(0),
     };
     match &outcome {
         Outcome::Ended(text) | Outcome::Refused(text) | Outcome::Unreachable(text) => {
             pillion::say!("{text}");
+        }
+        Outcome::Detached => {
+            pillion::say!(
+                "The conversation goes on in the background. `pillion attach {id}` opens it again, and \
+                 `pillion close --all --session {id}` ends it."
+            );
         }
         // As a terminal that is closed ends its program.
         Outcome::Left | Outcome::Signalled(_) | Outcome::NoTerminal(_) | Outcome::Unread => {

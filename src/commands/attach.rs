@@ -6,18 +6,22 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
     hosting::{Held, Holding, hold, process, wait_for_foreground},
-    session::{SessionStatus, TerminalStatus, verbs},
+    proto::{TrackId, TrackKind},
+    session::{Reply, SessionStatus, TerminalStatus, verbs},
     sessions::{
         control::{self, Left, Progress, ToHolder, Wire},
-        select,
+        farewell, select,
     },
-    settings::paths::Paths,
+    settings::{config::Config, paths::Paths},
     source::HostTty,
     store::{SessionState, SessionSummary, list},
 };
 use tokio::net::UnixStream;
 
-use crate::{args::OnlySession, commands::ls};
+use crate::{
+    args::OnlySession,
+    commands::{agent, ls},
+};
 
 /// Examples of `attach`.
 pub const EXAMPLES: &str = "\
@@ -34,12 +38,15 @@ pub struct AttachArgs {
 }
 
 /// Runs it; the exit code is the program's if it ends here.
-pub async fn run(paths: &Paths, args: &AttachArgs) -> Result<u8> {
+pub async fn run(paths: &Paths, config: &Config, args: &AttachArgs) -> Result<u8> {
     let session = match args.session.given() {
         Some(wanted) => select::running(paths, Some(wanted))?,
         None => default_session(paths).await?,
     };
     let id = session.meta.id;
+    if begins_with_conversation(paths, &id).await? {
+        return agent::attach(paths, config, &id).await;
+    }
     let Some(tty) = HostTty::open()? else {
         bail!(
             "there is no terminal here to attach: standard input and output must be one. \
@@ -55,12 +62,22 @@ pub async fn run(paths: &Paths, args: &AttachArgs) -> Result<u8> {
         None if holding.held == Held::Vanished => {
             bail!("session {id} ended before this terminal was attached")
         }
-        _ => Ok(said(paths, &id, holding.held, None)),
+        _ => Ok(said(paths, &id, holding.held, None, false)),
     }
 }
 
+/// Whether a session has a conversation in place of its first terminal.
+async fn begins_with_conversation(paths: &Paths, id: &str) -> Result<bool> {
+    let done = control::command(&paths.socket(id), verbs::ListTracks {}.into()).await?;
+    let Reply::ListTracks(tracks) = done.reply else {
+        bail!("the session answered something else; this is a defect of pillion");
+    };
+    let first = tracks.iter().find(|track| track.id == TrackId(0));
+    Ok(first.is_some_and(|track| track.kind == TrackKind::Conversation))
+}
+
 /// Starts a session in a process of its own, with this terminal as its own.
-pub async fn start_and_hold(paths: &Paths, tty: HostTty) -> Result<u8> {
+pub async fn start_and_hold(paths: &Paths, tty: HostTty, quiet: bool) -> Result<u8> {
     wait_for_foreground(&tty)?;
     let (mut child, stream) = process::start()?;
     let Holding { session, held } = hold(unix_stream(stream)?, tty).await?;
@@ -69,7 +86,7 @@ pub async fn start_and_hold(paths: &Paths, tty: HostTty) -> Result<u8> {
         None if held == Held::Vanished => code(&mut child),
         session => {
             let id = session.unwrap_or_default();
-            Ok(said(paths, &id, held, Some(&mut child)))
+            Ok(said(paths, &id, held, Some(&mut child), quiet))
         }
     }
 }
@@ -89,9 +106,14 @@ pub async fn wait_until_it_runs() -> Result<u8> {
 }
 
 /// Says how the holding ended; the exit code.
-fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>) -> u8 {
+fn said(paths: &Paths, id: &str, held: Held, child: Option<&mut Child>, quiet: bool) -> u8 {
     match held {
-        Held::Ended(code) => code,
+        Held::Ended(code) => {
+            if !quiet && let Some(farewell) = farewell::of_session(&paths.sessions, id) {
+                pillion::say!("{farewell}");
+            }
+            code
+        }
         Held::Failed(text, code) => {
             pillion::say!("pillion: {text}");
             code

@@ -113,7 +113,7 @@ pub async fn find(
         })),
         Err(outcome) => {
             viewer.leave().await;
-            Ok(Err(join::said(outcome)))
+            Ok(Err(join::said(outcome, None)))
         }
     }
 }
@@ -152,7 +152,7 @@ impl Found {
                     pillion::say!("pillion: {why}");
                     exit::REFUSED
                 }
-                Wanted::Over(outcome) => join::said(outcome),
+                Wanted::Over(outcome) => join::said(outcome, None),
             }),
         }
     }
@@ -258,7 +258,7 @@ pub async fn run(paths: &Paths, config: &Config, args: ConversationArgs) -> Resu
         put(&mut out)?;
     }
     found.leave().await;
-    Ok(join::said(outcome))
+    Ok(join::said(outcome, None))
 }
 
 /// Prints lines.

@@ -186,7 +186,10 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
         Role::Command if args.start.detach => attach::wait_until_it_runs().await,
         // Without a terminal there is nothing to leave: this process is the session's own.
         Role::Command => match HostTty::open()? {
-            Some(tty) => attach::start_and_hold(paths, tty).await,
+            Some(tty) => {
+                let quiet = args.start.quiet || args.sharing.json;
+                attach::start_and_hold(paths, tty, quiet).await
+            }
             None if args.start.program.is_empty() && !args.start.tty => {
                 pillion::say!(
                     "pillion: there is no terminal here for a shell, and no command was given. `pillion share -- \
@@ -277,6 +280,7 @@ pub async fn host(
         net,
         keep: args.start.keep.unwrap_or_else(|| config.keep()),
         prefix: config.prefix(),
+        notify: config.notify(),
         allow: args.sharing.allow.unwrap_or_else(|| config.allow()),
         allow_said: args.sharing.allow.is_some(),
         teams: args.sharing.team.clone(),

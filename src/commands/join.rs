@@ -28,7 +28,8 @@ use pillion::{
         paths::{Paths, private_dir},
     },
     source::HostTty,
-    viewing::viewer_loop::{Options, Outcome, ViewerLoop},
+    tui::words::span,
+    viewing::viewer_loop::{Options, Outcome, ViewerLoop, Visit},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
@@ -170,6 +171,7 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         inside: inside(),
     };
     let read_only = options.read_only;
+    let mut visit = None;
     let outcome = if args.text {
         ViewerLoop::start(options)?.text().await?
     } else if args.follow {
@@ -178,19 +180,31 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
         let tty = HostTty::open_output()?.context(
             "there is no terminal to show the session in; use --text for the screen as text, or --follow for its lines as they come",
         )?;
-        ViewerLoop::start(options)?
-            .full_screen(tty, config.prefix(), read_only)
-            .await?
+        let viewer = ViewerLoop::start(options)?;
+        let (outcome, seen) = viewer.full_screen(tty, config.prefix(), read_only).await?;
+        visit = seen;
+        outcome
     };
-    Ok(said(outcome))
+    Ok(said(outcome, visit))
 }
 
 /// Says how it ended, and gives what to exit with.
-pub fn said(outcome: Outcome) -> u8 {
+pub fn said(outcome: Outcome, visit: Option<Visit>) -> u8 {
     match outcome {
-        Outcome::Left => 0,
+        Outcome::Left | Outcome::Detached => {
+            if let Some(Visit { session, lasted }) = visit {
+                let lasted = span(lasted.max(1000));
+                pillion::say!("You left “{session}” after {lasted}. The same command joins again.");
+            }
+            0
+        }
         Outcome::Ended(text) => {
-            pillion::say!("{text}");
+            match visit {
+                Some(Visit { lasted, .. }) => {
+                    pillion::say!("{text} (you were there for {})", span(lasted.max(1000)))
+                }
+                None => pillion::say!("{text}"),
+            }
             0
         }
         Outcome::Refused(text) => {

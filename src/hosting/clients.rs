@@ -53,6 +53,8 @@ pub struct ControlRequest {
     pub request: Request,
     /// Where the answer goes.
     pub reply: Responder,
+    /// The process that asks.
+    pub pid: Option<i32>,
 }
 
 /// Somebody's wish that their terminal be the host's.
@@ -115,7 +117,12 @@ impl Clients {
                         let (progress, _) = mpsc::unbounded_channel();
                         let reply = Responder { answer, progress };
                         let request = Request::Removals;
-                        let asked = ControlRequest { request, reply };
+                        let pid = None;
+                        let asked = ControlRequest {
+                            request,
+                            pid,
+                            reply,
+                        };
                         let _ = clients.send(FromClient::ControlRequest(asked)).await;
                     }
                     Err(error) => {
@@ -197,7 +204,11 @@ async fn serve(mut client: Wire, session: Arc<str>, events: mpsc::Sender<FromCli
         let (progress, mut waits) = mpsc::unbounded_channel();
         let reply = Responder { answer, progress };
         let asked = match &tty {
-            None => FromClient::ControlRequest(ControlRequest { request, reply }),
+            None => FromClient::ControlRequest(ControlRequest {
+                request,
+                pid,
+                reply,
+            }),
             Some((_, device)) => FromClient::Attach(AttachRequest {
                 pid,
                 device: *device,

@@ -185,7 +185,11 @@ impl Hosting {
 
     /// A client of the control socket asks for something.
     pub(super) async fn client(&mut self, asked: ControlRequest) {
-        let ControlRequest { request, reply } = asked;
+        let ControlRequest {
+            request,
+            pid,
+            reply,
+        } = asked;
         match request {
             Request::Flush => {
                 self.log.flush(Instant::now());
@@ -225,6 +229,12 @@ impl Hosting {
             Request::Attach | Request::Command(Command::Attach(_)) => {
                 let text = "a terminal has to be handed over to be attached";
                 reply.send(Response::Failed(text.to_owned()));
+            }
+            // Who is the host says yes from then on: that is not for what somebody else may have started here.
+            Request::Command(Command::Own(_))
+                if pid.is_none_or(crate::hosting::process::descends_from_us) =>
+            {
+                reply.send(Response::Refused(CommandError::StartedInside));
             }
             Request::Command(command) => {
                 let fails = match &command {

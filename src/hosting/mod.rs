@@ -463,7 +463,11 @@ impl Hosting {
                 let runs = Progress::Terminal(ToHolder::Left(Left::Detached));
                 let _ = starter.write(&runs).await;
                 drop(starter);
-                let overlay = Some(Overlay::new(self.options.prefix));
+                let overlay = Some(Overlay::new(
+                    self.options.prefix,
+                    self.options.name.clone(),
+                    self.options.notify,
+                ));
                 let keys = None;
                 self.serve(program, Local { overlay, keys }).await
             }
@@ -521,7 +525,11 @@ impl Hosting {
             });
         }
         let mut program = RunningProgram::start(&self.options.program, Some(writer.clone()))?;
-        let mut overlay = Overlay::new(self.options.prefix);
+        let mut overlay = Overlay::new(
+            self.options.prefix,
+            self.options.name.clone(),
+            self.options.notify,
+        );
         overlay.begin(writer);
         if !place.typed.is_empty() {
             self.write_local(&mut program, place.typed);

@@ -8,7 +8,7 @@ use pillion_proto::AccessMode;
 use pillion_prove::oidc::Client;
 use pillion_session::verbs::OpenConversation;
 use pillion_source::Program;
-use pillion_tui::Prefix;
+use pillion_tui::{Notify, Prefix};
 
 use crate::{hosting::LinkWanted, sessions::retention::Retention};
 
@@ -43,6 +43,8 @@ pub struct Options {
     pub keep: Retention,
     /// The key before pillion's own commands.
     pub prefix: Prefix,
+    /// How requests and knocks are told to the desktop.
+    pub notify: Notify,
     /// Who may come in, unless a session that is started again knows.
     pub allow: AccessMode,
     /// Whether that is what the person said for this run: then it knows better.
@@ -102,6 +104,7 @@ impl Options {
             signal_ca: None,
             keep: Retention::default(),
             prefix: Prefix::default(),
+            notify: Notify::Off,
             allow: AccessMode::Link,
             allow_said: false,
             teams: Vec::new(),

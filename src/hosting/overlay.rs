@@ -20,7 +20,9 @@ use pillion_screen::{
 };
 use pillion_session::{CommandError, Done, Host, HostInput, HostNotice, Now};
 use pillion_source::{Hold, HoldMode, RESTORE_SCREEN_MODES, SourceEvent, TtyWriter};
-use pillion_tui::{HostAction, HostUi, Multiplexer, Prefix, QrRows, TerminalRow, Want};
+use pillion_tui::{
+    HostAction, HostUi, Multiplexer, Notify, Prefix, QrRows, Sharing, TerminalRow, Want,
+};
 
 use crate::{
     hosting::pty::Program,
@@ -39,6 +41,8 @@ const CANCEL: u8 = 0x18;
 /// The host's user interface on its terminal.
 pub struct Overlay {
     ui: HostUi,
+    /// The session's name.
+    name: String,
     /// The terminal's gate, while there is one.
     writer: Option<TtyWriter>,
     gate: Gate,
@@ -107,9 +111,11 @@ struct Covered {
 
 impl Overlay {
     /// Without a terminal.
-    pub fn new(prefix: Prefix) -> Overlay {
+    pub fn new(prefix: Prefix, name: String, notify: Notify) -> Overlay {
+        let multiplexer = Multiplexer::detect(|name| std::env::var(name).ok());
         Overlay {
-            ui: HostUi::new(prefix).through(Multiplexer::detect(|name| std::env::var(name).ok())),
+            ui: HostUi::new(prefix).through(multiplexer).notifying(notify),
+            name,
             writer: None,
             gate: Gate::Free,
             repaints: false,
@@ -210,6 +216,7 @@ impl Overlay {
         if let Ok(hold) = hold {
             host.capture(host.shown(), &mut self.screen);
             self.bytes.clear();
+            self.ui.drop_title(&self.screen, &mut self.bytes);
             emit_left(&self.screen, &mut self.bytes);
             self.gate = Gate::Held(hold);
             self.draw().await;
@@ -326,6 +333,12 @@ impl Overlay {
                 return;
             }
         }
+        let sharing = host.is_shared().then(|| Sharing {
+            name: self.name.clone(),
+            viewers: host.viewers(),
+            typist: host.typist().map(str::to_owned),
+        });
+        self.ui.sharing(now, sharing, host.title_sets());
         let Some(want) = self.ui.wants(now) else {
             self.wanted_since_us = None;
             self.unfit = false;
@@ -378,6 +391,13 @@ impl Overlay {
                 }
                 // Who asked for the panel has waited long enough for the program to go on.
                 self.bytes.extend((!between).then_some(CANCEL));
+            }
+            if want == Want::Title {
+                self.wanted_since_us = None;
+                self.unfit = false;
+                self.ui.paint_title(now, &self.screen, &mut self.bytes);
+                self.draw().await;
+                return self.release().await;
             }
             if self.behind_panel.is_none()
                 && host.cursor_is_unsure()
@@ -496,6 +516,22 @@ impl Overlay {
     pub async fn end(mut self, now: Now, host: &Host) {
         if self.writer.is_some() && !self.repaints {
             self.take_away(now, host).await;
+            self.drop_title(host).await;
+        }
+    }
+
+    /// Gives the terminal its own title back.
+    async fn drop_title(&mut self, host: &Host) {
+        let Some(writer) = self.writer.clone().filter(|_| self.ui.has_title()) else {
+            return;
+        };
+        if let Ok(hold) = tokio::time::timeout(DRAWING, writer.hold(HoldMode::Wait)).await {
+            host.capture(host.shown(), &mut self.screen);
+            self.bytes.clear();
+            self.ui.drop_title(&self.screen, &mut self.bytes);
+            self.gate = Gate::Held(hold);
+            self.draw().await;
+            self.release().await;
         }
     }
 

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod control;
 pub mod conversation;
 pub mod export;
+pub mod farewell;
 pub mod recording;
 pub mod retention;
 pub mod select;

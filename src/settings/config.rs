@@ -11,7 +11,7 @@ use crate::{
     proto::AccessMode,
     sessions::retention::Retention,
     settings::span::Span,
-    tui::Prefix,
+    tui::{Notify, Prefix},
 };
 
 /// One setting: its key, what it means, its default, and how it is checked.
@@ -23,7 +23,7 @@ struct Key {
 }
 
 /// Every key there is. `config show`, `config edit`, the environment and the file all read this.
-const KEYS: [Key; 21] = [
+const KEYS: [Key; 22] = [
     Key {
         name: "name",
         help: "What to call you. Others see it; it proves nothing.",
@@ -104,6 +104,12 @@ const KEYS: [Key; 21] = [
         help: "Whether sharing puts the command to join by on the clipboard, over what was there (OSC 52).",
         default: || "false".to_owned(),
         check: yes_or_no,
+    },
+    Key {
+        name: "notify",
+        help: "How your terminal tells your desktop that somebody asks to type or knocks, beside its bell: \"osc9\",\n\"osc777\" (which of them a terminal knows differs) or \"off\".",
+        default: || "off".to_owned(),
+        check: check::<Notify>,
     },
     Key {
         name: "allow",
@@ -390,6 +396,11 @@ impl Config {
     /// Whether to use the clipboard.
     pub fn clipboard(&self) -> bool {
         self.parsed("clipboard")
+    }
+
+    /// How requests and knocks are told to the desktop.
+    pub fn notify(&self) -> Notify {
+        self.parsed("notify")
     }
 
     /// Who may come in.

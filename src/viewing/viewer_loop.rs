@@ -15,9 +15,10 @@ use std::{
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey, UnixMillis};
+use pillion_conversation::Conversation;
 use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resolver};
 use pillion_proto::{GrantToken, JoinId, Ticket, TrackId, TrackKind, TrackState};
-use pillion_screen::Size;
+use pillion_screen::{Size, clean::clean_title};
 use pillion_session::{
     HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
 };
@@ -69,11 +70,22 @@ pub struct Options {
     pub inside: Vec<PublicKey>,
 }
 
+/// A session that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// Its name.
+    pub session: String,
+    /// For how long, in milliseconds.
+    pub lasted: u64,
+}
+
 /// How riding along ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The person left.
     Left,
+    /// The person left, and wants what is theirs to go on.
+    Detached,
     /// The session ended; what to tell the person.
     Ended(String),
     /// The host refused; why.
@@ -188,7 +200,9 @@ impl ViewerLoop {
         let sought = self.sought.filter(|_| view.you.is_some())?;
         self.sought = None;
         let terminals = view.tracks.iter();
-        let terminals = terminals.filter(|info| info.kind == TrackKind::Terminal);
+        let is_shown =
+            |kind: TrackKind| matches!(kind, TrackKind::Terminal | TrackKind::Conversation);
+        let terminals = terminals.filter(|info| is_shown(info.kind));
         let there: Vec<TrackId> = terminals.map(|info| info.id).collect();
         let is_there = there.contains(&sought);
         (!is_there).then(|| Outcome::NoTerminal(words::no_such_terminal(sought, &there)))
@@ -387,7 +401,7 @@ impl ViewerLoop {
         tty: HostTty,
         prefix: Prefix,
         read_only: bool,
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, Option<Visit>)> {
         let depth = Depth::detect(|name| std::env::var(name).ok())?;
         let size = tty.size()?;
         let config = ViewerUiConfig {
@@ -407,8 +421,19 @@ impl ViewerLoop {
             let _ = tokio::time::timeout(LAST_DRAWING, terminal.draw(&mut bytes)).await;
             drop(terminal);
         };
+        let visit = self.visit();
         tokio::join!(farewell, self.leave());
-        Ok(outcome)
+        Ok((outcome, visit))
+    }
+
+    /// What was seen, if anything was.
+    fn visit(&self) -> Option<Visit> {
+        let view = self.view();
+        view.screen.as_ref()?;
+        Some(Visit {
+            session: clean_title(&view.session_name, 64),
+            lasted: self.clock.now().mono_us / 1000,
+        })
     }
 
     /// How it ended.
@@ -435,23 +460,25 @@ impl ViewerLoop {
                 return none;
             }
             let now = self.clock.now();
+            let (view, conversation) = self.seen();
             // What came may ask for something without a key.
-            let mut actions = ui.handle(now, self.viewer.view(), UiInput::Tick);
+            let mut actions = ui.handle_with(now, view, conversation, UiInput::Tick);
             for said in news.said.iter().chain(&news.aside) {
-                actions.extend(ui.handle(now, self.viewer.view(), UiInput::Said(said)));
+                actions.extend(ui.handle_with(now, view, conversation, UiInput::Said(said)));
             }
             for lines in news.history {
-                actions.extend(ui.handle(now, self.viewer.view(), UiInput::History(lines)));
+                actions.extend(ui.handle_with(now, view, conversation, UiInput::History(lines)));
             }
             if let Some(ended) = news.ended {
                 return ended;
             }
-            if self.act(actions) == Leaving::Yes {
-                return Outcome::Left;
+            if let Leaving::Yes(outcome) = self.act(actions) {
+                return outcome;
             }
             // What the interface asked for is on its way before anything is drawn.
             self.send();
-            ui.draw(now, self.viewer.view(), &mut bytes);
+            let (view, conversation) = self.seen();
+            ui.draw_with(now, view, conversation, &mut bytes);
             tokio::select! {
                 biased;
                 drawn = terminal.draw(&mut bytes) => if drawn.is_err() {
@@ -480,23 +507,27 @@ impl ViewerLoop {
                 }
             });
             let woken = woken.await;
-            let (now, view) = (self.clock.now(), self.viewer.view());
+            let now = self.clock.now();
+            let (view, conversation) = self.seen();
             let mut typed_now = false;
+            ui.more_is_typed(keys.is_pending());
             let actions = match woken {
                 Some(Woken::Typed(typed)) => {
                     typed_now = true;
-                    ui.handle(now, view, UiInput::Keys(&typed))
+                    ui.handle_with(now, view, conversation, UiInput::Keys(&typed))
                 }
-                Some(Woken::Resized(size)) => ui.handle(now, view, UiInput::Resized(size)),
+                Some(Woken::Resized(size)) => {
+                    ui.handle_with(now, view, conversation, UiInput::Resized(size))
+                }
                 Some(Woken::Signal(signal)) => return Outcome::Signalled(signal),
                 Some(Woken::Gone) => return gone,
                 None if ui.wake_at().is_some_and(|at| at <= now.mono_us) => {
-                    ui.handle(now, view, UiInput::Tick)
+                    ui.handle_with(now, view, conversation, UiInput::Tick)
                 }
                 None => continue,
             };
-            if self.act(actions) == Leaving::Yes {
-                return Outcome::Left;
+            if let Leaving::Yes(outcome) = self.act(actions) {
+                return outcome;
             }
             if typed_now {
                 // The network's tasks send a key before the status line is looked at.
@@ -504,6 +535,12 @@ impl ViewerLoop {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// What is shown.
+    fn seen(&self) -> (&View, Option<&Conversation>) {
+        let view = self.viewer.view();
+        (view, self.viewer.conversation(view.track.0))
     }
 
     fn act(&mut self, actions: Vec<Action>) -> Leaving {
@@ -521,7 +558,11 @@ impl ViewerLoop {
                     title: String::new(),
                 }),
                 Action::Command(what) => self.tell(ViewerInput::Command(what)),
-                Action::Leave => return Leaving::Yes,
+                Action::Converse { track, request } => {
+                    self.tell(ViewerInput::Converse { track, request });
+                }
+                Action::Leave => return Leaving::Yes(Outcome::Left),
+                Action::Detach => return Leaving::Yes(Outcome::Detached),
             }
         }
         Leaving::No
@@ -689,9 +730,8 @@ impl PendingEvents {
     }
 }
 
-#[derive(PartialEq, Eq)]
 enum Leaving {
-    Yes,
+    Yes(Outcome),
     No,
 }
 

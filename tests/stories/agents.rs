@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use crate::harness::{Machine, Piped, until};
+use crate::harness::{Machine, Piped, Term, until};
 
 /// The agent that does what its prompts say.
 fn agent() -> String {
@@ -218,4 +218,106 @@ fn an_agent_that_is_not_there_or_dies_says_so_and_what_was_said_stays() {
     assert!(said.contains("exit code"), "{said}");
     // It is private all along.
     assert!(talk.ticket.starts_with("pillion"));
+}
+
+/// The host's terminal with a conversation in it, and the ticket.
+fn converse(machine: &Machine, size: (u16, u16), flags: &[&str]) -> (Term, String) {
+    let agent = agent();
+    let mut all = vec!["agent", "--share"];
+    all.extend(flags);
+    all.extend(["--", &agent]);
+    let host = Term::start(machine.pillion(&all), size);
+    host.wait_for("Write to the agent");
+    // Half a line of it is in the terminal; the rest of it asks the session.
+    let ticket = machine.run(&["ticket"]);
+    (host, ticket.trim().to_owned())
+}
+
+#[test]
+fn two_viewers_follow_a_turn_and_the_one_who_may_approve_answers() {
+    let (anna, bo, carol) = (Machine::new(), Machine::new(), Machine::new());
+    let (mut host, ticket) = converse(&anna, (80, 24), &[]);
+    let mut bert = bo.join((80, 24), &ticket, &["--name", "bo"]);
+    let watcher = carol.join((40, 10), &ticket, &["--name", "carol"]);
+    bert.wait_for("You watch this conversation");
+    watcher.wait_for("idle");
+    host.send("say:hello ask say:bye");
+    host.wait_for("say:bye");
+    host.send("\r");
+    for seat in [&host, &bert, &watcher] {
+        seat.wait_for("needs approval");
+    }
+    bert.wait_for("hello");
+    bert.wait_for("Write b.rs?");
+    anna.run(&["grant", "bo", "--can", "approve"]);
+    bert.wait_for("y/1");
+    // A key that comes before the question could be read counts for nothing, and it begins to be read again.
+    let mut looks = 0;
+    until("the answer counts", || {
+        if looks % 20 == 0 {
+            bert.send("y");
+        }
+        looks += 1;
+        let standing = anna.run(&["conversation", "--json"]);
+        (!standing.contains("needs_answer")).then_some(())
+    });
+    for seat in [&host, &bert, &watcher] {
+        seat.wait_for("idle");
+        seat.wait_for("bye");
+    }
+    host.wait_for("Allow by bo");
+    bert.wait_for("Allow by you");
+    // A terminal beside it, and back.
+    let opened = anna.run(&[
+        "new",
+        "--title",
+        "shell",
+        "--",
+        "sh",
+        "-c",
+        "echo beside; read x",
+    ]);
+    let number = opened.trim();
+    bert.send(&format!("\x1d{number}"));
+    bert.wait_for("beside");
+    bert.send("\x1d0");
+    bert.wait_for("Allow by you");
+    anna.run(&["close", number]);
+    // The host leaves it running, and comes back.
+    host.send("\x1dd");
+    host.wait_for("goes on in the background");
+    assert_eq!(host.wait_code(), Some(0));
+    let session = anna.session();
+    let id = session["session"].as_str().unwrap();
+    let mut host = Term::start(anna.pillion(&["attach", id]), (80, 24));
+    host.wait_for("Allow by bo");
+    host.send("say:again\r");
+    bert.wait_for("again");
+    host.send("\x1dq");
+    host.wait_for("The conversation has ended");
+    bert.wait_for("ended");
+    watcher.wait_for("ended");
+}
+
+#[test]
+fn a_conversation_begins_beside_a_terminal() {
+    let anna = Machine::new();
+    let (mut host, ticket) = anna.share_shell(&[]);
+    let agent = agent();
+    let session = anna.session();
+    let id = session["session"].as_str().unwrap();
+    let number = anna.run(&["agent", "--session", id, "--", &agent]);
+    assert_eq!(number.trim(), "1");
+    let bo = Machine::new();
+    let mut bert = bo.watch(&ticket, &[]);
+    bert.send("\x1d1");
+    bert.wait_for("You watch this conversation");
+    anna.run(&["prompt", "say:hello"]);
+    bert.wait_for("hello");
+    host.send("echo here\r");
+    host.wait_for("here");
+    anna.run(&["close", "1"]);
+    bert.wait_for("here");
+    host.send("exit\r");
+    host.wait_exit();
 }

@@ -9,7 +9,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::service::Service;
-use crate::harness::{Machine, PREFIX, Piped, SIZE, Term, VIEWER, in_pty, until, wait_for_file};
+use crate::harness::{
+    Machine, PREFIX, Piped, SIZE, Term, VIEWER, in_pty, sleeps, until, wait_for_file,
+};
 
 /// How soon who left is gone from the list: far below the 30 s after which QUIC gives a connection up, and far above
 /// what a goodbye takes.
@@ -69,19 +71,6 @@ fn ticks(pid: u32) -> u64 {
         .map(|n| n.parse().unwrap())
         .collect();
     times.iter().sum()
-}
-
-/// How often the threads of a process have gone to sleep.
-fn sleeps(pid: u32) -> u64 {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let of = |thread: std::fs::DirEntry| {
-        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-        line.trim().parse::<u64>().ok()
-    };
-    threads.flatten().filter_map(of).sum()
 }
 
 #[test]
@@ -213,9 +202,14 @@ fn a_viewer_that_leaves_finds_its_terminal_as_it_was() {
     let mut viewer = Term::start(shell, VIEWER);
     viewer.wait_for("ready");
     viewer.send(&format!("{PREFIX}q"));
-    viewer.wait_for("threefour");
+    viewer.wait_for("\nfour");
     let screen = viewer.screen();
-    assert_eq!(screen.cursor_position(), (2, 9), "{}", screen.contents());
+    assert!(
+        screen.contents().contains("threeYou left"),
+        "{}",
+        screen.contents()
+    );
+    assert_eq!(screen.cursor_position(), (3, 4), "{}", screen.contents());
     viewer.send("\r");
     assert_eq!(viewer.wait_code(), Some(0));
 }

@@ -14,7 +14,7 @@ use rustix::{
 };
 
 use crate::harness::{
-    Machine, PREFIX, Piped, SIZE, Term, assert_no_trace, in_pty, kill_process_of, until,
+    Machine, PREFIX, Piped, SIZE, Term, assert_no_trace, in_pty, kill_process_of, sleeps, until,
 };
 
 const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
@@ -249,6 +249,11 @@ fn a_viewer_whose_terminal_takes_nothing_ends_when_it_is_told_to() {
         (ready == 0).then_some(())
     });
     drop(terminal);
+    // Then the next picture comes, and has no room.
+    let full = sleeps(viewer.id());
+    until("the viewer to wait for its terminal", || {
+        (sleeps(viewer.id()) > full + 40).then_some(())
+    });
     signal(viewer.id(), Signal::TERM);
     assert_eq!(
         until("its end", || viewer.try_wait().unwrap()).code(),

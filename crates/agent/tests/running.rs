@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use pillion_agent::{AgentCommand, AgentEvent, NotStarted, RunningAgent};
+use pillion_agent::{AgentCommand, AgentEvent, RunningAgent};
 use pillion_conversation::{
     Activity, Answer, Author, ClientEvent, Conversation, Exit, ItemBody, MessageId, NotSent,
     Notice, Outcome, StartFault, Stop, Tool, ToolStatus,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pillion_caps::{Binding, PeerEndpoint, SecretKey};
+use pillion_conversation::Gate;
 use pillion_people::SubjectRef;
 use pillion_proto::{JoinId, Rights, TrackId};
 use pillion_screen::Size;
@@ -238,5 +239,94 @@ fn join(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, echo, keystroke, flood, join);
+/// An update of an agent's, as its driver hands it over.
+fn update(number: usize) -> String {
+    let message = number / 100;
+    format!(
+        r#"{{"at":{number},"agent":{{"jsonrpc":"2.0","method":"session/update","params":{{"sessionId":"s","update":{{"sessionUpdate":"agent_message_chunk","messageId":"m{message}","content":{{"type":"text","text":"a few words "}}}}}}}}}}"#
+    )
+}
+
+/// A session with a conversation that everybody looks at.
+fn talk(viewers: u16) -> (Session, TrackId) {
+    let mut session = Session::new(viewers);
+    let track = TrackId(1);
+    session.command(Command::OpenConversation(verbs::OpenConversation {
+        title: "agent".into(),
+        start: verbs::AgentStart::default(),
+        gate: Gate::default(),
+    }));
+    let now = session.now;
+    for viewer in &mut session.viewers {
+        viewer.handle(now, ViewerInput::Look(vec![track]));
+    }
+    session.settle();
+    (session, track)
+}
+
+impl Session {
+    fn says(&mut self, track: TrackId, entry: String) {
+        let input = HostInput::Conversation { track, entry };
+        self.host.handle(self.now, input);
+    }
+}
+
+/// An agent's update until every viewer has it.
+fn conversation(c: &mut Criterion) {
+    let mut group = c.benchmark_group("an agent's update to viewers");
+    for viewers in [0, 1, 50] {
+        let (mut session, track) = talk(viewers);
+        let mut number = 0;
+        group.bench_function(BenchmarkId::from_parameter(viewers), |b| {
+            b.iter(|| {
+                number += 1;
+                session.later(20_000);
+                session.says(track, update(number));
+                session.settle();
+            });
+        });
+    }
+    group.finish();
+    // As fast as an agent can say them: frames have many.
+    let mut group = c.benchmark_group("1,000 of an agent's updates at once to viewers");
+    group.throughput(Throughput::Elements(1000));
+    for viewers in [0, 1, 50] {
+        let (mut session, track) = talk(viewers);
+        let mut number = 0;
+        group.bench_function(BenchmarkId::from_parameter(viewers), |b| {
+            b.iter(|| {
+                session.later(20_000);
+                for _ in 0..1000 {
+                    number += 1;
+                    session.says(track, update(number));
+                }
+                session.settle();
+            });
+        });
+    }
+    group.finish();
+    c.bench_function("join a conversation of 10,000 updates", |b| {
+        b.iter_batched_ref(
+            || {
+                let (mut session, track) = talk(0);
+                for number in 0..10_000 {
+                    session.says(track, update(number));
+                }
+                session.later(20_000);
+                session.settle();
+                (session, track)
+            },
+            |(session, track)| {
+                session.join(100);
+                let now = session.now;
+                session.viewers[0].handle(now, ViewerInput::Look(vec![*track]));
+                session.settle();
+                assert!(session.viewers[0].conversation(*track).is_some());
+            },
+            BatchSize::LargeInput,
+        );
+    });
+}
+
+criterion_group!(benches, echo, keystroke, flood, join, conversation);
 criterion_main!(benches);

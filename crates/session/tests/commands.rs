@@ -90,6 +90,9 @@ fn commands() -> Vec<Command> {
                 asks: true,
             },
         }),
+        Command::Own(verbs::Own {
+            key: anna().identity,
+        }),
         Command::Converse(verbs::Converse {
             track: Some(TrackId(3)),
             request: ConversationRequest::Answer {
@@ -182,6 +185,7 @@ fn replies() -> Vec<Reply> {
         Reply::Code(()),
         Reply::OpenConversation(TrackId(300)),
         Reply::Converse(()),
+        Reply::Own(()),
         Reply::AccessList(verbs::AccessListed {
             mode: AccessMode::Link,
             people: vec![(text(), rights)],
@@ -247,6 +251,7 @@ fn errors() -> Vec<CommandError> {
         CommandError::OtherUser,
         CommandError::NoConversation,
         CommandError::Conversation(RefusedRequest::Claimed),
+        CommandError::OpenElsewhere,
     ]
 }
 

@@ -30,6 +30,6 @@ pub use conversation::{ConversationAction, ConversationContext, ConversationUi, 
 pub use depth::{Depth, DumbTerminal};
 pub use follow::Follow;
 #[cfg(feature = "host")]
-pub use host::{HostAction, HostUi, QrRows, TerminalRow, Want, Which};
+pub use host::{HostAction, HostUi, Notify, QrRows, Sharing, TerminalRow, Want, Which};
 pub use prefix::{BadPrefix, Prefix};
 pub use viewer::{Action, UiInput, ViewerUi, ViewerUiConfig};

@@ -5,7 +5,7 @@ mod talk;
 
 use std::{num::NonZeroU16, path::Path};
 
-use pillion_conversation::{Answer, Exit, Note};
+use pillion_conversation::{Answer, ConversationRequest, Exit, Note};
 use pillion_screen::{Size, width::is_disputed};
 use pillion_session::Now;
 use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth};
@@ -963,14 +963,15 @@ fn a_prompt_that_waits_for_a_yes_gets_it_from_the_list() {
 }
 
 #[test]
-fn keys_are_said_on_request() {
+fn what_keys_do_is_shown_until_the_next() {
     let talk = a_turn();
-    for (cols, rows) in [(80, 24), (40, 10)] {
-        let mut desk = Desk::new(cols, rows);
-        desk.look(&talk);
-        desk.types(&talk, "\x1bOP");
-        desk.sees("Enter sends");
-    }
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    let before = desk.screen();
+    desk.types(&talk, "\x1bOP");
+    desk.is_golden("help");
+    assert_eq!(desk.types(&talk, "x"), []);
+    assert_eq!(desk.screen(), before);
 }
 
 #[test]
@@ -1061,4 +1062,56 @@ fn an_agent_that_works_wakes_nobody_before_its_silence_is_said() {
     assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(10_000_000));
     desk.later(&talk, 10_000);
     assert_eq!(desk.ui.wake_at(&desk.cx(&talk)), Some(11_000_000));
+}
+
+#[test]
+fn what_is_wanted_is_a_request_of_the_same_kind() {
+    let (talk, question) = a_question("make");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.later(&talk, 400);
+    let action = desk.types(&talk, "n").remove(0);
+    assert_eq!(
+        ConversationRequest::from(action),
+        ConversationRequest::Answer {
+            question,
+            answer: Answer::Choice("no".into()),
+        }
+    );
+}
+
+#[test]
+fn what_a_terminal_prints_is_seen_as_it_comes() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    talk.tool("x", r#""title":"ls","kind":"execute","status":"in_progress","content":[{"type":"terminal","terminalId":"p"}]"#);
+    talk.update(r#""sessionUpdate":"terminal_update","terminalId":"p","command":"ls""#);
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees_not("a.rs");
+    // "a.rs\n"
+    talk.update(r#""sessionUpdate":"terminal_output_chunk","terminalId":"p","data":"YS5ycwo=""#);
+    desk.look(&talk);
+    desk.sees("a.rs");
+}
+
+#[test]
+fn a_response_that_is_replaced_is_laid_out_again() {
+    let mut talk = Talk::begun();
+    talk.prompt("bo", "go");
+    let say = |talk: &mut Talk, text: &str| {
+        talk.update(&format!(
+            r#""sessionUpdate":"agent_message","messageId":"m","content":[{{"type":"text","text":{}}}]"#,
+            quoted(text)
+        ));
+    };
+    say(&mut talk, "first\n\nsecond\n\nthird");
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.sees("first");
+    say(&mut talk, "other\n\nsecond\n\nthird and more");
+    desk.look(&talk);
+    desk.sees("other");
+    desk.sees("third and more");
+    desk.sees_not("first");
 }

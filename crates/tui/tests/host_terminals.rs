@@ -102,7 +102,7 @@ fn the_panel_lists_the_terminals_and_goes_to_one() {
                 "0 shell  1 logs (here)",
                 "2 make (ended)",
                 "4 top (new)",
-                "0–9 go to terminal",
+                "0–9 go",
             ],
         };
         for line in expected {

@@ -371,17 +371,23 @@ fn a_code_is_asked_for_and_said() {
 
 #[test]
 fn every_key_of_the_panel_is_said_at_any_width() {
-    for cols in [40, 60, 80, 120] {
-        let mut desk = Desk::new(cols, 24);
+    for (cols, rows) in [(40, 10), (40, 24), (60, 24), (80, 24), (120, 24)] {
+        let mut desk = Desk::new(cols, rows);
         desk.types(b"\x1d ");
         desk.ui
             .done(at(0), Ok(Reply::Who(vec![status(3, "anna")]).into()));
         desk.paint();
         for key in [
-            "g let in or type",
+            "g let type",
+            "r stop typing",
+            "k remove",
             "c copy ticket",
             "l link",
-            "o code to say aloud",
+            "o code",
+            "m who can join",
+            "s stop sharing",
+            "t new",
+            "d detach",
             "q close",
         ] {
             assert!(
@@ -392,4 +398,39 @@ fn every_key_of_the_panel_is_said_at_any_width() {
         }
         assert!(desk.rows().contains("anna"), "{}", desk.rows());
     }
+}
+
+#[test]
+fn the_panel_is_as_high_as_what_it_says_and_names_whom_its_keys_are_about() {
+    let mut desk = Desk::new(80, 24);
+    desk.types(b"\x1d ");
+    let mut knocks = status(4, "carla");
+    knocks.knocking = true;
+    desk.ui.done(
+        at(0),
+        Ok(Reply::Who(vec![status(3, "anna"), knocks]).into()),
+    );
+    desk.paint();
+    let rows = desk.rows();
+    let drawn: Vec<&str> = rows
+        .lines()
+        .filter(|line| line.contains(['│', '┌', '└']))
+        .collect();
+    // The frame, two people, a row between, and four rows of keys.
+    assert!(drawn.len() <= 9, "{rows}");
+    assert!(
+        rows.contains("│ carla     g let in  n refuse (N for good)  k remove"),
+        "{rows}"
+    );
+    assert!(rows.contains("│ invite    c copy ticket"), "{rows}");
+    assert!(rows.contains("│ session   m who can join"), "{rows}");
+    // The keys are about whom is chosen.
+    desk.types(b"\x1b[A");
+    desk.paint();
+    assert!(
+        desk.rows()
+            .contains("│ anna      g let type  r stop typing"),
+        "{}",
+        desk.rows()
+    );
 }

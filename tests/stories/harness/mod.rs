@@ -301,6 +301,19 @@ pub fn wait_for_file(path: &Path) -> String {
     })
 }
 
+/// How often the threads of a process have gone to sleep.
+pub fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    threads.flatten().filter_map(of).sum()
+}
+
 /// The most memory a process ever had resident, in bytes.
 pub fn peak(pid: u32) -> u64 {
     memory(pid, "VmHWM:")

@@ -81,6 +81,8 @@ pub(super) struct Guard {
     pub(super) unsure: bool,
     /// How often the program asked where the cursor is.
     pub(super) cursor_queries: u64,
+    /// How often the program has set a title.
+    pub(super) title_sets: u64,
     pub(super) replies: Replies,
     pub(super) damage: Damage,
     /// The scroll in the making, see [`Guard::scrolled`].
@@ -157,6 +159,7 @@ impl Guard {
             last_char: None,
             unsure: false,
             cursor_queries: 0,
+            title_sets: 0,
             replies: Replies::default(),
             damage: Damage::all(size),
             scroll: None,
@@ -855,6 +858,7 @@ impl Handler for Guard {
 
     fn set_title(&mut self, title: Option<String>) {
         self.title = title.map_or_else(String::new, |title| clean_title(&title, MAX_TITLE));
+        self.title_sets += 1;
     }
 
     fn push_title(&mut self) {
@@ -867,6 +871,7 @@ impl Handler for Guard {
     fn pop_title(&mut self) {
         if let Some(title) = self.titles.pop() {
             self.title = title;
+            self.title_sets += 1;
         }
     }
 

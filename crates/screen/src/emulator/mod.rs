@@ -193,6 +193,11 @@ impl Terminal {
         self.guard.cursor_queries
     }
 
+    /// How often the program has set its terminal's title, the same one again included.
+    pub fn title_sets(&self) -> u64 {
+        self.guard.title_sets
+    }
+
     /// Whether the program is in a synchronized update (mode 2026): it asks for no frame before its
     /// end. How long to wait is the caller's to decide, usually 150 ms.
     pub fn in_sync_update(&self) -> bool {
@@ -444,6 +449,7 @@ impl Terminal {
         guard.bells = self.guard.bells;
         guard.unsure = true;
         guard.cursor_queries = self.guard.cursor_queries;
+        guard.title_sets = self.guard.title_sets;
         guard.replies = std::mem::take(&mut self.guard.replies);
         self.guard = guard;
         self.parser = Processor::new();

@@ -219,6 +219,16 @@ impl Host {
         self.cx.conns.viewer_count()
     }
 
+    /// Whether anybody can join.
+    pub fn is_shared(&self) -> bool {
+        self.cx.shared
+    }
+
+    /// Who typed last, of those who did within the last two seconds.
+    pub fn typist(&self) -> Option<&str> {
+        self.commands.typist(self.cx.now)
+    }
+
     /// When to call `handle` with a [`HostInput::Tick`] at the latest, on [`Now::mono_us`]'s clock.
     pub fn wake_at(&self) -> Option<u64> {
         self.cx.timers.next()

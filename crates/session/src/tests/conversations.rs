@@ -330,6 +330,44 @@ fn after_a_guests_prompt_the_socket_answers_nothing_by_itself() {
 }
 
 #[test]
+fn the_hosts_own_viewer_is_the_host_and_no_one_else() {
+    let mut world = World::shared();
+    let own = |seed| verbs::Own {
+        key: super::harness::secret(seed).public(),
+    };
+    world.command(own(10)).unwrap();
+    let mut talk = Talk::begin_with(world, Gate::default());
+    let host = talk.join(10, "olga", None);
+    talk.wants(host, prompt("mine"));
+    assert_eq!(talk.told(), ["olga: mine"], "it waits for nobody's yes");
+    // What comes by the socket is still the host's.
+    talk.asks();
+    talk.world.advance_ms(100);
+    let question = talk.question(host);
+    let answer = verbs::Converse {
+        track: None,
+        request: ConversationRequest::Answer {
+            question,
+            answer: Answer::Choice("yes".into()),
+        },
+    };
+    talk.world.ask(Actor::Socket, answer);
+    talk.pump();
+    assert_eq!(talk.told(), ["olga answers"]);
+    let taken = talk.world.command(own(11));
+    assert_eq!(taken, Err(CommandError::OpenElsewhere));
+    talk.world.viewer(host, ViewerInput::Leave);
+    talk.world.settle();
+    talk.world.command(own(11)).unwrap();
+    // Who was the host before is a guest now.
+    let before = talk.join(10, "olga", None);
+    talk.happened(ClientEvent::TurnEnded);
+    talk.wants(before, prompt("more"));
+    assert_eq!(talk.told(), Vec::<String>::new());
+    assert!(talk.seen(before).queue().iter().any(|one| one.needs_yes));
+}
+
+#[test]
 fn a_conversation_from_before_the_sharing_is_not_shown() {
     let mut talk = Talk::begin(World::unshared(config()));
     talk.says("secret");

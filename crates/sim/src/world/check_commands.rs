@@ -259,6 +259,7 @@ impl World {
             | Command::OpenTerminal(verbs::OpenTerminal { .. })
             | Command::OpenConversation(_)
             | Command::Converse(_)
+            | Command::Own(_)
             | Command::CloseTrack(verbs::CloseTrack { .. }) => (false, true),
             Command::Attach(attach) => (attach.takes_over, attach.takes_over),
             Command::Unknown(..) => (false, false),

@@ -199,7 +199,17 @@ impl Input {
         let room = self.cols.saturating_sub(1).max(1);
         let mut places = Vec::new();
         let (mut row, mut col) = (0, 0);
+        let mut in_word = false;
         for (at, ch) in self.text.char_indices() {
+            let began = !std::mem::replace(&mut in_word, !ch.is_whitespace()) && in_word;
+            if began && col > 0 {
+                // A word stays whole where a row has room for it.
+                let word = self.text[at..].chars().take_while(|ch| !ch.is_whitespace());
+                let word: usize = word.map(columns).sum();
+                if col + word > room && word <= room {
+                    (row, col) = (row + 1, 0);
+                }
+            }
             let width = match ch {
                 '\n' => 0,
                 '\t' => TAB - col % TAB,
@@ -327,6 +337,16 @@ mod tests {
             seen(&mut input("a\n"), 5, 3),
             (vec!["a".into(), String::new()], (0, 1))
         );
+    }
+
+    #[test]
+    fn words_stay_whole_where_they_fit() {
+        let mut text = input("one two three");
+        assert_eq!(
+            seen(&mut text, 9, 9),
+            (vec!["one two ".into(), "three".into()], (5, 1))
+        );
+        assert_eq!(seen(&mut text, 5, 9).0, ["one ", "two ", "thre", "e"]);
     }
 
     #[test]

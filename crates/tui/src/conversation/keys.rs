@@ -9,6 +9,7 @@ use super::{
     input::TooLong,
     items::Around,
     menu::Menu,
+    span::{BOLD, Line, PLAIN, YELLOW},
 };
 use crate::{
     keys::{Event, Key, KeyCode, Mods, Mouse, Press},
@@ -17,6 +18,24 @@ use crate::{
 
 /// Rows per notch of the wheel.
 const WHEEL_ROWS: usize = 3;
+
+/// What keys do, the most useful first.
+const HELP: [(&str, &str); 14] = [
+    ("Enter", "sends, behind what waits"),
+    ("Alt-Enter", "begins a new line; so does Ctrl-J"),
+    ("Ctrl-S", "stops the turn that runs, and sends at once"),
+    ("Esc Esc", "stops the turn; so does Ctrl-C twice"),
+    ("PgUp PgDn", "scroll, like the wheel; Home, End"),
+    ("Tab", "goes to a question, then to what can be opened"),
+    ("Space", "opens what is chosen, or closes it"),
+    ("Ctrl-R", "opens everything, or closes it"),
+    ("Ctrl-T", "shows the plan"),
+    ("Ctrl-P", "lists what can be set: mode, model, rules"),
+    ("Up", "in an empty line: changes your prompt that waits"),
+    ("Ctrl-X", "takes that back"),
+    ("Ctrl-O", "holds it, or lets it go"),
+    ("/", "lists the agent's commands; Tab completes"),
+];
 
 const WATCHES: &str = "You watch this conversation: prompts are sent by those with the right to prompt. Ask the host for it.";
 
@@ -69,6 +88,9 @@ impl ConversationView {
         alone: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
+        if std::mem::take(&mut self.help) {
+            return;
+        }
         match (self.focus, text) {
             (Focus::Card, _) if self.form_takes_text(cx) => {
                 if let Some(form) = &mut self.card.form {
@@ -126,6 +148,9 @@ impl ConversationView {
         alone: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
+        if std::mem::take(&mut self.help) {
+            return;
+        }
         let around = self.around(cx);
         let page = self.history.page();
         match (key.code, key.mods) {
@@ -133,7 +158,7 @@ impl ConversationView {
             (KeyCode::Esc, _) => self.stop(cx, false, actions),
             (KeyCode::Char('t'), Mods::CTRL) => self.plan_open = !self.plan_open,
             (KeyCode::Char('r'), Mods::CTRL) => self.history.open_all(),
-            (KeyCode::F(1), _) => self.say_keys(cx),
+            (KeyCode::F(1), _) => self.help = true,
             (KeyCode::Char('p'), Mods::CTRL) => self.open_menu(),
             (code, _) if self.focus == Focus::Menu => self.menu_key(cx, code, actions),
             (KeyCode::Tab, Mods::NONE) => self.tab(cx, &around),
@@ -265,14 +290,6 @@ impl ConversationView {
         if !stays {
             self.focus_input();
         }
-    }
-
-    fn say_keys(&mut self, cx: &ConversationContext<'_>) {
-        let text = "Enter sends, Alt-Enter or Ctrl-J begins a line, Ctrl-S says it into the turn that runs. \
-            Esc twice stops the turn. Up changes what waits (Ctrl-X takes it back, Ctrl-O holds it). \
-            PgUp, PgDn and the wheel scroll, Home and End. Tab chooses what opens by Enter, Ctrl-R opens all. \
-            Ctrl-T shows the plan, Ctrl-P what can be set.";
-        self.say(cx.now, text);
     }
 
     fn other_question(&mut self, cx: &ConversationContext<'_>, next: bool) {
@@ -595,4 +612,14 @@ fn is_vertical(code: KeyCode) -> bool {
         code,
         KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown
     )
+}
+
+/// What keys do, in rows; any key goes back.
+pub(super) fn help(cols: usize) -> Vec<Line> {
+    let mut rows = vec![Line::new("What keys do here. Any key goes back.", BOLD).cut(cols)];
+    for (key, does) in HELP {
+        let line = Line::new(&format!("  {key:<10}"), YELLOW).and(does, PLAIN);
+        rows.push(line.cut(cols));
+    }
+    rows
 }

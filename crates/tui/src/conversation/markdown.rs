@@ -183,12 +183,27 @@ impl<'a> Layout<'a> {
         self.depth -= 1;
     }
 
+    /// A block, which the next one stands apart from if it has any rows.
     fn block(&mut self, tag: Tag<'a>) {
+        let stands_apart = !is_inline(&tag) && !matches!(tag, Tag::Item);
+        if matches!(tag, Tag::BlockQuote(_))
+            || matches!(tag, Tag::List(_)) && self.levels.is_empty()
+        {
+            // Before what they put before their rows.
+            self.gap();
+        }
+        let before = self.rows.len();
+        self.lay_out_block(tag);
+        if stands_apart && self.rows.len() > before {
+            self.owes_gap = true;
+        }
+    }
+
+    fn lay_out_block(&mut self, tag: Tag<'a>) {
         match tag {
             Tag::Paragraph => {
                 let inline = self.inline_until_end(self.base);
                 self.put_inline(inline);
-                self.owes_gap = true;
             }
             Tag::Heading { level, .. } => {
                 let style = match level {
@@ -197,19 +212,15 @@ impl<'a> Layout<'a> {
                 };
                 let inline = self.inline_until_end(style);
                 self.put_inline(inline);
-                self.owes_gap = true;
             }
             Tag::CodeBlock(kind) => self.code(&kind),
             Tag::HtmlBlock | Tag::MetadataBlock(_) => {
                 let inline = self.inline_until_end(with(self.base, Attrs::DIM));
                 self.put_inline(inline);
-                self.owes_gap = true;
             }
             Tag::BlockQuote(_) => {
-                self.gap();
                 let bar = Line::new("│ ", DIM);
                 self.within(Some(bar.clone()), bar);
-                self.owes_gap = true;
             }
             Tag::List(first) => self.list(first),
             Tag::Table(alignments) => self.table(&alignments),
@@ -240,10 +251,7 @@ impl<'a> Layout<'a> {
 
     fn list(&mut self, first: Option<u64>) {
         // A list within an item belongs to the text before it.
-        match self.levels.is_empty() {
-            true => self.gap(),
-            false => self.owes_gap = false,
-        }
+        self.owes_gap &= self.levels.is_empty();
         let mut number = first;
         while let Some(event) = self.events.next() {
             match event {
@@ -266,11 +274,9 @@ impl<'a> Layout<'a> {
                 _ => {}
             }
         }
-        self.owes_gap = true;
     }
 
     fn code(&mut self, kind: &CodeBlockKind<'a>) {
-        self.gap();
         let mut text = String::new();
         for event in self.events.by_ref() {
             match event {
@@ -295,11 +301,9 @@ impl<'a> Layout<'a> {
             let rows = Line::new(line, self.base).wrap_anywhere(room);
             self.put(hang(&bar, &bar, rows));
         }
-        self.owes_gap = true;
     }
 
     fn table(&mut self, alignments: &[Alignment]) {
-        self.gap();
         let mut all: Vec<Vec<Line>> = Vec::new();
         loop {
             match self.events.next() {
@@ -320,7 +324,6 @@ impl<'a> Layout<'a> {
         }
         let rows = table_rows(&all, alignments, self.room());
         self.put(rows);
-        self.owes_gap = true;
     }
 
     /// Text that begins with this event, up to the next thing that is no text; the rest is left.
@@ -712,6 +715,13 @@ mod tests {
         ] {
             lay_out(&text, 20, PLAIN);
         }
+    }
+
+    #[test]
+    fn what_has_nothing_in_it_takes_no_rows() {
+        assert_eq!(shown("a\n\n#\n\nb", 20), ["a", "", "b"]);
+        assert_eq!(shown("a\n\n>*\n\nb", 10), ["a", "", "│", "", "b"]);
+        assert_eq!(shown("a\n\n-\n\nb", 20), ["a", "", "•", "", "b"]);
     }
 
     #[test]

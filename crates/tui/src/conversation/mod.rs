@@ -27,7 +27,9 @@ mod state;
 mod tools;
 mod ui;
 
-use pillion_conversation::{Activity, Answer, Command, Conversation, ItemId, Plan, QueuedPrompt};
+use pillion_conversation::{
+    Activity, Answer, Command, Conversation, ConversationRequest, ItemId, Plan, QueuedPrompt,
+};
 use pillion_screen::{Cell, Row, clean};
 use pillion_session::Now;
 
@@ -59,7 +61,7 @@ const SENT_US: u64 = 5_000_000;
 const MESSAGE_CHARS: usize = 512;
 
 /// Most rows of a sentence.
-const MESSAGE_ROWS: usize = 5;
+const MESSAGE_ROWS: usize = 3;
 
 /// Rows of what waits to be sent.
 const QUEUE_ROWS: usize = 3;
@@ -70,15 +72,15 @@ const COMMAND_ROWS: usize = 6;
 /// Terminals of fewer rows have no line between the items and what is written.
 const RULE_FROM: usize = 12;
 
-/// What the person wants. Whether they may is decided at the host.
-#[derive(Clone, Debug, PartialEq)]
+/// What the person wants: a [`ConversationRequest`], which the host allows or refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversationAction {
     /// Ask the agent this, when its turn has come.
     Prompt {
         /// What.
         text: String,
     },
-    /// Say this into the turn that runs.
+    /// Stop the turn that runs, and ask this next.
     Amend {
         /// What.
         text: String,
@@ -140,6 +142,26 @@ pub enum ConversationAction {
     },
 }
 
+impl From<ConversationAction> for ConversationRequest {
+    fn from(action: ConversationAction) -> ConversationRequest {
+        use {ConversationAction as Action, ConversationRequest as Request};
+        match action {
+            Action::Prompt { text } => Request::Prompt { text },
+            Action::Amend { text } => Request::Amend { text },
+            Action::EditQueued { prompt, text } => Request::Edit { prompt, text },
+            Action::Withdraw { prompt } => Request::Withdraw { prompt },
+            Action::Hold { prompt, held } => Request::Hold { prompt, held },
+            Action::SetOption { option, value } => Request::SetOption { option, value },
+            Action::EndRule { rule } => Request::EndRule { rule },
+            Action::Cancel => Request::Cancel,
+            Action::Claim { question } => Request::Claim { question },
+            Action::Release { question } => Request::Release { question },
+            Action::AllowAlike { question } => Request::AllowAlike { question },
+            Action::Answer { question, answer } => Request::Answer { question, answer },
+        }
+    }
+}
+
 /// What drawing a conversation depends on, and what keys do in it.
 #[derive(Clone, Copy, Debug)]
 pub struct ConversationContext<'a> {
@@ -177,9 +199,13 @@ pub struct ConversationView {
     input: Input,
     card: Card,
     focus: Focus,
+    /// Whether the person could answer questions when it was last looked at.
+    could_approve: bool,
     /// The waiting prompt that is being changed.
     editing: Option<u64>,
     plan_open: bool,
+    /// What keys do is shown in place of the items.
+    help: bool,
     menu: Menu,
     message: Option<Message>,
     /// Until when a second press stops the turn.
@@ -345,7 +371,8 @@ impl ConversationView {
         let oldest = || cx.conversation.open_questions().next().map(|(id, _)| id);
         let shown = shown.or_else(oldest);
         let question = shown.and_then(|id| Some((id, cx.conversation.question(id)?)));
-        let changed = self.card.show(question);
+        let could_not = !std::mem::replace(&mut self.could_approve, cx.may_approve);
+        let changed = self.card.show(question) || (could_not && cx.may_approve);
         match (shown, self.focus) {
             (None, Focus::Card) => self.focus = Focus::Input,
             // A prompt that is being written is not interrupted.
@@ -402,7 +429,10 @@ impl ConversationView {
         left -= queue.len();
         let plan = self.plan_rows(&around, left);
         left -= plan.len();
-        let mut lines = self.history.rows(&around, left);
+        let mut lines = match self.help {
+            true => keys::help(cols),
+            false => self.history.rows(&around, left),
+        };
         lines.resize(left, Line::default());
         lines.extend(plan);
         lines.extend(queue);

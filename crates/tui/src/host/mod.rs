@@ -13,6 +13,7 @@ mod notice;
 mod page;
 mod panel;
 mod question;
+mod title;
 
 use bytes::Bytes;
 use pillion_proto::TrackId;
@@ -31,6 +32,7 @@ use self::{
     page::LinkPage,
     panel::{Chosen, Drawn, Panel},
     question::QuestionPage,
+    title::StandingTitle,
 };
 use crate::{
     canvas::put_text,
@@ -45,6 +47,7 @@ use crate::{
 
 pub use page::QrRows;
 pub use panel::TerminalRow;
+pub use title::{Notify, Sharing};
 
 /// How long after output took a notice away it is drawn again, in microseconds: a program that writes
 /// all the time isn't held up more often, and the notice can still be read.
@@ -127,6 +130,8 @@ pub enum Want {
     Panel,
     /// To take the panel away.
     Close,
+    /// To change the terminal's title, and nothing that is seen of its screen ([`HostUi::paint_title`]).
+    Title,
 }
 
 /// The interface at the host's own terminal.
@@ -145,8 +150,12 @@ pub struct HostUi {
     shown: Option<Shown>,
     /// Not before this is a notice drawn again.
     quiet_at: u64,
-    /// What the title says in place of the program's.
+    /// What the title says in place of the program's, because it can't be read elsewhere.
     titled: Option<String>,
+    standing: StandingTitle,
+    notify: Notify,
+    /// The bell rang, or is about to, for what is said next.
+    rang: bool,
     panel: Panel,
     state: PanelState,
     /// In place of the panel's list.
@@ -200,6 +209,9 @@ impl HostUi {
             shown: None,
             quiet_at: 0,
             titled: None,
+            standing: StandingTitle::default(),
+            notify: Notify::Off,
+            rang: false,
             panel: Panel::default(),
             state: PanelState::Closed,
             question: None,
@@ -220,6 +232,29 @@ impl HostUi {
             multiplexer,
             ..self
         }
+    }
+
+    /// How requests and knocks are told to the desktop.
+    #[must_use]
+    pub fn notifying(self, notify: Notify) -> HostUi {
+        HostUi { notify, ..self }
+    }
+
+    /// How the session is shared now, for the title, and how often the program has set its own so far.
+    pub fn sharing(&mut self, now: Now, sharing: Option<Sharing>, title_sets: u64) {
+        self.now = now.mono_us;
+        self.standing.update(now, sharing, title_sets);
+    }
+
+    /// Appends what gives the terminal its title back, if it has ours.
+    pub fn drop_title(&mut self, screen: &Screen, out: &mut Vec<u8>) {
+        self.restore_title(screen, out);
+        self.standing.take_away(screen, out);
+    }
+
+    /// Whether the terminal has a title of ours.
+    pub fn has_title(&self) -> bool {
+        self.titled.is_some() || self.standing.is_set()
     }
 
     /// What was typed at the host; `more` says that more waits to be read. Forwarded bytes are exactly what
@@ -268,9 +303,26 @@ impl HostUi {
     /// The same, with a remark on anybody who it is about, which is shown before anything they say of
     /// themselves.
     pub fn notice_of(&mut self, now: Now, notice: HostNotice, remark: Option<String>) {
+        let rings = matches!(
+            notice,
+            HostNotice::EditRequested { .. } | HostNotice::Knocked { .. }
+        );
+        let before = self.notices.questions();
         self.notices.take(now, notice, remark);
+        if rings && self.notices.questions() > before {
+            self.ring();
+        }
         self.follow_question();
         self.touch_panel();
+    }
+
+    /// Rings once for who asks, and tells the desktop if that is wanted.
+    fn ring(&mut self) {
+        self.rang = true;
+        self.aside.push(0x07);
+        if let Some(text) = self.notices.newest() {
+            self.aside.extend(self.notify.sequence(&text));
+        }
     }
 
     /// What came of a command this interface gave.
@@ -377,6 +429,9 @@ impl HostUi {
             self.esc_at,
             self.hint_at.filter(|at| *at > self.now),
             self.notices.expires_at(),
+            self.standing
+                .due_at(self.asks())
+                .filter(|at| *at > self.now),
             self.probe.due_at(),
             open.then(|| self.panel.refresh_at()),
             self.settled()
@@ -448,7 +503,28 @@ impl HostUi {
             (Some(_), None) => now.mono_us >= self.quiet_at,
             (None, Some(_)) => true,
         };
-        different.then_some(Want::Notice)
+        match different {
+            true => Some(Want::Notice),
+            false => self
+                .standing
+                .is_due(now, self.asks())
+                .then_some(Want::Title),
+        }
+    }
+
+    /// What waits for an answer, for the title.
+    fn asks(&self) -> Option<String> {
+        let asks = self.notices.questions() > 0;
+        asks.then(|| self.notices.text(self.prefix, NOTICE_COLS))
+            .flatten()
+    }
+
+    /// Appends the title that stands while the session is shared. In the same moment as [`HostUi::paint`].
+    pub fn paint_title(&mut self, now: Now, screen: &Screen, out: &mut Vec<u8>) {
+        let asks = self.asks();
+        if self.titled.is_none() {
+            self.standing.set(now, asks, screen, out);
+        }
     }
 
     /// Paints what is wanted over `screen`, which must be exactly what the terminal shows (beneath what
@@ -538,6 +614,7 @@ impl HostUi {
         self.esc_at = None;
         self.hint_at = None;
         self.titled = None;
+        self.standing.forget();
         self.alternate = false;
         self.covered = RowSet::EMPTY;
         self.unknown = false;
@@ -560,6 +637,7 @@ impl HostUi {
         self.shown = None;
         self.notices.hide(now);
         self.titled = None;
+        self.standing.forget();
         self.alternate = false;
         self.covered = RowSet::EMPTY;
         self.unknown = false;
@@ -577,6 +655,7 @@ impl HostUi {
             Some(text) if self.notices.is_important() => self.set_title(text, out),
             _ => self.restore_title(screen, out),
         }
+        out.append(&mut self.aside);
     }
 
     /// Whether what is asked, or chosen in the list, has stood there for long enough.
@@ -705,6 +784,15 @@ impl HostUi {
                     let yes = ch.eq_ignore_ascii_case(&'y');
                     let for_good = ch == 'N' && matches!(subject, Subject::Knock(..));
                     actions.push(self.notices.answer(subject, yes, for_good));
+                    let from_list = page.from_list;
+                    if !self.ask_first(from_list) {
+                        self.leave_question();
+                    }
+                }
+            }
+            KeyCode::Char('1') if matches!(subject, Subject::Edit(..)) => {
+                if page.takes_answer(alone) {
+                    actions.push(self.notices.grant_an_hour(subject));
                     let from_list = page.from_list;
                     if !self.ask_first(from_list) {
                         self.leave_question();
@@ -899,7 +987,10 @@ impl HostUi {
     fn set_title(&mut self, text: String, out: &mut Vec<u8>) {
         if self.titled.as_ref() != Some(&text) {
             title(&text, out);
-            out.push(0x07);
+            // Once for each who asks.
+            if !std::mem::take(&mut self.rang) {
+                out.push(0x07);
+            }
             self.titled = Some(text);
         }
     }
@@ -907,6 +998,7 @@ impl HostUi {
     fn restore_title(&mut self, screen: &Screen, out: &mut Vec<u8>) {
         if self.titled.take().is_some() {
             title(&screen.title, out);
+            self.standing.overwritten();
         }
     }
 }

@@ -9,7 +9,11 @@ use std::collections::VecDeque;
 use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantId, Rights};
 use pillion_screen::{Screen, clean};
-use pillion_session::{Command, HostNotice, Now, host::Question, verbs};
+use pillion_session::{
+    Command, HostNotice, Now,
+    host::{Offer, Question},
+    verbs,
+};
 
 use super::HostAction;
 use crate::{prefix::Prefix, settled::READ_US, text, words};
@@ -39,6 +43,8 @@ const STALE_US: u64 = 15_000_000;
 /// What must be said and could not be read after so long is said by title and bell, too, in
 /// microseconds.
 const UNREAD_US: u64 = 1_000_000;
+
+const HOUR_MS: u64 = 3_600_000;
 
 /// What a question is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,6 +294,12 @@ impl Notices {
         (!all.is_empty()).then(|| all.join(" "))
     }
 
+    /// The question that came last, for the desktop.
+    pub(crate) fn newest(&self) -> Option<String> {
+        let asked = self.questions.back()?;
+        Some(format!("{}: {}", asked.kind, asked.about))
+    }
+
     /// How many questions wait.
     pub(crate) fn questions(&self) -> usize {
         self.questions.len()
@@ -369,6 +381,22 @@ impl Notices {
                     target: identity.into(),
                 }),
             }),
+        }
+    }
+
+    /// Yes to a request to type, for an hour, or for less if that is what it asks for.
+    pub(crate) fn grant_an_hour(&mut self, subject: Subject) -> HostAction {
+        let asked = self.waiting(subject).map(|waiting| &waiting.question.what);
+        let ttl_ms = match asked {
+            Some(Offer::Give { ttl_ms, .. }) => (*ttl_ms).min(HOUR_MS),
+            _ => HOUR_MS,
+        };
+        match self.answer(subject, true, false) {
+            HostAction::Command(Command::Grant(grant)) => {
+                let ttl_ms = Some(ttl_ms);
+                HostAction::Command(Command::Grant(verbs::Grant { ttl_ms, ..grant }))
+            }
+            other => other,
         }
     }
 

@@ -50,22 +50,20 @@ struct Sure {
     command: Command,
 }
 
-/// The keys of the list.
-const KEYS: [&str; 13] = [
-    "↑↓ choose",
-    "g let in or type",
-    "n refuse (N for good)",
-    "r stop typing",
-    "k remove",
-    "m who can join",
-    "c copy ticket",
-    "l link",
-    "o code to say aloud",
-    "s stop sharing",
-    "t new terminal",
-    "d detach",
-    "q close",
-];
+/// Fewer columns leave the rows of keys no room for what they are about.
+const LABELLED: usize = 60;
+
+/// Columns of what a row of keys is about.
+const LABEL: usize = 10;
+
+/// How others come in.
+const INVITE: [&str; 3] = ["c copy ticket", "l link", "o code to say aloud"];
+
+/// What is done with the session.
+const SESSION: [&str; 2] = ["m who can join", "s stop sharing"];
+
+/// What is done with the terminal.
+const TERMINAL: [&str; 3] = ["t new terminal", "d detach", "q close"];
 
 /// The choice that `m` opens.
 const DOORS: &str = "Who can join? l anyone with the ticket, i people you invite, t members of your teams; any other \
@@ -73,6 +71,16 @@ const DOORS: &str = "Who can join? l anyone with the ticket, i people you invite
 
 /// The one more while there are several terminals.
 const GO: &str = "0–9 go to terminal";
+
+/// A key where there is no room to say more of it.
+fn short(key: &'static str) -> &'static str {
+    match key {
+        "o code to say aloud" => "o code",
+        "t new terminal" => "t new",
+        GO => "0–9 go",
+        key => key,
+    }
+}
 
 /// One of the session's terminals, for the panel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -341,8 +349,10 @@ impl Panel {
             .filter(|who| who.here && !who.silent)
             .count();
         let title = match self.door {
-            Some(allow) => format!(" pillion: {here} here, allow {allow} "),
-            None => format!(" pillion: {here} here "),
+            Some(AccessMode::Link) => format!(" {here} here · anyone with the ticket can watch "),
+            Some(AccessMode::Invited) => format!(" {here} here · people you invite can join "),
+            Some(AccessMode::Team) => format!(" {here} here · members of your teams can join "),
+            None => format!(" {here} here "),
         };
         boxed(size, &title, |inner, rows| {
             let mut foot = match sure {
@@ -350,18 +360,66 @@ impl Panel {
                 None => text::fold(&self.message, inner, 4),
             };
             foot.extend(text::fold(&asked.unwrap_or_default(), inner, 3));
-            let mut keys = KEYS.to_vec();
-            if self.terminals.len() > 1 {
-                keys.insert(1, GO);
-            }
-            foot.extend(text::flow(&keys, inner, (rows * 2 / 5).max(3)));
-            let room = rows.saturating_sub(1 + foot.len());
-            let mut lines = self.terminal_lines(inner, room / 2);
+            foot.extend(self.key_lines(inner, rows));
+            // On a small terminal the row between is worth more as one of the list.
+            let between = usize::from(rows >= 10);
+            let room = rows.saturating_sub(between + foot.len());
+            let mut lines = self.terminal_lines(inner, room.div_ceil(2));
             lines.extend(self.shown(now, room - lines.len()));
-            lines.push((String::new(), false));
+            lines.extend((0..between).map(|_| (String::new(), false)));
             lines.extend(foot.into_iter().map(|line| (line, false)));
             lines
         })
+    }
+
+    /// What keys do: to who is chosen, to let others in, with the session. Where there is room each has its row, which
+    /// says what it is about.
+    fn key_lines(&self, cols: usize, rows: usize) -> Vec<String> {
+        let chosen = self.selected();
+        let person: &[&str] = match chosen {
+            Some(who) if who.knocking => &["g let in", "n refuse (N for good)", "k remove"],
+            Some(who) if who.asking => &["g let type", "n not now", "r stop typing", "k remove"],
+            _ => &["g let type", "r stop typing", "k remove"],
+        };
+        let mut person = person.to_vec();
+        if self.who.len() > 1 {
+            person.push("↑↓ choose");
+        }
+        let mut terminal = TERMINAL.to_vec();
+        if self.terminals.len() > 1 {
+            terminal.insert(1, GO);
+        }
+        let session = [&SESSION[..], &terminal].concat();
+        if cols < LABELLED {
+            let all = [&person[..], &INVITE, &session].concat();
+            let all: Vec<&str> = all.into_iter().map(short).collect();
+            return text::flow(&all, cols, (rows * 3 / 4).max(3));
+        }
+        let name = chosen.map_or_else(|| "who".to_owned(), |who| text::label(&who.name, LABEL - 2));
+        let groups = [
+            (name.as_str(), &person[..]),
+            ("invite", &INVITE),
+            ("session", &session),
+        ];
+        let group = |(label, keys): (&str, &[&str])| -> Vec<String> {
+            let lines = text::flow(keys, cols - LABEL, rows);
+            let label = |at: usize| {
+                if at == 0 {
+                    label.to_owned()
+                } else {
+                    String::new()
+                }
+            };
+            let lines = lines.into_iter().enumerate();
+            lines
+                .map(|(at, line)| {
+                    let label = label(at);
+                    let fill = " ".repeat(LABEL.saturating_sub(text::width(&label)));
+                    format!("{label}{fill}{line}")
+                })
+                .collect()
+        };
+        groups.into_iter().flat_map(group).collect()
     }
 
     /// At most so many lines of the terminals, where there are several.
@@ -378,7 +436,7 @@ impl Panel {
         lines.into_iter().map(|line| (line, false)).collect()
     }
 
-    /// So many lines of the list, the chosen one among them.
+    /// At most so many lines of the list, the chosen one among them.
     fn shown(&self, now: Now, room: usize) -> Vec<(String, bool)> {
         let at = self
             .who
@@ -393,7 +451,6 @@ impl Panel {
         if self.who.is_empty() && room > 0 {
             lines.push(("Nobody is here but you.".to_owned(), false));
         }
-        lines.resize(room, (String::new(), false));
         lines
     }
 }

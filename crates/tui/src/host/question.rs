@@ -155,7 +155,8 @@ impl QuestionPage {
         }
         keys.extend(match waiting.subject {
             Subject::Knock(..) => &["y let in", "n refuse", "N block"][..],
-            Subject::Edit(..) | Subject::Confirm(_) => &["y yes", "n no"][..],
+            Subject::Edit(..) => &["y yes", "1 for 1 h", "n not now"][..],
+            Subject::Confirm(_) => &["y yes", "n no"][..],
         });
         keys.extend(["Esc later", "p panel"]);
         keys

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pillion_conversation::Conversation;
 use pillion_proto::Right;
 use pillion_screen::{Attrs, Cell, Color, Modes, Row, Screen, Style};
 use pillion_session::{Now, Phase, View};
@@ -42,7 +43,15 @@ const BAR_BOLD: Style = Style {
 
 impl ViewerUi {
     /// Composes what is to be seen and says where the cursor is to be.
-    pub(super) fn compose(&mut self, now: Now, view: &View) -> Option<Caret> {
+    pub(super) fn compose(
+        &mut self,
+        now: Now,
+        view: &View,
+        conversation: Option<&Conversation>,
+    ) -> Option<Caret> {
+        if let Some(conversation) = conversation {
+            return self.compose_with_conversation(now, view, conversation);
+        }
         let size = self.canvas.size();
         self.layout.bare(self.hides_status(view));
         let (cols, rows) = self.layout.area(size);
@@ -83,6 +92,32 @@ impl ViewerUi {
             shape: cursor.shape,
             blink: cursor.blink,
         })
+    }
+
+    /// The same where a conversation is shown, which draws its own last row.
+    fn compose_with_conversation(
+        &mut self,
+        now: Now,
+        view: &View,
+        conversation: &Conversation,
+    ) -> Option<Caret> {
+        self.plain = None;
+        let caret = self.compose_conversation(now, view, conversation);
+        let cols = usize::from(self.canvas.size().cols());
+        let area = match self.canvas.next.split_last_mut() {
+            Some((_, area)) => area,
+            None => return caret,
+        };
+        let room = (cols.saturating_sub(4), area.len().saturating_sub(3));
+        let boxed = self.overlay.lines(view, self.config.prefix, room);
+        draw_box(&boxed, area);
+        if self.message.is_some() {
+            self.compose_message(caret.as_ref().map(|caret| usize::from(caret.y)));
+        }
+        if self.prefixed || view.phase != Phase::Live {
+            self.compose_status(now, view);
+        }
+        caret
     }
 
     /// The rows of the host's screen that differ from what is shown; nothing else has changed. Between a

@@ -4,6 +4,7 @@
 //! echo costs the bytes of a few cells.
 
 mod compose;
+mod conversing;
 mod layout;
 mod overlay;
 mod participants;
@@ -19,11 +20,13 @@ pub(crate) use self::{compose::draw_bar, status::Piece};
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use pillion_proto::{Right, TrackId};
+use pillion_conversation::Conversation;
+use pillion_proto::{ConversationRequest, Right, TrackId};
 use pillion_screen::{LineId, Modes, Screen, Size, clean};
 use pillion_session::{Command, HistoryLines, Now, Phase, View};
 
 use self::{
+    conversing::Conversing,
     layout::Layout,
     overlay::Overlay,
     scrollback::{Moved, Scrollback},
@@ -35,7 +38,7 @@ use self::{
 use crate::{
     canvas::Canvas,
     depth::Depth,
-    keys::{Event, Key, KeyCode, Mods, Mouse, Press, Tokenizer, first_char},
+    keys::{Event, Key, KeyCode, Mods, Mouse, Press, Tokenizer, first_char, is_one_key},
     prefix::Prefix,
 };
 
@@ -120,8 +123,17 @@ pub enum Action {
     OpenTerminal,
     /// Do this: the person manages the session with its host.
     Command(Command),
+    /// Have the host do this with a conversation.
+    Converse {
+        /// Which.
+        track: TrackId,
+        /// What.
+        request: ConversationRequest,
+    },
     /// Leave the session.
     Leave,
+    /// Leave what is one's own, which goes on without.
+    Detach,
 }
 
 /// So long after a new frame, in microseconds, the status line is looked at if nothing else happens: what
@@ -181,6 +193,7 @@ pub struct ViewerUi {
     /// A terminal that was shown while its program ran.
     lived: Option<TrackId>,
     opening: Option<Opening>,
+    conversing: Conversing,
 }
 
 /// What the status line says in a viewer's first seconds.
@@ -210,12 +223,16 @@ struct Paste {
 
 /// What comes of one input.
 #[derive(Default)]
-struct Turn {
+struct Turn<'a> {
     actions: Vec<Action>,
     typed: Vec<u8>,
+    /// What is shown, if that is a conversation.
+    conversation: Option<&'a Conversation>,
+    /// The key came by itself, with nothing typed behind it.
+    alone: bool,
 }
 
-impl Turn {
+impl Turn<'_> {
     fn act(&mut self, action: Action) {
         self.flush();
         self.actions.push(action);
@@ -259,6 +276,7 @@ impl ViewerUi {
             shown: TrackId::default(),
             lived: None,
             opening: None,
+            conversing: Conversing::default(),
         }
     }
 
@@ -273,11 +291,26 @@ impl ViewerUi {
 
     /// Takes in what happened. Draw afterwards.
     pub fn handle(&mut self, now: Now, view: &View, input: UiInput<'_>) -> Vec<Action> {
-        let mut turn = Turn::default();
+        self.handle_with(now, view, None, input)
+    }
+
+    /// The same, where a conversation is shown: of the track that the view has.
+    pub fn handle_with(
+        &mut self,
+        now: Now,
+        view: &View,
+        conversation: Option<&Conversation>,
+        input: UiInput<'_>,
+    ) -> Vec<Action> {
+        let mut turn = Turn {
+            conversation,
+            ..Turn::default()
+        };
         self.note_shown(view);
         match input {
             UiInput::Keys(bytes) => {
                 let mut tokenizer = std::mem::take(&mut self.tokenizer);
+                turn.alone = !self.conversing.more && is_one_key(&tokenizer, bytes);
                 tokenizer.feed(bytes, |event, raw| {
                     self.event(now, view, event, raw, &mut turn)
                 });
@@ -286,6 +319,9 @@ impl ViewerUi {
                 self.esc_at = held.then(|| now.mono_us.saturating_add(ESC_US));
             }
             UiInput::Resized(size) => self.canvas.reset(size),
+            UiInput::Said(text) if conversation.is_some() => {
+                self.conversation_say(now, view.track.0, text);
+            }
             UiInput::Said(text) => self.say(now, text),
             UiInput::History(lines) => {
                 if let Some(scrollback) = &mut self.scrollback {
@@ -293,6 +329,9 @@ impl ViewerUi {
                 }
             }
             UiInput::Tick => self.tick(now, view, &mut turn),
+        }
+        if let Some(conversation) = conversation {
+            self.conversation_tick(now, view, conversation);
         }
         self.look_after(now, view, &mut turn);
         turn.flush();
@@ -302,6 +341,22 @@ impl ViewerUi {
     /// Appends what brings the terminal from what was drawn last to what is to be seen now; nothing
     /// when that is the same. Write it in one piece, and all of it.
     pub fn draw(&mut self, now: Now, view: &View, out: &mut Vec<u8>) {
+        self.draw_with(now, view, None, out);
+    }
+
+    /// What was read next was read while more had been typed.
+    pub fn more_is_typed(&mut self, more: bool) {
+        self.conversing.more = more;
+    }
+
+    /// The same, where a conversation is shown: of the track that the view has.
+    pub fn draw_with(
+        &mut self,
+        now: Now,
+        view: &View,
+        conversation: Option<&Conversation>,
+        out: &mut Vec<u8>,
+    ) {
         if !self.entered {
             self.entered = true;
             self.canvas.reset(self.canvas.size());
@@ -313,11 +368,11 @@ impl ViewerUi {
         if let Intro::Until(until) = self.intro {
             self.status_at = Some(self.status_at.map_or(until, |at| at.min(until)));
         }
-        let caret = self.compose(now, view);
+        let caret = self.compose(now, view, conversation);
         self.drawn = view.version;
         let modes = match self.may_type(view) {
             // A line of text: a paste is one piece of it, and a key is its character.
-            _ if self.overlay.naming(view).is_some() => TerminalModes {
+            _ if self.overlay.naming(view).is_some() || conversation.is_some() => TerminalModes {
                 paste: true,
                 ..TerminalModes::WATCHING
             },
@@ -371,6 +426,7 @@ impl ViewerUi {
             self.message.as_ref().map(|message| message.until),
             self.scrollback.as_ref().and_then(Scrollback::wake_at),
             self.status_at,
+            self.conversing.wake_at,
         ]
         .into_iter()
         .flatten()
@@ -421,7 +477,7 @@ impl ViewerUi {
         };
     }
 
-    fn tick(&mut self, now: Now, view: &View, turn: &mut Turn) {
+    fn tick(&mut self, now: Now, view: &View, turn: &mut Turn<'_>) {
         if self.esc_at.is_some_and(|at| now.mono_us >= at) {
             self.esc_at = None;
             let mut tokenizer = std::mem::take(&mut self.tokenizer);
@@ -431,7 +487,10 @@ impl ViewerUi {
     }
 
     /// What is due whatever happened.
-    fn look_after(&mut self, now: Now, view: &View, turn: &mut Turn) {
+    fn look_after(&mut self, now: Now, view: &View, turn: &mut Turn<'_>) {
+        if turn.conversation.is_none() {
+            self.conversing.wake_at = None;
+        }
         if self
             .message
             .as_ref()
@@ -452,13 +511,18 @@ impl ViewerUi {
         }
     }
 
-    fn event(&mut self, now: Now, view: &View, event: Event<'_>, raw: &[u8], turn: &mut Turn) {
+    fn event(&mut self, now: Now, view: &View, event: Event<'_>, raw: &[u8], turn: &mut Turn<'_>) {
         let pastes = matches!(event, Event::PasteStart | Event::Paste(_) | Event::PasteEnd);
         if let Some(naming) = self.overlay.naming(view).filter(|_| pastes) {
             if let PromptOutcome::Say(text) = naming.paste(&event) {
                 self.say(now, &text);
             }
             return;
+        }
+        let is_prefix = matches!(&event, Event::Key(key) if self.config.prefix.is(key));
+        let for_us = self.prefixed || is_prefix || self.overlay != Overlay::None;
+        if turn.conversation.is_some() && !for_us {
+            return self.conversation_event(now, view, &event, turn);
         }
         match event {
             // Nobody typed these; see `keys`.
@@ -505,7 +569,7 @@ impl ViewerUi {
         }
     }
 
-    fn text(&mut self, now: Now, view: &View, text: &[u8], turn: &mut Turn) {
+    fn text(&mut self, now: Now, view: &View, text: &[u8], turn: &mut Turn<'_>) {
         let mut text = text;
         if self.prefixed {
             self.prefixed = false;
@@ -529,10 +593,13 @@ impl ViewerUi {
             }
             return;
         }
+        if turn.conversation.is_some() {
+            return self.conversation_event(now, view, &Event::Text(text), turn);
+        }
         self.type_or_hint(now, view, text, turn);
     }
 
-    fn key(&mut self, now: Now, view: &View, key: &Key, raw: &[u8], turn: &mut Turn) {
+    fn key(&mut self, now: Now, view: &View, key: &Key, raw: &[u8], turn: &mut Turn<'_>) {
         if self.config.prefix.is(key) {
             match key.press {
                 Press::Up => {}
@@ -578,7 +645,7 @@ impl ViewerUi {
     }
 
     /// A key for what lies over the screen.
-    fn overlay_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn) {
+    fn overlay_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn<'_>) {
         if matches!(self.overlay, Overlay::Terminals { .. }) {
             return self.terminals_key(now, view, key, turn);
         }
@@ -616,11 +683,12 @@ impl ViewerUi {
         }
     }
 
-    fn command(&mut self, now: Now, view: &View, ch: char, turn: &mut Turn) {
+    fn command(&mut self, now: Now, view: &View, ch: char, turn: &mut Turn<'_>) {
         let prefix = self.config.prefix;
         match ch {
             'e' => self.request_edit(now, view, turn),
-            'q' | 'd' => turn.act(Action::Leave),
+            'q' => turn.act(Action::Leave),
+            'd' => turn.act(Action::Detach),
             '?' | 'h' => self.overlay = Overlay::HELP,
             'w' => self.overlay = Overlay::WHO,
             't' => self.overlay = Overlay::TERMINALS,
@@ -639,7 +707,7 @@ impl ViewerUi {
         }
     }
 
-    fn request_edit(&mut self, now: Now, view: &View, turn: &mut Turn) {
+    fn request_edit(&mut self, now: Now, view: &View, turn: &mut Turn<'_>) {
         let why_not = match () {
             () if self.config.read_only => {
                 "You joined with --read-only; join again without it to type."
@@ -658,8 +726,12 @@ impl ViewerUi {
     }
 
     /// Gives `bytes` to the host's program, or tells who may not how to ask.
-    fn type_or_hint(&mut self, now: Now, view: &View, bytes: &[u8], turn: &mut Turn) {
+    fn type_or_hint(&mut self, now: Now, view: &View, bytes: &[u8], turn: &mut Turn<'_>) {
         self.scrollback = None;
+        // The prefix key twice is for a terminal alone.
+        if turn.conversation.is_some() {
+            return;
+        }
         if view.screen.is_none() && !self.may_type(view) {
             return self.leave_or_wait(now, view, bytes, turn);
         }
@@ -688,7 +760,7 @@ impl ViewerUi {
     }
 
     /// A key while nothing of the session is shown yet: Ctrl-C leaves, as it ends any command that waits.
-    fn leave_or_wait(&mut self, now: Now, view: &View, bytes: &[u8], turn: &mut Turn) {
+    fn leave_or_wait(&mut self, now: Now, view: &View, bytes: &[u8], turn: &mut Turn<'_>) {
         if bytes.contains(&CTRL_C) {
             turn.act(Action::Leave);
             return;
@@ -743,7 +815,7 @@ impl ViewerUi {
         true
     }
 
-    fn mouse(&mut self, view: &View, mouse: &Mouse, turn: &mut Turn) {
+    fn mouse(&mut self, view: &View, mouse: &Mouse, turn: &mut Turn<'_>) {
         let Some(screen) = &view.screen else { return };
         let typing = self.may_type(view) && self.is_live();
         if typing && screen.modes.intersects(Modes::ANY_MOUSE) {
@@ -783,7 +855,7 @@ impl ViewerUi {
 
     /// The mouse for the host's program: where its screen is shown, and, once a button is down there,
     /// until it is released.
-    fn pass_mouse(&mut self, modes: Modes, mouse: &Mouse, turn: &mut Turn) {
+    fn pass_mouse(&mut self, modes: Modes, mouse: &Mouse, turn: &mut Turn<'_>) {
         let place = match self.layout.host_place(mouse.x, mouse.y) {
             Some(place) => place,
             None if self.dragging => self.layout.nearest(mouse.x, mouse.y),

@@ -27,11 +27,11 @@ pub(super) struct Opening {
     until_us: u64,
 }
 
-/// The terminals there are, by number.
+/// The terminals there are, and conversations with agents, by number.
 pub(super) fn terminals(view: &View) -> impl Iterator<Item = &TrackInfo> {
     view.tracks
         .iter()
-        .filter(|info| info.kind == TrackKind::Terminal)
+        .filter(|info| matches!(info.kind, TrackKind::Terminal | TrackKind::Conversation))
 }
 
 /// Whether there is another one to look at.
@@ -123,7 +123,7 @@ fn choose(view: &View, at: &mut usize, chosen: &mut Option<TrackId>, key: &Key) 
 
 impl ViewerUi {
     /// A key for the list.
-    pub(super) fn terminals_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn) {
+    pub(super) fn terminals_key(&mut self, now: Now, view: &View, key: &Key, turn: &mut Turn<'_>) {
         let Overlay::Terminals { at, chosen } = &mut self.overlay else {
             return;
         };
@@ -145,7 +145,7 @@ impl ViewerUi {
         now: Now,
         view: &View,
         ch: char,
-        turn: &mut Turn,
+        turn: &mut Turn<'_>,
     ) -> bool {
         match (ch, ch.to_digit(10)) {
             (_, Some(number)) => self.look_at(now, view, TrackId(number), turn),
@@ -156,7 +156,7 @@ impl ViewerUi {
         true
     }
 
-    fn look_at(&mut self, now: Now, view: &View, track: TrackId, turn: &mut Turn) {
+    fn look_at(&mut self, now: Now, view: &View, track: TrackId, turn: &mut Turn<'_>) {
         if terminals(view).any(|info| info.id == track) {
             if view.chosen != Some(track) {
                 turn.act(Action::Look(Some(track)));
@@ -167,14 +167,14 @@ impl ViewerUi {
         self.say(now, &words::no_such_terminal(track, &there));
     }
 
-    fn follow_host(&mut self, now: Now, view: &View, turn: &mut Turn) {
+    fn follow_host(&mut self, now: Now, view: &View, turn: &mut Turn<'_>) {
         match view.follows {
             true => self.say(now, "You see what the host looks at already."),
             false => turn.act(Action::Look(None)),
         }
     }
 
-    fn open_terminal(&mut self, now: Now, view: &View, turn: &mut Turn) {
+    fn open_terminal(&mut self, now: Now, view: &View, turn: &mut Turn<'_>) {
         if self.config.read_only {
             return self.say(
                 now,
@@ -206,7 +206,7 @@ impl ViewerUi {
     }
 
     /// Follows the host again when what was chosen ends, and looks at what this viewer opened.
-    pub(super) fn watch_terminals(&mut self, now: Now, view: &View, turn: &mut Turn) {
+    pub(super) fn watch_terminals(&mut self, now: Now, view: &View, turn: &mut Turn<'_>) {
         let (track, state) = view.track;
         let is_over = matches!(state, TrackState::Exited(_) | TrackState::Killed(_));
         if !is_over {

@@ -57,6 +57,7 @@ pub fn attempt(command: &Command) -> String {
         Command::Code(_) => "make a spoken code".to_owned(),
         Command::Attach(_) => "attach another terminal".to_owned(),
         Command::OpenConversation(_) => "begin a conversation with an agent".to_owned(),
+        Command::Own(_) => "open the conversation in another terminal".to_owned(),
         Command::Converse(_) => "say something in a conversation with an agent".to_owned(),
         Command::OpenTerminal(_) => "open a terminal".to_owned(),
         Command::CloseTrack(verbs::CloseTrack { track }) => format!("close terminal {track}"),

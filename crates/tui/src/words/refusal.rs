@@ -171,6 +171,9 @@ pub fn refusal(error: &CommandError) -> String {
             "there is no conversation with an agent here; `pillion agent` begins one"
         }
         CommandError::Conversation(why) => why.as_str(),
+        CommandError::OpenElsewhere => {
+            "the conversation is open in another terminal already: leave it there first"
+        }
         CommandError::TooManyTracks { max } => {
             return format!(
                 "{max} terminals are open, which is all that can be; close one first (`pillion close NUMBER`)"

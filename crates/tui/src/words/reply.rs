@@ -76,6 +76,7 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::Code(()) => "A spoken code is made, for one person and ten minutes.".to_owned(),
         Reply::OpenTerminal(track) => format!("Opened terminal {track}."),
         Reply::OpenConversation(track) => format!("Began conversation {track}."),
+        Reply::Own(()) => "This terminal is the host's.".to_owned(),
         Reply::Converse(()) => "Done.".to_owned(),
         Reply::CloseTrack(TrackClosed {
             track,

@@ -235,7 +235,7 @@ impl People {
         let here = self
             .roster()
             .people()
-            .filter(|person| person.connections > 0);
+            .filter(|person| person.connections > 0 && cx.keys.owner != Some(person.identity));
         here.map(|person| self.rights().standing(&person.identity, now))
             .any(|standing| standing.rights.exceeds_view())
     }

@@ -77,7 +77,12 @@ impl People {
         identity: &VerifiedIdentity,
         right: Rights,
     ) -> Result<(), CommandError> {
-        let grant = self.give(cx, by, identity, right, cx.edit_ttl_ms)?;
+        // The host's own terminal is not one that anything runs out for.
+        let ttl = match cx.keys.owner == Some(identity.key()) {
+            true => MAX_TTL_MS,
+            false => cx.edit_ttl_ms,
+        };
+        let grant = self.give(cx, by, identity, right, ttl)?;
         self.rights.note_listed(&identity.key(), grant.id());
         Ok(())
     }

@@ -31,6 +31,11 @@ impl Host {
         self.shown_term().map_or(0, Terminal::cursor_queries)
     }
 
+    /// How often the program that is shown has set its terminal's title.
+    pub fn title_sets(&self) -> u64 {
+        self.shown_term().map_or(0, Terminal::title_sets)
+    }
+
     fn shown_term(&self) -> Option<&Terminal> {
         self.tracks.term(self.tracks.shown())
     }

@@ -458,7 +458,9 @@ impl Host {
     fn write(&mut self, right: &EditRight, join: Join, id: u64, track: TrackId, bytes: Bytes) {
         self.commands
             .attribute(&mut self.cx, &self.people, right, &join.0, bytes.len());
-        self.commands.note_remote_input();
+        if self.cx.keys.owner != Some(join.0) {
+            self.commands.note_remote_input();
+        }
         self.tracks
             .write(&mut self.cx, right, join, id, track, bytes);
     }

@@ -23,6 +23,7 @@ mod label;
 mod list_tracks;
 mod open_conversation;
 mod open_terminal;
+mod own;
 mod refusal;
 mod refuse_request;
 mod revoke;
@@ -58,6 +59,7 @@ pub use label::{EndedLinks, PersonLabel, Proved, SubjectLabel};
 pub use list_tracks::{ListTracks, TrackStatus};
 pub use open_conversation::{AgentStart, OpenConversation};
 pub use open_terminal::OpenTerminal;
+pub use own::Own;
 pub use refusal::{Choice, CommandError, Shortfall};
 pub use refuse_request::RefuseRequest;
 pub use revoke::{Revoke, Revoked};
@@ -284,6 +286,8 @@ verbs! {
     26 "agent" OpenConversation -> TrackId;
     /// Say something in an agent's conversation.
     27 "prompt" Converse -> ();
+    /// Make a viewer the host's own terminal.
+    28 "attach" Own -> ();
 }
 
 fn body<T: Serialize>(value: &T) -> Bytes {

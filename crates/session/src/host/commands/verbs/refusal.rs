@@ -131,6 +131,8 @@ pub enum CommandError {
     NoConversation,
     /// A conversation does not do it.
     Conversation(RefusedRequest),
+    /// The host's own terminal is somewhere else.
+    OpenElsewhere,
 }
 
 impl CommandError {
