@@ -39,15 +39,15 @@ fn commands_sessions_people_and_settings_are_completed() {
     let (_host, ticket) = anna.share_shell(&[]);
     let id = anna.session()["session"].as_str().unwrap().to_owned();
     for words in [["who", &id[..3]], ["share", &id[..3]], ["export", &id[..3]]] {
-        assert_eq!(offered(&anna, &words), std::slice::from_ref(&id), "{words:?}");
+        assert_eq!(offered(&anna, &words), [id.as_str()], "{words:?}");
     }
     assert_eq!(
         offered(&anna, &["who", "--session", &id[..3]]),
-        std::slice::from_ref(&id)
+        [id.as_str()]
     );
     // Only what can be meant.
     assert!(values(&["rm", ""]).is_empty());
-    assert_eq!(values(&["stop", ""]), std::slice::from_ref(&id));
+    assert_eq!(values(&["stop", ""]), [id.as_str()]);
 
     let viewer = bert.watch(&ticket, &["--name", "bert"]);
     viewer.wait_for("view only");

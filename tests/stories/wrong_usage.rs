@@ -477,3 +477,14 @@ fn a_session_that_runs_is_not_removed_and_how_it_ends_is_said() {
     anna.run(&["close", "--all", "--session", &id]);
     anna.run(&["rm", &id]);
 }
+
+#[test]
+fn a_terminal_whose_locale_is_not_unicode_is_told_in_ascii() {
+    let anna = Machine::new();
+    let mut command = anna.pillion(&["people", "add", "anna", "nokey"]);
+    let said = |output: std::process::Output| String::from_utf8(output.stderr).unwrap();
+    let unicode = said(command.output().unwrap());
+    let plain = said(command.env("LC_ALL", "C").output().unwrap());
+    assert!(unicode.contains("AAAA…"), "{unicode}");
+    assert!(plain.contains("AAAA...") && plain.is_ascii(), "{plain}");
+}
