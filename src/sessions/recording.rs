@@ -202,6 +202,11 @@ impl Recorder {
                 let key = number.saturating_mul(2) | u64::from(*snapshot);
                 log.append_frame(self.known(*track)?, key, *unix_ms, raw)?;
             }
+            LogEntry::Forgotten { track } => {
+                if let Some(place) = self.places.remove(track) {
+                    (place..place + PLACES).for_each(|place| log.finish_track(place));
+                }
+            }
             LogEntry::Certificate {
                 session,
                 identity,
@@ -229,7 +234,9 @@ impl Recorder {
                 let said = checkpoint.unverified();
                 let mut message = BytesMut::new();
                 TrackMsg::Checkpoint(**checkpoint).encode(&mut message);
-                log.append_frame(place, said.frame, said.at_unix_ms, &message[MESSAGE_HEAD..])?;
+                // A frame is signed again when lines left the screen after it.
+                let key = log.next_frame(place).max(said.frame);
+                log.append_frame(place, key, said.at_unix_ms, &message[MESSAGE_HEAD..])?;
             }
             LogEntry::History {
                 track,

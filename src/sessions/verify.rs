@@ -6,12 +6,12 @@ use std::{collections::VecDeque, iter::Peekable};
 use anyhow::{Result, bail};
 use bytes::BytesMut;
 use pillion_caps::{
-    CheckpointFault, FrameChain, PublicKey, SecretKey, SessionCertificate, Signature,
-    SignedCheckpoint, StateDigest,
+    Checkpoint, CheckpointFault, FrameChain, LineChain, PublicKey, SecretKey, SessionCertificate,
+    Signature, SignedCheckpoint, StateDigest,
 };
 use pillion_proto::{Entry, LogState, TrackKind};
 use pillion_screen::Decoder;
-use pillion_store::{GapKind, SessionReader};
+use pillion_store::{GapKind, HistoryChunk, SessionReader};
 
 use crate::{
     clock,
@@ -95,6 +95,13 @@ struct Follower<'a> {
     session: &'a PublicKey,
     track: &'a RecordedTrack,
     chain: FrameChain,
+    lines: LineChain,
+    /// Read, and not yet in it.
+    chunks: VecDeque<HistoryChunk>,
+    /// The chain has every line since a checkpoint, or the beginning.
+    lines_whole: bool,
+    /// How many lines were proved.
+    lines_proved: u64,
     replay: Replay,
     /// The chain has every frame since a checkpoint, or the beginning.
     whole: bool,
@@ -135,6 +142,10 @@ fn verify_track(
         session,
         track,
         chain: FrameChain::begin(session, track.run.number(), track.track.0),
+        lines: LineChain::begin(session, track.run.number(), track.track.0),
+        chunks: VecDeque::new(),
+        lines_whole: true,
+        lines_proved: 0,
         replay: match track.kind {
             TrackKind::Log => Replay::Log {
                 state: LogState::default(),
@@ -201,11 +212,14 @@ enum Fault {
 impl Follower<'_> {
     fn follow(&mut self, reader: &SessionReader) -> Result<(), Fault> {
         let mut frames = reader.frames(self.track.place(), 0).peekable();
-        let mut gaps = Vec::new();
+        let (mut gaps, mut line_gaps) = (Vec::new(), Vec::new());
         for gap in reader.gaps() {
             let gap = gap.map_err(|error| Fault::Unreadable(error.to_string()))?;
-            if gap.kind == GapKind::Frames && gap.track == self.track.place() {
-                gaps.push(gap.first);
+            match gap.kind {
+                _ if gap.track != self.track.place() => {}
+                GapKind::Frames => gaps.push(gap.first),
+                GapKind::History => line_gaps.push(gap.first),
+                GapKind::Events => {}
             }
         }
         gaps.sort_unstable();
@@ -217,6 +231,9 @@ impl Follower<'_> {
             let upto = checkpoint.verify(self.session)?.frame;
             self.frames_upto(upto, &mut frames, &mut gaps)?;
             self.compare(&checkpoint)?;
+            if self.track.kind == TrackKind::Terminal {
+                self.compare_lines(reader, checkpoint.unverified(), &line_gaps)?;
+            }
         }
         // What follows is of the last second, or of a session that was killed.
         self.frames_upto(u64::MAX, &mut frames, &mut gaps)
@@ -268,9 +285,10 @@ impl Follower<'_> {
                 let end = recording::entries_end(stored)
                     .ok_or_else(|| Fault::Unreadable("it is no frame".to_owned()))?;
                 let mut body = BytesMut::new();
-                while let Some(first) = entries.pop_front_if(|first| first.number < end) {
-                    first.encode(&mut body);
-                    *shown = first.number + 1;
+                let taken = entries.partition_point(|entry| entry.number < end);
+                for entry in entries.drain(..taken) {
+                    entry.encode(&mut body);
+                    *shown = entry.number + 1;
                 }
                 self.unsigned += 1;
                 fill(&mut self.chain, frame.number);
@@ -324,12 +342,58 @@ impl Follower<'_> {
         Ok(())
     }
 
+    /// Takes the lines up to those that a checkpoint is about, and compares them with it.
+    fn compare_lines(
+        &mut self,
+        reader: &SessionReader,
+        said: &Checkpoint,
+        gaps: &[u64],
+    ) -> Result<(), Fault> {
+        while self.lines_whole && self.lines.end() < said.lines {
+            if self.chunks.is_empty() {
+                let (place, from) = (self.track.place(), self.lines.end());
+                let read = reader.history_range(place, from, 4096, 1 << 20);
+                let read = read.map_err(|error| Fault::Unreadable(error.to_string()))?;
+                self.chunks.extend(read);
+            }
+            let next = self.lines.end();
+            match self.chunks.pop_front() {
+                Some(chunk) if chunk.first == next => {
+                    self.lines.push(chunk.first, chunk.count, &chunk.bytes);
+                }
+                // The disk was full.
+                _ if gaps.iter().any(|first| (next..said.lines).contains(first)) => {
+                    self.lines_whole = false;
+                }
+                _ => return Err(CheckpointFault::Lines.into()),
+            }
+        }
+        match self.lines_whole {
+            true => said.check_lines(&self.lines)?,
+            // Of what came before it since the gap nothing is proved.
+            false => {
+                self.lines = LineChain::resume(self.track.track.0, said.lines, said.lines_head);
+                self.chunks.clear();
+                self.lines_whole = true;
+            }
+        }
+        self.lines_proved = said.lines;
+        Ok(())
+    }
+
     fn holds(&self) -> String {
         let name = &self.name;
         let mut text = match self.proved {
             Some((frame, at)) => {
                 let at = clock::local(at);
-                format!("Every frame of {name} up to {at} (frame {frame}) is as the host signed it")
+                let lines = match self.lines_proved {
+                    0 => String::new(),
+                    1 => ", and the line above it".to_owned(),
+                    lines => format!(", and the {lines} lines above it"),
+                };
+                format!(
+                    "Every frame of {name} up to {at} (frame {frame}){lines} is as the host signed it"
+                )
             }
             None => format!("Nothing of {name} was signed"),
         };
@@ -370,3 +434,108 @@ fn fill(chain: &mut FrameChain, number: u64) {
 
 /// Empty frames in a row at most: days of them.
 const MAX_EMPTY: u64 = 1 << 24;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pillion_proto::TrackId;
+    use pillion_screen::LineId;
+    use pillion_session::LogEntry;
+    use pillion_store::{SessionLog, SessionMeta};
+
+    use super::*;
+    use crate::sessions::recording::{Recorder, Run};
+
+    const SEED: [u8; 32] = [7; 32];
+
+    fn history(first: u64, lines: &str) -> LogEntry {
+        LogEntry::History {
+            track: TrackId(0),
+            first: LineId(first),
+            count: u32::try_from(lines.lines().count()).unwrap(),
+            bytes: Bytes::copy_from_slice(lines.as_bytes()),
+        }
+    }
+
+    /// The verdict on a log that holds `written` where the host signed `signed`, after each of them.
+    fn verdict(signed: &[LogEntry], written: &[LogEntry]) -> Verdict {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("sessions");
+        let meta = SessionMeta {
+            id: "s".to_owned(),
+            name: String::new(),
+            started_unix_ms: 0,
+            command: String::new(),
+            cols: 80,
+            rows: 24,
+            host: String::new(),
+            pid: 1,
+            runs: 1,
+        };
+        let mut log = SessionLog::create(&root, meta).unwrap();
+        log.write_document(SESSION_KEY, &SEED).unwrap();
+        let key = SecretKey::from_bytes(&SEED);
+        let mut recorder = Recorder::new(&log, Run::FIRST, &[]);
+        let begins = LogEntry::Track {
+            track: TrackId(0),
+            kind: TrackKind::Terminal,
+            title: "sh".to_owned(),
+            unix_ms: 1,
+        };
+        recorder.append(&mut log, &begins, 1).unwrap();
+        let frames = FrameChain::begin(&key.public(), 0, 0);
+        let mut lines = LineChain::begin(&key.public(), 0, 0);
+        let mut written = written.iter();
+        for (number, entry) in signed.iter().enumerate() {
+            let LogEntry::History {
+                first,
+                count,
+                bytes,
+                ..
+            } = entry
+            else {
+                panic!("lines")
+            };
+            lines.push(first.0, *count, bytes);
+            if let Some(entry) = written.next() {
+                recorder.append(&mut log, entry, 1).unwrap();
+            }
+            let checkpoint = frames.checkpoint(0, StateDigest::of(b""), &lines, number as u64);
+            // As of frame nought, each; the log wants numbers that rise.
+            if number + 1 == signed.len() {
+                let checkpoint = LogEntry::Checkpoint {
+                    track: TrackId(0),
+                    checkpoint: Box::new(checkpoint.sign(&key)),
+                };
+                recorder.append(&mut log, &checkpoint, 1).unwrap();
+            }
+        }
+        drop(log);
+        verify(&SessionReader::open(&root, "s").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn lines_of_history_are_proved_and_altered_missing_or_moved_ones_are_noticed() {
+        let all = [history(0, "one\ntwo\n"), history(2, "three\n")];
+        let good = verdict(&all, &all);
+        assert!(good.holds, "{good:?}");
+        assert!(
+            good.lines[1].contains("and the 3 lines above it is as the host signed it"),
+            "{good:?}"
+        );
+        for written in [
+            vec![history(0, "one\ntwo\n"), history(2, "thref\n")],
+            vec![history(0, "one\ntwo\n")],
+            vec![history(0, "one\ntwo\n"), history(3, "three\n")],
+            vec![history(0, "one\n"), history(1, "two\nthree\n")],
+            vec![],
+        ] {
+            let verdict = verdict(&all, &written);
+            assert!(!verdict.holds, "{written:?}: {verdict:?}");
+            assert!(
+                verdict.lines[1].contains("the lines are not the ones that the host signed"),
+                "{verdict:?}"
+            );
+        }
+    }
+}

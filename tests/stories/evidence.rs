@@ -6,7 +6,8 @@ use crate::harness::{Machine, SIZE};
 
 /// A session that showed some words and ended, and the segments of its log.
 fn recorded(machine: &Machine) -> Vec<PathBuf> {
-    let program = "for word in one two three; do read -r x; echo evidence-$word; done; read -r x";
+    let program =
+        "seq 3000; for word in one two three; do read -r x; echo evidence-$word; done; read -r x";
     let (mut host, _) = machine.share(
         SIZE,
         &["-q", "--name", "signed", "--", "bash", "-c", program],
@@ -62,6 +63,10 @@ fn a_log_proves_what_was_shown_and_an_altered_one_is_noticed() {
     let proved = anna.run(&["audit", "--verify"]);
     assert!(
         proved.contains("Every frame of terminal 0 up to "),
+        "{proved}"
+    );
+    assert!(
+        proved.contains(" lines above it is as the host signed it"),
         "{proved}"
     );
     assert!(proved.contains("vouches for it"), "{proved}");

@@ -9,6 +9,14 @@
 //! A frame's *body* is its contents before compression, empty for a frame that only says what was echoed:
 //! the session's log keeps bodies, and who passes a track on may compress it again. Numbers begin again with
 //! each run of a session, so the run stands at the chain's beginning and in the signature.
+//!
+//! The lines that leave a terminal's screen are no part of its frames, and have a chain of their own, whose head the
+//! same signature covers:
+//!
+//! ```text
+//! head = SHA-256(begin  ‖ session ‖ run ‖ track)
+//! head = SHA-256(domain ‖ track ‖ first line ‖ lines ‖ head before ‖ SHA-256(the lines as the log keeps them))
+//! ```
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +26,8 @@ use crate::keys::{BadSignature, Domain, PublicKey, SecretKey, Signature, sign, v
 
 const BEGIN: &[u8] = b"pillion frame chain v1\0";
 const FRAME: &[u8] = b"pillion frame v1\0";
+const BEGIN_LINES: &[u8] = b"pillion line chain v1\0";
+const LINES: &[u8] = b"pillion lines v1\0";
 const STATE: &[u8] = b"pillion track state v1\0";
 
 /// Where a chain stands: a hash over every frame so far.
@@ -82,16 +92,68 @@ impl FrameChain {
         self.head
     }
 
-    /// A checkpoint of it, to be signed.
-    pub const fn checkpoint(&self, run: u32, state: StateDigest, at_unix_ms: u64) -> Checkpoint {
+    /// A checkpoint of it and of the lines so far, to be signed.
+    pub const fn checkpoint(
+        &self,
+        run: u32,
+        state: StateDigest,
+        lines: &LineChain,
+        at_unix_ms: u64,
+    ) -> Checkpoint {
         Checkpoint {
             run,
             track: self.track,
             frame: self.frame,
             head: self.head,
             state,
+            lines: lines.end,
+            lines_head: lines.head,
             at_unix_ms,
         }
+    }
+}
+
+/// The chain over the lines that left one terminal's screen for good, as far as it was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineChain {
+    track: u32,
+    end: u64,
+    head: ChainHead,
+}
+
+impl LineChain {
+    /// The chain of a track of this run of a session, before its first line.
+    pub fn begin(session: &PublicKey, run: u32, track: u32) -> LineChain {
+        let head = hash(&[
+            BEGIN_LINES,
+            session.as_bytes(),
+            &run.to_be_bytes(),
+            &track.to_be_bytes(),
+        ]);
+        LineChain::resume(track, 0, ChainHead(head))
+    }
+
+    /// The chain as it stands before the line `end`, by somebody's word: the next checkpoint proves it.
+    pub const fn resume(track: u32, end: u64, head: ChainHead) -> LineChain {
+        LineChain { track, end, head }
+    }
+
+    /// Goes on with so many lines from `first` on, as the session's log keeps them.
+    pub fn push(&mut self, first: u64, count: u32, bytes: &[u8]) {
+        self.end = first.saturating_add(u64::from(count));
+        self.head = ChainHead(hash(&[
+            LINES,
+            &self.track.to_be_bytes(),
+            &first.to_be_bytes(),
+            &count.to_be_bytes(),
+            &self.head.0,
+            &hash(&[bytes]),
+        ]));
+    }
+
+    /// The line behind the last one in it.
+    pub const fn end(&self) -> u64 {
+        self.end
     }
 }
 
@@ -108,6 +170,10 @@ pub struct Checkpoint {
     pub head: ChainHead,
     /// The track's state after it.
     pub state: StateDigest,
+    /// The line behind the last one that left the screen for good; 0 for a track that is no terminal.
+    pub lines: u64,
+    /// The head of the chain over those lines.
+    pub lines_head: ChainHead,
     /// The host's clock, in milliseconds since 1970.
     pub at_unix_ms: u64,
 }
@@ -124,13 +190,15 @@ impl Checkpoint {
 
     /// The session's key is in it, so that no two sessions sign the same bytes.
     fn message(&self, session: &PublicKey) -> Vec<u8> {
-        let parts: [&[u8]; 7] = [
+        let parts: [&[u8]; 9] = [
             session.as_bytes(),
             &self.run.to_be_bytes(),
             &self.track.to_be_bytes(),
             &self.frame.to_be_bytes(),
             &self.head.0,
             &self.state.0,
+            &self.lines.to_be_bytes(),
+            &self.lines_head.0,
             &self.at_unix_ms.to_be_bytes(),
         ];
         parts.concat()
@@ -184,6 +252,19 @@ impl SignedCheckpoint {
     }
 }
 
+impl Checkpoint {
+    /// Checks that the lines up to here are what it says.
+    ///
+    /// # Errors
+    /// [`CheckpointFault::Lines`].
+    pub fn check_lines(&self, lines: &LineChain) -> Result<(), CheckpointFault> {
+        match (self.lines, self.lines_head) == (lines.end, lines.head) {
+            true => Ok(()),
+            false => Err(CheckpointFault::Lines),
+        }
+    }
+}
+
 /// Why a checkpoint does not prove what somebody has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CheckpointFault {
@@ -205,6 +286,9 @@ pub enum CheckpointFault {
     /// The state is not the one that was signed.
     #[error("the screen is not the one that the host signed")]
     State,
+    /// The lines that left the screen are not those that were signed.
+    #[error("the lines are not the ones that the host signed")]
+    Lines,
 }
 
 fn hash(parts: &[&[u8]]) -> [u8; 32] {
@@ -238,10 +322,51 @@ mod tests {
         StateDigest::of(b"state")
     }
 
+    fn lines(all: &[&[u8]]) -> LineChain {
+        let mut chain = LineChain::begin(&key(1).public(), 2, 3);
+        for line in all {
+            chain.push(chain.end(), 1, line);
+        }
+        chain
+    }
+
+    #[test]
+    fn other_lines_fewer_lines_and_lines_in_another_order_are_noticed() {
+        let said = *signed(&[b"first".to_vec()]).unverified();
+        assert_eq!(said.lines, 2);
+        assert_eq!(said.check_lines(&lines(&[b"a line", b"another"])), Ok(()));
+        let mut shifted = LineChain::begin(&key(1).public(), 2, 3);
+        shifted.push(1, 1, b"a line");
+        shifted.push(1, 1, b"another");
+        let mut other_run = LineChain::begin(&key(1).public(), 1, 3);
+        other_run.push(0, 1, b"a line");
+        other_run.push(1, 1, b"another");
+        for other in [
+            lines(&[b"a line", b"anothes"]),
+            lines(&[b"another", b"a line"]),
+            lines(&[b"a line"]),
+            lines(&[b"a line", b"another", b""]),
+            shifted,
+            other_run,
+        ] {
+            assert_eq!(said.check_lines(&other), Err(CheckpointFault::Lines));
+        }
+        // A chain goes on from where somebody says that it stands.
+        let mut resumed = LineChain::resume(3, said.lines, said.lines_head);
+        assert_eq!(said.check_lines(&resumed), Ok(()));
+        resumed.push(2, 1, b"more");
+        assert_eq!(resumed, lines(&[b"a line", b"another", b"more"]));
+    }
+
     fn signed(bodies: &[Vec<u8>]) -> SignedCheckpoint {
         let chain = chain(1, 2, 3, bodies);
         chain
-            .checkpoint(2, state(), 1_763_000_000_000)
+            .checkpoint(
+                2,
+                state(),
+                &lines(&[b"a line", b"another"]),
+                1_763_000_000_000,
+            )
             .sign(&key(1))
     }
 
@@ -265,10 +390,12 @@ mod tests {
         let bytes = postcard::to_allocvec(&signed(&bodies)).unwrap();
         assert_eq!(
             hex(&bytes),
-            "020302348a1a0610fc2fb282e80c4382af43cbfe8b608137fc121f5dbe773a8434362a\
-             005e8d1f9ec8ed5c7ae38b1441f70c0705284f557beb94c5d75cd92055345374\
-             80bcf4d7a733\
-             833cffd6d6226df4ea611e8bc2b7f2f6d3e1bca62ec44381da99af825ad55e0605d6e4cfec5be048e64f014224fe5167a0fe316e58a5fb33f381f032c67e5b05"
+            "020302348a1a0610fc2fb282e80c4382af43cbfe8b608137fc121f5dbe773a84\
+             34362a005e8d1f9ec8ed5c7ae38b1441f70c0705284f557beb94c5d75cd92055\
+             345374023ff1e09efd20c320787e3dd14cd4ab00c20ae0ad61f14b1f35ea3ad3\
+             bc2d402b80bcf4d7a733b8f10a55f65f96805ffdf978d0a4292ac7d5c4e1f4c4\
+             f1266db38973bf4418d74e7dcc9dd31d1e2b7afb10f6244990122fe1a48a7b0e\
+             351b0025f80c29ac0b02"
         );
         assert_eq!(postcard::from_bytes(&bytes), Ok(signed(&bodies)));
     }

@@ -34,7 +34,7 @@ mod wire;
 pub use access::{Access, AccessMode, MAX_ENTRIES, MAX_SUBJECT_BYTES, Subject, UnknownAccessMode};
 pub use binding::{Binding, BindingKind, PeerEndpoint, ProofContext};
 pub use checkpoint::{
-    ChainHead, Checkpoint, CheckpointFault, FrameChain, SignedCheckpoint, StateDigest,
+    ChainHead, Checkpoint, CheckpointFault, FrameChain, LineChain, SignedCheckpoint, StateDigest,
 };
 pub use event::LedgerEvent;
 pub use grant::{

@@ -68,11 +68,12 @@ pub const MAX_PADDING: usize = 4096;
 /// Most participants named in one roster message; a larger roster comes in several.
 pub const MAX_ROSTER_PART: usize = 256;
 
-/// Most tracks that are live at once in a session.
-pub const MAX_TRACKS: usize = 64;
+/// Most tracks that are live at once in a session: their list goes into one message, each with the longest title, and
+/// each terminal takes a few of the thousand files that a process may usually have open.
+pub const MAX_TRACKS: usize = 128;
 
 /// Most tracks named in one message: those that are live, and those that ended a moment ago.
-pub const MAX_TRACKS_PART: usize = 128;
+pub const MAX_TRACKS_PART: usize = 160;
 
 /// Most tracks a viewer looks at at once.
 pub const MAX_SUBSCRIPTIONS: usize = 16;

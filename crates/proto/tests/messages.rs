@@ -1,7 +1,7 @@
 //! Every message: golden bytes, round trips, mutations, claimed lengths.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{ChainHead, FrameChain, SecretKey, SignedCheckpoint, StateDigest};
+use pillion_caps::{ChainHead, FrameChain, LineChain, SecretKey, SignedCheckpoint, StateDigest};
 use pillion_proto::{message::*, *};
 use proptest::prelude::*;
 
@@ -62,8 +62,10 @@ fn checkpoint() -> SignedCheckpoint {
     let key = SecretKey::from_bytes(&[1; 32]);
     let mut chain = FrameChain::begin(&key.public(), 2, 3);
     chain.push(b"body");
+    let mut lines = LineChain::begin(&key.public(), 2, 3);
+    lines.push(0, 300, b"lines");
     chain
-        .checkpoint(2, StateDigest::of(b"state"), 1_763_000_000_000)
+        .checkpoint(2, StateDigest::of(b"state"), &lines, 1_763_000_000_000)
         .sign(&key)
 }
 
@@ -741,6 +743,11 @@ fn limits_agree_with_what_they_bound() {
     const { assert!(limits::MAX_GRANTS_IN_HELLO * limits::MAX_GRANT < 20 * 1024) };
     const { assert!(limits::MAX_CLAIMS_IN_HELLO * limits::MAX_CLAIM <= 32 * 1024) };
     const { assert!(limits::MAX_INPUT < limits::MAX_CONTROL_MESSAGE) };
+    // A title of four bytes a character, and what else is said of a track.
+    const {
+        assert!(limits::MAX_TRACKS_PART * (4 * limits::MAX_NAME + 64) < limits::MAX_CONTROL_MESSAGE)
+    };
+    const { assert!(limits::MAX_TRACKS + 16 <= limits::MAX_TRACKS_PART) };
 }
 
 #[test]

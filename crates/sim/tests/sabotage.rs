@@ -222,6 +222,14 @@ fn a_frame_that_the_log_lost_is_noticed() {
 }
 
 #[test]
+fn lines_that_the_log_lost_are_noticed() {
+    is_noticed(
+        Sabotage::LoseLines,
+        &["is not what its host signed: Some(Lines)"],
+    );
+}
+
+#[test]
 fn an_input_that_is_lost_is_noticed() {
     is_noticed(Sabotage::LoseInput, &["was typed, and it was not"]);
 }

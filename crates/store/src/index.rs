@@ -72,7 +72,13 @@ pub(crate) struct Index {
     batches: u64,
     next: BTreeMap<(u8, u32), u64>,
     latest: BTreeMap<(u8, u32), Position>,
+    /// Groups that gain nothing more: let go of once the file has them.
+    retired: Vec<(u8, u32)>,
+    /// The same of the batch that is being committed.
+    retiring: Vec<(u8, u32)>,
     spacing: u64,
+    /// So many entries in memory are thinned out.
+    thin_from: usize,
     covered: Position,
 }
 
@@ -86,7 +92,10 @@ impl Index {
             batches: 0,
             next: BTreeMap::new(),
             latest: BTreeMap::new(),
+            retired: Vec::new(),
+            retiring: Vec::new(),
             spacing: SPACING,
+            thin_from: MAX_HELD,
             covered: start,
         }
     }
@@ -130,6 +139,21 @@ impl Index {
             segment: at.segment,
             offset: at.offset + header.total(),
         };
+    }
+
+    /// Nothing more comes of this kind and track. What is known of it stays in the file, and is in memory until it is
+    /// there.
+    pub fn retire(&mut self, kind: u8, track: u32) {
+        if self.next.contains_key(&(kind, track)) {
+            self.latest.remove(&(kind, track));
+            self.retired.push((kind, track));
+        }
+    }
+
+    /// Kinds and tracks that are known in memory.
+    #[cfg(test)]
+    pub fn known_in_memory(&self) -> usize {
+        self.next.len()
     }
 
     /// Says that there is nothing to enter before `at`.
@@ -199,7 +223,10 @@ impl Index {
             batches: self.batches,
             next: BTreeMap::new(),
             latest: BTreeMap::new(),
+            retired: Vec::new(),
+            retiring: Vec::new(),
             spacing: self.spacing,
+            thin_from: self.thin_from,
             covered: self.covered,
         }
     }
@@ -217,6 +244,8 @@ impl Index {
         }
         self.batches += 1;
         self.committing = Arc::new(std::mem::take(&mut self.fresh));
+        self.retiring = std::mem::take(&mut self.retired);
+        self.thin_from = MAX_HELD;
         Some(Batch {
             entries: self.committing.clone(),
             next: self.next.iter().map(|(k, v)| (*k, *v)).collect(),
@@ -229,6 +258,7 @@ impl Index {
     pub fn untake_batch(&mut self) {
         let back = std::mem::take(&mut self.committing);
         self.fresh.extend(back.iter().map(|(k, v)| (*k, *v)));
+        self.retired.append(&mut self.retiring);
     }
 
     pub fn file(&self) -> Arc<IndexFile> {
@@ -249,14 +279,17 @@ impl Index {
             self.untake_batch();
         } else if self.file.committed.load(Ordering::Acquire) >= self.batches {
             self.committing = Arc::default();
+            for group in std::mem::take(&mut self.retiring) {
+                self.next.remove(&group);
+            }
         }
     }
 
     fn bound(&mut self) {
-        if self.fresh.len() < MAX_HELD {
+        if self.fresh.len() < self.thin_from {
             return;
         }
-        self.spacing *= 2;
+        self.spacing = self.spacing.saturating_mul(2);
         let mut group = None;
         let mut keep = false;
         self.fresh.retain(|(kind, track, _), at| {
@@ -266,6 +299,8 @@ impl Index {
             group = this;
             keep
         });
+        // Many tracks have few entries each, of which none can go.
+        self.thin_from = MAX_HELD.max(self.fresh.len() * 2);
     }
 }
 
@@ -420,5 +455,79 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, Failure>) -> Option<T> {
             tracing::warn!("the log's index file is damaged; going on without it");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::kind;
+
+    fn header(track: u32, key: u64) -> Header {
+        Header {
+            kind: kind::FRAME,
+            flags: 0,
+            track,
+            key,
+            count: 1,
+            at_ms: 0,
+            stored: 100,
+            raw: 100,
+            payload_crc: 0,
+        }
+    }
+
+    fn at(number: u64) -> Position {
+        Position {
+            segment: 1,
+            offset: 16 + number * 1000,
+        }
+    }
+
+    #[test]
+    fn of_tracks_that_are_over_nothing_stays_in_memory_and_the_file_knows_them() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = Dir::create_root(&temp.path().join("sessions")).unwrap();
+        let dir = Arc::new(root.create_dir("s").unwrap());
+        let mut index = Index::new(IndexFile::fresh(&dir), at(0));
+        for track in 0..1000 {
+            index.note(&header(track, 7), at(u64::from(track)));
+            if track != 500 {
+                index.retire(kind::FRAME, track);
+            }
+        }
+        assert_eq!(index.known_in_memory(), 1000, "until the file has them");
+        let batch = index.take_batch().unwrap();
+        // One that ends while the batch is on its way is in it as one that goes on.
+        index.note(&header(1000, 7), at(1000));
+        index.retire(kind::FRAME, 1000);
+        index.file().commit(&batch);
+        let batch = index.take_batch().unwrap();
+        assert_eq!(index.known_in_memory(), 2);
+        index.file().commit(&batch);
+        index.note(&header(500, 8), at(1001));
+        index.take_batch().unwrap();
+        assert_eq!(index.known_in_memory(), 1);
+        assert_eq!(index.next_key(kind::FRAME, 500), 9);
+        let found = index.floor(kind::FRAME, 3, u64::MAX).unwrap();
+        assert_eq!((found.key, found.at), (7, at(3)));
+        drop(index);
+        let index = Index::load(&dir, at(5000)).unwrap();
+        assert_eq!(index.groups().count(), 1001);
+        assert_eq!(index.next_key(kind::FRAME, 3), 8);
+    }
+
+    #[test]
+    fn entries_of_many_tracks_are_held_without_end_of_thinning_them_out() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = Dir::create_root(&temp.path().join("sessions")).unwrap();
+        let dir = Arc::new(root.create_dir("s").unwrap());
+        let mut index = Index::new(IndexFile::fresh(&dir), at(0));
+        let many = u32::try_from(MAX_HELD).unwrap() + 1000;
+        for track in 0..many {
+            index.note(&header(track, 0), at(u64::from(track)));
+        }
+        assert_eq!(index.held(), many as usize);
+        assert_eq!(index.spacing(), 2 * SPACING, "once, not for each of them");
     }
 }

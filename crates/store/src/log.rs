@@ -85,6 +85,8 @@ pub struct SessionLog {
     buffer: Vec<u8>,
     /// The first key after those appended, by kind and track.
     next: BTreeMap<(u8, u32), u64>,
+    /// The number above those of all tracks that have anything here.
+    next_track: u32,
     /// When the oldest byte not written was appended.
     dirty_since: Option<Instant>,
     synced_at: Instant,
@@ -135,6 +137,10 @@ impl SessionLog {
         }
         let mut log = SessionLog::start(dir, lock, meta, segments, index)?;
         log.next = log.index.groups().collect();
+        let tracks = log.next.keys();
+        let tracks = tracks.filter(|(of, _)| *of != kind::EVENT && *of != kind::GAP);
+        let last = tracks.map(|(_, track)| *track).max();
+        log.next_track = last.map_or(0, |last| last.saturating_add(1));
         Ok(log)
     }
 
@@ -183,6 +189,7 @@ impl SessionLog {
             open_bytes: 0,
             buffer: Vec::new(),
             next: BTreeMap::new(),
+            next_track: 0,
             dirty_since: None,
             synced_at: Instant::now(),
             unsynced: false,
@@ -233,6 +240,9 @@ impl SessionLog {
     ) -> Result<(), AppendError> {
         check_size(bytes.len())?;
         let end = self.check_order(kind, track, key, 1)?;
+        if kind != kind::EVENT {
+            self.next_track = self.next_track.max(track.saturating_add(1));
+        }
         self.next.insert((kind, track), end);
         if self.loses(kind, track, key, end, bytes.len()) {
             return Ok(());
@@ -267,6 +277,7 @@ impl SessionLog {
             return Err(AppendError::BadRange { first, count });
         }
         let end = self.check_order(kind::HISTORY, track, first, count)?;
+        self.next_track = self.next_track.max(track.saturating_add(1));
         self.next.insert((kind::HISTORY, track), end);
         if self.loses(kind::HISTORY, track, first, end, bytes.len()) {
             return Ok(());
@@ -313,12 +324,17 @@ impl SessionLog {
 
     /// The first number above those of all tracks that have anything here.
     pub fn next_track(&self) -> u32 {
-        let tracks = self
-            .next
-            .keys()
-            .filter(|(of, _)| *of != kind::EVENT && *of != kind::GAP);
-        let last = tracks.map(|(_, track)| *track).max();
-        last.map_or(0, |last| last.saturating_add(1))
+        self.next_track
+    }
+
+    /// Nothing more is recorded of this track, and nothing of it is in memory any more once the index has it: numbers
+    /// and line ids of it are not checked again.
+    pub fn finish_track(&mut self, track: u32) {
+        self.close_block(track);
+        for kind in [kind::FRAME, kind::HISTORY] {
+            self.next.remove(&(kind, track));
+            self.index.retire(kind, track);
+        }
     }
 
     /// The lowest frame number the track can take.
@@ -352,7 +368,8 @@ impl SessionLog {
         if much || self.dirty_since.is_none() {
             let now = Instant::now();
             if much {
-                self.write(now);
+                // Lines before what was said of them later.
+                self.flush(now);
             }
             if self.dirty_since.is_none() && self.has_unwritten() {
                 self.dirty_since = Some(now);

@@ -588,6 +588,11 @@ pub enum LogEntry {
         /// Number of the first entry that it does not have.
         end: u64,
     },
+    /// Nothing more comes of a track, and nobody reads it from here any more.
+    Forgotten {
+        /// The track.
+        track: TrackId,
+    },
     /// The session's signature of a track as of a frame. The frames between two that the log has are empty.
     Checkpoint {
         /// Track.

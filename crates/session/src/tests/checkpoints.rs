@@ -1,7 +1,9 @@
 //! What the host signs of what it sent, and what a viewer makes of it.
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{Checkpoint, CheckpointFault, FrameChain, SignedCheckpoint, StateDigest};
+use pillion_caps::{
+    Checkpoint, CheckpointFault, FrameChain, LineChain, SignedCheckpoint, StateDigest,
+};
 use pillion_proto::{FrameMsg, ProtocolError, TrackId, TrackMsg, TrackState};
 
 use super::harness::*;
@@ -182,6 +184,49 @@ fn another_frame_under_the_same_number_is_noticed() {
     world.assert_same_screen(anna);
     assert_eq!(verified(&world, anna, TERMINAL), Some(frame(&world, anna)));
     assert_eq!(*world.seats[anna].phase(), Phase::Live);
+}
+
+/// The chain over the lines that the log has of a terminal, up to each checkpoint, compared with it.
+fn lines_signed(world: &World, id: TrackId) -> Vec<u64> {
+    let mut lines = LineChain::begin(&secret(1).public(), 0, id.0);
+    let mut signed = Vec::new();
+    for entry in &world.log {
+        match entry {
+            LogEntry::History {
+                track,
+                first,
+                count,
+                bytes,
+            } if *track == id => {
+                assert_eq!(first.0, lines.end());
+                lines.push(first.0, *count, bytes);
+            }
+            LogEntry::Checkpoint { track, checkpoint } if *track == id => {
+                let said = checkpoint.unverified();
+                assert_eq!(said.check_lines(&lines), Ok(()));
+                signed.push(said.lines);
+            }
+            _ => {}
+        }
+    }
+    signed
+}
+
+#[test]
+fn lines_that_leave_the_screen_for_good_are_signed_within_a_second() {
+    let mut world = World::shared();
+    world.join(10, "anna");
+    let lines: String = (0..2_000).map(|line| format!("line {line}\r\n")).collect();
+    world.prints(&lines);
+    world.advance_ms(1_500);
+    let signed = lines_signed(&world, TERMINAL);
+    let sofar = *signed.last().unwrap();
+    assert!((1_400..2_000).contains(&sofar), "{signed:?}");
+    // And what follows, with what was before.
+    world.prints(&lines);
+    world.advance_ms(1_500);
+    let signed = lines_signed(&world, TERMINAL);
+    assert!(*signed.last().unwrap() > sofar + 1_900, "{signed:?}");
 }
 
 /// A checkpoint as somebody else signs it.

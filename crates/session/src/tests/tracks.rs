@@ -363,7 +363,7 @@ fn numbers_are_never_used_again_and_what_is_kept_is_bounded() {
 }
 
 #[test]
-fn sixty_four_are_live_at_once_and_no_more() {
+fn so_many_are_live_at_once_and_no_more() {
     let mut world = World::shared();
     for _ in 1..MAX_TRACKS {
         world.opens("");
@@ -375,7 +375,10 @@ fn sixty_four_are_live_at_once_and_no_more() {
     let max = MAX_TRACKS;
     assert_eq!(new(&mut world), Err(CommandError::TooManyTracks { max }));
     world.exits_on(TrackId(5), 0);
-    assert_eq!(new(&mut world), Ok(Reply::OpenTerminal(TrackId(64))));
+    assert_eq!(
+        new(&mut world),
+        Ok(Reply::OpenTerminal(TrackId(MAX_TRACKS as u32)))
+    );
 }
 
 #[test]

@@ -668,6 +668,7 @@ impl World {
             LogEntry::Margin { .. }
             | LogEntry::Entries { .. }
             | LogEntry::Certificate { .. }
+            | LogEntry::Forgotten { .. }
             | LogEntry::Checkpoint { .. } => {}
         }
     }

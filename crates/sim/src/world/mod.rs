@@ -108,6 +108,8 @@ pub enum Sabotage {
     ReadElsewhere,
     /// A frame is missing in the log.
     LoseLogged,
+    /// The host's log loses lines.
+    LoseLines,
     /// An input that the host took is lost on its way to the program.
     LoseInput,
     /// What one viewer asks to be opened is opened twice.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{FrameChain, StateDigest};
+use pillion_caps::{FrameChain, LineChain, StateDigest};
 use pillion_proto::{
     Entry, FromHost, LogState, Right, Subscribe, Text, TrackId, TrackKind, TrackState,
 };
@@ -46,6 +46,8 @@ pub(super) struct TrackSide {
     pub(super) log: LogState,
     /// The chain of the frames that the session's log has.
     chain: Option<FrameChain>,
+    /// The same of its lines.
+    line_chain: Option<LineChain>,
     /// The same for a log's entries: those in frames, folded, and those that the session's log has and no
     /// frame.
     framed: LogState,
@@ -80,6 +82,7 @@ impl TrackSide {
             answered: 0,
             log: LogState::default(),
             chain: None,
+            line_chain: None,
             framed: LogState::default(),
             unframed: VecDeque::new(),
         }
@@ -474,7 +477,10 @@ impl World {
             u32::try_from(self.lives).unwrap_or(u32::MAX),
         );
         let loses = self.strikes(Sabotage::LoseLogged);
+        let loses_lines =
+            matches!(entry, LogEntry::History { .. }) && self.strikes(Sabotage::LoseLines);
         let (LogEntry::Frame { track: id, .. }
+        | LogEntry::History { track: id, .. }
         | LogEntry::Entries { track: id, .. }
         | LogEntry::Checkpoint { track: id, .. }) = entry
         else {
@@ -483,6 +489,8 @@ impl World {
         let Some(side) = self.track(*id) else { return };
         let begin = || FrameChain::begin(&session, run, id.0);
         let chain = side.chain.get_or_insert_with(begin);
+        let begin = || LineChain::begin(&session, run, id.0);
+        let lines = side.line_chain.get_or_insert_with(begin);
         let problem = match entry {
             LogEntry::Frame {
                 number,
@@ -493,6 +501,17 @@ impl World {
                 if !loses || !number.is_multiple_of(5) {
                     fill(chain, *number);
                     chain.push(raw);
+                }
+                None
+            }
+            LogEntry::History {
+                first,
+                count,
+                bytes,
+                ..
+            } => {
+                if side.kind == TrackKind::Terminal && !loses_lines {
+                    lines.push(first.0, *count, bytes);
                 }
                 None
             }
@@ -519,8 +538,9 @@ impl World {
                         .map(Screen::canonical_bytes)
                         .unwrap_or_default(),
                 };
-                checkpoint
-                    .check(&session, chain, StateDigest::of(&state))
+                let frames = checkpoint.check(&session, chain, StateDigest::of(&state));
+                frames
+                    .and_then(|()| checkpoint.unverified().check_lines(lines))
                     .err()
             }
             _ => None,

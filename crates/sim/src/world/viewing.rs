@@ -229,7 +229,9 @@ impl World {
             ViewerOutput::Event(ViewerEvent::Said(notice))
                 if matches!(*notice, ViewerNotice::NotAsSigned { .. }) =>
             {
-                self.fail(format!("seat {index} says: {notice:?}"));
+                self.fail(format!(
+                    "seat {index} says that something is not what its host signed: {notice:?}"
+                ));
             }
             ViewerOutput::Event(
                 ViewerEvent::Said(_)

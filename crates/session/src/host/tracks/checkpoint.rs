@@ -75,7 +75,9 @@ impl Tracks {
             return;
         };
         let state = track.state_digest();
-        let checkpoint = track.chain.checkpoint(run, state, now.unix_ms);
+        let checkpoint = track
+            .chain
+            .checkpoint(run, state, &track.lines, now.unix_ms);
         let checkpoint = checkpoint.sign(&cx.keys.session);
         let mut out = BytesMut::new();
         TrackMsg::Checkpoint(checkpoint).encode(&mut out);

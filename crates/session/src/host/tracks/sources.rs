@@ -10,7 +10,7 @@ use crate::{
     audit::{AuditEvent, Doer},
     host::{
         Host,
-        api::{HostNotice, HostOutput},
+        api::{HostNotice, HostOutput, LogEntry},
         commands::verbs::{CommandError, OpenTerminal, Reply, TrackClosed, TrackStatus},
         context::Context,
         people::{rights::OpenRight, roster::HOST},
@@ -450,8 +450,10 @@ impl Tracks {
             visible_from: track.visible_from,
             end: track.settled,
         });
-        if self.closed.len() > MAX_CLOSED {
-            self.closed.pop_front();
+        if self.closed.len() > MAX_CLOSED
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            cx.push(HostOutput::Log(LogEntry::Forgotten { track: oldest.id }));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use pillion_caps::{ChainHead, FrameChain, PublicKey};
+use pillion_caps::{ChainHead, FrameChain, LineChain, PublicKey};
 use pillion_conversation::Gate;
 use pillion_proto::{
     FrameMsg, ParticipantId, SnapshotMsg, Text, TrackId, TrackInfo, TrackKind, TrackMsg,
@@ -96,6 +96,8 @@ pub(in crate::host) struct Track {
     pub(in crate::host) number: u64,
     /// The hash chain up to it.
     pub(in crate::host) chain: FrameChain,
+    /// The hash chain over the lines that left its screen for good.
+    pub(in crate::host) lines: LineChain,
     /// The newest checkpoint: of which frame, and as a message.
     pub(in crate::host) checkpoint: Option<(u64, Bytes)>,
     /// The count of inputs whose effects are in the newest frame.
@@ -223,6 +225,7 @@ impl Track {
             visible_from: LineId(0),
             number: 0,
             chain: FrameChain::resume(id.0, 0, ChainHead([0; 32])),
+            lines: LineChain::resume(id.0, 0, ChainHead([0; 32])),
             checkpoint: None,
             echoed: 0,
             input: Sequence::new(),
@@ -237,9 +240,10 @@ impl Track {
         }
     }
 
-    /// Its frames are chained as those of this run of a session.
+    /// Its frames and lines are chained as those of this run of a session.
     pub(in crate::host) fn chained(mut self, session: &PublicKey, run: u32) -> Track {
         self.chain = FrameChain::begin(session, run, self.id.0);
+        self.lines = LineChain::begin(session, run, self.id.0);
         self
     }
 
@@ -536,14 +540,20 @@ impl Tracks {
         let Body::Terminal(terminal) = &mut track.body else {
             return;
         };
+        let mut settled = false;
         while let Some(chunk) = terminal.term.take_history() {
+            settled = true;
             track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
+            track.lines.push(chunk.first.0, chunk.count, &chunk.bytes);
             cx.push(HostOutput::Log(LogEntry::History {
                 track: id,
                 first: chunk.first,
                 count: chunk.count,
                 bytes: chunk.bytes,
             }));
+        }
+        if settled && cx.shared {
+            self.sign_soon(cx, id);
         }
     }
 
@@ -795,6 +805,7 @@ impl Tracks {
                 return;
             }
             track.settled = LineId(chunk.first.0 + u64::from(chunk.count));
+            track.lines.push(chunk.first.0, chunk.count, &chunk.bytes);
             cx.push(HostOutput::Log(LogEntry::History {
                 track: id,
                 first: chunk.first,

@@ -4,8 +4,9 @@ use pillion_caps::PublicKey;
 use pillion_proto::{ParticipantId, PathKind, Rights};
 use serde::{Deserialize, Serialize};
 
+use super::Proved;
 #[cfg(feature = "host")]
-use super::{CommandError, Proved, Reach, Run};
+use super::{CommandError, Reach, Run};
 #[cfg(feature = "host")]
 use crate::host::{Host, people::roster::Person, principal::Principal};
 #[cfg(feature = "host")]
