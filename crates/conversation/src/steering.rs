@@ -328,7 +328,7 @@ impl Steering {
                 who.may_prompt()?;
                 self.may_stop(who)?;
                 let number = self.add(who, &text)?;
-                // It comes next, whoever else waits: it is about what is stopped for it.
+                // It comes before all that wait: it is about what is stopped for it.
                 let first = self.queue.waiting().first().map(|first| first.number);
                 let author = who.author("prompt");
                 if let Some(first) = first.filter(|first| *first != number) {
