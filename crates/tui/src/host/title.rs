@@ -79,7 +79,7 @@ pub(super) struct StandingTitle {
     sets: u64,
     /// What stands there, and how often the program had set its own by then.
     stands: Option<(String, u64)>,
-    /// The terminal keeps the title of before.
+    /// The terminal has kept the title that it had.
     kept: bool,
     /// Not before this is it set again.
     again_at: u64,

@@ -4,12 +4,11 @@ use pillion_conversation::Person;
 use pillion_proto::{
     ConversationRequest, ParticipantId, TrackId, TrackKind, TrackState, limits::MAX_TRACKS,
 };
-use pillion_screen::LineId;
 
 use crate::{
     host::{
         Host,
-        api::{ConversationNews, HostOutput, LogEntry},
+        api::{ConversationNews, HostOutput},
         commands::verbs::{CommandError, Converse, OpenConversation},
         context::Context,
         people::roster::HOST,
@@ -208,19 +207,12 @@ impl Tracks {
         let Body::Conversation(conversation) = &mut track.body else {
             return;
         };
-        let (number, bytes) = conversation.append(entry);
-        let is_full = conversation.is_full();
-        track.settled = LineId(conversation.next());
-        cx.push(HostOutput::Log(LogEntry::History {
-            track: id,
-            first: LineId(number),
-            count: 1,
-            bytes,
-        }));
-        match is_full {
-            true => self.frame(cx, id),
-            false => self.stir(id),
+        if track.state != TrackState::Live {
+            return;
         }
+        let taken = conversation.append(entry);
+        let is_full = conversation.is_full();
+        self.took_entry(cx, id, taken, is_full);
     }
 }
 

@@ -517,9 +517,23 @@ impl Tracks {
         if track.state != TrackState::Live {
             return;
         }
-        let (number, bytes) = log.append(key, json);
+        let taken = log.append(key, json);
         let is_full = log.is_full();
-        track.settled = LineId(log.next());
+        self.took_entry(cx, id, taken, is_full);
+    }
+
+    /// A track took in an entry: its number, and it as the session's log keeps it. Viewers get it with the next frame,
+    /// which is made at once where much waits for it.
+    pub(in crate::host) fn took_entry(
+        &mut self,
+        cx: &mut Context,
+        id: TrackId,
+        (number, bytes): (u64, Bytes),
+        is_full: bool,
+    ) {
+        if let Some(track) = self.get_mut(id) {
+            track.settled = LineId(number.saturating_add(1));
+        }
         cx.push(HostOutput::Log(LogEntry::History {
             track: id,
             first: LineId(number),
