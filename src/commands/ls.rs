@@ -10,9 +10,12 @@ use pillion::{
     proto::TrackKind,
     screen::clean::clean_title,
     session::{Reply, SessionStatus, TerminalStatus, verbs},
-    sessions::control::{self, Request, Response},
+    sessions::{
+        control::{self, Request, Response},
+        select,
+    },
     settings::{config::Config, paths::Paths},
-    store::{SessionState, SessionSummary, list},
+    store::{SessionState, SessionSummary},
     terminal::table::{Side, Table},
     tui::words::track_state,
 };
@@ -52,7 +55,7 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
     if let Some(session) = args.place.as_ref().or(args.session.as_ref()) {
         return terminals(paths, session, args.json).await;
     }
-    let mut sessions = list(&paths.sessions)?;
+    let mut sessions = select::every(paths)?;
     sessions.retain(|session| args.all || session.state == SessionState::Live);
     let live = sessions
         .iter()
