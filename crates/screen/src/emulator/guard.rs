@@ -486,6 +486,9 @@ impl Handler for Guard {
             return;
         };
         self.damage_text(width);
+        if width == 2 && self.x() + 1 >= self.term.columns() && !self.finds_room_for_wide() {
+            return;
+        }
         if self.insert && width > 0 {
             self.make_room(width);
             self.damage_text(width);
@@ -516,9 +519,13 @@ impl Handler for Guard {
     }
 
     fn put_tab(&mut self, count: u16) {
+        self.last_char = None;
+        // The emulator would go on in the next row at once.
+        if self.cursor().input_needs_wrap {
+            return;
+        }
         self.damage_text(1);
         self.term.put_tab(count);
-        self.last_char = None;
         self.spill_scrollback();
     }
 
@@ -616,6 +623,8 @@ impl Handler for Guard {
         self.damage_cursor_row();
         let (x, y) = (self.x(), self.y());
         match mode {
+            // Behind a row that is full there is nothing.
+            LineClearMode::Right if self.cursor().input_needs_wrap => {}
             LineClearMode::Right => self.split_wide(y, x),
             LineClearMode::Left => {
                 self.split_wide(y, x + 1);
