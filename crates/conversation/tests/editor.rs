@@ -311,6 +311,7 @@ fn end(talk: &mut Talk, version: u64, prompt: u64, stop: &str) {
 fn golden(name: &str, transcript: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/editor/{name}.golden"));
     if std::env::var_os("GOLDEN").is_some() {
+        #[allow(clippy::disallowed_methods)] // For who has changed them.
         std::fs::write(&path, transcript).unwrap();
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
@@ -653,6 +654,26 @@ fn a_prompt_ends_with_an_error_of_the_agents_or_with_the_agent() {
         talk.answer(9).unwrap()["error"]["message"],
         "the session has ended"
     );
+}
+
+#[test]
+fn a_turn_goes_on_between_its_prompt_and_what_the_agent_says_first() {
+    let mut talk = Talk::new();
+    talk.initialize(2);
+    begin(&mut talk, 2);
+    talk.request(1, "session/new", json!({}));
+    let own = talk.prompted(0, (ANNA, "anna"), "x");
+    talk.look();
+    // The answer says that it was taken, and nothing of whether it works.
+    talk.agent(json!({"id": own, "result": {"messageId": "u"}}));
+    talk.look();
+    talk.update(json!({"sessionUpdate": "state_update", "state": "running"}));
+    talk.look();
+    end(&mut talk, 2, own, "end_turn");
+    talk.look();
+    let states = talk.updates("state_update");
+    let states: Vec<&Value> = states.into_iter().map(|one| &one["state"]).collect();
+    assert_eq!(states, ["idle", "running", "idle"]);
 }
 
 #[test]

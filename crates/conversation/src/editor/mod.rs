@@ -138,7 +138,7 @@ enum Attach {
     /// What comes from now on; before the answer everything, if wanted.
     Resume { replay: bool },
     /// As RFD #533 has it: everything, what is open, or nothing.
-    Attach { history: String, client: String },
+    Rfd533 { history: String, client: String },
     /// It only asks which conversations there are.
     List,
 }

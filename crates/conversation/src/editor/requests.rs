@@ -255,7 +255,7 @@ impl Editor {
             Attach::New => true,
             Attach::Load => true,
             Attach::Resume { replay } => *replay,
-            Attach::Attach { history, .. } => history == "full",
+            Attach::Rfd533 { history, .. } => history == "full",
             Attach::List => {
                 let title = match shown.threads()[0].title.as_str() {
                     "" => seen.title,
@@ -269,7 +269,7 @@ impl Editor {
         };
         self.see_numbers(shown);
         self.forget_attachment();
-        self.by_attach = matches!(how, Attach::Attach { .. });
+        self.by_attach = matches!(how, Attach::Rfd533 { .. });
         let mut sent = match replays {
             true => Sent::nothing(),
             false => Sent::everything(shown),
@@ -324,7 +324,7 @@ impl Editor {
         if !matches!(how, Attach::Load | Attach::Resume { .. }) {
             answer["sessionId"] = json!(self.about.session);
         }
-        if let Attach::Attach { history, client } = how {
+        if let Attach::Rfd533 { history, client } = how {
             answer["historyPolicy"] = json!(history);
             answer["clientId"] = json!(client);
             answer["connectedClients"] = json!([{"clientId": client, "role": "controller"}]);
@@ -554,5 +554,5 @@ fn attach(params: Option<Json<'_>>) -> Attach {
         true => "editor".to_owned(),
         false => name[..name.floor_char_boundary(MAX_CLIENT)].to_owned(),
     };
-    Attach::Attach { history, client }
+    Attach::Rfd533 { history, client }
 }

@@ -40,6 +40,8 @@ pub(super) struct Sent {
     /// Titles and states of subagents.
     subagents: Vec<(String, &'static str)>,
     state: Option<&'static str>,
+    /// A prompt was sent to the agent whose turn has not ended.
+    in_turn: bool,
 }
 
 #[derive(Debug)]
@@ -169,6 +171,13 @@ impl Sent {
         };
         for (id, item) in shown.items() {
             sent.next_item = id + 1;
+            if item.thread == 0 {
+                match &item.body {
+                    ItemBody::Prompt(_) => sent.in_turn = true,
+                    ItemBody::TurnEnd(_) => sent.in_turn = false,
+                    _ => {}
+                }
+            }
             let known = match &item.body {
                 ItemBody::Response(message) | ItemBody::Thought(message) => SentItem::Message {
                     texts: texts(&message.content),
@@ -339,6 +348,8 @@ impl Sent {
         let state = match shown.activity(0) {
             Activity::Working => "running",
             Activity::NeedsAnswer => "requires_action",
+            // Between a prompt and its beginning nothing says that it works.
+            Activity::Idle if self.in_turn => "running",
             Activity::Idle | Activity::Stopped => "idle",
         };
         self.tell_state(to, state, json!({}));
@@ -445,8 +456,11 @@ impl Sent {
                 }
             }
         }
-        if thread == 0 && !self.replaying {
-            self.tell_state(to, "running", json!({}));
+        if thread == 0 {
+            self.in_turn = true;
+            if !self.replaying {
+                self.tell_state(to, "running", json!({}));
+            }
         }
     }
 
@@ -641,6 +655,7 @@ impl Sent {
         end: &TurnEnd,
         events: &mut Events,
     ) {
+        self.in_turn = false;
         self.say_replaced(to, shown);
         let ended = PromptEvent::Ended {
             item: id,
@@ -712,6 +727,7 @@ impl Sent {
                     ("", None) => exit.signal,
                     (fault, _) => fault.to_owned(),
                 };
+                self.in_turn = false;
                 let why = format!("the agent has ended ({how})");
                 let gone = PromptEvent::Gone { why: why.clone() };
                 events.push((to.outputs.len(), gone));
