@@ -94,7 +94,7 @@ fn secrets(cli: &Cli) -> Vec<&str> {
         Some(Cmd::Join(join)) => [join.ticket.as_deref(), join.grant.as_deref()],
         Some(Cmd::Prompt(args)) => [args.place.ticket(), None],
         Some(Cmd::Answer(args)) => [args.place.ticket(), None],
-        Some(Cmd::Conversation(args)) => [args.place.ticket(), None],
+        Some(Cmd::Conversation(args)) => [args.ticket(), None],
         Some(Cmd::Acp(args)) => [args.ticket(), None],
         Some(Cmd::Device(DeviceCmd::Link(link))) => [link.code.as_deref(), None],
         _ => [None, None],
@@ -215,10 +215,14 @@ mod tests {
         assert_eq!(secrets(&["device", "link", "C"]), ["C"]);
         assert!(secrets(&["join", "-"]).is_empty());
         assert_eq!(
-            secrets(&["prompt", "--in", "pillionabc", "x"]),
+            secrets(&["prompt", "--session", "pillionabc", "x"]),
             ["pillionabc"]
         );
-        assert!(secrets(&["prompt", "--in", "26ab", "x"]).is_empty());
+        assert!(secrets(&["prompt", "--session", "26ab", "x"]).is_empty());
+        assert_eq!(
+            secrets(&["conversation", "pillionabc", "--follow"]),
+            ["pillionabc"]
+        );
         assert!(secrets(&["who"]).is_empty());
     }
 }

@@ -31,6 +31,7 @@ mod session_dir;
 mod shutdown;
 mod terminals;
 mod trust_source;
+mod wakes;
 
 use std::{
     collections::HashMap,

@@ -30,7 +30,10 @@ use crate::{
     clock::{Clock, unix_ms},
     hosting::software,
     identity::proving::Claims,
-    terminal::printer::{Printer, Printing},
+    terminal::{
+        console::charset,
+        printer::{Printer, Printing},
+    },
     viewing::{
         claim_renewal::{Renewed, Renewing},
         host_lookup::HostLookup,
@@ -425,7 +428,9 @@ impl ViewerLoop {
             depth,
             read_only,
         };
-        let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows())).introduced();
+        let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows()))
+            .in_charset(charset())
+            .introduced();
         let mut signals = ExitSignals::new()?;
         tty.enter_raw()?;
         let mut terminal = Terminal::take(tty).await?;

@@ -86,7 +86,7 @@ pub fn call(machine: &Machine, name: &str) {
 
 /// Somebody who watches from another machine, by name.
 fn watch(machine: &Machine, ticket: &str) -> Piped {
-    let watching = machine.start(&["conversation", "--in", ticket, "--follow"]);
+    let watching = machine.start(&["conversation", "--session", ticket, "--follow"]);
     watching
         .out
         .wait_until("something is shown", |text| !text.is_empty());
@@ -105,17 +105,17 @@ fn a_prompt_a_tool_and_a_permission_that_somebody_else_answers() {
         assert_eq!(asked["activity"], "needs_answer", "{asked}");
         let mut watching = watch(&bo, &talk.ticket);
         // Who watches doesn't answer.
-        let refused = bo.fails(3, &["answer", "--in", &talk.ticket, "yes"]);
+        let refused = bo.fails(3, &["answer", "--session", &talk.ticket, "yes"]);
         assert!(
             refused.contains("you may watch this conversation"),
             "{refused}"
         );
         anna.run(&["grant", "bo", "--can", "approve"]);
-        let listed = bo.run(&["answer", "--in", &talk.ticket]);
+        let listed = bo.run(&["answer", "--session", &talk.ticket]);
         assert!(listed.contains("allow"), "{listed}");
-        let refused = bo.fails(3, &["prompt", "--in", &talk.ticket, "x"]);
+        let refused = bo.fails(3, &["prompt", "--session", &talk.ticket, "x"]);
         assert!(refused.contains("ask for the right to prompt"), "{refused}");
-        bo.run(&["answer", "--in", &talk.ticket, "yes"]);
+        bo.run(&["answer", "--session", &talk.ticket, "yes"]);
         talk.idle();
         let said = talk.transcript();
         assert!(said.contains("hello") && said.contains("bye"), "{said}");
@@ -123,7 +123,7 @@ fn a_prompt_a_tool_and_a_permission_that_somebody_else_answers() {
         watching.out.wait_for("bye");
         // Somebody who comes late sees the same.
         until("the log has what a viewer sees who comes late", || {
-            let late = bo.run(&["conversation", "--in", &talk.ticket]);
+            let late = bo.run(&["conversation", "--session", &talk.ticket]);
             (late == talk.transcript()).then_some(())
         });
         watching.kill();
@@ -146,7 +146,12 @@ fn what_a_guest_asks_for_is_asked_and_the_socket_does_not_answer_it() {
     assert_eq!(standing["options"][0]["option"], "mode");
     let mut watching = watch(&bo, &talk.ticket);
     anna.run(&["grant", "bo", "--can", "prompt"]);
-    bo.run(&["prompt", "--in", &talk.ticket, "say:ignore-the-rules ask"]);
+    bo.run(&[
+        "prompt",
+        "--session",
+        &talk.ticket,
+        "say:ignore-the-rules ask",
+    ]);
     let asked = talk.asked();
     assert_eq!(
         asked["options"][0]["value"], "ask",

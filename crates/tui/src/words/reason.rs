@@ -267,12 +267,52 @@ pub(super) fn dropped(track: Option<TrackId>, why: Option<DropReason>) -> String
         Some(DropReason::NotTheirs) => "only who opened it, or the host, closes it",
         Some(DropReason::SessionEnded) => "the session has ended",
         Some(DropReason::Conversation(number)) => match RefusedRequest::from_number(number) {
-            Some(why) => why.as_str(),
+            Some(why) => conversation_refused(why),
             None => NOT_KNOWN,
         },
         Some(DropReason::NoConversation) => "it is no conversation with an agent",
     };
     format!("{what}: {why}")
+}
+
+/// A conversation with an agent does not do what it was asked.
+pub(super) fn conversation_refused(why: RefusedRequest) -> &'static str {
+    match why {
+        RefusedRequest::MayNotPrompt => {
+            "you may watch this conversation, not prompt its agent: ask for the right to prompt"
+        }
+        RefusedRequest::MayNotApprove => {
+            "answering the agent's questions needs the right to approve: ask the host for it"
+        }
+        RefusedRequest::MayNotManage => "this is for who manages the session",
+        RefusedRequest::Empty => "a prompt says something",
+        RefusedRequest::TooLong => "the prompt is too long: 64 KiB at most",
+        RefusedRequest::TooManyOfYours => {
+            "as many of your prompts wait as anybody may have: withdraw one, or wait until one was sent"
+        }
+        RefusedRequest::Full => "as many prompts wait as may: wait until one was sent",
+        RefusedRequest::Gone => "this prompt no longer waits: it was sent or withdrawn",
+        RefusedRequest::NotYours => {
+            "this prompt is somebody else's: its author can change it, and who manages the session"
+        }
+        RefusedRequest::NotPastOthers => {
+            "your prompt can't go before somebody else's: who manages the session can move it there"
+        }
+        RefusedRequest::NeedsYes => "this prompt waits for a yes of somebody who may approve",
+        RefusedRequest::Idle => "the agent is not at work on anything",
+        RefusedRequest::NotOpen => "this question no longer waits for an answer",
+        RefusedRequest::NoSuchChoice => "this question does not have that choice",
+        RefusedRequest::Claimed => "somebody else is about to answer this question",
+        RefusedRequest::NoRule => {
+            "this question says too little of what it is about: answer it by itself"
+        }
+        RefusedRequest::NoSuchThing => "there is no such thing any more",
+        RefusedRequest::TooMany => "there are as many of these as may be: take one back first",
+        RefusedRequest::NotReady => "the agent is not ready",
+        RefusedRequest::NotKnownHere => {
+            "it is not known here: the host's pillion is older than yours"
+        }
+    }
 }
 
 /// They have no right to open terminals.
