@@ -149,6 +149,11 @@ impl AgentProcess {
         })
     }
 
+    /// Its process, which leads a group of its own.
+    pub fn pid(&self) -> u32 {
+        self.group.as_raw_nonzero().get().cast_unsigned()
+    }
+
     /// Says a line to the agent. It is written while [`AgentProcess::next`] is waited for.
     ///
     /// # Errors
