@@ -34,6 +34,7 @@ mod queue;
 mod shown;
 mod snapshot;
 mod steering;
+mod transcript;
 
 pub use bounded::{BoundedText, OutputTail};
 pub use claims::{CLAIM_MS, ClaimedBy, Claims};
@@ -50,3 +51,4 @@ pub use queue::{NotQueued, PromptQueue, WaitingPrompt};
 pub use shown::shown;
 pub use snapshot::SnapshotError;
 pub use steering::{Gate, Order, Person, RefusedRequest, Steering};
+pub use transcript::{Earlier, MAX_TRANSCRIPT};

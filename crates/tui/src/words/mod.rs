@@ -28,7 +28,7 @@ pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
 pub(crate) use terminal::terminal;
 pub use terminal::{lines_of, no_such_terminal, shows, terminal_ended, terminal_gone, track_state};
-pub use unit::{acts, span};
+pub use unit::{acts, span, trust_means};
 pub use viewer::{ending, interruption, knocking, viewer_notice};
 
 use pillion_session::SubjectLabel;
