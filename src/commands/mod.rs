@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod acp;
 pub mod admit;
 pub mod agent;
 pub mod allow;

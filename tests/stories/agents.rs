@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 use crate::harness::{Machine, Piped, Term, until};
 
 /// The agent that does what its prompts say.
-fn agent() -> String {
+pub fn agent() -> String {
     let mut path = PathBuf::from(env!("CARGO_BIN_EXE_pillion"));
     path.set_file_name("pillion-scripted-agent");
     assert!(
@@ -17,14 +17,14 @@ fn agent() -> String {
 }
 
 /// A conversation in the background.
-struct Talk<'a> {
+pub struct Talk<'a> {
     machine: &'a Machine,
-    session: String,
-    ticket: String,
+    pub session: String,
+    pub ticket: String,
 }
 
 impl Talk<'_> {
-    fn begin<'a>(machine: &'a Machine, flags: &[&str], arguments: &[&str]) -> Talk<'a> {
+    pub fn begin<'a>(machine: &'a Machine, flags: &[&str], arguments: &[&str]) -> Talk<'a> {
         let agent = agent();
         let mut all = vec!["agent", "--detach", "--json"];
         all.extend(flags);
@@ -40,7 +40,11 @@ impl Talk<'_> {
     }
 
     /// How it stands, once `done` says that it is so.
-    fn until(&self, what: &str, done: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    pub fn until(
+        &self,
+        what: &str,
+        done: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
         until(what, || {
             let output = self.machine.output(&["conversation", "--json"]);
             let standing = serde_json::from_slice(&output.stdout).ok()?;
@@ -48,7 +52,7 @@ impl Talk<'_> {
         })
     }
 
-    fn idle(&self) -> serde_json::Value {
+    pub fn idle(&self) -> serde_json::Value {
         self.until("the agent is idle", |standing| {
             standing["activity"] == "idle"
         })
@@ -60,7 +64,7 @@ impl Talk<'_> {
         })
     }
 
-    fn transcript(&self) -> String {
+    pub fn transcript(&self) -> String {
         self.machine.run(&["conversation"])
     }
 }
@@ -73,7 +77,7 @@ impl Drop for Talk<'_> {
 }
 
 /// Gives the person of a machine a name.
-fn call(machine: &Machine, name: &str) {
+pub fn call(machine: &Machine, name: &str) {
     let dir = machine.path("config/pillion");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).unwrap();
