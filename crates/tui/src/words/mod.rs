@@ -4,6 +4,7 @@
 //! holds another machine's words is cleaned where it is shown ([`pillion_screen::clean`]).
 
 mod command;
+mod moment;
 #[cfg(feature = "host")]
 mod notice;
 mod proof;
@@ -17,6 +18,7 @@ mod unit;
 mod viewer;
 
 pub use command::attempt;
+pub use moment::Zone;
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
 pub(crate) use proof::held;
