@@ -95,6 +95,7 @@ fn secrets(cli: &Cli) -> Vec<&str> {
         Some(Cmd::Prompt(args)) => [args.place.ticket(), None],
         Some(Cmd::Answer(args)) => [args.place.ticket(), None],
         Some(Cmd::Conversation(args)) => [args.ticket(), None],
+        Some(Cmd::Acp(args)) => [args.ticket(), None],
         Some(Cmd::Device(DeviceCmd::Link(link))) => [link.code.as_deref(), None],
         _ => [None, None],
     };

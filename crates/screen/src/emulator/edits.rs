@@ -142,6 +142,24 @@ impl Guard {
         self.go(self.y(), x);
     }
 
+    /// Whether a backspace was another than it is without mode 45, and has been done.
+    pub(super) fn backspaces_over_a_wrap(&mut self) -> bool {
+        if !self.reverse_wrap || !self.mode(TermMode::LINE_WRAP) {
+            return false;
+        }
+        if self.cursor().input_needs_wrap {
+            self.end_pending_wrap();
+            return true;
+        }
+        let (x, y) = (self.x(), self.y());
+        let above = GridLine(i32::from(y) - 1);
+        if x > 0 || y == 0 || !cells::is_wrapped(&self.term.grid()[above]) {
+            return false;
+        }
+        self.go(y - 1, self.term.columns() - 1);
+        true
+    }
+
     pub(super) fn end_pending_wrap(&mut self) {
         self.term.grid_mut().cursor.input_needs_wrap = false;
     }
@@ -278,6 +296,7 @@ impl Guard {
     /// cursor's place stay.
     fn soft_reset(&mut self) {
         self.insert = false;
+        self.reverse_wrap = false;
         self.region = (0, self.size.rows());
         let place = self.cursor().point;
         self.term
