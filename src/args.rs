@@ -9,7 +9,7 @@ use crate::{
     commands::{
         admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation, device,
         export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke, rm,
-        share, stop, team, ticket, who,
+        run, share, stop, team, ticket, who,
     },
     completion,
 };
@@ -173,6 +173,13 @@ Examples:
     /// program that speaks the Agent Client Protocol on its standard input and output is given behind `--`.
     #[command(after_long_help = agent::EXAMPLES)]
     Agent(agent::AgentArgs),
+
+    /// Have an agent do something where nobody sits: in CI, on a server, in the background.
+    ///
+    /// A ticket is printed at once, the result at the end. Others can join, answer what the agent asks, and ask it for
+    /// more once its task is done.
+    #[command(after_long_help = run::EXAMPLES)]
+    Run(Box<run::RunArgs>),
 
     /// Ask an agent for something.
     #[command(after_long_help = prompt::EXAMPLES)]

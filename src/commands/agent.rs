@@ -11,7 +11,7 @@ use pillion::{
     net::{RelayChoice, random_bytes},
     proto::{AccessMode, Ticket},
     session::{Reply, verbs},
-    sessions::control::{Left, Progress, ToHolder, Wire, command},
+    sessions::control::{Progress, ToHolder, Wire, command},
     settings::{
         agents::{self, KNOWN, KnownAgent},
         config::Config,
@@ -93,7 +93,9 @@ pub struct AgentArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) -> Result<u8> {
-    let conversation = match conversation(&args, role) {
+    // Who starts the session's process leaves the worktree to that.
+    let is_ours = role == Role::SessionProcess || args.session.is_some();
+    let conversation = match conversation(&args, is_ours) {
         Ok(conversation) => conversation,
         Err(why) => {
             pillion::say!("pillion: {why:#}");
@@ -114,8 +116,8 @@ pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) ->
     }
 }
 
-/// The conversation that was asked for.
-fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation> {
+/// The conversation that was asked for. `is_ours` makes the worktree, where one was asked for.
+pub fn conversation(args: &AgentArgs, is_ours: bool) -> Result<verbs::OpenConversation> {
     let (mut start, gate, name) = match &args.agent {
         Some(name) => {
             let Some(known) = KnownAgent::named(name) else {
@@ -149,8 +151,6 @@ fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation>
     if !cwd.is_dir() {
         bail!("{} is no directory for an agent to work in", cwd.display());
     }
-    // Who starts the session's process leaves it to that.
-    let is_ours = role == Role::SessionProcess || args.session.is_some();
     let cwd = match args.worktree && is_ours {
         true => worktree(&cwd, &name)?,
         false => cwd,
@@ -247,6 +247,7 @@ async fn host(
     let begins = Some(Begins {
         conversation,
         owner,
+        run: None,
     });
     host::host(paths, config, run, Terminal::Detached(starter), begins).await
 }
@@ -271,25 +272,14 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     let public = tty.is_some().then(|| owner.public());
     let (_child, stream) = process::start_for(public.as_ref())?;
     stream.set_nonblocking(true)?;
-    let mut wire = Wire::new(UnixStream::from_std(stream)?);
-    let mut session = None;
-    loop {
-        match wire.read().await? {
-            Some(Progress::Terminal(ToHolder::Attached { session: id })) => session = Some(id),
-            Some(Progress::Terminal(ToHolder::Left(Left::Detached))) => break,
-            Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
-                pillion::say!("pillion: {text}");
-                return Ok(code);
-            }
-            // It has said itself why.
-            _ => return Ok(1),
-        }
-    }
-    let id = session.context("the session did not say which it is; this is a defect of pillion")?;
-    let socket = paths.socket(&id);
-    let done = command(&socket, verbs::Ticket { new: false }.into()).await?;
-    let Reply::Ticket(ticket) = done.reply else {
-        bail!("the session gave no ticket; this is a defect of pillion");
+    let wire = Wire::new(UnixStream::from_std(stream)?);
+    let Started {
+        session: id,
+        ticket,
+        ..
+    } = match started(wire).await? {
+        Ok(started) => started,
+        Err(code) => return Ok(code),
     };
     if args.json {
         let join = format!("pillion join {ticket}");
@@ -312,6 +302,37 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     show(paths, config, &id, &ticket, owner, tty).await
 }
 
+/// A session that begins with a conversation, and runs.
+pub struct Started {
+    /// Its id.
+    pub session: String,
+    /// Its ticket.
+    pub ticket: String,
+    /// Its link, if it has one.
+    pub link: Option<String>,
+}
+
+/// Waits until a session's own process says that it runs; else what to exit with.
+pub async fn started(mut wire: Wire) -> Result<std::result::Result<Started, u8>> {
+    match wire.read().await? {
+        Some(Progress::Begun {
+            session,
+            ticket,
+            link,
+        }) => Ok(Ok(Started {
+            session,
+            ticket,
+            link,
+        })),
+        Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
+            pillion::say!("pillion: {text}");
+            Ok(Err(code))
+        }
+        // It has said itself why.
+        _ => Ok(Err(1)),
+    }
+}
+
 /// Opens a conversation that runs in the background, as its host.
 pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     let tty = HostTty::open_output()?.context(
@@ -328,16 +349,9 @@ pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     show(paths, config, id, &ticket, owner, tty).await
 }
 
-/// Shows a conversation to its host.
-async fn show(
-    paths: &Paths,
-    config: &Config,
-    id: &str,
-    ticket: &str,
-    owner: SecretKey,
-    tty: HostTty,
-) -> Result<u8> {
-    let options = Options {
+/// How its host looks at a conversation of this machine.
+pub fn owner_options(config: &Config, ticket: &str, owner: SecretKey) -> Result<Options> {
+    Ok(Options {
         ticket: ticket.parse::<Ticket>()?,
         resolver: None,
         endpoint: None,
@@ -351,8 +365,19 @@ async fn show(
         relay: RelayChoice::None,
         net: net_options(config, None, None)?,
         inside: Vec::new(),
-    };
-    let (outcome, _) = ViewerLoop::start(options)?
+    })
+}
+
+/// Shows a conversation to its host.
+async fn show(
+    paths: &Paths,
+    config: &Config,
+    id: &str,
+    ticket: &str,
+    owner: SecretKey,
+    tty: HostTty,
+) -> Result<u8> {
+    let (outcome, _) = ViewerLoop::start(owner_options(config, ticket, owner)?)?
         .full_screen(tty, config.prefix(), false)
         .await?;
     let socket = paths.socket(id);

@@ -27,6 +27,7 @@ mod outputs;
 mod overlay;
 pub mod process;
 mod pty;
+mod run;
 mod session_dir;
 mod shutdown;
 mod terminals;
@@ -41,6 +42,7 @@ use std::{
 use anyhow::{Context, Result};
 use pillion_agent::AgentEvent;
 use pillion_caps::SecretKey;
+use pillion_conversation::Unattended;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::PublisherEvent};
 use pillion_people::{Invited, SubjectRef, Trust};
 use pillion_proto::{Right, Rights, TrackId};
@@ -84,6 +86,7 @@ use crate::{
 pub use holder::{Held, Holding, hold, wait_for_foreground};
 pub use link::LinkConfig as LinkWanted;
 pub use options::{Options, Terminal};
+pub use run::RunWanted;
 pub use session_dir::{KeptService, kept_service};
 
 /// The program that the session begins with.
@@ -145,6 +148,8 @@ pub struct Hosting {
     ended: Option<ExitStatus>,
     terminals: Terminals,
     agents: Agents,
+    /// What it is held to, of a run where nobody sits.
+    unattended: Option<Unattended>,
     /// What was typed behind the key that goes to another terminal.
     typed_on: Vec<HostAction>,
 }
@@ -296,6 +301,7 @@ impl Hosting {
             ended: None,
             terminals: Terminals::new(),
             agents: Agents::default(),
+            unattended: None,
             typed_on: Vec::new(),
         })
     }
@@ -441,6 +447,7 @@ impl Hosting {
                 let program = match self.options.conversation.clone() {
                     Some(conversation) => {
                         self.start_agent(TERMINAL, conversation.start);
+                        self.begin_run().await?;
                         Ok(RunningProgram::absent())
                     }
                     None => RunningProgram::start(&self.options.program, None),
@@ -456,8 +463,16 @@ impl Hosting {
                     }
                 };
                 if self.options.conversation.is_some() {
-                    let session = self.id.clone();
-                    let begun = Progress::Terminal(ToHolder::Attached { session });
+                    let done = self.at_start(verbs::Ticket { new: false }.into()).await?;
+                    let Reply::Ticket(ticket) = done.reply else {
+                        anyhow::bail!("the session gave no ticket; this is a defect of pillion");
+                    };
+                    let (session, link) = (self.id.clone(), self.link().ok());
+                    let begun = Progress::Begun {
+                        session,
+                        ticket,
+                        link,
+                    };
                     let _ = starter.write(&begun).await;
                 }
                 let runs = Progress::Terminal(ToHolder::Left(Left::Detached));
@@ -655,6 +670,7 @@ impl Hosting {
                 self.resize(size, &program, local.overlay.as_mut());
             }
             self.let_go_if_stuck(&mut program, &mut local).await;
+            self.look_at_run(&mut program);
             self.on_time(&mut program, local.overlay.as_mut(), local.keys.as_ref());
         }
         let status = self.ended.unwrap_or_else(|| program.status());
@@ -770,7 +786,9 @@ impl Hosting {
             .map(|at| self.clock.instant(at));
         let log = self.log.next_deadline();
         let end = self.let_go_at;
-        [host, ui, resize, log, end, program.look_at()]
+        let run = self.run_deadline_ms();
+        let run = run.map(|at| self.clock.instant(at.saturating_mul(1000)));
+        [host, ui, resize, log, end, run, program.look_at()]
             .into_iter()
             .flatten()
             .min()

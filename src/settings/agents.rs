@@ -78,6 +78,7 @@ impl KnownAgent {
             strict: self.strict.iter().map(|mode| (*mode).to_owned()).collect(),
             // What the user set may not ask.
             asks: self.asks && self.environment.len() == self.start().environment.len(),
+            ..Gate::default()
         }
     }
 }
@@ -86,6 +87,6 @@ impl KnownAgent {
 pub fn unknown() -> Gate {
     Gate {
         strict: USUAL.map(str::to_owned).to_vec(),
-        asks: false,
+        ..Gate::default()
     }
 }

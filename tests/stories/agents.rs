@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 use crate::harness::{Machine, Piped, Term, until};
 
 /// The agent that does what its prompts say.
-fn agent() -> String {
+pub fn agent() -> String {
     let mut path = PathBuf::from(env!("CARGO_BIN_EXE_pillion"));
     path.set_file_name("pillion-scripted-agent");
     assert!(
@@ -73,7 +73,7 @@ impl Drop for Talk<'_> {
 }
 
 /// Gives the person of a machine a name.
-fn call(machine: &Machine, name: &str) {
+pub fn call(machine: &Machine, name: &str) {
     let dir = machine.path("config/pillion");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).unwrap();

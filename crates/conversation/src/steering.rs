@@ -63,6 +63,20 @@ pub struct Gate {
     pub strict: Vec<String>,
     /// It is set up so that it always asks, and has no mode in which it doesn't.
     pub asks: bool,
+    /// What is answered with yes in the host's own turns, without anybody being asked.
+    pub allows: Permissions,
+}
+
+/// What an agent may do in the host's own turns without anybody being asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Permissions {
+    /// Nothing but what it does not ask for.
+    #[default]
+    Ask,
+    /// Read and search.
+    Reads,
+    /// All that can be answered with yes for once.
+    All,
 }
 
 /// Somebody who wants something, and what they may.
@@ -601,9 +615,16 @@ impl Steering {
         let asked = shown.question(question)?;
         match self.acting {
             Acting::Guest(Trust::Ask) => None,
-            Acting::Guest(Trust::ReadsOnly) => {
-                let kind = tool_of(asked, shown)?.kind();
-                matches!(kind, ToolKind::Read | ToolKind::Search).then(|| Author {
+            Acting::Guest(Trust::ReadsOnly) => reads(asked, shown).then(|| Author {
+                right: "reads only".to_owned(),
+                ..by_itself()
+            }),
+            Acting::Host if self.gate.allows == Permissions::All => Some(Author {
+                right: "allow all".to_owned(),
+                ..by_itself()
+            }),
+            Acting::Host if self.gate.allows == Permissions::Reads && reads(asked, shown) => {
+                Some(Author {
                     right: "reads only".to_owned(),
                     ..by_itself()
                 })
@@ -775,6 +796,12 @@ fn tool_of<'a>(asked: &Question, shown: &'a Conversation) -> Option<&'a Tool> {
         ItemBody::Tool(tool) => Some(tool),
         _ => None,
     }
+}
+
+/// Whether a question is about reading or searching alone.
+fn reads(asked: &Question, shown: &Conversation) -> bool {
+    let kind = tool_of(asked, shown).map(Tool::kind);
+    matches!(kind, Some(ToolKind::Read | ToolKind::Search))
 }
 
 /// What a rule made of a question is about; `None` of one that says too little.
