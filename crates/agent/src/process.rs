@@ -192,7 +192,9 @@ impl AgentProcess {
             if let Some(line) = self.lines.next_line().or_else(|| self.rest.take()) {
                 return ProcessEvent::Line(line);
             }
+            // What it said last on its standard error is worth most.
             if self.stdout.is_none()
+                && self.stderr.is_none()
                 && let Some(exit) = self.exit
             {
                 return self.end(exit);
@@ -243,7 +245,7 @@ impl AgentProcess {
         match (signal, self.exit) {
             (Signal::TERM, _) => self.press = Some((Instant::now() + LEAVE, Signal::KILL)),
             // What left the group may still hold it.
-            (_, Some(_)) => self.stdout = None,
+            (_, Some(_)) => (self.stdout, self.stderr) = (None, None),
             _ => {}
         }
     }
