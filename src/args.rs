@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation, device,
-        export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke, rm,
-        run, share, stop, team, ticket, who,
+        acp, admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation,
+        device, export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke,
+        rm, run, share, stop, team, ticket, trust, who,
     },
     completion,
 };
@@ -169,8 +169,9 @@ Examples:
 
     /// Begin a conversation with a coding agent, which others can watch, prompt and approve with you.
     ///
-    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed. Any other
-    /// program that speaks the Agent Client Protocol on its standard input and output is given behind `--`.
+    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed, or one that
+    /// your settings name (`pillion config edit`). Any other program that speaks the Agent Client Protocol on its
+    /// standard input and output is given behind `--`.
     #[command(after_long_help = agent::EXAMPLES)]
     Agent(agent::AgentArgs),
 
@@ -180,6 +181,9 @@ Examples:
     /// more once its task is done.
     #[command(after_long_help = run::EXAMPLES)]
     Run(Box<run::RunArgs>),
+    /// Say how far somebody's prompts to an agent are trusted.
+    #[command(after_long_help = trust::EXAMPLES)]
+    Trust(trust::TrustArgs),
 
     /// Ask an agent for something.
     #[command(after_long_help = prompt::EXAMPLES)]
@@ -192,6 +196,13 @@ Examples:
     /// Print an agent's conversation.
     #[command(after_long_help = conversation::EXAMPLES)]
     Conversation(conversation::ConversationArgs),
+
+    /// Be an agent for an editor (Zed, JetBrains, Neovim): the shared conversation, on standard input and output.
+    ///
+    /// The editor starts it as it starts any agent that speaks the Agent Client Protocol. What was said is shown there,
+    /// what is written there waits in the shared queue, and the agent's questions are answered there by who may.
+    #[command(after_long_help = acp::EXAMPLES)]
+    Acp(acp::AcpArgs),
 
     /// Remove someone and block their key and proven identities. The token they came with ends, too.
     #[command(after_long_help = "\

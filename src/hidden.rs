@@ -21,7 +21,7 @@ use std::{
     process::Command,
 };
 
-use pillion::hosting::process::SESSION_PROCESS;
+use pillion::{announce::Place, hosting::process::SESSION_PROCESS};
 use rustix::io::FdFlags;
 
 use crate::{
@@ -94,12 +94,18 @@ fn secrets(cli: &Cli) -> Vec<&str> {
         Some(Cmd::Join(join)) => [join.ticket.as_deref(), join.grant.as_deref()],
         Some(Cmd::Prompt(args)) => [args.place.ticket(), None],
         Some(Cmd::Answer(args)) => [args.place.ticket(), None],
-        Some(Cmd::Conversation(args)) => [args.place.ticket(), None],
+        Some(Cmd::Conversation(args)) => [args.ticket(), None],
+        Some(Cmd::Acp(args)) => [args.ticket(), None],
         Some(Cmd::Device(DeviceCmd::Link(link))) => [link.code.as_deref(), None],
         _ => [None, None],
     };
+    let places = match &cli.command {
+        Some(Cmd::Run(run)) => &run.announce[..],
+        _ => &[],
+    };
     let given = given.into_iter().flatten();
     given
+        .chain(places.iter().filter_map(Place::secret))
         .filter(|secret| !secret.is_empty() && *secret != "-")
         .collect()
 }
@@ -214,10 +220,21 @@ mod tests {
         assert_eq!(secrets(&["device", "link", "C"]), ["C"]);
         assert!(secrets(&["join", "-"]).is_empty());
         assert_eq!(
-            secrets(&["prompt", "--in", "pillionabc", "x"]),
+            secrets(&["prompt", "--session", "pillionabc", "x"]),
             ["pillionabc"]
         );
-        assert!(secrets(&["prompt", "--in", "26ab", "x"]).is_empty());
+        assert!(secrets(&["prompt", "--session", "26ab", "x"]).is_empty());
+        assert_eq!(
+            secrets(&["conversation", "pillionabc", "--follow"]),
+            ["pillionabc"]
+        );
         assert!(secrets(&["who"]).is_empty());
+        let run = ["run", "--agent", "x", "--prompt", "y", "--announce"];
+        let announced = |place| secrets(&[&run[..], &[place]].concat());
+        assert_eq!(
+            announced("slack:https://h.example/S"),
+            ["https://h.example/S"]
+        );
+        assert!(announced("linear:ENG-1").is_empty());
     }
 }

@@ -149,6 +149,16 @@ mod tests {
     #[test]
     fn every_command_names_its_session_in_one_way() {
         for command in Cli::command().get_subcommands() {
+            // Whatever takes a session by itself takes it as `--session`, too.
+            let positional = |arg: &clap::Arg| arg.is_positional() && arg.get_id() != "sessions";
+            let takes_one = command.get_arguments().any(|arg| {
+                let names = arg.get_value_names().unwrap_or_default();
+                positional(arg) && names.iter().any(|name| name.starts_with("SESSION"))
+            });
+            let by_flag = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some("session"));
+            assert!(takes_one <= by_flag, "{}", command.get_name());
             for arg in command.get_arguments() {
                 let is_session = arg.get_id() == "session" || arg.get_id() == "place";
                 let names = arg.get_value_names().unwrap_or_default();
@@ -158,6 +168,14 @@ mod tests {
                     "{} {}",
                     command.get_name(),
                     arg.get_id()
+                );
+                // Behind a flag it is `--session`; `rm` takes several and `--restart` one that ended.
+                let flag = arg.get_long();
+                let flags = [None, Some("session"), Some("restart")];
+                assert!(
+                    called_so <= flags.contains(&flag),
+                    "{} {flag:?}",
+                    command.get_name()
                 );
             }
         }

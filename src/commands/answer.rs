@@ -14,11 +14,11 @@ use crate::commands::conversation::{Place, find};
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
 Examples:
-  pillion answer                       what the agent asks, and what can be answered
-  pillion answer yes                   allow it, this time
-  pillion answer no                    don't
-  pillion answer yes --question 12     of several questions, this one
-  pillion answer --in TICKET yes       of another machine's, if you may approve there";
+  pillion answer                         what the agent asks, and what can be answered
+  pillion answer yes                     allow it, this time
+  pillion answer no                      don't
+  pillion answer yes --question 12       of several questions, this one
+  pillion answer --session TICKET yes    of another machine's, if you may approve there";
 
 /// Longest title that is printed, in characters.
 const MAX_TITLE: usize = 200;

@@ -14,7 +14,7 @@ use pillion::{
     },
     settings::{config::Config, paths::Paths},
     source::HostTty,
-    store::{SessionState, SessionSummary, list},
+    store::{SessionState, SessionSummary},
 };
 use tokio::net::UnixStream;
 
@@ -164,7 +164,7 @@ fn unix_stream(stream: std::os::unix::net::UnixStream) -> Result<UnixStream> {
 /// The only session; where there are several, the newest that has no terminal.
 async fn default_session(paths: &Paths) -> Result<SessionSummary> {
     let mut free = None;
-    let mut live: Vec<_> = list(&paths.sessions)?
+    let mut live: Vec<_> = select::every(paths)?
         .into_iter()
         .filter(|session| session.state == SessionState::Live)
         .collect();

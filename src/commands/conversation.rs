@@ -22,22 +22,29 @@ use pillion::{
     },
 };
 
-use crate::commands::{exit, join};
+use crate::{
+    commands::{exit, join},
+    completion,
+};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
 Examples:
-  pillion conversation                       what was said so far, of the session on this machine
-  pillion conversation --in TICKET --follow  of another machine's, and what is said from now on
-  pillion conversation --json                how it stands: activity, waiting prompts, open questions
-  pillion conversation --log                 every message of the protocol, as it was recorded";
+  pillion conversation                     what was said so far, of the session on this machine
+  pillion conversation TICKET --follow     of another machine's, and what is said from now on
+  pillion conversation --json              how it stands: activity, waiting prompts, open questions
+  pillion conversation --log               every message of the protocol, as it was recorded
+  pillion conversation --cancel            stop what the agent is doing
+  pillion conversation --restart           start an agent again that died or hangs, to go on from what was said
+  pillion conversation --rename \"The parser\"
+                                           call it something else";
 
 /// Where a conversation is.
 #[derive(Debug, Args)]
 pub struct Place {
     /// The session: one of this machine, or the ticket, link or code of another one; the one you are in, or the only
     /// one, by default.
-    #[arg(long = "in", value_name = "SESSION|TICKET", env = "PILLION_SESSION")]
+    #[arg(long, value_name = "SESSION|TICKET", add = completion::running())]
     pub session: Option<String>,
 
     /// Which conversation of the session, by its number in `pillion ls SESSION`; the first, by default.
@@ -45,14 +52,22 @@ pub struct Place {
     pub track: Option<u32>,
 }
 
+/// Whether it leads to a session elsewhere, and should not be seen in a list of processes.
+fn is_secret(given: &str) -> bool {
+    let is_code = given.contains('-') && Code::is_meant(given);
+    given.starts_with("pillion") || given.contains("/s/") || is_code
+}
+
 impl Place {
     /// What should not be seen in a list of processes.
     pub fn ticket(&self) -> Option<&str> {
-        let is_secret = |given: &&str| {
-            let is_code = given.contains('-') && Code::is_meant(given);
-            given.starts_with("pillion") || given.contains("/s/") || is_code
-        };
-        self.session.as_deref().filter(is_secret)
+        self.session.as_deref().filter(|given| is_secret(given))
+    }
+
+    /// What was given, or the session that this process runs in.
+    fn wanted(&self) -> Option<String> {
+        let given = self.session.clone();
+        given.or_else(|| std::env::var("PILLION_SESSION").ok())
     }
 
     fn track(&self) -> Option<TrackId> {
@@ -87,19 +102,20 @@ pub async fn find(
     place: &Place,
 ) -> Result<std::result::Result<Found, u8>> {
     let track = place.track();
-    let here = match place.ticket() {
+    let wanted = place.wanted();
+    let here = match wanted.as_deref().filter(|given| is_secret(given)) {
         Some(_) => None,
-        None => match select::running(paths, place.session.as_deref()) {
+        None => match select::running(paths, wanted.as_deref()) {
             Ok(session) => Some(session.meta.id),
             // It may be the name of a session on another device.
-            Err(error) if error.is::<NoSuchSession>() && place.session.is_some() => None,
+            Err(error) if error.is::<NoSuchSession>() && wanted.is_some() => None,
             Err(error) => return Err(error),
         },
     };
     if let Some(session) = here {
         return Ok(Ok(Found::Here { session, track }));
     }
-    let given = place.session.as_deref().unwrap_or_default();
+    let given = wanted.as_deref().unwrap_or_default();
     let mut viewer = match join::headless(paths, config, given).await? {
         Ok(viewer) => viewer,
         Err(code) => return Ok(Err(code)),
@@ -186,6 +202,10 @@ pub fn recorded(reader: &SessionReader, wanted: Option<TrackId>) -> Result<Recor
 /// Flags of `conversation`.
 #[derive(Debug, Args)]
 pub struct ConversationArgs {
+    /// The same as --session.
+    #[arg(value_name = "SESSION|TICKET", conflicts_with = "session", add = completion::running())]
+    pub named: Option<String>,
+
     /// Which.
     #[command(flatten)]
     pub place: Place,
@@ -201,14 +221,61 @@ pub struct ConversationArgs {
     /// Print every message of the protocol as it was recorded, one a line. Of a session of this machine.
     #[arg(long)]
     pub log: bool,
+
+    /// Stop the turn that runs.
+    #[arg(long, conflicts_with_all = ["json", "follow", "log", "restart", "rename"])]
+    pub cancel: bool,
+
+    /// Start the agent again. It goes on with its own session where it can, and else reads what was said.
+    #[arg(long, conflicts_with_all = ["json", "follow", "log", "rename"])]
+    pub restart: bool,
+
+    /// Call the conversation something else.
+    #[arg(long, value_name = "TITLE", conflicts_with_all = ["json", "follow", "log"])]
+    pub rename: Option<String>,
+}
+
+impl ConversationArgs {
+    /// What is to become of the conversation, if anything is.
+    fn request(&self) -> Option<ConversationRequest> {
+        match (&self.rename, self.cancel, self.restart) {
+            (Some(title), ..) => Some(ConversationRequest::Rename {
+                title: title.clone(),
+            }),
+            (_, true, _) => Some(ConversationRequest::Cancel),
+            (.., true) => Some(ConversationRequest::Restart),
+            _ => None,
+        }
+    }
+}
+
+impl ConversationArgs {
+    /// Where it is, however that was given.
+    fn place(&self) -> Place {
+        Place {
+            session: self.named.clone().or_else(|| self.place.session.clone()),
+            track: self.place.track,
+        }
+    }
+
+    /// What should not be seen in a list of processes.
+    pub fn ticket(&self) -> Option<&str> {
+        let named = self.named.as_deref().filter(|given| is_secret(given));
+        named.or_else(|| self.place.ticket())
+    }
 }
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: ConversationArgs) -> Result<u8> {
-    let mut found = match find(paths, config, &args.place).await? {
+    let mut found = match find(paths, config, &args.place()).await? {
         Ok(found) => found,
         Err(code) => return Ok(code),
     };
+    if let Some(request) = args.request() {
+        let done = found.converse(paths, request).await;
+        found.leave().await;
+        return done;
+    }
     if args.log {
         let Found::Here { session, track } = &found else {
             found.leave().await;

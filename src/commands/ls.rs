@@ -10,9 +10,12 @@ use pillion::{
     proto::TrackKind,
     screen::clean::clean_title,
     session::{Reply, SessionStatus, TerminalStatus, verbs},
-    sessions::control::{self, Request, Response},
+    sessions::{
+        control::{self, Request, Response},
+        select,
+    },
     settings::{config::Config, paths::Paths},
-    store::{SessionState, SessionSummary, list},
+    store::{SessionState, SessionSummary},
     terminal::table::{Side, Table},
     tui::words::track_state,
 };
@@ -23,7 +26,11 @@ use crate::completion;
 #[derive(Debug, Args)]
 pub struct LsArgs {
     /// The terminals of this session instead.
-    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "all_devices"], add = completion::running())]
+    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "all_devices", "session"], add = completion::running())]
+    pub place: Option<String>,
+
+    /// The same.
+    #[arg(long, value_name = "SESSION", conflicts_with_all = ["all", "all_devices"], add = completion::running())]
     pub session: Option<String>,
 
     /// Ended sessions too.
@@ -45,10 +52,10 @@ pub struct LsArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
-    if let Some(session) = &args.session {
+    if let Some(session) = args.place.as_ref().or(args.session.as_ref()) {
         return terminals(paths, session, args.json).await;
     }
-    let mut sessions = list(&paths.sessions)?;
+    let mut sessions = select::every(paths)?;
     sessions.retain(|session| args.all || session.state == SessionState::Live);
     let live = sessions
         .iter()

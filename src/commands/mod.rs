@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod acp;
 pub mod admit;
 pub mod agent;
 pub mod allow;
@@ -34,6 +35,7 @@ pub mod share;
 pub mod stop;
 pub mod team;
 pub mod ticket;
+pub mod trust;
 pub mod who;
 
 use anyhow::Result;

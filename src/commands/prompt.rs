@@ -14,9 +14,9 @@ use crate::commands::conversation::{Place, find};
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
 Examples:
-  pillion prompt \"run the tests\"              the agent of the session on this machine
-  pillion prompt --in TICKET \"and fix them\"   of another machine's, if you may prompt there
-  git diff | pillion prompt -                 what is piped in";
+  pillion prompt \"run the tests\"                   the agent of the session on this machine
+  pillion prompt --session TICKET \"and fix them\"   of another machine's, if you may prompt there
+  git diff | pillion prompt -                      what is piped in";
 
 /// Flags of `prompt`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use clap::Args;
 use pillion::{
     sessions::select,
     settings::paths::Paths,
-    store::{SessionState, list, remove},
+    store::{SessionState, remove},
 };
 
 use crate::completion;
@@ -27,7 +27,7 @@ pub struct RmArgs {
 pub fn run(paths: &Paths, args: &RmArgs) -> Result<()> {
     let mut ids = Vec::new();
     if args.all {
-        let ended = list(&paths.sessions)?
+        let ended = select::every(paths)?
             .into_iter()
             .filter(|s| s.state != SessionState::Live);
         ids.extend(ended.map(|session| session.meta.id));

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum, ValueHint};
 use pillion::{
+    announce::Place,
     caps::SecretKey,
     conversation::{
         Conversation, ItemBody, ItemId, Notice, Permissions, RunLimits, RunOutcome, said_before,
@@ -53,6 +54,8 @@ Examples:
   git log -5 | pillion run --agent gemini --prompt -          what is piped in
   pillion run --prompt \"tidy up\" --permissions allow-all --idle-timeout 0 -- my-agent --acp
                                                               without anybody to ask, and over with its task
+  pillion run --agent opencode --prompt @task.md --announce slack --announce linear:ENG-123
+                                                              tell people where they are
   pillion prompt \"and update the changelog\"                   more of the same run, from another terminal
   pillion join TICKET                                         watch it, answer what it asks
 
@@ -103,6 +106,12 @@ pub struct RunArgs {
     /// What it may cost, in whatever the agent counts (most count dollars).
     #[arg(long, value_name = "AMOUNT", value_parser = cost)]
     pub max_cost: Option<f64>,
+
+    /// Where to say that it began, that the agent asks something, and what came of it: slack (SLACK_WEBHOOK_URL),
+    /// slack:URL, github (the job's summary and its pull request), linear:ISSUE (LINEAR_API_KEY), ntfy:URL, webhook:URL or
+    /// exec:COMMAND; can be given several times.
+    #[arg(long, value_name = "PLACE")]
+    pub announce: Vec<Place>,
 
     /// What to call it; the agent's name, by default.
     #[arg(long, value_name = "TITLE", default_value = "")]
@@ -197,7 +206,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
     if args.given {
         bail!("--given is for pillion itself");
     }
-    let given = match given(&args) {
+    let given = match given(config, &args) {
         Ok(given) => given,
         Err(why) => {
             pillion::say!("pillion: {why:#}");
@@ -252,9 +261,10 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
 }
 
 /// What is to be done, and by whom.
-fn given(args: &RunArgs) -> Result<Given> {
+fn given(config: &Config, args: &RunArgs) -> Result<Given> {
     let prompt = prompt(args.prompt.as_deref().unwrap_or_default())?;
     let mut conversation = agent::conversation(
+        config,
         &AgentArgs {
             agent: args.agent.clone(),
             share: true,
@@ -279,7 +289,20 @@ fn given(args: &RunArgs) -> Result<Given> {
         max_ms: args.max_time.map(Span::as_millis),
         max_cost: args.max_cost,
     };
-    let run = RunWanted { prompt, limits };
+    if let Some(place) = args.announce.iter().find(|place| place.is_public())
+        && args.allow.is_none()
+    {
+        bail!(
+            "everybody who can read what is said on {} would have the ticket: say who may come in with it, as --allow \
+             invited (people you allow; others knock) or --allow link (everybody)",
+            place.name()
+        );
+    }
+    let run = RunWanted {
+        prompt,
+        limits,
+        announce: args.announce.clone(),
+    };
     Ok(Given { conversation, run })
 }
 

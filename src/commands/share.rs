@@ -13,7 +13,7 @@ use pillion::{
         select,
     },
     settings::{config::Config, paths::Paths},
-    store::{SessionState, SessionSummary, list},
+    store::{SessionState, SessionSummary},
 };
 
 use crate::{
@@ -124,7 +124,7 @@ fn which(
             let a_shell_can_start =
                 std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
             let runs = |session: &SessionSummary| session.state == SessionState::Live;
-            match !a_shell_can_start && list(&paths.sessions)?.iter().any(runs) {
+            match !a_shell_can_start && select::every(paths)?.iter().any(runs) {
                 true => select::running(paths, None).map(Some),
                 false => Ok(None),
             }

@@ -6,9 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use pillion::{
     session::verbs,
-    sessions::control::{self, Request},
+    sessions::{
+        control::{self, Request},
+        select,
+    },
     settings::paths::Paths,
-    store::{SessionState, SessionSummary, list},
+    store::{SessionState, SessionSummary},
     terminal::console::explain,
 };
 
@@ -38,7 +41,7 @@ pub async fn run(paths: &Paths, args: &StopArgs) -> Result<()> {
         say(&ask(paths, args.session.wanted().as_deref(), verbs::Stop {}).await?);
         return Ok(());
     }
-    let mut live = list(&paths.sessions)?;
+    let mut live = select::every(paths)?;
     live.retain(|session| session.state == SessionState::Live);
     let stop = |session: &SessionSummary| {
         let stop = Request::Command(verbs::Stop {}.into());

@@ -32,6 +32,7 @@ mod session_dir;
 mod shutdown;
 mod terminals;
 mod trust_source;
+mod wakes;
 
 use std::{
     collections::HashMap,
@@ -41,8 +42,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_agent::AgentEvent;
+use pillion_announce::Delivery;
 use pillion_caps::SecretKey;
-use pillion_conversation::Unattended;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::PublisherEvent};
 use pillion_people::{Invited, SubjectRef, Trust};
 use pillion_proto::{Right, Rights, TrackId};
@@ -70,6 +71,7 @@ use crate::{
         lists::Fetcher,
         overlay::Overlay,
         pty::Program as RunningProgram,
+        run::Run,
         session_dir::SessionFiles,
         terminals::{Terminals, Turn},
         trust_source::TrustSource,
@@ -149,7 +151,7 @@ pub struct Hosting {
     terminals: Terminals,
     agents: Agents,
     /// What it is held to, of a run where nobody sits.
-    unattended: Option<Unattended>,
+    run: Option<Run>,
     /// What was typed behind the key that goes to another terminal.
     typed_on: Vec<HostAction>,
 }
@@ -173,6 +175,7 @@ enum LoopEvent {
     Source(Option<SourceEvent>),
     Other(TrackId, SourceEvent),
     Agent(TrackId, AgentEvent),
+    Announced(Delivery),
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
@@ -220,6 +223,11 @@ impl Hosting {
         };
         let id = log.meta().id.clone();
         inherit(&mut options.program, &id, &key);
+        if options.run.is_some() {
+            // Where it is announced is not the agent's to say.
+            let secrets = pillion_announce::SECRETS.map(Into::into);
+            options.program.env_remove.extend(secrets);
+        }
         let server = Server::of(paths, &id)?;
         let clock = Clock::start();
         let own_relay =
@@ -301,7 +309,7 @@ impl Hosting {
             ended: None,
             terminals: Terminals::new(),
             agents: Agents::default(),
-            unattended: None,
+            run: None,
             typed_on: Vec::new(),
         })
     }
@@ -447,7 +455,6 @@ impl Hosting {
                 let program = match self.options.conversation.clone() {
                     Some(conversation) => {
                         self.start_agent(TERMINAL, conversation.start);
-                        self.begin_run().await?;
                         Ok(RunningProgram::absent())
                     }
                     None => RunningProgram::start(&self.options.program, None),
@@ -467,6 +474,7 @@ impl Hosting {
                     let Reply::Ticket(ticket) = done.reply else {
                         anyhow::bail!("the session gave no ticket; this is a defect of pillion");
                     };
+                    self.begin_run(&ticket).await?;
                     let (session, link) = (self.id.clone(), self.link().ok());
                     let begun = Progress::Begun {
                         session,
@@ -617,6 +625,7 @@ impl Hosting {
                     }
                 }
                 LoopEvent::Agent(track, event) => self.agent_event(track, event, &mut program),
+                LoopEvent::Announced(delivery) => self.announced(delivery, &mut program),
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -690,6 +699,7 @@ impl Hosting {
         let code = &mut self.code;
         let terminals = &mut self.terminals;
         let agents = &mut self.agents;
+        let run = &mut self.run;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -711,6 +721,9 @@ impl Hosting {
                 Turn::Other(track, event) => LoopEvent::Other(track, event),
             },
             (track, event) = agents.next_event(), if !agents.is_empty() => LoopEvent::Agent(track, event),
+            delivery = async { match run { Some(run) => run.delivery().await, None => std::future::pending().await } } => {
+                LoopEvent::Announced(delivery)
+            }
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }

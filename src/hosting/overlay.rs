@@ -26,7 +26,10 @@ use pillion_tui::{
 
 use crate::{
     hosting::pty::Program,
-    terminal::qr::{self, Style},
+    terminal::{
+        console::charset,
+        qr::{self, Style},
+    },
 };
 
 /// How long the moment to draw is waited for, in microseconds, before title and bell say it.
@@ -116,7 +119,10 @@ impl Overlay {
     pub fn new(prefix: Prefix, name: String, notify: Notify) -> Overlay {
         let multiplexer = Multiplexer::detect(|name| std::env::var(name).ok());
         Overlay {
-            ui: HostUi::new(prefix).through(multiplexer).notifying(notify),
+            ui: HostUi::new(prefix)
+                .through(multiplexer)
+                .notifying(notify)
+                .in_charset(charset()),
             name,
             has_titles: std::env::var_os("TERM").is_none_or(|term| term != "linux"),
             writer: None,

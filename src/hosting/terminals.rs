@@ -4,8 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::poll_fn,
-    ops::Bound,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use pillion_proto::{TrackId, TrackState};
@@ -14,7 +13,7 @@ use pillion_session::HostInput;
 use pillion_source::{ExitSignal, ExitStatus, HoldMode, Program, SourceEvent};
 use pillion_tui::{TerminalRow, Which};
 
-use crate::hosting::{Hosting, Local, RunningProgram, TERMINAL};
+use crate::hosting::{Hosting, Local, RunningProgram, TERMINAL, wakes::Wakes};
 
 /// So many bytes of what is shown are taken before one of the others has its turn: a flood there holds up the
 /// others for the time that they take to parse, a millisecond at most.
@@ -24,7 +23,9 @@ const TURN: usize = 64 << 10;
 pub(super) struct Terminals {
     /// Which track the loop's program is.
     shown: TrackId,
-    others: BTreeMap<TrackId, RunningProgram>,
+    others: BTreeMap<TrackId, Other>,
+    /// Those of the others that are to be asked: idle ones cost nothing.
+    wakes: Wakes,
     /// What is to be shown next.
     next: Option<TrackId>,
     /// Those of the others that printed something since they were shown.
@@ -35,6 +36,15 @@ pub(super) struct Terminals {
     shown_bytes: usize,
     /// Which of the others had its turn last.
     last_turn: Option<TrackId>,
+    /// How often one of the others was asked.
+    #[cfg(test)]
+    asked: u64,
+}
+
+/// A program that is not shown, and the waker that says so when it did something.
+struct Other {
+    program: RunningProgram,
+    waker: Waker,
 }
 
 /// What a program did whose turn it was.
@@ -51,12 +61,22 @@ impl Terminals {
         Terminals {
             shown: TERMINAL,
             others: BTreeMap::new(),
+            wakes: Wakes::default(),
             next: None,
             active: BTreeSet::new(),
             first: None,
             shown_bytes: 0,
             last_turn: None,
+            #[cfg(test)]
+            asked: 0,
         }
+    }
+
+    /// Adds one that is not shown. It may have done something already.
+    fn insert(&mut self, track: TrackId, program: RunningProgram) {
+        let waker = self.wakes.waker(track);
+        self.wakes.insert(track);
+        self.others.insert(track, Other { program, waker });
     }
 
     /// Which track the loop's program is.
@@ -94,8 +114,15 @@ impl Terminals {
     ) -> Option<&'a mut RunningProgram> {
         match track == self.shown {
             true => shown,
-            false => self.others.get_mut(&track),
+            false => self.other(track),
         }
+    }
+
+    /// One that is not shown. What is done to it may be something to tell of, so it is asked next time.
+    fn other(&mut self, track: TrackId) -> Option<&mut RunningProgram> {
+        let other = self.others.get_mut(&track)?;
+        self.wakes.insert(track);
+        Some(&mut other.program)
     }
 
     /// The next thing that one of the programs does. What is shown goes first, so that an echo waits for nothing;
@@ -124,14 +151,26 @@ impl Terminals {
 
     /// What one of the others does, beginning with the one behind whose turn it was last.
     fn poll_others(&mut self, cx: &mut Context<'_>) -> Poll<(TrackId, SourceEvent)> {
+        if self.others.is_empty() {
+            return Poll::Pending;
+        }
+        self.wakes.wakes(cx.waker());
         let last = self.last_turn.unwrap_or(TrackId(u32::MAX));
-        let behind = (Bound::Excluded(last), Bound::Unbounded);
-        for range in [behind, (Bound::Unbounded, Bound::Included(last))] {
-            for (track, program) in self.others.range_mut(range) {
-                if let Poll::Ready(Some(event)) = program.poll_next(cx) {
-                    self.last_turn = Some(*track);
-                    return Poll::Ready((*track, event));
-                }
+        while let Some(track) = self.wakes.take_behind(last) {
+            // One that ended, or is shown now.
+            let Some(other) = self.others.get_mut(&track) else {
+                continue;
+            };
+            #[cfg(test)]
+            {
+                self.asked += 1;
+            }
+            let mut cx = Context::from_waker(&other.waker);
+            if let Poll::Ready(Some(event)) = other.program.poll_next(&mut cx) {
+                // It may have more, and nothing says so again.
+                self.wakes.insert(track);
+                self.last_turn = Some(track);
+                return Poll::Ready((track, event));
             }
         }
         Poll::Pending
@@ -139,8 +178,10 @@ impl Terminals {
 
     /// Passes a signal on to all of them.
     pub(super) fn pass_on(&mut self, signal: ExitSignal) {
-        for program in self.others.values_mut() {
-            program.pass_on(signal);
+        for track in self.tracks() {
+            if let Some(program) = self.other(track) {
+                program.pass_on(signal);
+            }
         }
     }
 
@@ -164,7 +205,7 @@ impl Hosting {
         program.size = pillion_source::Size::nearest(size.cols(), size.rows());
         match RunningProgram::start(&program, None) {
             Ok(program) => {
-                self.terminals.others.insert(track, program);
+                self.terminals.insert(track, program);
                 self.tell(HostInput::Spawned { track });
             }
             Err(error) => {
@@ -179,13 +220,13 @@ impl Hosting {
         match event {
             SourceEvent::Output(bytes) => {
                 self.terminals.active.insert(track);
-                let program = self.terminals.others.get_mut(&track);
+                let program = self.terminals.other(track);
                 let more = program.is_some_and(RunningProgram::more);
                 self.tell(HostInput::Output { track, bytes, more });
                 return more;
             }
             SourceEvent::Written { upto } => {
-                let program = self.terminals.others.get_mut(&track);
+                let program = self.terminals.other(track);
                 for seq in program
                     .map(|program| program.written(upto))
                     .into_iter()
@@ -220,8 +261,8 @@ impl Hosting {
     /// Gives the other terminals the size of the one that is shown.
     pub(super) fn resize_others(&mut self, size: Size) {
         for track in self.terminals.tracks() {
-            if let Some(program) = self.terminals.others.get(&track) {
-                program.resize(size);
+            if let Some(other) = self.terminals.others.get(&track) {
+                other.program.resize(size);
             }
             self.tell(HostInput::Resized { track, size });
         }
@@ -235,13 +276,13 @@ impl Hosting {
         let Some(next) = self.terminals.others.remove(&track) else {
             return;
         };
-        let before = std::mem::replace(program, next);
+        let before = std::mem::replace(program, next.program);
         let was = std::mem::replace(&mut self.terminals.shown, track);
         before.show_on(None);
         self.terminals.active.remove(&track);
         let ended = before.has_ended();
         if !ended {
-            self.terminals.others.insert(was, before);
+            self.terminals.insert(was, before);
         }
         let holder = self.holder.as_ref();
         let holder = holder.filter(|holder| !holder.is_suspended());
@@ -331,15 +372,14 @@ mod tests {
             let mut shown = start(&["yes", "zero"]);
             let one = start(&["yes", "one"]);
             let two = start(&["sh", "-c", "echo two; read x"]);
-            terminals
-                .others
-                .extend([(TrackId(1), one), (TrackId(2), two)]);
-            until_ready(terminals.others.get_mut(&TrackId(2)).unwrap()).await;
+            terminals.insert(TrackId(1), one);
+            terminals.insert(TrackId(2), two);
+            until_ready(terminals.other(TrackId(2)).unwrap()).await;
             let (mut before, mut shown_bytes) = (0, 0);
             loop {
                 // Both floods always have more.
                 until_ready(&mut shown).await;
-                until_ready(terminals.others.get_mut(&TrackId(1)).unwrap()).await;
+                until_ready(terminals.other(TrackId(1)).unwrap()).await;
                 match terminals.next_event(&mut shown).await {
                     Turn::Other(TrackId(2), SourceEvent::Output(bytes)) => {
                         assert_eq!(&bytes[..], b"two\r\n");
@@ -360,11 +400,75 @@ mod tests {
             let mut shown = start(&["sh", "-c", "echo here; read x"]);
             terminals.shown_bytes = 0;
             until_ready(&mut shown).await;
-            until_ready(terminals.others.get_mut(&TrackId(1)).unwrap()).await;
+            until_ready(terminals.other(TrackId(1)).unwrap()).await;
             let first = terminals.next_event(&mut shown).await;
             assert!(
                 matches!(first, Turn::Shown(Some(SourceEvent::Output(_)))),
                 "{first:?}"
+            );
+        });
+    }
+
+    #[test]
+    fn idle_terminals_are_not_asked() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut terminals = Terminals::new();
+            let mut shown = start(&[
+                "sh",
+                "-c",
+                "stty -echo; echo here; while read x; do echo $x; done",
+            ]);
+            for track in 1..10 {
+                terminals.insert(
+                    TrackId(track),
+                    start(&["sh", "-c", "read x; echo $x; read y"]),
+                );
+            }
+            let event = terminals.next_event(&mut shown).await;
+            assert!(
+                matches!(event, Turn::Shown(Some(SourceEvent::Output(_)))),
+                "{event:?}"
+            );
+            // Whatever they have to say at first is taken.
+            poll_fn(|cx| {
+                assert!(terminals.poll_others(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            let at_first = terminals.asked;
+            for _ in 0..100 {
+                shown.write_local("k\n".into());
+                let event = terminals.next_event(&mut shown).await;
+                assert!(
+                    matches!(event, Turn::Shown(Some(SourceEvent::Output(_)))),
+                    "{event:?}"
+                );
+            }
+            assert_eq!(
+                terminals.asked, at_first,
+                "100 wakes, and nothing happened at the others"
+            );
+            // One that does something is heard, and no other is asked for it.
+            let typed = terminals
+                .other(TrackId(4))
+                .unwrap()
+                .write_local("heard\n".into());
+            assert!(typed.written);
+            let mut all = Vec::new();
+            while !all.ends_with(b"heard\r\nheard\r\n") {
+                match terminals.next_event(&mut shown).await {
+                    Turn::Other(TrackId(4), SourceEvent::Output(bytes)) => all.extend(bytes),
+                    event => panic!("{event:?}"),
+                }
+            }
+            assert!(
+                terminals.asked - at_first <= 6,
+                "{}",
+                terminals.asked - at_first
             );
         });
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use pillion_screen::clean::clean_name;
-use pillion_store::{SessionState, SessionSummary, list};
+use pillion_store::{SessionState, SessionSummary, StoreError, list, while_stopped};
 
 use crate::settings::paths::Paths;
 
@@ -18,12 +18,37 @@ impl NoSuchSession {
     }
 }
 
+/// Every session of this machine, oldest first. What killed ones left of their control sockets goes, in their own
+/// directories and in the one for sessions that can have none there.
+///
+/// # Errors
+/// They can't be listed.
+pub fn every(paths: &Paths) -> Result<Vec<SessionSummary>, StoreError> {
+    let sessions = list(&paths.sessions)?;
+    let stopped = |session: &&SessionSummary| session.state != SessionState::Live;
+    for session in sessions.iter().filter(stopped) {
+        let socket = paths.other_socket(&session.meta.id);
+        if !socket.exists() {
+            continue;
+        }
+        let id = &session.meta.id;
+        match while_stopped(&paths.sessions, id, || std::fs::remove_file(&socket)) {
+            Ok(Some(Err(error))) => {
+                tracing::debug!(%error, id, "the socket of a session that stopped stays")
+            }
+            Err(error) => tracing::debug!(%error, id, "the socket of a session that stopped stays"),
+            Ok(Some(Ok(())) | None) => {}
+        }
+    }
+    Ok(sessions)
+}
+
 /// The running session `wanted` names (an id or its beginning, or a name), or the only one there is.
 ///
 /// # Errors
 /// None, or more than one, fits.
 pub fn running(paths: &Paths, wanted: Option<&str>) -> Result<SessionSummary> {
-    let mut sessions = list(&paths.sessions)?;
+    let mut sessions = every(paths)?;
     sessions.retain(|session| session.state == SessionState::Live);
     one(sessions, wanted, "running ")
 }
@@ -33,7 +58,7 @@ pub fn running(paths: &Paths, wanted: Option<&str>) -> Result<SessionSummary> {
 /// # Errors
 /// None, or more than one, fits.
 pub fn any(paths: &Paths, wanted: Option<&str>) -> Result<SessionSummary> {
-    one(list(&paths.sessions)?, wanted, "")
+    one(every(paths)?, wanted, "")
 }
 
 /// The ended session `wanted` names.
@@ -41,7 +66,7 @@ pub fn any(paths: &Paths, wanted: Option<&str>) -> Result<SessionSummary> {
 /// # Errors
 /// None, or more than one, fits; or the one that does still runs.
 pub fn ended(paths: &Paths, wanted: &str) -> Result<SessionSummary> {
-    let (live, stopped): (Vec<_>, Vec<_>) = list(&paths.sessions)?
+    let (live, stopped): (Vec<_>, Vec<_>) = every(paths)?
         .into_iter()
         .partition(|session| session.state == SessionState::Live);
     match one(stopped, Some(wanted), "ended ") {
@@ -105,23 +130,30 @@ fn one(sessions: Vec<SessionSummary>, wanted: Option<&str>, which: &str) -> Resu
 mod tests {
     use std::path::PathBuf;
 
-    use pillion_store::SessionMeta;
+    use std::os::unix::net::UnixListener;
+
+    use pillion_store::{SessionLog, SessionMeta};
 
     use super::*;
+    use crate::settings::paths::private_dir;
+
+    fn meta(id: &str, name: &str) -> SessionMeta {
+        SessionMeta {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            started_unix_ms: 0,
+            command: String::new(),
+            cols: 80,
+            rows: 24,
+            host: String::new(),
+            pid: 1,
+            runs: 1,
+        }
+    }
 
     fn session(id: &str, name: &str) -> SessionSummary {
         SessionSummary {
-            meta: SessionMeta {
-                id: id.to_owned(),
-                name: name.to_owned(),
-                started_unix_ms: 0,
-                command: String::new(),
-                cols: 80,
-                rows: 24,
-                host: String::new(),
-                pid: 1,
-                runs: 1,
-            },
+            meta: meta(id, name),
             state: SessionState::Live,
             bytes: 0,
             path: PathBuf::new(),
@@ -161,5 +193,33 @@ mod tests {
         );
         assert!(pick(None).is_err());
         assert_eq!(one(vec![session("x", "")], None, "").unwrap().meta.id, "x");
+    }
+
+    #[test]
+    fn the_socket_of_a_killed_host_goes_from_the_runtime_directory_too_and_others_stay() {
+        let temp = tempfile::tempdir().unwrap();
+        let paths = Paths {
+            config: temp.path().join("config"),
+            sessions: temp.path().join("sessions"),
+            runtime: temp.path().join("run"),
+        };
+        private_dir(&paths.runtime).unwrap();
+        let runs = SessionLog::create(&paths.sessions, meta("runs", "")).unwrap();
+        let killed = SessionLog::create(&paths.sessions, meta("killed", "")).unwrap();
+        let socket = |id: &str| paths.other_socket(id);
+        let listens =
+            ["runs", "killed", "of-another-home"].map(|id| UnixListener::bind(socket(id)).unwrap());
+        let left = || ["runs", "killed", "of-another-home"].map(|id| socket(id).exists());
+        every(&paths).unwrap();
+        assert_eq!(left(), [true; 3]);
+        // As a kill leaves it: the file is there, and nobody listens or holds the lock.
+        drop((killed, listens));
+        assert_eq!(left(), [true; 3]);
+        // Whatever command looks.
+        assert_eq!(running(&paths, None).unwrap().meta.id, "runs");
+        assert_eq!(left(), [true, false, true]);
+        drop(runs);
+        every(&paths).unwrap();
+        assert_eq!(left(), [false, false, true]);
     }
 }

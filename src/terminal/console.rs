@@ -10,6 +10,8 @@ use std::{
     sync::LazyLock,
 };
 
+use pillion_tui::Charset;
+
 /// Says a sentence on standard error, for people. Where nobody reads it, it is not said.
 #[macro_export]
 macro_rules! say {
@@ -84,53 +86,17 @@ fn without_error_numbers(text: &str) -> String {
 /// What [`say!`](crate::say) and [`prompt!`](crate::prompt) do.
 pub fn to_stderr(text: Arguments<'_>, end: &str) {
     let text = without_error_numbers(&text.to_string());
-    let text = match is_unicode() {
-        true => text,
-        false => ascii(&text),
-    };
+    let text = charset().spell(&text);
     let mut stderr = io::stderr().lock();
     // There is nobody left to tell.
     let _ = write!(stderr, "{text}{end}").and_then(|()| stderr.flush());
 }
 
-/// Whether the locale is one of Unicode's, as the environment says it.
-fn is_unicode() -> bool {
-    static IS_UNICODE: LazyLock<bool> =
-        LazyLock::new(|| says_unicode(|name| std::env::var(name).ok()));
-    *IS_UNICODE
-}
-
-/// The first of the three variables that is set decides (`locale(7)`); where none is, nothing speaks against it.
-pub(crate) fn says_unicode(env: impl Fn(&str) -> Option<String>) -> bool {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    let locale = set("LC_ALL")
-        .or_else(|| set("LC_CTYPE"))
-        .or_else(|| set("LANG"));
-    locale.is_none_or(|locale| {
-        let locale = locale.to_ascii_lowercase();
-        locale.contains("utf-8") || locale.contains("utf8")
-    })
-}
-
-/// Our own punctuation and signs in ASCII. What somebody is called stays as it is.
-fn ascii(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for ch in text.chars() {
-        match ch {
-            '“' | '”' => out.push('"'),
-            '‘' | '’' => out.push('\''),
-            '–' | '─' => out.push('-'),
-            '…' => out += "...",
-            '➜' => out += "->",
-            '×' => out.push('x'),
-            '│' => out.push('|'),
-            '·' | '●' => out.push('*'),
-            '↑' => out += "Up",
-            '↓' => out += "Down",
-            ch => out.push(ch),
-        }
-    }
-    out
+/// What our own signs may be here, as the environment says it.
+pub fn charset() -> Charset {
+    static CHARSET: LazyLock<Charset> =
+        LazyLock::new(|| Charset::detect(|name| std::env::var(name).ok()));
+    *CHARSET
 }
 
 /// What [`output!`](crate::output) does.
@@ -166,18 +132,6 @@ mod tests {
             "/y could not be opened: No such file or directory"
         );
         assert_eq!(explain(&anyhow!("one thing")), "one thing");
-    }
-
-    #[test]
-    fn a_locale_without_unicode_gets_ascii_for_what_is_ours() {
-        let locale = |name: &'static str, value: &'static str| {
-            says_unicode(move |wanted| (wanted == name).then(|| value.to_owned()))
-        };
-        assert!(locale("LANG", "de_DE.UTF-8") && locale("LC_ALL", "C.utf8"));
-        assert!(locale("TERM", "xterm"), "nothing is said of it");
-        assert!(!locale("LC_ALL", "C") && !locale("LC_CTYPE", "de_DE.ISO-8859-1"));
-        let said = ascii("➜ “démo” │ 80×24 – waiting …");
-        assert_eq!(said, "-> \"démo\" | 80x24 - waiting ...");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use pillion_screen::width::text_columns;
 
-use crate::terminal::console::OutputError;
+use crate::terminal::console::{OutputError, charset};
 
 /// The side of a column on which its cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,7 @@ impl Table {
 
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        let cells = cells.map(|cell| charset().spell(&cell));
         self.rows.push(cells.into());
     }
 

@@ -2,5 +2,6 @@
 
 pub mod claim_renewal;
 pub mod conversation;
+pub mod editor;
 mod host_lookup;
 pub mod viewer_loop;

@@ -20,16 +20,20 @@ use pillion_net::{NetOptions, RelayChoice, RelaySecret, ViewerNet, signal::Resol
 use pillion_proto::{GrantToken, JoinId, Ticket, TrackId, TrackKind, TrackState};
 use pillion_screen::{Size, clean::clean_title};
 use pillion_session::{
-    HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerOutput,
+    HistoryLines, Phase, View, Viewer, ViewerConfig, ViewerEvent, ViewerInput, ViewerNotice,
+    ViewerOutput,
 };
 use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
 use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig, words};
 
 use crate::{
-    clock::{Clock, unix_ms},
+    clock::{Clock, unix_ms, zone},
     hosting::software,
     identity::proving::Claims,
-    terminal::printer::{Printer, Printing},
+    terminal::{
+        console::charset,
+        printer::{Printer, Printing},
+    },
     viewing::{
         claim_renewal::{Renewed, Renewing},
         host_lookup::HostLookup,
@@ -104,6 +108,8 @@ pub enum Outcome {
 pub struct ViewerLoop {
     clock: Clock,
     viewer: Viewer,
+    /// The session's key.
+    session: PublicKey,
     /// Signs for the viewer.
     identity: SecretKey,
     net: ViewerNet,
@@ -122,8 +128,10 @@ pub struct ViewerLoop {
 #[derive(Default)]
 pub(super) struct PendingEvents {
     pub(super) said: Vec<String>,
+    /// Those of them that say why something was not done.
+    pub(super) refused: Vec<String>,
     /// What this side has to tell beside it.
-    aside: Vec<String>,
+    pub(super) aside: Vec<String>,
     history: Vec<HistoryLines>,
     pub(super) ended: Option<Outcome>,
 }
@@ -175,6 +183,7 @@ impl ViewerLoop {
             clock,
             sought: options.terminal,
             viewer,
+            session,
             identity: options.identity,
             net,
             news: PendingEvents::default(),
@@ -187,6 +196,16 @@ impl ViewerLoop {
 
     pub(super) fn viewer(&self) -> &Viewer {
         &self.viewer
+    }
+
+    /// The session's key, as a text.
+    pub(super) fn session(&self) -> String {
+        self.session.to_string()
+    }
+
+    /// The key of the person, as a text.
+    pub(super) fn person(&self) -> String {
+        self.identity.public().to_string()
     }
 
     /// What there is to see.
@@ -409,7 +428,9 @@ impl ViewerLoop {
             depth,
             read_only,
         };
-        let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows())).introduced();
+        let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows()))
+            .in_charset(charset())
+            .introduced();
         let mut signals = ExitSignals::new()?;
         tty.enter_raw()?;
         let mut terminal = Terminal::take(tty).await?;
@@ -653,13 +674,16 @@ impl ViewerLoop {
                 // Logs are not shown in a terminal yet.
                 ViewerEvent::Changed | ViewerEvent::Entries(_) => {}
                 ViewerEvent::Said(notice) => {
-                    news.said
-                        .push(words::viewer_notice(&notice, self.viewer.view()));
+                    let said = words::viewer_notice(&notice, self.viewer.view(), zone());
+                    if is_refusal(&notice) {
+                        news.refused.push(said.clone());
+                    }
+                    news.said.push(said);
                 }
                 ViewerEvent::Answered(answer) => news.said.extend(words::answered(&answer)),
                 ViewerEvent::History(lines) => news.history.push(lines),
                 ViewerEvent::Ended { why, regular } => {
-                    let text = words::ending(&why);
+                    let text = words::ending(&why, zone());
                     news.ended = Some(match regular {
                         true => Outcome::Ended(text),
                         false if self.unrenewed.is_empty() => Outcome::Refused(text),
@@ -676,6 +700,14 @@ impl ViewerLoop {
         self.send();
         self.net.close().await;
     }
+}
+
+/// Whether it says why something that was wanted was not done.
+fn is_refusal(notice: &ViewerNotice) -> bool {
+    matches!(
+        notice,
+        ViewerNotice::Dropped { .. } | ViewerNotice::NotSaid(_) | ViewerNotice::LostWhileAway
+    )
 }
 
 /// What a track is called, as it came.
@@ -722,6 +754,7 @@ impl PendingEvents {
     fn is_empty(&self) -> bool {
         let PendingEvents {
             said,
+            refused: _,
             aside,
             history,
             ended,

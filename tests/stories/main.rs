@@ -15,6 +15,7 @@ mod codes;
 mod completion;
 mod devices;
 mod durable;
+mod editors;
 mod evidence;
 mod examples;
 mod headless;

@@ -106,7 +106,7 @@ impl Drop for Talk<'_> {
 
 /// Somebody who watches, once the host knows them by `name`.
 fn guest(host: &Machine, guest: &Machine, talk: &Talk<'_>, rights: &str) -> Piped {
-    let watching = guest.start(&["conversation", "--in", &talk.ticket, "--follow"]);
+    let watching = guest.start(&["conversation", "--session", &talk.ticket, "--follow"]);
     until("the guest is in", || {
         let who = host.who();
         let here = |one: &&serde_json::Value| one["here"] == true && one["id"] != 0;
@@ -165,12 +165,12 @@ fn opencode_asks_before_it_runs_a_command_and_a_guest_says_yes() {
     );
     assert!(!talk.work.join("made.txt").exists());
     let mut watching = guest(&anna, &bo, &talk, "approve");
-    bo.run(&["answer", "--in", &talk.ticket, "yes"]);
+    bo.run(&["answer", "--session", &talk.ticket, "yes"]);
     talk.idle();
     let made = std::fs::read_to_string(talk.work.join("made.txt")).unwrap();
     assert_eq!(made, "made\n");
     until("the log has what a viewer sees who comes late", || {
-        let late = bo.run(&["conversation", "--in", &talk.ticket]);
+        let late = bo.run(&["conversation", "--session", &talk.ticket]);
         (late == anna.run(&["conversation"])).then_some(())
     });
     watching.out.wait_for("It returned");
@@ -220,17 +220,22 @@ wire_api = "responses"
     // It is free to change files for its host, and for nobody else.
     talk.mode("agent");
     let mut watching = guest(&anna, &bo, &talk, "prompt,approve");
-    bo.run(&["prompt", "--in", &talk.ticket, "write: made.txt by-a-guest"]);
+    bo.run(&[
+        "prompt",
+        "--session",
+        &talk.ticket,
+        "write: made.txt by-a-guest",
+    ]);
     talk.mode("read-only");
     let asked = talk.until("it asks", |standing| standing["questions"][0].is_object());
     assert!(!talk.work.join("made.txt").exists(), "{asked}");
-    bo.run(&["answer", "--in", &talk.ticket, "yes"]);
+    bo.run(&["answer", "--session", &talk.ticket, "yes"]);
     talk.mode("agent");
     talk.idle();
     let made = std::fs::read_to_string(talk.work.join("made.txt")).unwrap();
     assert_eq!(made.trim(), "by-a-guest");
     until("the log has what a viewer sees who comes late", || {
-        let late = bo.run(&["conversation", "--in", &talk.ticket]);
+        let late = bo.run(&["conversation", "--session", &talk.ticket]);
         (late == anna.run(&["conversation"])).then_some(())
     });
     watching.kill();

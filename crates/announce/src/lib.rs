@@ -29,6 +29,14 @@ pub use place::{NoPlace, Place};
 
 use place::Way;
 
+/// Names in the environment whose values let one write somewhere.
+pub const SECRETS: [&str; 4] = [
+    "SLACK_WEBHOOK_URL",
+    "LINEAR_API_KEY",
+    "NTFY_TOKEN",
+    "PILLION_WEBHOOK_SECRET",
+];
+
 /// Messages that wait for one place at most.
 const MAX_WAITING: usize = 64;
 

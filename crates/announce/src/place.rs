@@ -78,6 +78,14 @@ impl Place {
         matches!(self, Place::Github)
     }
 
+    /// What of it is nobody else's business, if anything is: who has it may write there.
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Place::Slack(Some(url)) | Place::Ntfy(url) | Place::Webhook(url) => Some(url),
+            Place::Slack(None) | Place::Github | Place::Linear(_) | Place::Exec(_) => None,
+        }
+    }
+
     /// How something is said there, or why it can't be.
     pub(crate) fn way(
         self,

@@ -196,7 +196,7 @@ pub enum Note {
     Trusted {
         /// Whose, by the fingerprint of their key.
         person: String,
-        /// How far: `ask`, `reads` or `trusted`.
+        /// How far: `watch`, `ask`, `reads-only` or `trusted`.
         how: String,
         /// Who said so.
         by: Author,
@@ -233,6 +233,15 @@ pub enum Note {
         event: String,
         /// Why it was not; empty when it was.
         error: String,
+    },
+    /// The agent was to stop, and went on for so long that it may be started again.
+    CancelIgnored,
+    /// The conversation is called something else.
+    Renamed {
+        /// What.
+        title: String,
+        /// Who said so.
+        by: Author,
     },
 }
 

@@ -11,6 +11,8 @@
 //!
 //! [`Client`] is what speaks with an agent: it makes the messages to it, and answers those that nobody has to.
 //!
+//! [`Editor`] is an agent to an editor: it shows what is folded, and makes requests of what is said.
+//!
 //! [`Steering`] is the host's side of those who take part: who may have what, the prompts that wait ([`PromptQueue`]),
 //! who is about to answer which question ([`Claims`]), and what is answered by rule.
 //!
@@ -21,6 +23,7 @@
 mod bounded;
 mod claims;
 pub mod client;
+pub mod editor;
 pub mod entry;
 mod fold;
 pub mod json;
@@ -33,11 +36,13 @@ mod queue;
 mod shown;
 mod snapshot;
 mod steering;
+mod transcript;
 mod unattended;
 
 pub use bounded::{BoundedText, OutputTail};
 pub use claims::{CLAIM_MS, ClaimedBy, Claims};
 pub use client::{Client, ClientEvent, ClientOutput, NotSent, Setup, StartFault};
+pub use editor::{About, Editor, EditorOutput, Seen};
 pub use entry::{Author, Entry, EntryError, Environment, Exit, Logged, Note};
 pub use fold::Conversation;
 pub use json::{Json, JsonError};
@@ -49,6 +54,7 @@ pub use queue::{NotQueued, PromptQueue, WaitingPrompt};
 pub use shown::shown;
 pub use snapshot::SnapshotError;
 pub use steering::{Gate, Order, Permissions, Person, RefusedRequest, Steering};
+pub use transcript::{Earlier, MAX_TRANSCRIPT};
 pub use unattended::{
     MAX_SUMMARY, RunAction, RunEvent, RunLimits, RunOutcome, Unattended, said_before,
 };

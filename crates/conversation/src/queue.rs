@@ -30,34 +30,21 @@ pub struct WaitingPrompt {
 }
 
 /// Why a prompt does not wait, or is not changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotQueued {
     /// It says nothing.
-    #[error("a prompt says something")]
     Empty,
     /// It is too long.
-    #[error("a prompt of {0} bytes is longer than the {MAX_QUEUED_BYTES} that may wait")]
     TooLong(usize),
     /// Its author has as many as anybody may have.
-    #[error(
-        "{MAX_QUEUED_BY_ONE} of your prompts wait already: withdraw one, or wait until one was sent"
-    )]
     TooManyOfYours,
     /// There are as many as may wait.
-    #[error("{MAX_QUEUE} prompts wait already: wait until one was sent")]
     Full,
     /// It was sent or withdrawn, or never was.
-    #[error("this prompt no longer waits: it was sent or withdrawn")]
     Gone,
     /// It is somebody else's.
-    #[error(
-        "this prompt is somebody else's: its author can change it, and who manages the session"
-    )]
     NotYours,
     /// It would go before somebody else's.
-    #[error(
-        "your prompt can't go before somebody else's: who manages the session can move it there"
-    )]
     NotPastOthers,
 }
 

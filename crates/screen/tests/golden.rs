@@ -16,7 +16,7 @@ use pillion_screen::{
 /// A name, a change, and the body it makes on a screen of 12×4 (tables: `body.rs`, `wire.rs`).
 type Golden = (&'static str, fn(&mut Screen), &'static str);
 
-const OPERATIONS: [Golden; 18] = [
+const OPERATIONS: [Golden; 19] = [
     (
         "a key is echoed",
         |s| write(s, 0, 0, "a", Style::default()),
@@ -143,6 +143,28 @@ const OPERATIONS: [Golden; 18] = [
         "0f 02 04 c8 01 01 00",
     ),
     ("bells", |s| s.bells += 3, "10 03 00"),
+    (
+        "blinking, overlined and underlined in five ways",
+        |s| {
+            for (x, attr) in (0..).zip([
+                Attrs::BLINK,
+                Attrs::OVERLINE,
+                Attrs::UNDERLINE,
+                Attrs::DOUBLE_UNDERLINE,
+                Attrs::CURLY_UNDERLINE,
+                Attrs::DOTTED_UNDERLINE,
+                Attrs::DASHED_UNDERLINE,
+            ]) {
+                let pen = Style {
+                    attrs: attr,
+                    ..Style::default()
+                };
+                write(s, 2, x, "x", pen);
+            }
+        },
+        "06 02 00 14 04 40 80 02 78 14 05 40 80 20 78 14 06 40 08 78 14 07 40 10 78 14 08 40 20 78 14 09 40 40 78 \
+         1c 0a 40 80 01 78 09 02 07 00",
+    ),
 ];
 
 const RED: Style = Style {

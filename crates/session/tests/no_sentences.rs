@@ -1,4 +1,4 @@
-//! The host says no sentences: what people read is made from typed values where it is shown.
+//! The host and the conversations that it steers say no sentences: what people read is made from typed values where it is shown.
 //!
 //! Nothing in the types says which text is a sentence, so its source is read: a text of more than two words stands in
 //! it only as the reason of a panic, or as what was malformed.
@@ -68,6 +68,8 @@ fn the_host_makes_no_sentences() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = vec![root.join("audit.rs")];
     sources(&root.join("host"), &mut all);
+    let conversation = root.join("../../conversation/src");
+    all.extend(["steering.rs", "queue.rs"].map(|file| conversation.join(file)));
     assert!(all.len() > 50, "the host's files are read");
     let (mut read, mut sentences) = (0, Vec::new());
     for path in all {

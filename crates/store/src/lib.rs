@@ -45,4 +45,5 @@ pub use read::{Event, Frame, Gap, GapKind, HistoryChunk, HistoryRead};
 pub use record::MAX_RECORD_BYTES;
 pub use session::{
     CONTROL_SOCKET, Keep, SessionReader, SessionState, SessionSummary, list, prune, remove,
+    while_stopped,
 };

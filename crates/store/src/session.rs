@@ -161,6 +161,22 @@ fn stopped(dir: &Dir) -> Result<Option<Stopped>, StoreError> {
     }
 }
 
+/// Does something to what a session left elsewhere, and keeps it from beginning again meanwhile. Nothing is done, and
+/// `None` is the answer, while it runs.
+///
+/// # Errors
+/// There is no such session, or its directory isn't safe.
+pub fn while_stopped<T>(
+    root: &Path,
+    id: &str,
+    work: impl FnOnce() -> T,
+) -> Result<Option<T>, StoreError> {
+    check_id(id)?;
+    let dir = Dir::open_root(root)?.open_dir(id)?;
+    let stopped = stopped(&dir)?;
+    Ok(stopped.is_some().then(work))
+}
+
 /// A host that was killed left its socket, on which nobody answers any more. It is no harm where it can't be
 /// removed: beginning the session again does so, too.
 fn clear_socket(dir: &Dir, entries: &[Entry], _: Stopped) {

@@ -10,7 +10,7 @@ use pillion_screen::{
     width::columns,
 };
 
-use crate::{depth::Depth, pen::Pen, text};
+use crate::{charset, depth::Depth, pen::Pen, text};
 
 /// Unchanged cells that are written again rather than skipped: a jump costs six bytes or more.
 const GAP: usize = 4;
@@ -256,7 +256,7 @@ pub(crate) fn put_text(
         if at + width > end {
             break;
         }
-        for (ch, width) in text::cells_of(ch, width) {
+        for (ch, width) in text::cells_of(charset::sign(ch), width) {
             if let Some(cell) = cells.get_mut(at) {
                 *cell = Cell {
                     ch,

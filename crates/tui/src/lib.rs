@@ -11,6 +11,7 @@
 //! ```
 
 mod canvas;
+pub mod charset;
 pub mod clipboard;
 pub mod conversation;
 pub mod depth;
@@ -25,6 +26,7 @@ mod text;
 pub mod viewer;
 pub mod words;
 
+pub use charset::Charset;
 pub use clipboard::{Multiplexer, clipboard};
 pub use conversation::{ConversationAction, ConversationContext, ConversationUi, ConversationView};
 pub use depth::{Depth, DumbTerminal};

@@ -147,6 +147,11 @@ impl Collected {
         String::from_utf8_lossy(&self.shared.0.lock().unwrap().bytes).into_owned()
     }
 
+    /// Whether no more comes.
+    pub fn is_over(&self) -> bool {
+        self.shared.0.lock().unwrap().ended
+    }
+
     /// Waits until `text` has come.
     pub fn wait_for(&self, text: &str) {
         self.wait_until(&format!("{text:?}"), |seen| seen.contains(text));

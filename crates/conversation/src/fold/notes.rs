@@ -15,6 +15,8 @@ impl Conversation {
             Note::Started { environment } => {
                 self.state.process.environment = Some(bounded_environment(environment));
                 self.state.process.exit = None;
+                self.state.names_from = self.items.next();
+                self.index.name_anew(self.state.names_from);
             }
             Note::Ended { exit } => self.agent_ended(from, exit),
             Note::Garbage { text, bytes } => self.line(from, Notice::GARBAGE, text, *bytes),
@@ -92,6 +94,8 @@ impl Conversation {
                 };
                 self.told(from, word, &format!("{to}: {event}"), error);
             }
+            Note::Renamed { title, .. } => self.notice(from, Notice::RENAMED, title),
+            Note::CancelIgnored => self.notice(from, Notice::CANCEL_IGNORED, ""),
         }
     }
 

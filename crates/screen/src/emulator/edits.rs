@@ -52,6 +52,7 @@ impl Guard {
                 let y = self.y();
                 let (x, last) = (self.x(), self.term.columns() - 1);
                 match which {
+                    0 if self.cursor().input_needs_wrap => {}
                     0 => self.erase_unprotected(y, x, last),
                     1 => self.erase_unprotected(y, 0, x),
                     2 => self.erase_unprotected(y, 0, last),
@@ -141,6 +142,24 @@ impl Guard {
         self.go(self.y(), x);
     }
 
+    /// Whether a backspace was another than it is without mode 45, and has been done.
+    pub(super) fn backspaces_over_a_wrap(&mut self) -> bool {
+        if !self.reverse_wrap || !self.mode(TermMode::LINE_WRAP) {
+            return false;
+        }
+        if self.cursor().input_needs_wrap {
+            self.end_pending_wrap();
+            return true;
+        }
+        let (x, y) = (self.x(), self.y());
+        let above = GridLine(i32::from(y) - 1);
+        if x > 0 || y == 0 || !cells::is_wrapped(&self.term.grid()[above]) {
+            return false;
+        }
+        self.go(y - 1, self.term.columns() - 1);
+        true
+    }
+
     pub(super) fn end_pending_wrap(&mut self) {
         self.term.grid_mut().cursor.input_needs_wrap = false;
     }
@@ -196,22 +215,33 @@ impl Guard {
         if self.cursor().input_needs_wrap && self.mode(TermMode::LINE_WRAP) {
             self.wrap();
         }
-        let cols = self.term.columns();
-        if width == 2 && self.x() + 1 >= cols {
-            if !self.mode(TermMode::LINE_WRAP) {
-                return;
-            }
-            // No room for it in this row.
-            let (y, x) = (self.y(), self.x());
-            self.split_wide(y, x);
-            let pen = self.cursor().template.clone();
-            *self.term.grid_mut().cursor_cell() = Cell {
-                flags: pen.flags | Flags::LEADING_WIDE_CHAR_SPACER,
-                ..pen
-            };
-            self.wrap();
-        }
         self.insert_blank(width);
+    }
+
+    /// Finds room for a wide character where the row has one column left: in the next row, and what stands in that
+    /// column stays. Where text doesn't wrap, a full row that ends in a wide character has another one in its place, and
+    /// there is no room otherwise.
+    pub(super) fn finds_room_for_wide(&mut self) -> bool {
+        let is_full = self.cursor().input_needs_wrap;
+        if !self.mode(TermMode::LINE_WRAP) {
+            let insert = self.insert;
+            let cell = self.term.grid_mut().cursor_cell();
+            let replaces = is_full && !insert && cell.flags.contains(Flags::WIDE_CHAR_SPACER);
+            if replaces {
+                self.go_in_row(self.term.columns() - 2);
+            }
+            return replaces;
+        }
+        if is_full {
+            return true;
+        }
+        let cell = self.term.grid_mut().cursor_cell();
+        if cells::is_blank(cell) && !cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
+            // No part of the line, which goes on in the next row.
+            cell.flags.insert(Flags::LEADING_WIDE_CHAR_SPACER);
+        }
+        self.wrap();
+        true
     }
 
     fn erase_unprotected_in_screen(&mut self, which: u16) {
@@ -266,6 +296,7 @@ impl Guard {
     /// cursor's place stay.
     fn soft_reset(&mut self) {
         self.insert = false;
+        self.reverse_wrap = false;
         self.region = (0, self.size.rows());
         let place = self.cursor().point;
         self.term

@@ -42,6 +42,9 @@ const MIN_COLS: u16 = 2;
 /// DECSCNM.
 const REVERSED: u16 = 5;
 
+/// xterm's "reverse-wraparound".
+const REVERSE_WRAP: u16 = 45;
+
 /// xterm's "allow 80 to 132".
 const MAY_CHANGE_COLUMNS: u16 = 40;
 
@@ -65,6 +68,8 @@ pub(super) struct Guard {
     pub(super) insert: bool,
     /// Reverse screen (DECSCNM).
     pub(super) reversed: bool,
+    /// A backspace goes back over a wrap (mode 45).
+    pub(super) reverse_wrap: bool,
     /// DECCOLM has an effect (mode 40).
     pub(super) may_change_columns: bool,
     pub(super) keyboard: Keyboard,
@@ -148,6 +153,7 @@ impl Guard {
             primary_kept: None,
             insert: false,
             reversed: false,
+            reverse_wrap: false,
             may_change_columns: false,
             keyboard: Keyboard::default(),
             other_keyboard: Keyboard::default(),
@@ -454,6 +460,7 @@ impl Guard {
         let mode = match mode {
             PrivateMode::Named(mode) => mode,
             PrivateMode::Unknown(REVERSED) => return Some(self.reversed),
+            PrivateMode::Unknown(REVERSE_WRAP) => return Some(self.reverse_wrap),
             PrivateMode::Unknown(47 | 1047) => return Some(self.in_alternate()),
             PrivateMode::Unknown(_) => return None,
         };
@@ -486,6 +493,9 @@ impl Handler for Guard {
             return;
         };
         self.damage_text(width);
+        if width == 2 && self.x() + 1 >= self.term.columns() && !self.finds_room_for_wide() {
+            return;
+        }
         if self.insert && width > 0 {
             self.make_room(width);
             self.damage_text(width);
@@ -516,14 +526,20 @@ impl Handler for Guard {
     }
 
     fn put_tab(&mut self, count: u16) {
+        self.last_char = None;
+        // The emulator would go on in the next row at once.
+        if self.cursor().input_needs_wrap {
+            return;
+        }
         self.damage_text(1);
         self.term.put_tab(count);
-        self.last_char = None;
         self.spill_scrollback();
     }
 
     fn backspace(&mut self) {
-        self.term.backspace();
+        if !self.backspaces_over_a_wrap() {
+            self.term.backspace();
+        }
         self.last_char = None;
     }
 
@@ -616,6 +632,8 @@ impl Handler for Guard {
         self.damage_cursor_row();
         let (x, y) = (self.x(), self.y());
         match mode {
+            // Behind a row that is full there is nothing.
+            LineClearMode::Right if self.cursor().input_needs_wrap => {}
             LineClearMode::Right => self.split_wide(y, x),
             LineClearMode::Left => {
                 self.split_wide(y, x + 1);
@@ -711,6 +729,7 @@ impl Handler for Guard {
         self.other_kept = Kept::default();
         self.insert = false;
         self.reversed = false;
+        self.reverse_wrap = false;
         self.may_change_columns = false;
         self.keyboard = Keyboard::default();
         self.other_keyboard = Keyboard::default();
@@ -775,6 +794,7 @@ impl Handler for Guard {
             PrivateMode::Unknown(47 | 1047) => self.enter_alternate(Alternate::Bare),
             PrivateMode::Unknown(1048) => self.keep_cursor(),
             PrivateMode::Unknown(REVERSED) => self.reversed = true,
+            PrivateMode::Unknown(REVERSE_WRAP) => self.reverse_wrap = true,
             PrivateMode::Unknown(MAY_CHANGE_COLUMNS) => self.may_change_columns = true,
             PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             mode => self.term.set_private_mode(mode),
@@ -790,6 +810,7 @@ impl Handler for Guard {
             PrivateMode::Unknown(47 | 1047) => self.leave_alternate(Alternate::Bare),
             PrivateMode::Unknown(1048) => self.bring_cursor_back(),
             PrivateMode::Unknown(REVERSED) => self.reversed = false,
+            PrivateMode::Unknown(REVERSE_WRAP) => self.reverse_wrap = false,
             PrivateMode::Unknown(MAY_CHANGE_COLUMNS) => self.may_change_columns = false,
             PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             PrivateMode::Named(NamedPrivateMode::Origin) => {

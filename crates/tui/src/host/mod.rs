@@ -36,6 +36,7 @@ use self::{
 };
 use crate::{
     canvas::put_text,
+    charset::{self, Charset, Drawing},
     clipboard::{Multiplexer, clipboard},
     depth::Depth,
     keys::{Key, KeyCode},
@@ -138,6 +139,7 @@ pub enum Want {
 #[derive(Debug)]
 pub struct HostUi {
     prefix: Prefix,
+    charset: Charset,
     multiplexer: Multiplexer,
     /// The latest time seen.
     now: u64,
@@ -200,6 +202,7 @@ impl HostUi {
     pub fn new(prefix: Prefix) -> HostUi {
         HostUi {
             prefix,
+            charset: Charset::default(),
             multiplexer: Multiplexer::None,
             now: 0,
             keys: HostKeys::new(prefix),
@@ -232,6 +235,12 @@ impl HostUi {
             multiplexer,
             ..self
         }
+    }
+
+    /// With our own signs in these characters.
+    #[must_use]
+    pub fn in_charset(self, charset: Charset) -> HostUi {
+        HostUi { charset, ..self }
     }
 
     /// How requests and knocks are told to the desktop.
@@ -414,7 +423,7 @@ impl HostUi {
         match self.hints() {
             true => {
                 let keys = format!("{} …  {}", self.prefix, PREFIX_KEYS.join("  "));
-                Some(text::cut(&keys, cols))
+                Some(text::cut(&self.charset.spell(&keys), cols))
             }
             false => self.notices.text(self.prefix, cols),
         }
@@ -521,6 +530,7 @@ impl HostUi {
 
     /// Appends the title that stands while the session is shared. In the same moment as [`HostUi::paint`].
     pub fn paint_title(&mut self, now: Now, screen: &Screen, out: &mut Vec<u8>) {
+        let _drawing = Drawing::within(self.charset);
         let asks = self.asks();
         if self.titled.is_none() {
             self.standing.set(now, asks, screen, out);
@@ -532,6 +542,7 @@ impl HostUi {
     /// program's next write held. To close the panel, either the screen as it was when the panel was
     /// opened, before the held output is let through, or the live one, and the held output is dropped.
     pub fn paint(&mut self, now: Now, screen: &Screen, resume: &Resume, out: &mut Vec<u8>) {
+        let _drawing = Drawing::within(self.charset);
         match self.state {
             PanelState::Closing => {
                 self.state = PanelState::Closed;
@@ -650,6 +661,7 @@ impl HostUi {
         if self.state != PanelState::Closed {
             return;
         }
+        let _drawing = Drawing::within(self.charset);
         self.quiet_at = now.mono_us.saturating_add(PATIENCE_US);
         match self.notices.text(self.prefix, NOTICE_COLS) {
             Some(text) if self.notices.is_important() => self.set_title(text, out),
@@ -986,7 +998,7 @@ impl HostUi {
     /// Title and bell say what the terminal's rows can't.
     fn set_title(&mut self, text: String, out: &mut Vec<u8>) {
         if self.titled.as_ref() != Some(&text) {
-            title(&text, out);
+            title(&charset::spelt(&text), out);
             // Once for each who asks.
             if !std::mem::take(&mut self.rang) {
                 out.push(0x07);

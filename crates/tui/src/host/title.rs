@@ -7,7 +7,7 @@ use pillion_screen::{Screen, clean::clean_title};
 use pillion_session::Now;
 
 use super::title;
-use crate::text;
+use crate::{charset, text};
 
 /// Ours is set again at most this often, in microseconds.
 const AGAIN_US: u64 = 1_000_000;
@@ -149,7 +149,7 @@ impl StandingTitle {
                 (true, Some(sharing)) => clean_title(&sharing.name, 64),
                 _ => screen.title.clone(),
             };
-            title(&format!("{text}: {of}"), out);
+            title(&format!("{}: {of}", charset::spelt(text)), out);
         }
         self.stands = wanted;
         self.again_at = now.mono_us.saturating_add(AGAIN_US);

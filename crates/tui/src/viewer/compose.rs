@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     canvas::{Caret, put_text},
-    text,
+    charset, text,
 };
 
 /// Rows a sentence may take.
@@ -242,8 +242,9 @@ impl ViewerUi {
         let Some((_, area)) = self.canvas.next.split_last_mut() else {
             return;
         };
+        let said = charset::spelt(&message.text);
         let all = text::fold(
-            &message.text,
+            &said,
             cols.saturating_sub(2).max(1),
             MESSAGE_ROWS.min(area.len()),
         );
@@ -256,7 +257,7 @@ impl ViewerUi {
             false => above,
         };
         let lines = match room < all.len() {
-            true => text::fold(&message.text, cols.saturating_sub(2).max(1), room),
+            true => text::fold(&said, cols.saturating_sub(2).max(1), room),
             false => all,
         };
         let first = match room == below {
@@ -404,7 +405,8 @@ fn border(layout: Layout, y: u16, rows: u16, row: &mut Row) {
 fn waiting(now: Now, view: &View, area: &mut [Row]) {
     let what = status::trouble(now, view).unwrap_or_else(|| "waiting for the first picture".into());
     let cols = area.first().map_or(0, |row| row.cells.len());
-    let lines = text::fold(&format!("{what} …"), cols.max(1), area.len());
+    let what = charset::spelt(&format!("{what} …"));
+    let lines = text::fold(&what, cols.max(1), area.len());
     let first = (area.len() - lines.len()) / 2;
     for (row, line) in area.iter_mut().skip(first).zip(&lines) {
         let x = cols.saturating_sub(text::width(line)) / 2;
@@ -445,6 +447,9 @@ fn draw_box(lines: &[String], area: &mut [Row]) {
 
 /// The pieces that fit, the most important ones first of all.
 pub(crate) fn draw_bar(mut pieces: Vec<Piece>, bar: &mut [Cell]) {
+    for piece in &mut pieces {
+        piece.text = charset::spelt(&piece.text);
+    }
     const BETWEEN: &str = " │ ";
     let cols = bar.len();
     let width = |pieces: &[Piece]| {

@@ -37,6 +37,7 @@ use self::{
 };
 use crate::{
     canvas::Canvas,
+    charset::{Charset, Drawing},
     depth::Depth,
     keys::{Event, Key, KeyCode, Mods, Mouse, Press, Tokenizer, first_char, is_one_key},
     prefix::Prefix,
@@ -154,6 +155,7 @@ const STATUS_WITHIN_US: u64 = 50_000;
 #[derive(Debug)]
 pub struct ViewerUi {
     config: ViewerUiConfig,
+    charset: Charset,
     canvas: Canvas,
     entered: bool,
     mirror: TerminalModes,
@@ -251,6 +253,7 @@ impl ViewerUi {
     pub fn new(config: ViewerUiConfig, size: Size) -> ViewerUi {
         ViewerUi {
             config,
+            charset: Charset::default(),
             canvas: Canvas::new(config.depth, size),
             entered: false,
             mirror: TerminalModes::default(),
@@ -287,6 +290,12 @@ impl ViewerUi {
             intro: Intro::Due,
             ..self
         }
+    }
+
+    /// With our own signs in these characters.
+    #[must_use]
+    pub fn in_charset(self, charset: Charset) -> ViewerUi {
+        ViewerUi { charset, ..self }
     }
 
     /// Takes in what happened. Draw afterwards.
@@ -357,6 +366,7 @@ impl ViewerUi {
         conversation: Option<&Conversation>,
         out: &mut Vec<u8>,
     ) {
+        let _drawing = Drawing::within(self.charset);
         if !self.entered {
             self.entered = true;
             self.canvas.reset(self.canvas.size());

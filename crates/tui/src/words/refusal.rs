@@ -5,7 +5,7 @@ use std::{error, fmt};
 use pillion_people::{Invited, SubjectRef, Who};
 use pillion_session::{Choice, CommandError, Shortfall};
 
-use super::subjects;
+use super::{reason::conversation_refused, subjects};
 
 /// A refusal as an error that says why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +170,7 @@ pub fn refusal(error: &CommandError) -> String {
         CommandError::NoConversation => {
             "there is no conversation with an agent here; `pillion agent` begins one"
         }
-        CommandError::Conversation(why) => why.as_str(),
+        CommandError::Conversation(why) => conversation_refused(*why),
         CommandError::OpenElsewhere => {
             "the conversation is open in another terminal already: leave it there first"
         }

@@ -1,0 +1,139 @@
+//! `pillion acp`.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use pillion::{
+    caps::SecretKey,
+    identity::proving::Claims,
+    net::{RelayChoice, random_bytes},
+    proto::{Ticket, TrackId},
+    session::{CommandError, Reply, verbs},
+    sessions::{
+        control,
+        select::{self, NoSuchSession},
+    },
+    settings::{config::Config, paths::Paths},
+    tui::words::Refusal,
+    viewing::viewer_loop::{Options, ViewerLoop},
+};
+
+use crate::commands::{conversation::Place, join, net_options};
+
+/// What `--help` shows at its end.
+pub const EXAMPLES: &str = "\
+Examples:
+  pillion acp pillionab3…      what an editor starts as its agent: the conversation that the ticket leads to
+  pillion acp 26ab             one of this machine's, as its host
+  pillion acp --conversation 1 26ab
+
+In Zed's settings.json:
+  \"agent_servers\": {
+    \"Shared\": {\"type\": \"custom\", \"command\": \"pillion\", \"args\": [\"acp\", \"TICKET\"]}
+  }";
+
+/// Flags of `acp`.
+#[derive(Debug, Args)]
+pub struct AcpArgs {
+    /// The session: the ticket, link or code of somebody else's, or one of this machine.
+    #[arg(value_name = "TICKET|SESSION", required = true)]
+    pub session: Option<String>,
+
+    /// Which conversation of the session, by its number in `pillion ls SESSION`; the first, by default.
+    #[arg(long = "conversation", value_name = "N")]
+    pub track: Option<u32>,
+}
+
+impl AcpArgs {
+    fn place(&self) -> Place {
+        Place {
+            session: self.session.clone(),
+            track: self.track,
+        }
+    }
+
+    /// What should not be seen in a list of processes.
+    pub fn ticket(&self) -> Option<&str> {
+        self.place()
+            .ticket()
+            .is_some()
+            .then_some(self.session.as_deref())
+            .flatten()
+    }
+}
+
+/// Runs it.
+pub async fn run(paths: &Paths, config: &Config, args: AcpArgs) -> Result<u8> {
+    let viewer = match viewer(paths, config, &args).await? {
+        Ok(viewer) => viewer,
+        Err(code) => return Ok(code),
+    };
+    serve(viewer, args.track).await
+}
+
+/// Serves the editor, and says how it ended.
+pub async fn serve(viewer: ViewerLoop, track: Option<u32>) -> Result<u8> {
+    let outcome = viewer.serve_editor(track.map(TrackId)).await?;
+    Ok(join::said(outcome, None))
+}
+
+/// A viewer of the conversation.
+async fn viewer(
+    paths: &Paths,
+    config: &Config,
+    args: &AcpArgs,
+) -> Result<std::result::Result<ViewerLoop, u8>> {
+    let given = args.session.as_deref().unwrap_or_default();
+    if args.ticket().is_none() {
+        match select::running(paths, Some(given)) {
+            Ok(session) => return as_host(paths, config, &session.meta.id).await.map(Ok),
+            // It may be the name of a session on another device.
+            Err(error) if error.is::<NoSuchSession>() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    join::headless(paths, config, given).await
+}
+
+/// A viewer of a session on this machine, as its host where nobody else is that.
+pub async fn as_host(paths: &Paths, config: &Config, id: &str) -> Result<ViewerLoop> {
+    let socket = paths.socket(id);
+    let done = control::command(&socket, verbs::Ticket { new: false }.into()).await?;
+    let Reply::Ticket(ticket) = done.reply else {
+        bail!("the session gave no ticket; this is a defect of pillion");
+    };
+    let owner = SecretKey::from_bytes(&random_bytes()?);
+    let key = owner.public();
+    match control::command(&socket, verbs::Own { key }.into()).await {
+        Ok(_) => {}
+        Err(error) => {
+            let refusal = error.downcast_ref::<Refusal>();
+            if !matches!(refusal, Some(Refusal(CommandError::OpenElsewhere))) {
+                return Err(error);
+            }
+            pillion::say!(
+                "pillion: the conversation is open as its host's in a terminal, so you are a viewer here by your own key: \
+                 `pillion grant YOU --can prompt,approve` says what you may do"
+            );
+            let joined = join::headless(paths, config, &ticket).await?;
+            return joined.map_err(|code| anyhow::anyhow!("it can't be joined (exit code {code})"));
+        }
+    }
+    let options = Options {
+        ticket: ticket
+            .parse::<Ticket>()
+            .context("the session's ticket can't be read")?,
+        resolver: None,
+        endpoint: None,
+        grants: Vec::new(),
+        claims: Claims::default(),
+        identity: owner,
+        name: config.name().to_owned(),
+        read_only: false,
+        terminal: None,
+        // It is on this machine.
+        relay: RelayChoice::None,
+        net: net_options(config, None, None)?,
+        inside: Vec::new(),
+    };
+    ViewerLoop::start(options)
+}
