@@ -243,8 +243,8 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
     if args.detach {
         if !args.json {
             pillion::say!(
-                "The run goes on in the background. `pillion conversation --follow --in {id}` shows what is said, \
-                 `pillion prompt --in {id} \"…\"` asks for more, and `pillion close --all --session {id}` ends it."
+                "The run goes on in the background. `pillion conversation --follow --session {id}` shows what is said, \
+                 `pillion prompt --session {id} \"…\"` asks for more, and `pillion close --all --session {id}` ends it."
             );
         }
         return Ok(0);

@@ -127,15 +127,15 @@ fn people_watch_answer_and_ask_for_more_until_nobody_does() {
         &[],
     );
     let ticket = ticket(&run);
-    let mut watching = bo.start(&["conversation", "--in", &ticket, "--follow"]);
+    let mut watching = bo.start(&["conversation", "--session", &ticket, "--follow"]);
     watching.out.wait_for("hello");
     anna.run(&["grant", "bo", "--can", "prompt,approve"]);
     until("the question is answered", || {
-        let output = bo.output(&["answer", "--in", &ticket, "yes"]);
+        let output = bo.output(&["answer", "--session", &ticket, "yes"]);
         output.status.success().then_some(())
     });
     watching.out.wait_for("The run is done");
-    bo.run(&["prompt", "--in", &ticket, "say:and-more"]);
+    bo.run(&["prompt", "--session", &ticket, "say:and-more"]);
     watching.out.wait_for("and-more");
     watching
         .out
@@ -211,7 +211,7 @@ fn a_session_that_is_killed_ends_the_wait_and_what_was_said_stays() {
         .wait_until("it is shared", |text| text.contains('\n'));
     let id = printed(&text)[0]["session"].as_str().unwrap().to_owned();
     until("it is in the log", || {
-        let output = anna.output(&["conversation", "--in", &id]);
+        let output = anna.output(&["conversation", "--session", &id]);
         String::from_utf8_lossy(&output.stdout)
             .contains("begun")
             .then_some(())
@@ -256,4 +256,60 @@ fn a_task_comes_from_a_file_or_is_piped_in_and_none_is_refused() {
         let said = anna.fails(2, &["run", "--prompt", task, "--", &agent]);
         assert!(said.contains(what), "{said}");
     }
+}
+
+#[test]
+fn it_is_announced_and_an_announcer_that_fails_fails_nothing() {
+    let anna = Machine::new();
+    let file = anna.path("said.jsonl");
+    let command = format!("exec:cat >> {}", file.display());
+    let flags = [
+        "--idle-timeout",
+        "0",
+        "--permissions",
+        "allow-all",
+        "--announce",
+        &command,
+        "--announce",
+        "slack",
+        "--allow",
+        "link",
+        "--announce",
+        "github",
+    ];
+    let mut run = start(&anna, "say:hello ask say:bye", &flags, &[]);
+    assert_eq!(run.wait_exit().code(), Some(0));
+    let said = std::fs::read_to_string(&file).unwrap();
+    let said = printed(&said);
+    let events: Vec<_> = said
+        .iter()
+        .map(|one| one["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(events, ["began", "needs_you", "finished"]);
+    assert_eq!(said[0]["text"], "say:hello ask say:bye");
+    assert_eq!(said[1]["text"], "Write b.rs?");
+    assert_eq!(
+        (&said[2]["text"], &said[2]["outcome"]),
+        (&"bye".into(), &"done".into())
+    );
+    let ticket = ticket(&run);
+    assert_eq!(said[0]["join"], format!("pillion join {ticket}"));
+    run.err
+        .wait_for("Not announced: slack: began. SLACK_WEBHOOK_URL is not set");
+    run.err
+        .wait_for("Not announced: github: began. This is no job of GitHub's");
+}
+
+#[test]
+fn a_ticket_is_not_said_in_public_without_a_word_on_who_comes_in() {
+    let anna = Machine::new();
+    let agent = agent();
+    let all = ["run", "--prompt", "x", "--announce", "github", "--", &agent];
+    let said = anna.fails(2, &all);
+    assert!(said.contains("--allow invited"), "{said}");
+    let said = anna.fails(
+        2,
+        &["run", "--prompt", "x", "--announce", "irc:#x", "--", &agent],
+    );
+    assert!(said.contains("is no place to announce"), "{said}");
 }
