@@ -9,7 +9,7 @@ use crate::{
     commands::{
         acp, admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation,
         device, export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke,
-        rm, share, stop, team, ticket, who,
+        rm, run, share, stop, team, ticket, trust, who,
     },
     completion,
 };
@@ -169,10 +169,21 @@ Examples:
 
     /// Begin a conversation with a coding agent, which others can watch, prompt and approve with you.
     ///
-    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed. Any other
-    /// program that speaks the Agent Client Protocol on its standard input and output is given behind `--`.
+    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed, or one that
+    /// your settings name (`pillion config edit`). Any other program that speaks the Agent Client Protocol on its
+    /// standard input and output is given behind `--`.
     #[command(after_long_help = agent::EXAMPLES)]
     Agent(agent::AgentArgs),
+
+    /// Have an agent do something where nobody sits: in CI, on a server, in the background.
+    ///
+    /// A ticket is printed at once, the result at the end. Others can join, answer what the agent asks, and ask it for
+    /// more once its task is done.
+    #[command(after_long_help = run::EXAMPLES)]
+    Run(Box<run::RunArgs>),
+    /// Say how far somebody's prompts to an agent are trusted.
+    #[command(after_long_help = trust::EXAMPLES)]
+    Trust(trust::TrustArgs),
 
     /// Ask an agent for something.
     #[command(after_long_help = prompt::EXAMPLES)]

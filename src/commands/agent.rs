@@ -11,7 +11,7 @@ use pillion::{
     net::{RelayChoice, random_bytes},
     proto::{AccessMode, Ticket},
     session::{Reply, verbs},
-    sessions::control::{Left, Progress, ToHolder, Wire, command},
+    sessions::control::{Progress, ToHolder, Wire, command},
     settings::{
         agents::{self, KNOWN, KnownAgent},
         config::Config,
@@ -93,7 +93,9 @@ pub struct AgentArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) -> Result<u8> {
-    let conversation = match conversation(&args, role) {
+    // Who starts the session's process leaves the worktree to that.
+    let is_ours = role == Role::SessionProcess || args.session.is_some();
+    let conversation = match conversation(config, &args, is_ours) {
         Ok(conversation) => conversation,
         Err(why) => {
             pillion::say!("pillion: {why:#}");
@@ -114,21 +116,39 @@ pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) ->
     }
 }
 
-/// The conversation that was asked for.
-fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation> {
-    let (mut start, gate, name) = match &args.agent {
-        Some(name) => {
+/// The conversation that was asked for. `is_ours` makes the worktree, where one was asked for.
+pub fn conversation(
+    config: &Config,
+    args: &AgentArgs,
+    is_ours: bool,
+) -> Result<verbs::OpenConversation> {
+    let own = args.agent.as_ref().and_then(|name| {
+        let own = config.agents().get(name)?;
+        Some((name, own))
+    });
+    let (mut start, gate, name) = match (own, &args.agent) {
+        (Some((name, own)), _) => {
+            let start = own.start().map_err(|missing| {
+                anyhow::anyhow!(
+                    "{name} needs the variable {missing}, which is not set: set it, or take it out of `needs` in the \
+                     settings (`pillion config edit`)"
+                )
+            })?;
+            (start, own.gate(), name.clone())
+        }
+        (None, Some(name)) => {
             let Some(known) = KnownAgent::named(name) else {
-                let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+                let own = config.agents().keys().map(String::as_str);
+                let names: Vec<&str> = KNOWN.iter().map(|known| known.name).chain(own).collect();
                 bail!(
                     "\"{name}\" is no agent that is known here: {} are. Give the command of any other one behind \
-                     --: pillion agent -- {name}",
+                     --: pillion agent -- {name}; or name it in the settings (`pillion config edit`)",
                     names.join(", ")
                 );
             };
             (known.start(), known.gate(), known.name.to_owned())
         }
-        None => {
+        (None, None) => {
             let start = verbs::AgentStart {
                 command: args.command.clone(),
                 ..verbs::AgentStart::default()
@@ -149,8 +169,9 @@ fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation>
     if !cwd.is_dir() {
         bail!("{} is no directory for an agent to work in", cwd.display());
     }
-    // Who starts the session's process leaves it to that.
-    let is_ours = role == Role::SessionProcess || args.session.is_some();
+    if args.worktree {
+        repository(&cwd)?;
+    }
     let cwd = match args.worktree && is_ours {
         true => worktree(&cwd, &name)?,
         false => cwd,
@@ -164,27 +185,30 @@ fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation>
     Ok(verbs::OpenConversation { title, start, gate })
 }
 
+/// The repository that `cwd` is in.
+fn repository(cwd: &Path) -> Result<String> {
+    git(cwd, &["rev-parse", "--show-toplevel"])
+}
+
+fn git(cwd: &Path, args: &[&str]) -> Result<String> {
+    let output = std::process::Command::new("git")
+        .arg("-C")
+        .arg(cwd)
+        .args(args)
+        .output();
+    let output = output.context("git could not be run, which --worktree needs")?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("no worktree was made: {}", why.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end_matches('\n')
+        .to_owned())
+}
+
 /// A new worktree of the repository that `cwd` is in; where the same directory is there.
 fn worktree(cwd: &Path, name: &str) -> Result<PathBuf> {
-    let git = |args: &[&str]| -> Result<String> {
-        let output = std::process::Command::new("git")
-            .arg("-C")
-            .arg(cwd)
-            .args(args)
-            .output();
-        let output = output.context("git could not be run, which --worktree needs")?;
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr);
-            bail!("no worktree was made: {}", why.trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end_matches('\n')
-            .to_owned())
-    };
-    let (root, within) = (
-        git(&["rev-parse", "--show-toplevel"])?,
-        git(&["rev-parse", "--show-prefix"])?,
-    );
+    let (root, within) = (repository(cwd)?, git(cwd, &["rev-parse", "--show-prefix"])?);
     let root = PathBuf::from(root);
     let number = u32::from_be_bytes(random_bytes()?);
     let branch = format!("pillion/{name}-{number:08x}");
@@ -195,7 +219,7 @@ fn worktree(cwd: &Path, name: &str) -> Result<PathBuf> {
         .into_owned();
     let place = root.with_file_name(format!("{folder}-{name}-{number:08x}"));
     let place_text = place.to_str().context("the repository's path is no text")?;
-    git(&["worktree", "add", "-b", &branch, place_text])?;
+    git(cwd, &["worktree", "add", "-b", &branch, place_text])?;
     pillion::say!(
         "The agent works in {place_text}, on the branch {branch}. `git worktree remove {place_text}` takes it away."
     );
@@ -247,6 +271,7 @@ async fn host(
     let begins = Some(Begins {
         conversation,
         owner,
+        run: None,
     });
     host::host(paths, config, run, Terminal::Detached(starter), begins).await
 }
@@ -271,25 +296,14 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     let public = tty.is_some().then(|| owner.public());
     let (_child, stream) = process::start_for(public.as_ref())?;
     stream.set_nonblocking(true)?;
-    let mut wire = Wire::new(UnixStream::from_std(stream)?);
-    let mut session = None;
-    loop {
-        match wire.read().await? {
-            Some(Progress::Terminal(ToHolder::Attached { session: id })) => session = Some(id),
-            Some(Progress::Terminal(ToHolder::Left(Left::Detached))) => break,
-            Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
-                pillion::say!("pillion: {text}");
-                return Ok(code);
-            }
-            // It has said itself why.
-            _ => return Ok(1),
-        }
-    }
-    let id = session.context("the session did not say which it is; this is a defect of pillion")?;
-    let socket = paths.socket(&id);
-    let done = command(&socket, verbs::Ticket { new: false }.into()).await?;
-    let Reply::Ticket(ticket) = done.reply else {
-        bail!("the session gave no ticket; this is a defect of pillion");
+    let wire = Wire::new(UnixStream::from_std(stream)?);
+    let Started {
+        session: id,
+        ticket,
+        ..
+    } = match started(wire).await? {
+        Ok(started) => started,
+        Err(code) => return Ok(code),
     };
     if args.json {
         let join = format!("pillion join {ticket}");
@@ -312,6 +326,37 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     show(paths, config, &id, &ticket, owner, tty).await
 }
 
+/// A session that begins with a conversation, and runs.
+pub struct Started {
+    /// Its id.
+    pub session: String,
+    /// Its ticket.
+    pub ticket: String,
+    /// Its link, if it has one.
+    pub link: Option<String>,
+}
+
+/// Waits until a session's own process says that it runs; else what to exit with.
+pub async fn started(mut wire: Wire) -> Result<std::result::Result<Started, u8>> {
+    match wire.read().await? {
+        Some(Progress::Begun {
+            session,
+            ticket,
+            link,
+        }) => Ok(Ok(Started {
+            session,
+            ticket,
+            link,
+        })),
+        Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
+            pillion::say!("pillion: {text}");
+            Ok(Err(code))
+        }
+        // It has said itself why.
+        _ => Ok(Err(1)),
+    }
+}
+
 /// Opens a conversation that runs in the background, as its host.
 pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     let tty = HostTty::open_output()?.context(
@@ -328,16 +373,9 @@ pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     show(paths, config, id, &ticket, owner, tty).await
 }
 
-/// Shows a conversation to its host.
-async fn show(
-    paths: &Paths,
-    config: &Config,
-    id: &str,
-    ticket: &str,
-    owner: SecretKey,
-    tty: HostTty,
-) -> Result<u8> {
-    let options = Options {
+/// How its host looks at a conversation of this machine.
+pub fn owner_options(config: &Config, ticket: &str, owner: SecretKey) -> Result<Options> {
+    Ok(Options {
         ticket: ticket.parse::<Ticket>()?,
         resolver: None,
         endpoint: None,
@@ -351,8 +389,19 @@ async fn show(
         relay: RelayChoice::None,
         net: net_options(config, None, None)?,
         inside: Vec::new(),
-    };
-    let (outcome, _) = ViewerLoop::start(options)?
+    })
+}
+
+/// Shows a conversation to its host.
+async fn show(
+    paths: &Paths,
+    config: &Config,
+    id: &str,
+    ticket: &str,
+    owner: SecretKey,
+    tty: HostTty,
+) -> Result<u8> {
+    let (outcome, _) = ViewerLoop::start(owner_options(config, ticket, owner)?)?
         .full_screen(tty, config.prefix(), false)
         .await?;
     let socket = paths.socket(id);

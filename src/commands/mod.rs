@@ -30,10 +30,12 @@ pub mod prompt;
 pub mod refuse;
 pub mod revoke;
 pub mod rm;
+pub mod run;
 pub mod share;
 pub mod stop;
 pub mod team;
 pub mod ticket;
+pub mod trust;
 pub mod who;
 
 use anyhow::Result;

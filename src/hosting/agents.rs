@@ -6,14 +6,19 @@ use std::{
     future::{Future as _, poll_fn},
     path::PathBuf,
     task::Poll,
+    time::Duration,
 };
 
 use pillion_agent::{AgentCommand, AgentEvent, RunningAgent};
-use pillion_conversation::{ClientEvent, MessageId, Order};
+use pillion_conversation::{ClientEvent, Earlier, MessageId, Order};
 use pillion_proto::{TrackId, TrackState};
 use pillion_session::{ConversationNews, HostInput, verbs::AgentStart};
+use pillion_source::{WaitedFor, start_waited_for};
 
 use crate::hosting::{Hosting, RunningProgram, TERMINAL};
+
+/// What began less than this ago may not be written down by the agent yet.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// The session's agents, by the tracks of their conversations.
 #[derive(Default)]
@@ -25,26 +30,32 @@ pub(super) struct Agents {
 
 struct Agent {
     running: RunningAgent,
+    /// How it ended is ours to learn.
+    _waited: Option<WaitedFor>,
     /// How it was started.
     command: AgentCommand,
     /// Its process has ended.
     ended: bool,
     /// Its conversation ends with it.
     closing: bool,
-    /// It is started again when it has ended.
-    restart: bool,
+    /// It is started again when it has ended, and goes on from here.
+    restart: Option<Earlier>,
 }
 
 impl Agents {
     /// Starts an agent. If it does not start, its conversation says so.
-    fn start(&mut self, track: TrackId, command: AgentCommand) {
-        let running = RunningAgent::start(&command, "pillion", env!("CARGO_PKG_VERSION"));
+    fn start(&mut self, track: TrackId, command: AgentCommand, earlier: Option<Earlier>) {
+        self.all.remove(&track);
+        let version = env!("CARGO_PKG_VERSION");
+        let start = || RunningAgent::start(&command, "pillion", version, earlier);
+        let (running, waited) = start_waited_for(start, RunningAgent::pid);
         let agent = Agent {
             running,
+            _waited: waited,
             command,
             ended: false,
             closing: false,
-            restart: false,
+            restart: None,
         };
         self.all.insert(track, agent);
     }
@@ -109,7 +120,7 @@ impl Hosting {
             cwd: cwd.unwrap_or_else(|| PathBuf::from("/")),
             environment: all.into_iter().collect(),
         };
-        self.agents.start(track, command);
+        self.agents.start(track, command, None);
     }
 
     /// Does what a conversation wants done with its agent.
@@ -147,13 +158,19 @@ impl Hosting {
                 let not_set = ConversationNews::Happened(ClientEvent::Set(false));
                 sent.is_err().then_some(not_set)
             }
-            Order::Restart(_) => {
+            Order::Restart { from, .. } => {
+                let earlier = Earlier {
+                    is_young: running.age() < YOUNG,
+                    ..from
+                };
                 // Of one that runs the end is still to be written down.
                 running.kill();
-                agent.restart = !agent.ended;
-                if agent.ended {
-                    let command = agent.command.clone();
-                    self.agents.start(track, command);
+                match agent.ended {
+                    true => {
+                        let command = agent.command.clone();
+                        self.agents.start(track, command, Some(earlier));
+                    }
+                    false => agent.restart = Some(earlier),
                 }
                 None
             }
@@ -173,6 +190,9 @@ impl Hosting {
         match event {
             AgentEvent::Entry(entry) => self.tell(HostInput::Conversation { track, entry }),
             AgentEvent::Happened(event) => {
+                if matches!(event, ClientEvent::Failed(_)) && track == TERMINAL {
+                    self.run_failed(program);
+                }
                 let news = ConversationNews::Happened(event);
                 self.tell(HostInput::Agent { track, news });
             }
@@ -186,12 +206,11 @@ impl Hosting {
                 };
                 agent.ended = true;
                 if agent.closing {
-                    self.agents.all.remove(&track);
                     return self.conversation_ended(track, program);
                 }
-                if std::mem::take(&mut agent.restart) {
+                if let Some(earlier) = agent.restart.take() {
                     let command = agent.command.clone();
-                    self.agents.start(track, command);
+                    self.agents.start(track, command, Some(earlier));
                 }
             }
         }
@@ -208,16 +227,20 @@ impl Hosting {
         };
         agent.closing = true;
         agent.running.close();
-        if agent.ended {
-            self.agents.all.remove(&track);
-            if let Some(program) = program {
-                self.conversation_ended(track, program);
-            }
+        if agent.ended
+            && let Some(program) = program
+        {
+            self.conversation_ended(track, program);
         }
         true
     }
 
     fn conversation_ended(&mut self, track: TrackId, program: &mut RunningProgram) {
+        if let Some(mut agent) = self.agents.all.remove(&track) {
+            for entry in agent.running.take_entries() {
+                self.tell(HostInput::Conversation { track, entry });
+            }
+        }
         // A session that began with a conversation has that in place of a program.
         match track == TERMINAL {
             true => program.terminate(),

@@ -7,6 +7,7 @@ use pillion_conversation::{Activity, Block, Conversation, Item, ItemBody, ItemId
 use pillion_proto::Entry;
 use pillion_screen::clean::clean_title;
 use pillion_store::SessionReader;
+use pillion_tui::words;
 use serde_json::{Value, json};
 
 use crate::sessions::recording::RecordedTrack;
@@ -122,7 +123,7 @@ impl Printer {
 
 /// How a conversation stands, for scripts: `activity` (`idle`, `working`, `needs_answer`, `stopped`), `agent`,
 /// `queue` (`prompt`, `by`, `text`, `held`, `needs_yes`), `questions` (`question`, `title`, `command`, `choices` with
-/// `id`, `name` and `kind`, `claimed_by`), `rules`, `options`, `usage`.
+/// `id`, `name` and `kind`, `claimed_by`), `rules`, `trusted`, `options`, `usage`.
 pub fn standing(shown: &Conversation) -> Value {
     let main = &shown.threads()[0];
     let activity = match shown.activity(0) {
@@ -150,6 +151,8 @@ pub fn standing(shown: &Conversation) -> Value {
     let rules = shown.rules().iter().map(|rule| {
         json!({"rule": rule.number, "by": rule.by.name, "tool": rule.tool, "command": rule.command})
     });
+    let trusted = shown.trusted().iter();
+    let trusted = trusted.map(|one| json!({"key": one.person, "trust": one.how}));
     let options = main.options.iter();
     let options = options.map(|option| json!({"option": option.id, "value": option.value}));
     json!({
@@ -159,6 +162,7 @@ pub fn standing(shown: &Conversation) -> Value {
         "queue": queue.collect::<Vec<_>>(),
         "questions": questions.collect::<Vec<_>>(),
         "rules": rules.collect::<Vec<_>>(),
+        "trusted": trusted.collect::<Vec<_>>(),
         "options": options.collect::<Vec<_>>(),
         "usage": {"used": main.usage.used, "size": main.usage.size, "cost": main.usage.cost},
     })
@@ -193,7 +197,10 @@ fn write_item(item: &Item, out: &mut impl Write) -> io::Result<()> {
                 "" => answer.word.as_str(),
                 choice => choice,
             });
-            let by = by.map_or(String::new(), |by| format!(" by {}", by.name));
+            let by = by.map_or(String::new(), |by| match by.name.is_empty() {
+                true => format!(" ({})", by.right),
+                false => format!(" by {}", by.name),
+            });
             let title = match question.title.is_empty() {
                 true => question.command.as_str(),
                 false => question.title.as_str(),
@@ -247,6 +254,9 @@ fn write_tool(tool: &Tool, indent: &str, out: &mut impl Write) -> io::Result<()>
 }
 
 fn write_notice(notice: &Notice, indent: &str, out: &mut impl Write) -> io::Result<()> {
+    if let Some(said) = words::run(notice) {
+        return writeln!(out, "{indent}[{}]", clean_title(&said, MAX_TITLE));
+    }
     let exit = notice
         .exit
         .as_ref()
@@ -271,7 +281,10 @@ fn write_notice(notice: &Notice, indent: &str, out: &mut impl Write) -> io::Resu
 
 fn blocks(blocks: &[Block], indent: &str, out: &mut impl Write) -> io::Result<()> {
     for block in blocks {
-        text(block.text.as_str(), indent, out)?;
+        // A file that was given along is named.
+        if block.kind != "resource" {
+            text(block.text.as_str(), indent, out)?;
+        }
         if block.kind != "text" && !block.kind.is_empty() {
             let name = format!("{} {}{}", block.kind, block.name, block.uri);
             writeln!(out, "{indent}[{}]", clean_title(name.trim(), MAX_TITLE))?;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use pillion_conversation::{
-    Answer, Author, Client, ClientEvent, ClientOutput, Entry, Environment, Exit, Logged, Masker,
-    Message, MessageId, NotSent, Note, Setup, limits::MAX_WORD,
+    Answer, Author, Client, ClientEvent, ClientOutput, Earlier, Entry, Environment, Exit, Logged,
+    Masker, Message, MessageId, NotSent, Note, Setup, limits::MAX_WORD,
 };
 use tokio::time::sleep_until;
 
@@ -49,9 +49,14 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Starts an agent and begins to speak with it. `name` and `version` are what it is told of us. Of one that can't
-    /// be started the log and [`AgentEvent::Ended`] say so.
-    pub fn start(command: &AgentCommand, name: &str, version: &str) -> RunningAgent {
+    /// Starts an agent and begins to speak with it. `name` and `version` are what it is told of us, `earlier` is from
+    /// where it goes on if it ran before. Of one that can't be started the log and [`AgentEvent::Ended`] say so.
+    pub fn start(
+        command: &AgentCommand,
+        name: &str,
+        version: &str,
+        earlier: Option<Earlier>,
+    ) -> RunningAgent {
         let process = AgentProcess::start(command);
         let variables = command.environment.iter();
         let variables =
@@ -60,6 +65,7 @@ impl RunningAgent {
             cwd: command.cwd.to_string_lossy().into_owned(),
             name: name.to_owned(),
             version: version.to_owned(),
+            earlier,
         };
         let mut agent = RunningAgent {
             process: None,
@@ -79,6 +85,16 @@ impl RunningAgent {
             Err(error) => agent.not_started(&error),
         }
         agent
+    }
+
+    /// Its process; `None` of one that could not be started.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(AgentProcess::pid)
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// What the agent is told, and what it waits for.
@@ -111,6 +127,20 @@ impl RunningAgent {
             }
             self.pump();
         }
+    }
+
+    /// The entries that there are already, of an agent that ended: what is written down last may come behind
+    /// [`AgentEvent::Ended`].
+    pub fn take_entries(&mut self) -> Vec<String> {
+        let mut entries = Vec::new();
+        self.events.retain_mut(|event| match event {
+            AgentEvent::Entry(entry) => {
+                entries.push(std::mem::take(entry));
+                false
+            }
+            _ => true,
+        });
+        entries
     }
 
     /// Sends a prompt.

@@ -424,7 +424,7 @@ pub struct Rule {
 pub struct Trusted {
     /// Whose, by the fingerprint of their key.
     pub person: String,
-    /// How far: `ask`, `reads` or `trusted`, or a newer word.
+    /// How far: `watch`, `ask`, `reads-only` or `trusted`, or a newer word.
     pub how: String,
 }
 
@@ -638,12 +638,26 @@ impl Notice {
     pub const COMPACTION: &'static str = "compaction";
     /// Something failed that was asked of the agent.
     pub const ERROR: &'static str = "error";
+    /// The conversation is called this from now on.
+    pub const RENAMED: &'static str = "renamed";
+    /// The agent was to stop, and goes on.
+    pub const CANCEL_IGNORED: &'static str = "cancel ignored";
     /// A message between agents.
     pub const SESSION_MESSAGE: &'static str = "session message";
     /// An id of the agent's was too long to be kept.
     pub const LONG_ID: &'static str = "long id";
     /// The agent asked for something that is not offered.
     pub const NOT_OFFERED: &'static str = "not offered";
+    /// The task of an unattended run is over; the title is its outcome.
+    pub const RUN_FINISHED: &'static str = "run finished";
+    /// An unattended run ends soon; the title is why, the description in how many milliseconds.
+    pub const RUN_ENDS_SOON: &'static str = "run ends soon";
+    /// An unattended run ends; the title is why.
+    pub const RUN_ENDS: &'static str = "run ends";
+    /// Something about an unattended run was said elsewhere; the title is where and what.
+    pub const ANNOUNCED: &'static str = "announced";
+    /// It was not; the description is why.
+    pub const NOT_ANNOUNCED: &'static str = "not announced";
 }
 
 impl Thread {

@@ -25,8 +25,9 @@ use std::collections::VecDeque;
 
 use iroh_base::EndpointAddr;
 use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
+use pillion_conversation::Conversation;
 use pillion_people::Name;
-use pillion_proto::{FromHost, ParticipantId, limits::MAX_NAME};
+use pillion_proto::{FromHost, ParticipantId, TrackId, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
@@ -225,6 +226,11 @@ impl Host {
     /// Whether anybody can join.
     pub fn is_shared(&self) -> bool {
         self.cx.shared
+    }
+
+    /// An agent's conversation as it is now, with all of its entries.
+    pub fn conversation(&self, track: TrackId) -> Option<&Conversation> {
+        self.tracks.shown_conversation(track)
     }
 
     /// Who typed last, of those who did within the last two seconds.

@@ -14,7 +14,7 @@ use super::{
     span::{BOLD, CYAN, DIM, GREEN, Line, PLAIN, RED, YELLOW, hang, lines, with},
     tools::title,
 };
-use crate::text;
+use crate::{text, words};
 
 /// Rows of a prompt that are shown while it is folded.
 const PROMPT_ROWS: usize = 10;
@@ -295,9 +295,18 @@ impl Around<'_> {
     }
 
     fn notice(&self, notice: &Notice, open: bool) -> Laid {
+        if let Some(said) = words::run(notice) {
+            let style = match notice.word.as_str() {
+                Notice::RUN_ENDS_SOON | Notice::RUN_ENDS | Notice::NOT_ANNOUNCED => YELLOW,
+                _ => DIM,
+            };
+            let mut line = Line::new("! ", style);
+            line.push(&said, style);
+            return self.folded(self.hung(INDENT, &line), NOTICE_ROWS, open);
+        }
         let style = match notice.word.as_str() {
             Notice::ERROR => RED,
-            Notice::ENDED | "warning" => YELLOW,
+            Notice::ENDED | Notice::CANCEL_IGNORED | "warning" => YELLOW,
             _ => DIM,
         };
         let mut line = Line::new("! ", style);
@@ -309,6 +318,10 @@ impl Around<'_> {
             Notice::LONG_ID => "an id of the agent's is too long: ",
             Notice::NOT_OFFERED => "the agent asked for what is not offered: ",
             Notice::SESSION_MESSAGE => "between agents: ",
+            Notice::RENAMED => "this conversation is called ",
+            Notice::CANCEL_IGNORED => {
+                "the agent was to stop 10 s ago and goes on: F5 starts it again, to go on from here"
+            }
             _ => "",
         };
         line.push(before, style);
