@@ -18,6 +18,7 @@ mod durable;
 mod editors;
 mod evidence;
 mod examples;
+mod forks;
 mod headless;
 mod hostile_text;
 mod json;
