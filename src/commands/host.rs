@@ -367,7 +367,7 @@ async fn begin(
 }
 
 async fn announce(
-    hosting: &Hosting,
+    hosting: &mut Hosting,
     ways: Ways,
     args: &RunArgs,
     config: &Config,
@@ -389,13 +389,14 @@ async fn announce(
     if sharing.json {
         pillion::say!("{object}");
     } else if !start.quiet {
+        let has_relay = hosting.has_relay().await;
         let greeting = Greeting {
             name: hosting.name(),
             ways: &ways,
             read_only: sharing.read_only,
             prefix: hosting.has_tty().then_some(prefix),
             keep: start.keep.unwrap_or_else(|| config.keep()),
-            relay: start.relay.clone().unwrap_or_else(|| config.relay()),
+            has_relay,
             copied: copy,
             looks: Looks::of_stderr(),
             cols: cols_of_stderr(),

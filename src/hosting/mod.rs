@@ -27,6 +27,7 @@ mod outputs;
 mod overlay;
 pub mod process;
 mod pty;
+mod reach;
 mod run;
 mod session_dir;
 mod shutdown;
@@ -71,6 +72,7 @@ use crate::{
         lists::Fetcher,
         overlay::Overlay,
         pty::Program as RunningProgram,
+        reach::Reach,
         run::Run,
         session_dir::SessionFiles,
         terminals::{Terminals, Turn},
@@ -108,6 +110,7 @@ pub struct Hosting {
     clock: Clock,
     host: Host,
     net: Option<HostNet>,
+    reach: Reach,
     links: Links,
     /// Tells the person's other devices, once the session was shared and a link service is set.
     devices: Option<Publisher>,
@@ -170,6 +173,7 @@ enum Start {
 enum LoopEvent {
     Net(HostInput),
     Link(PublisherEvent),
+    Reach,
     Code(Result<String, String>),
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
@@ -292,6 +296,7 @@ impl Hosting {
             clock,
             host,
             net: None,
+            reach: Reach::default(),
             log,
             packer: Packer::default(),
             recorder,
@@ -661,6 +666,7 @@ impl Hosting {
                     }
                     self.holder_said(id, said, &mut program, &mut local).await;
                 }
+                LoopEvent::Reach => self.reach_changed(local.overlay.as_mut()),
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
                 LoopEvent::Signal(signal) => self.told_to_end(signal, &mut program),
@@ -695,6 +701,7 @@ impl Hosting {
         let Local { overlay, keys } = local;
         let signals = &mut self.signals;
         let net = &mut self.net;
+        let reach = &mut self.reach;
         let links = &mut self.links;
         let code = &mut self.code;
         let terminals = &mut self.terminals;
@@ -724,6 +731,7 @@ impl Hosting {
             delivery = async { match run { Some(run) => run.delivery().await, None => std::future::pending().await } } => {
                 LoopEvent::Announced(delivery)
             }
+            () = reach.changed() => LoopEvent::Reach,
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
