@@ -1,17 +1,22 @@
 //! `pillion agent`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
     caps::SecretKey,
+    conversation::MAX_TRANSCRIPT,
     hosting::{Terminal, process},
     identity::proving::Claims,
     net::{RelayChoice, random_bytes},
     proto::{AccessMode, Ticket},
     session::{Reply, verbs},
-    sessions::control::{Left, Progress, ToHolder, Wire, command},
+    sessions::control::{Progress, ToHolder, Wire, command},
     settings::{
         agents::{self, KNOWN, KnownAgent},
         config::Config,
@@ -70,6 +75,10 @@ pub struct AgentArgs {
     #[arg(long)]
     pub worktree: bool,
 
+    /// Go on from what was said elsewhere, as this file has it (Markdown, as `pillion fork` writes it).
+    #[arg(long, value_name = "FILE")]
+    pub earlier: Option<PathBuf>,
+
     /// Begin it in this running session, beside its terminals.
     #[arg(long, value_name = "SESSION", conflicts_with_all = ["share", "detach"])]
     pub session: Option<String>,
@@ -93,7 +102,9 @@ pub struct AgentArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) -> Result<u8> {
-    let conversation = match conversation(config, &args, role) {
+    // Who starts the session's process leaves the worktree to that.
+    let is_ours = role == Role::SessionProcess || args.session.is_some();
+    let conversation = match conversation(config, &args, is_ours) {
         Ok(conversation) => conversation,
         Err(why) => {
             pillion::say!("pillion: {why:#}");
@@ -110,12 +121,19 @@ pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) ->
     }
     match &args.session {
         Some(session) => in_session(paths, session, args.json, conversation).await,
-        None => in_new_session(paths, config, &args).await,
+        None => {
+            let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+            in_new_session(paths, config, &args, &words).await
+        }
     }
 }
 
-/// The conversation that was asked for.
-fn conversation(config: &Config, args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation> {
+/// The conversation that was asked for. `is_ours` makes the worktree, where one was asked for.
+pub fn conversation(
+    config: &Config,
+    args: &AgentArgs,
+    is_ours: bool,
+) -> Result<verbs::OpenConversation> {
     let own = args.agent.as_ref().and_then(|name| {
         let own = config.agents().get(name)?;
         Some((name, own))
@@ -166,8 +184,9 @@ fn conversation(config: &Config, args: &AgentArgs, role: Role) -> Result<verbs::
     if args.worktree {
         repository(&cwd)?;
     }
-    // Who starts the session's process leaves it to that.
-    let is_ours = role == Role::SessionProcess || args.session.is_some();
+    if let Some(file) = &args.earlier {
+        start.earlier = earlier(file)?;
+    }
     let cwd = match args.worktree && is_ours {
         true => worktree(&cwd, &name)?,
         false => cwd,
@@ -179,6 +198,27 @@ fn conversation(config: &Config, args: &AgentArgs, role: Role) -> Result<verbs::
         false => args.title.clone(),
     };
     Ok(verbs::OpenConversation { title, start, gate })
+}
+
+/// What was said elsewhere.
+fn earlier(file: &Path) -> Result<String> {
+    let read = || -> std::io::Result<String> {
+        let mut text = String::new();
+        let file = std::fs::File::open(file)?;
+        file.take(MAX_TRANSCRIPT as u64 + 1)
+            .read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = read();
+    let text = text.with_context(|| format!("{} can't be read", file.display()))?;
+    if text.len() > MAX_TRANSCRIPT {
+        bail!(
+            "{} is longer than the {} KiB that an agent goes on from",
+            file.display(),
+            MAX_TRANSCRIPT / 1024
+        );
+    }
+    Ok(text)
 }
 
 /// The repository that `cwd` is in.
@@ -267,12 +307,18 @@ async fn host(
     let begins = Some(Begins {
         conversation,
         owner,
+        run: None,
     });
     host::host(paths, config, run, Terminal::Detached(starter), begins).await
 }
 
-/// Starts a session with it, and shows it here.
-async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Result<u8> {
+/// Starts a session with it, and shows it here. `words` are the command line that says the same as `args`.
+pub async fn in_new_session(
+    paths: &Paths,
+    config: &Config,
+    args: &AgentArgs,
+    words: &[OsString],
+) -> Result<u8> {
     let tty = match args.detach {
         true => None,
         false => {
@@ -289,27 +335,16 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     };
     let owner = SecretKey::from_bytes(&random_bytes()?);
     let public = tty.is_some().then(|| owner.public());
-    let (_child, stream) = process::start_for(public.as_ref())?;
+    let (_child, stream) = process::start_with(words, public.as_ref())?;
     stream.set_nonblocking(true)?;
-    let mut wire = Wire::new(UnixStream::from_std(stream)?);
-    let mut session = None;
-    loop {
-        match wire.read().await? {
-            Some(Progress::Terminal(ToHolder::Attached { session: id })) => session = Some(id),
-            Some(Progress::Terminal(ToHolder::Left(Left::Detached))) => break,
-            Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
-                pillion::say!("pillion: {text}");
-                return Ok(code);
-            }
-            // It has said itself why.
-            _ => return Ok(1),
-        }
-    }
-    let id = session.context("the session did not say which it is; this is a defect of pillion")?;
-    let socket = paths.socket(&id);
-    let done = command(&socket, verbs::Ticket { new: false }.into()).await?;
-    let Reply::Ticket(ticket) = done.reply else {
-        bail!("the session gave no ticket; this is a defect of pillion");
+    let wire = Wire::new(UnixStream::from_std(stream)?);
+    let Started {
+        session: id,
+        ticket,
+        ..
+    } = match started(wire).await? {
+        Ok(started) => started,
+        Err(code) => return Ok(code),
     };
     if args.json {
         let join = format!("pillion join {ticket}");
@@ -332,6 +367,37 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     show(paths, config, &id, &ticket, owner, tty).await
 }
 
+/// A session that begins with a conversation, and runs.
+pub struct Started {
+    /// Its id.
+    pub session: String,
+    /// Its ticket.
+    pub ticket: String,
+    /// Its link, if it has one.
+    pub link: Option<String>,
+}
+
+/// Waits until a session's own process says that it runs; else what to exit with.
+pub async fn started(mut wire: Wire) -> Result<std::result::Result<Started, u8>> {
+    match wire.read().await? {
+        Some(Progress::Begun {
+            session,
+            ticket,
+            link,
+        }) => Ok(Ok(Started {
+            session,
+            ticket,
+            link,
+        })),
+        Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
+            pillion::say!("pillion: {text}");
+            Ok(Err(code))
+        }
+        // It has said itself why.
+        _ => Ok(Err(1)),
+    }
+}
+
 /// Opens a conversation that runs in the background, as its host.
 pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     let tty = HostTty::open_output()?.context(
@@ -348,16 +414,9 @@ pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     show(paths, config, id, &ticket, owner, tty).await
 }
 
-/// Shows a conversation to its host.
-async fn show(
-    paths: &Paths,
-    config: &Config,
-    id: &str,
-    ticket: &str,
-    owner: SecretKey,
-    tty: HostTty,
-) -> Result<u8> {
-    let options = Options {
+/// How its host looks at a conversation of this machine.
+pub fn owner_options(config: &Config, ticket: &str, owner: SecretKey) -> Result<Options> {
+    Ok(Options {
         ticket: ticket.parse::<Ticket>()?,
         resolver: None,
         endpoint: None,
@@ -371,8 +430,19 @@ async fn show(
         relay: RelayChoice::None,
         net: net_options(config, None, None)?,
         inside: Vec::new(),
-    };
-    let (outcome, _) = ViewerLoop::start(options)?
+    })
+}
+
+/// Shows a conversation to its host.
+async fn show(
+    paths: &Paths,
+    config: &Config,
+    id: &str,
+    ticket: &str,
+    owner: SecretKey,
+    tty: HostTty,
+) -> Result<u8> {
+    let (outcome, _) = ViewerLoop::start(owner_options(config, ticket, owner)?)?
         .full_screen(tty, config.prefix(), false)
         .await?;
     let socket = paths.socket(id);

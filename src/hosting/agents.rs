@@ -98,6 +98,7 @@ impl Hosting {
             command,
             cwd,
             environment,
+            earlier,
         } = start;
         let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         for name in &program.env_remove {
@@ -120,7 +121,11 @@ impl Hosting {
             cwd: cwd.unwrap_or_else(|| PathBuf::from("/")),
             environment: all.into_iter().collect(),
         };
-        self.agents.start(track, command, None);
+        let earlier = (!earlier.is_empty()).then(|| Earlier {
+            transcript: earlier,
+            ..Earlier::default()
+        });
+        self.agents.start(track, command, earlier);
     }
 
     /// Does what a conversation wants done with its agent.
@@ -190,6 +195,9 @@ impl Hosting {
         match event {
             AgentEvent::Entry(entry) => self.tell(HostInput::Conversation { track, entry }),
             AgentEvent::Happened(event) => {
+                if matches!(event, ClientEvent::Failed(_)) && track == TERMINAL {
+                    self.run_failed(program);
+                }
                 let news = ConversationNews::Happened(event);
                 self.tell(HostInput::Agent { track, news });
             }
@@ -203,7 +211,6 @@ impl Hosting {
                 };
                 agent.ended = true;
                 if agent.closing {
-                    self.agents.all.remove(&track);
                     return self.conversation_ended(track, program);
                 }
                 if let Some(earlier) = agent.restart.take() {
@@ -225,16 +232,20 @@ impl Hosting {
         };
         agent.closing = true;
         agent.running.close();
-        if agent.ended {
-            self.agents.all.remove(&track);
-            if let Some(program) = program {
-                self.conversation_ended(track, program);
-            }
+        if agent.ended
+            && let Some(program) = program
+        {
+            self.conversation_ended(track, program);
         }
         true
     }
 
     fn conversation_ended(&mut self, track: TrackId, program: &mut RunningProgram) {
+        if let Some(mut agent) = self.agents.all.remove(&track) {
+            for entry in agent.running.take_entries() {
+                self.tell(HostInput::Conversation { track, entry });
+            }
+        }
         // A session that began with a conversation has that in place of a program.
         match track == TERMINAL {
             true => program.terminate(),

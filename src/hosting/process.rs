@@ -33,18 +33,21 @@ const MAX_GENERATIONS: usize = 4096;
 /// # Errors
 /// The program can't be started once more.
 pub fn start() -> Result<(Child, std::os::unix::net::UnixStream)> {
-    start_for(None)
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    start_with(&args, None)
 }
 
-/// The same, for a viewer that is the session's host: who holds this key.
+/// The same with another command line. With `owner` the session's host is the viewer that holds this key.
 ///
 /// # Errors
 /// The program can't be started once more.
-pub fn start_for(owner: Option<&PublicKey>) -> Result<(Child, std::os::unix::net::UnixStream)> {
+pub fn start_with(
+    args: &[OsString],
+    owner: Option<&PublicKey>,
+) -> Result<(Child, std::os::unix::net::UnixStream)> {
     let started = || -> io::Result<_> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         let mut command = Command::new(env::current_exe()?);
-        let args: Vec<OsString> = env::args_os().skip(1).collect();
         // It comes as standard input, which is no use to a session otherwise.
         command.arg(SESSION_PROCESS).args(args);
         if let Some(owner) = owner {

@@ -72,6 +72,7 @@ impl KnownAgent {
             command: self.command.iter().map(|word| (*word).to_owned()).collect(),
             cwd: String::new(),
             environment: self.environment.iter().filter(is_unset).map(pair).collect(),
+            ..AgentStart::default()
         }
     }
 
@@ -81,6 +82,7 @@ impl KnownAgent {
             strict: self.strict.iter().map(|mode| (*mode).to_owned()).collect(),
             // What the user set may not ask.
             asks: self.asks && self.environment.len() == self.start().environment.len(),
+            ..Gate::default()
         }
     }
 }
@@ -89,7 +91,7 @@ impl KnownAgent {
 pub fn unknown() -> Gate {
     Gate {
         strict: USUAL.map(str::to_owned).to_vec(),
-        asks: false,
+        ..Gate::default()
     }
 }
 
@@ -189,6 +191,7 @@ impl OwnAgent {
             environment: environment
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
+            ..AgentStart::default()
         })
     }
 
@@ -200,6 +203,7 @@ impl OwnAgent {
                 .clone()
                 .unwrap_or_else(|| USUAL.map(str::to_owned).to_vec()),
             asks: self.asks,
+            ..Gate::default()
         }
     }
 }
