@@ -8,6 +8,7 @@ mod harness;
 #[path = "../common/skip.rs"]
 mod skip;
 
+mod action;
 mod admission;
 mod agents;
 mod bad_input;
@@ -18,6 +19,7 @@ mod durable;
 mod editors;
 mod evidence;
 mod examples;
+mod forks;
 mod headless;
 mod hostile_text;
 mod json;

@@ -158,7 +158,12 @@ fn an_entry_for_every_visit_is_noticed() {
 fn a_token_that_outlives_a_kick_is_noticed() {
     is_noticed(
         Sabotage::KeepToken,
-        &["which was taken away", "is told", "without the right to"],
+        &[
+            "which was taken away",
+            "is told",
+            "without the right to",
+            "is let in by",
+        ],
     );
 }
 
