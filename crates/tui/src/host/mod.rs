@@ -427,8 +427,11 @@ impl HostUi {
     fn text(&self, cols: usize) -> Option<String> {
         match self.hints() {
             true => {
-                let keys = format!("{} …  {}", self.prefix, PREFIX_KEYS.join("  "));
-                Some(text::cut(&self.charset.spell(&keys), cols))
+                let first = self.charset.spell(&format!("{} …", self.prefix));
+                let keys = PREFIX_KEYS.map(|key| self.charset.spell(key));
+                let all = std::iter::once(&first).chain(&keys);
+                let all: Vec<&str> = all.map(String::as_str).collect();
+                text::flow(&all, cols, 1).pop()
             }
             false => self.notices.text(self.prefix, cols),
         }
