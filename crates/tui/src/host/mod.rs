@@ -40,6 +40,7 @@ use crate::{
     clipboard::{Multiplexer, clipboard},
     depth::Depth,
     keys::{Key, KeyCode},
+    notify::Notify,
     pen::Pen,
     prefix::Prefix,
     settled::Settled,
@@ -48,7 +49,7 @@ use crate::{
 
 pub use page::QrRows;
 pub use panel::TerminalRow;
-pub use title::{Notify, Sharing};
+pub use title::Sharing;
 
 /// How long after output took a notice away it is drawn again, in microseconds: a program that writes
 /// all the time isn't held up more often, and the notice can still be read.
