@@ -35,8 +35,16 @@ In Zed's settings.json:
 #[derive(Debug, Args)]
 pub struct AcpArgs {
     /// The session: the ticket, link or code of somebody else's, or one of this machine.
-    #[arg(value_name = "TICKET|SESSION", required = true)]
+    #[arg(
+        value_name = "SESSION|TICKET",
+        required_unless_present = "named",
+        conflicts_with = "named"
+    )]
     pub session: Option<String>,
+
+    /// The same.
+    #[arg(long = "session", value_name = "SESSION|TICKET")]
+    pub named: Option<String>,
 
     /// Which conversation of the session, by its number in `pillion ls SESSION`; the first, by default.
     #[arg(long = "conversation", value_name = "N")]
@@ -44,9 +52,13 @@ pub struct AcpArgs {
 }
 
 impl AcpArgs {
+    fn given(&self) -> Option<&str> {
+        self.session.as_deref().or(self.named.as_deref())
+    }
+
     fn place(&self) -> Place {
         Place {
-            session: self.session.clone(),
+            session: self.given().map(str::to_owned),
             track: self.track,
         }
     }
@@ -56,7 +68,7 @@ impl AcpArgs {
         self.place()
             .ticket()
             .is_some()
-            .then_some(self.session.as_deref())
+            .then_some(self.given())
             .flatten()
     }
 }
@@ -82,7 +94,7 @@ async fn viewer(
     config: &Config,
     args: &AcpArgs,
 ) -> Result<std::result::Result<ViewerLoop, u8>> {
-    let given = args.session.as_deref().unwrap_or_default();
+    let given = args.given().unwrap_or_default();
     if args.ticket().is_none() {
         match select::running(paths, Some(given)) {
             Ok(session) => return as_host(paths, config, &session.meta.id).await.map(Ok),

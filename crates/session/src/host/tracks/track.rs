@@ -347,6 +347,8 @@ impl Track {
 
     /// What is there now is the first that viewers may read.
     pub(in crate::host) fn hide_so_far(&mut self) {
+        // One that was made before shows what is hidden now.
+        self.snapshot = None;
         match &mut self.body {
             Body::Terminal(terminal) => {
                 let top = terminal.term.top_line();
