@@ -75,7 +75,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let shown = PublicKey::from_bytes(&viewer.view.roster[1].identity).unwrap();
     assert_eq!(*here, SubjectRef::key(shown));
     // For who does not manage the same keys close the list.
-    viewer.view.right = Rights::VIEW;
+    viewer.view.rights = Rights::VIEW;
     viewer.look();
     assert_eq!(viewer.types(b"y"), []);
 }
@@ -212,11 +212,11 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     viewer.sees("longer than a key");
 
     // Who may not manage any more has no line either.
-    viewer.view.right = Rights::VIEW;
+    viewer.view.rights = Rights::VIEW;
     viewer.look();
     assert!(!viewer.rows().join("").contains("Block:"));
     assert_eq!(viewer.types(b"\r"), []);
-    viewer.view.right = Rights::MANAGE;
+    viewer.view.rights = Rights::MANAGE;
     viewer.types(b"\x1dw");
     viewer.sees("a let in by name");
 }
