@@ -655,7 +655,7 @@ fn asking_for_edit_says_when_it_makes_no_sense() {
         ..CONFIG()
     };
     let mut promised = view(80, 9);
-    promised.right = Rights::EDIT;
+    promised.rights = Rights::EDIT;
     let mut viewer = Person::with(read_only, 80, 10, promised);
     assert_eq!(viewer.types(b"\x1dehello"), []);
     viewer.sees("--read-only");
