@@ -23,7 +23,7 @@ fn one(text: &str) -> SubjectRef {
 #[test]
 fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let mut managing = view(80, 19);
-    managing.right = Rights::MANAGE;
+    managing.rights = Rights::MANAGE;
     managing.door = Some(Knocks {
         allow: Some(AccessMode::Invited),
         knocks: vec![KnockInfo {
@@ -83,7 +83,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
 /// Somebody who manages, with the list open.
 fn manager(cols: u16, rows: u16) -> Person {
     let mut managing = view(cols, rows - 1);
-    managing.right = Rights::MANAGE;
+    managing.rights = Rights::MANAGE;
     let mut viewer = Person::new(cols, rows, managing);
     viewer.types(b"\x1dw");
     viewer
