@@ -119,9 +119,11 @@ impl World {
             0 => Gate::default(),
             1 => Gate {
                 strict: vec!["ask".to_owned()],
+                asks: false,
                 ..Gate::default()
             },
             _ => Gate {
+                strict: Vec::new(),
                 asks: true,
                 ..Gate::default()
             },
@@ -475,7 +477,7 @@ impl World {
         }
         // Those who may more often than others.
         let may = |seat: &super::viewing::Seat| {
-            seat.ended.is_none() && seat.viewer.view().rights.has(Right::Prompt)
+            seat.ended.is_none() && seat.viewer.view().right.has(Right::Prompt)
         };
         let able: Vec<usize> = (0..self.seats.len())
             .filter(|seat| may(&self.seats[*seat]))
