@@ -38,7 +38,11 @@ struct Agent {
 impl Agents {
     /// Starts an agent. If it does not start, its conversation says so.
     fn start(&mut self, track: TrackId, command: AgentCommand) {
-        let running = RunningAgent::start(&command, "pillion", env!("CARGO_PKG_VERSION"));
+        let before = self.all.get(&track);
+        let changes = before.map(|agent| agent.running.changes());
+        let changes = changes.unwrap_or_default();
+        let version = env!("CARGO_PKG_VERSION");
+        let running = RunningAgent::start_from(&command, "pillion", version, changes);
         let agent = Agent {
             running,
             command,
@@ -146,6 +150,10 @@ impl Hosting {
                 let sent = running.set_option(&option, &value, Some(by));
                 let not_set = ConversationNews::Happened(ClientEvent::Set(false));
                 sent.is_err().then_some(not_set)
+            }
+            Order::Rebase => {
+                running.rebase_changes();
+                None
             }
             Order::Restart(_) => {
                 // Of one that runs the end is still to be written down.

@@ -19,6 +19,7 @@
 //! Everything here is pure: no processes, no clocks, no files.
 
 mod bounded;
+mod changes;
 mod claims;
 pub mod client;
 pub mod editor;
@@ -36,6 +37,7 @@ mod snapshot;
 mod steering;
 
 pub use bounded::{BoundedText, OutputTail};
+pub use changes::{ChangeSet, ChangedFile, ChangedFiles, Changes, TurnChanges};
 pub use claims::{CLAIM_MS, ClaimedBy, Claims};
 pub use client::{Client, ClientEvent, ClientOutput, NotSent, Setup, StartFault};
 pub use editor::{About, Editor, EditorOutput, Seen};

@@ -118,6 +118,8 @@ pub enum Order {
     },
     /// Start the agent again.
     Restart(Author),
+    /// What has changed in its directory counts from now on.
+    Rebase,
 }
 
 /// Why a request is not done.
@@ -291,6 +293,11 @@ impl Steering {
             Turn::Idle | Turn::Running { .. } => None,
         };
         turn.into_iter().chain(self.claims.deadline_ms()).min()
+    }
+
+    /// What there was so far is hidden from those who are shown the conversation.
+    pub fn hide_so_far(&mut self) {
+        self.orders.push_back(Order::Rebase);
     }
 
     /// Time has passed.

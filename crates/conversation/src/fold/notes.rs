@@ -80,6 +80,18 @@ impl Conversation {
             Note::Closed { question, why } => {
                 self.close(*question, &read::word(why), "", None);
             }
+            Note::Changed {
+                turn,
+                start,
+                of_turn,
+            } => {
+                let entry = self.state.next;
+                self.state.changes.take(entry, *turn, start, of_turn);
+            }
+            Note::ChangesUnknown { why } => {
+                self.state.changes.entry = self.state.next;
+                self.state.changes.fault = read::word(why);
+            }
         }
     }
 
