@@ -52,7 +52,7 @@ async fn main() -> Result<()> {
                     }
                 }
                 Some(ViewerOutput::Event(ViewerEvent::Ended { why, .. })) => {
-                    println!("{}", words::ending(&why));
+                    println!("{}", words::ending(&why, words::Zone::UTC));
                     net.close().await;
                     return Ok(());
                 }

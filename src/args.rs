@@ -9,7 +9,7 @@ use crate::{
     commands::{
         acp, admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation,
         device, export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke,
-        rm, share, stop, team, ticket, who,
+        rm, share, stop, team, ticket, trust, who,
     },
     completion,
 };
@@ -169,10 +169,15 @@ Examples:
 
     /// Begin a conversation with a coding agent, which others can watch, prompt and approve with you.
     ///
-    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed. Any other
-    /// program that speaks the Agent Client Protocol on its standard input and output is given behind `--`.
+    /// AGENT is one of opencode, claude, codex, gemini, qwen, vibe or copilot, which has to be installed, or one that
+    /// your settings name (`pillion config edit`). Any other program that speaks the Agent Client Protocol on its
+    /// standard input and output is given behind `--`.
     #[command(after_long_help = agent::EXAMPLES)]
     Agent(agent::AgentArgs),
+
+    /// Say how far somebody's prompts to an agent are trusted.
+    #[command(after_long_help = trust::EXAMPLES)]
+    Trust(trust::TrustArgs),
 
     /// Ask an agent for something.
     #[command(after_long_help = prompt::EXAMPLES)]

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, Offset};
+use pillion_caps::UnixMillis;
 use pillion_session::Now;
+use pillion_tui::words::Zone;
 
 /// A clock that never goes back, beside the wall clock.
 #[derive(Debug, Clone, Copy)]
@@ -40,25 +42,30 @@ pub fn unix_ms() -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
+/// What a damaged log may say of the year beyond 9999 is shown as its end.
+const LAST_MS: u64 = 253_402_300_799_999;
+
 /// A moment as programs read it: "2026-11-20T18:40:03.120Z".
 pub fn rfc3339(unix_ms: u64) -> String {
-    // What a damaged log may say of the year beyond 9999 is shown as its end.
-    const LAST_MS: u64 = 253_402_300_799_999;
     let time = UNIX_EPOCH + Duration::from_millis(unix_ms.min(LAST_MS));
     humantime::format_rfc3339_millis(time).to_string()
 }
 
 /// A moment on the clock of the one who reads it: "2026-11-20 19:40:03 +01:00".
 pub fn local(unix_ms: u64) -> String {
-    let time = i64::try_from(unix_ms).ok();
-    let time = time.and_then(DateTime::from_timestamp_millis);
-    match time {
-        Some(time) => time
-            .with_timezone(&Local)
-            .format("%Y-%m-%d %H:%M:%S %:z")
-            .to_string(),
-        None => "beyond all clocks".to_owned(),
-    }
+    // As above.
+    zone().moment(UnixMillis(unix_ms.min(LAST_MS)))
+}
+
+/// The time zone of the one who reads it.
+pub fn zone() -> Zone {
+    Zone(|at| {
+        let time = i64::try_from(at.0).ok();
+        let time = time.and_then(DateTime::from_timestamp_millis);
+        time.map_or(0, |time| {
+            time.with_timezone(&Local).offset().fix().local_minus_utc()
+        })
+    })
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub struct AgentArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) -> Result<u8> {
-    let conversation = match conversation(&args, role) {
+    let conversation = match conversation(config, &args, role) {
         Ok(conversation) => conversation,
         Err(why) => {
             pillion::say!("pillion: {why:#}");
@@ -115,20 +115,34 @@ pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) ->
 }
 
 /// The conversation that was asked for.
-fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation> {
-    let (mut start, gate, name) = match &args.agent {
-        Some(name) => {
+fn conversation(config: &Config, args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation> {
+    let own = args.agent.as_ref().and_then(|name| {
+        let own = config.agents().get(name)?;
+        Some((name, own))
+    });
+    let (mut start, gate, name) = match (own, &args.agent) {
+        (Some((name, own)), _) => {
+            let start = own.start().map_err(|missing| {
+                anyhow::anyhow!(
+                    "{name} needs the variable {missing}, which is not set: set it, or take it out of `needs` in the \
+                     settings (`pillion config edit`)"
+                )
+            })?;
+            (start, own.gate(), name.clone())
+        }
+        (None, Some(name)) => {
             let Some(known) = KnownAgent::named(name) else {
-                let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+                let own = config.agents().keys().map(String::as_str);
+                let names: Vec<&str> = KNOWN.iter().map(|known| known.name).chain(own).collect();
                 bail!(
                     "\"{name}\" is no agent that is known here: {} are. Give the command of any other one behind \
-                     --: pillion agent -- {name}",
+                     --: pillion agent -- {name}; or name it in the settings (`pillion config edit`)",
                     names.join(", ")
                 );
             };
             (known.start(), known.gate(), known.name.to_owned())
         }
-        None => {
+        (None, None) => {
             let start = verbs::AgentStart {
                 command: args.command.clone(),
                 ..verbs::AgentStart::default()
@@ -149,6 +163,9 @@ fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation>
     if !cwd.is_dir() {
         bail!("{} is no directory for an agent to work in", cwd.display());
     }
+    if args.worktree {
+        repository(&cwd)?;
+    }
     // Who starts the session's process leaves it to that.
     let is_ours = role == Role::SessionProcess || args.session.is_some();
     let cwd = match args.worktree && is_ours {
@@ -164,27 +181,30 @@ fn conversation(args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation>
     Ok(verbs::OpenConversation { title, start, gate })
 }
 
+/// The repository that `cwd` is in.
+fn repository(cwd: &Path) -> Result<String> {
+    git(cwd, &["rev-parse", "--show-toplevel"])
+}
+
+fn git(cwd: &Path, args: &[&str]) -> Result<String> {
+    let output = std::process::Command::new("git")
+        .arg("-C")
+        .arg(cwd)
+        .args(args)
+        .output();
+    let output = output.context("git could not be run, which --worktree needs")?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("no worktree was made: {}", why.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end_matches('\n')
+        .to_owned())
+}
+
 /// A new worktree of the repository that `cwd` is in; where the same directory is there.
 fn worktree(cwd: &Path, name: &str) -> Result<PathBuf> {
-    let git = |args: &[&str]| -> Result<String> {
-        let output = std::process::Command::new("git")
-            .arg("-C")
-            .arg(cwd)
-            .args(args)
-            .output();
-        let output = output.context("git could not be run, which --worktree needs")?;
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr);
-            bail!("no worktree was made: {}", why.trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end_matches('\n')
-            .to_owned())
-    };
-    let (root, within) = (
-        git(&["rev-parse", "--show-toplevel"])?,
-        git(&["rev-parse", "--show-prefix"])?,
-    );
+    let (root, within) = (repository(cwd)?, git(cwd, &["rev-parse", "--show-prefix"])?);
     let root = PathBuf::from(root);
     let number = u32::from_be_bytes(random_bytes()?);
     let branch = format!("pillion/{name}-{number:08x}");
@@ -195,7 +215,7 @@ fn worktree(cwd: &Path, name: &str) -> Result<PathBuf> {
         .into_owned();
     let place = root.with_file_name(format!("{folder}-{name}-{number:08x}"));
     let place_text = place.to_str().context("the repository's path is no text")?;
-    git(&["worktree", "add", "-b", &branch, place_text])?;
+    git(cwd, &["worktree", "add", "-b", &branch, place_text])?;
     pillion::say!(
         "The agent works in {place_text}, on the branch {branch}. `git worktree remove {place_text}` takes it away."
     );

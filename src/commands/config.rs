@@ -115,6 +115,12 @@ fn show(config: &Config, key: Option<&str>, json: bool) -> Result<()> {
         }
         pillion::output!("{key} = {value:?}  # from: {}\n", origin.as_str())?;
     }
+    for (name, agent) in config.agents() {
+        pillion::output!(
+            "[agents.{name}]\ncommand = {:?}  # from: file\n",
+            agent.command
+        )?;
+    }
     Ok(())
 }
 

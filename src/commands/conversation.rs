@@ -33,7 +33,11 @@ Examples:
   pillion conversation                     what was said so far, of the session on this machine
   pillion conversation TICKET --follow     of another machine's, and what is said from now on
   pillion conversation --json              how it stands: activity, waiting prompts, open questions
-  pillion conversation --log               every message of the protocol, as it was recorded";
+  pillion conversation --log               every message of the protocol, as it was recorded
+  pillion conversation --cancel            stop what the agent is doing
+  pillion conversation --restart           start an agent again that died or hangs, to go on from what was said
+  pillion conversation --rename \"The parser\"
+                                           call it something else";
 
 /// Where a conversation is.
 #[derive(Debug, Args)]
@@ -217,6 +221,32 @@ pub struct ConversationArgs {
     /// Print every message of the protocol as it was recorded, one a line. Of a session of this machine.
     #[arg(long)]
     pub log: bool,
+
+    /// Stop the turn that runs.
+    #[arg(long, conflicts_with_all = ["json", "follow", "log", "restart", "rename"])]
+    pub cancel: bool,
+
+    /// Start the agent again. It goes on with its own session where it can, and else reads what was said.
+    #[arg(long, conflicts_with_all = ["json", "follow", "log", "rename"])]
+    pub restart: bool,
+
+    /// Call the conversation something else.
+    #[arg(long, value_name = "TITLE", conflicts_with_all = ["json", "follow", "log"])]
+    pub rename: Option<String>,
+}
+
+impl ConversationArgs {
+    /// What is to become of the conversation, if anything is.
+    fn request(&self) -> Option<ConversationRequest> {
+        match (&self.rename, self.cancel, self.restart) {
+            (Some(title), ..) => Some(ConversationRequest::Rename {
+                title: title.clone(),
+            }),
+            (_, true, _) => Some(ConversationRequest::Cancel),
+            (.., true) => Some(ConversationRequest::Restart),
+            _ => None,
+        }
+    }
 }
 
 impl ConversationArgs {
@@ -241,6 +271,11 @@ pub async fn run(paths: &Paths, config: &Config, args: ConversationArgs) -> Resu
         Ok(found) => found,
         Err(code) => return Ok(code),
     };
+    if let Some(request) = args.request() {
+        let done = found.converse(paths, request).await;
+        found.leave().await;
+        return done;
+    }
     if args.log {
         let Found::Here { session, track } = &found else {
             found.leave().await;

@@ -34,6 +34,7 @@ pub mod share;
 pub mod stop;
 pub mod team;
 pub mod ticket;
+pub mod trust;
 pub mod who;
 
 use anyhow::Result;

@@ -6,14 +6,19 @@ use std::{
     future::{Future as _, poll_fn},
     path::PathBuf,
     task::Poll,
+    time::Duration,
 };
 
 use pillion_agent::{AgentCommand, AgentEvent, RunningAgent};
-use pillion_conversation::{ClientEvent, MessageId, Order};
+use pillion_conversation::{ClientEvent, Earlier, MessageId, Order};
 use pillion_proto::{TrackId, TrackState};
 use pillion_session::{ConversationNews, HostInput, verbs::AgentStart};
+use pillion_source::{WaitedFor, start_waited_for};
 
 use crate::hosting::{Hosting, RunningProgram, TERMINAL};
+
+/// What began less than this ago may not be written down by the agent yet.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// The session's agents, by the tracks of their conversations.
 #[derive(Default)]
@@ -25,30 +30,36 @@ pub(super) struct Agents {
 
 struct Agent {
     running: RunningAgent,
+    /// How it ended is ours to learn.
+    _waited: Option<WaitedFor>,
     /// How it was started.
     command: AgentCommand,
     /// Its process has ended.
     ended: bool,
     /// Its conversation ends with it.
     closing: bool,
-    /// It is started again when it has ended.
-    restart: bool,
+    /// It is started again when it has ended, and goes on from here.
+    restart: Option<Earlier>,
 }
 
 impl Agents {
     /// Starts an agent. If it does not start, its conversation says so.
-    fn start(&mut self, track: TrackId, command: AgentCommand) {
-        let before = self.all.get(&track);
+    fn start(&mut self, track: TrackId, command: AgentCommand, earlier: Option<Earlier>) {
+        let before = self.all.remove(&track);
         let changes = before.map(|agent| agent.running.changes());
-        let changes = changes.unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION");
-        let running = RunningAgent::start_from(&command, "pillion", version, changes);
+        let start = || RunningAgent::start(&command, "pillion", version, earlier);
+        let (mut running, waited) = start_waited_for(start, RunningAgent::pid);
+        if let Some(changes) = changes {
+            running.changes_from(changes);
+        }
         let agent = Agent {
             running,
+            _waited: waited,
             command,
             ended: false,
             closing: false,
-            restart: false,
+            restart: None,
         };
         self.all.insert(track, agent);
     }
@@ -113,7 +124,7 @@ impl Hosting {
             cwd: cwd.unwrap_or_else(|| PathBuf::from("/")),
             environment: all.into_iter().collect(),
         };
-        self.agents.start(track, command);
+        self.agents.start(track, command, None);
     }
 
     /// Does what a conversation wants done with its agent.
@@ -155,13 +166,19 @@ impl Hosting {
                 running.rebase_changes();
                 None
             }
-            Order::Restart(_) => {
+            Order::Restart { from, .. } => {
+                let earlier = Earlier {
+                    is_young: running.age() < YOUNG,
+                    ..from
+                };
                 // Of one that runs the end is still to be written down.
                 running.kill();
-                agent.restart = !agent.ended;
-                if agent.ended {
-                    let command = agent.command.clone();
-                    self.agents.start(track, command);
+                match agent.ended {
+                    true => {
+                        let command = agent.command.clone();
+                        self.agents.start(track, command, Some(earlier));
+                    }
+                    false => agent.restart = Some(earlier),
                 }
                 None
             }
@@ -197,9 +214,9 @@ impl Hosting {
                     self.agents.all.remove(&track);
                     return self.conversation_ended(track, program);
                 }
-                if std::mem::take(&mut agent.restart) {
+                if let Some(earlier) = agent.restart.take() {
                     let command = agent.command.clone();
-                    self.agents.start(track, command);
+                    self.agents.start(track, command, Some(earlier));
                 }
             }
         }

@@ -122,7 +122,7 @@ impl Printer {
 
 /// How a conversation stands, for scripts: `activity` (`idle`, `working`, `needs_answer`, `stopped`), `agent`,
 /// `queue` (`prompt`, `by`, `text`, `held`, `needs_yes`), `questions` (`question`, `title`, `command`, `choices` with
-/// `id`, `name` and `kind`, `claimed_by`), `rules`, `options`, `usage`.
+/// `id`, `name` and `kind`, `claimed_by`), `rules`, `trusted`, `options`, `usage`.
 pub fn standing(shown: &Conversation) -> Value {
     let main = &shown.threads()[0];
     let activity = match shown.activity(0) {
@@ -150,6 +150,8 @@ pub fn standing(shown: &Conversation) -> Value {
     let rules = shown.rules().iter().map(|rule| {
         json!({"rule": rule.number, "by": rule.by.name, "tool": rule.tool, "command": rule.command})
     });
+    let trusted = shown.trusted().iter();
+    let trusted = trusted.map(|one| json!({"key": one.person, "trust": one.how}));
     let options = main.options.iter();
     let options = options.map(|option| json!({"option": option.id, "value": option.value}));
     json!({
@@ -159,6 +161,7 @@ pub fn standing(shown: &Conversation) -> Value {
         "queue": queue.collect::<Vec<_>>(),
         "questions": questions.collect::<Vec<_>>(),
         "rules": rules.collect::<Vec<_>>(),
+        "trusted": trusted.collect::<Vec<_>>(),
         "options": options.collect::<Vec<_>>(),
         "usage": {"used": main.usage.used, "size": main.usage.size, "cost": main.usage.cost},
     })
@@ -271,7 +274,10 @@ fn write_notice(notice: &Notice, indent: &str, out: &mut impl Write) -> io::Resu
 
 fn blocks(blocks: &[Block], indent: &str, out: &mut impl Write) -> io::Result<()> {
     for block in blocks {
-        text(block.text.as_str(), indent, out)?;
+        // A file that was given along is named.
+        if block.kind != "resource" {
+            text(block.text.as_str(), indent, out)?;
+        }
         if block.kind != "text" && !block.kind.is_empty() {
             let name = format!("{} {}{}", block.kind, block.name, block.uri);
             writeln!(out, "{indent}[{}]", clean_title(name.trim(), MAX_TITLE))?;

@@ -10,7 +10,7 @@ use crate::{
     people::Issuer,
     proto::AccessMode,
     sessions::retention::Retention,
-    settings::span::Span,
+    settings::{agents::OwnAgent, span::Span},
     tui::{Notify, Prefix},
 };
 
@@ -193,7 +193,11 @@ impl Origin {
 #[derive(Debug, Clone)]
 pub struct Config {
     values: BTreeMap<&'static str, (String, Origin)>,
+    agents: BTreeMap<String, OwnAgent>,
 }
+
+/// The table of the user's own agents.
+const AGENTS: &str = "agents";
 
 impl Config {
     /// Reads the file (if there is one) and the environment.
@@ -247,7 +251,7 @@ impl Config {
                 .push(format!("it is not valid TOML: {error}"));
             toml::Table::new()
         });
-        for name in table.keys() {
+        for name in table.keys().filter(|name| *name != AGENTS) {
             if !KEYS.iter().any(|key| key.name == name) {
                 let near = KEYS
                     .iter()
@@ -287,7 +291,9 @@ impl Config {
             };
             values.insert(key.name, value);
         }
-        (Config { values }, unusable)
+        let (agents, wrong) = own_agents(table.get(AGENTS));
+        unusable.in_file.extend(wrong);
+        (Config { values, agents }, unusable)
     }
 
     /// `(key, value, origin, help)` of every setting, in the order of the documentation.
@@ -296,6 +302,11 @@ impl Config {
             let (value, origin) = &self.values[key.name];
             (key.name, value.as_str(), *origin, key.help)
         })
+    }
+
+    /// The user's own agents, by name.
+    pub fn agents(&self) -> &BTreeMap<String, OwnAgent> {
+        &self.agents
     }
 
     /// Every setting's name and what it means.
@@ -321,6 +332,7 @@ impl Config {
             };
             out.push_str(&format!("# {} = {quoted}\n", key.name));
         }
+        out.push_str(AGENTS_TEMPLATE);
         out
     }
 
@@ -461,6 +473,40 @@ impl Config {
     }
 }
 
+/// What the file says at first of the user's own agents.
+const AGENTS_TEMPLATE: &str = "
+# An agent of your own, for `pillion agent acme`: its command, variables to set for it unless they are set already,
+# and those it can't do without; modes in which it asks before it does anything, the strictest first, or that it
+# always asks. One that is called as a known agent is used in its place.
+# [agents.acme]
+# command = [\"acme-agent\", \"--acp\"]
+# environment = { ACME_MODEL = \"big\" }
+# needs = [\"ACME_KEY\"]
+# strict_modes = [\"plan\"]
+# asks = false
+";
+
+/// The user's own agents, and what is wrong with others.
+fn own_agents(table: Option<&toml::Value>) -> (BTreeMap<String, OwnAgent>, Vec<String>) {
+    let (mut agents, mut wrong) = (BTreeMap::new(), Vec::new());
+    let Some(table) = table else {
+        return (agents, wrong);
+    };
+    let Some(table) = table.as_table() else {
+        wrong.push("\"agents\" takes a table for each agent: [agents.NAME]".to_owned());
+        return (agents, wrong);
+    };
+    for (name, of) in table {
+        match OwnAgent::read(name, of) {
+            Ok(agent) => {
+                agents.insert(name.clone(), agent);
+            }
+            Err(why) => wrong.push(format!("\"agents.{name}\": {why}")),
+        }
+    }
+    (agents, wrong)
+}
+
 fn check<T: FromStr>(text: &str) -> Result<(), String>
 where
     T::Err: Display,
@@ -587,6 +633,35 @@ mod tests {
         assert!(text.contains("PILLION_KEEP"), "{text}");
         assert!(load("name = [1]", &[]).is_err());
         assert!(load("name = ", &[]).is_err());
+    }
+
+    #[test]
+    fn agents_are_named_in_a_table_and_a_wrong_one_is_left_out() {
+        let file =
+            "keep = \"1d\"\n[agents.acme]\ncommand = [\"acme\"]\n[agents.other]\nargs = []\n";
+        let (config, unusable) = read(file, &[]);
+        assert_eq!(config.agents()["acme"].command, ["acme"]);
+        assert!(!config.agents().contains_key("other"));
+        assert_eq!(config.keep(), "1d".parse().unwrap());
+        let [wrong] = &unusable.in_file[..] else {
+            panic!("{unusable:?}")
+        };
+        assert!(
+            wrong.starts_with("\"agents.other\": there is no \"args\""),
+            "{wrong}"
+        );
+        let said = load("agents = [\"acme\"]", &[]).unwrap_err();
+        assert!(said.contains("[agents.NAME]"), "{said}");
+        // As the template writes it, once a # is taken away.
+        let template: String = AGENTS_TEMPLATE
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| line.contains(" = ") || line.starts_with('['))
+            .fold(String::new(), |all, line| all + line + "\n");
+        assert_eq!(
+            load(&template, &[]).unwrap().agents()["acme"].needs,
+            ["ACME_KEY"]
+        );
     }
 
     #[test]

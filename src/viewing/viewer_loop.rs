@@ -27,7 +27,7 @@ use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
 use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig, words};
 
 use crate::{
-    clock::{Clock, unix_ms},
+    clock::{Clock, unix_ms, zone},
     hosting::software,
     identity::proving::Claims,
     terminal::{
@@ -674,7 +674,7 @@ impl ViewerLoop {
                 // Logs are not shown in a terminal yet.
                 ViewerEvent::Changed | ViewerEvent::Entries(_) => {}
                 ViewerEvent::Said(notice) => {
-                    let said = words::viewer_notice(&notice, self.viewer.view());
+                    let said = words::viewer_notice(&notice, self.viewer.view(), zone());
                     if is_refusal(&notice) {
                         news.refused.push(said.clone());
                     }
@@ -683,7 +683,7 @@ impl ViewerLoop {
                 ViewerEvent::Answered(answer) => news.said.extend(words::answered(&answer)),
                 ViewerEvent::History(lines) => news.history.push(lines),
                 ViewerEvent::Ended { why, regular } => {
-                    let text = words::ending(&why);
+                    let text = words::ending(&why, zone());
                     news.ended = Some(match regular {
                         true => Outcome::Ended(text),
                         false if self.unrenewed.is_empty() => Outcome::Refused(text),

@@ -371,7 +371,7 @@ impl Stranger {
                     }
                     Some(ViewerOutput::Event(ViewerEvent::Ended { why, .. })) => {
                         this.net.close().await;
-                        return pillion_tui::words::ending(&why);
+                        return pillion_tui::words::ending(&why, pillion_tui::words::Zone::UTC);
                     }
                     _ => {}
                 }

@@ -398,3 +398,26 @@ fn a_command_whose_output_nobody_reads_ends_quietly() {
         .unwrap();
     assert_eq!(status.code(), Some(4));
 }
+
+#[test]
+fn moments_are_on_the_clock_of_the_one_who_reads_them() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let (mut host, ticket) = anna.share_shell(&[]);
+    let mut join = bert.pillion(&["join", &ticket]);
+    join.env("TZ", "<+0530>-5:30");
+    let mut viewer = Term::start(join, VIEWER);
+    viewer.wait_for("view only");
+    let listed = |zone: &str| {
+        let mut command = anna.pillion(&["ls"]);
+        let output = command.env("TZ", zone).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(listed("UTC0").contains(" +00:00"), "{}", listed("UTC0"));
+    assert!(listed("<-03>3").contains(" -03:00"), "{}", listed("<-03>3"));
+    anna.run(&["stop"]);
+    viewer.wait_exit();
+    let said = viewer.raw_text();
+    assert!(said.contains("+05:30)") && !said.contains("UTC"), "{said}");
+    host.send("exit\r");
+    host.wait_exit();
+}

@@ -1,12 +1,17 @@
 //! An agent that does what its prompts say, word by word, and has every bad habit of real agents as a switch.
 //!
 //! ```text
-//! pillion-scripted-agent [--version 1|2] [TRAP]...
+//! pillion-scripted-agent [--version 1|2] [--store FILE [--replays]] [TRAP]...
 //! ```
+//!
+//! With `--store` it keeps what it was told in a file, and goes on with that when it is started again: it resumes its
+//! session, or with `--replays` loads it, which tells all of it again.
 //!
 //! A prompt is words, done one after the other: `say:TEXT`, `think:TEXT`, `tool`, `ask` (a tool that needs a
 //! permission), `edit` (one with a diff), `run` (a command with its output), `plan`, `form`, `subagent`, `mode`,
-//! `usage`, `wait` (until it is cancelled), `env:NAME` (says what a variable holds). What it does not know it says.
+//! `usage`, `wait` (until it is cancelled), `read` (a tool that reads and needs a permission), `env:NAME` (says what a
+//! variable holds), `pid` and `cwd` (says its process and its directory), `recall:TEXT` (says whether it was told that),
+//! `crash` (ends in the middle). What it does not know it says.
 //! With a [`Trap`] it does one thing badly.
 
 use std::{
@@ -128,6 +133,14 @@ struct Agent {
     next_id: u64,
     next_name: u64,
     cancelled: bool,
+    /// What it was told in its session.
+    heard: String,
+    /// The same before the prompt that it works on.
+    recalls: String,
+    /// Where it keeps that.
+    store: Option<String>,
+    /// It can only tell all of it again.
+    replays: bool,
     /// Held, never waited for.
     left_behind: Option<process::Child>,
     input: io::Lines<io::StdinLock<'static>>,
@@ -141,6 +154,10 @@ fn main() {
         next_id: 0,
         next_name: 0,
         cancelled: false,
+        heard: String::new(),
+        recalls: String::new(),
+        store: None,
+        replays: false,
         left_behind: None,
         input: io::stdin().lines(),
     };
@@ -158,6 +175,14 @@ fn main() {
                 }
                 _ => Err("--version takes 1 or 2".to_owned()),
             },
+            "--store" => {
+                agent.store = arguments.next();
+                Ok(())
+            }
+            "--replays" => {
+                agent.replays = true;
+                Ok(())
+            }
             trap => trap.parse().map(|trap| {
                 agent.traps.insert(trap);
             }),
@@ -208,6 +233,9 @@ impl Agent {
         match message["method"].as_str() {
             Some("initialize") => self.initialize(id, params),
             Some("session/new") => self.new_session(id),
+            Some(method @ ("session/resume" | "session/load")) if self.can(method) => {
+                self.old_session(id, params, method == "session/load");
+            }
             Some("session/prompt") => self.prompt(id, params),
             Some("session/cancel") => self.cancelled = true,
             Some("session/set_mode") => {
@@ -240,10 +268,61 @@ impl Agent {
             self.version
         };
         let info = json!({"name": "scripted", "title": "Scripted agent", "version": "1.0.0"});
+        let embeds = json!({"embeddedContext": true});
+        let can = match (&self.store, self.replays) {
+            (None, _) => json!({"promptCapabilities": embeds}),
+            (_, true) => json!({"promptCapabilities": embeds, "loadSession": true}),
+            (_, false) => {
+                json!({"promptCapabilities": embeds, "sessionCapabilities": {"resume": {}}})
+            }
+        };
         self.reply(id, match self.version {
-            1 => json!({"protocolVersion": version, "agentInfo": info, "agentCapabilities": {}, "authMethods": []}),
-            _ => json!({"protocolVersion": version, "info": info, "capabilities": {}, "authMethods": []}),
+            1 => json!({"protocolVersion": version, "agentInfo": info, "agentCapabilities": can, "authMethods": []}),
+            _ => json!({"protocolVersion": version, "info": info, "authMethods": [],
+                "capabilities": {"session": {"prompt": {"embeddedContext": {}}}}}),
         });
+    }
+
+    /// Whether it goes on with its session in this way.
+    fn can(&self, method: &str) -> bool {
+        self.store.is_some() && self.replays == (method == "session/load")
+    }
+
+    fn old_session(&mut self, id: &Value, params: &Value, replays: bool) {
+        let kept = self.store.as_ref().map(std::fs::read_to_string);
+        let Some(Ok(kept)) = kept.filter(|_| params["sessionId"] == SESSION) else {
+            let error = json!({"code": -32602, "message": "there is no such session"});
+            return self.send(&json!({"jsonrpc": "2.0", "id": id, "error": error}));
+        };
+        self.heard = kept;
+        if replays {
+            let content = json!({"type": "text", "text": self.heard});
+            self.update(json!({"sessionUpdate": "user_message_chunk", "content": content}));
+            self.say("agent_message", "as I said");
+        }
+        let modes = json!({"currentModeId": "ask", "availableModes": [
+            {"id": "ask", "name": "Ask"}, {"id": "auto", "name": "Automatic"}]});
+        let options = self.options("ask");
+        self.reply(
+            id,
+            match self.version {
+                1 => json!({"modes": modes}),
+                _ => json!({"configOptions": options}),
+            },
+        );
+    }
+
+    /// Remembers what a prompt says, whatever it is made of.
+    fn hear(&mut self, blocks: &[Value]) {
+        for block in blocks {
+            for text in [&block["text"], &block["resource"]["text"]] {
+                self.heard.push_str(text.as_str().unwrap_or_default());
+                self.heard.push('\n');
+            }
+        }
+        if let Some(store) = &self.store {
+            std::fs::write(store, &self.heard).expect("what it was told can be kept");
+        }
     }
 
     fn new_session(&mut self, id: &Value) {
@@ -290,10 +369,14 @@ impl Agent {
 
     fn prompt(&mut self, id: &Value, params: &Value) {
         self.cancelled = false;
-        let text = params["prompt"][0]["text"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let blocks = params["prompt"].as_array().cloned().unwrap_or_default();
+        let text = blocks.last().map_or(&Value::Null, |last| &last["text"]);
+        let text = text.as_str().unwrap_or_default().to_owned();
+        if let Some((last, before)) = blocks.split_last() {
+            self.hear(before);
+            self.recalls.clone_from(&self.heard);
+            self.hear(std::slice::from_ref(last));
+        }
         if self.version == 2 {
             let message = self.name("user");
             self.update(json!({"sessionUpdate": "user_message", "messageId": message, "content": params["prompt"]}));
@@ -407,7 +490,21 @@ impl Agent {
                 };
                 self.end_tool(&tool, json!([diff]));
             }
-            "ask" => self.ask(),
+            "ask" => self.ask("Write b.rs", "edit"),
+            "read" => self.ask("Read a.rs", "read"),
+            "pid" => self.say("agent_message", &process::id().to_string()),
+            "cwd" => {
+                let cwd = env::current_dir().unwrap_or_default();
+                self.say("agent_message", &cwd.to_string_lossy());
+            }
+            "recall" => {
+                let known = if self.recalls.contains(text) { "told" } else { "never-told" };
+                self.say("agent_message", &format!("{known}:{text}"));
+            }
+            "crash" => {
+                self.say("agent_message", "half an ans");
+                process::exit(101);
+            }
             "run" => self.run_command(),
             "plan" => {
                 let entries = json!([{"content": "look", "priority": "high", "status": "completed"},
@@ -489,12 +586,12 @@ impl Agent {
         );
     }
 
-    fn ask(&mut self) {
+    fn ask(&mut self, title: &str, kind: &str) {
         let tool = match self.has(Trap::Unannounced) {
             true => self.name("tool"),
-            false => self.tool("Write b.rs", "edit", "pending"),
+            false => self.tool(title, kind, "pending"),
         };
-        let id = self.permission(&tool);
+        let id = self.permission_for(&tool, title, kind);
         let answer = self.answer_to(id);
         let outcome = &answer["outcome"];
         match outcome["optionId"].as_str() {
@@ -512,16 +609,20 @@ impl Agent {
     }
 
     fn permission(&mut self, tool: &str) -> u64 {
+        self.permission_for(tool, "Write b.rs", "edit")
+    }
+
+    fn permission_for(&mut self, tool: &str, title: &str, kind: &str) -> u64 {
         let options = json!([{"optionId": "allow", "name": "Allow", "kind": "allow_once"},
             {"optionId": "always", "name": "Always allow", "kind": "allow_always"},
             {"optionId": "reject", "name": "Reject", "kind": "reject_once"}]);
-        let call = json!({"toolCallId": tool, "title": "Write b.rs", "kind": "edit"});
+        let call = json!({"toolCallId": tool, "title": title, "kind": kind});
         if self.version == 2 {
             self.update(json!({"sessionUpdate": "state_update", "state": "requires_action"}));
         }
         let params = match self.version {
             1 => json!({"sessionId": SESSION, "toolCall": call, "options": options}),
-            _ => json!({"sessionId": SESSION, "title": "Write b.rs?", "options": options,
+            _ => json!({"sessionId": SESSION, "title": format!("{title}?"), "options": options,
                 "subject": {"type": "tool_call", "toolCall": call}}),
         };
         self.request("session/request_permission", &params)

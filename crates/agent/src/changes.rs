@@ -175,6 +175,14 @@ impl Watch {
         }
     }
 
+    /// What has changed counts from where it was before.
+    pub(crate) fn go_on_from(&mut self, base: ChangesBase) {
+        if let Some(job) = self.job.take() {
+            job.abort();
+        }
+        *self = Watch::begin(&self.cwd.clone(), base);
+    }
+
     /// A prompt goes to the agent.
     pub(crate) fn turn_begins(&mut self) {
         self.turn += 1;

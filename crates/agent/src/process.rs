@@ -149,6 +149,11 @@ impl AgentProcess {
         })
     }
 
+    /// Its process, which leads a group of its own.
+    pub fn pid(&self) -> u32 {
+        self.group.as_raw_nonzero().get().cast_unsigned()
+    }
+
     /// Says a line to the agent. It is written while [`AgentProcess::next`] is waited for.
     ///
     /// # Errors
@@ -192,7 +197,9 @@ impl AgentProcess {
             if let Some(line) = self.lines.next_line().or_else(|| self.rest.take()) {
                 return ProcessEvent::Line(line);
             }
+            // Why it ended may be the last that it said.
             if self.stdout.is_none()
+                && self.stderr.is_none()
                 && let Some(exit) = self.exit
             {
                 return self.end(exit);
@@ -243,7 +250,10 @@ impl AgentProcess {
         match (signal, self.exit) {
             (Signal::TERM, _) => self.press = Some((Instant::now() + LEAVE, Signal::KILL)),
             // What left the group may still hold it.
-            (_, Some(_)) => self.stdout = None,
+            (_, Some(_)) => {
+                self.stdout = None;
+                self.stderr = None;
+            }
             _ => {}
         }
     }

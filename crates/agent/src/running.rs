@@ -7,8 +7,8 @@ use std::{
 };
 
 use pillion_conversation::{
-    Answer, Author, Client, ClientEvent, ClientOutput, Entry, Environment, Exit, Logged, Masker,
-    Message, MessageId, MessageKind, NotSent, Note, Setup, limits::MAX_WORD,
+    Answer, Author, Client, ClientEvent, ClientOutput, Earlier, Entry, Environment, Exit, Logged,
+    Masker, Message, MessageId, MessageKind, NotSent, Note, Setup, limits::MAX_WORD,
 };
 use tokio::time::sleep_until;
 
@@ -52,18 +52,13 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Starts an agent and begins to speak with it. `name` and `version` are what it is told of us. Of one that can't
-    /// be started the log and [`AgentEvent::Ended`] say so.
-    pub fn start(command: &AgentCommand, name: &str, version: &str) -> RunningAgent {
-        RunningAgent::start_from(command, name, version, ChangesBase::default())
-    }
-
-    /// The same of one that ran before, whose changes go on.
-    pub fn start_from(
+    /// Starts an agent and begins to speak with it. `name` and `version` are what it is told of us, `earlier` is from
+    /// where it goes on if it ran before. Of one that can't be started the log and [`AgentEvent::Ended`] say so.
+    pub fn start(
         command: &AgentCommand,
         name: &str,
         version: &str,
-        changes: ChangesBase,
+        earlier: Option<Earlier>,
     ) -> RunningAgent {
         let process = AgentProcess::start(command);
         let variables = command.environment.iter();
@@ -73,6 +68,7 @@ impl RunningAgent {
             cwd: command.cwd.to_string_lossy().into_owned(),
             name: name.to_owned(),
             version: version.to_owned(),
+            earlier,
         };
         let mut agent = RunningAgent {
             process: None,
@@ -88,12 +84,22 @@ impl RunningAgent {
         match process {
             Ok(process) => {
                 agent.process = Some(process);
-                agent.changes = Some(Watch::begin(&command.cwd, changes));
+                agent.changes = Some(Watch::begin(&command.cwd, ChangesBase::default()));
                 agent.pump();
             }
             Err(error) => agent.not_started(&error),
         }
         agent
+    }
+
+    /// Its process; `None` of one that could not be started.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(AgentProcess::pid)
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// What the agent is told, and what it waits for.
@@ -193,6 +199,13 @@ impl RunningAgent {
     /// What changes in its directory goes on from here with an agent that is started in its place.
     pub fn changes(&self) -> ChangesBase {
         self.changes.as_ref().map(Watch::base).unwrap_or_default()
+    }
+
+    /// What has changed in its directory counts from where it was with an agent that ran before.
+    pub fn changes_from(&mut self, base: ChangesBase) {
+        if let Some(changes) = &mut self.changes {
+            changes.go_on_from(base);
+        }
     }
 
     /// What has changed in its directory counts from now on.

@@ -41,7 +41,7 @@ impl Talk {
             environment,
         };
         Talk {
-            agent: RunningAgent::start(&command, "pillion", "0"),
+            agent: RunningAgent::start(&command, "pillion", "0", None),
             conversation: Conversation::new(),
             log: Vec::new(),
             events: Vec::new(),
@@ -326,17 +326,17 @@ async fn a_program_that_is_not_there_or_no_agent_says_so() {
         environment: vec![],
     };
     let mut no_agent = Talk::start(&[]);
-    no_agent.agent = RunningAgent::start(&command("/no/such/agent"), "pillion", "0");
+    no_agent.agent = RunningAgent::start(&command("/no/such/agent"), "pillion", "0", None);
     let missing = no_agent.end().await.0.fault;
     assert!(missing.contains("is the agent installed"), "{missing}");
     let mut nowhere = command("/bin/sh");
     nowhere.cwd = "/no/such/folder".into();
     let mut no_agent = Talk::start(&[]);
-    no_agent.agent = RunningAgent::start(&nowhere, "pillion", "0");
+    no_agent.agent = RunningAgent::start(&nowhere, "pillion", "0", None);
     let nowhere = no_agent.end().await.0.fault;
     assert!(nowhere.contains("is no directory"), "{nowhere}");
     let mut no_agent = Talk::start(&[]);
-    no_agent.agent = RunningAgent::start(&command("/bin/true"), "pillion", "0");
+    no_agent.agent = RunningAgent::start(&command("/bin/true"), "pillion", "0", None);
     assert_eq!(no_agent.end().await.0.code, Some(0));
 }
 

@@ -197,7 +197,7 @@ pub enum Note {
     Trusted {
         /// Whose, by the fingerprint of their key.
         person: String,
-        /// How far: `ask`, `reads` or `trusted`.
+        /// How far: `watch`, `ask`, `reads-only` or `trusted`.
         how: String,
         /// Who said so.
         by: Author,
@@ -208,6 +208,15 @@ pub enum Note {
         question: u64,
         /// One of [`Outcome`](crate::Outcome)'s words.
         why: String,
+    },
+    /// The agent was to stop, and went on for so long that it may be started again.
+    CancelIgnored,
+    /// The conversation is called something else.
+    Renamed {
+        /// What.
+        title: String,
+        /// Who said so.
+        by: Author,
     },
     /// What has changed in the directory where the agent works.
     Changed {

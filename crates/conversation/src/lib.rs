@@ -35,6 +35,7 @@ mod queue;
 mod shown;
 mod snapshot;
 mod steering;
+mod transcript;
 
 pub use bounded::{BoundedText, OutputTail};
 pub use changes::{ChangeSet, ChangedFile, ChangedFiles, Changes, TurnChanges};
@@ -52,3 +53,4 @@ pub use queue::{NotQueued, PromptQueue, WaitingPrompt};
 pub use shown::shown;
 pub use snapshot::SnapshotError;
 pub use steering::{Gate, Order, Person, RefusedRequest, Steering};
+pub use transcript::{Earlier, MAX_TRANSCRIPT};

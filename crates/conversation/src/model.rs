@@ -424,7 +424,7 @@ pub struct Rule {
 pub struct Trusted {
     /// Whose, by the fingerprint of their key.
     pub person: String,
-    /// How far: `ask`, `reads` or `trusted`, or a newer word.
+    /// How far: `watch`, `ask`, `reads-only` or `trusted`, or a newer word.
     pub how: String,
 }
 
@@ -638,6 +638,10 @@ impl Notice {
     pub const COMPACTION: &'static str = "compaction";
     /// Something failed that was asked of the agent.
     pub const ERROR: &'static str = "error";
+    /// The conversation is called this from now on.
+    pub const RENAMED: &'static str = "renamed";
+    /// The agent was to stop, and goes on.
+    pub const CANCEL_IGNORED: &'static str = "cancel ignored";
     /// A message between agents.
     pub const SESSION_MESSAGE: &'static str = "session message";
     /// An id of the agent's was too long to be kept.

@@ -129,7 +129,12 @@ impl Conversation {
             return Err(SnapshotError::OutOfBounds(what));
         }
         let kept = state.kept.iter().map(|kept| kept.id);
-        let index = Index::of(&state.threads, kept, (first_item..).zip(&items));
+        let index = Index::of(
+            &state.threads,
+            state.names_from,
+            kept,
+            (first_item..).zip(&items),
+        );
         let items = Items {
             first: first_item,
             held: items.into(),

@@ -27,6 +27,7 @@ use crate::{
     limits::{MAX_RULES, MAX_TRUSTED},
     model::{ChoiceKind, ItemBody, ItemId, Question, Tool, ToolKind},
     queue::{NotQueued, PromptQueue, WaitingPrompt},
+    transcript::Earlier,
 };
 
 /// How long an agent may take to set an option, in milliseconds. A turn that needs it does not begin before.
@@ -41,6 +42,8 @@ pub struct Steering {
     rules: Vec<Rule>,
     next_rule: u64,
     trusted: BTreeMap<String, Trust>,
+    /// The mode that the agent had when it was started again.
+    mode_before: Option<(String, String)>,
     /// Prompts for which somebody said yes.
     accepted: BTreeSet<u64>,
     /// Prompts that wait for one.
@@ -116,8 +119,13 @@ pub enum Order {
         /// Who set it.
         by: Author,
     },
-    /// Start the agent again.
-    Restart(Author),
+    /// Start the agent again, so that it goes on from here.
+    Restart {
+        /// Who wants it.
+        by: Author,
+        /// From where.
+        from: Earlier,
+    },
     /// What has changed in its directory counts from now on.
     Rebase,
 }
@@ -205,10 +213,11 @@ enum Turn {
 }
 
 /// Whose prompt the agent works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Acting {
     Host,
-    Guest(Trust),
+    /// Somebody else: the fingerprint of their key.
+    Guest(String),
 }
 
 impl Order {
@@ -271,6 +280,7 @@ impl Steering {
             rules: Vec::new(),
             next_rule: 0,
             trusted: BTreeMap::new(),
+            mode_before: None,
             accepted: BTreeSet::new(),
             gated: BTreeSet::new(),
             ready: false,
@@ -328,11 +338,11 @@ impl Steering {
     ) -> Result<(), RefusedRequest> {
         match request {
             ConversationRequest::Prompt { text } => {
-                who.may_prompt()?;
+                self.may_prompt(who)?;
                 self.add(who, &text)?;
             }
             ConversationRequest::Amend { text } => {
-                who.may_prompt()?;
+                self.may_prompt(who)?;
                 self.may_stop(who)?;
                 let number = self.add(who, &text)?;
                 // It comes before all that wait: it is about what is stopped for it.
@@ -406,7 +416,7 @@ impl Steering {
                 // What the agent does without asking is for those who are asked.
                 match known.category == "mode" {
                     true => who.may_approve()?,
-                    false => who.may_prompt()?,
+                    false => self.may_prompt(who)?,
                 }
                 let has = known.values.is_empty() || known.values.iter().any(|one| one.id == value);
                 if !has {
@@ -419,17 +429,23 @@ impl Steering {
             }
             ConversationRequest::Trust { person, trust } => {
                 who.may_manage()?;
+                // What nobody is asked about from then on is for those who are asked.
+                if trust.is_wider_than(self.trust(&person)) {
+                    who.may_approve()?;
+                }
                 if self.trusted.len() >= MAX_TRUSTED && !self.trusted.contains_key(&person) {
                     return Err(RefusedRequest::TooMany);
                 }
-                self.trusted.insert(person.clone(), trust);
-                let how = word(trust).to_owned();
-                let by = who.author("manage");
-                self.note(Note::Trusted { person, how, by });
+                self.set_trust(person, trust, who.author("manage"), shown);
             }
             ConversationRequest::Restart => {
                 who.may_manage()?;
-                self.orders.push_back(Order::Restart(who.author("manage")));
+                self.restart(who.author("manage"), shown);
+            }
+            ConversationRequest::Rename { title } => {
+                who.may_manage()?;
+                let by = who.author("manage");
+                self.note(Note::Renamed { title, by });
             }
             ConversationRequest::Unknown => return Err(RefusedRequest::NotKnownHere),
         }
@@ -465,15 +481,18 @@ impl Steering {
     /// The agent's side says that something happened.
     pub fn happened(&mut self, now_ms: u64, event: &ClientEvent, shown: &Conversation) {
         match event {
-            ClientEvent::Ready { .. } => self.ready = true,
+            ClientEvent::Ready { .. } => {
+                self.ready = true;
+                self.set_mode_before(now_ms, shown);
+            }
             ClientEvent::Failed(_) => self.ready = false,
             ClientEvent::Set(done) => self.was_set(*done, now_ms, shown),
             ClientEvent::TurnEnded => self.turn_ended(now_ms),
             ClientEvent::Garbage
             | ClientEvent::Asked(_)
             | ClientEvent::Closed(_)
-            | ClientEvent::NotOffered(_)
-            | ClientEvent::CancelIgnored => {}
+            | ClientEvent::NotOffered(_) => {}
+            ClientEvent::CancelIgnored => self.note(Note::CancelIgnored),
         }
         self.go_on(now_ms, shown);
     }
@@ -492,13 +511,12 @@ impl Steering {
     }
 
     /// Somebody's rights are others now.
-    pub fn rights_changed(&mut self, who: &Person) {
+    pub fn rights_changed(&mut self, who: &Person, shown: &Conversation) {
         if who.may_prompt().is_err() {
-            for note in self.queue.withdraw_all_of(&who.id, &by_itself()) {
-                if let Note::Withdrawn { prompt, .. } = &note {
-                    self.gated.remove(prompt);
-                }
-                self.note(note);
+            self.withdraw_all_of(&who.id);
+            // Who gets the right again is not trusted for what was said of them before.
+            if self.trust(&who.id).is_wider_than(Trust::Ask) {
+                self.set_trust(who.id.clone(), Trust::Ask, by_itself(), shown);
             }
         }
         if who.may_approve().is_err() {
@@ -508,6 +526,94 @@ impl Steering {
 
     fn note(&mut self, note: Note) {
         self.orders.push_back(Order::Note(note));
+    }
+
+    fn withdraw_all_of(&mut self, id: &str) {
+        for note in self.queue.withdraw_all_of(id, &by_itself()) {
+            if let Note::Withdrawn { prompt, .. } = &note {
+                self.gated.remove(prompt);
+            }
+            self.note(note);
+        }
+    }
+
+    /// How far somebody is trusted.
+    pub fn trust(&self, id: &str) -> Trust {
+        self.trusted.get(id).copied().unwrap_or_default()
+    }
+
+    /// Whether somebody may send prompts here: by their right, and as far as they are trusted.
+    fn may_prompt(&self, who: &Person) -> Result<(), RefusedRequest> {
+        match !who.is_host && self.trust(&who.id) == Trust::Watch {
+            true => Err(RefusedRequest::MayNotPrompt),
+            false => who.may_prompt(),
+        }
+    }
+
+    /// From now on somebody is trusted so far, in what goes on, too.
+    fn set_trust(&mut self, id: String, trust: Trust, by: Author, shown: &Conversation) {
+        let before = self.trust(&id);
+        self.trusted.insert(id.clone(), trust);
+        self.note(Note::Trusted {
+            person: id.clone(),
+            how: trust.as_str().to_owned(),
+            by: by.clone(),
+        });
+        if trust == Trust::Watch {
+            self.withdraw_all_of(&id);
+        }
+        let runs_freely = match &self.turn {
+            Turn::Running { by, before: None } => by.id == id && before == Trust::Trusted,
+            _ => false,
+        };
+        if !runs_freely || trust == Trust::Trusted {
+            return;
+        }
+        // Their turn began in the mode of the host's own.
+        match self.stricter(shown) {
+            Some((option, now, strict)) if now != strict => {
+                if let Turn::Running { before, .. } = &mut self.turn {
+                    *before = Some((option.clone(), now));
+                }
+                self.orders.push_back(Order::Set {
+                    option,
+                    value: strict,
+                    by: by_itself(),
+                });
+            }
+            Some(_) => {}
+            None if self.gate.asks => {}
+            None => self.orders.push_back(Order::Cancel(by)),
+        }
+    }
+
+    /// Starts the agent again, to go on from what was said, in the mode that it has outside of guests' turns.
+    fn restart(&mut self, by: Author, shown: &Conversation) {
+        let of_host = match &self.turn {
+            Turn::Preparing { before, .. }
+            | Turn::Running {
+                before: Some(before),
+                ..
+            } => Some(before.clone()),
+            _ => None,
+        };
+        let main = &shown.threads()[0];
+        let now = main.mode().map(|one| (one.id.clone(), one.value.clone()));
+        self.mode_before = of_host.or(self.mode_before.take()).or(now);
+        let from = Earlier::of(shown);
+        self.orders.push_back(Order::Restart { by, from });
+    }
+
+    /// The agent began again: it is set to the mode that it had before, where it has it.
+    fn set_mode_before(&mut self, now_ms: u64, shown: &Conversation) {
+        let Some((option, value)) = self.mode_before.take() else {
+            return;
+        };
+        let mode = shown.threads()[0].mode();
+        let mode = mode.filter(|mode| mode.id == option && mode.value != value);
+        if mode.is_some_and(|mode| mode.values.iter().any(|one| one.id == value)) {
+            self.restore((option, value), now_ms);
+        }
     }
 
     fn add(&mut self, who: &Person, text: &str) -> Result<u64, RefusedRequest> {
@@ -525,7 +631,7 @@ impl Steering {
         let Turn::Running { by, .. } = &self.turn else {
             return Err(RefusedRequest::Idle);
         };
-        let theirs = who.may_prompt().is_ok() && by.id == who.id;
+        let theirs = self.may_prompt(who).is_ok() && by.id == who.id;
         match theirs || who.may_approve().is_ok() || who.may_manage().is_ok() {
             true => Ok(()),
             false => Err(RefusedRequest::NotYours),
@@ -606,16 +712,20 @@ impl Steering {
     /// On whose authority a question is answered with yes without anybody being asked.
     fn by_rule(&self, question: ItemId, shown: &Conversation) -> Option<Author> {
         let asked = shown.question(question)?;
-        match self.acting {
-            Acting::Guest(Trust::Ask) => None,
-            Acting::Guest(Trust::ReadsOnly) => {
+        let trust = match &self.acting {
+            Acting::Host => Trust::Trusted,
+            Acting::Guest(id) => self.trust(id),
+        };
+        match trust {
+            Trust::Watch | Trust::Ask => None,
+            Trust::ReadsOnly => {
                 let kind = tool_of(asked, shown)?.kind();
                 matches!(kind, ToolKind::Read | ToolKind::Search).then(|| Author {
                     right: "reads only".to_owned(),
                     ..by_itself()
                 })
             }
-            Acting::Host | Acting::Guest(Trust::Trusted) => {
+            Trust::Trusted => {
                 let about = about(asked, shown)?;
                 let rule = self.rules.iter().find(|rule| rule.about == about)?;
                 Some(Author {
@@ -642,10 +752,11 @@ impl Steering {
         self.orders.push_back(Order::Set { option, value, by });
     }
 
-    fn trust_of(&self, by: &Author) -> Acting {
-        match by.right.as_str() {
-            "host" => Acting::Host,
-            _ => Acting::Guest(self.trusted.get(&by.id).copied().unwrap_or_default()),
+    /// Whether what a prompt causes is asked whatever mode the agent is in.
+    fn is_guarded(&self, by: &Author) -> bool {
+        match acting(by) {
+            Acting::Host => false,
+            Acting::Guest(id) => self.trust(&id) != Trust::Trusted,
         }
     }
 
@@ -655,8 +766,7 @@ impl Steering {
             let Some(prompt) = self.queue.next() else {
                 return;
             };
-            let (number, acting) = (prompt.number, self.trust_of(&prompt.by));
-            let is_guest = matches!(acting, Acting::Guest(Trust::Ask | Trust::ReadsOnly));
+            let (number, is_guest) = (prompt.number, self.is_guarded(&prompt.by));
             match self.stricter(shown).filter(|_| is_guest) {
                 Some((option, now, strict)) if now != strict => {
                     self.orders.push_back(Order::Set {
@@ -701,7 +811,7 @@ impl Steering {
         let Some(WaitingPrompt { by, text, .. }) = self.queue.take(number) else {
             return false;
         };
-        self.acting = self.trust_of(&by);
+        self.acting = acting(&by);
         self.accepted.remove(&number);
         self.gated.remove(&number);
         self.turn = Turn::Running {
@@ -746,7 +856,7 @@ impl Steering {
         }
     }
 
-    /// Sets the mode again that was there before a guest's turn.
+    /// Sets the mode again that was there before.
     fn restore(&mut self, (option, value): (String, String), now_ms: u64) {
         self.orders.push_back(Order::Set {
             option,
@@ -759,12 +869,11 @@ impl Steering {
     }
 }
 
-/// How far, as the log says it.
-fn word(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Ask => "ask",
-        Trust::ReadsOnly => "reads",
-        Trust::Trusted => "trusted",
+/// On whose behalf a prompt of theirs makes the agent work.
+fn acting(by: &Author) -> Acting {
+    match by.right.as_str() {
+        "host" => Acting::Host,
+        _ => Acting::Guest(by.id.clone()),
     }
 }
 

@@ -743,6 +743,52 @@ fn what_an_agent_tells_again_while_it_loads_is_not_shown_twice() {
 }
 
 #[test]
+fn what_an_agent_that_was_started_again_names_as_before_is_new() {
+    let mut talk = Talk::begun(1);
+    talk.prompt("bo", "fix it");
+    talk.text("agent_message_chunk", Some("m-1"), "half an ans");
+    let tool = |status| json!({"sessionUpdate": "tool_call", "toolCallId": "t-1", "title": "Look", "status": status});
+    talk.update(tool("completed"));
+    talk.note(Note::Ended {
+        exit: Exit::default(),
+    });
+    talk.note(Note::Started {
+        environment: Environment::default(),
+    });
+    let id = talk.ask("session/new", json!({"cwd": "/src"}));
+    talk.reply(id, json!({"sessionId": "s"}));
+    // Who came meanwhile goes on with the same.
+    let mut late = Conversation::from_snapshot(&talk.conversation.snapshot()).unwrap();
+    assert_eq!(late, talk.conversation);
+    talk.text("user_message_chunk", Some("u-1"), "fix it");
+    talk.text("agent_message_chunk", Some("m-1"), "again");
+    talk.update(tool("pending"));
+    let shown = talk.shown();
+    assert_eq!(shown[0..2], ["bo: fix it", "says: half an ans"]);
+    assert!(shown.contains(&"says: again".to_owned()), "{shown:?}");
+    assert_eq!(talk.tool("t-1").status(), ToolStatus::Pending);
+    for (kind, id, text) in [
+        ("user_message_chunk", "u-1", "fix it"),
+        ("agent_message_chunk", "m-1", "again"),
+    ] {
+        let update = json!({"sessionUpdate": kind, "messageId": id, "content": {"type": "text", "text": text}});
+        let message =
+            json!({"method": "session/update", "params": {"sessionId": "s", "update": update}});
+        let message = message.to_string();
+        let entry = Entry {
+            at_ms: 99,
+            what: Logged::FromAgent(Message::parse(&message).unwrap()),
+        };
+        late.apply_text(&entry.encode());
+    }
+    let texts: Vec<String> = late
+        .items()
+        .map(|(_, item)| self::shown(&item.body))
+        .collect();
+    assert!(texts.contains(&"says: again".to_owned()), "{texts:?}");
+}
+
+#[test]
 fn a_session_that_is_adopted_is_shown_as_the_agent_tells_it() {
     let mut talk = Talk::default();
     talk.note(Note::Started {

@@ -7,6 +7,7 @@ use pillion_conversation::{Gate, RefusedRequest};
 use pillion_people::SubjectRef;
 use pillion_proto::{
     AccessMode, AdmittedBy, Answer, ConversationRequest, ParticipantId, PathKind, Rights, TrackId,
+    Trust,
 };
 use pillion_session::{
     Choice, Command, CommandError, Done, EndedLinks, ParticipantStatus, PersonLabel, Proved, Reply,
@@ -92,6 +93,11 @@ fn commands() -> Vec<Command> {
         }),
         Command::Own(verbs::Own {
             key: anna().identity,
+        }),
+        Command::Trust(verbs::Trust {
+            target: target(),
+            track: Some(TrackId(3)),
+            trust: Trust::ReadsOnly,
         }),
         Command::Converse(verbs::Converse {
             track: Some(TrackId(3)),
@@ -186,6 +192,11 @@ fn replies() -> Vec<Reply> {
         Reply::OpenConversation(TrackId(300)),
         Reply::Converse(()),
         Reply::Own(()),
+        Reply::Trust(verbs::TrustSet {
+            person: anna(),
+            trust: Trust::Watch,
+            prompts: true,
+        }),
         Reply::AccessList(verbs::AccessListed {
             mode: AccessMode::Link,
             people: vec![(text(), rights)],

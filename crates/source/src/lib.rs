@@ -36,7 +36,7 @@ pub use child::ExitStatus;
 pub use gate::{HELD_LIMIT, Hold, HoldMode, TtyWriter};
 pub use input::{Accepted, INPUT_LIMIT, InputError};
 pub use keys::Keys;
-pub use orphans::adopt_orphans;
+pub use orphans::{WaitedFor, adopt_orphans, start_waited_for};
 pub use piped::Piped;
 pub use program::{Program, SpawnError};
 pub use pty::{LineMode, Pty};

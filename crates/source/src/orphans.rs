@@ -25,6 +25,28 @@ pub(crate) fn programs() -> MutexGuard<'static, BTreeSet<i32>> {
     PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A child that somebody else of this process waits for: it is not taken for an orphan for as long as this lives.
+#[derive(Debug)]
+pub struct WaitedFor(i32);
+
+impl Drop for WaitedFor {
+    fn drop(&mut self) {
+        programs().remove(&self.0);
+    }
+}
+
+/// Starts a child, of which `pid` says which it is, that is waited for by who starts it: how it ended is theirs to learn.
+pub fn start_waited_for<T>(
+    start: impl FnOnce() -> T,
+    pid: impl FnOnce(&T) -> Option<u32>,
+) -> (T, Option<WaitedFor>) {
+    let mut programs = programs();
+    let started = start();
+    let waited = pid(&started).map(u32::cast_signed);
+    programs.extend(waited);
+    (started, waited.map(WaitedFor))
+}
+
 /// Has orphans of the programs that are started from here on come to this process, for its whole life. It must
 /// start nothing else.
 ///

@@ -5,7 +5,8 @@
 //! So the index grows with the log's size and not with the number of records.
 //!
 //! New entries are held in memory and go to `index.redb` once per segment, on the log's worker
-//! thread; a log of one segment has no index file at all. Losing the file costs a walk over the
+//! thread, and earlier where there are many of them: each track begins with entries of its own, however
+//! little it says. A log of one segment mostly has no index file at all. Losing the file costs a walk over the
 //! records' headers, nothing else. If redb fails in any way, the index lives on in memory.
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub(crate) const SPACING: u64 = 64 << 10;
 /// Entries held in memory when there is no index file to put them in: 64 Ki × ~40 bytes. Past
 /// that, every second one is dropped and the spacing doubled.
 const MAX_HELD: usize = 64 << 10;
+/// From so many entries on they go to the file before the segment is full.
+const HAND_OVER: usize = 4 << 10;
 /// Where files may not become this large (`ulimit -f`), there is no index file: redb knows nothing
 /// of the limit, and passing it kills the process.
 const ROOM: u64 = 1 << 30;
@@ -152,8 +155,15 @@ impl Index {
 
     /// Kinds and tracks that are known in memory.
     #[cfg(test)]
-    pub fn known_in_memory(&self) -> usize {
+    pub(crate) fn known_in_memory(&self) -> usize {
         self.next.len()
+    }
+
+    /// Whether the file has not taken yet what it was handed.
+    #[cfg(test)]
+    pub(crate) fn awaits_file(&mut self) -> bool {
+        self.settle();
+        !self.committing.is_empty()
     }
 
     /// Says that there is nothing to enter before `at`.
@@ -234,6 +244,15 @@ impl Index {
     /// Whether every entry made can still be found. If not, only a walk over the log will do.
     pub fn complete(&self) -> bool {
         !self.file.unreadable.load(Ordering::Acquire)
+    }
+
+    /// Whether so much is held that it should go to the file now, and can.
+    pub fn is_large(&mut self) -> bool {
+        if self.fresh.len() < HAND_OVER {
+            return false;
+        }
+        self.settle();
+        self.committing.is_empty() && !self.file.broken()
     }
 
     /// What should go to the file now; `None` if the last batch is still on its way there.

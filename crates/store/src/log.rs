@@ -85,6 +85,8 @@ pub struct SessionLog {
     buffer: Vec<u8>,
     /// The first key after those appended, by kind and track.
     next: BTreeMap<(u8, u32), u64>,
+    /// Tracks of which nothing more comes, and of which something is not written yet.
+    finished: Vec<u32>,
     /// The number above those of all tracks that have anything here.
     next_track: u32,
     /// When the oldest byte not written was appended.
@@ -189,6 +191,7 @@ impl SessionLog {
             open_bytes: 0,
             buffer: Vec::new(),
             next: BTreeMap::new(),
+            finished: Vec::new(),
             next_track: 0,
             dirty_since: None,
             synced_at: Instant::now(),
@@ -333,7 +336,18 @@ impl SessionLog {
         self.close_block(track);
         for kind in [kind::FRAME, kind::HISTORY] {
             self.next.remove(&(kind, track));
-            self.index.retire(kind, track);
+        }
+        self.finished.push(track);
+        if self.buffer.is_empty() {
+            self.retire_finished();
+        }
+    }
+
+    /// The index knows all of these tracks' records by now.
+    fn retire_finished(&mut self) {
+        for track in std::mem::take(&mut self.finished) {
+            self.index.retire(kind::FRAME, track);
+            self.index.retire(kind::HISTORY, track);
         }
     }
 
@@ -522,6 +536,7 @@ impl SessionLog {
             self.index.note(&header, at);
             at.offset += header.total();
         }
+        self.retire_finished();
         self.buffer.clear();
         if self.buffer.capacity() > KEEP_BYTES {
             self.buffer = Vec::new();
@@ -532,8 +547,21 @@ impl SessionLog {
             if let Err(error) = self.rotate() {
                 tracing::warn!(%error, "the log can't start a new segment; going on with this one");
             }
+        } else if self.index.is_large() && self.worker.try_send(Job::Sync(self.segment.file())) {
+            self.hand_over_index();
         }
         Ok(())
+    }
+
+    /// Has the file take what the index holds, once the worker has synced the records that it is about: the index
+    /// must not know of records that a power loss took.
+    fn hand_over_index(&mut self) {
+        if let Some(batch) = self.index.take_batch() {
+            let job = Job::Commit(self.index.file(), batch);
+            if !self.worker.try_send(job) {
+                self.index.untake_batch();
+            }
+        }
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -544,15 +572,9 @@ impl SessionLog {
         let new = Segment::create(&self.dir, number).map_err(into_io)?;
         let old = std::mem::replace(&mut self.segment, new);
         self.segments.push(number);
-        // The log first: the index must not know of records that a power loss took.
         self.worker.try_send(Job::Sync(old.file()));
         self.worker.try_send(Job::SyncDir(self.dir.clone()));
-        if let Some(batch) = self.index.take_batch() {
-            let job = Job::Commit(self.index.file(), batch);
-            if !self.worker.try_send(job) {
-                self.index.untake_batch();
-            }
-        }
+        self.hand_over_index();
         self.index.cover(self.segment.end());
         Ok(())
     }

@@ -123,6 +123,8 @@ fn context(conversation: &Conversation) -> ConversationContext<'_> {
         now: Now::default(),
         may_prompt: true,
         may_approve: true,
+        may_manage: false,
+        prompters: &[],
         me: "",
         host_away: false,
     }

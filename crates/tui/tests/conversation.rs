@@ -5,7 +5,7 @@ mod talk;
 
 use std::{num::NonZeroU16, path::Path};
 
-use pillion_conversation::{Answer, ConversationRequest, Exit, Note};
+use pillion_conversation::{Answer, ConversationRequest, Exit, Note, Trust};
 use pillion_screen::{Size, width::is_disputed};
 use pillion_session::Now;
 use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth};
@@ -20,6 +20,8 @@ struct Desk {
     now_ms: u64,
     may_prompt: bool,
     may_approve: bool,
+    may_manage: bool,
+    prompters: Vec<(String, String)>,
     host_away: bool,
     me: String,
 }
@@ -39,6 +41,8 @@ impl Desk {
             now_ms: 0,
             may_prompt: true,
             may_approve: true,
+            may_manage: false,
+            prompters: Vec::new(),
             host_away: false,
             me: id_of("ann"),
         }
@@ -53,6 +57,8 @@ impl Desk {
             },
             may_prompt: self.may_prompt,
             may_approve: self.may_approve,
+            may_manage: self.may_manage,
+            prompters: &self.prompters,
             me: &self.me,
             host_away: self.host_away,
         }
@@ -960,6 +966,139 @@ fn a_prompt_that_waits_for_a_yes_gets_it_from_the_list() {
             held: false
         }]
     );
+}
+
+#[test]
+fn how_far_somebody_is_trusted_is_said_in_the_list() {
+    let mut talk = Talk::begun();
+    talk.note(Note::Trusted {
+        person: id_of("bo"),
+        how: "reads-only".into(),
+        by: author("ann"),
+    });
+    let mut desk = Desk::new(80, 24);
+    desk.prompters = vec![(id_of("bo"), "bo".into()), (id_of("cy"), "cy".into())];
+    desk.look(&talk);
+    desk.types(&talk, "\x10");
+    desk.sees_not("prompts of bo");
+    desk.types(&talk, "\x1b");
+    desk.later(&talk, 30);
+    desk.may_manage = true;
+    desk.types(&talk, "\x10");
+    desk.sees("1 prompts of bo: reads-only");
+    desk.sees("2 prompts of cy: ask");
+    desk.types(&talk, "1");
+    desk.is_golden("trust");
+    assert_eq!(
+        desk.types(&talk, "4"),
+        [ConversationAction::Trust {
+            person: id_of("bo"),
+            trust: Trust::Trusted
+        }]
+    );
+}
+
+#[test]
+fn waiting_prompts_change_places_and_are_others_for_who_manages() {
+    let mut talk = Talk::begun();
+    for (number, by) in [(1, "bo"), (2, "ann"), (3, "ann"), (4, "bo")] {
+        talk.queued(number, by, &format!("prompt {number}"));
+    }
+    let moved = |prompt, before| [ConversationAction::Move { prompt, before }];
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    // The newest of ann's own comes into the line first.
+    desk.types(&talk, "\x1b[A");
+    desk.sees("› changing queued by you: prompt 3");
+    assert_eq!(desk.types(&talk, "\x1b[1;3A"), moved(3, Some(2)));
+    assert_eq!(desk.types(&talk, "\x1b[1;3B"), moved(3, None));
+    desk.types(&talk, "\x1b[A");
+    assert_eq!(desk.types(&talk, "\x1b[1;3A"), [], "not before bo's");
+    desk.sees("It can't go there");
+    assert_eq!(desk.types(&talk, "\x1b[1;3B"), moved(2, Some(4)));
+    desk.types(&talk, "\x1b");
+    desk.later(&talk, 30);
+    // The list has the person's own, and all of them for who manages.
+    desk.types(&talk, "\x10");
+    desk.sees_not("what waits, by bo");
+    desk.types(&talk, "1");
+    desk.sees("1 change it");
+    desk.types(&talk, "1");
+    desk.sees("› prompt 2");
+    desk.types(&talk, "\x1b");
+    desk.later(&talk, 30);
+    desk.may_manage = true;
+    desk.types(&talk, "\x10");
+    desk.sees("4 what waits, by bo d159-ec67: prompt 4");
+    desk.types(&talk, "4");
+    desk.is_golden("queued");
+    assert_eq!(desk.types(&talk, "1"), moved(4, Some(3)));
+    for (key, action) in [
+        (
+            "2",
+            ConversationAction::Hold {
+                prompt: 4,
+                held: true,
+            },
+        ),
+        ("3", ConversationAction::Withdraw { prompt: 4 }),
+    ] {
+        desk.types(&talk, "\x10");
+        desk.types(&talk, "4");
+        assert_eq!(desk.types(&talk, key), [action]);
+    }
+}
+
+#[test]
+fn an_agent_is_started_again_by_who_manages() {
+    let mut talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    assert_eq!(desk.types(&talk, "\x1b[15~"), []);
+    desk.sees("by who manages the session");
+    desk.may_manage = true;
+    assert_eq!(desk.types(&talk, "\x1b[15~"), [], "it may be a slip");
+    desk.sees("F5 again within 2 s");
+    desk.later(&talk, 2_000);
+    assert_eq!(desk.types(&talk, "\x1b[15~"), []);
+    assert_eq!(desk.types(&talk, "\x1b[15~"), [ConversationAction::Restart]);
+    talk.note(Note::CancelIgnored);
+    desk.look(&talk);
+    desk.sees("the agent was to stop 10 s ago and goes on: F5 starts it again");
+    talk.note(Note::Ended {
+        exit: Exit {
+            code: Some(101),
+            ..Exit::default()
+        },
+    });
+    desk.look(&talk);
+    assert!(
+        desk.state().contains("F5 starts it again"),
+        "{}",
+        desk.state()
+    );
+    // Of one that has ended nothing is lost.
+    assert_eq!(desk.types(&talk, "\x1b[15~"), [ConversationAction::Restart]);
+}
+
+#[test]
+fn a_conversation_is_called_something_else() {
+    let talk = a_turn();
+    let mut desk = Desk::new(80, 24);
+    desk.may_manage = true;
+    desk.look(&talk);
+    desk.types(&talk, "\x101");
+    desk.sees("What this conversation is called");
+    assert_eq!(
+        desk.types(&talk, "The parser\r"),
+        [ConversationAction::Rename {
+            title: "The parser".into()
+        }]
+    );
+    desk.types(&talk, "\x101");
+    desk.types(&talk, "not this\x03");
+    desk.sees_not("not this");
+    assert_eq!(desk.types(&talk, "go on\r"), prompt("go on"));
 }
 
 #[test]

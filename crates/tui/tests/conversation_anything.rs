@@ -323,6 +323,8 @@ impl Desk {
             },
             may_prompt: self.rights.0,
             may_approve: self.rights.1,
+            may_manage: self.rights.0 && self.rights.1,
+            prompters: &[],
             me: &me,
             host_away: self.rights.2,
         };

@@ -21,6 +21,7 @@ use crate::{
     limits::{MAX_ID, MAX_OPEN_QUESTIONS, MAX_PARTS},
     message::{Message, MessageId, MessageKind},
     model::ChoiceKind,
+    transcript::Earlier,
 };
 
 /// How long an agent may take to answer `initialize`, in milliseconds. The slowest of those that were tried took
@@ -40,6 +41,10 @@ pub struct Client {
     calls: BTreeMap<MessageId, Call>,
     version: u64,
     session: String,
+    /// Whether prompts may hold whole texts.
+    embeds: bool,
+    /// What the agent has to be told of before its next prompt; empty if nothing.
+    transcript: String,
     /// Whether the agent has options that can be set, in place of modes.
     has_options: bool,
     turn: Option<Turn>,
@@ -58,6 +63,8 @@ pub struct Setup {
     pub name: String,
     /// Our version.
     pub version: String,
+    /// From where it goes on; `None` of one that begins.
+    pub earlier: Option<Earlier>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +78,8 @@ enum Phase {
 enum Call {
     Initialize,
     NewSession,
+    /// The session of before.
+    OldSession(String),
     Prompt,
     Setting,
 }
@@ -187,6 +196,8 @@ impl Client {
             calls: BTreeMap::new(),
             version: 0,
             session: String::new(),
+            embeds: false,
+            transcript: String::new(),
             has_options: false,
             turn: None,
             questions: BTreeMap::new(),
@@ -268,9 +279,10 @@ impl Client {
         if self.is_busy() {
             return Err(NotSent::Busy);
         }
+        let transcript = std::mem::take(&mut self.transcript);
         let params = json!({
             "sessionId": self.session,
-            "prompt": [{"type": "text", "text": text}],
+            "prompt": wire::prompt(text, &transcript, self.embeds),
         });
         self.turn = Some(Turn {
             begun: false,
@@ -447,27 +459,24 @@ impl Client {
                 match version {
                     Some(version @ 1..=2) => {
                         self.version = version;
-                        let new = json!({"cwd": self.setup.cwd, "mcpServers": []});
-                        self.request("session/new", new, Call::NewSession, None, None);
+                        self.begin_session(result);
                     }
                     version => self.fail(StartFault::Version(version.unwrap_or(0))),
                 }
             }
             (Call::NewSession, Ok(result)) => {
-                let [session, options] = result.fields(["sessionId", "configOptions"]);
-                self.has_options = options.is_some_and(Json::is_array);
-                let session = session.and_then(Json::text);
+                let session = result.get("sessionId").and_then(Json::text);
                 match session.filter(|session| !session.is_empty() && session.len() <= MAX_ID) {
-                    Some(session) => {
-                        self.session = session.into_owned();
-                        self.phase = Phase::Ready;
-                        self.deadline_ms = None;
-                        let (version, session) = (self.version, self.session.clone());
-                        self.event(ClientEvent::Ready { version, session });
-                    }
+                    Some(session) => self.session_begun(&session, result),
                     None => self.fail(StartFault::NoSession),
                 }
             }
+            (Call::OldSession(session), Ok(result)) => {
+                self.transcript.clear();
+                self.session_begun(session, result);
+            }
+            // It has lost it, or never had it: another one, which is told what was said.
+            (Call::OldSession(_), Err(_)) => self.new_session(),
             (Call::Initialize | Call::NewSession, Err(error)) => {
                 self.fail(wire::start_fault(error));
             }
@@ -482,6 +491,45 @@ impl Client {
             (Call::Prompt, _) => self.end_turn(),
             (Call::Setting, result) => self.event(ClientEvent::Set(result.is_ok())),
         }
+    }
+
+    /// The session of before, if there was one and the agent can go on with it; else a new one.
+    fn begin_session(&mut self, agent: Json<'_>) {
+        let can = wire::Continues::of(agent);
+        self.embeds = can.embeds;
+        let Some(earlier) = self.setup.earlier.take() else {
+            return self.new_session();
+        };
+        self.transcript = earlier.transcript;
+        // Gemini loses a session that is loaded in the minute in which it was begun.
+        let loses = earlier.is_young && can.is_gemini;
+        let method = match () {
+            () if earlier.session.is_empty() => None,
+            () if self.version >= 2 || can.resumes => Some("session/resume"),
+            () if can.loads && earlier.may_repeat && !loses => Some("session/load"),
+            () => None,
+        };
+        let Some(method) = method else {
+            return self.new_session();
+        };
+        let session = earlier.session;
+        let params = json!({"sessionId": session, "cwd": self.setup.cwd, "mcpServers": []});
+        self.request(method, params, Call::OldSession(session), None, None);
+    }
+
+    fn new_session(&mut self) {
+        let new = json!({"cwd": self.setup.cwd, "mcpServers": []});
+        self.request("session/new", new, Call::NewSession, None, None);
+    }
+
+    fn session_begun(&mut self, session: &str, result: Json<'_>) {
+        let options = result.get("configOptions");
+        self.has_options = options.is_some_and(Json::is_array);
+        self.session = session.to_owned();
+        self.phase = Phase::Ready;
+        self.deadline_ms = None;
+        let (version, session) = (self.version, self.session.clone());
+        self.event(ClientEvent::Ready { version, session });
     }
 
     fn end_turn(&mut self) {

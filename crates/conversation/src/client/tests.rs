@@ -7,6 +7,7 @@ fn setup() -> Setup {
         cwd: "/src".into(),
         name: "pillion".into(),
         version: "1".into(),
+        earlier: None,
     }
 }
 
@@ -273,4 +274,124 @@ fn garbage_is_never_answered() {
         line(&mut client, &json!({"id": 77, "result": {}})),
         (vec![], vec![])
     );
+}
+
+/// What one says that goes on from before, once the agent has said this of itself; and whether it can be prompted.
+fn going_on(earlier: Earlier, agent: Value) -> (Client, Value) {
+    let mut client = Client::new(
+        Setup {
+            earlier: Some(earlier),
+            ..setup()
+        },
+        0,
+    );
+    drain(&mut client);
+    let (mut sent, _) = line(&mut client, &json!({"id": 1, "result": agent}));
+    (client, sent.remove(0))
+}
+
+#[test]
+fn an_agent_that_is_started_again_goes_on_with_its_session_where_it_can() {
+    let earlier = || Earlier {
+        session: "old".into(),
+        may_repeat: true,
+        is_young: false,
+        transcript: "## anna\n\nfix it\n\n".into(),
+    };
+    let resumes = json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true,
+        "sessionCapabilities": {"resume": {}}}});
+    let loads = json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true},
+        "agentInfo": {"name": "gemini-cli"}});
+    for (agent, method) in [
+        (resumes.clone(), "session/resume"),
+        (loads.clone(), "session/load"),
+        (json!({"protocolVersion": 2}), "session/resume"),
+    ] {
+        let (mut client, sent) = going_on(earlier(), agent);
+        assert_eq!(sent["method"], method);
+        assert_eq!(sent["params"]["sessionId"], "old");
+        let (_, told) = line(&mut client, &json!({"id": 2, "result": {}}));
+        assert!(
+            matches!(&told[..], [ClientEvent::Ready { session, .. }] if session == "old"),
+            "{told:?}"
+        );
+        client.prompt("and now?", None, None).unwrap();
+        let (sent, _) = drain(&mut client);
+        assert_eq!(
+            sent[0]["params"]["prompt"],
+            json!([{"type": "text", "text": "and now?"}])
+        );
+    }
+    // What not everybody may see is not told again, and what would be lost is not loaded.
+    let hidden = Earlier {
+        may_repeat: false,
+        ..earlier()
+    };
+    let young = Earlier {
+        is_young: true,
+        ..earlier()
+    };
+    let never = Earlier {
+        session: String::new(),
+        ..earlier()
+    };
+    for (earlier, agent) in [
+        (hidden, loads.clone()),
+        (young, loads),
+        (never, resumes.clone()),
+        (earlier(), json!({"protocolVersion": 1})),
+    ] {
+        let (_, sent) = going_on(earlier, agent);
+        assert_eq!(sent["method"], "session/new");
+    }
+}
+
+#[test]
+fn an_agent_that_lost_its_session_is_told_what_was_said_once() {
+    let earlier = Earlier {
+        session: "old".into(),
+        transcript: "## anna\n\nfix it\n\n".into(),
+        ..Earlier::default()
+    };
+    let agents = [
+        json!({"protocolVersion": 1, "agentCapabilities": {"sessionCapabilities": {"resume": {}},
+            "promptCapabilities": {"embeddedContext": true}}}),
+        json!({"protocolVersion": 2, "capabilities": {"session": {"prompt": {"embeddedContext": {}}}}}),
+        json!({"protocolVersion": 2}),
+    ];
+    for (at, agent) in agents.into_iter().enumerate() {
+        let (mut client, sent) = going_on(earlier.clone(), agent);
+        assert_eq!(sent["method"], "session/resume");
+        let gone = json!({"id": 2, "error": {"code": -32602, "message": "no such session"}});
+        let (sent, told) = line(&mut client, &gone);
+        assert_eq!(
+            (&sent[0]["method"], &told[..]),
+            (&json!("session/new"), &[][..])
+        );
+        line(
+            &mut client,
+            &json!({"id": 3, "result": {"sessionId": "new"}}),
+        );
+        client.prompt("and now?", None, None).unwrap();
+        let (sent, _) = drain(&mut client);
+        let prompt = &sent[0]["params"]["prompt"];
+        let before = match at {
+            2 => &prompt[0]["text"],
+            _ => &prompt[0]["resource"]["text"],
+        };
+        assert!(
+            before.as_str().unwrap().contains("## anna\n\nfix it"),
+            "{prompt}"
+        );
+        assert_eq!(prompt[1], json!({"type": "text", "text": "and now?"}));
+        let method = |client: &mut Client| {
+            client.turn = None;
+            client.prompt("more", None, None).unwrap();
+            drain(client).0[0]["params"]["prompt"].clone()
+        };
+        assert_eq!(
+            method(&mut client),
+            json!([{"type": "text", "text": "more"}])
+        );
+    }
 }

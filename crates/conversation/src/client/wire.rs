@@ -31,6 +31,60 @@ pub(super) fn initialize(setup: &Setup) -> Value {
     })
 }
 
+/// What an agent says of itself that matters when it goes on from before.
+pub(super) struct Continues {
+    /// It goes on with a session without telling it again.
+    pub(super) resumes: bool,
+    /// It goes on with a session, and tells it again.
+    pub(super) loads: bool,
+    /// A prompt may hold whole texts.
+    pub(super) embeds: bool,
+    pub(super) is_gemini: bool,
+}
+
+impl Continues {
+    /// From its answer to `initialize`.
+    pub(super) fn of(answer: Json<'_>) -> Continues {
+        let [first, second, name, other] =
+            answer.fields(["agentCapabilities", "capabilities", "agentInfo", "info"]);
+        let at = |json: Option<Json<'_>>, path: &[&str]| {
+            let mut found = json;
+            for name in path {
+                found = found.and_then(|json| json.get(name));
+            }
+            found.is_some_and(|found| !found.is_null() && found.boolean() != Some(false))
+        };
+        let name = name.or(other).and_then(|info| info.get("name"));
+        let name = name.and_then(Json::text);
+        Continues {
+            resumes: at(first, &["sessionCapabilities", "resume"]),
+            loads: at(first, &["loadSession"]),
+            embeds: at(first, &["promptCapabilities", "embeddedContext"])
+                || at(second, &["session", "prompt", "embeddedContext"]),
+            is_gemini: name.is_some_and(|name| name.contains("gemini")),
+        }
+    }
+}
+
+/// A prompt, and what was said before where the agent has to be told of it.
+pub(super) fn prompt(text: &str, transcript: &str, embeds: bool) -> Value {
+    const BEFORE: &str = "You were started again. This is what was said before, for you to go on from; \
+                          the task is what follows it.";
+    let said = json!({"type": "text", "text": text});
+    match (transcript, embeds) {
+        ("", _) => json!([said]),
+        (transcript, true) => {
+            let text = format!("{BEFORE}\n\n{transcript}");
+            let uri = "pillion:///transcript.md";
+            let resource = json!({"uri": uri, "mimeType": "text/markdown", "text": text});
+            json!([{"type": "resource", "resource": resource}, said])
+        }
+        (transcript, false) => {
+            json!([{"type": "text", "text": format!("{BEFORE}\n\n{transcript}---\n\n")}, said])
+        }
+    }
+}
+
 /// What can be answered to a permission.
 pub(super) fn choices(options: Json<'_>) -> Vec<(String, ChoiceKind)> {
     let choices = read::choices(options).into_iter().take(MAX_PARTS);

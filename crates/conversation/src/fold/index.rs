@@ -20,6 +20,8 @@ impl Key {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Index {
     by_id: BTreeMap<(u32, Key, String), ItemId>,
+    /// Items before this one are of an earlier process of the agent's, whose ids mean nothing now.
+    names_from: ItemId,
     open_tools: BTreeSet<(u32, ItemId)>,
     open_questions: BTreeSet<ItemId>,
     /// Prompts from here that the agent has not reported.
@@ -34,6 +36,7 @@ impl Index {
     pub(super) fn of_one_thread() -> Index {
         Index {
             by_id: BTreeMap::new(),
+            names_from: 0,
             open_tools: BTreeSet::new(),
             open_questions: BTreeSet::new(),
             unechoed: BTreeSet::new(),
@@ -45,10 +48,12 @@ impl Index {
     /// Of what a snapshot holds.
     pub(crate) fn of<'a>(
         threads: &[Thread],
+        names_from: ItemId,
         kept: impl Iterator<Item = ItemId>,
         items: impl Iterator<Item = (ItemId, &'a Item)>,
     ) -> Index {
         let mut index = Index {
+            names_from,
             last: vec![None; threads.len()],
             lists_weight: threads.iter().map(Thread::lists_weight).collect(),
             ..Index::of_one_thread()
@@ -58,6 +63,13 @@ impl Index {
             index.learn(id, item);
         }
         index
+    }
+
+    /// The agent's process is another one: what it names from this item on is new, whatever it calls it.
+    pub(super) fn name_anew(&mut self, from: ItemId) {
+        self.names_from = from;
+        self.by_id.clear();
+        self.unechoed.clear();
     }
 
     pub(super) fn add_thread(&mut self) {
@@ -112,7 +124,8 @@ impl Index {
     /// Takes in what an item has become.
     pub(super) fn look_again(&mut self, id: ItemId, item: &Item) {
         let thread = item.thread;
-        if let Some((key, name)) = name(item)
+        let is_named = id >= self.names_from;
+        if let Some((key, name)) = name(item).filter(|_| is_named)
             && self.get(thread, key, name) != Some(id)
         {
             self.by_id.insert((thread, key, name.to_owned()), id);
@@ -126,7 +139,7 @@ impl Index {
                 set(&mut self.open_questions, id, question.is_open());
             }
             ItemBody::Prompt(prompt) => {
-                let waits = prompt.number.is_some() && !prompt.echoed;
+                let waits = is_named && prompt.number.is_some() && !prompt.echoed;
                 set(&mut self.unechoed, (thread, id), waits);
             }
             _ => {}

@@ -54,6 +54,9 @@ pub(crate) struct State {
     pub(crate) rules: Vec<Rule>,
     #[serde(with = "pillion_proto::growing::list")]
     pub(crate) trusted: Vec<Trusted>,
+    /// The first item that the agent's process of now can mean by an id.
+    #[serde(default)]
+    pub(crate) names_from: ItemId,
     #[serde(default, with = "pillion_proto::growing::one")]
     pub(crate) changes: Changes,
 }

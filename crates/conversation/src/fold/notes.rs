@@ -15,6 +15,8 @@ impl Conversation {
             Note::Started { environment } => {
                 self.state.process.environment = Some(bounded_environment(environment));
                 self.state.process.exit = None;
+                self.state.names_from = self.items.next();
+                self.index.name_anew(self.state.names_from);
             }
             Note::Ended { exit } => self.agent_ended(from, exit),
             Note::Garbage { text, bytes } => self.line(from, Notice::GARBAGE, text, *bytes),
@@ -80,6 +82,8 @@ impl Conversation {
             Note::Closed { question, why } => {
                 self.close(*question, &read::word(why), "", None);
             }
+            Note::Renamed { title, .. } => self.notice(from, Notice::RENAMED, title),
+            Note::CancelIgnored => self.notice(from, Notice::CANCEL_IGNORED, ""),
             Note::Changed {
                 turn,
                 start,

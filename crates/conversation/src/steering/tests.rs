@@ -90,7 +90,7 @@ impl Desk {
                 Order::Cancel(by) => self.told.push(format!("{} stops", by.id)),
                 Order::Set { option, value, .. } => self.told.push(format!("{option} {value}")),
                 Order::Rebase => self.told.push("rebase".to_owned()),
-                Order::Restart(by) => self.told.push(format!("{} restarts", by.id)),
+                Order::Restart { by, .. } => self.told.push(format!("{} restarts", by.id)),
                 Order::Answer {
                     request,
                     answer,
@@ -351,7 +351,7 @@ fn reads_only_lets_read_and_search_and_asks_for_the_rest() {
         Err(RefusedRequest::MayNotManage)
     );
     desk.ask(&host, trust).unwrap();
-    assert_eq!(desk.shown.trusted()[0].how, "reads");
+    assert_eq!(desk.shown.trusted()[0].how, "reads-only");
     desk.ask(&guest, prompt("x")).unwrap();
     desk.set("ask");
     let read = desk.question("read", "");
@@ -394,7 +394,7 @@ fn with_the_rights_go_prompts_and_claims() {
     let question = desk.question("execute", "rm");
     desk.ask(&guest, ConversationRequest::Claim { question })
         .unwrap();
-    desk.steering.rights_changed(&person("g", ""));
+    desk.steering.rights_changed(&person("g", ""), &desk.shown);
     desk.pump();
     assert!(desk.shown.queue().iter().all(|prompt| prompt.by.id != "g"));
     assert!(desk.shown.question(question).unwrap().claimed_by.is_none());
@@ -416,4 +416,133 @@ fn what_waits_goes_on_when_the_agent_begins_again() {
         session: "s".into(),
     });
     assert_eq!(desk.told(), ["h restarts", "h: two"]);
+}
+
+fn trust(id: &str, trust: Trust) -> ConversationRequest {
+    let person = id.into();
+    ConversationRequest::Trust { person, trust }
+}
+
+#[test]
+fn who_is_to_watch_sends_nothing_whatever_right_they_have() {
+    let mut desk = Desk::new();
+    let host = person("h", "host");
+    let guest = person("g", "prompt approve manage");
+    desk.ask(&host, prompt("one")).unwrap();
+    desk.ask(&guest, prompt("mine")).unwrap();
+    desk.ask(&host, trust("g", Trust::Watch)).unwrap();
+    assert_eq!(desk.shown.trusted()[0].how, "watch");
+    let mut queue = desk.shown.queue().iter();
+    assert!(
+        queue.all(|one| one.by.id != "g"),
+        "what waited is taken back"
+    );
+    assert_eq!(
+        desk.ask(&guest, prompt("again")),
+        Err(RefusedRequest::MayNotPrompt)
+    );
+    desk.ask(&host, trust("g", Trust::Ask)).unwrap();
+    desk.ask(&guest, prompt("again")).unwrap();
+}
+
+#[test]
+fn who_is_trusted_prompts_as_the_host_and_by_the_hosts_rules() {
+    let mut desk = Desk::new();
+    let (host, guest) = (person("h", "host"), person("g", "prompt"));
+    desk.ask(&host, prompt("x")).unwrap();
+    let first = desk.question("execute", "cargo test");
+    desk.ask(&host, ConversationRequest::AllowAlike { question: first })
+        .unwrap();
+    desk.happened(&ClientEvent::TurnEnded);
+    // Only those who are asked say that nobody is to be.
+    let manager = person("m", "manage");
+    assert_eq!(
+        desk.ask(&manager, trust("g", Trust::Trusted)),
+        Err(RefusedRequest::MayNotApprove)
+    );
+    desk.ask(&manager, trust("g", Trust::Watch)).unwrap();
+    desk.ask(&person("m", "manage approve"), trust("g", Trust::Trusted))
+        .unwrap();
+    desk.told();
+    desk.ask(&guest, prompt("mine")).unwrap();
+    assert_eq!(desk.told(), ["g: mine"], "the mode stays");
+    let alike = desk.question("execute", "cargo test");
+    assert_eq!(
+        desk.outcome(alike).unwrap().by.as_ref().unwrap().right,
+        "rule 0"
+    );
+}
+
+#[test]
+fn trust_that_is_taken_back_counts_in_the_turn_that_runs() {
+    let mut desk = Desk::new();
+    let (host, guest) = (person("h", "host"), person("g", "prompt"));
+    desk.ask(&host, trust("g", Trust::Trusted)).unwrap();
+    desk.ask(&guest, prompt("mine")).unwrap();
+    assert_eq!(desk.told(), ["g: mine"]);
+    desk.ask(&host, trust("g", Trust::Ask)).unwrap();
+    assert_eq!(desk.told(), ["mode ask"], "the stricter mode");
+    desk.set("ask");
+    let read = desk.question("read", "");
+    assert!(desk.outcome(read).is_none());
+    desk.happened(&ClientEvent::TurnEnded);
+    assert_eq!(desk.told(), ["mode auto"]);
+    // An agent that can't be made to ask is stopped.
+    let mut desk = Desk::with(Gate::default());
+    desk.ask(&host, trust("g", Trust::Trusted)).unwrap();
+    desk.ask(&guest, prompt("mine")).unwrap();
+    desk.ask(&host, trust("g", Trust::ReadsOnly)).unwrap();
+    assert_eq!(desk.told(), ["g: mine", "h stops"]);
+    // With the right goes what was said.
+    desk.ask(&host, trust("g", Trust::Trusted)).unwrap();
+    desk.steering.rights_changed(&person("g", ""), &desk.shown);
+    desk.pump();
+    assert_eq!(desk.shown.trusted()[0].how, "ask");
+}
+
+#[test]
+fn an_agent_that_begins_again_is_in_the_mode_of_before() {
+    let mut desk = Desk::new();
+    let (host, guest) = (person("h", "host"), person("g", "prompt"));
+    // In a turn of a guest's the mode is not the host's.
+    desk.ask(&guest, prompt("x")).unwrap();
+    desk.set("ask");
+    assert_eq!(desk.told(), ["mode ask", "g: x"]);
+    desk.ask(&host, ConversationRequest::Restart).unwrap();
+    desk.steering.ended();
+    desk.happened(&ClientEvent::Ready {
+        version: 1,
+        session: "s".into(),
+    });
+    assert_eq!(desk.told(), ["h restarts", "mode auto"]);
+    desk.ask(&host, prompt("next")).unwrap();
+    assert_eq!(desk.told(), Vec::<String>::new(), "when the mode is set");
+    desk.set("auto");
+    assert_eq!(desk.told(), ["h: next"]);
+}
+
+#[test]
+fn a_cancel_that_is_ignored_is_said() {
+    let mut desk = Desk::new();
+    desk.ask(&person("h", "host"), prompt("x")).unwrap();
+    desk.happened(&ClientEvent::CancelIgnored);
+    let said = desk.shown.items().last().unwrap().1;
+    assert!(
+        matches!(&said.body, ItemBody::Notice(notice) if notice.word == crate::Notice::CANCEL_IGNORED)
+    );
+}
+
+#[test]
+fn what_a_conversation_is_called_is_for_who_manages() {
+    let mut desk = Desk::new();
+    let rename = ConversationRequest::Rename {
+        title: "The parser".into(),
+    };
+    assert_eq!(
+        desk.ask(&person("g", "prompt approve"), rename.clone()),
+        Err(RefusedRequest::MayNotManage)
+    );
+    desk.ask(&person("m", "manage"), rename).unwrap();
+    let said = desk.shown.items().last().unwrap().1;
+    assert!(matches!(&said.body, ItemBody::Notice(notice) if notice.title == "The parser"));
 }

@@ -88,8 +88,13 @@ pub enum ConversationRequest {
         /// How far.
         trust: Trust,
     },
-    /// The agent is started again.
+    /// The agent is started again, and goes on from what was said.
     Restart,
+    /// The conversation is called something else.
+    Rename {
+        /// What; what was called for, cut and cleaned.
+        title: String,
+    },
     /// A request of a newer version.
     #[serde(skip)]
     Unknown,
@@ -118,6 +123,40 @@ pub enum Trust {
     ReadsOnly,
     /// As the host's own prompts.
     Trusted,
+    /// They send none, whatever right they have.
+    Watch,
+}
+
+impl Trust {
+    /// Every one, from the narrowest.
+    pub const ALL: [Trust; 4] = [Trust::Watch, Trust::Ask, Trust::ReadsOnly, Trust::Trusted];
+
+    /// As people and the log write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trust::Watch => "watch",
+            Trust::Ask => "ask",
+            Trust::ReadsOnly => "reads-only",
+            Trust::Trusted => "trusted",
+        }
+    }
+
+    /// Whether somebody may do more by it than by the other.
+    pub fn is_wider_than(self, other: Trust) -> bool {
+        let at = |one| Trust::ALL.iter().position(|trust| *trust == one);
+        at(self) > at(other)
+    }
+}
+
+impl std::str::FromStr for Trust {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Trust, String> {
+        let found = Trust::ALL.into_iter().find(|one| one.as_str() == text);
+        found.ok_or_else(|| {
+            "how far somebody is trusted is one of watch, ask, reads-only and trusted".to_owned()
+        })
+    }
 }
 
 impl ConversationRequest {
@@ -133,6 +172,7 @@ impl ConversationRequest {
             } => text.len(),
             ConversationRequest::SetOption { option, value } => option.len() + value.len(),
             ConversationRequest::Trust { person, .. } => person.len(),
+            ConversationRequest::Rename { title } => title.len(),
             _ => 0,
         }
     }
@@ -155,5 +195,18 @@ mod tests {
         assert!(text(MAX_PROMPT).is_bounded());
         assert!(!text(MAX_PROMPT + 1).is_bounded());
         assert!(ConversationRequest::Cancel.is_bounded());
+    }
+
+    #[test]
+    fn how_far_somebody_is_trusted_is_written_and_read() {
+        for pair in Trust::ALL.windows(2) {
+            assert!(pair[1].is_wider_than(pair[0]), "{pair:?}");
+            assert!(!pair[0].is_wider_than(pair[1]), "{pair:?}");
+        }
+        for trust in Trust::ALL {
+            assert_eq!(trust.as_str().parse(), Ok(trust));
+            assert!(!trust.is_wider_than(trust));
+        }
+        assert!("reads".parse::<Trust>().is_err());
     }
 }

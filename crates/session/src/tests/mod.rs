@@ -13,6 +13,7 @@ mod history;
 mod hostile;
 mod joining;
 mod lists;
+mod memory;
 mod props;
 mod resume;
 mod rights;

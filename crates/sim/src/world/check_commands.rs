@@ -246,6 +246,7 @@ impl World {
             | Command::Admit(verbs::Admit { .. })
             | Command::Allow(verbs::Allow { .. })
             | Command::Unban(verbs::Unban { .. })
+            | Command::Trust(verbs::Trust { .. })
             | Command::UseService(verbs::UseService { .. }) => (true, true),
             Command::Stop(verbs::Stop {})
             | Command::Ticket(verbs::Ticket { new: true })

@@ -329,3 +329,36 @@ fn only_what_cannot_be_right_is_refused() {
     assert_eq!((log.next_frame(0), log.next_line(0)), (6, 10));
     assert_eq!(log.events(0).count(), 1);
 }
+
+#[test]
+fn of_tracks_that_come_and_go_little_is_in_memory() {
+    let (_temp, root, mut log) = new_log();
+    let (mut most_entries, mut most_known) = (0, 0);
+    for track in 0..20_000 {
+        log.append_event(1, b"a track begins").unwrap();
+        log.append_frame(track, 1, 1, b"a frame").unwrap();
+        log.append_history(track, 0, 1, 1, b"a line").unwrap();
+        log.finish_track(track);
+        if track % 100 == 99 {
+            log.flush(Instant::now());
+        }
+        while log.index.awaits_file() {
+            std::thread::yield_now();
+        }
+        most_entries = most_entries.max(log.index.held());
+        most_known = most_known.max(log.index.known_in_memory());
+    }
+    assert!(most_entries < 6_000, "{most_entries} of 40,000 entries");
+    assert!(most_known < 6_000, "{most_known} of 40,000 tracks");
+    // All of it is found again, by the log and by a reader.
+    let frame = |track| log.frames(track, 0).next().unwrap().unwrap().number;
+    assert_eq!([0, 9_999, 19_999].map(frame), [1; 3]);
+    assert!(root.join("s/index.redb").exists());
+    drop(log);
+    let reader = SessionReader::open(&root, "s").unwrap();
+    for track in [0, 9_999, 19_999] {
+        assert_eq!(reader.frames(track, 0).count(), 1);
+        let lines = reader.history_range(track, 0, 10, 1000).unwrap();
+        assert_eq!(lines[0].bytes, b"a line");
+    }
+}

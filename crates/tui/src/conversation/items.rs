@@ -297,7 +297,7 @@ impl Around<'_> {
     fn notice(&self, notice: &Notice, open: bool) -> Laid {
         let style = match notice.word.as_str() {
             Notice::ERROR => RED,
-            Notice::ENDED | "warning" => YELLOW,
+            Notice::ENDED | Notice::CANCEL_IGNORED | "warning" => YELLOW,
             _ => DIM,
         };
         let mut line = Line::new("! ", style);
@@ -309,6 +309,10 @@ impl Around<'_> {
             Notice::LONG_ID => "an id of the agent's is too long: ",
             Notice::NOT_OFFERED => "the agent asked for what is not offered: ",
             Notice::SESSION_MESSAGE => "between agents: ",
+            Notice::RENAMED => "this conversation is called ",
+            Notice::CANCEL_IGNORED => {
+                "the agent was to stop 10 s ago and goes on: F5 starts it again, to go on from here"
+            }
             _ => "",
         };
         line.push(before, style);

@@ -8,7 +8,7 @@ use super::{
     form::{Filled, Form},
     input::TooLong,
     items::Around,
-    menu::Menu,
+    menu::{self, Menu},
     span::{BOLD, Line, PLAIN, YELLOW},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 const WHEEL_ROWS: usize = 3;
 
 /// What keys do, the most useful first.
-const HELP: [(&str, &str); 14] = [
+const HELP: [(&str, &str); 16] = [
     ("Enter", "sends, behind what waits"),
     ("Alt-Enter", "begins a new line; so does Ctrl-J"),
     ("Ctrl-S", "stops the turn that runs, and sends at once"),
@@ -30,10 +30,12 @@ const HELP: [(&str, &str); 14] = [
     ("Space", "opens what is chosen, or closes it"),
     ("Ctrl-R", "opens everything, or closes it"),
     ("Ctrl-T", "shows the plan"),
-    ("Ctrl-P", "lists what can be set: mode, model, rules"),
+    ("Ctrl-P", "lists what can be set: mode, model, rules, trust"),
     ("Up", "in an empty line: changes your prompt that waits"),
     ("Ctrl-X", "takes that back"),
     ("Ctrl-O", "holds it, or lets it go"),
+    ("Alt-Up", "sends it earlier; Alt-Down later"),
+    ("F5", "twice: starts the agent again, to go on from here"),
     ("/", "lists the agent's commands; Tab completes"),
 ];
 
@@ -159,6 +161,7 @@ impl ConversationView {
             (KeyCode::Char('t'), Mods::CTRL) => self.plan_open = !self.plan_open,
             (KeyCode::Char('r'), Mods::CTRL) => self.history.open_all(),
             (KeyCode::F(1), _) => self.help = true,
+            (KeyCode::F(5), _) => self.restart(cx, actions),
             (KeyCode::Char('p'), Mods::CTRL) => self.open_menu(),
             (code, _) if self.focus == Focus::Menu => self.menu_key(cx, code, actions),
             (KeyCode::Tab, Mods::NONE) => self.tab(cx, &around),
@@ -285,10 +288,22 @@ impl ConversationView {
         number: Option<usize>,
         actions: &mut Vec<ConversationAction>,
     ) {
-        let (action, stays) = self.menu.choose(cx, number);
-        actions.extend(action);
-        if !stays {
+        let chosen = self.menu.choose(cx, number);
+        actions.extend(chosen.action);
+        if !chosen.stays {
             self.focus_input();
+        }
+        if let Some(prompt) = chosen.edits {
+            let mut queue = cx.conversation.queue().iter();
+            if let Some(waiting) = queue.find(|waiting| waiting.number == prompt) {
+                self.editing = Some(prompt);
+                self.input.replace(waiting.text.as_str());
+            }
+        }
+        if chosen.renames {
+            self.editing = None;
+            self.renaming = true;
+            self.input.clear();
         }
     }
 
@@ -436,7 +451,8 @@ impl ConversationView {
             self.focus_input();
             return;
         }
-        if !ctrl_c && self.editing.take().is_some() {
+        let renamed = std::mem::take(&mut self.renaming);
+        if renamed || (!ctrl_c && self.editing.take().is_some()) {
             self.input.clear();
             return;
         }
@@ -470,6 +486,37 @@ impl ConversationView {
         }
     }
 
+    /// F5, pressed twice unless the agent has ended, starts it again.
+    fn restart(&mut self, cx: &ConversationContext<'_>, actions: &mut Vec<ConversationAction>) {
+        let has_ended = cx.conversation.process().exit.is_some();
+        match () {
+            () if !cx.may_manage => self.say(
+                cx.now,
+                "The agent is started again by who manages the session.",
+            ),
+            () if cx.host_away => self.say(
+                cx.now,
+                "The host is away: the agent can't be started again from here.",
+            ),
+            () if has_ended
+                || self
+                    .restart_until
+                    .is_some_and(|until| cx.now.mono_us < until) =>
+            {
+                self.restart_until = None;
+                self.message = None;
+                actions.push(ConversationAction::Restart);
+            }
+            () => {
+                self.restart_until = Some(cx.now.mono_us.saturating_add(AGAIN_US));
+                self.say(
+                    cx.now,
+                    "F5 again within 2 s ends the agent and starts it again, to go on from what was said.",
+                );
+            }
+        }
+    }
+
     fn input_key(
         &mut self,
         cx: &ConversationContext<'_>,
@@ -482,6 +529,8 @@ impl ConversationView {
             (KeyCode::Enter, _) | (KeyCode::Char('j'), Mods::CTRL) => true,
             (KeyCode::Char('x'), Mods::CTRL) => return self.withdraw(actions),
             (KeyCode::Char('o'), Mods::CTRL) => return self.hold(cx, actions),
+            (KeyCode::Up, Mods::ALT) => return self.reorder(cx, true, actions),
+            (KeyCode::Down, Mods::ALT) => return self.reorder(cx, false, actions),
             (KeyCode::Up, _) => {
                 // One that was changed is given up by Esc.
                 let unchanged = self.is_as_it_waits(cx);
@@ -519,7 +568,8 @@ impl ConversationView {
         amends: bool,
         actions: &mut Vec<ConversationAction>,
     ) {
-        if self.input.text().trim().is_empty() || !self.writes(cx) {
+        let writes = self.renaming || self.writes(cx);
+        if self.input.text().trim().is_empty() || !writes {
             return;
         }
         if cx.host_away {
@@ -533,6 +583,10 @@ impl ConversationView {
             Activity::Working | Activity::NeedsAnswer
         );
         let text = self.input.take();
+        if std::mem::take(&mut self.renaming) {
+            let title = text.trim().to_owned();
+            return actions.push(ConversationAction::Rename { title });
+        }
         actions.push(match self.editing.take() {
             Some(prompt) => ConversationAction::EditQueued { prompt, text },
             None if amends && runs => ConversationAction::Amend { text },
@@ -586,6 +640,29 @@ impl ConversationView {
                 prompt: waiting.number,
                 held: !waiting.held,
             });
+        }
+    }
+
+    /// The waiting prompt that is in the line is sent one place earlier, or later.
+    fn reorder(
+        &mut self,
+        cx: &ConversationContext<'_>,
+        up: bool,
+        actions: &mut Vec<ConversationAction>,
+    ) {
+        let Some(prompt) = self.editing else {
+            return;
+        };
+        let before = match up {
+            true => menu::move_up(cx, prompt).map(Some),
+            false => menu::move_down(cx, prompt),
+        };
+        match before {
+            Some(before) => actions.push(ConversationAction::Move { prompt, before }),
+            None => self.say(
+                cx.now,
+                "It can't go there: your prompts change places among each other, and who manages the session moves any.",
+            ),
         }
     }
 

@@ -1,6 +1,7 @@
-//! What can be set: the agent's options, prompts that wait for a yes, and the rules by which questions are answered.
+//! What can be set: the agent's options, prompts that wait, the rules by which questions are answered, how far people
+//! are trusted, and what becomes of the conversation.
 
-use pillion_conversation::ConfigOption;
+use pillion_conversation::{ConfigOption, Trust};
 use pillion_screen::Attrs;
 
 use super::{
@@ -8,30 +9,52 @@ use super::{
     items::Around,
     span::{DIM, Line, PLAIN, YELLOW, with},
 };
-use crate::text;
+use crate::{text, words};
 
 /// Most columns of what an option and its values are called.
 const NAME: usize = 60;
 
-/// The list, or the values of one option.
+/// The list, or what can be done with one thing of it.
 #[derive(Debug, Default)]
 pub(super) struct Menu {
-    /// The option whose values are listed.
-    option: Option<String>,
+    page: Page,
     chosen: usize,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Page {
+    /// Everything.
+    #[default]
+    All,
+    /// The values of an option.
+    Option(String),
+    /// How far somebody can be trusted.
+    Person(String),
+    /// What can become of a waiting prompt.
+    Queued(u64),
+}
+
 /// Something in the list.
-enum Entry<'a> {
-    Option(&'a ConfigOption),
-    Value {
-        option: &'a str,
-        value: &'a str,
-    },
-    /// A prompt that waits for a yes.
-    LetGo(u64),
-    /// A rule, to be taken back.
-    Rule(u64),
+#[derive(Clone, Debug)]
+enum Entry {
+    /// It has a page of its own.
+    Page(Page),
+    /// It is done.
+    Does(ConversationAction),
+    /// A waiting prompt of the person's comes into the line.
+    Edit(u64),
+    /// The next line that is written is what the conversation is called.
+    Rename,
+}
+
+/// What comes of a choice.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    pub(super) action: Option<ConversationAction>,
+    /// The list stays.
+    pub(super) stays: bool,
+    pub(super) edits: Option<u64>,
+    pub(super) renames: bool,
 }
 
 impl Menu {
@@ -43,42 +66,35 @@ impl Menu {
         self.chosen += 1;
     }
 
-    /// From the values of an option to the list; `false` where that is what is seen.
+    /// From the page of one thing to the list; `false` where that is what is seen.
     pub(super) fn back(&mut self) -> bool {
         self.chosen = 0;
-        self.option.take().is_some()
+        std::mem::take(&mut self.page) != Page::All
     }
 
-    /// Chooses what is marked, or what has this number. What is to be done, and whether the list stays.
-    pub(super) fn choose(
-        &mut self,
-        cx: &ConversationContext<'_>,
-        number: Option<usize>,
-    ) -> (Option<ConversationAction>, bool) {
-        let mut entries = self.entries(cx, &Around::of(cx, 80));
+    /// Chooses what is marked, or what has this number.
+    pub(super) fn choose(&mut self, cx: &ConversationContext<'_>, number: Option<usize>) -> Chosen {
+        let entries = self.entries(cx, &Around::of(cx, 80));
         let at = number.unwrap_or(self.chosen);
-        if at >= entries.len() {
-            return (None, true);
-        }
-        let action = match entries.swap_remove(at).0 {
-            Entry::Option(option) => {
-                self.option = Some(option.id.clone());
-                let values = option.values.iter();
-                let now = values.clone().position(|value| value.id == option.value);
-                self.chosen = now.unwrap_or(0);
-                return (None, true);
-            }
-            Entry::Value { option, value } => ConversationAction::SetOption {
-                option: option.to_owned(),
-                value: value.to_owned(),
-            },
-            Entry::LetGo(prompt) => ConversationAction::Hold {
-                prompt,
-                held: false,
-            },
-            Entry::Rule(rule) => ConversationAction::EndRule { rule },
+        let mut chosen = Chosen {
+            stays: true,
+            ..Chosen::default()
         };
-        (Some(action), false)
+        let Some((entry, _)) = entries.into_iter().nth(at) else {
+            return chosen;
+        };
+        chosen.stays = false;
+        match entry {
+            Entry::Page(page) => {
+                self.chosen = now(cx, &page);
+                self.page = page;
+                chosen.stays = true;
+            }
+            Entry::Does(action) => chosen.action = Some(action),
+            Entry::Edit(prompt) => chosen.edits = Some(prompt),
+            Entry::Rename => chosen.renames = true,
+        }
+        chosen
     }
 
     /// At most `max` rows.
@@ -90,9 +106,11 @@ impl Menu {
     ) -> Vec<Line> {
         let entries = self.entries(cx, around);
         self.chosen = self.chosen.min(entries.len().saturating_sub(1));
-        let title = match &self.option {
-            None => "what can be set",
-            Some(_) => "set to",
+        let title = match &self.page {
+            Page::All => "what can be set",
+            Page::Option(_) => "set to",
+            Page::Person(_) => "their prompts",
+            Page::Queued(_) => "this prompt",
         };
         let mut head = Line::new("── ", YELLOW).and(title, with(YELLOW, Attrs::BOLD));
         head.push(" ", YELLOW);
@@ -124,42 +142,50 @@ impl Menu {
         rows
     }
 
-    fn entries<'a>(
-        &self,
-        cx: &ConversationContext<'a>,
-        around: &Around<'_>,
-    ) -> Vec<(Entry<'a>, Line)> {
-        let conversation = cx.conversation;
-        let options = conversation.threads().first().map(|main| &main.options);
-        // What the agent does without asking is for those who are asked.
-        let may = |option: &&ConfigOption| match option.category.as_str() {
-            "mode" => cx.may_approve,
-            _ => cx.may_prompt,
-        };
-        let mut options = options.into_iter().flatten().filter(may);
-        if let Some(of) = &self.option {
-            let option = options.find(|option| option.id == *of);
-            return option.map(values).unwrap_or_default();
+    fn entries(&self, cx: &ConversationContext<'_>, around: &Around<'_>) -> Vec<(Entry, Line)> {
+        match &self.page {
+            Page::All => everything(cx, around),
+            Page::Option(of) => {
+                let option = options(cx).find(|option| option.id == *of);
+                option.map(values).unwrap_or_default()
+            }
+            Page::Person(person) => trusts(cx, person),
+            Page::Queued(prompt) => queued(cx, *prompt),
         }
-        let mut all: Vec<_> = options
-            .map(|option| {
-                let value = option.values.iter().find(|value| value.id == option.value);
-                let value = value.map_or(&option.value, |value| &value.name);
-                let line = Line::new(&name(&option.name, &option.id), PLAIN);
-                let line = line.and(": ", DIM).and(&text::label(value, NAME), PLAIN);
-                (Entry::Option(option), line)
-            })
-            .collect();
-        if !cx.may_approve {
-            return all;
-        }
-        for waiting in conversation.queue().iter().filter(|one| one.needs_yes) {
+    }
+}
+
+/// What stands in the list.
+fn everything(cx: &ConversationContext<'_>, around: &Around<'_>) -> Vec<(Entry, Line)> {
+    let conversation = cx.conversation;
+    let mut all: Vec<(Entry, Line)> = options(cx)
+        .map(|option| {
+            let value = option.values.iter().find(|value| value.id == option.value);
+            let value = value.map_or(&option.value, |value| &value.name);
+            let line = Line::new(&name(&option.name, &option.id), PLAIN);
+            let line = line.and(": ", DIM).and(&text::label(value, NAME), PLAIN);
+            (Entry::Page(Page::Option(option.id.clone())), line)
+        })
+        .collect();
+    for waiting in conversation.queue() {
+        let text = waiting.text.as_str();
+        if waiting.needs_yes && cx.may_approve {
             let mut line = Line::new("yes, send what ", PLAIN);
             line.extend(&around.author(&waiting.by, PLAIN));
             line.push(" asks: ", PLAIN);
-            line.push(waiting.text.as_str(), DIM);
-            all.push((Entry::LetGo(waiting.number), line));
+            line.push(text, DIM);
+            let (prompt, held) = (waiting.number, false);
+            all.push((Entry::Does(ConversationAction::Hold { prompt, held }), line));
         }
+        if cx.may_manage || (cx.may_prompt && waiting.by.id == cx.me) {
+            let mut line = Line::new("what waits, by ", PLAIN);
+            line.extend(&around.author(&waiting.by, PLAIN));
+            line.push(": ", PLAIN);
+            line.push(text, DIM);
+            all.push((Entry::Page(Page::Queued(waiting.number)), line));
+        }
+    }
+    if cx.may_approve {
         for rule in conversation.rules() {
             let what = if rule.command.is_empty() {
                 "anything of its kind"
@@ -173,20 +199,153 @@ impl Menu {
             line.push(", as ", DIM);
             line.extend(&around.author(&rule.by, DIM));
             line.push(" did", DIM);
-            all.push((Entry::Rule(rule.number), line));
+            let rule = rule.number;
+            all.push((Entry::Does(ConversationAction::EndRule { rule }), line));
         }
-        all
     }
+    if !cx.may_manage {
+        return all;
+    }
+    for (person, name) in cx.prompters {
+        let mut line = Line::new("prompts of ", PLAIN);
+        line.push(&text::name(name, 24), PLAIN);
+        line.push(": ", DIM);
+        line.push(trust_of(cx, person).as_str(), PLAIN);
+        all.push((Entry::Page(Page::Person(person.clone())), line));
+    }
+    all.push((
+        Entry::Rename,
+        Line::new("call this conversation something else", PLAIN),
+    ));
+    all.push((
+        Entry::Does(ConversationAction::Restart),
+        Line::new("start the agent again, to go on from here", PLAIN),
+    ));
+    all
 }
 
-fn values(option: &ConfigOption) -> Vec<(Entry<'_>, Line)> {
-    let of = option.id.as_str();
+/// The options that the person may set.
+fn options<'a>(cx: &ConversationContext<'a>) -> impl Iterator<Item = &'a ConfigOption> {
+    let (may_approve, may_prompt) = (cx.may_approve, cx.may_prompt);
+    let options = cx.conversation.threads().first();
+    let options = options.into_iter().flat_map(|main| &main.options);
+    // What the agent does without asking is for those who are asked.
+    options.filter(move |option| match option.category.as_str() {
+        "mode" => may_approve,
+        _ => may_prompt,
+    })
+}
+
+/// What is marked first on a page: what counts now.
+fn now(cx: &ConversationContext<'_>, page: &Page) -> usize {
+    let at = match page {
+        Page::Option(of) => {
+            let option = options(cx).find(|option| option.id == *of);
+            option.and_then(|option| {
+                let mut values = option.values.iter();
+                values.position(|value| value.id == option.value)
+            })
+        }
+        Page::Person(person) => {
+            let trust = trust_of(cx, person);
+            Trust::ALL.iter().position(|one| *one == trust)
+        }
+        Page::All | Page::Queued(_) => None,
+    };
+    at.unwrap_or(0)
+}
+
+fn trust_of(cx: &ConversationContext<'_>, person: &str) -> Trust {
+    let mut known = cx.conversation.trusted().iter();
+    let known = known.find(|known| known.person == person);
+    known
+        .and_then(|known| known.how.parse().ok())
+        .unwrap_or_default()
+}
+
+fn trusts(cx: &ConversationContext<'_>, person: &str) -> Vec<(Entry, Line)> {
+    let now = trust_of(cx, person);
+    let each = Trust::ALL.into_iter().map(|trust| {
+        let mut line = Line::new(words::trust_means(trust), PLAIN);
+        if trust == now {
+            line.push(" (now)", DIM);
+        }
+        let person = person.to_owned();
+        (
+            Entry::Does(ConversationAction::Trust { person, trust }),
+            line,
+        )
+    });
+    each.collect()
+}
+
+/// What can become of a waiting prompt: its author moves it among their own, who manages anywhere.
+fn queued(cx: &ConversationContext<'_>, prompt: u64) -> Vec<(Entry, Line)> {
+    let queue = cx.conversation.queue();
+    let Some(at) = queue.iter().position(|one| one.number == prompt) else {
+        return Vec::new();
+    };
+    let waiting = &queue[at];
+    let is_own = waiting.by.id == cx.me;
+    let does = |action, text| (Entry::Does(action), Line::new(text, PLAIN));
+    let mut all = Vec::new();
+    if is_own && waiting.text.omitted() == 0 {
+        all.push((Entry::Edit(prompt), Line::new("change it", PLAIN)));
+    }
+    if let Some(before) = move_up(cx, prompt) {
+        let before = Some(before);
+        all.push(does(
+            ConversationAction::Move { prompt, before },
+            "send it earlier",
+        ));
+    }
+    if let Some(before) = move_down(cx, prompt) {
+        all.push(does(
+            ConversationAction::Move { prompt, before },
+            "send it later",
+        ));
+    }
+    if !waiting.needs_yes {
+        let held = !waiting.held;
+        let text = if held { "hold it" } else { "let it go" };
+        all.push(does(ConversationAction::Hold { prompt, held }, text));
+    }
+    all.push(does(
+        ConversationAction::Withdraw { prompt },
+        "take it back",
+    ));
+    all
+}
+
+/// Before which prompt a waiting one goes that is sent one place earlier.
+pub(super) fn move_up(cx: &ConversationContext<'_>, prompt: u64) -> Option<u64> {
+    let queue = cx.conversation.queue();
+    let at = queue.iter().position(|one| one.number == prompt)?;
+    let before = queue.get(at.checked_sub(1)?)?;
+    (cx.may_manage || before.by.id == cx.me).then_some(before.number)
+}
+
+/// The same of one that is sent one place later; nothing stands behind the last.
+pub(super) fn move_down(cx: &ConversationContext<'_>, prompt: u64) -> Option<Option<u64>> {
+    let queue = cx.conversation.queue();
+    let at = queue.iter().position(|one| one.number == prompt)?;
+    queue.get(at + 1)?;
+    Some(queue.get(at + 2).map(|one| one.number))
+}
+
+fn values(option: &ConfigOption) -> Vec<(Entry, Line)> {
+    let set = |value: &str| {
+        Entry::Does(ConversationAction::SetOption {
+            option: option.id.clone(),
+            value: value.to_owned(),
+        })
+    };
     // One that is on or off has no values of its own.
     if option.values.is_empty() {
         let both = ["true", "false"].into_iter();
         let each = both.map(|value| {
             let line = Line::new(if value == "true" { "on" } else { "off" }, PLAIN);
-            (Entry::Value { option: of, value }, line)
+            (set(value), line)
         });
         return each.collect();
     }
@@ -199,8 +358,7 @@ fn values(option: &ConfigOption) -> Vec<(Entry<'_>, Line)> {
             line.push("  ", PLAIN);
             line.push(&value.description, DIM);
         }
-        let value = value.id.as_str();
-        (Entry::Value { option: of, value }, line)
+        (set(&value.id), line)
     });
     each.collect()
 }

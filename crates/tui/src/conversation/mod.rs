@@ -28,7 +28,7 @@ mod tools;
 mod ui;
 
 use pillion_conversation::{
-    Activity, Answer, Command, Conversation, ConversationRequest, ItemId, Plan, QueuedPrompt,
+    Activity, Answer, Command, Conversation, ConversationRequest, ItemId, Plan, QueuedPrompt, Trust,
 };
 use pillion_screen::{Cell, Row, clean};
 use pillion_session::Now;
@@ -118,6 +118,27 @@ pub enum ConversationAction {
     },
     /// Stop the turn that runs.
     Cancel,
+    /// Start the agent again.
+    Restart,
+    /// The conversation is to be called something else.
+    Rename {
+        /// What.
+        title: String,
+    },
+    /// How far somebody's prompts are to be trusted.
+    Trust {
+        /// Whose, by the fingerprint of their key.
+        person: String,
+        /// How far.
+        trust: Trust,
+    },
+    /// A waiting prompt is to have another place.
+    Move {
+        /// Its number.
+        prompt: u64,
+        /// Before which other one; to the end without.
+        before: Option<u64>,
+    },
     /// The person is about to answer a question.
     Claim {
         /// Which.
@@ -154,6 +175,10 @@ impl From<ConversationAction> for ConversationRequest {
             Action::SetOption { option, value } => Request::SetOption { option, value },
             Action::EndRule { rule } => Request::EndRule { rule },
             Action::Cancel => Request::Cancel,
+            Action::Restart => Request::Restart,
+            Action::Rename { title } => Request::Rename { title },
+            Action::Trust { person, trust } => Request::Trust { person, trust },
+            Action::Move { prompt, before } => Request::Move { prompt, before },
             Action::Claim { question } => Request::Claim { question },
             Action::Release { question } => Request::Release { question },
             Action::AllowAlike { question } => Request::AllowAlike { question },
@@ -173,6 +198,10 @@ pub struct ConversationContext<'a> {
     pub may_prompt: bool,
     /// Whether the person may answer questions.
     pub may_approve: bool,
+    /// Whether the person manages the session.
+    pub may_manage: bool,
+    /// Others who may send prompts: the fingerprint of their key, and what they call themselves.
+    pub prompters: &'a [(String, String)],
     /// Who the person is, as in [`Author::id`](pillion_conversation::Author): empty for the host.
     pub me: &'a str,
     /// Whether nothing is heard of the host.
@@ -203,6 +232,8 @@ pub struct ConversationView {
     could_approve: bool,
     /// The waiting prompt that is being changed.
     editing: Option<u64>,
+    /// What is written is what the conversation is to be called.
+    renaming: bool,
     plan_open: bool,
     /// What keys do is shown in place of the items.
     help: bool,
@@ -210,6 +241,8 @@ pub struct ConversationView {
     message: Option<Message>,
     /// Until when a second press stops the turn.
     again_until: Option<u64>,
+    /// Until when a second press starts the agent again.
+    restart_until: Option<u64>,
     /// The question that was answered here, and until when that is waited for.
     sent: Option<(ItemId, u64)>,
     silence: Option<Silence>,
@@ -286,6 +319,9 @@ impl ConversationView {
         if self.again_until.is_some_and(is_over) {
             self.again_until = None;
         }
+        if self.restart_until.is_some_and(is_over) {
+            self.restart_until = None;
+        }
         if self.sent.is_some_and(|(_, until)| is_over(until)) {
             self.sent = None;
         }
@@ -301,6 +337,7 @@ impl ConversationView {
         [
             self.message.as_ref().map(|message| message.until),
             self.again_until,
+            self.restart_until,
             self.sent.map(|(_, until)| until),
             self.card.due_at(),
             // The seconds of a silence that is worth saying.
@@ -463,6 +500,7 @@ impl ConversationView {
         let room = cols.saturating_sub(2).max(1);
         let hint = match () {
             () if !self.input.is_empty() => "",
+            () if self.renaming => "What this conversation is called; Esc leaves it as it is",
             () if !cx.may_prompt => "You watch this conversation.",
             () if self.focus == Focus::Card => "Esc, then write a prompt",
             () if self.editing.is_some() => "Ctrl-X takes it back",

@@ -74,7 +74,11 @@ fn doing(cx: &ConversationContext<'_>, question: Option<(ItemId, &Question)>) ->
     }
     let process = conversation.process();
     if let Some(exit) = &process.exit {
-        return format!("ended: {}", text::label(&how_it_ended(exit), TITLE));
+        let how = text::label(&how_it_ended(exit), TITLE);
+        return match cx.may_manage {
+            true => format!("ended: {how}; F5 starts it again"),
+            false => format!("ended: {how}"),
+        };
     }
     let ready = conversation.threads().first();
     let ready = ready.is_some_and(|thread| !thread.session.is_empty());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pillion_caps::PublicKey;
 use pillion_conversation::Conversation;
 use pillion_proto::{Right, TrackId};
 use pillion_session::{Now, Phase, View};
@@ -15,6 +16,9 @@ use crate::{
 
 /// Conversations of which it is remembered where somebody was in them, and what they were writing.
 const MAX_VIEWS: usize = 16;
+
+/// People who are listed to be trusted.
+const MAX_PROMPTERS: usize = 64;
 
 /// How somebody looks at conversations.
 #[derive(Debug, Default)]
@@ -50,12 +54,18 @@ impl ViewerUi {
         if me.is_empty() {
             me = view.identity.to_string();
         }
+        let prompters: Vec<(String, String)> = match view.right.has(Right::Manage) {
+            true => prompters(view),
+            false => Vec::new(),
+        };
         let may = |right| view.right.has(right) && !self.config.read_only;
         let cx = ConversationContext {
             conversation,
             now,
             may_prompt: may(Right::Prompt),
             may_approve: may(Right::Approve),
+            may_manage: may(Right::Manage),
+            prompters: &prompters,
             me: &me,
             host_away: view.phase != Phase::Live,
         };
@@ -118,4 +128,16 @@ impl ViewerUi {
     pub(super) fn conversation_say(&mut self, now: Now, track: TrackId, text: &str) {
         self.conversing.view(track).say(now, text);
     }
+}
+
+/// Others who may send prompts: the fingerprint of their key, and what they call themselves.
+fn prompters(view: &View) -> Vec<(String, String)> {
+    let others = view.roster.iter();
+    let others =
+        others.filter(|one| Some(one.id) != view.you && !one.host && one.rights.has(Right::Prompt));
+    let named = others.filter_map(|one| {
+        let key = PublicKey::from_bytes(&one.identity).ok()?;
+        Some((key.to_string(), one.name.as_str().to_owned()))
+    });
+    named.take(MAX_PROMPTERS).collect()
 }

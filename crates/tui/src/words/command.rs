@@ -57,6 +57,9 @@ pub fn attempt(command: &Command) -> String {
         Command::Code(_) => "make a spoken code".to_owned(),
         Command::Attach(_) => "attach another terminal".to_owned(),
         Command::OpenConversation(_) => "begin a conversation with an agent".to_owned(),
+        Command::Trust(verbs::Trust { target, trust, .. }) => {
+            format!("trust the prompts of {}: {}", whom(target), trust.as_str())
+        }
         Command::Own(_) => "open the conversation in another terminal".to_owned(),
         Command::Converse(_) => "say something in a conversation with an agent".to_owned(),
         Command::OpenTerminal(_) => "open a terminal".to_owned(),

@@ -4,6 +4,7 @@
 //! holds another machine's words is cleaned where it is shown ([`pillion_screen::clean`]).
 
 mod command;
+mod moment;
 #[cfg(feature = "host")]
 mod notice;
 mod proof;
@@ -17,6 +18,7 @@ mod unit;
 mod viewer;
 
 pub use command::attempt;
+pub use moment::Zone;
 #[cfg(feature = "host")]
 pub use notice::{change, notice};
 pub(crate) use proof::held;
@@ -28,7 +30,7 @@ pub use refusal::{Refusal, refusal, shortfall};
 pub use reply::{answered, done, reply};
 pub(crate) use terminal::terminal;
 pub use terminal::{lines_of, no_such_terminal, shows, terminal_ended, terminal_gone, track_state};
-pub use unit::{acts, span};
+pub use unit::{acts, span, trust_means};
 pub use viewer::{ending, interruption, knocking, viewer_notice};
 
 use pillion_session::SubjectLabel;

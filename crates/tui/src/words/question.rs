@@ -1,6 +1,6 @@
 //! What the person at the host's terminal is asked.
 
-use super::{acts, held, proved, span};
+use super::{acts, held, proved, span, trust_means};
 use pillion_proto::{AccessMode, Rights};
 use pillion_session::host::{Offer, Question, Unverified, WhoLine};
 
@@ -30,6 +30,7 @@ pub fn offer(what: &Offer) -> String {
         Offer::PublishLink => "Publish a link to this session".to_owned(),
         Offer::ExchangeCodes => "Exchange codes for this session".to_owned(),
         Offer::Converse => "Decide for the agent, as a program here asks".to_owned(),
+        Offer::Trust(trust) => format!("Trust prompts for the agent: {}", trust_means(*trust)),
         Offer::MoveTerminal => "Move this session to another terminal".to_owned(),
     }
 }

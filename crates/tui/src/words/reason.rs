@@ -3,19 +3,19 @@
 //! Names and texts in them are another machine's; the sentence is cleaned where it is made whole
 //! ([`super::viewer`]).
 
-use pillion_caps::UnixMillis;
+use pillion_caps::{Refusal as GrantRefusal, UnixMillis};
 use pillion_conversation::RefusedRequest;
 use pillion_proto::{
     DropReason, EndReason, HostTerminal, KnocksFrom, NoticeKind, RefusalReason, Refused,
     RefusedCode, RequestRefusal, RightReason, Rights, TrackId,
 };
 
-use super::{acts, span};
+use super::{acts, moment::Zone, span};
 
 /// Why a host does not let somebody in, or not on.
-pub fn refused(Refused { code, why }: &Refused) -> String {
+pub fn refused(Refused { code, why }: &Refused, zone: Zone) -> String {
     match why {
-        Some(why) => refusal_reason(why),
+        Some(why) => refusal_reason(why, zone),
         None => {
             let what = match *code {
                 RefusedCode::VERSION => "the two versions of pillion have no protocol in common",
@@ -36,7 +36,7 @@ pub fn refused(Refused { code, why }: &Refused) -> String {
 }
 
 /// The same from the reason alone, as the session's log has it.
-pub fn refusal_reason(why: &RefusalReason) -> String {
+pub fn refusal_reason(why: &RefusalReason, zone: Zone) -> String {
     let text = match why {
         RefusalReason::Version(mismatch) => return mismatch.to_string(),
         RefusalReason::NotShared => {
@@ -55,7 +55,7 @@ pub fn refusal_reason(why: &RefusalReason) -> String {
              or a code of your own"
         }
         RefusalReason::Grant(refusal) | RefusalReason::Proof(refusal) => {
-            return refusal.to_string();
+            return grant_refused(refusal, zone);
         }
         RefusalReason::Key => "your identity key is no usable key",
         RefusalReason::Removed => "the host removed you from this session",
@@ -148,7 +148,7 @@ pub fn refusal_reason(why: &RefusalReason) -> String {
     text.to_owned()
 }
 
-/// The same of somebody else, as the session's log is read.
+/// The same of somebody else, as the session's log is read, by people and by programs: its moments are in UTC.
 pub fn turned_away(why: &RefusalReason) -> String {
     let text = match why {
         RefusalReason::Declined { by } => return format!("declined by {}", by.as_str()),
@@ -159,7 +159,7 @@ pub fn turned_away(why: &RefusalReason) -> String {
         RefusalReason::Removed => "their key, or what they proved to be, is blocked",
         RefusalReason::NotAMember { claim: None } => "no member of the team",
         RefusalReason::MembershipRevoked => "the team took back their membership",
-        why => return refusal_reason(why),
+        why => return refusal_reason(why, Zone::UTC),
     };
     text.to_owned()
 }
@@ -183,13 +183,14 @@ pub(super) fn right(
     rights: Rights,
     until_unix_ms: Option<u64>,
     why: Option<&RightReason>,
+    zone: Zone,
 ) -> String {
     let text = match why {
         None | Some(RightReason::Standing) => return format!("you can {} now", acts(rights)),
         Some(RightReason::HasEdit) => "you can type already",
         Some(RightReason::Granted { by, ttl_ms }) => {
             let until = until_unix_ms.map_or_else(String::new, |until| {
-                format!(" (until {})", time_of_day(UnixMillis(until)))
+                format!(" (until {})", zone.time_of_day(UnixMillis(until)))
             });
             let by = by.as_str();
             return format!("{by} gave you {rights} for {}{until}", span(*ttl_ms));
@@ -213,10 +214,19 @@ pub(super) fn right(
     text.to_owned()
 }
 
-/// A time of day, as the host's clock has it: nobody here knows in which time zone it is read.
-fn time_of_day(at: UnixMillis) -> String {
-    let minutes = at.0 / 60_000;
-    format!("{:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
+/// Why a grant does not hold. Its moments are those of the host's clock, as the reader has them.
+fn grant_refused(refusal: &GrantRefusal, zone: Zone) -> String {
+    let text = refusal.to_string();
+    let moments = match refusal {
+        GrantRefusal::Expired { expires, now } => [*expires, *now],
+        GrantRefusal::NotYetValid {
+            not_before, now, ..
+        } => [*not_before, *now],
+        _ => return text,
+    };
+    moments.into_iter().fold(text, |text, at| {
+        text.replace(&at.to_string(), &zone.moment(at))
+    })
 }
 
 /// Why nobody lets them type.
@@ -321,13 +331,13 @@ pub(super) fn may_not_open() -> &'static str {
 }
 
 /// Something that a host tells; `host` is what it calls itself.
-pub(super) fn host_notice(what: Option<&NoticeKind>, host: &str) -> String {
+pub(super) fn host_notice(what: Option<&NoticeKind>, host: &str, zone: Zone) -> String {
     match what {
         None => {
             "the host says something that this version does not know; upgrade pillion to read it"
                 .to_owned()
         }
-        Some(NoticeKind::Grant(refusal)) => refusal.to_string(),
+        Some(NoticeKind::Grant(refusal)) => grant_refused(refusal, zone),
         Some(NoticeKind::Claim(error)) => error.to_string(),
         Some(NoticeKind::NotOpened { why }) => format!("no terminal was opened: {}", why.as_str()),
         Some(NoticeKind::HostTerminal(terminal)) => {

@@ -1,16 +1,16 @@
 //! What came of a command.
 
-use pillion_proto::{AccessMode, limits::MAX_SENTENCE};
+use pillion_proto::{AccessMode, Trust, limits::MAX_SENTENCE};
 use pillion_screen::clean::clean_title;
 use pillion_session::{
     CommandError, Done, EndedLinks, Reply,
     verbs::{
         AccessModeSet, Allowed, Banned, Granted, Kicked, Revoked, ServiceUsed, TrackClosed,
-        TurnedAway,
+        TrustSet, TurnedAway,
     },
 };
 
-use super::{acts, refusal, sentence, shortfall, span, subjects};
+use super::{acts, refusal, sentence, shortfall, span, subjects, trust_means};
 
 /// What came of a command, with what of it does not outlive this run of the session. `None` where the reply is a
 /// thing to print, as a ticket or a list is.
@@ -78,6 +78,20 @@ pub fn reply(reply: &Reply) -> Option<String> {
         Reply::OpenConversation(track) => format!("Began conversation {track}."),
         Reply::Own(()) => "This terminal is the host's.".to_owned(),
         Reply::Converse(()) => "Done.".to_owned(),
+        Reply::Trust(TrustSet {
+            person,
+            trust,
+            prompts,
+        }) => {
+            let may = match (prompts, trust) {
+                (false, Trust::Ask | Trust::ReadsOnly | Trust::Trusted) => {
+                    " They don't have the right to send prompts yet; `pillion grant NAME --can prompt` gives it, and \
+                     what is said of them here ends when they lose it."
+                }
+                _ => "",
+            };
+            format!("{person}: {}.{may}", trust_means(*trust))
+        }
         Reply::CloseTrack(TrackClosed {
             track,
             title,

@@ -1,6 +1,6 @@
 //! Words that sentences are made of.
 
-use pillion_proto::{Right, Rights};
+use pillion_proto::{Right, Rights, Trust};
 
 /// What a set of rights comes to, behind "may" or "to": "watch", "type and open terminals".
 pub fn acts(rights: Rights) -> String {
@@ -29,6 +29,16 @@ pub fn acts(rights: Rights) -> String {
         None => "watch".to_owned(),
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// How far somebody's prompts are trusted, and what that comes to.
+pub fn trust_means(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Watch => "watch (they send the agent nothing)",
+        Trust::Ask => "ask (what they make the agent do is asked about)",
+        Trust::ReadsOnly => "reads-only (reading and searching is not asked about, the rest is)",
+        Trust::Trusted => "trusted (the agent works for them as for the host)",
     }
 }
 

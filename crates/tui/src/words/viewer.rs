@@ -8,6 +8,7 @@ use pillion_session::{
 };
 
 use super::{
+    moment::Zone,
     reason::{
         dropped, end_reason, host_notice, inside_itself, may_not_open, refused, request_refused,
         right,
@@ -16,16 +17,16 @@ use super::{
 };
 
 /// Something to show for a while.
-pub fn viewer_notice(notice: &ViewerNotice, view: &View) -> String {
+pub fn viewer_notice(notice: &ViewerNotice, view: &View, zone: Zone) -> String {
     let text = match notice {
         ViewerNotice::Right {
             rights,
             until_unix_ms,
             why,
-        } => right(*rights, *until_unix_ms, why.as_ref()),
+        } => right(*rights, *until_unix_ms, why.as_ref(), zone),
         ViewerNotice::RequestRefused(why) => request_refused(why.as_ref()),
         ViewerNotice::Dropped { track, why } => dropped(*track, *why),
-        ViewerNotice::Host(what) => host_notice(what.as_ref(), &view.host_name),
+        ViewerNotice::Host(what) => host_notice(what.as_ref(), &view.host_name, zone),
         ViewerNotice::NotAsked(why) => not_asked(*why).to_owned(),
         ViewerNotice::NotTyped(why) => not_typed(*why).to_owned(),
         ViewerNotice::NotOpened(why) => not_opened(*why).to_owned(),
@@ -97,7 +98,7 @@ fn not_opened(why: NotOpened) -> &'static str {
 /// Why there is no connection, or not yet one that the host took.
 pub fn interruption(why: &Interruption) -> String {
     match why {
-        Interruption::Refused(why) => clean(&refused(why)),
+        Interruption::Refused(why) => clean(&refused(why, Zone::UTC)),
         Interruption::NoAnswer => "the host did not answer".to_owned(),
         Interruption::NotSigned => "your identity key has not signed for eight seconds".to_owned(),
         Interruption::Silence => "nothing was heard from the host for a while".to_owned(),
@@ -119,15 +120,15 @@ pub fn knocking(you: &OwnLabel, wait_ms: u32, view: &View) -> String {
 }
 
 /// How it ended.
-pub fn ending(why: &Ending) -> String {
+pub fn ending(why: &Ending, zone: Zone) -> String {
     let text = match why {
         Ending::Left => "you left the session".to_owned(),
         Ending::InsideItself => inside_itself().to_owned(),
         Ending::NotSigned(why) => not_signed(why),
         Ending::PartlySigned => not_signed("its holder left some of it out"),
-        Ending::Refused(why) => refused(why),
+        Ending::Refused(why) => refused(why, zone),
         Ending::Ended(ended) => {
-            let when = UnixMillis(ended.at_unix_ms);
+            let when = zone.moment(UnixMillis(ended.at_unix_ms));
             format!("{} ({when})", end_reason(ended.why.as_ref()))
         }
         Ending::Protocol(error) => error.to_string(),
@@ -177,6 +178,9 @@ mod tests {
         view
     }
 
+    /// Two hours east of UTC.
+    const EAST: Zone = Zone(|_| 7200);
+
     fn by() -> Text<{ pillion_proto::limits::MAX_NAME }> {
         Text::cut("olga")
     }
@@ -196,7 +200,7 @@ mod tests {
         for (notice, said) in [
             (
                 right(Rights::EDIT, Some(1_777_636_807_000), Some(granted)),
-                "olga gave you edit for 8 h (until 12:00 UTC)",
+                "olga gave you edit for 8 h (until 14:00)",
             ),
             (
                 right(Rights::EDIT, None, Some(RightReason::Listed { by: by() })),
@@ -224,7 +228,7 @@ mod tests {
                 "the host says something that this version does not know; upgrade pillion to read it",
             ),
         ] {
-            assert_eq!(viewer_notice(&notice, &view()), said);
+            assert_eq!(viewer_notice(&notice, &view(), EAST), said);
         }
     }
 
@@ -243,7 +247,7 @@ mod tests {
         for (why, parts) in [
             (
                 ended(Some(EndReason::Stopped { by: by() })),
-                ["olga stopped sharing (2026-05-01 12:00", "UTC)"],
+                ["olga stopped sharing (2026-05-01 14:00", "+02:00)"],
             ),
             (ended(None), ["sharing ended", "this version does not know"]),
             (
@@ -270,7 +274,7 @@ mod tests {
                 ["did not sign", "no agent"],
             ),
         ] {
-            let said = ending(&why);
+            let said = ending(&why, EAST);
             for part in parts {
                 assert!(said.contains(part), "{said}");
             }
@@ -306,12 +310,12 @@ mod tests {
         };
         view.host_name = "olga".to_owned();
         for said in [
-            ending(&Ending::Refused(refused)),
+            ending(&Ending::Refused(refused), EAST),
             interruption(&Interruption::Refused(malformed)),
             interruption(&Interruption::Transport(nasty.to_owned())),
             knocking(&you, 120_000, &view),
-            viewer_notice(&ViewerNotice::Host(Some(not_opened)), &view),
-            viewer_notice(&revoked, &view),
+            viewer_notice(&ViewerNotice::Host(Some(not_opened)), &view, EAST),
+            viewer_notice(&revoked, &view, EAST),
         ] {
             assert!(said.contains("a]52;c;aGk=b"), "{said:?}");
         }

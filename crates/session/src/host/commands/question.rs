@@ -2,7 +2,7 @@
 
 use pillion_caps::PublicKey;
 use pillion_people::{Invited, Name, SshKey, Who};
-use pillion_proto::{AccessMode, AdmittedBy, ParticipantId, Rights, limits::MAX_SUBJECT};
+use pillion_proto::{AccessMode, AdmittedBy, ParticipantId, Rights, Trust, limits::MAX_SUBJECT};
 use pillion_screen::clean::clean_title;
 
 use crate::host::{
@@ -66,6 +66,8 @@ pub enum Offer {
     MoveTerminal,
     /// Something is decided in an agent's conversation.
     Converse,
+    /// What somebody's prompts make an agent do is asked about less.
+    Trust(Trust),
 }
 
 /// A line of who gets it.
@@ -114,8 +116,13 @@ pub enum Unverified {
 impl Question {
     /// Whether somebody who is or was here gets rights.
     pub(in crate::host) fn give(rights: Rights, ttl_ms: u64, person: &Person) -> Question {
+        Question::about(Offer::Give { rights, ttl_ms }, person)
+    }
+
+    /// Whether somebody who is or was here gets this.
+    pub(in crate::host) fn about(what: Offer, person: &Person) -> Question {
         Question {
-            what: Offer::Give { rights, ttl_ms },
+            what,
             who: vec![
                 WhoLine::Key(person.identity),
                 WhoLine::InBy {

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use pillion_conversation::{Conversation, Gate, Order, Person, RefusedRequest, Steering, shown};
-use pillion_proto::{ConversationRequest, Entry, Text, limits::MAX_CONVERSATION_ENTRY};
+use pillion_proto::{ConversationRequest, Entry, Text, Trust, limits::MAX_CONVERSATION_ENTRY};
 use pillion_screen::packed;
 
 use crate::host::{api::ConversationNews, tracks::log::MAX_PENDING};
@@ -83,9 +83,14 @@ impl ConversationTrack {
         self.steering.request(now_ms, who, request, &self.shown)
     }
 
+    /// How far somebody is trusted.
+    pub(in crate::host) fn trust(&self, id: &str) -> Trust {
+        self.steering.trust(id)
+    }
+
     /// Somebody may do something else now, or left.
     pub(in crate::host) fn rights_changed(&mut self, who: &Person, here: bool) {
-        self.steering.rights_changed(who);
+        self.steering.rights_changed(who, &self.shown);
         if !here {
             self.steering.left(&who.id);
         }

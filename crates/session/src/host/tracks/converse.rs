@@ -2,7 +2,7 @@
 
 use pillion_conversation::Person;
 use pillion_proto::{
-    ConversationRequest, ParticipantId, TrackId, TrackKind, TrackState, limits::MAX_TRACKS,
+    ConversationRequest, ParticipantId, TrackId, TrackKind, TrackState, Trust, limits::MAX_TRACKS,
 };
 
 use crate::{
@@ -50,6 +50,44 @@ impl Host {
         converse: Converse,
     ) -> Result<(), CommandError> {
         let Converse { track, request } = converse;
+        let track = self.conversation_meant(track)?;
+        let who = self.conversation_host(by);
+        self.converse(&who, track, request)
+    }
+
+    /// Says how far somebody's prompts are trusted in a conversation.
+    pub(in crate::host) fn trust(
+        &mut self,
+        by: &Principal,
+        track: Option<TrackId>,
+        id: ParticipantId,
+        trust: Trust,
+    ) -> Result<(), CommandError> {
+        let track = self.conversation_meant(track)?;
+        let who = match by {
+            Principal::CoHost { id, .. } => self.conversation_person(*id),
+            _ => self.conversation_host(by),
+        };
+        let person = self.people.person(id)?.identity.to_string();
+        self.converse(&who, track, ConversationRequest::Trust { person, trust })
+    }
+
+    /// How far somebody's prompts are trusted in a conversation.
+    pub(in crate::host) fn trust_of(
+        &self,
+        track: Option<TrackId>,
+        id: ParticipantId,
+    ) -> Result<Trust, CommandError> {
+        let track = self.conversation_meant(track)?;
+        let person = self.people.person(id)?.identity.to_string();
+        match self.tracks.get(track).map(|track| &track.body) {
+            Some(Body::Conversation(conversation)) => Ok(conversation.trust(&person)),
+            _ => Err(CommandError::NoConversation),
+        }
+    }
+
+    /// The conversation that is named, or the first that is live.
+    fn conversation_meant(&self, track: Option<TrackId>) -> Result<TrackId, CommandError> {
         let first = || {
             let mut live = self.tracks.iter();
             let is_live = |track: &&Track| {
@@ -57,10 +95,14 @@ impl Host {
             };
             live.find(is_live).map(|track| track.id)
         };
-        let track = track.or_else(first).ok_or(CommandError::NoConversation)?;
+        track.or_else(first).ok_or(CommandError::NoConversation)
+    }
+
+    /// The host as a conversation knows them.
+    fn conversation_host(&self, by: &Principal) -> Person {
         // What comes by the socket, after others could make programs here say it, is nobody's in particular.
         let is_host = !(matches!(by, Principal::Socket) && self.socket_needs_a_yes());
-        let who = Person {
+        Person {
             id: if is_host {
                 String::new()
             } else {
@@ -72,8 +114,7 @@ impl Host {
             // It has been confirmed where it had to be.
             approves: true,
             manages: true,
-        };
-        self.converse(&who, track, request)
+        }
     }
 
     /// A viewer wants something of one.
@@ -99,9 +140,25 @@ impl Host {
         }
         let conversation = self.tracks.conversation_mut(id);
         let conversation = conversation.ok_or(CommandError::NoConversation)?;
+        let title = match &request {
+            ConversationRequest::Rename { title } => Some(title.clone()),
+            _ => None,
+        };
         let done = conversation.request(now_ms, who, request);
         self.carry_out_orders(id);
-        done.map_err(CommandError::Conversation)
+        done.map_err(CommandError::Conversation)?;
+        if let Some(title) = title {
+            self.rename_conversation(id, &title);
+        }
+        Ok(())
+    }
+
+    /// A conversation is called something else from now on.
+    fn rename_conversation(&mut self, id: TrackId, title: &str) {
+        if let Some(track) = self.tracks.get_mut(id) {
+            track.rename(title);
+            self.tracks.track_changed(id);
+        }
     }
 
     /// Somebody as a conversation knows them, by what they may do at this moment.
@@ -119,6 +176,11 @@ impl Host {
             is_host: self.cx.keys.owner == Some(person.identity),
             ..rights
         }
+    }
+
+    /// Whether somebody has the right to send prompts.
+    pub(in crate::host) fn prompts(&self, id: ParticipantId) -> bool {
+        self.conversation_person(id).prompts
     }
 
     /// An entry for a conversation's log.

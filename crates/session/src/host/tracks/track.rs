@@ -276,6 +276,11 @@ impl Track {
         }
     }
 
+    /// It is called this from now on; without a title, what its program says.
+    pub(in crate::host) fn rename(&mut self, title: &str) {
+        self.title = clean_name(title, MAX_NAME);
+    }
+
     /// Notes what the program says of itself now; whether the title is another one by it.
     fn retitled(&mut self) -> bool {
         let Body::Terminal(terminal) = &self.body else {

@@ -34,6 +34,7 @@ mod status;
 mod stop;
 mod target;
 mod ticket;
+mod trust;
 mod turn_away;
 mod unban;
 mod use_service;
@@ -70,6 +71,7 @@ pub use status::{SessionStatus, Status, TerminalStatus};
 pub use stop::Stop;
 pub use target::Target;
 pub use ticket::Ticket;
+pub use trust::{Trust, TrustSet};
 pub use turn_away::{TurnAway, TurnedAway};
 pub use unban::Unban;
 pub use use_service::{ServiceUsed, UseService};
@@ -288,6 +290,8 @@ verbs! {
     27 "prompt" Converse -> ();
     /// Make a viewer the host's own terminal.
     28 "attach" Own -> ();
+    /// Say how far somebody's prompts are trusted.
+    29 "trust" Trust -> TrustSet;
 }
 
 fn body<T: Serialize>(value: &T) -> Bytes {
