@@ -80,7 +80,7 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
         Some(Cmd::Conversation(args)) => {
             return commands::conversation::run(paths, &config()?, args).await;
         }
-        Some(Cmd::Acp(args)) => return commands::acp::run(paths, &config()?, args).await,
+        Some(Cmd::Acp(args)) => return commands::acp::run(paths, &config()?, args, role).await,
         Some(Cmd::Attach(args)) => return commands::attach::run(paths, &config()?, &args).await,
         Some(Cmd::Share(args)) => {
             return commands::share::run(paths, &config()?, *args, role).await;

@@ -17,7 +17,14 @@ use pillion::{
     viewing::viewer_loop::{Options, ViewerLoop},
 };
 
-use crate::commands::{conversation::Place, join, net_options};
+use crate::{
+    commands::{
+        agent::{self, AgentArgs},
+        conversation::Place,
+        join, net_options,
+    },
+    hidden::Role,
+};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
@@ -25,6 +32,8 @@ Examples:
   pillion acp pillionab3…      what an editor starts as its agent: the conversation that the ticket leads to
   pillion acp 26ab             one of this machine's, as its host
   pillion acp --conversation 1 26ab
+  pillion acp --wrap -- claude-agent-acp       an agent of the editor's own, which can be shared while it runs
+  pillion acp --wrap --share -- opencode acp   the same, shared from the start
 
 In Zed's settings.json:
   \"agent_servers\": {
@@ -35,15 +44,49 @@ In Zed's settings.json:
 #[derive(Debug, Args)]
 pub struct AcpArgs {
     /// The session: the ticket, link or code of somebody else's, or one of this machine.
-    #[arg(value_name = "TICKET|SESSION", required = true)]
+    #[arg(
+        value_name = "TICKET|SESSION",
+        required_unless_present = "wrap",
+        conflicts_with = "wrap"
+    )]
     pub session: Option<String>,
 
     /// Which conversation of the session, by its number in `pillion ls SESSION`; the first, by default.
     #[arg(long = "conversation", value_name = "N")]
     pub track: Option<u32>,
+
+    /// Begin a conversation with the agent behind `--`, in a session of its own that ends with the editor's thread, and be
+    /// that agent to the editor. It is recorded, and `pillion share SESSION` shares it while it runs.
+    #[arg(long, requires = "command", conflicts_with = "track")]
+    pub wrap: bool,
+
+    /// With --wrap: share it with everybody who has the ticket, from the start. The ticket is printed on standard
+    /// error, and `pillion ticket` prints it again.
+    #[arg(long, requires = "wrap")]
+    pub share: bool,
+
+    /// The agent's command.
+    #[arg(last = true, value_name = "AGENT COMMAND")]
+    pub command: Vec<String>,
 }
 
 impl AcpArgs {
+    /// The agent that is wrapped.
+    fn agent(&self) -> AgentArgs {
+        AgentArgs {
+            agent: None,
+            share: self.share,
+            title: String::new(),
+            cwd: None,
+            worktree: false,
+            session: None,
+            detach: true,
+            json: false,
+            relay: None,
+            command: self.command.clone(),
+        }
+    }
+
     fn place(&self) -> Place {
         Place {
             session: self.session.clone(),
@@ -62,12 +105,42 @@ impl AcpArgs {
 }
 
 /// Runs it.
-pub async fn run(paths: &Paths, config: &Config, args: AcpArgs) -> Result<u8> {
+pub async fn run(paths: &Paths, config: &Config, args: AcpArgs, role: Role) -> Result<u8> {
+    if role == Role::SessionProcess {
+        return agent::run(paths, config, args.agent(), role).await;
+    }
+    if args.wrap {
+        return wrap(paths, config, &args).await;
+    }
     let viewer = match viewer(paths, config, &args).await? {
         Ok(viewer) => viewer,
         Err(code) => return Ok(code),
     };
     serve(viewer, args.track).await
+}
+
+/// Begins a conversation with the editor's own agent, and is that agent to it. It ends with the editor.
+async fn wrap(paths: &Paths, config: &Config, args: &AcpArgs) -> Result<u8> {
+    let owner = SecretKey::from_bytes(&random_bytes()?);
+    let begun = agent::begin_for_editor(paths, config, args.agent(), &owner.public()).await?;
+    let (id, ticket) = match begun {
+        Ok(begun) => begun,
+        Err(code) => return Ok(code),
+    };
+    match args.share {
+        true => {
+            pillion::say!("Sharing the conversation. Others watch it with: pillion join {ticket}")
+        }
+        false => pillion::say!("Session {id} records it. `pillion share {id}` shares it."),
+    }
+    let code = match owner_at(config, &ticket, owner) {
+        Ok(viewer) => serve(viewer, None).await,
+        Err(error) => Err(error),
+    };
+    let end = verbs::CloseTrack { track: TrackId(0) };
+    // It may have ended by itself.
+    let _ = control::command(&paths.socket(&id), end.into()).await;
+    code
 }
 
 /// Serves the editor, and says how it ended.
@@ -118,6 +191,11 @@ pub async fn as_host(paths: &Paths, config: &Config, id: &str) -> Result<ViewerL
             return joined.map_err(|code| anyhow::anyhow!("it can't be joined (exit code {code})"));
         }
     }
+    owner_at(config, &ticket, owner)
+}
+
+/// A viewer who is the host of a session on this machine.
+fn owner_at(config: &Config, ticket: &str, owner: SecretKey) -> Result<ViewerLoop> {
     let options = Options {
         ticket: ticket
             .parse::<Ticket>()

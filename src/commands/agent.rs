@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
-    caps::SecretKey,
+    caps::{PublicKey, SecretKey},
     hosting::{Terminal, process},
     identity::proving::Claims,
     net::{RelayChoice, random_bytes},
@@ -271,6 +271,52 @@ async fn host(
     host::host(paths, config, run, Terminal::Detached(starter), begins).await
 }
 
+/// A conversation that an editor has begun, in a session of its own: its id and ticket, or what to exit with.
+pub async fn begin_for_editor(
+    paths: &Paths,
+    config: &Config,
+    args: AgentArgs,
+    owner: &PublicKey,
+) -> Result<std::result::Result<(String, String), u8>> {
+    let conversation = conversation(config, &args, Role::Command)?;
+    let program = Program::new(conversation.start.command);
+    if let Err(error) = program.check() {
+        pillion::say!("pillion: {error}. Is the agent installed, and its folder in PATH?");
+        return Ok(Err(error.exit_code()));
+    }
+    begin(paths, Some(owner)).await
+}
+
+/// Starts the session's process, as this command line again: the session's id and its ticket, or what to exit with.
+async fn begin(
+    paths: &Paths,
+    owner: Option<&PublicKey>,
+) -> Result<std::result::Result<(String, String), u8>> {
+    let (_child, stream) = process::start_for(owner)?;
+    stream.set_nonblocking(true)?;
+    let mut wire = Wire::new(UnixStream::from_std(stream)?);
+    let mut session = None;
+    loop {
+        match wire.read().await? {
+            Some(Progress::Terminal(ToHolder::Attached { session: id })) => session = Some(id),
+            Some(Progress::Terminal(ToHolder::Left(Left::Detached))) => break,
+            Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
+                pillion::say!("pillion: {text}");
+                return Ok(Err(code));
+            }
+            // It has said itself why.
+            _ => return Ok(Err(1)),
+        }
+    }
+    let id = session.context("the session did not say which it is; this is a defect of pillion")?;
+    let socket = paths.socket(&id);
+    let done = command(&socket, verbs::Ticket { new: false }.into()).await?;
+    let Reply::Ticket(ticket) = done.reply else {
+        bail!("the session gave no ticket; this is a defect of pillion");
+    };
+    Ok(Ok((id, ticket)))
+}
+
 /// Starts a session with it, and shows it here.
 async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Result<u8> {
     let tty = match args.detach {
@@ -289,27 +335,9 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     };
     let owner = SecretKey::from_bytes(&random_bytes()?);
     let public = tty.is_some().then(|| owner.public());
-    let (_child, stream) = process::start_for(public.as_ref())?;
-    stream.set_nonblocking(true)?;
-    let mut wire = Wire::new(UnixStream::from_std(stream)?);
-    let mut session = None;
-    loop {
-        match wire.read().await? {
-            Some(Progress::Terminal(ToHolder::Attached { session: id })) => session = Some(id),
-            Some(Progress::Terminal(ToHolder::Left(Left::Detached))) => break,
-            Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
-                pillion::say!("pillion: {text}");
-                return Ok(code);
-            }
-            // It has said itself why.
-            _ => return Ok(1),
-        }
-    }
-    let id = session.context("the session did not say which it is; this is a defect of pillion")?;
-    let socket = paths.socket(&id);
-    let done = command(&socket, verbs::Ticket { new: false }.into()).await?;
-    let Reply::Ticket(ticket) = done.reply else {
-        bail!("the session gave no ticket; this is a defect of pillion");
+    let (id, ticket) = match begin(paths, public.as_ref()).await? {
+        Ok(begun) => begun,
+        Err(code) => return Ok(code),
     };
     if args.json {
         let join = format!("pillion join {ticket}");

@@ -11,6 +11,7 @@ mod skip;
 mod admission;
 mod agents;
 mod bad_input;
+mod changes;
 mod codes;
 mod completion;
 mod devices;
