@@ -96,7 +96,7 @@ fn what_changes_is_seen_by_all_and_a_comment_on_a_line_is_the_next_prompt() {
     late.send("\r");
     late.wait_for("-two");
     late.send("c");
-    late.wait_for("needs the right to prompt");
+    late.wait_for("comments become a prompt");
     // A comment on a line is the next prompt.
     bert.send("\x07");
     bert.wait_for("Changed since the start: 2 files");

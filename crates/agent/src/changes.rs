@@ -59,6 +59,9 @@ const MAX_LIST: usize = 4 * 1024 * 1024;
 /// Most bytes that are read of a difference.
 const MAX_DIFFERENCE: usize = 2 * MAX_CHANGES;
 
+/// The system's number for a child that is not there (ECHILD).
+const NO_CHILD: i32 = rustix::io::Errno::CHILD.raw_os_error();
+
 /// Where an agent's changes begin, to go on when it is started again.
 #[derive(Clone, Debug, Default)]
 pub struct ChangesBase {
@@ -433,16 +436,17 @@ async fn run(mut command: Command, limit: usize) -> Result<(Vec<u8>, bool), Faul
         let _ = child.wait().await;
         return Ok((out, false));
     }
-    match child.wait().await {
-        Ok(status) if status.success() => Ok((out, true)),
-        Ok(_) => {
-            let said = String::from_utf8_lossy(&errors);
-            match said.contains("not a git repository") {
-                true => Err(Fault::NoRepository),
-                false => Err(Fault::Failed(said.trim().to_owned())),
-            }
-        }
-        Err(error) => Err(failed(error)),
+    let said = String::from_utf8_lossy(&errors);
+    let is_done = match child.wait().await {
+        Ok(status) => status.success(),
+        // Who waits for what agents leave behind may have waited for it: then what it says tells how it ended.
+        Err(error) if error.raw_os_error() == Some(NO_CHILD) => !said.contains("fatal:"),
+        Err(error) => return Err(failed(error)),
+    };
+    match is_done {
+        true => Ok((out, true)),
+        false if said.contains("not a git repository") => Err(Fault::NoRepository),
+        false => Err(Fault::Failed(said.trim().to_owned())),
     }
 }
 

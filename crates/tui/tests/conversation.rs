@@ -730,7 +730,7 @@ fn who_may_watch_sees_what_changed_and_comments_on_nothing() {
     desk.types(&talk, "c");
     desk.look(&talk);
     desk.sees("+2");
-    desk.sees("needs the right to prompt");
+    desk.sees("comments become a prompt");
     assert_eq!(desk.types(&talk, "s"), []);
 }
 

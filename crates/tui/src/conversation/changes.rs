@@ -291,6 +291,14 @@ impl ChangesView {
     }
 
     fn head(&self, changes: &Changes) -> Line {
+        if let Some(file) = self.opened(changes) {
+            let mut head = Line::new(&text::label(&file.path, MAX_PATH), BOLD).and("  ", PLAIN);
+            counts(&mut head, file.added, file.removed);
+            if !self.comments.is_empty() {
+                head.push(&comments_of(self.comments.len()), YELLOW);
+            }
+            return head;
+        }
         let mut head = match (self.of_turn, changes.turns.last()) {
             (true, Some(turn)) => Line::new(&format!("Changed in turn {}", turn.turn), BOLD),
             (true, None) => Line::new("Changed in this turn", BOLD),
