@@ -9,7 +9,7 @@ use crate::{
     commands::{
         acp, admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation,
         device, export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke,
-        rm, share, stop, team, ticket, trust, who,
+        rm, run, share, stop, team, ticket, trust, who,
     },
     completion,
 };
@@ -175,6 +175,12 @@ Examples:
     #[command(after_long_help = agent::EXAMPLES)]
     Agent(agent::AgentArgs),
 
+    /// Have an agent do something where nobody sits: in CI, on a server, in the background.
+    ///
+    /// A ticket is printed at once, the result at the end. Others can join, answer what the agent asks, and ask it for
+    /// more once its task is done.
+    #[command(after_long_help = run::EXAMPLES)]
+    Run(Box<run::RunArgs>),
     /// Say how far somebody's prompts to an agent are trusted.
     #[command(after_long_help = trust::EXAMPLES)]
     Trust(trust::TrustArgs),

@@ -21,7 +21,7 @@ use std::{
     process::Command,
 };
 
-use pillion::hosting::process::SESSION_PROCESS;
+use pillion::{announce::Place, hosting::process::SESSION_PROCESS};
 use rustix::io::FdFlags;
 
 use crate::{
@@ -99,8 +99,13 @@ fn secrets(cli: &Cli) -> Vec<&str> {
         Some(Cmd::Device(DeviceCmd::Link(link))) => [link.code.as_deref(), None],
         _ => [None, None],
     };
+    let places = match &cli.command {
+        Some(Cmd::Run(run)) => &run.announce[..],
+        _ => &[],
+    };
     let given = given.into_iter().flatten();
     given
+        .chain(places.iter().filter_map(Place::secret))
         .filter(|secret| !secret.is_empty() && *secret != "-")
         .collect()
 }
@@ -224,5 +229,12 @@ mod tests {
             ["pillionabc"]
         );
         assert!(secrets(&["who"]).is_empty());
+        let run = ["run", "--agent", "x", "--prompt", "y", "--announce"];
+        let announced = |place| secrets(&[&run[..], &[place]].concat());
+        assert_eq!(
+            announced("slack:https://h.example/S"),
+            ["https://h.example/S"]
+        );
+        assert!(announced("linear:ENG-1").is_empty());
     }
 }

@@ -12,6 +12,7 @@ pub mod settings;
 pub mod terminal;
 pub mod viewing;
 
+pub use pillion_announce as announce;
 pub use pillion_caps as caps;
 pub use pillion_code as code;
 pub use pillion_conversation as conversation;

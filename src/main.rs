@@ -74,6 +74,7 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
         None => return commands::host::run(paths, &config()?, cli.run, role).await,
         Some(Cmd::Join(args)) => return commands::join::run(paths, &config()?, args).await,
         Some(Cmd::Agent(args)) => return commands::agent::run(paths, &config()?, args, role).await,
+        Some(Cmd::Run(args)) => return commands::run::run(paths, &config()?, *args, role).await,
         Some(Cmd::Trust(args)) => commands::trust::run(paths, args).await?,
         Some(Cmd::Prompt(args)) => return commands::prompt::run(paths, &config()?, args).await,
         Some(Cmd::Answer(args)) => return commands::answer::run(paths, &config()?, args).await,

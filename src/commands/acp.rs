@@ -19,9 +19,9 @@ use pillion::{
 
 use crate::{
     commands::{
-        agent::{self, AgentArgs},
+        agent::{self, AgentArgs, Started},
         conversation::Place,
-        join, net_options,
+        join,
     },
     hidden::Role,
 };
@@ -123,7 +123,11 @@ pub async fn run(paths: &Paths, config: &Config, args: AcpArgs, role: Role) -> R
 async fn wrap(paths: &Paths, config: &Config, args: &AcpArgs) -> Result<u8> {
     let owner = SecretKey::from_bytes(&random_bytes()?);
     let begun = agent::begin_for_editor(paths, config, args.agent(), &owner.public()).await?;
-    let (id, ticket) = match begun {
+    let Started {
+        session: id,
+        ticket,
+        ..
+    } = match begun {
         Ok(begun) => begun,
         Err(code) => return Ok(code),
     };
@@ -196,22 +200,5 @@ pub async fn as_host(paths: &Paths, config: &Config, id: &str) -> Result<ViewerL
 
 /// A viewer who is the host of a session on this machine.
 fn owner_at(config: &Config, ticket: &str, owner: SecretKey) -> Result<ViewerLoop> {
-    let options = Options {
-        ticket: ticket
-            .parse::<Ticket>()
-            .context("the session's ticket can't be read")?,
-        resolver: None,
-        endpoint: None,
-        grants: Vec::new(),
-        claims: Claims::default(),
-        identity: owner,
-        name: config.name().to_owned(),
-        read_only: false,
-        terminal: None,
-        // It is on this machine.
-        relay: RelayChoice::None,
-        net: net_options(config, None, None)?,
-        inside: Vec::new(),
-    };
-    ViewerLoop::start(options)
+    ViewerLoop::start(agent::owner_options(config, ticket, owner)?)
 }

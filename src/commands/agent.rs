@@ -11,7 +11,7 @@ use pillion::{
     net::{RelayChoice, random_bytes},
     proto::{AccessMode, Ticket},
     session::{Reply, verbs},
-    sessions::control::{Left, Progress, ToHolder, Wire, command},
+    sessions::control::{Progress, ToHolder, Wire, command},
     settings::{
         agents::{self, KNOWN, KnownAgent},
         config::Config,
@@ -93,7 +93,9 @@ pub struct AgentArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) -> Result<u8> {
-    let conversation = match conversation(config, &args, role) {
+    // Who starts the session's process leaves the worktree to that.
+    let is_ours = role == Role::SessionProcess || args.session.is_some();
+    let conversation = match conversation(config, &args, is_ours) {
         Ok(conversation) => conversation,
         Err(why) => {
             pillion::say!("pillion: {why:#}");
@@ -114,8 +116,12 @@ pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) ->
     }
 }
 
-/// The conversation that was asked for.
-fn conversation(config: &Config, args: &AgentArgs, role: Role) -> Result<verbs::OpenConversation> {
+/// The conversation that was asked for. `is_ours` makes the worktree, where one was asked for.
+pub fn conversation(
+    config: &Config,
+    args: &AgentArgs,
+    is_ours: bool,
+) -> Result<verbs::OpenConversation> {
     let own = args.agent.as_ref().and_then(|name| {
         let own = config.agents().get(name)?;
         Some((name, own))
@@ -166,8 +172,6 @@ fn conversation(config: &Config, args: &AgentArgs, role: Role) -> Result<verbs::
     if args.worktree {
         repository(&cwd)?;
     }
-    // Who starts the session's process leaves it to that.
-    let is_ours = role == Role::SessionProcess || args.session.is_some();
     let cwd = match args.worktree && is_ours {
         true => worktree(&cwd, &name)?,
         false => cwd,
@@ -267,54 +271,27 @@ async fn host(
     let begins = Some(Begins {
         conversation,
         owner,
+        run: None,
     });
     host::host(paths, config, run, Terminal::Detached(starter), begins).await
 }
 
-/// A conversation that an editor has begun, in a session of its own: its id and ticket, or what to exit with.
+/// A conversation that an editor has begun, in a session of its own, or what to exit with.
 pub async fn begin_for_editor(
     paths: &Paths,
     config: &Config,
     args: AgentArgs,
     owner: &PublicKey,
-) -> Result<std::result::Result<(String, String), u8>> {
-    let conversation = conversation(config, &args, Role::Command)?;
+) -> Result<std::result::Result<Started, u8>> {
+    let conversation = conversation(config, &args, false)?;
     let program = Program::new(conversation.start.command);
     if let Err(error) = program.check() {
         pillion::say!("pillion: {error}. Is the agent installed, and its folder in PATH?");
         return Ok(Err(error.exit_code()));
     }
-    begin(paths, Some(owner)).await
-}
-
-/// Starts the session's process, as this command line again: the session's id and its ticket, or what to exit with.
-async fn begin(
-    paths: &Paths,
-    owner: Option<&PublicKey>,
-) -> Result<std::result::Result<(String, String), u8>> {
-    let (_child, stream) = process::start_for(owner)?;
+    let (_child, stream) = process::start_for(Some(owner))?;
     stream.set_nonblocking(true)?;
-    let mut wire = Wire::new(UnixStream::from_std(stream)?);
-    let mut session = None;
-    loop {
-        match wire.read().await? {
-            Some(Progress::Terminal(ToHolder::Attached { session: id })) => session = Some(id),
-            Some(Progress::Terminal(ToHolder::Left(Left::Detached))) => break,
-            Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
-                pillion::say!("pillion: {text}");
-                return Ok(Err(code));
-            }
-            // It has said itself why.
-            _ => return Ok(Err(1)),
-        }
-    }
-    let id = session.context("the session did not say which it is; this is a defect of pillion")?;
-    let socket = paths.socket(&id);
-    let done = command(&socket, verbs::Ticket { new: false }.into()).await?;
-    let Reply::Ticket(ticket) = done.reply else {
-        bail!("the session gave no ticket; this is a defect of pillion");
-    };
-    Ok(Ok((id, ticket)))
+    started(Wire::new(UnixStream::from_std(stream)?)).await
 }
 
 /// Starts a session with it, and shows it here.
@@ -335,8 +312,15 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     };
     let owner = SecretKey::from_bytes(&random_bytes()?);
     let public = tty.is_some().then(|| owner.public());
-    let (id, ticket) = match begin(paths, public.as_ref()).await? {
-        Ok(begun) => begun,
+    let (_child, stream) = process::start_for(public.as_ref())?;
+    stream.set_nonblocking(true)?;
+    let wire = Wire::new(UnixStream::from_std(stream)?);
+    let Started {
+        session: id,
+        ticket,
+        ..
+    } = match started(wire).await? {
+        Ok(started) => started,
         Err(code) => return Ok(code),
     };
     if args.json {
@@ -360,6 +344,37 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     show(paths, config, &id, &ticket, owner, tty).await
 }
 
+/// A session that begins with a conversation, and runs.
+pub struct Started {
+    /// Its id.
+    pub session: String,
+    /// Its ticket.
+    pub ticket: String,
+    /// Its link, if it has one.
+    pub link: Option<String>,
+}
+
+/// Waits until a session's own process says that it runs; else what to exit with.
+pub async fn started(mut wire: Wire) -> Result<std::result::Result<Started, u8>> {
+    match wire.read().await? {
+        Some(Progress::Begun {
+            session,
+            ticket,
+            link,
+        }) => Ok(Ok(Started {
+            session,
+            ticket,
+            link,
+        })),
+        Some(Progress::Terminal(ToHolder::Failed { text, code })) => {
+            pillion::say!("pillion: {text}");
+            Ok(Err(code))
+        }
+        // It has said itself why.
+        _ => Ok(Err(1)),
+    }
+}
+
 /// Opens a conversation that runs in the background, as its host.
 pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     let tty = HostTty::open_output()?.context(
@@ -376,16 +391,9 @@ pub async fn attach(paths: &Paths, config: &Config, id: &str) -> Result<u8> {
     show(paths, config, id, &ticket, owner, tty).await
 }
 
-/// Shows a conversation to its host.
-async fn show(
-    paths: &Paths,
-    config: &Config,
-    id: &str,
-    ticket: &str,
-    owner: SecretKey,
-    tty: HostTty,
-) -> Result<u8> {
-    let options = Options {
+/// How its host looks at a conversation of this machine.
+pub fn owner_options(config: &Config, ticket: &str, owner: SecretKey) -> Result<Options> {
+    Ok(Options {
         ticket: ticket.parse::<Ticket>()?,
         resolver: None,
         endpoint: None,
@@ -399,8 +407,19 @@ async fn show(
         relay: RelayChoice::None,
         net: net_options(config, None, None)?,
         inside: Vec::new(),
-    };
-    let (outcome, _) = ViewerLoop::start(options)?
+    })
+}
+
+/// Shows a conversation to its host.
+async fn show(
+    paths: &Paths,
+    config: &Config,
+    id: &str,
+    ticket: &str,
+    owner: SecretKey,
+    tty: HostTty,
+) -> Result<u8> {
+    let (outcome, _) = ViewerLoop::start(owner_options(config, ticket, owner)?)?
         .full_screen(tty, config.prefix(), false)
         .await?;
     let socket = paths.socket(id);

@@ -183,7 +183,7 @@ impl Found {
 }
 
 /// The newest conversation of a session with this number, or the first of its newest run.
-fn recorded(reader: &SessionReader, wanted: Option<TrackId>) -> Result<RecordedTrack> {
+pub fn recorded(reader: &SessionReader, wanted: Option<TrackId>) -> Result<RecordedTrack> {
     let mut all = recording::tracks(reader);
     all.retain(|track| track.kind == TrackKind::Conversation);
     let newest = all.iter().map(|track| track.run).max();

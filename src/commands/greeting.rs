@@ -3,7 +3,6 @@
 use std::{fmt, io::IsTerminal};
 
 use pillion::{
-    net::RelayChoice,
     proto::{AccessMode, Rights},
     session::verbs::AccessListed,
     sessions::retention::Retention,
@@ -126,8 +125,8 @@ pub struct Greeting<'a> {
     pub prefix: Option<Prefix>,
     /// What is kept of the session.
     pub keep: Retention,
-    /// How it is found.
-    pub relay: RelayChoice,
+    /// Whether it is found through a relay; nothing where there is to be none.
+    pub has_relay: Option<bool>,
     /// The command was put on the clipboard.
     pub copied: bool,
     /// How it looks.
@@ -199,10 +198,11 @@ impl Greeting<'_> {
     }
 
     fn reach(&self) -> &'static str {
-        match self.relay {
-            RelayChoice::None => "Reachable directly only (no relay).",
-            RelayChoice::Default | RelayChoice::Url(_) => {
-                "Others come directly or through a relay."
+        match self.has_relay {
+            None => "Reachable directly only (no relay).",
+            Some(true) => "Others come directly or through a relay.",
+            Some(false) => {
+                "No relay was reached yet: until one is, only people who reach this machine directly can join."
             }
         }
     }
@@ -278,7 +278,7 @@ mod tests {
             read_only: false,
             prefix: Some(Prefix::default()),
             keep: Retention::default(),
-            relay: RelayChoice::Default,
+            has_relay: Some(true),
             copied,
             looks: Looks::Plain,
             cols,

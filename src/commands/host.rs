@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueHint, builder::NonEmptyStringValueParser};
 use pillion::{
     caps::PublicKey,
-    hosting::{Hosting, LinkWanted, Options, Terminal, kept_service, process},
+    hosting::{Hosting, LinkWanted, Options, RunWanted, Terminal, kept_service, process},
     identity::proving,
     net::{RelayChoice, Resolve, load_or_create_identity, signal::SignalUrl},
     proto::{AccessMode, limits::MAX_NAME},
@@ -219,6 +219,8 @@ pub struct Begins {
     pub conversation: OpenConversation,
     /// Who holds this key is the host.
     pub owner: Option<PublicKey>,
+    /// What it is for, where nobody sits at it.
+    pub run: Option<RunWanted>,
 }
 
 /// Hosts a session in this process.
@@ -229,9 +231,9 @@ pub async fn host(
     terminal: Terminal,
     begins: Option<Begins>,
 ) -> Result<u8> {
-    let (conversation, owner) = match begins {
-        Some(begins) => (Some(begins.conversation), begins.owner),
-        None => (None, None),
+    let (conversation, owner, run) = match begins {
+        Some(begins) => (Some(begins.conversation), begins.owner, begins.run),
+        None => (None, None, None),
     };
     let is_agent = conversation.is_some();
     let own_process = !matches!(terminal, Terminal::Own);
@@ -290,6 +292,7 @@ pub async fn host(
         terminal,
         // Who starts it so that no hang-up ends it (nohup(1)) wants it to go on as well.
         conversation,
+        run,
         owner,
         stays: args.start.detach || config.stay() || ExitSignals::ignores_hangup(),
         ..Options::new(program, identity)
@@ -364,7 +367,7 @@ async fn begin(
 }
 
 async fn announce(
-    hosting: &Hosting,
+    hosting: &mut Hosting,
     ways: Ways,
     args: &RunArgs,
     config: &Config,
@@ -386,13 +389,14 @@ async fn announce(
     if sharing.json {
         pillion::say!("{object}");
     } else if !start.quiet {
+        let has_relay = hosting.has_relay().await;
         let greeting = Greeting {
             name: hosting.name(),
             ways: &ways,
             read_only: sharing.read_only,
             prefix: hosting.has_tty().then_some(prefix),
             keep: start.keep.unwrap_or_else(|| config.keep()),
-            relay: start.relay.clone().unwrap_or_else(|| config.relay()),
+            has_relay,
             copied: copy,
             looks: Looks::of_stderr(),
             cols: cols_of_stderr(),

@@ -30,6 +30,7 @@ pub mod prompt;
 pub mod refuse;
 pub mod revoke;
 pub mod rm;
+pub mod run;
 pub mod share;
 pub mod stop;
 pub mod team;

@@ -198,6 +198,9 @@ impl Hosting {
         match event {
             AgentEvent::Entry(entry) => self.tell(HostInput::Conversation { track, entry }),
             AgentEvent::Happened(event) => {
+                if matches!(event, ClientEvent::Failed(_)) && track == TERMINAL {
+                    self.run_failed(program);
+                }
                 let news = ConversationNews::Happened(event);
                 self.tell(HostInput::Agent { track, news });
             }
@@ -211,7 +214,6 @@ impl Hosting {
                 };
                 agent.ended = true;
                 if agent.closing {
-                    self.agents.all.remove(&track);
                     return self.conversation_ended(track, program);
                 }
                 if let Some(earlier) = agent.restart.take() {
@@ -233,16 +235,20 @@ impl Hosting {
         };
         agent.closing = true;
         agent.running.close();
-        if agent.ended {
-            self.agents.all.remove(&track);
-            if let Some(program) = program {
-                self.conversation_ended(track, program);
-            }
+        if agent.ended
+            && let Some(program) = program
+        {
+            self.conversation_ended(track, program);
         }
         true
     }
 
     fn conversation_ended(&mut self, track: TrackId, program: &mut RunningProgram) {
+        if let Some(mut agent) = self.agents.all.remove(&track) {
+            for entry in agent.running.take_entries() {
+                self.tell(HostInput::Conversation { track, entry });
+            }
+        }
         // A session that began with a conversation has that in place of a program.
         match track == TERMINAL {
             true => program.terminate(),

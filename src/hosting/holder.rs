@@ -169,7 +169,7 @@ impl Holder {
             None => {
                 return Ok(Some(Held::Vanished));
             }
-            Some(Progress::Taken) => return Ok(None),
+            Some(Progress::Taken | Progress::Begun { .. }) => return Ok(None),
             Some(Progress::WaitsFor(what)) => {
                 say_waiting(&what);
                 return Ok(None);

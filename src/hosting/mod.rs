@@ -27,6 +27,8 @@ mod outputs;
 mod overlay;
 pub mod process;
 mod pty;
+mod reach;
+mod run;
 mod session_dir;
 mod shutdown;
 mod terminals;
@@ -41,6 +43,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use pillion_agent::AgentEvent;
+use pillion_announce::Delivery;
 use pillion_caps::SecretKey;
 use pillion_net::{HostNet, RelayChoice, RelaySecret, signal::PublisherEvent};
 use pillion_people::{Invited, SubjectRef, Trust};
@@ -69,6 +72,8 @@ use crate::{
         lists::Fetcher,
         overlay::Overlay,
         pty::Program as RunningProgram,
+        reach::Reach,
+        run::Run,
         session_dir::SessionFiles,
         terminals::{Terminals, Turn},
         trust_source::TrustSource,
@@ -85,6 +90,7 @@ use crate::{
 pub use holder::{Held, Holding, hold, wait_for_foreground};
 pub use link::LinkConfig as LinkWanted;
 pub use options::{Options, Terminal};
+pub use run::RunWanted;
 pub use session_dir::{KeptService, kept_service};
 
 /// The program that the session begins with.
@@ -104,6 +110,7 @@ pub struct Hosting {
     clock: Clock,
     host: Host,
     net: Option<HostNet>,
+    reach: Reach,
     links: Links,
     /// Tells the person's other devices, once the session was shared and a link service is set.
     devices: Option<Publisher>,
@@ -146,6 +153,8 @@ pub struct Hosting {
     ended: Option<ExitStatus>,
     terminals: Terminals,
     agents: Agents,
+    /// What it is held to, of a run where nobody sits.
+    run: Option<Run>,
     /// What was typed behind the key that goes to another terminal.
     typed_on: Vec<HostAction>,
 }
@@ -164,11 +173,13 @@ enum Start {
 enum LoopEvent {
     Net(HostInput),
     Link(PublisherEvent),
+    Reach,
     Code(Result<String, String>),
     Keys(std::io::Result<Option<bytes::Bytes>>),
     Source(Option<SourceEvent>),
     Other(TrackId, SourceEvent),
     Agent(TrackId, AgentEvent),
+    Announced(Delivery),
     Client(FromClient),
     Trust(Box<Trust>),
     KeyLists(lists::Found),
@@ -216,6 +227,11 @@ impl Hosting {
         };
         let id = log.meta().id.clone();
         inherit(&mut options.program, &id, &key);
+        if options.run.is_some() {
+            // Where it is announced is not the agent's to say.
+            let secrets = pillion_announce::SECRETS.map(Into::into);
+            options.program.env_remove.extend(secrets);
+        }
         let server = Server::of(paths, &id)?;
         let clock = Clock::start();
         let own_relay =
@@ -280,6 +296,7 @@ impl Hosting {
             clock,
             host,
             net: None,
+            reach: Reach::default(),
             log,
             packer: Packer::default(),
             recorder,
@@ -297,6 +314,7 @@ impl Hosting {
             ended: None,
             terminals: Terminals::new(),
             agents: Agents::default(),
+            run: None,
             typed_on: Vec::new(),
         })
     }
@@ -457,8 +475,17 @@ impl Hosting {
                     }
                 };
                 if self.options.conversation.is_some() {
-                    let session = self.id.clone();
-                    let begun = Progress::Terminal(ToHolder::Attached { session });
+                    let done = self.at_start(verbs::Ticket { new: false }.into()).await?;
+                    let Reply::Ticket(ticket) = done.reply else {
+                        anyhow::bail!("the session gave no ticket; this is a defect of pillion");
+                    };
+                    self.begin_run(&ticket).await?;
+                    let (session, link) = (self.id.clone(), self.link().ok());
+                    let begun = Progress::Begun {
+                        session,
+                        ticket,
+                        link,
+                    };
                     let _ = starter.write(&begun).await;
                 }
                 let runs = Progress::Terminal(ToHolder::Left(Left::Detached));
@@ -603,6 +630,7 @@ impl Hosting {
                     }
                 }
                 LoopEvent::Agent(track, event) => self.agent_event(track, event, &mut program),
+                LoopEvent::Announced(delivery) => self.announced(delivery, &mut program),
                 LoopEvent::Keys(Ok(Some(bytes))) => match &mut local.overlay {
                     Some(overlay) => {
                         if overlay.has_panel()
@@ -638,6 +666,7 @@ impl Hosting {
                     }
                     self.holder_said(id, said, &mut program, &mut local).await;
                 }
+                LoopEvent::Reach => self.reach_changed(local.overlay.as_mut()),
                 LoopEvent::Trust(trust) => self.tell(HostInput::Trust(trust)),
                 LoopEvent::KeyLists(found) => self.tell(HostInput::KeyLists(found)),
                 LoopEvent::Signal(signal) => self.told_to_end(signal, &mut program),
@@ -656,6 +685,7 @@ impl Hosting {
                 self.resize(size, &program, local.overlay.as_mut());
             }
             self.let_go_if_stuck(&mut program, &mut local).await;
+            self.look_at_run(&mut program);
             self.on_time(&mut program, local.overlay.as_mut(), local.keys.as_ref());
         }
         let status = self.ended.unwrap_or_else(|| program.status());
@@ -671,10 +701,12 @@ impl Hosting {
         let Local { overlay, keys } = local;
         let signals = &mut self.signals;
         let net = &mut self.net;
+        let reach = &mut self.reach;
         let links = &mut self.links;
         let code = &mut self.code;
         let terminals = &mut self.terminals;
         let agents = &mut self.agents;
+        let run = &mut self.run;
         let panel = overlay.as_ref().is_some_and(|overlay| overlay.has_panel());
         // What is typed at a panel is not for the program.
         let keys = keys
@@ -696,6 +728,10 @@ impl Hosting {
                 Turn::Other(track, event) => LoopEvent::Other(track, event),
             },
             (track, event) = agents.next_event(), if !agents.is_empty() => LoopEvent::Agent(track, event),
+            delivery = async { match run { Some(run) => run.delivery().await, None => std::future::pending().await } } => {
+                LoopEvent::Announced(delivery)
+            }
+            () = reach.changed() => LoopEvent::Reach,
             code = async { match code { Some(code) => code.await, None => std::future::pending().await } } => {
                 LoopEvent::Code(code.unwrap_or_else(|_| Err("the link service does not answer".to_owned())))
             }
@@ -771,7 +807,9 @@ impl Hosting {
             .map(|at| self.clock.instant(at));
         let log = self.log.next_deadline();
         let end = self.let_go_at;
-        [host, ui, resize, log, end, program.look_at()]
+        let run = self.run_deadline_ms();
+        let run = run.map(|at| self.clock.instant(at.saturating_mul(1000)));
+        [host, ui, resize, log, end, run, program.look_at()]
             .into_iter()
             .flatten()
             .min()

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use pillion_caps::PublicKey;
-use pillion_net::{HostNet, NetError, NetOptions, signal::PublisherEvent};
+use pillion_net::{HostNet, NetError, NetOptions, RelayChoice, signal::PublisherEvent};
 use pillion_session::HostInput;
 
-use crate::hosting::{Hosting, Options, overlay::Overlay, session_dir};
+use crate::hosting::{Hosting, Options, overlay::Overlay, reach::Reach, session_dir};
 
 impl Hosting {
     /// Opens the endpoint, if it is not open: before the session is shared, so that its ticket says
@@ -17,6 +17,7 @@ impl Hosting {
                 tracing::warn!(%error, "where the session listens was not written down");
             }
             let addr = net.addr();
+            self.reach = Reach::of(&net, &self.options.relay);
             self.net = Some(net);
             self.tell(HostInput::Addresses { addr });
         }
@@ -38,6 +39,25 @@ impl Hosting {
             }
         }
         HostNet::bind(&self.key, relay.clone(), net.clone()).await
+    }
+
+    /// Whether people beyond this network can reach the session through a relay, as it is known in a moment. Nothing
+    /// where there is to be none.
+    pub async fn has_relay(&mut self) -> Option<bool> {
+        let net = self.net.as_ref()?;
+        match self.options.relay {
+            RelayChoice::None => None,
+            _ => Some(self.reach.at_first(net).await),
+        }
+    }
+
+    /// It is another matter than before.
+    pub(super) fn reach_changed(&mut self, overlay: Option<&mut Overlay>) {
+        let said = self.reach.news(self.net.as_ref());
+        match overlay {
+            Some(overlay) => overlay.remark(self.clock.now(), said),
+            None => crate::say!("pillion: {said}"),
+        }
     }
 
     /// What became of the link or a code: at the terminal, or where a headless host is looked after.

@@ -10,7 +10,10 @@ use pillion_session::verbs::OpenConversation;
 use pillion_source::Program;
 use pillion_tui::{Notify, Prefix};
 
-use crate::{hosting::LinkWanted, sessions::retention::Retention};
+use crate::{
+    hosting::{LinkWanted, RunWanted},
+    sessions::retention::Retention,
+};
 
 /// What to run, and how.
 pub struct Options {
@@ -64,6 +67,8 @@ pub struct Options {
     pub piped: bool,
     /// The session begins with a conversation, in place of the program.
     pub conversation: Option<OpenConversation>,
+    /// What that conversation is for, where nobody sits at it.
+    pub run: Option<RunWanted>,
     /// The key of the viewer that is the host's own terminal.
     pub owner: Option<PublicKey>,
 }
@@ -114,6 +119,7 @@ impl Options {
             stays: false,
             piped: false,
             conversation: None,
+            run: None,
             owner: None,
         }
     }

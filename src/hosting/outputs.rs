@@ -10,7 +10,7 @@ use crate::{
     clock::unix_ms,
     hosting::{
         Hosting, RunningProgram, commands::ReplyTo, devices::Publisher, overlay::Overlay,
-        session_dir,
+        reach::Reach, session_dir,
     },
     identity::contacts::Contacts,
 };
@@ -113,6 +113,7 @@ impl Hosting {
                 }
                 HostOutput::StopListening => {
                     self.links.stop();
+                    self.reach = Reach::default();
                     self.tell_devices();
                     if let Some(net) = self.net.take() {
                         self.closing = Some(tokio::spawn(net.close(FAREWELL)));

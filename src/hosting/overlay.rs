@@ -346,7 +346,7 @@ impl Overlay {
         let sharing = titled.then(|| Sharing {
             name: self.name.clone(),
             viewers: host.viewers(),
-            typist: host.typist().map(str::to_owned),
+            typist: host.typist().map(|(id, name)| (id, name.to_owned())),
         });
         self.ui.sharing(now, sharing, host.title_sets());
         let Some(want) = self.ui.wants(now) else {

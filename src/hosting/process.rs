@@ -41,10 +41,21 @@ pub fn start() -> Result<(Child, std::os::unix::net::UnixStream)> {
 /// # Errors
 /// The program can't be started once more.
 pub fn start_for(owner: Option<&PublicKey>) -> Result<(Child, std::os::unix::net::UnixStream)> {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    start_with(&args, owner)
+}
+
+/// The same with another command line: what nobody else should see is told by the socket.
+///
+/// # Errors
+/// The program can't be started once more.
+pub fn start_with(
+    args: &[OsString],
+    owner: Option<&PublicKey>,
+) -> Result<(Child, std::os::unix::net::UnixStream)> {
     let started = || -> io::Result<_> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         let mut command = Command::new(env::current_exe()?);
-        let args: Vec<OsString> = env::args_os().skip(1).collect();
         // It comes as standard input, which is no use to a session otherwise.
         command.arg(SESSION_PROCESS).args(args);
         if let Some(owner) = owner {

@@ -50,6 +50,9 @@ impl Hosting {
             // It is bounded by itself; a panic in it was reported already.
             let _ = closing.await;
         }
+        if let Some(run) = self.run.take() {
+            run.end().await;
+        }
         let reason = match status {
             ExitStatus::Code(code) => format!("the program ended with exit code {code}"),
             ExitStatus::Signal(signal) => format!("the program was ended by signal {signal}"),

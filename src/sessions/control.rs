@@ -159,6 +159,15 @@ pub enum Progress {
     Answer(Response),
     /// To the one who asked for [`Request::Attach`].
     Terminal(ToHolder),
+    /// To the one who started a session that begins with a conversation: it runs.
+    Begun {
+        /// The session's id.
+        session: String,
+        /// Its ticket.
+        ticket: String,
+        /// Its link, if it has one.
+        link: Option<String>,
+    },
 }
 
 /// Asks several running sessions at once; what came of each, in order. One that has not answered after `within`
@@ -202,7 +211,7 @@ pub async fn ask(socket: &Path, request: &Request) -> Result<Response> {
             match said {
                 Some(Progress::WaitsFor(what)) => say_waiting(&what),
                 Some(Progress::Answer(response)) => return anyhow::Ok(Some(response)),
-                Some(Progress::Taken | Progress::Terminal(_)) => {}
+                Some(Progress::Taken | Progress::Terminal(_) | Progress::Begun { .. }) => {}
                 None => return Ok(None),
             }
             said = wire.read().await?;
@@ -468,6 +477,17 @@ impl Wire {
         line.push(b'\n');
         self.stream.get_mut().write_all(&line).await?;
         Ok(())
+    }
+
+    /// The connection, with nothing read that was not asked for.
+    ///
+    /// # Errors
+    /// More came than was read.
+    pub fn into_stream(self) -> Result<UnixStream> {
+        if !self.stream.buffer().is_empty() || !self.line.is_empty() {
+            bail!("more came on a socket than was asked for; this is a defect of pillion");
+        }
+        Ok(self.stream.into_inner())
     }
 
     /// Waits until the other end closes. What it sends meanwhile is kept for [`Wire::read`], and then

@@ -7,6 +7,7 @@ use pillion_conversation::{Activity, Block, Conversation, Item, ItemBody, ItemId
 use pillion_proto::Entry;
 use pillion_screen::clean::clean_title;
 use pillion_store::SessionReader;
+use pillion_tui::words;
 use serde_json::{Value, json};
 
 use crate::sessions::recording::RecordedTrack;
@@ -196,7 +197,10 @@ fn write_item(item: &Item, out: &mut impl Write) -> io::Result<()> {
                 "" => answer.word.as_str(),
                 choice => choice,
             });
-            let by = by.map_or(String::new(), |by| format!(" by {}", by.name));
+            let by = by.map_or(String::new(), |by| match by.name.is_empty() {
+                true => format!(" ({})", by.right),
+                false => format!(" by {}", by.name),
+            });
             let title = match question.title.is_empty() {
                 true => question.command.as_str(),
                 false => question.title.as_str(),
@@ -250,6 +254,9 @@ fn write_tool(tool: &Tool, indent: &str, out: &mut impl Write) -> io::Result<()>
 }
 
 fn write_notice(notice: &Notice, indent: &str, out: &mut impl Write) -> io::Result<()> {
+    if let Some(said) = words::run(notice) {
+        return writeln!(out, "{indent}[{}]", clean_title(&said, MAX_TITLE));
+    }
     let exit = notice
         .exit
         .as_ref()

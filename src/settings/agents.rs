@@ -81,6 +81,7 @@ impl KnownAgent {
             strict: self.strict.iter().map(|mode| (*mode).to_owned()).collect(),
             // What the user set may not ask.
             asks: self.asks && self.environment.len() == self.start().environment.len(),
+            ..Gate::default()
         }
     }
 }
@@ -89,7 +90,7 @@ impl KnownAgent {
 pub fn unknown() -> Gate {
     Gate {
         strict: USUAL.map(str::to_owned).to_vec(),
-        asks: false,
+        ..Gate::default()
     }
 }
 
@@ -200,6 +201,7 @@ impl OwnAgent {
                 .clone()
                 .unwrap_or_else(|| USUAL.map(str::to_owned).to_vec()),
             asks: self.asks,
+            ..Gate::default()
         }
     }
 }

@@ -553,3 +553,74 @@ fn a_qr_code_is_drawn_with_the_ways_to_join() {
     host.send("\r");
     assert_eq!(host.wait_code(), Some(0));
 }
+
+/// A relay, and nothing else of the service's.
+fn relay_at(listen: std::net::SocketAddr, dir: &std::path::Path) -> impl Drop + use<> {
+    let data = dir.to_owned();
+    let (started, is_there) = std::sync::mpsc::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut config = pillion_signal::Config::new("127.0.0.1:0".parse().unwrap(), data);
+            config.relay = Some(pillion_signal::RelayConfig {
+                listen,
+                quic: None,
+                secret: Some("secret".to_owned()),
+                max_connections: 64,
+            });
+            let service = pillion_signal::Service::start(config).await.unwrap();
+            started.send(()).unwrap();
+            let _ = stopped.await;
+            drop(service);
+        });
+    });
+    is_there.recv().unwrap();
+    struct Ends(
+        Option<tokio::sync::oneshot::Sender<()>>,
+        Option<std::thread::JoinHandle<()>>,
+    );
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            let _ = self.1.take().map(std::thread::JoinHandle::join);
+        }
+    }
+    Ends(Some(stop), Some(thread))
+}
+
+#[test]
+fn a_host_says_once_that_no_relay_is_reached_and_once_that_one_is_again() {
+    let anna = Machine::new();
+    // A port where nothing is, for a while.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = free.local_addr().unwrap();
+    drop(free);
+    let secret = anna.path("secret");
+    std::fs::write(&secret, "secret").unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mut share = anna.pillion(&["share", "--", "sh", "-c", "read end"]);
+    share
+        .env("PILLION_RELAY", format!("http://{listen}"))
+        .env("PILLION_RELAY_SECRET_FILE", &secret);
+    let mut host = Term::start(share, SIZE);
+    host.wait_for("No relay was reached yet");
+    let lost = "No relay can be reached.";
+    let reached = "A relay is reached";
+    let dir = tempfile::tempdir().unwrap();
+    let relay = relay_at(listen, &dir.path().join("one"));
+    host.wait_for(reached);
+    host.wait_gone(reached);
+    assert!(!host.raw_text().contains(lost), "it was said before");
+    drop(relay);
+    host.wait_for(lost);
+    host.wait_gone(lost);
+    let _relay = relay_at(listen, &dir.path().join("two"));
+    host.wait_for(reached);
+    assert_eq!(host.raw_text().matches(lost).count(), 1);
+    host.send("x\r");
+    host.wait_exit();
+}

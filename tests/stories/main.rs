@@ -31,6 +31,7 @@ mod pictures;
 mod processes;
 mod queries;
 mod real_agents;
+mod runs;
 mod same_screen;
 mod story;
 mod terminals;

@@ -44,6 +44,46 @@ const NO_SUCH_COMMAND: &[Case] = &[
     (&["people", "renmae", "a", "b"], 2, "'rename'"),
 ];
 
+const RUNS: &[Case] = &[
+    (&["run"], 2, "--prompt <TEXT|@FILE|->"),
+    (&["run", "--agent", "claude"], 2, "--prompt <TEXT|@FILE|->"),
+    (&["run", "--prompt", "x"], 2, "--agent <AGENT>"),
+    (
+        &["run", "--agent", "nobody", "--prompt", "x"],
+        2,
+        "opencode, claude",
+    ),
+    (
+        &["run", "--prompt", "x", "--max-cost", "free", "--", "true"],
+        2,
+        "\"free\" is no amount; write it like 2.50",
+    ),
+    (
+        &[
+            "run",
+            "--prompt",
+            "x",
+            "--idle-timeout",
+            "soon",
+            "--",
+            "true",
+        ],
+        2,
+        "is not a length of time; write it like",
+    ),
+    (
+        &["run", "--prompt", "x", "--permissions", "all", "--", "true"],
+        2,
+        "allow-all",
+    ),
+    (
+        &["run", "--prompt", "x", "--", "no-such-agent"],
+        127,
+        "Is the agent installed",
+    ),
+    (&["run", "--given"], 1, "--given is for pillion itself"),
+];
+
 const SHARING: &[Case] = &[
     (&["--shrae"], 2, "a similar argument exists: '--share'"),
     (&["--json"], 2, "write `pillion share --json`"),
@@ -400,7 +440,7 @@ const KEPT: &[Case] = &[
 #[test]
 fn a_hundred_wrong_command_lines_are_answered_with_what_to_do() {
     let anna = Machine::new();
-    let cases = [NO_SUCH_COMMAND, SHARING, PEOPLE, JOINING, KEPT].concat();
+    let cases = [NO_SUCH_COMMAND, SHARING, RUNS, PEOPLE, JOINING, KEPT].concat();
     assert!(cases.len() >= 100, "{} cases", cases.len());
     let mut wrong = Vec::new();
     for (args, code, part) in cases {

@@ -138,6 +138,20 @@ impl RunningAgent {
         }
     }
 
+    /// The entries that there are already, of an agent that ended: what is written down last may come behind
+    /// [`AgentEvent::Ended`].
+    pub fn take_entries(&mut self) -> Vec<String> {
+        let mut entries = Vec::new();
+        self.events.retain_mut(|event| match event {
+            AgentEvent::Entry(entry) => {
+                entries.push(std::mem::take(entry));
+                false
+            }
+            _ => true,
+        });
+        entries
+    }
+
     /// Sends a prompt.
     ///
     /// # Errors

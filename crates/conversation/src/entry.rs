@@ -209,6 +209,32 @@ pub enum Note {
         /// One of [`Outcome`](crate::Outcome)'s words.
         why: String,
     },
+    /// The task of an unattended run is over.
+    RunFinished {
+        /// What became of it: one of [`RunOutcome`](crate::RunOutcome)'s words.
+        outcome: String,
+    },
+    /// An unattended run ends soon.
+    RunEndsSoon {
+        /// Why: `idle` or `time_limit`.
+        why: String,
+        /// In how long, in milliseconds.
+        in_ms: u64,
+    },
+    /// An unattended run ends now.
+    RunEnds {
+        /// Why: `idle`, or one of [`RunOutcome`](crate::RunOutcome)'s words.
+        why: String,
+    },
+    /// Something about an unattended run was to be said somewhere.
+    Announced {
+        /// Where: the announcer's name.
+        to: String,
+        /// What: `began`, `needs_you` or `finished`.
+        event: String,
+        /// Why it was not; empty when it was.
+        error: String,
+    },
     /// The agent was to stop, and went on for so long that it may be started again.
     CancelIgnored,
     /// The conversation is called something else.

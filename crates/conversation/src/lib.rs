@@ -16,6 +16,8 @@
 //! [`Steering`] is the host's side of those who take part: who may have what, the prompts that wait ([`PromptQueue`]),
 //! who is about to answer which question ([`Claims`]), and what is answered by rule.
 //!
+//! [`Unattended`] is what an agent is held to that works where nobody sits, and what is worth saying of it elsewhere.
+//!
 //! Everything here is pure: no processes, no clocks, no files.
 
 mod bounded;
@@ -36,6 +38,7 @@ mod shown;
 mod snapshot;
 mod steering;
 mod transcript;
+mod unattended;
 
 pub use bounded::{BoundedText, OutputTail};
 pub use changes::{ChangeSet, ChangedFile, ChangedFiles, Changes, TurnChanges};
@@ -52,5 +55,8 @@ pub use pillion_proto::{Answer, ConversationRequest, Trust};
 pub use queue::{NotQueued, PromptQueue, WaitingPrompt};
 pub use shown::shown;
 pub use snapshot::SnapshotError;
-pub use steering::{Gate, Order, Person, RefusedRequest, Steering};
+pub use steering::{Gate, Order, Permissions, Person, RefusedRequest, Steering};
 pub use transcript::{Earlier, MAX_TRANSCRIPT};
+pub use unattended::{
+    MAX_SUMMARY, RunAction, RunEvent, RunLimits, RunOutcome, Unattended, said_before,
+};

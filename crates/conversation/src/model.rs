@@ -648,6 +648,16 @@ impl Notice {
     pub const LONG_ID: &'static str = "long id";
     /// The agent asked for something that is not offered.
     pub const NOT_OFFERED: &'static str = "not offered";
+    /// The task of an unattended run is over; the title is its outcome.
+    pub const RUN_FINISHED: &'static str = "run finished";
+    /// An unattended run ends soon; the title is why, the description in how many milliseconds.
+    pub const RUN_ENDS_SOON: &'static str = "run ends soon";
+    /// An unattended run ends; the title is why.
+    pub const RUN_ENDS: &'static str = "run ends";
+    /// Something about an unattended run was said elsewhere; the title is where and what.
+    pub const ANNOUNCED: &'static str = "announced";
+    /// It was not; the description is why.
+    pub const NOT_ANNOUNCED: &'static str = "not announced";
 }
 
 impl Thread {

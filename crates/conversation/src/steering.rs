@@ -66,6 +66,20 @@ pub struct Gate {
     pub strict: Vec<String>,
     /// It is set up so that it always asks, and has no mode in which it doesn't.
     pub asks: bool,
+    /// What is answered with yes in the host's own turns, without anybody being asked.
+    pub allows: Permissions,
+}
+
+/// What an agent may do in the host's own turns without anybody being asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Permissions {
+    /// Nothing but what it does not ask for.
+    #[default]
+    Ask,
+    /// Read and search.
+    Reads,
+    /// All that can be answered with yes for once.
+    All,
 }
 
 /// Somebody who wants something, and what they may.
@@ -712,19 +726,22 @@ impl Steering {
     /// On whose authority a question is answered with yes without anybody being asked.
     fn by_rule(&self, question: ItemId, shown: &Conversation) -> Option<Author> {
         let asked = shown.question(question)?;
-        let trust = match &self.acting {
-            Acting::Host => Trust::Trusted,
-            Acting::Guest(id) => self.trust(id),
+        let by_itself = |right: &str| {
+            Some(Author {
+                right: right.to_owned(),
+                ..by_itself()
+            })
+        };
+        let trust = match (&self.acting, self.gate.allows) {
+            (Acting::Host, Permissions::All) => return by_itself("allow all"),
+            (Acting::Host, Permissions::Reads) if reads(asked, shown) => Trust::ReadsOnly,
+            (Acting::Host, _) => Trust::Trusted,
+            (Acting::Guest(id), _) => self.trust(id),
         };
         match trust {
             Trust::Watch | Trust::Ask => None,
-            Trust::ReadsOnly => {
-                let kind = tool_of(asked, shown)?.kind();
-                matches!(kind, ToolKind::Read | ToolKind::Search).then(|| Author {
-                    right: "reads only".to_owned(),
-                    ..by_itself()
-                })
-            }
+            Trust::ReadsOnly if reads(asked, shown) => by_itself("reads only"),
+            Trust::ReadsOnly => None,
             Trust::Trusted => {
                 let about = about(asked, shown)?;
                 let rule = self.rules.iter().find(|rule| rule.about == about)?;
@@ -891,6 +908,12 @@ fn tool_of<'a>(asked: &Question, shown: &'a Conversation) -> Option<&'a Tool> {
         ItemBody::Tool(tool) => Some(tool),
         _ => None,
     }
+}
+
+/// Whether a question is about reading or searching alone.
+fn reads(asked: &Question, shown: &Conversation) -> bool {
+    let kind = tool_of(asked, shown).map(Tool::kind);
+    matches!(kind, Some(ToolKind::Read | ToolKind::Search))
 }
 
 /// What a rule made of a question is about; `None` of one that says too little.

@@ -9,7 +9,9 @@ use std::{
 use futures_util::future::{AbortRegistration, Abortable};
 use iroh::{
     Endpoint, EndpointAddr, RelayUrl, Watcher,
-    endpoint::{Connection, ConnectionError, Incoming, IncomingZeroRttConnection, VarInt},
+    endpoint::{
+        Connection, ConnectionError, Incoming, IncomingZeroRttConnection, RelayStatus, VarInt,
+    },
 };
 use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
 use pillion_session::{ConnId, HostInput, HostOutput, Network};
@@ -23,7 +25,7 @@ use crate::{
     error::NetError,
     limits::{
         ARRIVALS_BURST, ARRIVALS_PART, ARRIVALS_PER_SECOND, CLOSE_WAIT, HANDSHAKE_TIMEOUT,
-        MAX_CONNECTIONS, REMEMBERED_FOR, RETRY_ABOVE,
+        MAX_CONNECTIONS, RELAY_PATIENCE, REMEMBERED_FOR, RETRY_ABOVE,
     },
     quic::{Boxed, QuicConnection},
     relay::RelayChoice,
@@ -162,6 +164,40 @@ impl HostNet {
             &self.endpoint.bound_sockets(),
             self.relay.as_ref(),
         )
+    }
+
+    /// Waits until a relay can be reached (`wanted`), or until none can be for so long that it is news. The future may run
+    /// beside anything else.
+    pub fn relay_is(&self, wanted: bool) -> impl Future<Output = ()> + Send + 'static {
+        let mut watch = self.endpoint.home_relay_status();
+        async move {
+            let reached = |all: Vec<RelayStatus>| all.iter().any(RelayStatus::is_connected);
+            let mut now = reached(watch.get());
+            let mut lost_at = tokio::time::Instant::now();
+            loop {
+                let next = match (now, wanted) {
+                    (true, true) => return,
+                    (false, false) => {
+                        match tokio::time::timeout_at(lost_at + RELAY_PATIENCE, watch.updated())
+                            .await
+                        {
+                            Ok(next) => next,
+                            Err(_) => return,
+                        }
+                    }
+                    _ => watch.updated().await,
+                };
+                let Ok(next) = next else {
+                    // The endpoint is gone: there is no news any more.
+                    return std::future::pending().await;
+                };
+                let next = reached(next);
+                if now && !next {
+                    lost_at = tokio::time::Instant::now();
+                }
+                now = next;
+            }
+        }
     }
 
     /// Connections whose peers have not had a hello accepted, handshakes included.

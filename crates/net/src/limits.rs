@@ -36,6 +36,9 @@ pub const MAX_CONNECTIONS: usize = 2304;
 /// Connections that have ended, after which it is worth while to give back what they took.
 pub const WORTH_GIVING_BACK: usize = 64;
 
+/// How long a relay may be out of reach before that is news: another is chosen, or it is connected to again, in less.
+pub const RELAY_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long the transport remembers an endpoint whose last connection has ended, and a little more.
 pub const REMEMBERED_FOR: Duration = Duration::from_secs(75);
 

@@ -79,6 +79,7 @@ fn samples() -> Vec<(&'static str, Any)> {
         host: false,
         here: true,
         silent: false,
+        types: true,
     };
     let track = TrackInfo {
         id: TrackId(300),
@@ -796,7 +797,7 @@ proptest! {
     fn names_come_back_whatever_they_hold(name: String, id: u32, identity: [u8; 32]) {
         let info = ParticipantInfo {
             id: ParticipantId(id), name: Text::cut(&name), identity,
-            rights: Rights::MANAGE, host: true, here: false, silent: true,
+            rights: Rights::MANAGE, host: true, here: false, silent: true, types: true,
         };
         let roster = Any::Host(FromHost::Roster(RosterChange { changed: vec![info], gone: vec![] }));
         prop_assert_eq!(roster.decode_like(&roster.encode()), Ok(Some(roster)));

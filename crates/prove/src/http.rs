@@ -68,6 +68,22 @@ pub enum HttpError {
     Tls(String),
 }
 
+impl HttpError {
+    /// Whether the same may go better another time: the network, or a server that has trouble or is asked too often.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            HttpError::Unreachable { .. } | HttpError::Late { .. } => true,
+            HttpError::Status { status, .. } => {
+                status.starts_with('5') || status.starts_with("429") || status.starts_with("408")
+            }
+            HttpError::Url(_)
+            | HttpError::Elsewhere { .. }
+            | HttpError::TooLong { .. }
+            | HttpError::Tls(_) => false,
+        }
+    }
+}
+
 fn said(text: &str) -> String {
     match text {
         "" => String::new(),
@@ -155,6 +171,33 @@ impl Http {
             .await
             .map_err(|error| unreachable(&host, &error))?;
         body(answer, &host, max).await
+    }
+}
+
+impl Http {
+    /// Posts JSON with these headers, and takes at most `max` bytes of answer.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn post_json(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &serde_json::Value,
+        max: usize,
+    ) -> Result<Vec<u8>, HttpError> {
+        let url = allowed(url)?;
+        let host = host(&url);
+        let mut request = self
+            .0
+            .post(url)
+            .header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.body(body.to_string()).send().await;
+        let answer = answer.map_err(|error| unreachable(&host, &error))?;
+        self::body(answer, &host, max).await
     }
 }
 

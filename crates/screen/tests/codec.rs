@@ -375,3 +375,42 @@ proptest! {
         feed_damaged(&bytes);
     }
 }
+
+/// What random outputs found, each step with the size after it.
+#[test]
+fn viewers_see_what_the_terminal_shows_after_a_resize_beneath_the_other_screen() {
+    let saved_low = (&b"\x1b[8;1Hh\x1b[?1049h"[..], None);
+    for steps in [
+        // The scrollback is cleared there, and the screen grows.
+        [
+            (&b"\n\n\n\n\n\n\n\nh\x1b[?1049h"[..], None),
+            (b"\x1b[3J", Some((1, 9))),
+            (b"\x1b[?1049l", None),
+        ],
+        // The cursor that is to be brought back was where the screen no longer is.
+        [saved_low, (b"", Some((5, 3))), (b"\x1b[?1049l", None)],
+    ] {
+        let mut terminal = Terminal::new(size(20, 8));
+        let mut encoder = Encoder::new();
+        encoder.encode(&mut terminal, false);
+        let mut viewer = Decoder::new();
+        viewer.snapshot(&encoder.snapshot().wire).unwrap();
+        let mut shown = Screen::blank(size(1, 1));
+        let mut reset = true;
+        for (bytes, resize) in steps {
+            terminal.feed(bytes);
+            if let Some((cols, rows)) = resize {
+                terminal.resize(size(cols, rows));
+            }
+            if let Some(frame) = encoder.encode(&mut terminal, reset) {
+                viewer.frame(&frame.wire, frame.reset).unwrap();
+                reset = false;
+            }
+            terminal.capture(&mut shown);
+            assert_eq!(viewer.screen(), Some(&shown));
+        }
+        // An emulator that had panicked would be a blank one.
+        let mut cells = shown.rows.iter().flat_map(|row| &row.cells);
+        assert!(cells.any(|cell| cell.ch == 'h'), "{shown:?}");
+    }
+}

@@ -89,6 +89,7 @@ fn commands() -> Vec<Command> {
             gate: Gate {
                 strict: vec!["ask".to_owned()],
                 asks: true,
+                ..Gate::default()
             },
         }),
         Command::Own(verbs::Own {

@@ -233,6 +233,7 @@ fn a_key_of_the_list_is_about_whom_the_list_showed() {
         host: false,
         here: true,
         silent: false,
+        types: false,
     };
     viewer.view.roster = vec![here(20, "anna"), here(21, "bert")];
     viewer.types(b"\x1b[B");

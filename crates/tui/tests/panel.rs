@@ -6,8 +6,9 @@ use common::{
     at,
     desk::{Desk, everything, forward, grant, key, opened, short, status},
 };
+use pillion_proto::ParticipantId;
 use pillion_session::{Command, CommandError, Reply, verbs};
-use pillion_tui::{HostAction, QrRows, Want};
+use pillion_tui::{HostAction, QrRows, Sharing, Want};
 
 #[test]
 fn the_panel_lists_and_commands() {
@@ -433,4 +434,39 @@ fn the_panel_is_as_high_as_what_it_says_and_names_whom_its_keys_are_about() {
         "{}",
         desk.rows()
     );
+}
+
+#[test]
+fn the_panel_says_who_types() {
+    for (cols, rows) in [(100, 24), (40, 10)] {
+        let mut desk = Desk::new(cols, rows);
+        desk.types(b"\x1d ");
+        desk.paint();
+        let who = vec![status(3, "anna"), status(4, "bob")];
+        desk.ui.done(at(0), Ok(Reply::Who(who).into()));
+        desk.paint();
+        assert!(!desk.rows().contains("types"), "{}", desk.rows());
+        let sharing = |typist: Option<u32>| {
+            Some(Sharing {
+                name: "demo".to_owned(),
+                viewers: 2,
+                typist: typist.map(|id| (ParticipantId(id), "bob".to_owned())),
+            })
+        };
+        desk.ui.sharing(at(1), sharing(Some(4)), 0);
+        assert_eq!(desk.wants(), Some(Want::Panel));
+        desk.paint();
+        let rows = desk.rows();
+        let line = |name: &str| {
+            rows.lines()
+                .find(|line| line.contains(name))
+                .unwrap()
+                .to_owned()
+        };
+        assert!(line("bob").contains("types"), "{rows}");
+        assert!(!line("anna").contains("types"), "{rows}");
+        desk.ui.sharing(at(2), sharing(None), 0);
+        desk.paint();
+        assert!(!desk.rows().contains("types"), "{}", desk.rows());
+    }
 }

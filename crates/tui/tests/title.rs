@@ -3,6 +3,7 @@
 mod common;
 
 use common::{at, desk::Desk};
+use pillion_proto::ParticipantId;
 use pillion_session::Command;
 use pillion_tui::{HostAction, HostUi, Notify, Prefix, Sharing, Want};
 
@@ -10,7 +11,7 @@ fn shared(viewers: usize, typist: Option<&str>) -> Option<Sharing> {
     Some(Sharing {
         name: "demo".to_owned(),
         viewers,
-        typist: typist.map(str::to_owned),
+        typist: typist.map(|name| (ParticipantId(1), name.to_owned())),
     })
 }
 

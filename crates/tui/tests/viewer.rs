@@ -5,7 +5,7 @@ mod common;
 use common::{CONFIG, Person, at, person, terminal, view, write};
 use pillion_proto::{OwnLabel, ParticipantId, Rights, Text, TrackState};
 use pillion_screen::{Line, LineId, Modes, Run, Screen, Size, Style};
-use pillion_session::{HistoryLines, Interruption, Phase};
+use pillion_session::{HistoryLines, Interruption, Phase, View};
 use pillion_tui::{Action, Depth, UiInput, ViewerUi, ViewerUiConfig};
 
 fn editor(cols: u16, rows: u16) -> Person {
@@ -198,6 +198,38 @@ fn a_status_line_says_its_state_first_and_does_not_change_with_every_measure() {
     );
     viewer.types("\x1dw");
     viewer.sees("Who is here (3), 310 ms away");
+}
+
+#[test]
+fn a_status_line_says_who_of_the_others_types() {
+    let mut viewer = Person::new(100, 6, view(60, 5));
+    let before = viewer.status();
+    let you = viewer.view.you;
+    let types = |viewer: &mut Person, who: &[bool]| {
+        for (one, types) in viewer.view.roster.iter_mut().zip(who) {
+            one.types = *types;
+        }
+        viewer.later(100);
+        viewer.status()
+    };
+    let at = |view: &View, yours: bool| {
+        let found = view
+            .roster
+            .iter()
+            .position(|one| (Some(one.id) == you) == yours && !one.host);
+        found.unwrap()
+    };
+    let (yours, others) = (at(&viewer.view, true), at(&viewer.view, false));
+    let mut who = vec![false; 3];
+    who[yours] = true;
+    assert_eq!(types(&mut viewer, &who), before, "you know that you type");
+    who[others] = true;
+    let said = types(&mut viewer, &who);
+    assert!(
+        said.starts_with("view only │") && said.contains("│ eve types"),
+        "{said}"
+    );
+    assert_eq!(types(&mut viewer, &[false; 3]), before);
 }
 
 #[test]

@@ -82,6 +82,18 @@ impl Conversation {
             Note::Closed { question, why } => {
                 self.close(*question, &read::word(why), "", None);
             }
+            Note::RunFinished { outcome } => self.told(from, Notice::RUN_FINISHED, outcome, ""),
+            Note::RunEndsSoon { why, in_ms } => {
+                self.told(from, Notice::RUN_ENDS_SOON, why, &in_ms.to_string());
+            }
+            Note::RunEnds { why } => self.told(from, Notice::RUN_ENDS, why, ""),
+            Note::Announced { to, event, error } => {
+                let word = match error.is_empty() {
+                    true => Notice::ANNOUNCED,
+                    false => Notice::NOT_ANNOUNCED,
+                };
+                self.told(from, word, &format!("{to}: {event}"), error);
+            }
             Note::Renamed { title, .. } => self.notice(from, Notice::RENAMED, title),
             Note::CancelIgnored => self.notice(from, Notice::CANCEL_IGNORED, ""),
             Note::Changed {
@@ -97,6 +109,16 @@ impl Conversation {
                 self.state.changes.fault = read::word(why);
             }
         }
+    }
+
+    fn told(&mut self, from: Origin, word: &str, title: &str, description: &str) {
+        let notice = Notice {
+            word: word.to_owned(),
+            title: read::word(title),
+            description: BoundedText::cut(description, MAX_WORD),
+            ..Notice::default()
+        };
+        self.push(from, ItemBody::Notice(notice));
     }
 
     fn line(&mut self, from: Origin, word: &str, text: &str, bytes: u64) {

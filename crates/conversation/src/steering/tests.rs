@@ -30,7 +30,7 @@ impl Desk {
     fn new() -> Desk {
         Desk::with(Gate {
             strict: vec!["plan".into(), "ask".into()],
-            asks: false,
+            ..Gate::default()
         })
     }
 

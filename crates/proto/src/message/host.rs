@@ -112,6 +112,9 @@ pub struct ParticipantInfo {
     pub here: bool,
     /// Connected, but nothing was heard for a few seconds: killed, or cut off.
     pub silent: bool,
+    /// Typed within the last two seconds.
+    #[serde(default)]
+    pub types: bool,
 }
 
 /// A change of the roster.

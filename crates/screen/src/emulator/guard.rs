@@ -427,7 +427,11 @@ impl Guard {
             self.term.swap_alt();
             let grid = self.term.grid_mut();
             grid.cursor = cursor;
-            grid.saved_cursor = self.primary_kept.take().unwrap_or_default();
+            let mut saved = self.primary_kept.take().unwrap_or_default();
+            // The screen may have become smaller since.
+            saved.point.line = saved.point.line.min(grid.bottommost_line());
+            saved.point.column = saved.point.column.min(grid.last_column());
+            grid.saved_cursor = saved;
             self.lines.thaw(self.term.grid_mut());
             self.swap_screens();
         }
@@ -438,11 +442,13 @@ impl Guard {
 
     /// The scrollback is to be gone: it is hidden, and stays what it is in history.
     fn clear_scrollback(&mut self) {
-        if !self.in_alternate() {
-            self.lines.settle_margin(self.term.grid_mut());
-        }
         let top = self.lines.span().top;
-        self.lines.hide_before(top);
+        if self.in_alternate() {
+            // They are settled, or a taller screen would bring them back.
+            return self.hide_before(top);
+        }
+        self.lines.settle_margin(self.term.grid_mut());
+        self.lines.hide_before(self.lines.span().top);
     }
 
     /// A row notes how many of its cells were written, and clears only those when it is used again.

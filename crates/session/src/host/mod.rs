@@ -24,9 +24,10 @@ mod tracks;
 use std::collections::VecDeque;
 
 use iroh_base::EndpointAddr;
-use pillion_caps::{PeerEndpoint, SecretKey};
+use pillion_caps::{PeerEndpoint, PublicKey, SecretKey};
+use pillion_conversation::Conversation;
 use pillion_people::Name;
-use pillion_proto::{FromHost, limits::MAX_NAME};
+use pillion_proto::{FromHost, ParticipantId, TrackId, limits::MAX_NAME};
 use pillion_screen::clean::clean_name;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
@@ -53,6 +54,9 @@ pub use tracks::pack::{HistoryJob, PackedHistory};
 
 /// How often grants are compared with the wall clock at least, in microseconds: it may jump.
 const LOOK_AT_CLOCK_US: u64 = 30_000_000;
+
+/// For so long somebody who typed is said to type, in microseconds.
+const MOMENT_US: u64 = 2_000_000;
 
 /// One hosted session.
 pub struct Host {
@@ -224,9 +228,15 @@ impl Host {
         self.cx.shared
     }
 
+    /// An agent's conversation as it is now, with all of its entries.
+    pub fn conversation(&self, track: TrackId) -> Option<&Conversation> {
+        self.tracks.shown_conversation(track)
+    }
+
     /// Who typed last, of those who did within the last two seconds.
-    pub fn typist(&self) -> Option<&str> {
-        self.commands.typist(self.cx.now)
+    pub fn typist(&self) -> Option<(ParticipantId, &str)> {
+        let typist = self.people.roster().typist()?;
+        Some((typist.id, typist.name.as_str()))
     }
 
     /// When to call `handle` with a [`HostInput::Tick`] at the latest, on [`Now::mono_us`]'s clock.
@@ -253,6 +263,7 @@ impl Host {
                 .refresh_standings(&mut self.cx, people::standing::ChangeReason::Expired),
             Timer::Confirms => self.commands.expire_confirms(&mut self.cx),
             Timer::Tickets => self.answer_waiting(),
+            Timer::Typing => self.people.expire_typing(&mut self.cx),
             Timer::Spans => self.commands.expire_spans(&mut self.cx),
             Timer::Visits => self.door.expire_visits(&mut self.cx, &self.people),
             Timer::Lanes => self.tracks.check_lanes(&mut self.cx),
@@ -291,6 +302,19 @@ impl People {
         let wait_us = left_us.min(LOOK_AT_CLOCK_US);
         let at = cx.now.mono_us.saturating_add(wait_us);
         cx.timers.set(Timer::Rights, at);
+    }
+
+    /// Somebody typed.
+    fn note_typing(&mut self, cx: &mut Context, who: &PublicKey) {
+        let until = cx.now.mono_us.saturating_add(MOMENT_US);
+        self.roster_mut().note_typing(who, until);
+        cx.timers.set_by(Timer::Typing, until);
+    }
+
+    fn expire_typing(&mut self, cx: &mut Context) {
+        if let Some(next) = self.roster_mut().expire_typing(cx.now.mono_us) {
+            cx.timers.set_by(Timer::Typing, next);
+        }
     }
 
     fn tell_roster(&mut self, cx: &mut Context) {

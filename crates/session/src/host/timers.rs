@@ -16,6 +16,8 @@ pub(in crate::host) enum Timer {
     Confirms,
     /// Tickets that wait for an address.
     Tickets,
+    /// People who type no longer.
+    Typing,
     /// Spans of typing that are over.
     Spans,
     /// Comings and goings that are written down together.
@@ -61,13 +63,14 @@ const NEVER: u64 = u64::MAX;
 
 impl Timers {
     /// Those that are looked at when they are due, in order.
-    pub(in crate::host) const EXPIRIES: [Timer; 13] = [
+    pub(in crate::host) const EXPIRIES: [Timer; 14] = [
         Timer::Joiners,
         Timer::Knocks,
         Timer::Codes,
         Timer::Rights,
         Timer::Confirms,
         Timer::Tickets,
+        Timer::Typing,
         Timer::Spans,
         Timer::Visits,
         Timer::Lanes,

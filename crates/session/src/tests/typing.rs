@@ -428,3 +428,45 @@ fn the_largest_single_input_fits() {
     world.viewer(anna, ViewerInput::Keys(Bytes::from(vec![b'x'; MAX_INPUT])));
     assert_eq!(world.program.input.len(), MAX_INPUT);
 }
+
+#[test]
+fn who_types_is_told_to_the_others_for_two_seconds() {
+    let mut world = World::shared();
+    let anna = editor(&mut world);
+    let bert = world.join(11, "bert");
+    world.grant_edit("bert").unwrap();
+    let typing = |world: &World, seat: usize| {
+        let roster = &world.seats[seat].viewer.view().roster;
+        let typing = roster.iter().filter(|one| one.types);
+        let names: Vec<String> = typing.map(|one| one.name.as_str().to_owned()).collect();
+        names
+    };
+    world.advance_ms(1000);
+    assert!(typing(&world, bert).is_empty());
+    world.types(anna, "a");
+    world.advance_ms(100);
+    assert_eq!(typing(&world, bert), ["anna"]);
+    assert_eq!(world.host.typist().map(|(_, name)| name), Some("anna"));
+    // More keys are no more messages.
+    let before = world.control_messages(bert);
+    for _ in 0..15 {
+        world.types(anna, "a");
+        world.advance_ms(100);
+    }
+    assert_eq!(world.control_messages(bert), before);
+    world.types(bert, "b");
+    world.advance_ms(1000);
+    assert_eq!(typing(&world, anna), ["anna", "bert"]);
+    assert_eq!(world.host.typist().map(|(_, name)| name), Some("bert"));
+    world.advance_ms(900);
+    assert_eq!(typing(&world, anna), ["bert"]);
+    world.advance_ms(300);
+    assert!(typing(&world, anna).is_empty());
+    assert_eq!(world.host.typist(), None);
+    // Who goes types no longer.
+    world.types(anna, "a");
+    world.advance_ms(100);
+    world.viewer(anna, ViewerInput::Leave);
+    world.advance_ms(100);
+    assert!(typing(&world, bert).is_empty());
+}

@@ -14,7 +14,7 @@ use super::{
     span::{BOLD, CYAN, DIM, GREEN, Line, PLAIN, RED, YELLOW, hang, lines, with},
     tools::title,
 };
-use crate::text;
+use crate::{text, words};
 
 /// Rows of a prompt that are shown while it is folded.
 const PROMPT_ROWS: usize = 10;
@@ -295,6 +295,15 @@ impl Around<'_> {
     }
 
     fn notice(&self, notice: &Notice, open: bool) -> Laid {
+        if let Some(said) = words::run(notice) {
+            let style = match notice.word.as_str() {
+                Notice::RUN_ENDS_SOON | Notice::RUN_ENDS | Notice::NOT_ANNOUNCED => YELLOW,
+                _ => DIM,
+            };
+            let mut line = Line::new("! ", style);
+            line.push(&said, style);
+            return self.folded(self.hung(INDENT, &line), NOTICE_ROWS, open);
+        }
         let style = match notice.word.as_str() {
             Notice::ERROR => RED,
             Notice::ENDED | Notice::CANCEL_IGNORED | "warning" => YELLOW,

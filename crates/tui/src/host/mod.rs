@@ -252,6 +252,10 @@ impl HostUi {
     /// How the session is shared now, for the title, and how often the program has set its own so far.
     pub fn sharing(&mut self, now: Now, sharing: Option<Sharing>, title_sets: u64) {
         self.now = now.mono_us;
+        let typist = sharing.as_ref().and_then(|sharing| sharing.typist.as_ref());
+        if self.panel.types(typist.map(|(id, _)| *id)) {
+            self.touch_panel();
+        }
         self.standing.update(now, sharing, title_sets);
     }
 

@@ -126,6 +126,8 @@ impl TerminalRow {
 pub(crate) struct Panel {
     terminals: Vec<TerminalRow>,
     who: Vec<ParticipantStatus>,
+    /// Who types at this moment.
+    types: Option<ParticipantId>,
     selected: Option<ParticipantId>,
     sure: Option<Sure>,
     /// It is asked who may come in.
@@ -159,6 +161,11 @@ impl Panel {
         let differ = self.terminals != terminals;
         self.terminals = terminals;
         differ
+    }
+
+    /// Who types at this moment; whether that is another one than before.
+    pub(crate) fn types(&mut self, who: Option<ParticipantId>) -> bool {
+        std::mem::replace(&mut self.types, who) != who
     }
 
     /// Who may come in.
@@ -365,7 +372,7 @@ impl Panel {
             let between = usize::from(rows >= 10);
             let room = rows.saturating_sub(between + foot.len());
             let mut lines = self.terminal_lines(inner, room.div_ceil(2));
-            lines.extend(self.shown(now, room - lines.len()));
+            lines.extend(self.shown(now, inner, room - lines.len()));
             lines.extend((0..between).map(|_| (String::new(), false)));
             lines.extend(foot.into_iter().map(|line| (line, false)));
             lines
@@ -437,7 +444,7 @@ impl Panel {
     }
 
     /// At most so many lines of the list, the chosen one among them.
-    fn shown(&self, now: Now, room: usize) -> Vec<(String, bool)> {
+    fn shown(&self, now: Now, cols: usize, room: usize) -> Vec<(String, bool)> {
         let at = self
             .who
             .iter()
@@ -446,7 +453,10 @@ impl Panel {
         let first = (at + 1).saturating_sub(room);
         let shown = self.who.iter().skip(first).take(room);
         let mut lines: Vec<(String, bool)> = shown
-            .map(|who| (line(now, who), Some(who.id) == self.selected))
+            .map(|who| {
+                let types = self.types == Some(who.id);
+                (line(now, who, types, cols), Some(who.id) == self.selected)
+            })
             .collect();
         if self.who.is_empty() && room > 0 {
             lines.push(("Nobody is here but you.".to_owned(), false));
@@ -507,7 +517,8 @@ fn terminal_line(row: &TerminalRow) -> String {
     )
 }
 
-fn line(now: Now, who: &ParticipantStatus) -> String {
+/// Somebody's row. Where there is little room what they ask for comes before how they are connected.
+fn line(now: Now, who: &ParticipantStatus, types: bool, cols: usize) -> String {
     let right = match (who.rights, who.until_unix_ms) {
         (Rights::VIEW, _) => "view".to_owned(),
         (right, until) => match until {
@@ -538,7 +549,18 @@ fn line(now: Now, who: &ParticipantStatus) -> String {
     let name = text::name(&who.name, 20);
     let fill = " ".repeat(20 - text::width(&name).min(20));
     let fingerprint: String = who.identity.fingerprint().chars().take(9).collect();
-    let asking = if who.asking { "  asks to type" } else { "" };
+    let asking = match (who.asking, types) {
+        (true, _) => "  asks to type",
+        (false, true) => "  types",
+        (false, false) => "",
+    };
+    if cols < LABELLED {
+        let name = text::name(&who.name, 12);
+        return format!(
+            "{:>3} {name}{asking}  {right}  {fingerprint} {path}",
+            who.id.0
+        );
+    }
     format!(
         "{:>3} {name}{fill} {fingerprint}  {right}  {path} {rtt}{asking}",
         who.id.0

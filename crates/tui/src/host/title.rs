@@ -3,6 +3,7 @@
 //! The program sets titles of its own, which reach the terminal first. So ours is set again in the next moment for it,
 //! at most once a second; and what the terminal's title was before is given back at the end.
 
+use pillion_proto::ParticipantId;
 use pillion_screen::{Screen, clean::clean_title};
 use pillion_session::Now;
 
@@ -28,7 +29,7 @@ pub struct Sharing {
     /// How many watch.
     pub viewers: usize,
     /// Who types at this moment, of those elsewhere.
-    pub typist: Option<String>,
+    pub typist: Option<(ParticipantId, String)>,
 }
 
 /// How requests and knocks are told to the desktop.
@@ -107,7 +108,7 @@ impl StandingTitle {
         };
         Some(match (asks, &sharing.typist) {
             (Some(asks), _) => format!("● {asks}"),
-            (None, Some(typist)) => format!("● {} types{watch}", text::label(typist, 24)),
+            (None, Some((_, name))) => format!("● {} types{watch}", text::label(name, 24)),
             (None, None) => format!("● shared{watch}"),
         })
     }

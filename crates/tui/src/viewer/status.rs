@@ -68,6 +68,9 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
     if let Some(text) = people(view) {
         all.push(piece(3, text));
     }
+    if let Some(text) = typists(view) {
+        all.push(piece(5, text));
+    }
     // Of several it is the one that is looked at, which is named.
     let title = view.screen.as_ref();
     let title = title.filter(|_| !terminals::are_several(view));
@@ -221,6 +224,21 @@ fn people(view: &View) -> Option<String> {
         true => format!("{} here", here.len()),
         false => format!("{} here: {}{more}", here.len(), names.join(", ")),
     })
+}
+
+/// "anna types", of those elsewhere who did a moment ago.
+fn typists(view: &View) -> Option<String> {
+    let others = view.roster.iter().filter(|who| Some(who.id) != view.you);
+    let names: Vec<String> = others
+        .filter(|who| who.types && who.here)
+        .map(|who| text::name(who.name.as_str(), 16))
+        .collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} types")),
+        [one, other] => Some(format!("{one} and {other} type")),
+        [one, rest @ ..] => Some(format!("{one} and {} others type", rest.len())),
+    }
 }
 
 fn right(now: Now, view: &View, read_only: bool) -> String {

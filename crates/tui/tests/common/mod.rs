@@ -114,6 +114,7 @@ pub fn person(id: u32, name: &str, host: bool) -> ParticipantInfo {
         host,
         here: true,
         silent: false,
+        types: false,
     }
 }
 

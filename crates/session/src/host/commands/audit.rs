@@ -38,9 +38,6 @@ const SPAN_US: u64 = 60_000_000;
 const TURNED_AWAY_BURST: u64 = 32;
 const TURNED_AWAY_PART: u64 = 4;
 
-/// For so long somebody who typed is said to type, in microseconds.
-const MOMENT_US: u64 = 2_000_000;
-
 /// Longest text of a command's that the log keeps, in bytes.
 const MAX_TEXT: usize = 200;
 
@@ -136,16 +133,6 @@ impl Commands {
             },
             grant: grant.to_string(),
         });
-    }
-
-    /// Who typed last, of those who did a moment ago.
-    pub(in crate::host) fn typist(&self, now: crate::Now) -> Option<&str> {
-        let since = now.mono_us.saturating_sub(MOMENT_US);
-        let spans = self.attribution.spans.values();
-        let recent = spans.filter(|span| span.last_us >= since);
-        recent
-            .max_by_key(|span| span.last_us)
-            .map(|span| span.name.as_str())
     }
 
     /// Puts down the spans of typing that are over.

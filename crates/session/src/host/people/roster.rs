@@ -55,6 +55,8 @@ pub(in crate::host) struct Person {
     pub(in crate::host) connections: usize,
     /// Nothing is heard on any of them.
     pub(in crate::host) silent: bool,
+    /// Is said to type until then, in microseconds.
+    types_until_us: Option<u64>,
     /// Waits for an answer to a request for edit.
     pub(in crate::host) asking: bool,
     /// No new request before.
@@ -109,6 +111,7 @@ impl Person {
             host: false,
             here: self.connections > 0,
             silent: self.silent && self.connections > 0,
+            types: self.types_until_us.is_some() && self.connections > 0,
         }
     }
 }
@@ -140,6 +143,7 @@ impl Roster {
                 host: true,
                 here: true,
                 silent: false,
+                types: false,
             },
             changed: BTreeSet::new(),
             told_at_us: None,
@@ -179,6 +183,7 @@ impl Roster {
             has_edited: false,
             connections: 0,
             silent: false,
+            types_until_us: None,
             asking: false,
             may_ask_at_us: 0,
             left_at: 0,
@@ -271,6 +276,42 @@ impl Roster {
             person.silent = silent;
             self.changed.insert(id);
         }
+    }
+
+    /// Somebody typed, and is said to type until then.
+    pub(in crate::host) fn note_typing(&mut self, who: &PublicKey, until_us: u64) {
+        let id = self.numbers.get(who);
+        let person = id.and_then(|id| self.people.get_mut(id));
+        if let Some(person) = person
+            && person.types_until_us.replace(until_us).is_none()
+        {
+            self.changed.insert(person.id);
+        }
+    }
+
+    /// Who typed for the last time a while ago types no longer; when the next of them does not.
+    pub(in crate::host) fn expire_typing(&mut self, now_us: u64) -> Option<u64> {
+        let mut next: Option<u64> = None;
+        for person in self.people.values_mut() {
+            match person.types_until_us {
+                Some(until) if until <= now_us => {
+                    person.types_until_us = None;
+                    self.changed.insert(person.id);
+                }
+                Some(until) => next = Some(next.map_or(until, |next| next.min(until))),
+                None => {}
+            }
+        }
+        next
+    }
+
+    /// Who typed last, of those who are said to type.
+    pub(in crate::host) fn typist(&self) -> Option<&Person> {
+        let typing = self
+            .people
+            .values()
+            .filter(|one| one.types_until_us.is_some());
+        typing.max_by_key(|one| one.types_until_us)
     }
 
     /// The whole roster, in messages of bounded size, for somebody new.

@@ -28,6 +28,11 @@ impl ConversationTrack {
         }
     }
 
+    /// The conversation, with every entry.
+    pub(in crate::host) fn shown(&self) -> &Conversation {
+        &self.shown
+    }
+
     /// The number of the entry that comes next.
     pub(in crate::host) fn next(&self) -> u64 {
         self.shown.next()

@@ -1,6 +1,6 @@
 //! Conversations with agents: they begin, people want something of them, and what is to be done goes to the driver.
 
-use pillion_conversation::Person;
+use pillion_conversation::{Conversation, Person};
 use pillion_proto::{
     ConversationRequest, ParticipantId, TrackId, TrackKind, TrackState, Trust, limits::MAX_TRACKS,
 };
@@ -251,6 +251,13 @@ impl Tracks {
     fn conversation_mut(&mut self, id: TrackId) -> Option<&mut ConversationTrack> {
         match &mut self.get_mut(id)?.body {
             Body::Conversation(conversation) => Some(conversation),
+            Body::Terminal(_) | Body::Log(_) => None,
+        }
+    }
+
+    pub(in crate::host) fn shown_conversation(&self, id: TrackId) -> Option<&Conversation> {
+        match &self.get(id)?.body {
+            Body::Conversation(conversation) => Some(conversation.shown()),
             Body::Terminal(_) | Body::Log(_) => None,
         }
     }

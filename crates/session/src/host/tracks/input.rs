@@ -458,6 +458,7 @@ impl Host {
     fn write(&mut self, right: &EditRight, join: Join, id: u64, track: TrackId, bytes: Bytes) {
         self.commands
             .attribute(&mut self.cx, &self.people, right, &join.0, bytes.len());
+        self.people.note_typing(&mut self.cx, &join.0);
         if self.cx.keys.owner != Some(join.0) {
             self.commands.note_remote_input();
         }
