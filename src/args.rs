@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{
         acp, admit, agent, allow, answer, attach, audit, ban, close, code, config, conversation,
-        device, export, grant, host, id, join, kick, link, ls, new, people, prompt, refuse, revoke,
-        rm, run, share, stop, team, ticket, trust, who,
+        device, export, fork, grant, host, id, join, kick, link, ls, new, people, prompt, refuse,
+        revoke, rm, run, share, stop, team, ticket, trust, who,
     },
     completion,
 };
@@ -181,6 +181,10 @@ Examples:
     /// more once its task is done.
     #[command(after_long_help = run::EXAMPLES)]
     Run(Box<run::RunArgs>),
+    /// Go on with an agent's conversation in a folder of its own, with its code as it lies there.
+    #[command(after_long_help = fork::EXAMPLES)]
+    Fork(fork::ForkArgs),
+
     /// Say how far somebody's prompts to an agent are trusted.
     #[command(after_long_help = trust::EXAMPLES)]
     Trust(trust::TrustArgs),

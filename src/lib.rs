@@ -13,6 +13,7 @@ pub mod terminal;
 pub mod viewing;
 
 pub use pillion_announce as announce;
+pub use pillion_bundle as bundle;
 pub use pillion_caps as caps;
 pub use pillion_code as code;
 pub use pillion_conversation as conversation;

@@ -75,13 +75,14 @@ async fn dispatch(cli: Cli, role: Role, paths: &Paths) -> Result<u8> {
         Some(Cmd::Join(args)) => return commands::join::run(paths, &config()?, args).await,
         Some(Cmd::Agent(args)) => return commands::agent::run(paths, &config()?, args, role).await,
         Some(Cmd::Run(args)) => return commands::run::run(paths, &config()?, *args, role).await,
+        Some(Cmd::Fork(args)) => return commands::fork::run(paths, &config()?, args).await,
         Some(Cmd::Trust(args)) => commands::trust::run(paths, args).await?,
         Some(Cmd::Prompt(args)) => return commands::prompt::run(paths, &config()?, args).await,
         Some(Cmd::Answer(args)) => return commands::answer::run(paths, &config()?, args).await,
         Some(Cmd::Conversation(args)) => {
             return commands::conversation::run(paths, &config()?, args).await;
         }
-        Some(Cmd::Acp(args)) => return commands::acp::run(paths, &config()?, args, role).await,
+        Some(Cmd::Acp(args)) => return commands::acp::run(paths, &config()?, args).await,
         Some(Cmd::Attach(args)) => return commands::attach::run(paths, &config()?, &args).await,
         Some(Cmd::Share(args)) => {
             return commands::share::run(paths, &config()?, *args, role).await;

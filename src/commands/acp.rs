@@ -1,12 +1,13 @@
 //! `pillion acp`.
 
-use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
+
+use anyhow::{Result, bail};
 use clap::Args;
 use pillion::{
     caps::SecretKey,
-    identity::proving::Claims,
-    net::{RelayChoice, random_bytes},
-    proto::{Ticket, TrackId},
+    net::random_bytes,
+    proto::TrackId,
     session::{CommandError, Reply, verbs},
     sessions::{
         control,
@@ -14,16 +15,13 @@ use pillion::{
     },
     settings::{config::Config, paths::Paths},
     tui::words::Refusal,
-    viewing::viewer_loop::{Options, ViewerLoop},
+    viewing::viewer_loop::ViewerLoop,
 };
 
-use crate::{
-    commands::{
-        agent::{self, AgentArgs, Started},
-        conversation::Place,
-        join,
-    },
-    hidden::Role,
+use crate::commands::{
+    agent::{self, AgentArgs, Started},
+    conversation::Place,
+    join,
 };
 
 /// What `--help` shows at its end.
@@ -79,6 +77,7 @@ impl AcpArgs {
             title: String::new(),
             cwd: None,
             worktree: false,
+            earlier: None,
             session: None,
             detach: true,
             json: false,
@@ -105,10 +104,7 @@ impl AcpArgs {
 }
 
 /// Runs it.
-pub async fn run(paths: &Paths, config: &Config, args: AcpArgs, role: Role) -> Result<u8> {
-    if role == Role::SessionProcess {
-        return agent::run(paths, config, args.agent(), role).await;
-    }
+pub async fn run(paths: &Paths, config: &Config, args: AcpArgs) -> Result<u8> {
     if args.wrap {
         return wrap(paths, config, &args).await;
     }
@@ -122,7 +118,12 @@ pub async fn run(paths: &Paths, config: &Config, args: AcpArgs, role: Role) -> R
 /// Begins a conversation with the editor's own agent, and is that agent to it. It ends with the editor.
 async fn wrap(paths: &Paths, config: &Config, args: &AcpArgs) -> Result<u8> {
     let owner = SecretKey::from_bytes(&random_bytes()?);
-    let begun = agent::begin_for_editor(paths, config, args.agent(), &owner.public()).await?;
+    let mut words = vec!["agent", "--detach"];
+    words.extend(args.share.then_some("--share"));
+    words.push("--");
+    words.extend(args.command.iter().map(String::as_str));
+    let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+    let begun = agent::begin_for_editor(config, &args.agent(), &words, &owner.public()).await?;
     let Started {
         session: id,
         ticket,

@@ -1,11 +1,16 @@
 //! `pillion agent`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
     caps::{PublicKey, SecretKey},
+    conversation::MAX_TRANSCRIPT,
     hosting::{Terminal, process},
     identity::proving::Claims,
     net::{RelayChoice, random_bytes},
@@ -70,6 +75,10 @@ pub struct AgentArgs {
     #[arg(long)]
     pub worktree: bool,
 
+    /// Go on from what was said elsewhere, as this file has it (Markdown, as `pillion fork` writes it).
+    #[arg(long, value_name = "FILE")]
+    pub earlier: Option<PathBuf>,
+
     /// Begin it in this running session, beside its terminals.
     #[arg(long, value_name = "SESSION", conflicts_with_all = ["share", "detach"])]
     pub session: Option<String>,
@@ -112,7 +121,10 @@ pub async fn run(paths: &Paths, config: &Config, args: AgentArgs, role: Role) ->
     }
     match &args.session {
         Some(session) => in_session(paths, session, args.json, conversation).await,
-        None => in_new_session(paths, config, &args).await,
+        None => {
+            let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+            in_new_session(paths, config, &args, &words).await
+        }
     }
 }
 
@@ -172,6 +184,9 @@ pub fn conversation(
     if args.worktree {
         repository(&cwd)?;
     }
+    if let Some(file) = &args.earlier {
+        start.earlier = earlier(file)?;
+    }
     let cwd = match args.worktree && is_ours {
         true => worktree(&cwd, &name)?,
         false => cwd,
@@ -183,6 +198,27 @@ pub fn conversation(
         false => args.title.clone(),
     };
     Ok(verbs::OpenConversation { title, start, gate })
+}
+
+/// What was said elsewhere.
+fn earlier(file: &Path) -> Result<String> {
+    let read = || -> std::io::Result<String> {
+        let mut text = String::new();
+        let file = std::fs::File::open(file)?;
+        file.take(MAX_TRANSCRIPT as u64 + 1)
+            .read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = read();
+    let text = text.with_context(|| format!("{} can't be read", file.display()))?;
+    if text.len() > MAX_TRANSCRIPT {
+        bail!(
+            "{} is longer than the {} KiB that an agent goes on from",
+            file.display(),
+            MAX_TRANSCRIPT / 1024
+        );
+    }
+    Ok(text)
 }
 
 /// The repository that `cwd` is in.
@@ -276,26 +312,32 @@ async fn host(
     host::host(paths, config, run, Terminal::Detached(starter), begins).await
 }
 
-/// A conversation that an editor has begun, in a session of its own, or what to exit with.
+/// A conversation that an editor has begun, in a session of its own, or what to exit with. `words` are the command line that says
+/// the same as `args`.
 pub async fn begin_for_editor(
-    paths: &Paths,
     config: &Config,
-    args: AgentArgs,
+    args: &AgentArgs,
+    words: &[OsString],
     owner: &PublicKey,
 ) -> Result<std::result::Result<Started, u8>> {
-    let conversation = conversation(config, &args, false)?;
+    let conversation = conversation(config, args, false)?;
     let program = Program::new(conversation.start.command);
     if let Err(error) = program.check() {
         pillion::say!("pillion: {error}. Is the agent installed, and its folder in PATH?");
         return Ok(Err(error.exit_code()));
     }
-    let (_child, stream) = process::start_for(Some(owner))?;
+    let (_child, stream) = process::start_with(words, Some(owner))?;
     stream.set_nonblocking(true)?;
     started(Wire::new(UnixStream::from_std(stream)?)).await
 }
 
-/// Starts a session with it, and shows it here.
-async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Result<u8> {
+/// Starts a session with it, and shows it here. `words` are the command line that says the same as `args`.
+pub async fn in_new_session(
+    paths: &Paths,
+    config: &Config,
+    args: &AgentArgs,
+    words: &[OsString],
+) -> Result<u8> {
     let tty = match args.detach {
         true => None,
         false => {
@@ -312,7 +354,7 @@ async fn in_new_session(paths: &Paths, config: &Config, args: &AgentArgs) -> Res
     };
     let owner = SecretKey::from_bytes(&random_bytes()?);
     let public = tty.is_some().then(|| owner.public());
-    let (_child, stream) = process::start_for(public.as_ref())?;
+    let (_child, stream) = process::start_with(words, public.as_ref())?;
     stream.set_nonblocking(true)?;
     let wire = Wire::new(UnixStream::from_std(stream)?);
     let Started {

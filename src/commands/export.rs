@@ -19,14 +19,15 @@ use pillion::{
     store::{SessionReader, SessionState},
 };
 
-use crate::args::AnySession;
+use crate::{args::AnySession, commands::fork};
 
 /// What `--help` shows at its end.
 pub const EXAMPLES: &str = "\
 Examples:
   pillion export 7f3a91c204 --format txt > session.txt
   pillion export 7f3a91c204 --terminal all > session.txt
-  pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast";
+  pillion export 7f3a91c204 --format cast -o demo.cast && asciinema play demo.cast
+  pillion export 7f3a91c204 --format pillion -o run.pillion   a conversation and its code, for `pillion fork run.pillion`";
 
 /// Flags of `export`.
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub session: AnySession,
 
-    /// Plain text, or a recording for asciinema: "cast" plays with asciinema 2 and 3 (asciicast v2), "cast3" with 3 alone.
+    /// Plain text; "pillion" for `pillion fork` to go on with an agent's conversation and its code; or a recording for asciinema: "cast" plays with asciinema 2 and 3 (asciicast v2), "cast3" with 3 alone.
     #[arg(long, value_enum, default_value_t = ExportFormat::Txt)]
     pub format: ExportFormat,
 
@@ -81,13 +82,15 @@ pub enum ExportFormat {
     Cast,
     /// asciicast v3.
     Cast3,
+    /// A conversation with an agent and the code it is about, for `pillion fork`.
+    Pillion,
 }
 
 impl ExportFormat {
     /// The version of a recording; `None` for text.
     fn cast(self) -> Option<CastVersion> {
         match self {
-            ExportFormat::Txt => None,
+            ExportFormat::Txt | ExportFormat::Pillion => None,
             ExportFormat::Cast => Some(CastVersion::V2),
             ExportFormat::Cast3 => Some(CastVersion::V3),
         }
@@ -103,6 +106,19 @@ pub async fn run(paths: &Paths, args: &ExportArgs) -> Result<()> {
         );
     }
     let session = select::any(paths, args.session.wanted().as_deref())?;
+    if args.format == ExportFormat::Pillion {
+        fork::check_export(args.output.is_some())?;
+        let id = &session.meta.id;
+        match &args.output {
+            Some(file) => {
+                let mut out = NamedFile::create(file)?;
+                fork::export(paths, id, &mut out).await?;
+                out.finish()?;
+            }
+            None => fork::export(paths, id, std::io::stdout().lock()).await?,
+        }
+        return Ok(());
+    }
     if session.state == SessionState::Live {
         control::ask(&paths.socket(&session.meta.id), &Request::Flush).await?;
     }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod conversation;
 pub mod device;
 pub mod export;
+pub mod fork;
 pub mod grant;
 pub mod greeting;
 pub mod host;

@@ -271,6 +271,7 @@ fn given(config: &Config, args: &RunArgs) -> Result<Given> {
             title: args.title.clone(),
             cwd: args.cwd.clone(),
             worktree: args.worktree,
+            earlier: None,
             session: None,
             detach: true,
             json: false,

@@ -102,6 +102,7 @@ impl Hosting {
             command,
             cwd,
             environment,
+            earlier,
         } = start;
         let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         for name in &program.env_remove {
@@ -124,7 +125,11 @@ impl Hosting {
             cwd: cwd.unwrap_or_else(|| PathBuf::from("/")),
             environment: all.into_iter().collect(),
         };
-        self.agents.start(track, command, None);
+        let earlier = (!earlier.is_empty()).then(|| Earlier {
+            transcript: earlier,
+            ..Earlier::default()
+        });
+        self.agents.start(track, command, earlier);
     }
 
     /// Does what a conversation wants done with its agent.

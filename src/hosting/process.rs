@@ -33,19 +33,11 @@ const MAX_GENERATIONS: usize = 4096;
 /// # Errors
 /// The program can't be started once more.
 pub fn start() -> Result<(Child, std::os::unix::net::UnixStream)> {
-    start_for(None)
-}
-
-/// The same, for a viewer that is the session's host: who holds this key.
-///
-/// # Errors
-/// The program can't be started once more.
-pub fn start_for(owner: Option<&PublicKey>) -> Result<(Child, std::os::unix::net::UnixStream)> {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
-    start_with(&args, owner)
+    start_with(&args, None)
 }
 
-/// The same with another command line: what nobody else should see is told by the socket.
+/// The same with another command line. With `owner` the session's host is the viewer that holds this key.
 ///
 /// # Errors
 /// The program can't be started once more.

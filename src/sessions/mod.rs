@@ -6,6 +6,7 @@ pub mod control;
 pub mod conversation;
 pub mod export;
 pub mod farewell;
+pub mod fork;
 pub mod recording;
 pub mod retention;
 pub mod select;

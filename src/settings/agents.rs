@@ -72,6 +72,7 @@ impl KnownAgent {
             command: self.command.iter().map(|word| (*word).to_owned()).collect(),
             cwd: String::new(),
             environment: self.environment.iter().filter(is_unset).map(pair).collect(),
+            ..AgentStart::default()
         }
     }
 
@@ -190,6 +191,7 @@ impl OwnAgent {
             environment: environment
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
+            ..AgentStart::default()
         })
     }
 

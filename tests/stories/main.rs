@@ -19,6 +19,7 @@ mod durable;
 mod editors;
 mod evidence;
 mod examples;
+mod forks;
 mod headless;
 mod hostile_text;
 mod json;

@@ -81,6 +81,13 @@ const RUNS: &[Case] = &[
         127,
         "Is the agent installed",
     ),
+    (&["fork"], 2, "<SESSION|FILE>"),
+    (&["fork", "no-such-session"], 4, "no session"),
+    (
+        &["fork", "x", "--no-agent", "--agent", "claude"],
+        2,
+        "cannot be used with",
+    ),
     (&["run", "--given"], 1, "--given is for pillion itself"),
 ];
 
@@ -398,7 +405,7 @@ const KEPT: &[Case] = &[
     (
         &["export", "--format", "gif"],
         2,
-        "[possible values: txt, cast, cast3]",
+        "[possible values: txt, cast, cast3, pillion]",
     ),
     (
         &["export", "--terminal", "one"],

@@ -85,6 +85,7 @@ fn commands() -> Vec<Command> {
                 command: vec!["agent".to_owned(), "acp".to_owned()],
                 cwd: "/src".to_owned(),
                 environment: vec![("A".to_owned(), "1".to_owned())],
+                earlier: "## You\n\nhello\n".to_owned(),
             },
             gate: Gate {
                 strict: vec!["ask".to_owned()],

@@ -30,6 +30,9 @@ pub struct AgentStart {
     pub cwd: String,
     /// What its environment has beside the session's.
     pub environment: Vec<(String, String)>,
+    /// What was said before, elsewhere, in Markdown: it goes on from there. Empty for one that begins.
+    #[serde(default)]
+    pub earlier: String,
 }
 
 #[cfg(feature = "host")]
