@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_macros)] // What it prints is for who runs it.
 
+mod agents;
 mod isolate;
 mod net;
 mod pressure;

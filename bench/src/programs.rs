@@ -66,6 +66,8 @@ pub enum Program {
     },
     /// Join and leave for a while, and see that nothing grows, spins or stays.
     Soak(crate::soak::Soak),
+    /// Measure an agent's conversation: late joiners, updates to many, what it costs.
+    Agents(crate::agents::Agents),
     /// Press a host as somebody would who means it ill, and see what it holds and does.
     Pressure(crate::pressure::Pressure),
 }
@@ -85,6 +87,7 @@ impl Program {
                 seconds,
             } => tick(&stage, hertz, seconds),
             Program::Soak(soak) => soak.run(),
+            Program::Agents(agents) => agents.run(),
             Program::Pressure(pressure) => pressure.run(),
         }
     }
@@ -122,6 +125,7 @@ impl Program {
             // Not one that is shared.
             Program::Soak(_) => call.arg("soak"),
             Program::Pressure(_) => call.arg("pressure"),
+            Program::Agents(_) => call.arg("agents"),
         })
     }
 }

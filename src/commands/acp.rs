@@ -43,11 +43,15 @@ In Zed's settings.json:
 pub struct AcpArgs {
     /// The session: the ticket, link or code of somebody else's, or one of this machine.
     #[arg(
-        value_name = "TICKET|SESSION",
-        required_unless_present = "wrap",
-        conflicts_with = "wrap"
+        value_name = "SESSION|TICKET",
+        required_unless_present_any = ["named", "wrap"],
+        conflicts_with_all = ["named", "wrap"]
     )]
     pub session: Option<String>,
+
+    /// The same.
+    #[arg(long = "session", value_name = "SESSION|TICKET")]
+    pub named: Option<String>,
 
     /// Which conversation of the session, by its number in `pillion ls SESSION`; the first, by default.
     #[arg(long = "conversation", value_name = "N")]
@@ -86,9 +90,13 @@ impl AcpArgs {
         }
     }
 
+    fn given(&self) -> Option<&str> {
+        self.session.as_deref().or(self.named.as_deref())
+    }
+
     fn place(&self) -> Place {
         Place {
-            session: self.session.clone(),
+            session: self.given().map(str::to_owned),
             track: self.track,
         }
     }
@@ -98,7 +106,7 @@ impl AcpArgs {
         self.place()
             .ticket()
             .is_some()
-            .then_some(self.session.as_deref())
+            .then_some(self.given())
             .flatten()
     }
 }
@@ -160,7 +168,7 @@ async fn viewer(
     config: &Config,
     args: &AcpArgs,
 ) -> Result<std::result::Result<ViewerLoop, u8>> {
-    let given = args.session.as_deref().unwrap_or_default();
+    let given = args.given().unwrap_or_default();
     if args.ticket().is_none() {
         match select::running(paths, Some(given)) {
             Ok(session) => return as_host(paths, config, &session.meta.id).await.map(Ok),

@@ -462,7 +462,7 @@ async fn show(
     tty: HostTty,
 ) -> Result<u8> {
     let (outcome, _) = ViewerLoop::start(owner_options(config, ticket, owner)?)?
-        .full_screen(tty, config.prefix(), false)
+        .full_screen(tty, config.prefix(), config.notify(), false)
         .await?;
     let socket = paths.socket(id);
     let end = verbs::CloseTrack {

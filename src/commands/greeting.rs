@@ -109,6 +109,9 @@ impl Looks {
     }
 }
 
+/// Fewer columns make it as short as it can be.
+const NARROW: usize = 60;
+
 const BOLD: &str = "1";
 const ACCENT: &str = "32";
 const DIM: &str = "2";
@@ -225,13 +228,18 @@ impl fmt::Display for Greeting<'_> {
             "{sharing}, {what}, end-to-end encrypted. {}",
             self.who_joins()
         ));
+        // On a small terminal all of it is to be seen at once.
+        let between = match self.cols < NARROW {
+            true => "",
+            false => "\n",
+        };
         writeln!(
             f,
-            "{}\n",
+            "{}{between}",
             first.replacen(&sharing, &looks.dress(BOLD, &sharing), 1)
         )?;
         self.ways(f)?;
-        writeln!(f)?;
+        write!(f, "{between}")?;
         if let Some(prefix) = self.prefix {
             let types = match self.read_only {
                 true => "",
@@ -241,7 +249,13 @@ impl fmt::Display for Greeting<'_> {
             let also = prefix
                 .also()
                 .map_or_else(String::new, |also| format!(" (or {also} Space)"));
-            let panel = format!("{key}{also}: who is here{types}, stop sharing.");
+            let panel = match self.cols < NARROW {
+                true => match prefix.also() {
+                    Some(also) => format!("{prefix} or {also}, then Space: the panel."),
+                    None => format!("{key}: the panel."),
+                },
+                false => format!("{key}{also}: who is here{types}, stop sharing."),
+            };
             let panel = self.prose(&panel);
             writeln!(f, "{}", panel.replacen(&key, &looks.dress(BOLD, &key), 1))?;
         }
@@ -326,5 +340,10 @@ mod tests {
             assert!(line.chars().count() <= 40, "{line}");
         }
         assert!(said.contains("end-to-end"), "{said}");
+        // With the prompt below it.
+        let rows = said
+            .lines()
+            .map(|line| line.chars().count().div_ceil(40).max(1));
+        assert!(rows.sum::<usize>() < 10, "{said}");
     }
 }

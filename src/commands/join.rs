@@ -181,7 +181,9 @@ pub async fn run(paths: &Paths, config: &Config, args: JoinArgs) -> Result<u8> {
             "there is no terminal to show the session in; use --text for the screen as text, or --follow for its lines as they come",
         )?;
         let viewer = ViewerLoop::start(options)?;
-        let (outcome, seen) = viewer.full_screen(tty, config.prefix(), read_only).await?;
+        let (outcome, seen) = viewer
+            .full_screen(tty, config.prefix(), config.notify(), read_only)
+            .await?;
         visit = seen;
         outcome
     };

@@ -107,7 +107,7 @@ const KEYS: [Key; 22] = [
     },
     Key {
         name: "notify",
-        help: "How your terminal tells your desktop that somebody asks to type or knocks, beside its bell: \"osc9\",\n\"osc777\" (which of them a terminal knows differs) or \"off\".",
+        help: "How your terminal tells your desktop that somebody asks to type or knocks, or an agent\nasks you something, beside its bell: \"osc9\",\n\"osc777\" (which of them a terminal knows differs) or \"off\".",
         default: || "off".to_owned(),
         check: check::<Notify>,
     },

@@ -24,7 +24,9 @@ use pillion_session::{
     ViewerOutput,
 };
 use pillion_source::{ExitSignal, ExitSignals, Hold, HoldMode, HostTty};
-use pillion_tui::{Action, Depth, Follow, Prefix, UiInput, ViewerUi, ViewerUiConfig, words};
+use pillion_tui::{
+    Action, Depth, Follow, Notify, Prefix, UiInput, ViewerUi, ViewerUiConfig, words,
+};
 
 use crate::{
     clock::{Clock, unix_ms, zone},
@@ -419,6 +421,7 @@ impl ViewerLoop {
         mut self,
         tty: HostTty,
         prefix: Prefix,
+        notify: Notify,
         read_only: bool,
     ) -> Result<(Outcome, Option<Visit>)> {
         let depth = Depth::detect(|name| std::env::var(name).ok())?;
@@ -430,6 +433,7 @@ impl ViewerLoop {
         };
         let mut ui = ViewerUi::new(config, Size::clamped(size.cols(), size.rows()))
             .in_charset(charset())
+            .notifying(notify)
             .introduced();
         let mut signals = ExitSignals::new()?;
         tty.enter_raw()?;

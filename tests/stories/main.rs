@@ -8,6 +8,7 @@ mod harness;
 #[path = "../common/skip.rs"]
 mod skip;
 
+mod action;
 mod admission;
 mod agents;
 mod bad_input;

@@ -1,5 +1,6 @@
-//! Every screen as people see it, at two sizes: compared with what is kept in `docs/screens`, and the pictures and the
-//! moving picture of the README made from the same runs (`PILLION_BLESS=1 cargo test --test stories pictures`).
+//! Every screen as people see it, at two sizes: compared with what is kept in `docs/screens`, with and without colours, on
+//! the console and in ASCII. `PILLION_BLESS=1 cargo test --test stories pictures` keeps them again and makes the README's
+//! moving picture; `tests/pictures` draws them in xterm.
 
 use std::{
     fmt::Write as _,
@@ -103,12 +104,21 @@ fn text_of(screen: &vt100::Screen) -> String {
     rows.join("\n")
 }
 
-/// Waits until a screen is as the one that is kept, or keeps it and its picture.
-fn picture(term: &Term, name: &str, (cols, rows): (u16, u16)) {
-    let file = docs()
-        .join("screens")
-        .join(format!("{name}-{cols}x{rows}.txt"));
-    if blesses() {
+/// What the screens are drawn for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drawn {
+    /// As they are kept.
+    AsKept,
+    /// Where nothing but ASCII can be shown.
+    InAscii,
+}
+
+/// Waits until a screen is as the one that is kept, or keeps it. For `tests/pictures` what was written so far is put into
+/// the folder that `PILLION_RAW` names.
+fn picture(term: &Term, name: &str, (cols, rows): (u16, u16), drawn: Drawn) {
+    let name = format!("{name}-{cols}x{rows}");
+    let file = docs().join("screens").join(format!("{name}.txt"));
+    if blesses() && drawn == Drawn::AsKept {
         // Nothing to compare with says when it is drawn.
         let mut before = String::new();
         until("a screen that stands", || {
@@ -116,27 +126,47 @@ fn picture(term: &Term, name: &str, (cols, rows): (u16, u16)) {
             let now = term.text();
             (std::mem::replace(&mut before, now.clone()) == now).then_some(())
         });
-        let screen = term.screen();
-        let text = masked(&text_of(&screen));
+        let text = masked(&text_of(&term.screen()));
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, text.trim_end().to_owned() + "\n").unwrap();
-        let frame = Frame::of(&screen, cols, rows);
-        std::fs::write(file.with_extension("svg"), still(&frame)).unwrap();
-        return;
+    } else {
+        let kept = comparable(&std::fs::read_to_string(&file).unwrap_or_default());
+        let what = format!(
+            "the screen of {}; is another one wanted? PILLION_BLESS=1 cargo test --test stories pictures",
+            file.display()
+        );
+        term.wait_until(&what, |screen| {
+            let seen = comparable(&masked(&text_of(screen)));
+            match drawn {
+                Drawn::AsKept => seen == kept,
+                Drawn::InAscii => text_of(screen).is_ascii() && says_as_much(&seen, &kept),
+            }
+        });
     }
-    let kept = comparable(&std::fs::read_to_string(&file).unwrap_or_default());
-    let what = format!(
-        "the screen of {}; is another one wanted? PILLION_BLESS=1 cargo test --test stories pictures",
-        file.display()
-    );
-    term.wait_until(&what, |screen| {
-        comparable(&masked(&text_of(screen))) == kept
-    });
+    if let Some(folder) = std::env::var_os("PILLION_RAW") {
+        let folder = PathBuf::from(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), term.raw()).unwrap();
+    }
+}
+
+/// Whether nothing but what is kept is said, and most of it: some signs take more room in ASCII, so that a bar has a piece
+/// less.
+fn says_as_much(seen: &str, kept: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|ch: char| !ch.is_ascii_alphanumeric());
+        words
+            .filter(|word| word.len() > 1)
+            .map(str::to_owned)
+            .collect()
+    };
+    let (seen, kept) = (words(seen), words(kept));
+    let is_kept = |word: &String| kept.iter().any(|one| one.starts_with(word.as_str()));
+    seen.iter().all(is_kept) && 3 * seen.len() >= 2 * kept.len()
 }
 
 /// Rows of text, each in runs of one look.
 struct Frame {
-    cols: u16,
     rows: Vec<Vec<(usize, &'static str, String)>>,
 }
 
@@ -170,7 +200,6 @@ impl Frame {
             runs
         };
         Frame {
-            cols,
             rows: (0..rows).map(row).collect(),
         }
     }
@@ -212,16 +241,6 @@ text{font:13.3px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}
 .p{fill:#1c1f24}.t{fill:#d6d9de}.n{fill:#d6d9de}.i,.ib{fill:#1c1f24}.b,.ib{font-weight:bold}.d{opacity:.6}.h{fill:#8b929c}
 @media (prefers-color-scheme:light){.p{fill:#fbfbfa}.t,.n{fill:#24292f}.i,.ib{fill:#fbfbfa}.h{fill:#6b7280}}
 ";
-
-fn still(frame: &Frame) -> String {
-    let (width, height) = (usize::from(frame.cols) * 8 + 16, frame.rows.len() * 17 + 16);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\">\n<style>{STYLE}</style>\n\
-         <rect class=\"p\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>\n"
-    );
-    frame.draw(8, 8, &mut out);
-    out + "</svg>\n"
-}
 
 /// Two terminals side by side, as they were for so long each.
 struct Film {
@@ -437,11 +456,37 @@ fn from_a_clean_machine_to_typing_together_takes_few_keys() {
 
 #[test]
 fn every_screen_is_as_it_is_kept() {
+    screens(&[], Drawn::AsKept);
+}
+
+#[test]
+fn every_screen_is_the_same_without_colours() {
+    if !blesses() {
+        screens(&[("NO_COLOR", "1")], Drawn::AsKept);
+    }
+}
+
+#[test]
+fn every_screen_is_the_same_on_the_console() {
+    if !blesses() {
+        screens(&[("TERM", "linux")], Drawn::AsKept);
+    }
+}
+
+#[test]
+fn every_screen_is_in_ascii_where_nothing_else_can_be_shown() {
+    if !blesses() {
+        screens(&[("LC_ALL", "C")], Drawn::InAscii);
+    }
+}
+
+/// Every screen at both sizes, with this in the environment.
+fn screens(env: &[(&str, &str)], drawn: Drawn) {
     for size in SIZES {
         let (anna, bert) = (Machine::new(), Machine::new());
         let named = |machine: &Machine, name: &str, args: &[&str]| {
             let mut command = machine.pillion(args);
-            command.env("PILLION_NAME", name);
+            command.env("PILLION_NAME", name).envs(env.iter().copied());
             command
         };
         let share = [
@@ -455,7 +500,7 @@ fn every_screen_is_as_it_is_kept() {
         ];
         let mut host = Term::start(named(&anna, "anna", &share), size);
         host.wait_for("$ ");
-        picture(&host, "host-greeting", size);
+        picture(&host, "host-greeting", size, drawn);
         let ticket = anna.run(&["ticket"]);
         host.send("clear\r");
         until("a clear screen", || {
@@ -466,50 +511,53 @@ fn every_screen_is_as_it_is_kept() {
         join.env("PILLION_TICKET", ticket.trim());
         let mut viewer = Term::start(join, (size.0, size.1));
         viewer.wait_for("view only");
-        picture(&viewer, "viewer-first-seconds", size);
+        picture(&viewer, "viewer-first-seconds", size, drawn);
         host.wait_for("is watching now");
-        picture(&host, "host-notice", size);
+        picture(&host, "host-notice", size, drawn);
         // A key ends the first seconds.
         viewer.send(PREFIX);
-        viewer.wait_for("Ctrl-] …");
-        picture(&viewer, "viewer-prefix", size);
+        viewer.wait_for(match drawn {
+            Drawn::AsKept => "Ctrl-] …",
+            Drawn::InAscii => "Ctrl-] ...",
+        });
+        picture(&viewer, "viewer-prefix", size, drawn);
         viewer.send("?");
         viewer.wait_for("Keys");
-        picture(&viewer, "viewer-keys", size);
+        picture(&viewer, "viewer-keys", size, drawn);
         viewer.send("q");
         viewer.wait_gone("Ctrl-] w");
         viewer.wait_until("the status line", |screen| {
-            screen.contents().contains("view only │")
+            screen.contents().contains("view only │") || screen.contents().contains("view only |")
         });
-        picture(&viewer, "viewer-watching", size);
+        picture(&viewer, "viewer-watching", size, drawn);
 
         host.wait_gone("is watching now");
         host.send(PREFIX);
         host.wait_for("Space panel");
-        picture(&host, "host-prefix", size);
+        picture(&host, "host-prefix", size, drawn);
         host.send(" ");
         host.wait_for("1 bert");
-        picture(&host, "host-panel", size);
+        picture(&host, "host-panel", size, drawn);
         host.send("q");
         host.wait_gone("1 bert");
         viewer.send(&format!("{PREFIX}e"));
         viewer.wait_for("asked to type");
         host.wait_for("asks to type");
-        picture(&host, "host-request", size);
+        picture(&host, "host-request", size, drawn);
         host.send(PREFIX);
         host.wait_for("1 for 1 h");
-        picture(&host, "host-question", size);
+        picture(&host, "host-question", size, drawn);
         press(&mut host, "1 for 1 h", "y", |_| {
             viewer.text().contains("edit")
         });
         viewer.wait_for("edit for");
-        picture(&viewer, "viewer-typing", size);
+        picture(&viewer, "viewer-typing", size, drawn);
         viewer.send(&format!("{PREFIX}q"));
         assert_eq!(viewer.wait_code(), Some(0));
         viewer.wait_for("You left");
         // A narrower terminal wraps it where the number before has its end.
         if size.0 == 80 {
-            picture(&viewer, "viewer-farewell", size);
+            picture(&viewer, "viewer-farewell", size, drawn);
         }
     }
 }

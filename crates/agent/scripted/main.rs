@@ -11,7 +11,8 @@
 //! permission), `edit` (one with a diff), `run` (a command with its output), `plan`, `form`, `subagent`, `mode`,
 //! `usage`, `wait` (until it is cancelled), `read` (a tool that reads and needs a permission), `env:NAME` (says what a
 //! variable holds), `pid` and `cwd` (says its process and its directory), `recall:TEXT` (says whether it was told that),
-//! `crash` (ends in the middle). What it does not know it says.
+//! `crash` (ends in the middle), `updates:N` (so many small ones at once), `paced:N:MICROSECONDS` (so many that say when
+//! they were made, so far apart), `output:MEGABYTES` (of a command). What it does not know it says.
 //! With a [`Trap`] it does one thing badly.
 
 use std::{
@@ -21,7 +22,7 @@ use std::{
     process,
     str::FromStr,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
@@ -501,6 +502,24 @@ impl Agent {
                 let known = if self.recalls.contains(text) { "told" } else { "never-told" };
                 self.say("agent_message", &format!("{known}:{text}"));
             }
+            "updates" => {
+                let message = self.name("message");
+                for _ in 0..text.parse().unwrap_or(0) {
+                    self.update(json!({"sessionUpdate": "agent_message_chunk", "messageId": message,
+                        "content": {"type": "text", "text": "a few words "}}));
+                }
+            }
+            "paced" => {
+                let (count, apart) = text.split_once(':').unwrap_or((text, "20000"));
+                for _ in 0..count.parse().unwrap_or(0) {
+                    thread::sleep(Duration::from_micros(apart.parse().unwrap_or(0)));
+                    let message = self.name("message");
+                    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    self.update(json!({"sessionUpdate": "agent_message_chunk", "messageId": message,
+                        "content": {"type": "text", "text": format!("@{}", since.as_micros())}}));
+                }
+            }
+            "output" => self.print(text.parse().unwrap_or(0)),
             "crash" => {
                 self.say("agent_message", "half an ans");
                 process::exit(101);
@@ -654,6 +673,24 @@ impl Agent {
                 json!({"sessionUpdate": "terminal_update", "terminalId": terminal,
                 "exitStatus": {"exitCode": 0}}),
             );
+        }
+        self.end_tool(&tool, json!([{"type": "terminal", "terminalId": terminal}]));
+    }
+
+    /// So many megabytes of a command's output, 64 KiB at a time.
+    fn print(&mut self, megabytes: usize) {
+        let tool = self.tool("Run make", "execute", "in_progress");
+        let terminal = self.name("terminal");
+        let line = "cc -O2 -c a_file_with_a_long_name.c -o a_file_with_a_long_name.o\r\n";
+        let data = line.repeat(64 * 1024 / line.len());
+        let meta = |meta: Value| json!({"sessionUpdate": "tool_call_update", "toolCallId": tool, "_meta": meta});
+        self.update(meta(
+            json!({"terminal_info": {"terminal_id": terminal, "cwd": "/src"}}),
+        ));
+        for _ in 0..megabytes * 1_000_000 / data.len() {
+            self.update(meta(
+                json!({"terminal_output": {"terminal_id": terminal, "data": data}}),
+            ));
         }
         self.end_tool(&tool, json!([{"type": "terminal", "terminalId": terminal}]));
     }

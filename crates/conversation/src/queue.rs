@@ -177,6 +177,11 @@ impl PromptQueue {
         Ok(Note::Withdrawn { prompt, by })
     }
 
+    /// A prompt that was taken goes to the front again: it could not be sent.
+    pub fn put_back(&mut self, prompt: WaitingPrompt) {
+        self.waiting.insert(0, prompt);
+    }
+
     /// Takes back all prompts of somebody who may no longer prompt; `by` took the right away.
     pub fn withdraw_all_of(&mut self, id: &str, by: &Author) -> Vec<Note> {
         let (theirs, others) = self

@@ -42,6 +42,8 @@ pub struct Steering {
     rules: Vec<Rule>,
     next_rule: u64,
     trusted: BTreeMap<String, Trust>,
+    /// The prompt that was given to the driver last.
+    sent: Option<WaitingPrompt>,
     /// The mode that the agent had when it was started again.
     mode_before: Option<(String, String)>,
     /// Prompts for which somebody said yes.
@@ -294,6 +296,7 @@ impl Steering {
             rules: Vec::new(),
             next_rule: 0,
             trusted: BTreeMap::new(),
+            sent: None,
             mode_before: None,
             accepted: BTreeSet::new(),
             gated: BTreeSet::new(),
@@ -369,7 +372,7 @@ impl Steering {
                 self.orders.push_back(Order::Cancel(author));
             }
             ConversationRequest::Edit { prompt, text } => {
-                let manages = who.may_manage().is_ok();
+                let manages = self.may_arrange(who)?;
                 let note = self
                     .queue
                     .edit(prompt, &who.author("prompt"), manages, &text)?;
@@ -378,7 +381,7 @@ impl Steering {
                 self.note(note);
             }
             ConversationRequest::Move { prompt, before } => {
-                let manages = who.may_manage().is_ok();
+                let manages = self.may_arrange(who)?;
                 let author = who.author("prompt");
                 let note = self.queue.move_before(prompt, &author, manages, before)?;
                 self.note(note);
@@ -551,9 +554,25 @@ impl Steering {
         }
     }
 
+    /// The others than the host whose prompts wait, by the fingerprints of their keys.
+    pub fn waits_for(&self) -> BTreeSet<String> {
+        let waiting = self.queue.waiting().iter();
+        let others = waiting.filter(|one| one.by.right != "host");
+        others.map(|one| one.by.id.clone()).collect()
+    }
+
     /// How far somebody is trusted.
     pub fn trust(&self, id: &str) -> Trust {
         self.trusted.get(id).copied().unwrap_or_default()
+    }
+
+    /// Whether somebody changes what waits: who sends prompts, their own, and who manages, any.
+    fn may_arrange(&self, who: &Person) -> Result<bool, RefusedRequest> {
+        let manages = who.may_manage().is_ok();
+        if !manages {
+            self.may_prompt(who)?;
+        }
+        Ok(manages)
     }
 
     /// Whether somebody may send prompts here: by their right, and as far as they are trusted.
@@ -657,7 +676,7 @@ impl Steering {
         if is_gated {
             who.may_approve().map_err(|_| RefusedRequest::NeedsYes)?;
         }
-        let manages = is_gated || who.may_manage().is_ok();
+        let manages = is_gated || self.may_arrange(who)?;
         let right = if is_gated { "approve" } else { "prompt" };
         let note = self.queue.hold(prompt, &who.author(right), manages, held)?;
         if is_gated {
@@ -825,9 +844,11 @@ impl Steering {
 
     /// Sends a prompt, with the mode that was set before it is; whether it still waits.
     fn send(&mut self, number: u64, before: Option<(String, String)>) -> bool {
-        let Some(WaitingPrompt { by, text, .. }) = self.queue.take(number) else {
+        let Some(prompt) = self.queue.take(number) else {
             return false;
         };
+        self.sent = Some(prompt.clone());
+        let WaitingPrompt { by, text, .. } = prompt;
         self.acting = acting(&by);
         self.accepted.remove(&number);
         self.gated.remove(&number);
@@ -839,8 +860,11 @@ impl Steering {
         true
     }
 
-    /// The driver could not send what it was given: the agent ended or takes nothing.
+    /// The driver could not send what it was given: the agent ended or takes nothing. It waits again.
     pub fn not_sent(&mut self) {
+        if let Some(prompt) = self.sent.take() {
+            self.queue.put_back(prompt);
+        }
         if let Turn::Running { .. } = self.turn {
             self.turn = Turn::Idle;
             self.ready = false;
@@ -866,6 +890,7 @@ impl Steering {
     }
 
     fn turn_ended(&mut self, now_ms: u64) {
+        self.sent = None;
         if let Turn::Running { before, .. } = std::mem::replace(&mut self.turn, Turn::Idle)
             && let Some(before) = before
         {

@@ -158,7 +158,12 @@ fn an_entry_for_every_visit_is_noticed() {
 fn a_token_that_outlives_a_kick_is_noticed() {
     is_noticed(
         Sabotage::KeepToken,
-        &["which was taken away", "is told", "without the right to"],
+        &[
+            "which was taken away",
+            "is told",
+            "without the right to",
+            "is let in by",
+        ],
     );
 }
 
@@ -262,4 +267,40 @@ fn a_second_answer_to_a_program_is_noticed() {
 #[test]
 fn a_right_told_to_who_is_put_out_is_noticed() {
     is_noticed(Sabotage::TellBanned, &["is told"]);
+}
+
+#[test]
+fn a_prompt_of_somebody_who_may_not_is_noticed() {
+    is_noticed(
+        Sabotage::PromptWithoutRight,
+        &["is done for who may no more"],
+    );
+}
+
+#[test]
+fn an_answer_of_somebody_who_may_not_is_noticed() {
+    is_noticed(
+        Sabotage::AnswerWithoutRight,
+        &["is done for who may no more"],
+    );
+}
+
+#[test]
+fn a_question_that_is_answered_twice_is_noticed() {
+    is_noticed(Sabotage::AnswerQuestionTwice, &["is answered twice"]);
+}
+
+#[test]
+fn a_prompt_that_does_not_wait_its_turn_is_noticed() {
+    is_noticed(Sabotage::SendOutOfTurn, &["is sent out of its turn"]);
+}
+
+#[test]
+fn a_claim_that_stays_is_noticed() {
+    is_noticed(Sabotage::KeepClaim, &["is still claimed"]);
+}
+
+#[test]
+fn what_is_lost_of_a_conversation_is_noticed() {
+    is_noticed(Sabotage::LoseSaid, &["something else of a conversation"]);
 }

@@ -19,6 +19,7 @@ pub mod follow;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod keys;
+mod notify;
 mod pen;
 pub mod prefix;
 mod settled;
@@ -32,6 +33,7 @@ pub use conversation::{ConversationAction, ConversationContext, ConversationUi, 
 pub use depth::{Depth, DumbTerminal};
 pub use follow::Follow;
 #[cfg(feature = "host")]
-pub use host::{HostAction, HostUi, Notify, QrRows, Sharing, TerminalRow, Want, Which};
+pub use host::{HostAction, HostUi, QrRows, Sharing, TerminalRow, Want, Which};
+pub use notify::Notify;
 pub use prefix::{BadPrefix, Prefix};
 pub use viewer::{Action, UiInput, ViewerUi, ViewerUiConfig};

@@ -10,7 +10,7 @@ use pillion_conversation::{
 };
 use pillion_screen::{Size, width::is_disputed};
 use pillion_session::Now;
-use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth};
+use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth, Notify};
 use talk::{Talk, author, id_of, quoted};
 
 /// Somebody in front of a terminal that isn't ours.
@@ -1185,6 +1185,33 @@ fn a_conversation_is_called_something_else() {
     desk.types(&talk, "not this\x03");
     desk.sees_not("not this");
     assert_eq!(desk.types(&talk, "go on\r"), prompt("go on"));
+}
+
+#[test]
+fn a_question_rings_once_for_who_may_answer_it() {
+    let rings = |out: &[u8]| out.iter().filter(|byte| **byte == 0x07).count();
+    let mut talk = Talk::begun();
+    let asks = |talk: &mut Talk, id: u64, title: &str| {
+        talk.agent(&format!(
+            r#"{{"id":{id},"method":"session/request_permission","params":{{"sessionId":"s","title":{},"options":[{{"optionId":"y","name":"Yes","kind":"allow_once"}}]}}}}"#,
+            quoted(title)
+        ));
+    };
+    asks(&mut talk, 1, "Write a.rs");
+    let mut desk = Desk::new(80, 24);
+    desk.ui = ConversationUi::new(Depth::True, Size::clamped(80, 24)).notifying(Notify::Osc9);
+    assert_eq!(rings(&desk.look(&talk)), 0, "it was there before");
+    asks(&mut talk, 2, "Write b.rs\x1b]0;x\x07;");
+    let out = desk.look(&talk);
+    let said = String::from_utf8_lossy(&out).into_owned();
+    assert!(
+        said.ends_with("\x07\x1b]9;the agent asks: Write b.rs]0,x,\x07"),
+        "{said:?}"
+    );
+    assert_eq!(rings(&desk.look(&talk)), 0, "once");
+    desk.may_approve = false;
+    asks(&mut talk, 3, "Write c.rs");
+    assert_eq!(rings(&desk.look(&talk)), 0, "it is for others");
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn who_hesitates_behind_the_prefix_is_told_its_keys_and_who_types_on_is_not() {
     for (cols, says) in [
         (
             80,
-            "Ctrl-] …  Space panel  c new terminal  n p 0–9 go to another  d detach  Esc",
+            "Ctrl-] …  Space panel  c new terminal  n p 0–9 go to another  d detach",
         ),
         (40, "Ctrl-] …  Space panel  c new terminal"),
     ] {

@@ -140,12 +140,9 @@ fn what_is_chosen_must_have_been_there_to_be_read() {
     ] {
         assert_eq!(desk.types(b"m"), [], "it changes nothing");
         desk.paint();
-        assert!(
-            desk.rows()
-                .contains("Who can join? l anyone with the ticket"),
-            "{}",
-            desk.rows()
-        );
+        for part in ["Who can join?", "l  anyone with the ticket", "Enter"] {
+            assert!(desk.rows().contains(part), "{}", desk.rows());
+        }
         assert_eq!(desk.types(key), []);
         desk.paint();
         assert!(desk.rows().contains("Too soon"), "{}", desk.rows());
@@ -468,5 +465,65 @@ fn the_panel_says_who_types() {
         desk.ui.sharing(at(2), sharing(None), 0);
         desk.paint();
         assert!(!desk.rows().contains("types"), "{}", desk.rows());
+    }
+}
+
+#[test]
+fn who_can_join_is_chosen_by_arrows_and_enter_on_a_small_terminal_too() {
+    let mode = |mode| HostAction::Command(Command::SetAccessMode(verbs::SetAccessMode { mode }));
+    for (cols, rows) in [(80, 24), (40, 10)] {
+        let mut desk = Desk::new(cols, rows);
+        desk.types(b"\x1d ");
+        desk.paint();
+        desk.later(400);
+        assert_eq!(desk.types(b"m"), []);
+        desk.paint();
+        desk.later(400);
+        for part in ["l  anyone", "i  people you", "t  members", "other key"] {
+            assert!(desk.rows().contains(part), "{}", desk.rows());
+        }
+        assert_eq!(desk.types(b"\x1b[B"), []);
+        assert_eq!(desk.types(b"\r"), [], "it was not read yet");
+        desk.paint();
+        desk.later(400);
+        assert_eq!(
+            desk.types(b"\r"),
+            [mode(pillion_proto::AccessMode::Invited)]
+        );
+        // What stands is no change.
+        desk.paint();
+        assert_eq!(desk.types(b"m"), []);
+        desk.paint();
+        desk.later(400);
+        assert_eq!(desk.types(b"\r"), []);
+        desk.paint();
+        assert!(!desk.rows().contains("Who can join?"), "{}", desk.rows());
+    }
+}
+
+#[test]
+fn the_panels_help_says_what_each_key_does_and_gives_no_commands() {
+    for (cols, rows) in [(80, 24), (40, 10)] {
+        let mut desk = Desk::new(cols, rows);
+        desk.types(b"\x1d ");
+        desk.paint();
+        assert!(desk.rows().contains("? help"), "{}", desk.rows());
+        desk.later(400);
+        assert_eq!(desk.types(b"?"), []);
+        desk.paint();
+        assert!(
+            desk.rows().contains("g lets who is chosen type"),
+            "{}",
+            desk.rows()
+        );
+        for _ in 0..30 {
+            desk.types(b"\x1b[B");
+        }
+        desk.paint();
+        assert!(desk.rows().contains("closes the panel"), "{}", desk.rows());
+        desk.later(400);
+        assert_eq!(desk.types(b"g"), [], "it only goes back");
+        desk.paint();
+        assert!(desk.rows().contains("? help"), "{}", desk.rows());
     }
 }

@@ -403,6 +403,24 @@ fn a_conversation_from_before_the_sharing_is_not_shown() {
 }
 
 #[test]
+fn what_viewers_saw_before_is_not_shown_to_those_who_come_when_it_is_shared_again() {
+    let mut talk = Talk::begin(World::shared());
+    talk.join(10, "anna", None);
+    talk.says("for anna");
+    talk.world.advance_ms(500);
+    talk.join(11, "bo", None);
+    let stop = talk.world.command(Command::Stop(verbs::Stop {}));
+    assert!(stop.is_ok(), "{stop:?}");
+    talk.world.settle();
+    talk.world.share();
+    let late = talk.join(12, "late", None);
+    assert_eq!(talk.seen(late).items().count(), 0);
+    talk.says("for all");
+    talk.world.advance_ms(500);
+    assert_eq!(talk.seen(late).items().count(), 1);
+}
+
+#[test]
 fn what_is_too_long_for_viewers_is_whole_in_the_log() {
     let mut talk = Talk::begin(World::shared());
     let anna = talk.join(10, "anna", None);

@@ -78,6 +78,8 @@ pub(super) struct Seat {
     /// Bytes of history passed to the viewer.
     pub(super) history_bytes: usize,
     control_messages: usize,
+    /// What the viewer said on the control stream, which are acknowledgements of what it sees and little else.
+    pub(super) control_said: usize,
     /// Streams the host ended, whose bytes may still be on their way.
     finished: Vec<Stream>,
 }
@@ -437,6 +439,7 @@ impl World {
             track_bytes: 0,
             history_bytes: 0,
             control_messages: 0,
+            control_said: 0,
             finished: Vec::new(),
         });
         self.settle();
@@ -788,6 +791,7 @@ impl World {
             ViewerOutput::Send { stream, bytes } => {
                 let seat = &mut self.seats[index];
                 if seat.conn.is_some() {
+                    seat.control_said += usize::from(stream == Stream::Control);
                     seat.to_host.push_back((stream, bytes));
                 }
             }

@@ -201,7 +201,7 @@ fn each_track_counts_its_own_echoes() {
     world.looks(anna, &[second]);
     world.types(anna, "a");
     world.types(anna, "b");
-    world.advance_ms(200);
+    world.advance_ms(300);
     assert_eq!(world.host.echoed_for_tests(second), 2);
     assert_eq!(world.host.echoed_for_tests(TERMINAL), 0);
 }

@@ -256,19 +256,46 @@ fn frames_say_what_was_echoed_fifty_milliseconds_after_the_write() {
     world.program.echoes = false;
     let anna = editor(&mut world);
     world.advance_ms(500);
-    let before = world.seats[anna].viewer.view().frame;
+    let frame = |world: &World| world.seats[anna].viewer.view().frame;
+    let before = frame(&world);
     world.types(anna, "x");
     world.advance_ms(45);
-    assert_eq!(world.seats[anna].viewer.view().frame, before);
-    // Nothing changed on the screen: an empty frame says it.
+    world.prints("too soon");
+    world.advance_ms(2);
+    assert_eq!((frame(&world), world.echoed()), (before + 1, 0));
     world.advance_ms(10);
-    assert_eq!(world.seats[anna].viewer.view().frame, before + 1);
-    assert_eq!(world.echoed(), 1);
+    world.prints("now");
+    world.advance_ms(2);
+    assert_eq!((frame(&world), world.echoed()), (before + 2, 1));
     world.advance_ms(1000);
-    assert_eq!(world.seats[anna].viewer.view().frame, before + 1);
+    assert_eq!(frame(&world), before + 2, "it was said");
     world.assert_same_screen(anna);
+}
+
+#[test]
+fn a_frame_for_what_was_echoed_alone_is_made_once_nobody_types_on() {
+    let mut world = World::shared();
+    world.program.echoes = false;
+    let anna = editor(&mut world);
+    world.advance_ms(500);
+    let frame = |world: &World| world.seats[anna].viewer.view().frame;
+    let before = frame(&world);
+    world.types(anna, "x");
+    world.advance_ms(200);
+    assert_eq!(frame(&world), before);
+    // Nothing changed on the screen: an empty frame says it.
+    world.advance_ms(60);
+    assert_eq!((frame(&world), world.echoed()), (before + 1, 1));
+    world.advance_ms(1000);
+    assert_eq!(frame(&world), before + 1);
+    world.assert_same_screen(anna);
+    // With every key's echo goes what the key before brought, and no frame in between.
     world.program.echoes = true;
-    world.types(anna, "y");
+    for _ in 0..10 {
+        world.types(anna, "y");
+        world.advance_ms(60);
+    }
+    assert_eq!((frame(&world), world.echoed()), (before + 11, 10));
     world.assert_same_screen(anna);
 }
 
@@ -386,7 +413,7 @@ fn two_editors_are_numbered_in_one_count() {
         world.types(anna, "a");
         world.types(bert, "b");
     }
-    world.advance_ms(200);
+    world.advance_ms(300);
     assert_eq!(world.program.input, b"ababab");
     assert_eq!(world.echoed(), 6);
 }

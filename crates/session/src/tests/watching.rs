@@ -341,6 +341,46 @@ fn acknowledgements_come_once_for_all_that_came_together() {
 }
 
 #[test]
+fn what_a_key_echoes_is_acknowledged_with_the_next_key() {
+    let mut world = World::shared();
+    let anna = world.join(10, "anna");
+    world.grant_edit("anna").unwrap();
+    world.advance_ms(1_000);
+    let mut before = world.seats[anna].control_said;
+    let mut said = |world: &World| {
+        let said = world.seats[anna].control_said;
+        said - std::mem::replace(&mut before, said)
+    };
+    world.types(anna, "a");
+    assert_eq!(said(&world), 0, "no packet for the echo alone");
+    world.advance_ms(50);
+    world.types(anna, "b");
+    assert_eq!(said(&world), 1, "with the key");
+    world.advance_ms(99);
+    assert_eq!(said(&world), 0);
+    world.advance_ms(2);
+    assert_eq!(said(&world), 1, "nothing more was typed");
+    // A second frame, or a large one, is acknowledged at once.
+    world.prints("one");
+    world.advance_ms(20);
+    assert_eq!(said(&world), 0);
+    world.prints("two");
+    world.advance_ms(20);
+    assert_eq!(said(&world), 1);
+    let mut state = 1_u32;
+    let noise: String = (0..1_800)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b' ' + (state >> 24) as u8 % 94)
+        })
+        .collect();
+    world.prints(&noise);
+    world.advance_ms(20);
+    assert_eq!(said(&world), 1);
+    world.assert_same_screen(anna);
+}
+
+#[test]
 fn a_hundred_viewers_see_the_same_and_cost_one_encoding() {
     let mut world = World::shared();
     for seed in 0..100 {

@@ -267,6 +267,7 @@ impl Viewer {
         let times = [
             Some(silent_at_us),
             self.receivers.ask_at_us(),
+            self.receivers.acknowledge_at_us(),
             self.typing.stuck_at_us(self.view.rtt_us),
             self.asking.retry_at_us(),
         ];

@@ -11,7 +11,7 @@ use pillion_proto::{
 };
 use pillion_screen::{Damage, Decoder, Screen, packed};
 
-use super::{Phase, View, Viewer, ViewerNotice};
+use super::{Phase, View, Viewer, ViewerNotice, ViewerOutput};
 
 /// Track streams looked at at once, beside two for each track that was chosen: the one in use, one that
 /// replaces it, and one more on its way.
@@ -23,6 +23,21 @@ const MAX_LET_GO: usize = 64;
 
 /// A snapshot is asked for at most so often, in microseconds.
 const ASK_EVERY_US: u64 = 500_000;
+
+/// A frame alone is acknowledged so long after it at the latest, in microseconds, or with what is sent anyway: who
+/// types sends the next key by then, and a packet for each echo would be one more wake-up at both ends.
+const ACK_WITHIN_US: u64 = 100_000;
+
+/// A larger frame is acknowledged at once, in bytes: how much is on the way counts.
+const ACK_LATER_BYTES: usize = 1024;
+
+/// What the host was not told of yet.
+struct Unacknowledged {
+    /// The newest frame shown.
+    frame: u64,
+    /// When the host is told at the latest.
+    by_us: u64,
+}
 
 /// One stream of a track.
 struct TrackStream {
@@ -81,8 +96,8 @@ struct TrackReceiver {
     chain: Option<FrameChain>,
     /// What came was not what the host signed, and no checkpoint agreed since.
     doubted: bool,
-    /// The newest frame shown that the host was not told of.
-    unacknowledged: Option<u64>,
+    /// What was shown that the host was not told of.
+    unacknowledged: Option<Unacknowledged>,
 }
 
 impl TrackReceiver {
@@ -158,12 +173,15 @@ impl TrackReceiver {
         self.frame = snapshot.number;
         let head = snapshot.chain;
         self.chain = head.map(|head| FrameChain::resume(id.0, snapshot.number, head));
-        self.unacknowledged = Some(snapshot.number);
+        self.unacknowledged = Some(Unacknowledged {
+            frame: snapshot.number,
+            by_us: 0,
+        });
         Ok(true)
     }
 
     /// Takes a frame, if it is the next: what changed by it, which is nothing if it only says what was echoed.
-    fn take_frame(&mut self, frame: &FrameMsg) -> Result<Option<Damage>, OutOfStep> {
+    fn take_frame(&mut self, frame: &FrameMsg, now_us: u64) -> Result<Option<Damage>, OutOfStep> {
         if !self.in_step || frame.number <= self.frame {
             return Ok(None);
         }
@@ -203,7 +221,14 @@ impl TrackReceiver {
             });
         }
         self.frame = frame.number;
-        self.unacknowledged = Some(frame.number);
+        let is_alone = self.unacknowledged.is_none() && frame.payload.len() <= ACK_LATER_BYTES;
+        self.unacknowledged = Some(Unacknowledged {
+            frame: frame.number,
+            by_us: match is_alone {
+                true => now_us.saturating_add(ACK_WITHIN_US),
+                false => 0,
+            },
+        });
         Ok(changed)
     }
 
@@ -346,6 +371,13 @@ impl Receivers {
     pub(super) fn let_go(&mut self, id: u32) {
         self.streams.remove(&id);
         self.let_go.insert(id);
+    }
+
+    /// When the host is told what was shown.
+    pub(super) fn acknowledge_at_us(&self) -> Option<u64> {
+        let tracks = self.tracks.values();
+        let waiting = tracks.filter_map(|track| track.unacknowledged.as_ref());
+        waiting.map(|waiting| waiting.by_us).min()
     }
 
     /// When a snapshot is asked for (again).
@@ -680,10 +712,11 @@ impl Viewer {
     }
 
     fn on_frame(&mut self, id: TrackId, epoch: u32, frame: &FrameMsg) {
+        let now_us = self.now.mono_us;
         let Some(track) = self.receiver(id, epoch) else {
             return;
         };
-        let Ok(damage) = track.take_frame(frame) else {
+        let Ok(damage) = track.take_frame(frame, now_us) else {
             return self.desync(id);
         };
         let number = track.frame;
@@ -768,14 +801,18 @@ impl Viewer {
 
     /// Tells the host how far it was shown, once for all that came together.
     pub(super) fn acknowledge(&mut self) {
-        if !self.is_in() {
+        let Some(at) = self.receivers.acknowledge_at_us() else {
+            return;
+        };
+        let sends = |output: &ViewerOutput| matches!(output, ViewerOutput::Send { .. });
+        if !self.is_in() || (self.now.mono_us < at && !self.out.iter().any(sends)) {
             return;
         }
         let ack = |(id, track): (&TrackId, &mut TrackReceiver)| {
             Some(Ack {
                 track: *id,
                 epoch: track.epoch?,
-                frame: track.unacknowledged.take()?,
+                frame: track.unacknowledged.take()?.frame,
             })
         };
         let acks: Vec<Ack> = self.receivers.tracks.iter_mut().filter_map(ack).collect();

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use pillion_caps::{Audience, Grant, GrantId, PublicKey, SecretKey, Terms, UnixMillis};
 use pillion_people::{Name, SubjectRef};
-use pillion_proto::{ParticipantId, Rights, TrackKind, TrackState};
+use pillion_proto::{ParticipantId, Right, Rights, TrackKind, TrackState};
 use pillion_screen::LineId;
 use pillion_session::{Actor, Command, HostInput, Phase, Target, TtyNews, ViewerInput, verbs};
 
@@ -50,6 +50,8 @@ enum Act {
     Close,
     Entries,
     Look,
+    Talk,
+    Converse,
 }
 
 const WEIGHTS: [(u64, Act); 27] = [
@@ -82,13 +84,39 @@ const WEIGHTS: [(u64, Act); 27] = [
     (40, Act::Look),
 ];
 
+/// The same of a world with agents in it, where more is said than typed.
+const TALKING: [(u64, Act); 19] = [
+    (30, Act::Program),
+    (60, Act::Join),
+    (40, Act::Type),
+    (80, Act::Command),
+    (10, Act::History),
+    (8, Act::Leave),
+    (15, Act::Weather),
+    (15, Act::Cut),
+    (10, Act::Stall),
+    (10, Act::Kill),
+    (4, Act::Clock),
+    (3, Act::Tty),
+    (3, Act::Crash),
+    (20, Act::Hostile),
+    (10, Act::Manage),
+    (5, Act::Close),
+    (40, Act::Look),
+    (40, Act::Talk),
+    (400, Act::Converse),
+];
+
 impl World {
     /// Something happens; and something else a little later.
     pub(super) fn act(&mut self) {
         if self.now_us >= self.wild_until_us {
             return;
         }
-        let act = self.dice.weighted(&WEIGHTS);
+        let act = match self.talks {
+            true => self.dice.weighted(&TALKING),
+            false => self.dice.weighted(&WEIGHTS),
+        };
         self.note(|| format!("act {act:?}"));
         self.carry_out(act);
         self.sabotage_now();
@@ -178,6 +206,8 @@ impl World {
             Act::Close => self.some_closing(),
             Act::Entries => self.some_entries(),
             Act::Look => self.some_look(),
+            Act::Talk => self.some_talk_begins(),
+            Act::Converse => self.some_conversing(),
             Act::Hostile => self.be_hostile(),
             Act::Loop => self.begin_loop(),
             Act::Storm => {
@@ -364,6 +394,11 @@ impl World {
         let right =
             self.dice
                 .weighted(&[(6, Rights::EDIT), (1, Rights::VIEW), (3, Rights::MANAGE)]);
+        // In a world with agents some may answer them, too.
+        let right = match self.talks && right == Rights::EDIT && self.dice.one_in(3) {
+            true => right.with(Right::Approve),
+            false => right,
+        };
         let full = key.is_some_and(|key| self.model.made_for(key) >= MAX_GRANTS_EACH);
         let command = match self.dice.below(40) {
             0..14 if full || is_hostile || !is_exact => return,
@@ -459,6 +494,10 @@ impl World {
         let begins = matches!(command, Command::Share(verbs::Share { from_start: false }));
         if !begins || shared || side.over {
             return;
+        }
+        // What was said so far is for the host alone.
+        for talk in side.talks.values_mut() {
+            talk.shown = talk.shown.visible_from(talk.shown.next());
         }
         let mut problem = None;
         for track in side

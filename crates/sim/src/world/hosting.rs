@@ -17,6 +17,7 @@ use pillion_session::{
 
 use super::{
     Event, Human, Sabotage, TERMINAL, World,
+    conversations::Talk,
     trace::{describe, describe_output},
     tracks::TrackSide,
 };
@@ -118,6 +119,8 @@ pub(super) struct HostSide {
     /// The session's last program ended.
     pub(super) over: bool,
     pub(super) opening_logs: BTreeSet<u64>,
+    /// The conversations of this life, those that ended too.
+    pub(super) talks: BTreeMap<TrackId, Talk>,
     /// Which viewers' people opened a track.
     pub(super) openers: BTreeMap<TrackId, pillion_caps::PublicKey>,
     /// Ledger entries asked to be written so far.
@@ -226,6 +229,7 @@ impl World {
             shown: TERMINAL,
             over: false,
             opening_logs: BTreeSet::new(),
+            talks: BTreeMap::new(),
             openers: BTreeMap::new(),
             visits: BTreeMap::new(),
             entries: self.ledger.len() as u64,
@@ -480,7 +484,12 @@ impl World {
             HostOutput::Terminate { track } => self.terminate(track),
             // Looked at when it comes.
             HostOutput::Show { .. } => {}
-            HostOutput::StartAgent { .. } | HostOutput::Order { .. } => {}
+            HostOutput::StartAgent { track, .. } => self.start_agent(track, None),
+            HostOutput::Order { track, order } => {
+                let life = self.lives;
+                let order = Box::new(order);
+                self.after(0, Event::Order { life, track, order });
+            }
             HostOutput::SessionEnded { .. } => {
                 if let Some(side) = &mut self.host {
                     side.over = true;
@@ -649,7 +658,7 @@ impl World {
                     .logged
                     .last()
                     .map_or(0, |chunk| chunk.first.0 + u64::from(chunk.count));
-                if side.kind == TrackKind::Log {
+                if matches!(side.kind, TrackKind::Log | TrackKind::Conversation) {
                     let entries = Entry::decode_all(&bytes).unwrap_or_default();
                     side.unframed.extend(entries);
                 }

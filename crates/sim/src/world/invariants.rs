@@ -254,6 +254,7 @@ impl World {
                 HostOutput::Spawn { track, .. } => self.check_opening(from, *track),
                 HostOutput::Terminate { track } => self.check_closing(from, *track),
                 HostOutput::Log(entry) => self.check_beginning(entry),
+                HostOutput::Order { track, order } => self.check_order(from, *track, order),
                 HostOutput::Show { track } => {
                     if let Some(side) = &mut self.host {
                         side.shown = *track;

@@ -5,6 +5,7 @@ mod actions;
 mod check_commands;
 mod check_messages;
 mod comings;
+mod conversations;
 mod fault_injection;
 mod hostile;
 mod hosting;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use pillion_caps::{PublicKey, SecretKey, Subject, UnixMillis};
+use pillion_conversation::Order;
 use pillion_people::{Claim, Serial, TeamKey};
 use pillion_proto::{ParticipantId, TrackId, TrackState};
 use pillion_screen::Size;
@@ -124,6 +126,33 @@ pub enum Sabotage {
     AnswerTwice,
     /// Who is put out is told first what they may do.
     TellBanned,
+    /// A prompt of somebody's waits who may not send any.
+    PromptWithoutRight,
+    /// A question is answered for somebody who may not.
+    AnswerWithoutRight,
+    /// A question is answered twice.
+    AnswerQuestionTwice,
+    /// A prompt goes before the one that is first.
+    SendOutOfTurn,
+    /// That a question is free again is not written down.
+    KeepClaim,
+    /// What was said in a conversation does not reach its viewers.
+    LoseSaid,
+}
+
+impl Sabotage {
+    /// Whether it is of what only a world with agents has.
+    fn is_of_talks(self) -> bool {
+        matches!(
+            self,
+            Sabotage::PromptWithoutRight
+                | Sabotage::AnswerWithoutRight
+                | Sabotage::AnswerQuestionTwice
+                | Sabotage::SendOutOfTurn
+                | Sabotage::KeepClaim
+                | Sabotage::LoseSaid
+        )
+    }
 }
 
 /// Whether to remember what happens: when one world is looked at.
@@ -176,6 +205,12 @@ pub struct Tally {
     pub others: u64,
     /// Logs compared at rest.
     pub logs: u64,
+    /// Prompts that were sent to agents.
+    pub prompts: u64,
+    /// Questions of agents' that were answered.
+    pub answers: u64,
+    /// Conversations compared at rest.
+    pub talks: u64,
 }
 
 /// What is going to happen.
@@ -249,6 +284,31 @@ enum Event {
         life: u64,
         act: Human,
     },
+    /// An agent answers a request.
+    AgentSays {
+        life: u64,
+        track: TrackId,
+        run: u64,
+        line: String,
+    },
+    /// An agent goes on with its turn.
+    AgentActs {
+        life: u64,
+        track: TrackId,
+        run: u64,
+    },
+    /// An agent's driver looks at its clock.
+    AgentTick {
+        life: u64,
+        track: TrackId,
+        run: u64,
+    },
+    /// A conversation wants something done with its agent.
+    Order {
+        life: u64,
+        track: TrackId,
+        order: Box<Order>,
+    },
     Revive,
     Act,
 }
@@ -281,6 +341,8 @@ pub struct World {
     dice: Dice,
     sabotage: Sabotage,
     sabotaged: bool,
+    /// There are agents in it.
+    talks: bool,
     now_us: u64,
     /// What the host's wall clock is off by, in milliseconds.
     host_skew_ms: i64,
@@ -331,6 +393,10 @@ impl World {
         let mut world = World {
             sabotage,
             sabotaged: false,
+            talks: match sabotage {
+                Sabotage::None => seed.is_multiple_of(3),
+                sabotage => sabotage.is_of_talks(),
+            },
             now_us: 1_000_000,
             host_skew_ms: dice.below(200_000) as i64 - 100_000,
             events: BTreeMap::new(),
@@ -632,6 +698,21 @@ impl World {
                 self.exits(track, TrackState::Killed(1));
             }
             Event::Human { life, act } if life == self.lives => self.human(act),
+            Event::AgentSays {
+                life,
+                track,
+                run,
+                line,
+            } if life == self.lives => self.agent_line(track, run, &line),
+            Event::AgentActs { life, track, run } if life == self.lives => {
+                self.agent_acts(track, run);
+            }
+            Event::AgentTick { life, track, run } if life == self.lives => {
+                self.agent_tick(track, run);
+            }
+            Event::Order { life, track, order } if life == self.lives => {
+                self.obey(track, *order);
+            }
             Event::Revive => self.revive(),
             Event::Act => self.act(),
             // Of a host that died.
@@ -640,6 +721,10 @@ impl World {
             | Event::Output { .. }
             | Event::Spawned { .. }
             | Event::Exits { .. }
+            | Event::AgentSays { .. }
+            | Event::AgentActs { .. }
+            | Event::AgentTick { .. }
+            | Event::Order { .. }
             | Event::Human { .. } => {}
         }
     }

@@ -88,6 +88,10 @@ impl World {
             }
         }
         self.check_numbers()?;
+        self.check_talks()?;
+        let Some(side) = &self.host else {
+            return Err("the host never came back".into());
+        };
         self.tally.tracks += side.tracks.len() as u64;
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
@@ -145,6 +149,11 @@ impl World {
                     ));
                 }
                 self.tally.logs += 1;
+                self.check_seat(index)?;
+                continue;
+            }
+            if track.kind == TrackKind::Conversation {
+                self.check_talk(index, looked_at)?;
                 self.check_seat(index)?;
                 continue;
             }

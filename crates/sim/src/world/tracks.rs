@@ -16,7 +16,7 @@ use super::{Event, Sabotage, World, hosting::as_told, invariants::tokens};
 
 /// Tracks of a world that are live at once, and that it has in one life of a host.
 const MAX_LIVE: usize = 6;
-const MAX_EVER: usize = 40;
+pub(super) const MAX_EVER: usize = 40;
 
 /// One track, as the world sees it.
 pub(super) struct TrackSide {
@@ -230,6 +230,7 @@ impl World {
     }
 
     pub(super) fn exits(&mut self, track: TrackId, state: TrackState) {
+        self.close_talk(track);
         let Some(side) = self.track(track) else {
             return;
         };
@@ -371,9 +372,9 @@ impl World {
             false => *track,
         };
         let new = side.began.insert(number);
-        if *kind == TrackKind::Log {
+        if matches!(kind, TrackKind::Log | TrackKind::Conversation) {
             let program = Program::new(&mut self.dice);
-            let log = TrackSide::new(TrackKind::Log, program, Size::clamped(1, 1));
+            let log = TrackSide::new(*kind, program, Size::clamped(1, 1));
             side.tracks.insert(*track, log);
         }
         self.require(new, || format!("the number {number} is used again"));
@@ -532,6 +533,7 @@ impl World {
                 fill(chain, checkpoint.unverified().frame.saturating_add(1));
                 let state = match side.kind {
                     TrackKind::Log => side.framed.encode().to_vec(),
+                    TrackKind::Conversation => side.framed.next.to_be_bytes().to_vec(),
                     _ => side
                         .shadow
                         .screen()

@@ -251,6 +251,10 @@ pub struct ConversationView {
     /// The question that was answered here, and until when that is waited for.
     sent: Option<(ItemId, u64)>,
     silence: Option<Silence>,
+    /// The newest question when it was last looked at; `None` before that.
+    asked: Option<Option<ItemId>>,
+    /// A question that nobody was rung for yet: what it asks.
+    rings: Option<String>,
     /// Columns and rows, as it was drawn last.
     size: (usize, usize),
 }
@@ -335,6 +339,11 @@ impl ConversationView {
         }
     }
 
+    /// What the agent asks of the person since it was drawn last, to ring once for it.
+    pub fn take_ring(&mut self) -> Option<String> {
+        self.rings.take()
+    }
+
     /// When to call [`ConversationView::tick`], and draw, at the latest, on [`Now::mono_us`]'s clock.
     pub fn wake_at(&self, cx: &ConversationContext<'_>) -> Option<u64> {
         let works = cx.conversation.activity(0) == Activity::Working;
@@ -408,6 +417,15 @@ impl ConversationView {
         };
         if self.sent.is_some_and(|(sent, _)| !is_open(sent)) {
             self.sent = None;
+        }
+        let newest = cx.conversation.open_questions().max_by_key(|(id, _)| *id);
+        let newest_id = newest.map(|(id, _)| id);
+        let known = self.asked.replace(newest_id.max(self.asked.flatten()));
+        if known.is_some_and(|known| newest_id > known) && cx.may_approve {
+            self.rings = newest.map(|(_, question)| match question.title.is_empty() {
+                true => "the agent asks something".to_owned(),
+                false => format!("the agent asks: {}", question.title),
+            });
         }
         let shown = self.card.question().filter(|id| is_open(*id));
         let oldest = || cx.conversation.open_questions().next().map(|(id, _)| id);

@@ -8,6 +8,7 @@ use crate::{
     canvas::{Canvas, Caret},
     depth::Depth,
     keys::{Tokenizer, is_one_key},
+    notify::Notify,
 };
 
 /// How long ESC may be the beginning of a sequence, in microseconds.
@@ -24,6 +25,7 @@ pub struct ConversationUi {
     canvas: Canvas,
     depth: Depth,
     tokenizer: Tokenizer,
+    notify: Notify,
     esc_at: Option<u64>,
     entered: bool,
 }
@@ -36,9 +38,16 @@ impl ConversationUi {
             canvas: Canvas::new(depth, size),
             depth,
             tokenizer: Tokenizer::new(),
+            notify: Notify::Off,
             esc_at: None,
             entered: false,
         }
+    }
+
+    /// One that tells the desktop what the agent asks, beside its bell.
+    #[must_use]
+    pub fn notifying(self, notify: Notify) -> ConversationUi {
+        ConversationUi { notify, ..self }
     }
 
     /// Takes in what the terminal sent, behind which `more` may wait to be read.
@@ -104,6 +113,10 @@ impl ConversationUi {
             blink: false,
         });
         self.canvas.flush(caret, also, out);
+        if let Some(asked) = self.view.take_ring() {
+            out.push(0x07);
+            out.extend(self.notify.sequence(&asked));
+        }
     }
 
     /// When to call [`ConversationUi::tick`], and draw, at the latest.

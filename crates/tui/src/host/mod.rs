@@ -40,6 +40,7 @@ use crate::{
     clipboard::{Multiplexer, clipboard},
     depth::Depth,
     keys::{Key, KeyCode},
+    notify::Notify,
     pen::Pen,
     prefix::Prefix,
     settled::Settled,
@@ -48,7 +49,7 @@ use crate::{
 
 pub use page::QrRows;
 pub use panel::TerminalRow;
-pub use title::{Notify, Sharing};
+pub use title::Sharing;
 
 /// How long after output took a notice away it is drawn again, in microseconds: a program that writes
 /// all the time isn't held up more often, and the notice can still be read.
@@ -426,8 +427,11 @@ impl HostUi {
     fn text(&self, cols: usize) -> Option<String> {
         match self.hints() {
             true => {
-                let keys = format!("{} …  {}", self.prefix, PREFIX_KEYS.join("  "));
-                Some(text::cut(&self.charset.spell(&keys), cols))
+                let first = self.charset.spell(&format!("{} …", self.prefix));
+                let keys = PREFIX_KEYS.map(|key| self.charset.spell(key));
+                let all = std::iter::once(&first).chain(&keys);
+                let all: Vec<&str> = all.map(String::as_str).collect();
+                text::flow(&all, cols, 1).pop()
             }
             false => self.notices.text(self.prefix, cols),
         }

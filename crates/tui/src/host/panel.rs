@@ -63,11 +63,29 @@ const INVITE: [&str; 3] = ["c copy ticket", "l link", "o code to say aloud"];
 const SESSION: [&str; 2] = ["m who can join", "s stop sharing"];
 
 /// What is done with the terminal.
-const TERMINAL: [&str; 3] = ["t new terminal", "d detach", "q close"];
+const TERMINAL: [&str; 4] = ["t new terminal", "d detach", "q close", "? help"];
 
-/// The choice that `m` opens.
-const DOORS: &str = "Who can join? l anyone with the ticket, i people you invite, t members of your teams; any other \
-                     key: no change";
+/// The choices that `m` opens, each with its key.
+const DOORS: [(AccessMode, char, &str); 3] = [
+    (AccessMode::Link, 'l', "anyone with the ticket"),
+    (AccessMode::Invited, 'i', "people you invite"),
+    (AccessMode::Team, 't', "members of your teams"),
+];
+
+/// What `?` shows.
+const HELP: [&str; 11] = [
+    "g lets who is chosen type for 8 hours, or lets them in if they knock",
+    "r takes the right to type back",
+    "k removes them and blocks their key",
+    "c copies the ticket, which others join with",
+    "l shows a link and its QR code, o a code to say aloud (both need a link service)",
+    "m asks who can join from now on",
+    "s stops sharing; your program keeps running",
+    "t opens another terminal of the session, 0–9 go to one",
+    "d leaves this terminal; `pillion attach` comes back",
+    "a shows a request or a knock that waits",
+    "q or Esc closes the panel",
+];
 
 /// The one more while there are several terminals.
 const GO: &str = "0–9 go to terminal";
@@ -130,8 +148,10 @@ pub(crate) struct Panel {
     types: Option<ParticipantId>,
     selected: Option<ParticipantId>,
     sure: Option<Sure>,
-    /// It is asked who may come in.
-    choosing_door: bool,
+    /// It is asked who may come in, and this of [`DOORS`] is chosen.
+    choosing_door: Option<usize>,
+    /// The help, from this line on, in place of the list.
+    help: Option<usize>,
     /// The link, in place of the list.
     page: Option<LinkPage>,
     message: String,
@@ -212,11 +232,30 @@ impl Panel {
     /// the panel has stood for a moment as it is: not by a paste, and not by the one who types on.
     pub(crate) fn key(&mut self, key: &Key, alone: bool) -> Chosen {
         let for_good = key.code == KeyCode::Char('N');
+        if let Some(from) = &mut self.help {
+            match key.code {
+                KeyCode::Down => *from += 1,
+                KeyCode::Up => *from = from.saturating_sub(1),
+                _ => self.help = None,
+            }
+            return Chosen::Nothing;
+        }
+        if let Some(chosen) = &mut self.choosing_door {
+            let last = DOORS.len() - 1;
+            match key.code {
+                KeyCode::Up => *chosen = chosen.saturating_sub(1),
+                KeyCode::Down => *chosen = (*chosen + 1).min(last),
+                _ => return self.choose_door(key, alone),
+            }
+            self.message.clear();
+            self.steady = Settled::default();
+            return Chosen::Nothing;
+        }
         let ch = match key.code {
             KeyCode::Char(ch) => ch.to_ascii_lowercase(),
             KeyCode::Up => return self.select(-1),
             KeyCode::Down => return self.select(1),
-            KeyCode::Esc if self.sure.is_none() && self.page.is_none() && !self.choosing_door => {
+            KeyCode::Esc if self.sure.is_none() && self.page.is_none() => {
                 return Chosen::Close;
             }
             _ => '\0',
@@ -230,10 +269,11 @@ impl Panel {
             return Chosen::Command(sure.command);
         }
         self.message.clear();
-        if std::mem::take(&mut self.choosing_door) {
-            return self.choose_door(ch, alone);
-        }
         match ch {
+            '?' => {
+                (self.help, self.page) = (Some(0), None);
+                Chosen::Nothing
+            }
             'x' if self.page.is_some() => {
                 let question = "End the link? The session goes on.".to_owned();
                 self.make_sure(question, Command::EndLink(verbs::EndLink {}))
@@ -260,7 +300,8 @@ impl Panel {
                 Command::Stop(verbs::Stop {}),
             ),
             'm' => {
-                self.choosing_door = true;
+                let stands = DOORS.iter().position(|(mode, ..)| Some(*mode) == self.door);
+                self.choosing_door = Some(stands.unwrap_or(0));
                 self.steady = Settled::default();
                 Chosen::Nothing
             }
@@ -269,17 +310,28 @@ impl Panel {
         }
     }
 
-    /// Who may come in, from the choice that `m` opens; any other key changes nothing.
-    fn choose_door(&mut self, ch: char, alone: bool) -> Chosen {
-        let mode = match ch {
-            'l' => AccessMode::Link,
-            'i' => AccessMode::Invited,
-            't' => AccessMode::Team,
-            _ => return Chosen::Nothing,
+    /// Who may come in, from the choice that `m` opens: by its key, or by Enter what is chosen. Any other key changes
+    /// nothing.
+    fn choose_door(&mut self, key: &Key, alone: bool) -> Chosen {
+        self.message.clear();
+        let chosen = self.choosing_door.take();
+        let mode = match key.code {
+            KeyCode::Enter => chosen.and_then(|at| DOORS.get(at)),
+            KeyCode::Char(ch) => DOORS
+                .iter()
+                .find(|(_, key, _)| *key == ch.to_ascii_lowercase()),
+            _ => None,
         };
+        let Some((mode, ..)) = mode else {
+            return Chosen::Nothing;
+        };
+        let mode = *mode;
+        if key.code == KeyCode::Enter && self.door == Some(mode) {
+            return Chosen::Nothing;
+        }
         if !alone || !self.steady.is_settled() {
             self.message = "Too soon: read the choice, then press the key.".to_owned();
-            self.choosing_door = true;
+            self.choosing_door = chosen;
             return Chosen::Nothing;
         }
         self.door = Some(mode);
@@ -340,7 +392,6 @@ impl Panel {
     pub(crate) fn lines(&self, now: Now, size: Size, waiting: Option<String>) -> Drawn {
         let sure = self.sure.as_ref();
         let asked = sure.map(|sure| format!("{} y yes, any other key no", sure.question));
-        let asked = asked.or_else(|| self.choosing_door.then(|| DOORS.to_owned()));
         let asked = asked.or(waiting);
         if let Some(page) = &self.page {
             return page.lines(
@@ -361,7 +412,21 @@ impl Panel {
             Some(AccessMode::Team) => format!(" {here} here · members of your teams can join "),
             None => format!(" {here} here "),
         };
+        if let Some(from) = self.help {
+            return boxed(size, " Help (any key goes back) ", |inner, rows| {
+                let all: Vec<String> = HELP
+                    .iter()
+                    .flat_map(|text| text::fold(text, inner, rows))
+                    .collect();
+                let from = from.min(all.len().saturating_sub(rows));
+                let shown = all.into_iter().skip(from).take(rows);
+                shown.map(|line| (line, false)).collect()
+            });
+        }
         boxed(size, &title, |inner, rows| {
+            if let Some(chosen) = self.choosing_door {
+                return self.door_lines(chosen, inner, rows);
+            }
             let mut foot = match sure {
                 Some(_) => Vec::new(),
                 None => text::fold(&self.message, inner, 4),
@@ -377,6 +442,24 @@ impl Panel {
             lines.extend(foot.into_iter().map(|line| (line, false)));
             lines
         })
+    }
+
+    /// The choice who can join.
+    fn door_lines(&self, chosen: usize, cols: usize, rows: usize) -> Vec<(String, bool)> {
+        let mut lines = vec![("Who can join?".to_owned(), false)];
+        let choice = |(at, (_, key, text)): (usize, &(AccessMode, char, &str))| {
+            (format!("  {key}  {text}"), at == chosen)
+        };
+        lines.extend(DOORS.iter().enumerate().map(choice));
+        let mut foot = text::fold(&self.message, cols, 2);
+        foot.extend(text::fold(
+            "↑↓ and Enter choose, or its key; any other key changes nothing.",
+            cols,
+            2,
+        ));
+        lines.extend(foot.into_iter().map(|line| (line, false)));
+        lines.truncate(rows);
+        lines
     }
 
     /// What keys do: to who is chosen, to let others in, with the session. Where there is room each has its row, which

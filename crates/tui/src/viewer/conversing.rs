@@ -28,6 +28,8 @@ pub(super) struct Conversing {
     me: String,
     /// When the one that is shown changes by itself.
     pub(super) wake_at: Option<u64>,
+    /// What the agent asks that is still to be rung for.
+    pub(super) rings: Option<String>,
     /// What is handled was read while more had been typed.
     pub(super) more: bool,
 }
@@ -83,7 +85,11 @@ impl ViewerUi {
     ) -> Option<Caret> {
         self.canvas.begin();
         let mut next = std::mem::take(&mut self.canvas.next);
-        let caret = self.converse(now, view, conversation, |seen, cx| seen.draw(cx, &mut next));
+        let (caret, rings) = self.converse(now, view, conversation, |seen, cx| {
+            let caret = seen.draw(cx, &mut next);
+            (caret, seen.take_ring())
+        });
+        self.conversing.rings = rings.or(self.conversing.rings.take());
         self.canvas.next = next;
         let wake_at = self.converse(now, view, conversation, |seen, cx| seen.wake_at(cx));
         self.conversing.wake_at = wake_at;

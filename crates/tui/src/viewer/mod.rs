@@ -40,6 +40,7 @@ use crate::{
     charset::{Charset, Drawing},
     depth::Depth,
     keys::{Event, Key, KeyCode, Mods, Mouse, Press, Tokenizer, first_char, is_one_key},
+    notify::Notify,
     prefix::Prefix,
 };
 
@@ -190,6 +191,7 @@ pub struct ViewerUi {
     /// The host's bells heard so far, and when the next may ring here.
     bells: Option<u64>,
     bell_at: u64,
+    notify: Notify,
     /// The terminal that is shown.
     shown: TrackId,
     /// A terminal that was shown while its program ran.
@@ -276,6 +278,7 @@ impl ViewerUi {
             status_owed: None,
             bells: None,
             bell_at: 0,
+            notify: Notify::Off,
             shown: TrackId::default(),
             lived: None,
             opening: None,
@@ -290,6 +293,12 @@ impl ViewerUi {
             intro: Intro::Due,
             ..self
         }
+    }
+
+    /// One that tells the desktop what agents ask, beside its bell.
+    #[must_use]
+    pub fn notifying(self, notify: Notify) -> ViewerUi {
+        ViewerUi { notify, ..self }
     }
 
     /// With our own signs in these characters.
@@ -407,8 +416,12 @@ impl ViewerUi {
         self.canvas.flush(caret, &changes, out);
     }
 
-    /// The bell, when it rang since it was last listened to.
+    /// The bell, when it rang since it was last listened to; and once for what an agent asks.
     fn ring(&mut self, now: Now, view: &View, out: &mut Vec<u8>) {
+        if let Some(asked) = self.conversing.rings.take() {
+            out.push(0x07);
+            out.extend(self.notify.sequence(&asked));
+        }
         let Some(screen) = &view.screen else { return };
         let heard = self.bells.replace(screen.bells);
         if heard.is_some_and(|heard| heard < screen.bells) && now.mono_us >= self.bell_at {

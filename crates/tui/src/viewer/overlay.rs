@@ -75,7 +75,7 @@ impl Overlay {
     ) -> Vec<String> {
         match self {
             Overlay::None => Vec::new(),
-            Overlay::Help { from } => help(prefix, from, rows),
+            Overlay::Help { from } => help(prefix, from, (cols, rows)),
             Overlay::Notices { said } => notices(said, (cols, rows)),
             Overlay::Terminals { at, chosen } => terminals::lines(view, at, chosen, (cols, rows)),
             Overlay::Who {
@@ -96,9 +96,18 @@ impl Overlay {
     }
 }
 
+/// Fewer columns leave no room for the prefix before each key.
+const NARROW: usize = 50;
+
 /// The keys from line `from` on, which is as far down as leaves no row empty.
-fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
+fn help(prefix: Prefix, from: &mut usize, (cols, rows): (usize, usize)) -> Vec<String> {
     let mut lines = Vec::new();
+    // Where there is little room the key that comes before all of them is in the title.
+    let is_narrow = cols < NARROW;
+    let before = match is_narrow {
+        true => String::new(),
+        false => format!("{prefix} "),
+    };
     for (key, what) in [
         ("e", "ask the host to let you type"),
         ("w", "who is here"),
@@ -112,7 +121,7 @@ fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
         ("q", "leave"),
         ("?", "this"),
     ] {
-        lines.push(format!("{prefix} {key:<3} {what}"));
+        lines.push(format!("{before}{key:<3} {what}"));
     }
     lines.push(format!("{prefix} twice sends {prefix} itself"));
     if let Some(also) = prefix.also() {
@@ -122,12 +131,17 @@ fn help(prefix: Prefix, from: &mut usize, rows: usize) -> Vec<String> {
     lines.push("Names are chosen freely: compare the numbers.".to_owned());
     let hidden = lines.len().saturating_sub(rows.max(1));
     *from = (*from).min(hidden);
+    let keys = match is_narrow {
+        true => format!("Keys after {prefix}"),
+        false => "Keys".to_owned(),
+    };
     let title = match hidden {
-        0 => "Keys",
-        _ => "Keys (more with the arrows)",
+        0 => keys,
+        _ if is_narrow => format!("{keys} (↑↓ for more)"),
+        _ => format!("{keys} (more with the arrows)"),
     };
     let shown = lines.drain(*from..).take(rows.max(1));
-    std::iter::once(title.to_owned()).chain(shown).collect()
+    std::iter::once(title).chain(shown).collect()
 }
 
 /// The last sentences, the newest of which is at the end: it is there whatever the room.

@@ -1,6 +1,7 @@
 //! The state of a conversation's track: what is shown of it, and who steers it.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use pillion_caps::PublicKey;
 use pillion_conversation::{Conversation, Gate, Order, Person, RefusedRequest, Steering, shown};
 use pillion_proto::{ConversationRequest, Entry, Text, Trust, limits::MAX_CONVERSATION_ENTRY};
 use pillion_screen::packed;
@@ -86,6 +87,12 @@ impl ConversationTrack {
         request: ConversationRequest,
     ) -> Result<(), RefusedRequest> {
         self.steering.request(now_ms, who, request, &self.shown)
+    }
+
+    /// Whose prompts wait.
+    pub(in crate::host) fn waits_for(&self) -> Vec<PublicKey> {
+        let all = self.steering.waits_for();
+        all.iter().filter_map(|id| id.parse().ok()).collect()
     }
 
     /// How far somebody is trusted.

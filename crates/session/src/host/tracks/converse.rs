@@ -138,6 +138,7 @@ impl Host {
         if self.tracks.live(id).is_none() {
             return Err(CommandError::NoSuchTrack(id));
         }
+        self.withdraw_of_others(id);
         let conversation = self.tracks.conversation_mut(id);
         let conversation = conversation.ok_or(CommandError::NoConversation)?;
         let title = match &request {
@@ -192,6 +193,7 @@ impl Host {
     /// Something happened to a conversation's agent.
     pub(in crate::host) fn on_agent(&mut self, id: TrackId, news: &ConversationNews) {
         let now_ms = now_ms(self.cx.now);
+        self.withdraw_of_others(id);
         if let Some(conversation) = self.tracks.conversation_mut(id) {
             conversation.happened(now_ms, news);
             self.carry_out_orders(id);
@@ -202,9 +204,30 @@ impl Host {
     pub(in crate::host) fn expire_conversations(&mut self) {
         let now_ms = now_ms(self.cx.now);
         for id in self.tracks.conversations() {
+            self.withdraw_of_others(id);
             if let Some(conversation) = self.tracks.conversation_mut(id) {
                 conversation.tick(now_ms);
                 self.carry_out_orders(id);
+            }
+        }
+    }
+
+    /// A right that has ended by the clock sends nothing, whether that was noticed or not.
+    fn withdraw_of_others(&mut self, id: TrackId) {
+        let Some(conversation) = self.tracks.conversation_mut(id) else {
+            return;
+        };
+        for key in conversation.waits_for() {
+            let rights = self.people.rights().converses(&key, self.cx.now);
+            if rights.prompts || self.cx.keys.owner == Some(key) {
+                continue;
+            }
+            let who = Person {
+                id: key.to_string(),
+                ..rights
+            };
+            if let Some(conversation) = self.tracks.conversation_mut(id) {
+                conversation.rights_changed(&who, true);
             }
         }
     }

@@ -39,8 +39,12 @@ const MAX_UNWRITTEN: usize = 16 * MAX_UNWRITTEN_OF_ONE;
 /// Saying so sooner kills right predictions (mosh's `set_echo_ack`).
 const ECHO_AFTER_US: u64 = 50_000;
 
+/// A frame that says nothing else is made so long after the write, in microseconds: who goes on typing has the next
+/// key's echo by then, and a frame of its own for each key is a packet and a wake-up more at both ends.
+const ECHO_ALONE_AFTER_US: u64 = 250_000;
+
 /// Writes this close together count as one moment for that, in microseconds, so that a flood of
-/// input keeps no more than a few dozen of them.
+/// input keeps no more than some hundred of them.
 const ECHO_GRAIN_US: u64 = 2_000;
 
 /// That an input was written is said with the next frame, which usually shows its echo: one packet and
@@ -125,11 +129,15 @@ impl Sequence {
         self.echoed
     }
 
-    /// When that count rises next.
-    pub(in crate::host) fn echo_at_us(&self) -> Option<u64> {
-        self.written
-            .front()
-            .map(|(_, at)| at.saturating_add(ECHO_AFTER_US))
+    /// The count that was carried last.
+    pub(in crate::host) fn counted(&self) -> u64 {
+        self.echoed
+    }
+
+    /// When a frame is made for that count alone.
+    pub(in crate::host) fn echo_alone_at_us(&self) -> Option<u64> {
+        let first = self.written.front();
+        first.map(|(_, at)| at.saturating_add(ECHO_ALONE_AFTER_US))
     }
 
     fn note_written(&mut self, seq: u64, now_us: u64) {

@@ -347,6 +347,8 @@ impl Track {
 
     /// What is there now is the first that viewers may read.
     pub(in crate::host) fn hide_so_far(&mut self) {
+        // One that was made before shows what is hidden now.
+        self.snapshot = None;
         match &mut self.body {
             Body::Terminal(terminal) => {
                 let top = terminal.term.top_line();
@@ -612,22 +614,32 @@ impl Tracks {
             return false;
         };
         let watched = !track.lanes.is_empty();
-        let echoed = track.input.echoed(now);
-        let echo_at_us = track.input.echo_at_us().filter(|_| watched);
-        let is_old = !track.dirty() && (echoed <= track.echoed || !watched);
-        let due = track.due_at_us(now);
-        if let Some(at) = echo_at_us {
-            cx.timers.set_by(Timer::Frames, at);
+        if !watched {
+            // Nobody is told of it now.
+            track.input.echoed(now);
         }
-        if is_old {
-            return echo_at_us.is_some();
-        }
+        let alone_at_us = match track.input.counted() > track.echoed {
+            true => Some(now),
+            false => track.input.echo_alone_at_us(),
+        };
+        let due = match (track.dirty(), alone_at_us.filter(|_| watched)) {
+            (true, _) => track.due_at_us(now),
+            (false, Some(at)) => at.max(track.due_at_us(now)),
+            (false, None) => return false,
+        };
         if now < due {
             cx.timers.set_by(Timer::Frames, due);
             return true;
         }
         self.frame(cx, id);
         *framed = true;
+        // What was written a moment ago is said later.
+        let echo_at_us = self
+            .get(id)
+            .and_then(|track| track.input.echo_alone_at_us());
+        if let Some(at) = echo_at_us {
+            cx.timers.set_by(Timer::Frames, at);
+        }
         echo_at_us.is_some()
     }
 
