@@ -119,6 +119,7 @@ impl World {
             0 => Gate::default(),
             1 => Gate {
                 strict: vec!["ask".to_owned()],
+                asks: false,
                 ..Gate::default()
             },
             _ => Gate {
