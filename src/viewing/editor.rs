@@ -187,7 +187,10 @@ impl ViewerLoop {
             };
             if let Some(result) = result {
                 at.asked = None;
-                let result = result.as_ref().map(|()| ()).map_err(String::as_str);
+                let result = match &result {
+                    Ok(()) => Ok(()),
+                    Err(why) => Err(why.as_str()),
+                };
                 at.editor.done(number, result);
             }
         }
