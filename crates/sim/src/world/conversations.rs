@@ -119,9 +119,11 @@ impl World {
             0 => Gate::default(),
             1 => Gate {
                 strict: vec!["ask".to_owned()],
+                asks: false,
                 ..Gate::default()
             },
             _ => Gate {
+                strict: Vec::new(),
                 asks: true,
                 ..Gate::default()
             },
