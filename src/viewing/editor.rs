@@ -161,7 +161,7 @@ impl ViewerLoop {
     /// What there is for the editor to see.
     fn seen_by_editor<'a>(&'a self, seat: &'a Seat) -> Seen<'a> {
         let view = self.view();
-        let has = |right| view.right.has(right);
+        let has = |right| view.rights.has(right);
         Seen {
             conversation: seat.track.and_then(|track| self.shown(track)),
             title: &view.session_name,
