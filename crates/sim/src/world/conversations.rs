@@ -478,7 +478,7 @@ impl World {
         }
         // Those who may more often than others.
         let may = |seat: &super::viewing::Seat| {
-            seat.ended.is_none() && seat.viewer.view().right.has(Right::Prompt)
+            seat.ended.is_none() && seat.viewer.view().rights.has(Right::Prompt)
         };
         let able: Vec<usize> = (0..self.seats.len())
             .filter(|seat| may(&self.seats[*seat]))
