@@ -73,6 +73,8 @@ pub async fn run(paths: &Paths, args: &LsArgs) -> Result<()> {
             "{}",
             serde_json::Value::Array(rows.iter().map(json).collect())
         )?;
+    } else if rows.is_empty() && args.all {
+        pillion::say!("There is no session on this machine. `pillion share` starts one.");
     } else if rows.is_empty() {
         pillion::say!(
             "No session is running. `pillion share` starts one; `pillion ls --all` lists ended ones."

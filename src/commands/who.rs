@@ -39,7 +39,13 @@ pub async fn run(paths: &Paths, args: &ListArgs) -> Result<()> {
             serde_json::Value::Array(people.iter().map(|one| json(one, &book)).collect())
         )?;
     } else if people.is_empty() {
-        pillion::say!("Nobody is here. `pillion ticket` prints what to join with.");
+        let status = ask(paths, args.session.wanted().as_deref(), verbs::Status {}).await?;
+        match status.reply {
+            Reply::Status(status) if !status.shared => {
+                pillion::say!("Nobody is here: the session is private. `pillion share` shares it.");
+            }
+            _ => pillion::say!("Nobody is here. `pillion ticket` prints what to join with."),
+        }
     } else {
         table(&people, &book)?;
     }

@@ -371,6 +371,7 @@ impl Overlay {
             Gate::Held(hold) | Gate::Drawn(hold) => hold,
         };
         let panel = matches!(want, Want::Panel | Want::Close);
+        let is_drawn = self.ui.has_notice();
         self.bytes.clear();
         if self.behind_panel.as_ref().is_none_or(|behind| behind.stale) {
             // From here on nothing more is kept. What is kept already the session may have, and the
@@ -407,6 +408,10 @@ impl Overlay {
                 self.unfit = false;
                 self.ui.paint_title(now, &self.screen, &mut self.bytes);
                 self.draw().await;
+                if let (true, Gate::Drawn(hold)) = (is_drawn, &mut self.gate) {
+                    // The notice stands there still, and makes way for what the program writes.
+                    return hold.set_mode(HoldMode::Keep);
+                }
                 return self.release().await;
             }
             if self.behind_panel.is_none()

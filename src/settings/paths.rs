@@ -7,6 +7,7 @@
 //! Files that the user names are written by [`NamedFile`], whatever stands there.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
     os::{
@@ -38,13 +39,34 @@ impl Paths {
     /// # Errors
     /// No home directory.
     pub fn from_env() -> Result<Paths> {
-        let base =
-            etcetera::choose_base_strategy().context("your home directory is unknown: set HOME")?;
-        let state = base.state_dir().unwrap_or_else(|| base.data_dir());
+        let home = etcetera::choose_base_strategy().ok();
+        Paths::named(|name| std::env::var_os(name), home.as_ref())
+    }
+
+    /// From what the variables name, and the rest below the home directory: who has none may still name folders.
+    fn named(
+        variable: impl Fn(&str) -> Option<OsString>,
+        home: Option<&impl BaseStrategy>,
+    ) -> Result<Paths> {
+        let folder = |name: &str| {
+            let named = variable(name).map(PathBuf::from);
+            named.filter(|path| path.is_absolute())
+        };
+        let config = folder("XDG_CONFIG_HOME").or_else(|| Some(home?.config_dir()));
+        let state = folder("XDG_STATE_HOME").or_else(|| {
+            let home = home?;
+            Some(home.state_dir().unwrap_or_else(|| home.data_dir()))
+        });
+        let (Some(config), Some(state)) = (config, state) else {
+            bail!(
+                "your home directory is unknown, and so is where settings and sessions are kept: set HOME, or both \
+                 XDG_CONFIG_HOME and XDG_STATE_HOME"
+            );
+        };
         Ok(Paths {
-            config: base.config_dir().join("pillion"),
+            config: config.join("pillion"),
             sessions: state.join("pillion").join("sessions"),
-            runtime: match base.runtime_dir() {
+            runtime: match folder("XDG_RUNTIME_DIR") {
                 Some(dir) if dir.is_dir() => dir.join("pillion"),
                 // No login session (cron, su): a folder in /tmp, checked to be ours.
                 _ => std::env::temp_dir()
@@ -347,6 +369,33 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::{skip::skip, *};
+
+    #[test]
+    fn without_a_home_directory_the_folders_that_are_named_do() {
+        let no_home = None::<&etcetera::base_strategy::Xdg>;
+        let named = |variables: &'static [(&str, &str)]| {
+            let find = move |name: &str| variables.iter().find(|(known, _)| *known == name);
+            Paths::named(
+                move |name| find(name).map(|(_, to)| OsString::from(to)),
+                no_home,
+            )
+        };
+        let paths = named(&[("XDG_CONFIG_HOME", "/etc/x"), ("XDG_STATE_HOME", "/var/x")]).unwrap();
+        assert_eq!(paths.config, Path::new("/etc/x/pillion"));
+        assert_eq!(paths.sessions, Path::new("/var/x/pillion/sessions"));
+        // One alone is not enough, and a path that means something else elsewhere is none.
+        for variables in [
+            &[][..],
+            &[("XDG_STATE_HOME", "/var/x")],
+            &[("XDG_CONFIG_HOME", "x"), ("XDG_STATE_HOME", "/var/x")],
+        ] {
+            assert_eq!(
+                named(variables).unwrap_err().to_string(),
+                "your home directory is unknown, and so is where settings and sessions are kept: set HOME, or both \
+                 XDG_CONFIG_HOME and XDG_STATE_HOME"
+            );
+        }
+    }
 
     fn put(path: &Path, text: &str) -> Result<()> {
         let mut file = NamedFile::create(path)?;

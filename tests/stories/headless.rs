@@ -90,6 +90,31 @@ fn a_program_that_cannot_run_is_named() {
 }
 
 #[test]
+fn with_nothing_in_the_environment_but_two_folders_all_works() {
+    let machine = Machine::new();
+    let bare = |args: &[&str]| {
+        let mut command = machine.pillion(args);
+        command.env_clear();
+        for (name, folder) in [("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state")] {
+            command.env(name, machine.path(folder));
+        }
+        let output = command.output().unwrap();
+        let (out, err) = (output.stdout, output.stderr);
+        let texts = [out, err].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), texts)
+    };
+    let (code, [out, err]) = bare(&["--share", "--relay", "none", "--", "echo", "printed"]);
+    assert_eq!((code, out.as_str()), (Some(0), "printed\n"), "{err}");
+    assert!(err.contains("pillion join pillion"), "{err}");
+    let (code, [out, err]) = bare(&["ls"]);
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+    assert!(err.starts_with("No session is running."), "{err}");
+    let (code, [_, err]) = bare(&["join", "--relay", "none", "no-ticket"]);
+    assert_ne!(code, Some(0));
+    assert!(err.starts_with("pillion: this is not a ticket: "), "{err}");
+}
+
+#[test]
 fn a_shell_without_a_terminal_is_refused_with_what_to_do() {
     let anna = Machine::new();
     for args in [&["--share"][..], &[]] {

@@ -421,3 +421,29 @@ fn moments_are_on_the_clock_of_the_one_who_reads_them() {
     host.send("exit\r");
     host.wait_exit();
 }
+
+#[test]
+fn empty_lists_say_why_they_are_empty_and_what_to_do() {
+    let anna = Machine::new();
+    let said = |args: &[&str]| {
+        let output = anna.output(args);
+        assert!(output.status.success(), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said(&["ls"]).contains("`pillion ls --all` lists ended ones"));
+    let all = said(&["ls", "--all"]);
+    assert!(
+        all.contains("There is no session") && !all.contains("--all"),
+        "{all}"
+    );
+    let (mut host, _ticket) = anna.share_shell(&[]);
+    assert!(said(&["who"]).contains("`pillion ticket`"));
+    anna.run(&["stop"]);
+    let private = said(&["who"]);
+    assert!(
+        private.contains("private. `pillion share` shares it"),
+        "{private}"
+    );
+    host.send("exit\r");
+    host.wait_exit();
+}

@@ -476,3 +476,74 @@ fn followers_miss_nothing_that_is_on_a_terminal_when_the_host_goes_to_another() 
     let text = anna.run(&["export"]);
     assert!(text.starts_with("first\nsecond\n"), "{text:?}");
 }
+
+#[test]
+fn a_notice_goes_with_the_session_or_its_terminal() {
+    let anna = Machine::new();
+    let (mut host, _ticket) = anna.share_shell(&[]);
+    host.send(&format!("{PREFIX}c"));
+    host.wait_for("This is terminal 1");
+    // Drawn again where the panel was.
+    host.send(&format!("{PREFIX} "));
+    host.wait_for("q close");
+    host.send("q");
+    host.wait_gone("q close");
+    host.wait_for("This is terminal 1");
+    host.send(&format!("{PREFIX}d"));
+    assert_eq!(host.wait_code(), Some(0));
+    host.wait_for("Detached from session");
+    assert!(
+        !host.text().contains("This is terminal 1"),
+        "{}",
+        host.text()
+    );
+
+    let mut host = Term::start(anna.pillion(&["attach"]), SIZE);
+    until("the shell", || {
+        (!host.text().trim().is_empty()).then_some(())
+    });
+    host.send("exit\r");
+    host.wait_for("; this is terminal 0");
+    host.send("exit\r");
+    assert_eq!(host.wait_code(), Some(0));
+    host.wait_for("was shared for");
+    assert!(
+        !host.text().contains("this is terminal 0"),
+        "{}",
+        host.text()
+    );
+}
+
+#[test]
+fn a_notice_makes_way_also_after_the_title_has_changed() {
+    let (anna, bert) = (Machine::new(), Machine::new());
+    for key in ["\r", "d"] {
+        let (mut host, ticket) = anna.share_shell(&[]);
+        let mut viewer = bert.watch(&ticket, &[]);
+        host.wait_for("is watching now");
+        host.wait_raw("1 watching");
+        match key {
+            // What the program writes is drawn where the notice was.
+            "\r" => host.send(&"echo a line; ".repeat(30).replace("; echo", ";echo")),
+            _ => host.send(&format!("{PREFIX}d")),
+        }
+        if key == "d" {
+            assert_eq!(host.wait_code(), Some(0));
+            host.wait_for("Detached from session");
+        } else {
+            host.send("\r");
+            host.wait_until("thirty lines", |screen| {
+                screen.contents().matches("\na line").count() >= 20
+            });
+        }
+        assert!(!host.text().contains("is watching now"), "{}", host.text());
+        viewer.send(&format!("{PREFIX}q"));
+        viewer.wait_exit();
+        if key == "d" {
+            anna.run(&["close", "--all"]);
+        } else {
+            host.send("exit\r");
+            host.wait_exit();
+        }
+    }
+}

@@ -16,8 +16,9 @@ use crate::{
     git::{Git, failed},
 };
 
-/// Most files that are named of those that stay behind.
-const MAX_LEFT_OUT: usize = 1_000;
+/// Most files that are named of those that stay behind, and how long a name is, in characters.
+const MAX_LEFT_OUT: usize = 500;
+const MAX_NAME: usize = 200;
 
 /// Most submodules, however deep.
 const MAX_REPOSITORIES: usize = 256;
@@ -312,6 +313,7 @@ impl Taken {
                 true => name.into_owned(),
                 false => format!("{path}/{name}"),
             };
+            let path = path.chars().take(MAX_NAME).collect();
             self.manifest.left_out.push(LeftOut { path, bytes, why });
         }
     }

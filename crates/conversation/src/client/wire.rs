@@ -68,7 +68,7 @@ impl Continues {
 
 /// A prompt, and what was said before where the agent has to be told of it.
 pub(super) fn prompt(text: &str, transcript: &str, embeds: bool) -> Value {
-    const BEFORE: &str = "You were started again. This is what was said before, for you to go on from; \
+    const BEFORE: &str = "This is what was said before, for you to go on from; \
                           the task is what follows it.";
     let said = json!({"type": "text", "text": text});
     match (transcript, embeds) {

@@ -123,10 +123,12 @@ impl World {
             1 => Gate {
                 strict: vec!["ask".to_owned()],
                 asks: false,
+                ..Gate::default()
             },
             _ => Gate {
                 strict: Vec::new(),
                 asks: true,
+                ..Gate::default()
             },
         };
         let open = verbs::OpenConversation {

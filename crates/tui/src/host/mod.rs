@@ -383,6 +383,11 @@ impl HostUi {
         self.notices.place(now, &text);
     }
 
+    /// Whether a notice is on the terminal.
+    pub fn has_notice(&self) -> bool {
+        self.shown.is_some()
+    }
+
     /// Whether the panel or a question's page is open.
     pub fn has_panel(&self) -> bool {
         matches!(self.state, PanelState::Open { .. })

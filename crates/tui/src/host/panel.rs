@@ -645,7 +645,7 @@ fn line(now: Now, who: &ParticipantStatus, types: bool, cols: usize) -> String {
         );
     }
     format!(
-        "{:>3} {name}{fill} {fingerprint}  {right}  {path} {rtt}{asking}",
+        "{:>3} {name}{fill} {fingerprint}{asking}  {right}  {path} {rtt}",
         who.id.0
     )
 }
