@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
-    caps::SecretKey,
+    caps::{PublicKey, SecretKey},
     conversation::MAX_TRANSCRIPT,
     hosting::{Terminal, process},
     identity::proving::Claims,
@@ -310,6 +310,25 @@ async fn host(
         run: None,
     });
     host::host(paths, config, run, Terminal::Detached(starter), begins).await
+}
+
+/// A conversation that an editor has begun, in a session of its own, or what to exit with. `words` are the command line that says
+/// the same as `args`.
+pub async fn begin_for_editor(
+    config: &Config,
+    args: &AgentArgs,
+    words: &[OsString],
+    owner: &PublicKey,
+) -> Result<std::result::Result<Started, u8>> {
+    let conversation = conversation(config, args, false)?;
+    let program = Program::new(conversation.start.command);
+    if let Err(error) = program.check() {
+        pillion::say!("pillion: {error}. Is the agent installed, and its folder in PATH?");
+        return Ok(Err(error.exit_code()));
+    }
+    let (_child, stream) = process::start_with(words, Some(owner))?;
+    stream.set_nonblocking(true)?;
+    started(Wire::new(UnixStream::from_std(stream)?)).await
 }
 
 /// Starts a session with it, and shows it here. `words` are the command line that says the same as `args`.

@@ -4,11 +4,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
     code::Code,
-    conversation::Conversation,
+    conversation::{Changes, Conversation},
     proto::{ConversationRequest, TrackId, TrackKind},
     session::verbs,
     sessions::{
-        control,
+        changes, control,
         conversation::{self, Printer},
         recording::{self, RecordedTrack},
         select::{self, NoSuchSession},
@@ -33,6 +33,7 @@ Examples:
   pillion conversation                     what was said so far, of the session on this machine
   pillion conversation TICKET --follow     of another machine's, and what is said from now on
   pillion conversation --json              how it stands: activity, waiting prompts, open questions
+  pillion conversation --changes           what changed in the files; --turn 3 of one turn
   pillion conversation --log               every message of the protocol, as it was recorded
   pillion conversation --cancel            stop what the agent is doing
   pillion conversation --restart           start an agent again that died or hangs, to go on from what was said
@@ -222,6 +223,14 @@ pub struct ConversationArgs {
     #[arg(long)]
     pub log: bool,
 
+    /// Print what changed in the files since the start, as git sees it; with --json as JSON.
+    #[arg(long, conflicts_with_all = ["follow", "log", "cancel", "restart", "rename"])]
+    pub changes: bool,
+
+    /// With --changes: in this turn, counted from 1.
+    #[arg(long, value_name = "N", requires = "changes")]
+    pub turn: Option<u64>,
+
     /// Stop the turn that runs.
     #[arg(long, conflicts_with_all = ["json", "follow", "log", "restart", "rename"])]
     pub cancel: bool,
@@ -290,6 +299,12 @@ pub async fn run(paths: &Paths, config: &Config, args: ConversationArgs) -> Resu
         })?;
         return Ok(0);
     }
+    if args.changes {
+        let shown = found.shown(paths)?;
+        let printed = print_changes(shown.changes(), args.turn, args.json);
+        found.leave().await;
+        return printed;
+    }
     if args.json {
         let shown = found.shown(paths)?;
         pillion::output!("{}", conversation::standing(&shown))?;
@@ -326,6 +341,26 @@ pub async fn run(paths: &Paths, config: &Config, args: ConversationArgs) -> Resu
     }
     found.leave().await;
     Ok(join::said(outcome, None))
+}
+
+/// Prints what changed, and gives what to exit with.
+fn print_changes(known: &Changes, turn: Option<u64>, json: bool) -> Result<u8> {
+    let wanted = turn.map_or(changes::Wanted::Start, changes::Wanted::Turn);
+    let missing = changes::missing(known, wanted);
+    if json {
+        pillion::output!("{}", changes::to_json(known, wanted))?;
+    } else if missing.is_none() {
+        let mut out = Vec::new();
+        changes::write(known, wanted, &mut out)?;
+        put(&mut out)?;
+    }
+    match missing {
+        Some(why) => {
+            pillion::say!("pillion: {why}");
+            Ok(exit::NOT_FOUND)
+        }
+        None => Ok(0),
+    }
 }
 
 /// Prints lines.

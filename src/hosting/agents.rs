@@ -45,10 +45,14 @@ struct Agent {
 impl Agents {
     /// Starts an agent. If it does not start, its conversation says so.
     fn start(&mut self, track: TrackId, command: AgentCommand, earlier: Option<Earlier>) {
-        self.all.remove(&track);
+        let before = self.all.remove(&track);
+        let changes = before.map(|agent| agent.running.changes());
         let version = env!("CARGO_PKG_VERSION");
         let start = || RunningAgent::start(&command, "pillion", version, earlier);
-        let (running, waited) = start_waited_for(start, RunningAgent::pid);
+        let (mut running, waited) = start_waited_for(start, RunningAgent::pid);
+        if let Some(changes) = changes {
+            running.changes_from(changes);
+        }
         let agent = Agent {
             running,
             _waited: waited,
@@ -162,6 +166,10 @@ impl Hosting {
                 let sent = running.set_option(&option, &value, Some(by));
                 let not_set = ConversationNews::Happened(ClientEvent::Set(false));
                 sent.is_err().then_some(not_set)
+            }
+            Order::Rebase => {
+                running.rebase_changes();
+                None
             }
             Order::Restart { from, .. } => {
                 let earlier = Earlier {

@@ -161,7 +161,7 @@ impl ViewerLoop {
     /// What there is for the editor to see.
     fn seen_by_editor<'a>(&'a self, seat: &'a Seat) -> Seen<'a> {
         let view = self.view();
-        let has = |right| view.right.has(right);
+        let has = |right| view.rights.has(right);
         Seen {
             conversation: seat.track.and_then(|track| self.shown(track)),
             title: &view.session_name,
@@ -187,7 +187,10 @@ impl ViewerLoop {
             };
             if let Some(result) = result {
                 at.asked = None;
-                let result = result.as_ref().map(|()| ()).map_err(String::as_str);
+                let result = match &result {
+                    Ok(()) => Ok(()),
+                    Err(why) => Err(why.as_str()),
+                };
                 at.editor.done(number, result);
             }
         }

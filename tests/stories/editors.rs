@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    agents::{Talk, call},
+    agents::{Talk, agent, call},
     harness::{Machine, Piped, until},
 };
 
@@ -254,5 +254,68 @@ fn an_editor_of_either_version_takes_part_in_a_conversation_with_an_agent_of_eit
         );
         editor.process.end_input();
         assert_eq!(editor.process.wait_exit().code(), Some(0));
+    }
+}
+
+#[test]
+fn an_editors_own_agent_is_shared_while_it_runs_and_ends_with_the_editor() {
+    for version in [1, 2] {
+        let (anna, bo) = (Machine::new(), Machine::new());
+        call(&bo, "bo");
+        let agent = agent();
+        let number = version.to_string();
+        let wrapped = ["--wrap", "--", &agent, "--version", &number];
+        let mut editor = Editor::start(&anna, version, &wrapped);
+        editor.attach();
+        let prompt = editor.prompt("say:alone ask");
+        editor.shown("agent_message_chunk", "alone");
+        let question = editor.question(1);
+        editor.select(&question, "allow");
+        assert_eq!(editor.turn_end(prompt), "\"end_turn\"");
+        // It is a session like any other, and is shared now, from here on.
+        let session = anna.session();
+        let id = session["session"].as_str().unwrap().to_owned();
+        anna.run(&["share", &id]);
+        anna.run(&["allow", "link", "--session", &id]);
+        let ticket = anna.run(&["ticket", &id]).trim().to_owned();
+        let mut bert = bo.join((80, 24), &ticket, &["--name", "bo"]);
+        bert.wait_for("You watch this conversation");
+        anna.run(&["grant", "bo", "--can", "prompt,approve"]);
+        bert.wait_for("Write to the agent");
+        // A viewer's prompt is seen in the editor, and what it makes the agent ask is asked there, too.
+        bert.send("say:steered ask\r");
+        editor.shown("user_message_chunk", "say:steered ask");
+        editor.shown("agent_message_chunk", "steered");
+        let question = editor.question(2);
+        editor.select(&question, "allow");
+        bert.wait_for("Allow by");
+        // And the editor's by the viewer.
+        let prompt = editor.prompt("say:last ask say:over");
+        bert.wait_for("last");
+        let question = editor.question(3);
+        bert.wait_for("Scripted agent asks");
+        let mut looks = 0;
+        until("the viewer's answer counts", || {
+            if looks % 20 == 0 {
+                bert.send("y");
+            }
+            looks += 1;
+            // A key that comes before the question could be read begins that again: this takes its time.
+            anna.run(&["conversation"]);
+            let taken_back = |one: &Value| {
+                one["method"] == "$/cancel_request" && one["params"]["requestId"] == question["id"]
+            };
+            editor.sent().iter().any(taken_back).then_some(())
+        });
+        assert_eq!(editor.turn_end(prompt), "\"end_turn\"");
+        // With the editor the session ends, and its recording stays.
+        editor.process.end_input();
+        assert_eq!(editor.process.wait_exit().code(), Some(0));
+        bert.wait_for("ended");
+        until("the recording is there", || {
+            let said = anna.output(&["export", &id]);
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            (said.contains("alone") && said.contains("over")).then_some(())
+        });
     }
 }

@@ -12,6 +12,7 @@ mod action;
 mod admission;
 mod agents;
 mod bad_input;
+mod changes;
 mod codes;
 mod completion;
 mod devices;

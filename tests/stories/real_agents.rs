@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    editors::Editor,
     harness::{Machine, Piped, until},
     skip::skip,
 };
@@ -175,6 +176,25 @@ fn opencode_asks_before_it_runs_a_command_and_a_guest_says_yes() {
     });
     watching.out.wait_for("It returned");
     watching.kill();
+    // An editor sees all of it, and its own turn is one like others.
+    let mut editor = Editor::start(&bo, 1, &[&talk.ticket]);
+    editor.attach();
+    editor.shown("user_message_chunk", "run: echo made > made.txt");
+    editor.shown("agent_message_chunk", "It returned");
+    let mut own = Editor::start(&anna, 1, &[&talk.session]);
+    own.attach();
+    let prompt = own.prompt("run: echo again > again.txt");
+    let question = own.question(1);
+    assert!(
+        question["params"]["toolCall"]
+            .to_string()
+            .contains("again.txt"),
+        "{question}"
+    );
+    own.select(&question, "once");
+    assert_eq!(own.turn_end(prompt), "\"end_turn\"");
+    assert!(talk.work.join("again.txt").exists());
+    editor.shown("user_message_chunk", "run: echo again > again.txt");
 }
 
 #[test]

@@ -7,11 +7,13 @@
 //! The transport is a bounded reader and a queue, with no task and no channel between the pipe and the session's
 //! loop: what the session does not take in stays in the pipe, and stops the agent instead of filling memory.
 
+mod changes;
 mod git;
 mod lines;
 mod process;
 mod running;
 
+pub use changes::ChangesBase;
 pub use lines::{Line, LineBuffer};
 pub use process::{AgentCommand, AgentProcess, NotStarted, ProcessEvent, Unread};
 pub use running::{AgentEvent, RunningAgent};

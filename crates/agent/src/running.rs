@@ -8,11 +8,12 @@ use std::{
 
 use pillion_conversation::{
     Answer, Author, Client, ClientEvent, ClientOutput, Earlier, Entry, Environment, Exit, Logged,
-    Masker, Message, MessageId, NotSent, Note, Setup, limits::MAX_WORD,
+    Masker, Message, MessageId, MessageKind, NotSent, Note, Setup, limits::MAX_WORD,
 };
 use tokio::time::sleep_until;
 
 use crate::{
+    changes::{ChangesBase, Watch},
     git,
     lines::Line,
     process::{AgentCommand, AgentProcess, NotStarted, ProcessEvent},
@@ -44,6 +45,8 @@ pub struct RunningAgent {
     ended: bool,
     client: Client,
     masker: Masker,
+    /// What changes where it works.
+    changes: Option<Watch>,
     began: Instant,
     events: VecDeque<AgentEvent>,
 }
@@ -72,6 +75,7 @@ impl RunningAgent {
             ended: false,
             client: Client::new(setup, 0),
             masker: Masker::new(variables),
+            changes: None,
             began: Instant::now(),
             events: VecDeque::new(),
         };
@@ -80,6 +84,7 @@ impl RunningAgent {
         match process {
             Ok(process) => {
                 agent.process = Some(process);
+                agent.changes = Some(Watch::begin(&command.cwd, ChangesBase::default()));
                 agent.pump();
             }
             Err(error) => agent.not_started(&error),
@@ -115,6 +120,10 @@ impl RunningAgent {
                 .map(|at| self.began + Duration::from_millis(at));
             let event = tokio::select! {
                 event = next_of(&mut self.process), if !self.ended => Some(event),
+                changed = changed(&mut self.changes), if !self.ended => {
+                    self.log(Logged::Note(changed));
+                    continue;
+                }
                 () = sleep_until(deadline.unwrap_or(self.began).into()), if deadline.is_some() && !self.ended => None,
                 else => std::future::pending().await,
             };
@@ -154,6 +163,9 @@ impl RunningAgent {
         by: Option<Author>,
     ) -> Result<(), NotSent> {
         let sent = self.client.prompt(text, number, by);
+        if let Some(changes) = self.changes.as_mut().filter(|_| sent.is_ok()) {
+            changes.turn_begins();
+        }
         self.pump();
         sent
     }
@@ -198,6 +210,25 @@ impl RunningAgent {
         sent
     }
 
+    /// What changes in its directory goes on from here with an agent that is started in its place.
+    pub fn changes(&self) -> ChangesBase {
+        self.changes.as_ref().map(Watch::base).unwrap_or_default()
+    }
+
+    /// What has changed in its directory counts from where it was with an agent that ran before.
+    pub fn changes_from(&mut self, base: ChangesBase) {
+        if let Some(changes) = &mut self.changes {
+            changes.go_on_from(base);
+        }
+    }
+
+    /// What has changed in its directory counts from now on.
+    pub fn rebase_changes(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            changes.rebase();
+        }
+    }
+
     /// Writes a note of the host's into the log.
     pub fn note(&mut self, note: Note) {
         self.log(Logged::Note(note));
@@ -232,6 +263,9 @@ impl RunningAgent {
         match event {
             ProcessEvent::Line(Line::Text(line)) => match Message::parse(&line) {
                 Ok(message) => {
+                    if let Some(changes) = self.changes.as_mut().filter(|_| ends_tool(&message)) {
+                        changes.tool_ended();
+                    }
                     self.log(Logged::FromAgent(message));
                     self.client.handle_line(&line);
                 }
@@ -264,7 +298,12 @@ impl RunningAgent {
     fn pump(&mut self) {
         while let Some(output) = self.client.poll() {
             match output {
-                ClientOutput::Event(event) => self.events.push_back(AgentEvent::Happened(event)),
+                ClientOutput::Event(event) => {
+                    if let (ClientEvent::TurnEnded, Some(changes)) = (&event, &mut self.changes) {
+                        changes.turn_ended();
+                    }
+                    self.events.push_back(AgentEvent::Happened(event));
+                }
                 ClientOutput::Send { line, by, prompt } => {
                     let message = Message::parse(&line).expect("what we say is a message");
                     self.log(Logged::ToAgent {
@@ -294,6 +333,34 @@ impl RunningAgent {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// What has changed; nothing, where nobody looks.
+async fn changed(changes: &mut Option<Watch>) -> Note {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether an agent says that a tool of its own has ended.
+fn ends_tool(message: &Message<'_>) -> bool {
+    let MessageKind::Notification {
+        params: Some(params),
+        ..
+    } = &message.kind
+    else {
+        return false;
+    };
+    let update = params.get("update");
+    let word = |name| update.and_then(|update| update.get(name)?.text());
+    matches!(
+        (word("sessionUpdate").as_deref(), word("status").as_deref()),
+        (
+            Some("tool_call" | "tool_call_update"),
+            Some("completed" | "failed" | "cancelled")
+        )
+    )
 }
 
 /// What a process does next; nothing, of none.

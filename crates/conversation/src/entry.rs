@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    changes::ChangeSet,
     json::{Json, JsonError},
     message::{Message, MessageError},
 };
@@ -242,6 +243,20 @@ pub enum Note {
         title: String,
         /// Who said so.
         by: Author,
+    },
+    /// What has changed in the directory where the agent works.
+    Changed {
+        /// The newest turn, counted from 1; 0 before the first.
+        turn: u64,
+        /// Since the conversation began.
+        start: ChangeSet,
+        /// In that turn.
+        of_turn: ChangeSet,
+    },
+    /// What has changed there is not known.
+    ChangesUnknown {
+        /// Why: a sentence.
+        why: String,
     },
 }
 

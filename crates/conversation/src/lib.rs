@@ -21,6 +21,7 @@
 //! Everything here is pure: no processes, no clocks, no files.
 
 mod bounded;
+mod changes;
 mod claims;
 pub mod client;
 pub mod editor;
@@ -40,6 +41,7 @@ mod transcript;
 mod unattended;
 
 pub use bounded::{BoundedText, OutputTail};
+pub use changes::{ChangeSet, ChangedFile, ChangedFiles, Changes, TurnChanges};
 pub use claims::{CLAIM_MS, ClaimedBy, Claims};
 pub use client::{Client, ClientEvent, ClientOutput, NotSent, Setup, StartFault};
 pub use editor::{About, Editor, EditorOutput, Seen};

@@ -86,3 +86,15 @@ pub const MAX_SHOWN_STRING: usize = MAX_TEXT;
 
 /// Longest entry that viewers are sent, in bytes.
 pub const MAX_SHOWN_ENTRY: usize = pillion_proto::limits::MAX_CONVERSATION_ENTRY;
+
+/// Most files whose changes are told apart. Of more it is said how many there are.
+pub const MAX_CHANGED_FILES: usize = 512;
+
+/// Most bytes of one file's patch.
+pub const MAX_PATCH: usize = 64 * 1024;
+
+/// Most bytes of the patches since the start, and as many again of those by turn.
+pub const MAX_CHANGES: usize = 256 * 1024;
+
+/// Most turns whose changes are told apart. Older ones are in the log.
+pub const MAX_CHANGED_TURNS: usize = 64;

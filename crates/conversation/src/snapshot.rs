@@ -87,6 +87,7 @@ impl Conversation {
                 state.trusted.len() > MAX_TRUSTED,
                 "too many people who are trusted",
             ),
+            (!state.changes.is_bounded(), "too many changes"),
             (lists > MAX_LISTS_BYTES, "too much that can be set"),
             (items.len() > MAX_ITEMS, "too many items"),
             (

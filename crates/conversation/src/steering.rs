@@ -142,6 +142,8 @@ pub enum Order {
         /// From where.
         from: Earlier,
     },
+    /// What has changed in its directory counts from now on.
+    Rebase,
 }
 
 /// Why a request is not done.
@@ -318,6 +320,11 @@ impl Steering {
             Turn::Idle | Turn::Running { .. } => None,
         };
         turn.into_iter().chain(self.claims.deadline_ms()).min()
+    }
+
+    /// What there was so far is hidden from those who are shown the conversation.
+    pub fn hide_so_far(&mut self) {
+        self.orders.push_back(Order::Rebase);
     }
 
     /// Time has passed.

@@ -1,5 +1,5 @@
 //! Editors of both versions at conversations with agents of both versions: what they are sent is golden, line by line.
-//! `tests/schema` holds the same lines to the protocol's own types. `GOLDEN=write` writes them.
+//! `tests/schema` holds the same lines to the protocol's own types. `BLESS=1` writes them.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -310,7 +310,7 @@ fn end(talk: &mut Talk, version: u64, prompt: u64, stop: &str) {
 
 fn golden(name: &str, transcript: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/editor/{name}.golden"));
-    if std::env::var_os("GOLDEN").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         #[allow(clippy::disallowed_methods)] // For who has changed them.
         std::fs::write(&path, transcript).unwrap();
     }

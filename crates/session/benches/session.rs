@@ -197,7 +197,7 @@ fn keystroke(c: &mut Criterion) {
         rights: Rights::EDIT,
         ttl_ms: None,
     }));
-    assert_eq!(session.viewers[0].view().right, Rights::EDIT);
+    assert_eq!(session.viewers[0].view().rights, Rights::EDIT);
     let byte = Bytes::from_static(b"x");
     c.bench_function("keystroke to the program", |b| {
         b.iter(|| {

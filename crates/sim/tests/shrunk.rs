@@ -592,14 +592,14 @@ fn every_viewer_of_a_person_is_told_of_a_grant() {
         uses: std::num::NonZeroU32::MIN,
     }));
     let first = room.sit(10, 1, false);
-    assert_eq!(room.seats[first].viewer.view().right, Rights::VIEW);
+    assert_eq!(room.seats[first].viewer.view().rights, Rights::VIEW);
     room.seats[first]
         .viewer
         .handle(room.now, ViewerInput::RequestEdit);
     room.pass();
     let second = room.sit(10, 2, true);
-    assert_eq!(room.seats[second].viewer.view().right, Rights::EDIT);
-    assert_eq!(room.seats[first].viewer.view().right, Rights::EDIT);
+    assert_eq!(room.seats[second].viewer.view().rights, Rights::EDIT);
+    assert_eq!(room.seats[first].viewer.view().rights, Rights::EDIT);
     assert!(!room.seats[first].viewer.view().asking);
 }
 
@@ -621,7 +621,7 @@ fn a_right_that_the_clock_jumped_over_is_not_confirmed() {
         stream: Stream::Control,
         bytes: out.freeze(),
     });
-    assert_eq!(room.seats[anna].viewer.view().right, Rights::VIEW);
+    assert_eq!(room.seats[anna].viewer.view().rights, Rights::VIEW);
 }
 
 /// World 1028: a viewer that scrolled fast on a fast path was closed for flooding.

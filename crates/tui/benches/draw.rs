@@ -38,7 +38,7 @@ fn view(cols: u16, rows: u16) -> View {
         host_identity: None,
         you: Some(ParticipantId(2)),
         roster: Vec::new(),
-        right: Rights::EDIT,
+        rights: Rights::EDIT,
         until_unix_ms: None,
         read_only: false,
         asking: false,

@@ -5,7 +5,9 @@ mod talk;
 
 use std::{num::NonZeroU16, path::Path};
 
-use pillion_conversation::{Answer, ConversationRequest, Exit, Note, Trust};
+use pillion_conversation::{
+    Answer, ChangeSet, ChangedFile, ConversationRequest, Exit, Note, Trust,
+};
 use pillion_screen::{Size, width::is_disputed};
 use pillion_session::Now;
 use pillion_tui::{ConversationAction, ConversationContext, ConversationUi, Depth, Notify};
@@ -646,6 +648,90 @@ fn items_are_chosen_and_opened() {
     // Writing goes to the line again.
     desk.types(&talk, "x");
     assert_eq!(desk.types(&talk, "\r"), prompt("x"));
+}
+
+/// A conversation whose agent has changed two files.
+fn changed() -> Talk {
+    let mut talk = Talk::begun();
+    let patch = "diff --git a/src/a.rs b/src/a.rs\n--- a/src/a.rs\n+++ b/src/a.rs\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n";
+    let modified = ChangedFile {
+        operation: "modify".to_owned(),
+        path: "src/a.rs".to_owned(),
+        added: 1,
+        removed: 1,
+        patch: patch.to_owned(),
+        ..ChangedFile::default()
+    };
+    let made = ChangedFile {
+        operation: "add".to_owned(),
+        path: "b.bin".to_owned(),
+        binary: true,
+        ..ChangedFile::default()
+    };
+    let set = |files: &[&ChangedFile]| ChangeSet {
+        files: files.iter().copied().cloned().collect(),
+        left_out: 0,
+    };
+    talk.note(Note::Changed {
+        turn: 2,
+        start: set(&[&modified, &made]),
+        of_turn: set(&[&made]),
+    });
+    talk
+}
+
+#[test]
+fn what_changed_is_listed_opened_and_commented_on() {
+    let talk = changed();
+    let mut desk = Desk::new(80, 24);
+    desk.look(&talk);
+    desk.types(&talk, "\x07");
+    desk.look(&talk);
+    desk.is_golden("changes");
+    desk.types(&talk, "\r");
+    desk.look(&talk);
+    desk.sees("-two");
+    // From the line that went to the one that came.
+    desk.types(&talk, "\x1b[B");
+    desk.types(&talk, "c");
+    desk.types(&talk, "why a digit?");
+    desk.types(&talk, "\r");
+    desk.look(&talk);
+    desk.is_golden("comment");
+    desk.types(&talk, "c");
+    desk.types(&talk, "and another");
+    desk.types(&talk, "\r");
+    desk.types(&talk, "x");
+    desk.look(&talk);
+    desk.sees_not("and another");
+    let sent = desk.types(&talk, "s");
+    assert_eq!(
+        sent,
+        prompt("Comments on what changed:\n\nsrc/a.rs:2\n> +2\nwhy a digit?\n")
+    );
+    // They are sent once, and the line for a prompt is there again.
+    desk.look(&talk);
+    desk.sees_not("why a digit?");
+    desk.types(&talk, "\x07");
+    desk.types(&talk, "t");
+    desk.look(&talk);
+    desk.sees("Changed in turn 2: 1 file");
+    desk.sees_not("a.rs");
+}
+
+#[test]
+fn who_may_watch_sees_what_changed_and_comments_on_nothing() {
+    let talk = changed();
+    let mut desk = Desk::new(80, 24);
+    desk.may_prompt = false;
+    desk.look(&talk);
+    desk.types(&talk, "\x07");
+    desk.types(&talk, "\r");
+    desk.types(&talk, "c");
+    desk.look(&talk);
+    desk.sees("+2");
+    desk.sees("comments become a prompt");
+    assert_eq!(desk.types(&talk, "s"), []);
 }
 
 #[test]

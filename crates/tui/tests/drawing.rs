@@ -173,7 +173,7 @@ fn apply(step: &Step, view: &mut View, now: u64) {
             *screen = common::view(*cols, *rows).screen.unwrap();
             screen.lines = lines;
         }
-        Step::Right(right) => view.right = *right,
+        Step::Right(right) => view.rights = *right,
         Step::Phase(phase) => {
             view.phase = match phase {
                 0 | 1 => Phase::Live,

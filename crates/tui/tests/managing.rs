@@ -23,7 +23,7 @@ fn one(text: &str) -> SubjectRef {
 #[test]
 fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let mut managing = view(80, 19);
-    managing.right = Rights::MANAGE;
+    managing.rights = Rights::MANAGE;
     managing.door = Some(Knocks {
         allow: Some(AccessMode::Invited),
         knocks: vec![KnockInfo {
@@ -75,7 +75,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
     let shown = PublicKey::from_bytes(&viewer.view.roster[1].identity).unwrap();
     assert_eq!(*here, SubjectRef::key(shown));
     // For who does not manage the same keys close the list.
-    viewer.view.right = Rights::VIEW;
+    viewer.view.rights = Rights::VIEW;
     viewer.look();
     assert_eq!(viewer.types(b"y"), []);
 }
@@ -83,7 +83,7 @@ fn who_manages_has_keys_for_who_knocks_and_who_is_here() {
 /// Somebody who manages, with the list open.
 fn manager(cols: u16, rows: u16) -> Person {
     let mut managing = view(cols, rows - 1);
-    managing.right = Rights::MANAGE;
+    managing.rights = Rights::MANAGE;
     let mut viewer = Person::new(cols, rows, managing);
     viewer.types(b"\x1dw");
     viewer
@@ -212,11 +212,11 @@ fn what_is_named_is_bounded_and_cannot_draw() {
     viewer.sees("longer than a key");
 
     // Who may not manage any more has no line either.
-    viewer.view.right = Rights::VIEW;
+    viewer.view.rights = Rights::VIEW;
     viewer.look();
     assert!(!viewer.rows().join("").contains("Block:"));
     assert_eq!(viewer.types(b"\r"), []);
-    viewer.view.right = Rights::MANAGE;
+    viewer.view.rights = Rights::MANAGE;
     viewer.types(b"\x1dw");
     viewer.sees("a let in by name");
 }

@@ -83,7 +83,7 @@ fn a_digit_looks_at_a_terminal_and_f_follows_again() {
 #[test]
 fn what_is_typed_behind_the_digit_is_for_that_terminal() {
     let mut viewer = viewer(80, 24);
-    viewer.view.right = Rights::EDIT;
+    viewer.view.rights = Rights::EDIT;
     let typed = Action::Keys(b"ls\r"[..].into());
     assert_eq!(
         viewer.types("ls\r\x1d1"),
@@ -141,7 +141,7 @@ fn a_long_title_hides_nothing_that_matters() {
         let mut view = several(cols, rows);
         view.tracks[0].title = Text::cut("\x1b]0;a title of many, many words\u{202e}");
         view.until_unix_ms = Some(1_700_000_000_000 + 8 * 3_600_000);
-        view.right = Rights::EDIT;
+        view.rights = Rights::EDIT;
         let viewer = Person::new(cols, rows, view);
         let status = viewer.status();
         assert!(status.contains("0 ]0;a title"), "{status}");
@@ -256,7 +256,7 @@ fn who_may_open_one_opens_it_and_looks_at_it() {
         let mut viewer = viewer(cols, rows);
         assert_eq!(viewer.types("\x1dc"), []);
         is_told(&viewer, "You can't open terminals");
-        viewer.view.right = Rights::VIEW.with(Right::Open);
+        viewer.view.rights = Rights::VIEW.with(Right::Open);
         assert_eq!(viewer.types("\x1dc"), [Action::OpenTerminal]);
         // Somebody else's is not waited for.
         viewer.view.tracks.push(info(4, "theirs"));
@@ -274,7 +274,7 @@ fn who_may_open_one_opens_it_and_looks_at_it() {
         ..CONFIG()
     };
     let mut view = several(80, 24);
-    view.right = Rights::VIEW.with(Right::Open);
+    view.rights = Rights::VIEW.with(Right::Open);
     let mut viewer = Person::with(config, 80, 24, view);
     assert_eq!(viewer.types("\x1dc"), []);
     viewer.sees("You joined with --read-only");
@@ -283,7 +283,7 @@ fn who_may_open_one_opens_it_and_looks_at_it() {
 #[test]
 fn one_that_did_not_come_is_not_waited_for() {
     let mut viewer = viewer(80, 24);
-    viewer.view.right = Rights::VIEW.with(Right::Open);
+    viewer.view.rights = Rights::VIEW.with(Right::Open);
     viewer.types("\x1dc");
     viewer.later(15_000);
     viewer.view.tracks.push(TrackInfo {

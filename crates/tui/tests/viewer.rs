@@ -10,7 +10,7 @@ use pillion_tui::{Action, Depth, UiInput, ViewerUi, ViewerUiConfig};
 
 fn editor(cols: u16, rows: u16) -> Person {
     let mut view = view(cols, rows - 1);
-    view.right = Rights::EDIT;
+    view.rights = Rights::EDIT;
     Person::new(cols, rows, view)
 }
 
@@ -508,7 +508,7 @@ fn a_wider_host_is_panned_sideways() {
     viewer.does(UiInput::Resized(Size::clamped(70, 6)));
     assert_eq!(starts(&viewer).as_deref(), Some("3"));
     // Typing shows what is typed.
-    viewer.view.right = Rights::EDIT;
+    viewer.view.rights = Rights::EDIT;
     assert_eq!(viewer.sent("x"), b"x");
     viewer.look();
     assert_eq!(starts(&viewer).as_deref(), Some("0"));
@@ -647,7 +647,7 @@ fn asking_for_edit_says_when_it_makes_no_sense() {
     viewer.view.asking = false;
     assert_eq!(viewer.types(b"\x1de"), []);
     viewer.sees("nobody can be given edit");
-    viewer.view.right = Rights::EDIT;
+    viewer.view.rights = Rights::EDIT;
     assert_eq!(viewer.types(b"\x1de"), []);
     viewer.sees("You can type already.");
     let read_only = ViewerUiConfig {
@@ -655,7 +655,7 @@ fn asking_for_edit_says_when_it_makes_no_sense() {
         ..CONFIG()
     };
     let mut promised = view(80, 9);
-    promised.right = Rights::EDIT;
+    promised.rights = Rights::EDIT;
     let mut viewer = Person::with(read_only, 80, 10, promised);
     assert_eq!(viewer.types(b"\x1dehello"), []);
     viewer.sees("--read-only");
@@ -705,7 +705,7 @@ fn modes_are_mirrored_while_typing_and_always_given_back() {
         vt100::MouseProtocolEncoding::Sgr
     );
 
-    viewer.view.right = Rights::EDIT;
+    viewer.view.rights = Rights::EDIT;
     let on = String::from_utf8(viewer.look()).unwrap();
     let screen = viewer.terminal.screen();
     assert!(screen.application_cursor() && screen.application_keypad() && screen.bracketed_paste());
@@ -718,7 +718,7 @@ fn modes_are_mirrored_while_typing_and_always_given_back() {
         "{on:?}"
     );
 
-    viewer.view.right = Rights::VIEW;
+    viewer.view.rights = Rights::VIEW;
     let off = String::from_utf8(viewer.look()).unwrap();
     assert!(
         off.contains("\x1b[?1004l") && off.contains("\x1b[<u"),
@@ -726,7 +726,7 @@ fn modes_are_mirrored_while_typing_and_always_given_back() {
     );
     assert!(!viewer.terminal.screen().application_keypad());
 
-    viewer.view.right = Rights::EDIT;
+    viewer.view.rights = Rights::EDIT;
     viewer.look();
     let mut out = Vec::new();
     viewer.ui.leave(&mut out);
@@ -768,7 +768,7 @@ fn the_bytes_for_emergencies_give_everything_back() {
 #[test]
 fn the_mouse_is_for_the_program_where_its_screen_is() {
     let mut view = view(20, 5);
-    view.right = Rights::EDIT;
+    view.rights = Rights::EDIT;
     let mut viewer = Person::new(40, 10, view);
     let sgr = Modes::MOUSE_DRAG.union(Modes::MOUSE_SGR);
     modes(&mut viewer, sgr);
@@ -789,7 +789,7 @@ fn the_mouse_is_for_the_program_where_its_screen_is() {
 #[test]
 fn the_mouse_is_moved_with_the_part_that_is_shown() {
     let mut view = view(60, 40);
-    view.right = Rights::EDIT;
+    view.rights = Rights::EDIT;
     let screen = view.screen.as_mut().unwrap();
     (screen.cursor.x, screen.cursor.y) = (59, 39);
     screen.modes = Modes::MOUSE_CLICK.union(Modes::MOUSE_SGR);
@@ -959,7 +959,7 @@ fn a_request_that_is_lost_is_made_again() {
 #[test]
 fn typing_ends_looking_back() {
     let mut viewer = reader();
-    viewer.view.right = Rights::EDIT;
+    viewer.view.rights = Rights::EDIT;
     let asked = viewer.types(b"\x1b[5;2~");
     answer(&mut viewer, &asked);
     assert_eq!(viewer.row(0), "line 96");
@@ -1120,7 +1120,7 @@ fn what_follows_a_commands_key_is_not_typed() {
         b"\x1b[101;1:1u\x1b[101;1:3u"
     );
     let mut back = reader();
-    back.view.right = Rights::EDIT;
+    back.view.rights = Rights::EDIT;
     let asked = back.types(b"\x1b[5;2~");
     answer(&mut back, &asked);
     back.types(b"\x1b[1;1:1A\x1b[1;1:2A\x1b[1;1:3A");

@@ -49,7 +49,7 @@ const BOXES: [&str; 7] = [
 
 fn hostile(cols: u16, rows: u16, names: &[String], right: Rights) -> View {
     let mut view = view(cols, rows);
-    view.right = right;
+    view.rights = right;
     view.session_name = names[0].clone();
     view.host_name = names[0].clone();
     view.roster = (0u32..)

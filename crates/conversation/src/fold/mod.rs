@@ -10,6 +10,7 @@ mod updates;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    changes::Changes,
     entry::{Entry, Logged},
     json::Json,
     limits::{MAX_BYTES, MAX_ID, MAX_ITEMS, MAX_LISTS_BYTES, MAX_THREADS},
@@ -56,6 +57,8 @@ pub(crate) struct State {
     /// The first item that the agent's process of now can mean by an id.
     #[serde(default)]
     pub(crate) names_from: ItemId,
+    #[serde(default, with = "pillion_proto::growing::one")]
+    pub(crate) changes: Changes,
 }
 
 /// An open question that is no longer among the items.
@@ -132,6 +135,11 @@ impl Conversation {
     /// Of whom it was said how far they are trusted. Others are asked about.
     pub fn trusted(&self) -> &[Trusted] {
         &self.state.trusted
+    }
+
+    /// What has changed in the directory where the agent works.
+    pub fn changes(&self) -> &Changes {
+        &self.state.changes
     }
 
     /// The items that are held, in the order in which they came.
@@ -212,6 +220,9 @@ impl Conversation {
     #[must_use]
     pub fn visible_from(&self, entry: u64) -> Conversation {
         let mut visible = self.clone();
+        if visible.state.changes.entry < entry {
+            visible.state.changes = Changes::default();
+        }
         while let Some(item) = visible.items.held.front()
             && item.first < entry
         {

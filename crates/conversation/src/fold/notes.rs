@@ -96,6 +96,18 @@ impl Conversation {
             }
             Note::Renamed { title, .. } => self.notice(from, Notice::RENAMED, title),
             Note::CancelIgnored => self.notice(from, Notice::CANCEL_IGNORED, ""),
+            Note::Changed {
+                turn,
+                start,
+                of_turn,
+            } => {
+                let entry = self.state.next;
+                self.state.changes.take(entry, *turn, start, of_turn);
+            }
+            Note::ChangesUnknown { why } => {
+                self.state.changes.entry = self.state.next;
+                self.state.changes.fault = read::word(why);
+            }
         }
     }
 

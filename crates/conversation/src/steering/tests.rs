@@ -89,6 +89,7 @@ impl Desk {
                 Order::Prompt { text, by, .. } => self.told.push(format!("{}: {text}", by.id)),
                 Order::Cancel(by) => self.told.push(format!("{} stops", by.id)),
                 Order::Set { option, value, .. } => self.told.push(format!("{option} {value}")),
+                Order::Rebase => self.told.push("rebase".to_owned()),
                 Order::Restart { by, .. } => self.told.push(format!("{} restarts", by.id)),
                 Order::Answer {
                     request,

@@ -1156,7 +1156,7 @@ impl Seat {
     }
 
     pub(super) fn right(&self) -> Rights {
-        self.viewer.view().right
+        self.viewer.view().rights
     }
 
     /// Everything told to the person so far.

@@ -455,7 +455,7 @@ pub struct View {
     /// Everyone, by number; names as they came (clean them when drawing).
     pub roster: Vec<ParticipantInfo>,
     /// What this viewer may do.
-    pub right: Rights,
+    pub rights: Rights,
     /// Until when, in milliseconds since the Unix epoch.
     pub until_unix_ms: Option<u64>,
     /// Edit can't be granted in this session.

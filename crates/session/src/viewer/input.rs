@@ -294,7 +294,7 @@ fn uncount(waiting: &mut BTreeMap<Place, Waiting>, pending: &Pending) {
 impl Viewer {
     /// Whether anything typed here may leave. There is no other way to the host's program.
     fn may_type(&self) -> bool {
-        self.view.right.has(Right::Type) && !self.config.read_only && !self.view.read_only
+        self.view.rights.has(Right::Type) && !self.config.read_only && !self.view.read_only
     }
 
     /// The person typed.
@@ -353,7 +353,7 @@ impl Viewer {
 
     /// Whether anything is sent at all.
     fn may_send(&self) -> bool {
-        self.view.right.exceeds_view() && !self.config.read_only
+        self.view.rights.exceeds_view() && !self.config.read_only
     }
 
     /// The person wants a terminal opened, or one closed.
@@ -362,7 +362,7 @@ impl Viewer {
             () if self.config.read_only => {
                 self.hint(ViewerNotice::NotOpened(NotOpened::ReadOnlyViewer));
             }
-            () if !self.view.right.has(Right::Open) => {
+            () if !self.view.rights.has(Right::Open) => {
                 self.hint(ViewerNotice::NotOpened(NotOpened::MayNotOpen));
             }
             () => self.push_request(what),
@@ -464,7 +464,7 @@ impl Viewer {
     /// another right is given up, the rest is sent again.
     pub(super) fn resume_typing(&mut self, known: u64) {
         let (now, may_type) = (self.now.mono_us, self.may_type());
-        let may_open = self.view.right.has(Right::Open) && !self.config.read_only;
+        let may_open = self.view.rights.has(Right::Open) && !self.config.read_only;
         let may_converse = self.may_send();
         let typing = &mut self.typing;
         // A host that knows less than it confirmed, or more than it was sent, runs another program.

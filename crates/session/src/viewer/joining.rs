@@ -170,7 +170,7 @@ impl Viewer {
             self.set_phase(Phase::Live);
         }
         self.resume_typing(welcome.accepted);
-        if was_asking && !self.view.right.exceeds_view() {
+        if was_asking && !self.view.rights.exceeds_view() {
             self.view.asking = false;
             self.on_request_edit();
         }

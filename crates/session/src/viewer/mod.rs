@@ -161,7 +161,7 @@ impl Viewer {
                 host_identity: None,
                 you: None,
                 roster: Vec::new(),
-                right: Rights::VIEW,
+                rights: Rights::VIEW,
                 until_unix_ms: None,
                 read_only: false,
                 asking: false,
@@ -540,7 +540,7 @@ impl Viewer {
     }
 
     fn set_right(&mut self, right: RightChanged) {
-        self.view.right = right.rights;
+        self.view.rights = right.rights;
         self.view.until_unix_ms = right.until_unix_ms;
         self.set_tenure(right.edit_epoch);
         if right.rights.exceeds_view() {
@@ -601,7 +601,7 @@ impl Viewer {
     fn on_request_edit(&mut self) {
         let no = match () {
             () if self.config.read_only => NotAsked::ReadOnlyViewer,
-            () if self.view.right.exceeds_view() => NotAsked::HasEdit,
+            () if self.view.rights.exceeds_view() => NotAsked::HasEdit,
             () if self.view.read_only => NotAsked::ReadOnly,
             () if !self.is_in() => NotAsked::NotConnected,
             () if self.view.asking => NotAsked::Asked,

@@ -71,7 +71,7 @@ impl World {
         let here: Vec<usize> = all
             .filter(|seat| self.seats[*seat].ended.is_none())
             .collect();
-        let manages = |seat: &&usize| self.seats[**seat].viewer.view().right.has(Right::Manage);
+        let manages = |seat: &&usize| self.seats[**seat].viewer.view().rights.has(Right::Manage);
         let managers: Vec<usize> = here.iter().filter(manages).copied().collect();
         let seat = match (managers.is_empty(), self.dice.one_in(5)) {
             _ if here.is_empty() => return,

@@ -319,7 +319,7 @@ impl World {
 
     fn somebody_types(&mut self, count: usize) {
         // Those who may more often than others.
-        let may = |seat: &super::viewing::Seat| seat.viewer.view().right.exceeds_view();
+        let may = |seat: &super::viewing::Seat| seat.viewer.view().rights.exceeds_view();
         let editors: Vec<usize> = (0..self.seats.len())
             .filter(|seat| self.seats[*seat].ended.is_none() && may(&self.seats[*seat]))
             .collect();

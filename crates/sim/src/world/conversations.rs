@@ -126,7 +126,6 @@ impl World {
                 ..Gate::default()
             },
             _ => Gate {
-                strict: Vec::new(),
                 asks: true,
                 ..Gate::default()
             },
@@ -437,6 +436,8 @@ impl World {
                 let not_set = ConversationNews::Happened(ClientEvent::Set(false));
                 sent.is_err().then_some(not_set)
             }
+            // Nobody looks at files here.
+            Order::Rebase => None,
             Order::Restart { from, .. } => {
                 talk.restart = Some(from);
                 if !gone {
@@ -480,7 +481,7 @@ impl World {
         }
         // Those who may more often than others.
         let may = |seat: &super::viewing::Seat| {
-            seat.ended.is_none() && seat.viewer.view().right.has(Right::Prompt)
+            seat.ended.is_none() && seat.viewer.view().rights.has(Right::Prompt)
         };
         let able: Vec<usize> = (0..self.seats.len())
             .filter(|seat| may(&self.seats[*seat]))
@@ -572,6 +573,7 @@ impl World {
             Order::Answer { by, .. } => (Some(by), &[Right::Approve]),
             Order::Set { by, .. } => (Some(by), &[Right::Prompt, Right::Approve]),
             Order::Restart { by, .. } => (Some(by), &[Right::Manage]),
+            Order::Rebase => (None, &[]),
             Order::Note(note) => match note {
                 Note::Queued { by, .. } => (Some(by), &[Right::Prompt]),
                 Note::Claimed { by, .. } => (by.as_ref(), &[Right::Approve]),
@@ -651,7 +653,7 @@ impl World {
                 talk.next = free.next().map(|(first, _)| *first);
             }
             Order::Note(note) => talk.reorder(note),
-            Order::Cancel(_) | Order::Restart { .. } => {}
+            Order::Cancel(_) | Order::Rebase | Order::Restart { .. } => {}
         }
         self.require(problem.is_none(), || problem.unwrap_or_default());
     }

@@ -89,7 +89,7 @@ impl World {
             .collect();
         for (id, seat) in conns {
             let last = self.seats[seat].typed.len();
-            let may = self.seats[seat].viewer.view().right.exceeds_view();
+            let may = self.seats[seat].viewer.view().rights.exceeds_view();
             if last > 0 && !may {
                 let bytes = Bytes::from(token(seat, last - 1));
                 let write = HostOutput::Write {

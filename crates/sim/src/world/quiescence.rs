@@ -188,10 +188,10 @@ impl World {
         let view = seat.viewer.view();
         let who = self.people[seat.person].secret.public();
         let (least, most) = self.model.right(who, self.host_unix_ms());
-        if !least.narrower_or_equal(view.right) || !view.right.narrower_or_equal(most) {
+        if !least.narrower_or_equal(view.rights) || !view.rights.narrower_or_equal(most) {
             return Err(format!(
                 "viewer {index} believes {:?}, and may {least:?} to {most:?}",
-                view.right
+                view.rights
             ));
         }
         if view.unconfirmed > 0 {

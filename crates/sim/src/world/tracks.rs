@@ -167,7 +167,7 @@ impl World {
             1 => {
                 let open = |seat: &usize| {
                     let view = self.seats[*seat].viewer.view();
-                    self.seats[*seat].ended.is_none() && view.right.has(Right::Open)
+                    self.seats[*seat].ended.is_none() && view.rights.has(Right::Open)
                 };
                 let may: Vec<usize> = (0..self.seats.len()).filter(open).collect();
                 let seat = match may.is_empty() {

@@ -1,6 +1,7 @@
 //! What changes in files, as lines with signs, from both texts or from a patch.
 
 use pillion_conversation::{BoundedText, Diff};
+use pillion_screen::Style;
 use similar::{ChangeTag, TextDiff};
 
 use super::span::{BOLD, CYAN, DIM, GREEN, Line, PLAIN, RED, lines};
@@ -70,19 +71,7 @@ impl Lines {
     pub(super) fn rows(&self, cols: usize) -> Vec<Line> {
         let mut rows = Vec::new();
         for (kind, text) in &self.lines {
-            let (sign, style) = match kind {
-                Kind::Same => (" ", PLAIN),
-                Kind::Added => ("+", GREEN),
-                Kind::Removed => ("-", RED),
-                Kind::Head => (
-                    "",
-                    if text.starts_with("@@") || text == "…" {
-                        CYAN
-                    } else {
-                        BOLD
-                    },
-                ),
-            };
+            let (sign, style) = signed(*kind, text);
             let sign = Line::new(sign, style);
             let blank = Line::new(&" ".repeat(sign.width()), PLAIN);
             let wrapped = Line::new(text, style).wrap_anywhere(cols.saturating_sub(sign.width()));
@@ -195,6 +184,17 @@ impl Lines {
                 self.push(kind, change.value());
             }
         }
+    }
+}
+
+/// The sign that a line begins with, and how it is drawn.
+pub(super) fn signed(kind: Kind, text: &str) -> (&'static str, Style) {
+    match kind {
+        Kind::Same => (" ", PLAIN),
+        Kind::Added => ("+", GREEN),
+        Kind::Removed => ("-", RED),
+        Kind::Head if text.starts_with("@@") || text == "…" => ("", CYAN),
+        Kind::Head => ("", BOLD),
     }
 }
 

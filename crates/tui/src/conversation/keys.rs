@@ -5,6 +5,7 @@ use pillion_conversation::{Activity, Answer, Choice, ChoiceKind, Question};
 use super::{
     AGAIN_US, ConversationAction, ConversationContext, ConversationView, Focus, SENT_US,
     card::{Claim, choice_of, claim},
+    changes::Done,
     form::{Filled, Form},
     input::TooLong,
     items::Around,
@@ -20,7 +21,7 @@ use crate::{
 const WHEEL_ROWS: usize = 3;
 
 /// What keys do, the most useful first.
-const HELP: [(&str, &str); 16] = [
+const HELP: [(&str, &str); 17] = [
     ("Enter", "sends, behind what waits"),
     ("Alt-Enter", "begins a new line; so does Ctrl-J"),
     ("Ctrl-S", "stops the turn that runs, and sends at once"),
@@ -30,6 +31,10 @@ const HELP: [(&str, &str); 16] = [
     ("Space", "opens what is chosen, or closes it"),
     ("Ctrl-R", "opens everything, or closes it"),
     ("Ctrl-T", "shows the plan"),
+    (
+        "Ctrl-G",
+        "shows what changed in the files; comment on lines there",
+    ),
     ("Ctrl-P", "lists what can be set: mode, model, rules, trust"),
     ("Up", "in an empty line: changes your prompt that waits"),
     ("Ctrl-X", "takes that back"),
@@ -62,6 +67,8 @@ impl ConversationView {
             Event::Text(text) => self.text(cx, text, alone, &mut actions),
             Event::Key(key) if key.press == Press::Up => {}
             Event::Key(key) => self.key(cx, key, alone, &mut actions),
+            Event::PasteStart if self.focus == Focus::Changes => {}
+            Event::Paste(text) if self.focus == Focus::Changes => self.changes.paste(text),
             Event::PasteStart => {
                 if !self.form_takes_text(cx) && self.writes(cx) {
                     self.input.paste_begins();
@@ -105,6 +112,10 @@ impl ConversationView {
                 if let (Some(ch), None) = (chars.next(), chars.next()) {
                     self.answer(cx, ch, alone, actions);
                 }
+            }
+            (Focus::Changes, _) => {
+                let done = self.changes.text(cx, text);
+                self.changes_done(cx, done, actions);
             }
             (Focus::Item, b" ") => self.history.toggle(),
             (Focus::Menu, [digit @ b'1'..=b'9']) => {
@@ -157,6 +168,15 @@ impl ConversationView {
         let page = self.history.page();
         match (key.code, key.mods) {
             (KeyCode::Char('c'), Mods::CTRL) => self.stop(cx, true, actions),
+            (KeyCode::Char('g'), Mods::CTRL) if self.focus == Focus::Changes => self.focus_input(),
+            (KeyCode::Char('g'), Mods::CTRL) => {
+                self.history.choose_none();
+                self.focus = Focus::Changes;
+            }
+            (_, _) if self.focus == Focus::Changes => {
+                let done = self.changes.key(cx, key);
+                self.changes_done(cx, done, actions);
+            }
             (KeyCode::Esc, _) => self.stop(cx, false, actions),
             (KeyCode::Char('t'), Mods::CTRL) => self.plan_open = !self.plan_open,
             (KeyCode::Char('r'), Mods::CTRL) => self.history.open_all(),
@@ -187,6 +207,25 @@ impl ConversationView {
             (KeyCode::Home, Mods::CTRL) => self.history.show_beginning(&around),
             (KeyCode::End, Mods::CTRL) => self.history.show_end(),
             _ => self.input_key(cx, key, actions),
+        }
+    }
+
+    /// Does what a key in what has changed comes to.
+    fn changes_done(
+        &mut self,
+        cx: &ConversationContext<'_>,
+        done: Done,
+        actions: &mut Vec<ConversationAction>,
+    ) {
+        match done {
+            Done::Nothing => {}
+            Done::Closed => self.focus_input(),
+            Done::Say(text) => self.say(cx.now, text),
+            Done::Prompt(text) => {
+                self.focus_input();
+                self.history.show_end();
+                actions.push(ConversationAction::Prompt { text });
+            }
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod blocks;
 mod card;
+mod changes;
 mod diff;
 mod form;
 mod history;
@@ -35,6 +36,7 @@ use pillion_session::Now;
 
 use self::{
     card::Card,
+    changes::ChangesView,
     history::History,
     input::Input,
     items::Around,
@@ -219,6 +221,8 @@ enum Focus {
     Item,
     /// What can be set.
     Menu,
+    /// What has changed.
+    Changes,
 }
 
 /// How somebody looks at a conversation: where they are in it, what is open, and what they are writing.
@@ -238,6 +242,7 @@ pub struct ConversationView {
     /// What keys do is shown in place of the items.
     help: bool,
     menu: Menu,
+    changes: ChangesView,
     message: Option<Message>,
     /// Until when a second press stops the turn.
     again_until: Option<u64>,
@@ -486,6 +491,7 @@ impl ConversationView {
         left -= plan.len();
         let mut lines = match self.help {
             true => keys::help(cols),
+            false if self.focus == Focus::Changes => self.changes.rows(cx, cols, left),
             false => self.history.rows(&around, left),
         };
         lines.resize(left, Line::default());
@@ -520,7 +526,7 @@ impl ConversationView {
             () if !self.input.is_empty() => "",
             () if self.renaming => "What this conversation is called; Esc leaves it as it is",
             () if !cx.may_prompt => "You watch this conversation.",
-            () if self.focus == Focus::Card => "Esc, then write a prompt",
+            () if matches!(self.focus, Focus::Card | Focus::Changes) => "Esc, then write a prompt",
             () if self.editing.is_some() => "Ctrl-X takes it back",
             () => "Write to the agent; Enter sends, F1 shows what keys do",
         };

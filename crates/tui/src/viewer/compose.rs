@@ -285,7 +285,7 @@ impl ViewerUi {
         }
         if self.prefixed {
             push(19, true, format!("{prefix} …"));
-            let is_told = view.right.has(Right::Type) || self.config.read_only;
+            let is_told = view.rights.has(Right::Type) || self.config.read_only;
             push(14, false, "? keys".to_owned());
             push(13, false, "q leave".to_owned());
             if !is_told {

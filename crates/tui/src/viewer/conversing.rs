@@ -56,11 +56,11 @@ impl ViewerUi {
         if me.is_empty() {
             me = view.identity.to_string();
         }
-        let prompters: Vec<(String, String)> = match view.right.has(Right::Manage) {
+        let prompters: Vec<(String, String)> = match view.rights.has(Right::Manage) {
             true => prompters(view),
             false => Vec::new(),
         };
-        let may = |right| view.right.has(right) && !self.config.read_only;
+        let may = |right| view.rights.has(right) && !self.config.read_only;
         let cx = ConversationContext {
             conversation,
             now,

@@ -462,7 +462,7 @@ impl ViewerUi {
     }
 
     fn may_type(&self, view: &View) -> bool {
-        view.right.has(Right::Type) && !self.config.read_only
+        view.rights.has(Right::Type) && !self.config.read_only
     }
 
     /// Whether keys are for the host's program.
@@ -680,7 +680,7 @@ impl ViewerUi {
         else {
             return self.overlay.key(key);
         };
-        if !view.right.has(Right::Manage) {
+        if !view.rights.has(Right::Manage) {
             return self.overlay.key(key);
         }
         if let Some(line) = naming {
@@ -735,7 +735,7 @@ impl ViewerUi {
             () if self.config.read_only => {
                 "You joined with --read-only; join again without it to type."
             }
-            () if view.right.has(Right::Type) => "You can type already.",
+            () if view.rights.has(Right::Type) => "You can type already.",
             () if view.read_only => {
                 "The host shares this session read-only: nobody can be given edit."
             }

@@ -61,7 +61,7 @@ impl Overlay {
     /// The line on which the person names somebody.
     pub(crate) fn naming(&mut self, view: &View) -> Option<&mut SubjectPrompt> {
         match self {
-            Overlay::Who { naming, .. } if view.right.has(Right::Manage) => naming.as_mut(),
+            Overlay::Who { naming, .. } if view.rights.has(Right::Manage) => naming.as_mut(),
             _ => None,
         }
     }
@@ -83,7 +83,7 @@ impl Overlay {
                 chosen,
                 naming,
             } => {
-                if view.right.has(Right::Manage) {
+                if view.rights.has(Right::Manage) {
                     let place = (cols, rows);
                     return participants::lines(view, from, chosen, naming.as_ref(), place);
                 }

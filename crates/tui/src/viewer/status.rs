@@ -53,7 +53,7 @@ pub(crate) fn pieces(now: Now, view: &View, read_only: bool) -> Vec<Piece> {
         all.push(Piece {
             rank: 8,
             text: right(now, view, read_only),
-            bold: view.right.has(Right::Type) && !read_only,
+            bold: view.rights.has(Right::Type) && !read_only,
         });
         all.push(piece(4, path(view)));
     }
@@ -242,13 +242,13 @@ fn typists(view: &View) -> Option<String> {
 }
 
 fn right(now: Now, view: &View, read_only: bool) -> String {
-    if !view.right.has(Right::Type) || read_only {
+    if !view.rights.has(Right::Type) || read_only {
         return match view.asking {
             true => "asked to type".into(),
             false => "view only".into(),
         };
     }
-    let right = view.right;
+    let right = view.rights;
     match view.until_unix_ms {
         Some(until) => {
             let left = coarse(until.saturating_sub(now.unix_ms)).0;

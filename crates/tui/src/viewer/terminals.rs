@@ -181,7 +181,7 @@ impl ViewerUi {
                 "You joined with --read-only; join again without it to open terminals.",
             );
         }
-        if !view.right.has(Right::Open) {
+        if !view.rights.has(Right::Open) {
             return self.say(
                 now,
                 "You can't open terminals: that takes the right to open, which the host gives \

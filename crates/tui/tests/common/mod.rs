@@ -79,7 +79,7 @@ pub fn view(cols: u16, rows: u16) -> View {
             person(2, "bob", false),
             person(3, "eve", false),
         ],
-        right: Rights::VIEW,
+        rights: Rights::VIEW,
         until_unix_ms: None,
         read_only: false,
         asking: false,

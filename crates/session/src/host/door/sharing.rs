@@ -67,6 +67,7 @@ impl Host {
                     track.begin_log();
                 }
                 self.tracks.log_history(&mut self.cx, *id);
+                self.carry_out_orders(*id);
             }
             self.cx.shared = true;
             self.cx.push(HostOutput::Listen);

@@ -126,6 +126,7 @@ impl ConversationTrack {
     /// What there is now is the first that viewers may see.
     pub(in crate::host) fn hide_so_far(&mut self) {
         self.shown = self.shown.visible_from(self.shown.next());
+        self.steering.hide_so_far();
     }
 
     /// The entries that no frame had, as a frame's payload and as the chain has it.

@@ -252,7 +252,7 @@ impl Host {
     }
 
     /// Passes on what a conversation wants done.
-    fn carry_out_orders(&mut self, id: TrackId) {
+    pub(in crate::host) fn carry_out_orders(&mut self, id: TrackId) {
         let Some(conversation) = self.tracks.conversation_mut(id) else {
             return;
         };
