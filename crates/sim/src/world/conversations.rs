@@ -16,6 +16,9 @@ use super::{Event, Sabotage, World};
 /// Conversations of a world at once.
 const MAX_TALKS: usize = 2;
 
+/// A person wants something of a conversation at most so often, in microseconds.
+const PERSON_US: u64 = 300_000;
+
 /// What an agent is given to know.
 const SESSION: &str = "sim";
 
@@ -487,7 +490,14 @@ impl World {
             true => self.some_seat(),
             false => Some(*self.dice.pick(&able)),
         };
+        // As fast as people are: who wants more is put out.
+        let now_us = self.now_us;
+        let seat = seat.filter(|seat| {
+            let before = self.seats[*seat].conversed_at_us;
+            before.is_none_or(|before| now_us >= before + PERSON_US)
+        });
         if let Some(seat) = seat {
+            self.seats[seat].conversed_at_us = Some(now_us);
             self.tell_viewer(seat, ViewerInput::Converse { track, request });
         }
     }

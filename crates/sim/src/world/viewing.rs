@@ -54,6 +54,8 @@ pub(super) struct Seat {
     pub(super) chosen: Vec<TrackId>,
     /// Terminals it was told to ask for, and those it got in this life of the host.
     pub(super) openings: (u32, u32),
+    /// When something was wanted of a conversation here.
+    pub(super) conversed_at_us: Option<u64>,
     /// It was told to leave, that it is refused, or that the session is over.
     pub(super) may_end: bool,
     /// Inputs as they left, by number: the first and last thing typed in each.
@@ -131,6 +133,7 @@ impl World {
             newest_written: BTreeMap::new(),
             chosen: Vec::new(),
             openings: (0, 0),
+            conversed_at_us: None,
             may_end: false,
             inputs: BTreeMap::new(),
             input_framers: BTreeMap::new(),
