@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::Pin, process::Stdio, time::Duration};
 
+use pillion_source::start_waited_for;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{io::AsyncWriteExt as _, process::Command, time::sleep};
 
@@ -35,7 +36,8 @@ impl Way for Exec {
 
 impl Exec {
     async fn run(&self, message: &Message, limit: impl Future<Output = ()>) -> Result<(), String> {
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .arg("-c")
             .arg(&self.command)
             .env("PILLION_EVENT", message.event.word())
@@ -44,9 +46,14 @@ impl Exec {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("the command could not be started: {error}"))?;
+            .kill_on_drop(true);
+        // How it ended is ours to learn, not the session's, which waits for orphans.
+        let (child, _waited) = start_waited_for(
+            || command.spawn(),
+            |started| started.as_ref().ok().and_then(tokio::process::Child::id),
+        );
+        let mut child =
+            child.map_err(|error| format!("the command could not be started: {error}"))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok());
         let group = group.and_then(Pid::from_raw);
         let stdin = child.stdin.take();
