@@ -99,7 +99,8 @@ impl Queries {
 /// The gate to the terminal, as far as this is concerned.
 enum Gate {
     Free,
-    LinkConfig(Pin<Box<dyn Future<Output = Hold>>>),
+    /// Asked for: ours in the next moment between two sequences.
+    Requested(Pin<Box<dyn Future<Output = Hold>>>),
     /// Ours; nothing is drawn yet.
     Held(Hold),
     /// Ours, and the program's output kept behind what is drawn.
@@ -311,7 +312,7 @@ impl Overlay {
         self.writer.as_ref()?;
         let gives_up = match (&self.gate, self.wanted_since_us) {
             // Anybody who has the gate is waited for, not the time.
-            (Gate::LinkConfig(_), _) | (_, None) => None,
+            (Gate::Requested(_), _) | (_, None) => None,
             (_, Some(since)) => self.unfit.then(|| since.saturating_add(PATIENCE_US)),
         };
         [self.ui.wake_at(), gives_up].into_iter().flatten().min()
@@ -320,7 +321,7 @@ impl Overlay {
     /// Waits for the gate, if it is wanted.
     pub async fn hold(&mut self) -> Hold {
         match &mut self.gate {
-            Gate::LinkConfig(holding) => holding.await,
+            Gate::Requested(holding) => holding.await,
             _ => std::future::pending().await,
         }
     }
@@ -364,10 +365,10 @@ impl Overlay {
             _ if self.unfit && !late => return,
             Gate::Free => {
                 self.gate =
-                    Gate::LinkConfig(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
+                    Gate::Requested(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
                 return;
             }
-            Gate::LinkConfig(_) => return,
+            Gate::Requested(_) => return,
             Gate::Held(hold) | Gate::Drawn(hold) => hold,
         };
         let panel = matches!(want, Want::Panel | Want::Close);
@@ -457,13 +458,11 @@ impl Overlay {
             Gate::Free => {
                 if let Some(writer) = self.writer.clone() {
                     self.gate =
-                        Gate::LinkConfig(Box::pin(
-                            async move { writer.hold(HoldMode::Wait).await },
-                        ));
+                        Gate::Requested(Box::pin(async move { writer.hold(HoldMode::Wait).await }));
                 }
                 return;
             }
-            Gate::LinkConfig(_) => return,
+            Gate::Requested(_) => return,
             Gate::Held(hold) | Gate::Drawn(hold) => hold,
         };
         hold.set_mode(HoldMode::Wait);
