@@ -253,7 +253,9 @@ impl World {
         let Some(conn) = self.seats[index].conn else {
             return;
         };
-        let garble = hostile && self.dice.one_in(20);
+        // At rest nobody is put out: others may not have heard of it yet.
+        let rests = self.talks && self.now_us >= self.wild_until_us;
+        let garble = hostile && self.dice.one_in(20) && !rests;
         let bytes = match garble {
             true => Bytes::from(self.dice.mutate(&bytes)),
             false => bytes,
