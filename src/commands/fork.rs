@@ -53,8 +53,17 @@ const MAX_NAME: usize = 100;
 #[derive(Debug, Args)]
 pub struct ForkArgs {
     /// A session of this machine, running or ended, or a file that `pillion export --format pillion` wrote.
-    #[arg(value_name = "SESSION|FILE", value_hint = ValueHint::FilePath)]
-    pub from: String,
+    #[arg(
+        value_name = "SESSION|FILE",
+        value_hint = ValueHint::FilePath,
+        required_unless_present = "named",
+        conflicts_with = "named"
+    )]
+    pub from: Option<String>,
+
+    /// The same.
+    #[arg(long = "session", value_name = "SESSION|FILE")]
+    pub named: Option<String>,
 
     /// Which conversation of the session, by its number in `pillion ls SESSION`; the first, by default.
     #[arg(long = "conversation", value_name = "N")]
@@ -91,11 +100,13 @@ pub struct ForkArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: ForkArgs) -> Result<u8> {
-    let file = Path::new(&args.from);
-    let is_file = args.from.contains(['/', '.']) && file.is_file();
+    let from = args.from.as_deref().or(args.named.as_deref());
+    let from = from.unwrap_or_default();
+    let file = Path::new(from);
+    let is_file = from.contains(['/', '.']) && file.is_file();
     let (put, manifest, own) = match is_file {
         true => from_file(file, &args)?,
-        false => from_session(paths, &args).await?,
+        false => from_session(paths, from, &args).await?,
     };
     let transcript = keep_transcript(&put, &manifest)?;
     say(&args, &put, &manifest, &transcript)?;
@@ -170,8 +181,12 @@ fn words(args: &AgentArgs) -> Vec<OsString> {
 type Agent = (Option<String>, Vec<String>);
 
 /// Of a session of this machine.
-async fn from_session(paths: &Paths, args: &ForkArgs) -> Result<(Put, Manifest, Agent)> {
-    let source = source(paths, &args.from, args.track).await?;
+async fn from_session(
+    paths: &Paths,
+    from: &str,
+    args: &ForkArgs,
+) -> Result<(Put, Manifest, Agent)> {
+    let source = source(paths, from, args.track).await?;
     let folder = source.folder()?;
     let limits = Limits {
         secrets: args.with_secrets,
