@@ -301,10 +301,13 @@ impl Seat {
                 bail!("there is no conversation");
             };
             let now = since_epoch_us();
-            let updates = shown.items().rev().map_while(|(_, item)| match &item.body {
-                ItemBody::Response(said) => Some(said),
-                _ => None,
-            });
+            let updates = shown
+                .items()
+                .rev()
+                .filter_map(|(_, item)| match &item.body {
+                    ItemBody::Response(said) => Some(said),
+                    _ => None,
+                });
             let mut latest = newest;
             for said in updates {
                 let text = said.content.first().map_or("", |block| block.text.as_str());
