@@ -712,3 +712,49 @@ fn an_agent_of_the_settings_is_started_by_its_name() {
         "{refused}"
     );
 }
+
+#[test]
+fn each_bad_habit_of_an_agent_is_said_and_the_session_stays() {
+    let anna = Machine::new();
+    for (habit, said) in [
+        ("garbage", "npm warn deprecated"),
+        ("invalid-utf8", "[garbage"),
+        ("huge-line", "[oversized"),
+        ("stderr-flood", "hello"),
+        ("early", "hello"),
+        ("unknown-update", "somersault"),
+        ("unknown-stop", "lost_interest"),
+        ("error-500", "the model answered 500"),
+        ("work-after", "and one more thing"),
+        ("leave-open", "hello"),
+        ("withdraw", "hello"),
+        ("read-outside", "fs/read_text_file: -32601"),
+        ("write-file", "fs/write_text_file: {}"),
+        ("unknown-request", "craft/drainMidTurnQueue: -32601"),
+    ] {
+        let talk = Talk::begin(&anna, &[], &["--version", "1", habit]);
+        talk.idle();
+        anna.run(&["prompt", "say:hello"]);
+        anna.run_until(&["conversation"], habit, |text| {
+            text.contains(said) && text.contains("hello")
+        });
+        let standing = talk.idle();
+        assert!(
+            standing["questions"].as_array().unwrap().is_empty(),
+            "{habit}: {standing}"
+        );
+        // It goes on.
+        anna.run(&["prompt", "say:again"]);
+        anna.run_until(&["conversation"], habit, |text| text.contains("\nagain"));
+        talk.idle();
+    }
+    // One that prints without end is ended with its session, and what it said is there.
+    let talk = Talk::begin(&anna, &[], &["flood"]);
+    talk.idle();
+    anna.run(&["prompt", "say:hello"]);
+    talk.until("it works", |standing| standing["activity"] == "working");
+    let session = talk.session.clone();
+    drop(talk);
+    let kept = anna.run(&["export", &session]);
+    assert!(kept.contains("and on and on"), "{} bytes", kept.len());
+}
