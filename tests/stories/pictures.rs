@@ -8,7 +8,11 @@ use std::{
     time::Instant,
 };
 
-use crate::harness::{Machine, PREFIX, Term, press, until};
+use crate::{
+    harness::{Machine, PREFIX, Term, press, until},
+    real_agents::{Model, opencode, opencode_environment},
+    skip::skip,
+};
 
 /// What a person is given to read, and by which keys.
 const SIZES: [(u16, u16); 2] = [(80, 24), (40, 10)];
@@ -244,29 +248,40 @@ text{font:13.3px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}
 
 /// Two terminals side by side, as they were for so long each.
 struct Film {
+    title: &'static str,
+    size: (u16, u16),
     frames: Vec<(f64, Frame, Frame)>,
 }
 
 const FILM: (u16, u16) = (58, 12);
 
 impl Film {
+    /// Of terminals with so many columns and rows; the viewer's may have a row more.
+    fn new(title: &'static str, size: (u16, u16)) -> Film {
+        Film {
+            title,
+            size,
+            frames: Vec::new(),
+        }
+    }
+
     fn take(&mut self, seconds: f64, host: &Term, viewer: Option<&Term>) {
         let blank = vt100::Parser::<()>::new(
-            crate::harness::cells(FILM.1 + 1),
-            crate::harness::cells(FILM.0),
+            crate::harness::cells(self.size.1 + 1),
+            crate::harness::cells(self.size.0),
             0,
         );
         let other = viewer.map_or_else(|| blank.screen().clone(), Term::screen);
         self.frames.push((
             seconds,
-            Frame::of(&host.screen(), FILM.0, FILM.1 + 1),
-            Frame::of(&other, FILM.0, FILM.1 + 1),
+            Frame::of(&host.screen(), self.size.0, self.size.1 + 1),
+            Frame::of(&other, self.size.0, self.size.1 + 1),
         ));
     }
 
     fn svg(&self) -> String {
-        let pane = usize::from(FILM.0) * 8 + 16;
-        let (width, height) = (2 * pane + 12, (usize::from(FILM.1) + 1) * 17 + 16 + 22);
+        let pane = usize::from(self.size.0) * 8 + 16;
+        let (width, height) = (2 * pane + 12, (usize::from(self.size.1) + 1) * 17 + 16 + 22);
         let total: f64 = self.frames.iter().map(|(seconds, ..)| seconds).sum();
         let mut style = STYLE.to_owned();
         let mut body = String::new();
@@ -298,10 +313,10 @@ impl Film {
 
     /// The same for asciinema.
     fn cast(&self) -> String {
-        let (cols, rows) = (2 * FILM.0 + 3, FILM.1 + 1);
+        let (cols, rows) = (2 * self.size.0 + 3, self.size.1 + 1);
         let mut out = format!(
             "{}\n",
-            serde_json::json!({"version": 2, "width": cols, "height": rows, "title": "pillion: share, join, let type",
+            serde_json::json!({"version": 2, "width": cols, "height": rows, "title": self.title,
                 "env": {"TERM": "xterm-256color"}})
         );
         let mut at = 0.0;
@@ -309,7 +324,7 @@ impl Film {
             let mut text = "\x1b[H".to_owned();
             for y in 0..usize::from(rows) {
                 let _ = write!(text, "\x1b[{};1H\x1b[m\x1b[2K", y + 1);
-                for (frame, left) in [(host, 0), (viewer, usize::from(FILM.0) + 3)] {
+                for (frame, left) in [(host, 0), (viewer, usize::from(self.size.0) + 3)] {
                     for (x, look, run) in &frame.rows[y] {
                         let sgr = match *look {
                             "ib" => "1;7",
@@ -326,7 +341,7 @@ impl Film {
                         );
                     }
                 }
-                let _ = write!(text, "\x1b[{};{}H\x1b[m│", y + 1, FILM.0 + 2);
+                let _ = write!(text, "\x1b[{};{}H\x1b[m│", y + 1, self.size.0 + 2);
             }
             let _ = writeln!(out, "{}", serde_json::json!([at, "o", text]));
             at += seconds;
@@ -375,7 +390,7 @@ fn join_line(host: &Term) -> String {
 #[test]
 fn from_a_clean_machine_to_typing_together_takes_few_keys() {
     let (anna, bert) = (Machine::new(), Machine::new());
-    let mut film = Film { frames: Vec::new() };
+    let mut film = Film::new("pillion: share, join, let type", FILM);
     let began = Instant::now();
     let mut keys = 0;
     let mut press_all = |term: &mut Term, text: &str| {
@@ -451,6 +466,70 @@ fn from_a_clean_machine_to_typing_together_takes_few_keys() {
     if blesses() {
         std::fs::write(docs().join("demo.svg"), svg).unwrap();
         std::fs::write(docs().join("demo.cast"), film.cast()).unwrap();
+    }
+}
+
+/// A real agent, and somebody elsewhere who answers what it asks.
+#[test]
+fn an_agent_works_and_somebody_else_says_yes() {
+    let Some(agent) = opencode() else {
+        return skip("opencode is not installed: tests/setup does that");
+    };
+    const SIZE: (u16, u16) = (58, 19);
+    let (anna, bert) = (Machine::new(), Machine::new());
+    let model = Model::start();
+    let mut film = Film::new("pillion: an agent, shared", SIZE);
+    let site = anna.path("site");
+    std::fs::create_dir(&site).unwrap();
+    let mut command = anna.pillion(&[
+        "agent", "--share", "--title", "opencode", "--", &agent, "acp",
+    ]);
+    command
+        .current_dir(&site)
+        .env("PILLION_NAME", "anna")
+        .envs(opencode_environment(&model));
+    let mut host = Term::start(command, SIZE);
+    host.wait_for("Write to the agent");
+    let ticket = anna.run(&["ticket"]);
+    let mut join = bert.pillion(&["join"]);
+    join.env("PILLION_TICKET", ticket.trim())
+        .env("PILLION_NAME", "bert");
+    let mut viewer = Term::start(join, (SIZE.0, SIZE.1 + 1));
+    viewer.wait_for("You watch this conversation");
+    until("the agent is idle", || {
+        let standing = anna.output(&["conversation", "--json"]);
+        String::from_utf8_lossy(&standing.stdout)
+            .contains("\"activity\":\"idle\"")
+            .then_some(())
+    });
+    film.take(2.0, &host, Some(&viewer));
+    host.send("run: echo tested > result.txt");
+    host.wait_for("> result.txt");
+    film.take(1.5, &host, Some(&viewer));
+    host.send("\r");
+    host.wait_for("needs approval");
+    viewer.wait_for("needs approval");
+    viewer.wait_for("result.txt");
+    film.take(2.5, &host, Some(&viewer));
+    anna.run(&["grant", "bert", "--can", "approve"]);
+    viewer.wait_for("gave you view, approve");
+    film.take(2.5, &host, Some(&viewer));
+    press(&mut viewer, "y/1", "y", |viewer| {
+        viewer.text().contains("It returned")
+    });
+    host.wait_for("It returned");
+    host.wait_for("idle");
+    viewer.wait_for("idle");
+    film.take(4.0, &host, Some(&viewer));
+    assert!(site.join("result.txt").exists());
+    // Where it ran is of no interest.
+    let plain =
+        |text: String| text.replace(anna.path("").to_str().unwrap().trim_end_matches('/'), "~");
+    let svg = plain(film.svg());
+    assert!(svg.len() < 1 << 20, "{} bytes", svg.len());
+    if blesses() {
+        std::fs::write(docs().join("agent.svg"), svg).unwrap();
+        std::fs::write(docs().join("agent.cast"), plain(film.cast())).unwrap();
     }
 }
 

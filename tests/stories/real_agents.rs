@@ -17,13 +17,14 @@ fn folder() -> PathBuf {
 }
 
 /// The model that the agents ask.
-struct Model {
+pub struct Model {
     child: Child,
     url: String,
 }
 
 impl Model {
-    fn start() -> Model {
+    /// Starts it, on loopback.
+    pub fn start() -> Model {
         let mut child = Command::new("node")
             .arg(folder().join("model.mjs"))
             .stdout(Stdio::piped())
@@ -121,14 +122,14 @@ fn guest(host: &Machine, guest: &Machine, talk: &Talk<'_>, rights: &str) -> Pipe
     watching
 }
 
-#[test]
-fn opencode_asks_before_it_runs_a_command_and_a_guest_says_yes() {
+/// The agent opencode, where `tests/setup` has installed it.
+pub fn opencode() -> Option<String> {
     let agent = folder().join("node_modules/opencode-linux-x64/bin/opencode");
-    if !agent.exists() {
-        return skip("opencode is not installed: tests/setup does that");
-    }
-    let (anna, bo) = (Machine::new(), Machine::new());
-    let model = Model::start();
+    agent.exists().then(|| agent.to_str().unwrap().to_owned())
+}
+
+/// What it needs to work without a network, asking this model.
+pub fn opencode_environment(model: &Model) -> Vec<(&'static str, String)> {
     let config = serde_json::json!({
         "model": "scripted/scripted", "small_model": "scripted/scripted", "share": "disabled", "autoupdate": false,
         "permission": {"bash": "ask", "edit": "ask"},
@@ -142,14 +143,24 @@ fn opencode_asks_before_it_runs_a_command_and_a_guest_says_yes() {
         }},
     });
     let off = || "1".to_owned();
-    let environment = [
+    vec![
         ("OPENCODE_CONFIG_CONTENT", config.to_string()),
         ("OPENCODE_DISABLE_MODELS_FETCH", off()),
         ("OPENCODE_DISABLE_AUTOUPDATE", off()),
         ("OPENCODE_DISABLE_LSP_DOWNLOAD", off()),
         ("OPENCODE_DISABLE_DEFAULT_PLUGINS", off()),
-    ];
-    let talk = Talk::begin(&anna, &[agent.to_str().unwrap(), "acp"], &environment);
+    ]
+}
+
+#[test]
+fn opencode_asks_before_it_runs_a_command_and_a_guest_says_yes() {
+    let Some(agent) = opencode() else {
+        return skip("opencode is not installed: tests/setup does that");
+    };
+    let (anna, bo) = (Machine::new(), Machine::new());
+    let model = Model::start();
+    let environment = opencode_environment(&model);
+    let talk = Talk::begin(&anna, &[&agent, "acp"], &environment);
     talk.idle();
     anna.run(&["prompt", "hello there"]);
     until("it has answered", || {
