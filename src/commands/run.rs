@@ -435,7 +435,13 @@ impl Run<'_> {
     async fn follow(&mut self, options: Options) -> Result<u8> {
         let mut signals = ExitSignals::new()?;
         let mut viewer = ViewerLoop::start(options)?;
-        let ended = match viewer.conversation(Some(TERMINAL), &mut signals).await {
+        let gone = || Outcome::Unreachable("the session's process has ended".to_owned());
+        // A short one is over before anybody sees it.
+        let found = tokio::select! {
+            found = viewer.conversation(Some(TERMINAL), &mut signals) => found,
+            _ = self.ended.wait_for(|ended| *ended) => Err(gone()),
+        };
+        let ended = match found {
             Err(ended) => ended,
             Ok(track) => loop {
                 if let Some(shown) = viewer.shown(track) {
@@ -445,10 +451,7 @@ impl Run<'_> {
                     over = viewer.changed(&mut signals) => if let Some(over) = over {
                         break over;
                     },
-                    _ = self.ended.wait_for(|ended| *ended) => {
-                        let gone = "the session's process has ended";
-                        break Outcome::Unreachable(gone.to_owned());
-                    }
+                    _ = self.ended.wait_for(|ended| *ended) => break gone(),
                 }
             },
         };
@@ -460,7 +463,7 @@ impl Run<'_> {
             pillion::say!("The run was ended. `pillion export {id}` prints what was said.");
             return Ok(signal.exit_code());
         }
-        // A short one is over before anybody sees it, and of one that was killed the log has what there was.
+        // The log has what was not seen, also of one that was killed.
         self.until_it_ended(&mut signals).await;
         let reader = SessionReader::open(&self.paths.sessions, &self.id)?;
         let shown = conversation::folded(&reader, &recorded(&reader, Some(TERMINAL))?)?;
