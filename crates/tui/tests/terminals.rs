@@ -304,15 +304,21 @@ fn the_keys_are_in_the_help_whatever_the_size() {
             seen += &viewer.rows().join("\n");
         }
         for text in [
-            "Ctrl-] e   ask the host",
-            "Ctrl-] t   terminals; 0-9: that one",
-            "Ctrl-] f   follow the host again",
-            "Ctrl-] c   open a terminal",
-            "Ctrl-] q   leave",
+            "e   ask the host",
+            "t   terminals; 0-9: that one",
+            "f   follow the host again",
+            "c   open a terminal",
+            "q   leave",
             "Names are chosen freely: compare th",
         ] {
             assert!(seen.contains(text), "{text} is not in\n{seen}");
         }
+        // Where there is room each line says it.
+        let prefix = match cols {
+            80.. => "Ctrl-] e ",
+            _ => "Keys after Ctrl-]",
+        };
+        assert!(seen.contains(prefix), "{prefix} is not in\n{seen}");
         viewer.types("x");
         assert!(!viewer.rows().join("\n").contains("Keys"));
     }
