@@ -43,7 +43,7 @@ pub struct Client {
     session: String,
     /// Whether prompts may hold whole texts.
     embeds: bool,
-    /// What the agent has to be told of before its next prompt; empty if nothing.
+    /// What the agent has to be told ahead of its next prompt; empty if nothing.
     transcript: String,
     /// Whether the agent has options that can be set, in place of modes.
     has_options: bool,
@@ -78,7 +78,7 @@ enum Phase {
 enum Call {
     Initialize,
     NewSession,
-    /// The session of before.
+    /// The earlier session.
     OldSession(String),
     Prompt,
     Setting,
@@ -493,7 +493,7 @@ impl Client {
         }
     }
 
-    /// The session of before, if there was one and the agent can go on with it; else a new one.
+    /// The earlier session, if there was one and the agent can go on with it; else a new one.
     fn begin_session(&mut self, agent: Json<'_>) {
         let can = wire::Continues::of(agent);
         self.embeds = can.embeds;
