@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use pillion::{
     proto::{ConversationRequest, limits::MAX_PROMPT},
@@ -35,22 +35,7 @@ pub struct PromptArgs {
 
 /// Runs it.
 pub async fn run(paths: &Paths, config: &Config, args: PromptArgs) -> Result<u8> {
-    let text = match args.text.as_str() {
-        "-" => {
-            let mut text = String::new();
-            let mut stdin = io::stdin().lock().take(MAX_PROMPT as u64 + 1);
-            stdin.read_to_string(&mut text)?;
-            text
-        }
-        text => text.to_owned(),
-    };
-    if text.len() > MAX_PROMPT {
-        bail!(
-            "the prompt is longer than {} KiB, which is all that one can have: put it into a file, and ask the agent to \
-             read that",
-            MAX_PROMPT / 1024
-        );
-    }
+    let text = given(&args.text)?;
     let mut found = match find(paths, config, &args.place).await? {
         Ok(found) => found,
         Err(code) => return Ok(code),
@@ -62,4 +47,28 @@ pub async fn run(paths: &Paths, config: &Config, args: PromptArgs) -> Result<u8>
     let done = found.converse(paths, request).await;
     found.leave().await;
     done
+}
+
+/// A prompt as a command line gives it: the text, or "-" for what is piped in.
+pub fn given(text: &str) -> Result<String> {
+    match text {
+        "-" => read(io::stdin().lock(), "standard input"),
+        text => read(text.as_bytes(), "the command line"),
+    }
+}
+
+/// All of a prompt.
+pub fn read(from: impl Read, place: &str) -> Result<String> {
+    let mut text = String::new();
+    let mut from = from.take(MAX_PROMPT as u64 + 1);
+    let read = from.read_to_string(&mut text);
+    read.with_context(|| format!("the prompt can't be read from {place}"))?;
+    if text.len() > MAX_PROMPT {
+        bail!(
+            "the prompt is longer than {} KiB, which is all that one can have: put it into a file, and ask the agent to \
+             read that",
+            MAX_PROMPT / 1024
+        );
+    }
+    Ok(text)
 }

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    io::Read as _,
     path::{Path, PathBuf},
     process::Child,
     time::Duration,
@@ -18,7 +17,7 @@ use pillion::{
     },
     hosting::{RunWanted, Terminal, process},
     net::{RelayChoice, random_bytes, signal::SignalUrl},
-    proto::{AccessMode, TrackId, limits::MAX_PROMPT},
+    proto::{AccessMode, TrackId},
     screen::clean::clean_title,
     session::verbs,
     sessions::{
@@ -40,7 +39,7 @@ use crate::{
         conversation::recorded,
         exit,
         host::{self, Begins, RunArgs as ShareArgs, SharingArgs, StartArgs},
-        join,
+        join, prompt,
     },
     completion,
     hidden::Role,
@@ -262,7 +261,7 @@ pub async fn run(paths: &Paths, config: &Config, args: RunArgs, role: Role) -> R
 
 /// What is to be done, and by whom.
 fn given(config: &Config, args: &RunArgs) -> Result<Given> {
-    let prompt = prompt(args.prompt.as_deref().unwrap_or_default())?;
+    let prompt = task(args.prompt.as_deref().unwrap_or_default())?;
     let mut conversation = agent::conversation(
         config,
         &AgentArgs {
@@ -308,32 +307,15 @@ fn given(config: &Config, args: &RunArgs) -> Result<Given> {
 }
 
 /// The task that a flag gives.
-fn prompt(given: &str) -> Result<String> {
-    let mut text = String::new();
-    let limit = MAX_PROMPT as u64 + 1;
-    match given.strip_prefix('@') {
+fn task(given: &str) -> Result<String> {
+    let text = match given.strip_prefix('@') {
         Some(file) => {
             let opened = std::fs::File::open(Path::new(file));
-            let opened = opened.with_context(|| format!("the prompt in {file} can't be read"))?;
-            let read = opened.take(limit).read_to_string(&mut text);
-            read.with_context(|| format!("the prompt in {file} can't be read"))?;
+            let opened = opened.with_context(|| format!("the prompt can't be read from {file}"))?;
+            prompt::read(opened, file)?
         }
-        None if given == "-" => {
-            let read = std::io::stdin()
-                .lock()
-                .take(limit)
-                .read_to_string(&mut text);
-            read.context("the prompt on standard input can't be read")?;
-        }
-        None => text.push_str(given),
-    }
-    if text.len() > MAX_PROMPT {
-        bail!(
-            "the prompt is longer than {} KiB, which is all that one can have: put it into a file, and ask the agent to \
-             read that",
-            MAX_PROMPT / 1024
-        );
-    }
+        None => prompt::given(given)?,
+    };
     if text.trim().is_empty() {
         bail!("the prompt is empty: say what the agent is to do, as --prompt TEXT, @FILE or -");
     }

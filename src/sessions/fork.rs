@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use pillion_bundle::{Limits, Taken, take};
+use pillion_bundle::{Limits, Taken, short_name, take};
 use pillion_conversation::{Conversation, Earlier};
 use pillion_screen::clean::clean_name;
 use pillion_store::SessionMeta;
@@ -71,18 +71,7 @@ impl Source {
 
 /// Where a fork goes if nobody says where: beside the folder that it is forked from or into.
 pub fn default_place(beside: &Path, title: &str) -> PathBuf {
-    let mut name = String::new();
-    for c in title.chars().take(40) {
-        match c.is_ascii_alphanumeric() {
-            true => name.push(c.to_ascii_lowercase()),
-            false if !name.is_empty() && !name.ends_with('-') => name.push('-'),
-            false => {}
-        }
-    }
-    let name = match name.trim_end_matches('-') {
-        "" => "fork",
-        name => name,
-    };
+    let name = short_name(title);
     let folder = beside.file_name().unwrap_or_default().to_string_lossy();
     let numbered = |n: u32| match n {
         0 => beside.with_file_name(format!("{folder}-{name}")),

@@ -24,7 +24,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 pub use format::{BundleReader, BundleWriter, MAX_FRAME, Part};
-pub use put::{Put, put};
+pub use put::{Put, put, short_name};
 pub use take::{Limits, Taken, have, take};
 
 /// What a bundle says of itself.

@@ -18,6 +18,9 @@ use crate::{
 /// Most repositories in a bundle: a tree and its submodules.
 const MAX_REPOSITORIES: usize = 256;
 
+/// Most of a title that is part of a name, in characters.
+const MAX_SHORT_NAME: usize = 60;
+
 /// What git finds wrong in old repositories and does no harm.
 const STRICT: &str = "--strict=zeroPaddedFilemode=ignore,missingSpaceBeforeDate=ignore,badTimezone=ignore,\
                       nullSha1=ignore,missingTaggerEntry=ignore,badDateOverflow=ignore";
@@ -65,7 +68,7 @@ pub fn put<R: Read>(
     let mut putting = Putting {
         work: folder.path().join("work"),
         folder,
-        branch: format!("pillion/{}", branch_name(name)),
+        branch: format!("pillion/{}", short_name(name)),
         base,
         max_bytes,
     };
@@ -321,10 +324,10 @@ fn is_address(text: &str) -> bool {
     is_plain && (schemes.iter().any(|scheme| text.starts_with(scheme)) || is_scp())
 }
 
-/// A name as part of a branch's.
-fn branch_name(name: &str) -> String {
+/// A title as part of a branch's or a folder's name: small letters, digits and hyphens, never empty.
+pub fn short_name(title: &str) -> String {
     let mut out = String::new();
-    for c in name.chars().take(60) {
+    for c in title.chars().take(MAX_SHORT_NAME) {
         match c.is_ascii_alphanumeric() {
             true => out.push(c.to_ascii_lowercase()),
             false if !out.ends_with('-') && !out.is_empty() => out.push('-'),
@@ -349,7 +352,7 @@ mod tests {
             ("--force", "force"),
             ("漢字", "fork"),
         ] {
-            assert_eq!(branch_name(name), branch);
+            assert_eq!(short_name(name), branch);
         }
     }
 
